@@ -1,0 +1,126 @@
+"""Every error of trio-chat, in one tree.
+
+    ChatError
+    ├── WireError        the peer broke the rules of the wire
+    │   ├── FrameError   … of frames: the connection ends with `bye`
+    │   └── BadMessage   … of messages: answered by `error`, the connection goes on
+    ├── Refused          a command was understood and not granted
+    ├── StoreError       the journal cannot do what was asked
+    ├── LinkBroken       a connection is gone: reset, closed, or cut
+    ├── CannotStart      a server cannot start                        (exit status 2)
+    └── ClientError      what happens to a program that uses the client (exit status 3)
+        ├── CannotConnect  there was no server, or it would not have us
+        ├── ConnectionLost the connection ended and nobody asked it to
+        └── ServerFault    the server said what no server of ours says
+
+Whose fault it is decides where an error goes. A peer's fault is quiet: it carries the wire code that
+answers it and ends, at most, one connection. What is not in this tree is a bug, and loud.
+The message of each error is one line and fit to be shown to a user.
+"""
+
+__all__ = [
+    "BadMessage",
+    "CannotConnect",
+    "CannotStart",
+    "ChatError",
+    "ClientError",
+    "ConnectionLost",
+    "FrameError",
+    "LinkBroken",
+    "Refused",
+    "ServerFault",
+    "StoreError",
+    "WireError",
+]
+
+
+class ChatError(Exception):
+    """The root: `except ChatError` catches what trio-chat raises on purpose, and no bug.
+
+    `exit_status` is what a command ends with when this error ends it.
+    """
+
+    exit_status = 1
+
+
+class WireError(ChatError):
+    """The peer broke the rules of the wire; `code` is the wire code that tells it so."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+class FrameError(WireError):
+    """The stream of frames cannot go on; `code` is a code of `bye`."""
+
+
+class BadMessage(WireError):
+    """One payload is no message of ours; the next may be.
+
+    `field` names the field at fault where there is one, `ref` is the payload's own where it can be read.
+    """
+
+    def __init__(self, detail: str, *, field: str = "", ref: str = "") -> None:
+        super().__init__("bad_message", detail)
+        self.field = field
+        self.ref = ref
+
+
+class Refused(ChatError):
+    """A command was understood and not granted: raised by the server's rules, and again at the client
+    whose command it was. `code` is a code of `error`; `retry_after_s` says when it may work."""
+
+    def __init__(self, code: str, detail: str, *, field: str = "", retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.retry_after_s = retry_after_s
+
+
+class StoreError(ChatError):
+    """The journal cannot read or write just now; it may work again later."""
+
+
+class LinkBroken(ChatError):
+    """The connection is gone. Normal, and quiet."""
+
+
+class CannotStart(ChatError):
+    """The server cannot start: a port in use, a journal that is none, an impossible limit."""
+
+    exit_status = 2
+
+
+class ClientError(ChatError):
+    """What ends a `Chat`."""
+
+    exit_status = 3
+
+
+class CannotConnect(ClientError):
+    """No server there, or it would not have us; `code` is that of its `bye`, if it said one."""
+
+    def __init__(self, detail: str, *, code: str = "") -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class ConnectionLost(ClientError):
+    """The connection ended and nobody asked it to.
+
+    `code` is that of the server's `bye`, or empty when it said none; `reconnect` says whether coming
+    back is welcome, and after how many seconds at the earliest.
+    """
+
+    def __init__(self, detail: str, *, code: str = "", reconnect: bool = True, after_s: int = 0) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.reconnect = reconnect
+        self.after_s = after_s
+
+
+class ServerFault(ClientError):
+    """The server broke the rules of the wire."""

@@ -1,0 +1,1 @@
+"""The net: links, through which bytes come and go, and how they come about (`listen`, `dial`)."""

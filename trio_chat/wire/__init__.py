@@ -1,0 +1,1 @@
+"""The wire: messages, their payloads, and the frames that carry them. Pure: bytes in, messages out."""

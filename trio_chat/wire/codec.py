@@ -1,0 +1,84 @@
+"""Payloads to messages and back: one JSON object in UTF-8 each.
+
+Pure. The decoder's own errors become `BadMessage`, whatever their kind: msgspec raises its
+ValidationError and DecodeError (both ValueError), UnicodeDecodeError (a ValueError too) for bytes
+that are not UTF-8, and RecursionError for nesting beyond the interpreter's depth.
+"""
+
+import re
+
+import msgspec
+
+from trio_chat.errors import BadMessage, FrameError
+from trio_chat.wire.messages import VERSION, Command, Event
+
+__all__ = ["decode_command", "decode_event", "encode"]
+
+encode = msgspec.json.Encoder().encode
+"""A message as the payload of one frame. Messages are not checked on the way out."""
+
+_commands: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_decode_command = _commands.decode
+_decode_event = _events.decode
+
+# msgspec names the field at fault in one of these two ways.
+_FIELD = re.compile(r"`\$\.(\w+)|field `([^`]*)`")
+
+
+class _Glimpse(msgspec.Struct):
+    """What can be read of an object that is no message of ours."""
+
+    type: object = None
+    version: object = None
+    ref: object = None
+
+
+_glimpse = msgspec.json.Decoder(_Glimpse).decode
+
+
+def decode_command(payload: bytes) -> Command:
+    """The command in a payload.
+
+    Raises `BadMessage`, with the field at fault and the payload's `ref` where they can be read, and
+    `FrameError` with the code `version` for the hello of another version, whatever else is in it.
+    """
+    try:
+        return _decode_command(payload)
+    except (ValueError, RecursionError) as error:
+        raise _refusal(payload, error) from None
+
+
+def decode_event(payload: bytes) -> Event | None:
+    """The event in a payload; None for an event of a type that this version does not know.
+
+    Raises `BadMessage`.
+    """
+    try:
+        return _decode_event(payload)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, msgspec.ValidationError) and str(error).endswith("at `$.type`"):
+            return None
+        raise _bad_message(error) from None
+
+
+def _refusal(payload: bytes, error: Exception) -> BadMessage | FrameError:
+    try:
+        seen = _glimpse(payload)
+    except (ValueError, RecursionError):
+        return _bad_message(error)
+    if seen.type == "hello" and isinstance(seen.version, int) and seen.version != VERSION:
+        return FrameError("version", f"this server speaks version {VERSION}")
+    ref = seen.ref if isinstance(seen.ref, str) and 1 <= len(seen.ref) <= 64 else ""
+    return _bad_message(error, ref)
+
+
+def _bad_message(error: Exception, ref: str = "") -> BadMessage:
+    if isinstance(error, UnicodeDecodeError):
+        return BadMessage("not valid UTF-8", ref=ref)
+    if isinstance(error, RecursionError):
+        return BadMessage("nested too deeply", ref=ref)
+    detail = str(error)
+    found = _FIELD.search(detail) if isinstance(error, msgspec.ValidationError) else None
+    field = (found[1] or found[2]) if found else ""
+    return BadMessage(detail[:200], field=field[:64], ref=ref)
