@@ -71,6 +71,7 @@ class SocketLink:
 
     async def receive_some(self) -> bytes:
         while True:
+            self._check_open()
             await trio.lowlevel.wait_readable(self._sock)
             try:
                 return self._sock.recv(RECEIVE_BYTES)
@@ -88,7 +89,13 @@ class SocketLink:
             raise LinkBroken(f"connection lost: {error.strerror}") from error
 
     async def wait_writable(self) -> None:
+        self._check_open()
         await trio.lowlevel.wait_writable(self._sock)
+
+    def _check_open(self) -> None:
+        # Trio says ValueError of a descriptor that is -1; who waits too late is told as who waited in time.
+        if self._sock.fileno() == -1:
+            raise trio.ClosedResourceError("closed")
 
     def interrupt(self) -> None:
         if self._sock.fileno() != -1:
