@@ -1,0 +1,112 @@
+"""What has to hold before a change goes in: `nox` runs all of it, `nox -s NAME` one session.
+
+The sessions are the same here and in CI, and each installs what it needs.
+"""
+
+import json
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["tests", "coverage", "lint", "types", "wheel"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)  # from the classifiers
+CODE = ("trio_chat", "loadtest", "tests", "noxfile.py")
+
+# All that flake8-async asks by itself, and three it must be asked for: no async generator that is not a
+# context manager, no cancel scope and no endless loop without a checkpoint.
+ASYNC_RULES = "ASYNC1,ASYNC2,ASYNC3,ASYNC900,ASYNC912,ASYNC913"
+
+# What is held to its own tests alone, in percent of the lines and of the branches, each.
+HELD_TO = 95
+OWN_TESTS = {
+    "trio_chat.wire": "tests/wire",
+    "trio_chat.hub": "tests/hub",
+    "trio_chat.server.commit": "tests/server/test_commit.py",
+}
+
+
+def _group(session: nox.Session, name: str) -> None:
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, name))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """All tests, on each Python of pyproject's classifiers that this machine has; others are skipped.
+
+    Takes pytest's arguments: `nox -s tests-3.12 -- -k framing -x`.
+    """
+    _group(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """What the tests reach: required where OWN_TESTS asks for it, reported for the rest."""
+    _group(session, "test")
+    report = Path(session.create_tmp(), "coverage.json")
+    short = []
+    for package, path in OWN_TESTS.items():
+        session.run(
+            "pytest", "-q", path, f"--cov={package}", "--cov-report=term", f"--cov-report=json:{report}"
+        )
+        totals = json.loads(report.read_text())["totals"]
+        lines = totals["percent_statements_covered"]
+        branches = totals["percent_branches_covered"]
+        session.log(f"{package} by {path}: {lines:.1f} % of lines, {branches:.1f} % of branches")
+        if min(lines, branches) < HELD_TO:
+            short.append(package)
+    session.run("pytest", "-q", "--cov", "--cov-report=term")
+    if short:
+        session.error(f"below {HELD_TO} % by their own tests: {', '.join(short)}")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff: likely bugs, style and format; flake8-async: the traps of Trio that ruff does not see."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", *CODE)
+    session.run("ruff", "format", "--check", *CODE)
+    sources = [str(path) for top in CODE for path in (Path(top), *Path(top).rglob("*.py")) if path.suffix]
+    session.run("flake8-async", f"--enable={ASYNC_RULES}", *sources)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict over the packages, the tests and this file; pyproject.toml says over what."""
+    _group(session, "types")
+    session.run("mypy")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """The wheel alone, as users get it: built, installed in a bare environment, its commands run."""
+    away = Path(session.create_tmp()).resolve()
+    for old in away.glob("*.whl"):
+        old.unlink()
+    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", f"--wheel-dir={away}", ".")
+    (built,) = away.glob("*.whl")
+    session.run("python", "-m", "venv", "--clear", str(away / "bare"))
+    command = str(away / "bare" / "bin" / "trio-chat")
+    session.chdir(away)  # where no checkout stands in for what the wheel forgot
+    session.run(str(away / "bare" / "bin" / "pip"), "install", "--quiet", str(built), external=True)
+    session.run(command, "--help", external=True)
+    _serve_once(session, command)
+
+
+def _serve_once(session: nox.Session, command: str) -> None:
+    """`serve` says where it listens, and a SIGTERM ends it well."""
+    with subprocess.Popen([command, "serve", "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        first = server.stdout.readline()
+        server.send_signal(signal.SIGTERM)
+        status = server.wait(20)
+    if not re.fullmatch(r"listening on tcp://127\.0\.0\.1:\d+\n", first) or status != 0:
+        session.error(f"serve said {first!r} first and ended with status {status}")
