@@ -38,20 +38,21 @@ SERVER_SIDE = "errors wire contract hub journal net dialects"
 
 TABLE = {
     "errors": row(never=IMPURE),
+    "version": row(never=IMPURE),
     "wire": row("errors", never=IMPURE),
     "contract": row("errors", never=IMPURE),
     "hub": row("errors wire", never=IMPURE),
     "journal": row("errors wire"),
     "net": row("errors"),
     "dialects": row("errors wire", never=IMPURE),
-    "server": row(SERVER_SIDE),
-    "client": row("errors wire net dialects"),
+    "server": row(f"{SERVER_SIDE} version"),
+    "client": row("errors version wire net dialects"),
     "terminal": row("errors wire client"),
     "testing": row(f"{SERVER_SIDE} server client", never="pytest _pytest"),
     "loadtest": row("errors wire contract client"),
-    "cli": row(f"{SERVER_SIDE} server client terminal testing loadtest trio_chat"),
+    "cli": row(f"{SERVER_SIDE} server client terminal testing loadtest version trio_chat"),
     # The front door: the names that programs import.
-    "trio_chat": row("errors server client"),
+    "trio_chat": row("errors version server client"),
 }
 
 # Each command loads its own world inside its body, so that `--help` is quick.

@@ -1,3 +1,5 @@
 """trio-chat."""
 
-__version__ = "0.1.0"
+from trio_chat.version import __version__
+
+__all__ = ["__version__"]

@@ -10,7 +10,7 @@ from typing import Generic
 
 from trio_chat.errors import Refused
 from trio_chat.hub.members import Member, S, Seat
-from trio_chat.hub.names import Name
+from trio_chat.hub.names import Name, prepare_room
 from trio_chat.hub.rates import Bucket
 from trio_chat.hub.rooms import Room
 
@@ -25,7 +25,11 @@ class Hub(Generic[S]):
     """
 
     def __init__(
-        self, *, sessions_max: int = 8, rooms_max: int = 100, rates: dict[str, tuple[int, float]] | None = None
+        self,
+        *,
+        sessions_max: int = 8,
+        rooms_max: int = 100,
+        rates: dict[str, tuple[int, float]] | None = None,
     ) -> None:
         self._sessions_max = sessions_max
         self._rooms_max = rooms_max
@@ -83,6 +87,13 @@ class Hub(Generic[S]):
             raise Refused("already_in_room", f"you are in {name.shown}", field="room")
         if len(seat.rooms) >= self._rooms_max:
             raise Refused("too_many_rooms", f"at most {self._rooms_max} rooms at a time", field="room")
+
+    def room_of(self, seat: Seat[S], raw: str) -> Room[S]:
+        """The room that one is in and calls by that name. Raises `Refused`: `not_in_room`."""
+        try:
+            return seat.rooms[prepare_room(raw).key]
+        except (KeyError, Refused):
+            raise Refused("not_in_room", "you are not in that room", field="room") from None
 
     def leave(self, seat: Seat[S], room: Room[S], why: str) -> bool:
         """Leave a room one is in. True when the member is not there any more."""

@@ -18,7 +18,7 @@ class Bucket:
         self._at = now
 
     def take(self, now: float) -> float:
-        """Take one: 0.0 when it is granted, else after how many seconds it would be. A refusal costs nothing."""
+        """Take one: 0.0 when granted, else after how many seconds it would be. A refusal costs nothing."""
         left = min(self._burst, self._left + (now - self._at) * self._per_s)
         self._at = now
         if left >= 1.0:

@@ -87,9 +87,7 @@ class Room(Generic[S]):
         if not (joined or left or renamed):
             return None
         more = max(len(joined), len(left), len(renamed)) > cut
-        return Presence(
-            self.shown, len(self.members), joined[:cut], left[:cut], renamed[:cut], more
-        )
+        return Presence(self.shown, len(self.members), joined[:cut], left[:cut], renamed[:cut], more)
 
     def names(self, after: str = "", ref: str = "") -> Members:
         """A page of who is here, by code point, those above `after`."""

@@ -6,13 +6,14 @@ that are not UTF-8, and RecursionError for nesting beyond the interpreter's dept
 """
 
 import re
+from typing import get_args
 
 import msgspec
 
 from trio_chat.errors import BadMessage, FrameError
-from trio_chat.wire.messages import VERSION, Command, Event
+from trio_chat.wire.messages import VERSION, Command, Entry, Event
 
-__all__ = ["decode_command", "decode_event", "encode"]
+__all__ = ["decode_command", "decode_entry", "decode_event", "encode"]
 
 encode = msgspec.json.Encoder().encode
 """A message as the payload of one frame. Messages are not checked on the way out."""
@@ -21,6 +22,11 @@ _commands: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _decode_command = _commands.decode
 _decode_event = _events.decode
+
+decode_entry = msgspec.json.Decoder(Entry).decode
+"""The entry in a payload that a journal kept; anything else there is a bug, and raises as it comes."""
+
+_EVENT_TYPES = {event.__struct_config__.tag for event in get_args(Event)}
 
 # msgspec names the field at fault in one of these two ways.
 _FIELD = re.compile(r"`\$\.(\w+)|field `([^`]*)`")
@@ -57,7 +63,7 @@ def decode_event(payload: bytes) -> Event | None:
     try:
         return _decode_event(payload)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, msgspec.ValidationError) and str(error).endswith("at `$.type`"):
+        if isinstance(error, msgspec.ValidationError) and _is_of_another_type(payload):
             return None
         raise _bad_message(error) from None
 
@@ -67,10 +73,19 @@ def _refusal(payload: bytes, error: Exception) -> BadMessage | FrameError:
         seen = _glimpse(payload)
     except (ValueError, RecursionError):
         return _bad_message(error)
-    if seen.type == "hello" and isinstance(seen.version, int) and seen.version != VERSION:
-        return FrameError("version", f"this server speaks version {VERSION}")
     ref = seen.ref if isinstance(seen.ref, str) and 1 <= len(seen.ref) <= 64 else ""
+    if seen.type == "hello" and type(seen.version) is int and seen.version != VERSION:
+        return FrameError("version", f"this server speaks version {VERSION}", ref=ref)
     return _bad_message(error, ref)
+
+
+def _is_of_another_type(payload: bytes) -> bool:
+    """Whether a payload that is no event of ours is well formed and has a type that is none of ours."""
+    try:
+        kind = _glimpse(payload).type
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(kind, str) and kind not in _EVENT_TYPES
 
 
 def _bad_message(error: Exception, ref: str = "") -> BadMessage:
@@ -81,4 +96,9 @@ def _bad_message(error: Exception, ref: str = "") -> BadMessage:
     detail = str(error)
     found = _FIELD.search(detail) if isinstance(error, msgspec.ValidationError) else None
     field = (found[1] or found[2]) if found else ""
-    return BadMessage(detail[:200], field=field[:64], ref=ref)
+    return BadMessage(_shown(detail[:200]), field=field[:64], ref=ref)
+
+
+def _shown(detail: str) -> str:
+    """On one line and without control characters: msgspec repeats names and values as the peer wrote them."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in detail)

@@ -1,0 +1,115 @@
+"""The seam between the server and whatever keeps the journal.
+
+A store numbers entries and keeps them. It gets whole batches, one at a time: everything about queues,
+pending refs and failures is the committer's (`server/commit.py`), the same for every store.
+
+Entries leave a store as the payloads of the wire, encoded once, after their number is known: the fan-out,
+the catch-up and `history` hand the same bytes on.
+"""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from trio_chat.wire.messages import Retitled, Said
+
+__all__ = ["Draft", "Outcome", "Page", "RoomRecord", "Store"]
+
+
+class Draft(Struct, frozen=True, gc=False):
+    """An entry that has no number and no time yet.
+
+    `room` is the room's key and `shown` its name as others see it; `token` the author's digest.
+    `retitles` tells a topic from a text.
+    """
+
+    room: str
+    shown: str
+    token: bytes
+    by: str
+    text: str
+    ref: str = ""
+    action: bool = False
+    retitles: bool = False
+
+    def entry(self, seq: int, at: int) -> Said | Retitled:
+        """The entry this becomes under a number."""
+        if self.retitles:
+            return Retitled(self.shown, seq, at, self.by, self.text)
+        return Said(self.shown, seq, at, self.by, self.text, self.action)
+
+    def same_as(self, entry: Said | Retitled) -> bool:
+        """Whether that entry says the same: then it is the same command, sent again."""
+        if isinstance(entry, Retitled):
+            return self.retitles and entry.text == self.text
+        return not self.retitles and entry.text == self.text and entry.action == self.action
+
+
+class Outcome(Struct, frozen=True, gc=False):
+    """What became of a draft.
+
+    `payload` is the entry as it is shown; None when the journal held it already under this `ref`: then
+    `seq` is its number, or 0 when the same `ref` stands for something else.
+    """
+
+    seq: int
+    payload: bytes | None
+
+
+class RoomRecord(Struct, frozen=True, gc=False):
+    """What the journal knows of a room: `first` is the oldest number kept, `head` the newest given.
+
+    In a room without entries `first` is 1 and `head` 0; when all are gone `first` is `head` + 1.
+    """
+
+    shown: str
+    epoch: str
+    first: int
+    head: int
+    topic: str
+
+
+class Page(Struct, frozen=True, gc=False):
+    """Entries without a hole, the first numbered `first`. When there are none `first` is where one looked."""
+
+    first: int
+    payloads: list[bytes]
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.payloads) - 1
+
+
+class Store(Protocol):
+    """Every method that waits may raise `StoreError`; then, or when cancelled, it may or may not have done
+    its work, and the caller finds out by reading. Rooms are named by key."""
+
+    kept: str
+    """`memory`, `forever`, or a duration in words: what `welcome` says of what is said here."""
+
+    async def open(self, room: str, shown: str) -> RoomRecord:
+        """Begin to use a room; one without entries takes the name `shown`. Always passes a checkpoint."""
+        ...
+
+    def close(self, room: str) -> None:
+        """End using a room: whatever the store holds only for its users may go."""
+        ...
+
+    def first(self, room: str) -> int:
+        """The oldest number kept in an open room, as far as is known without waiting."""
+        ...
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        """Number and keep a batch, all of it or none; an outcome each, in order. The rooms are open.
+
+        `now_ms` is the time of its entries, unless the clock went back: within a room it never does.
+        Within a room, equal (token, ref) gives an equal number. Always passes a checkpoint.
+        """
+        ...
+
+    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+        """The oldest entries kept above `after`, up to the number `through`; at least one if there is one,
+        else as many as both bounds allow. Always passes a checkpoint."""
+        ...
+
+    async def aclose(self) -> None: ...

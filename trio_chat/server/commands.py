@@ -1,0 +1,177 @@
+"""What each command does. Every function decides and applies in one step once it has what it waited for.
+
+A refusal is raised as `Refused` and answered by the session; whoever waited looks first whether the
+session is still there.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING, assert_never
+
+import trio
+
+from trio_chat.errors import BadMessage, Refused
+from trio_chat.hub.names import check_text, prepare_name
+from trio_chat.journal.store import Draft
+from trio_chat.server.entering import join, leave
+from trio_chat.server.fanout import hand_out
+from trio_chat.server.partings import parting
+from trio_chat.server.questions import history, rooms, who
+from trio_chat.server.tail import Batch
+from trio_chat.wire import messages as m
+from trio_chat.wire.codec import encode
+
+if TYPE_CHECKING:
+    from trio_chat.hub.members import Seat
+    from trio_chat.server.session import Session
+
+__all__ = ["obey", "say"]
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{22,64}")
+TYPING_S = 1.0  # at most one notice of typing a second goes further
+
+
+async def obey(session: Session, command: m.Command) -> None:
+    """Obey one command. Raises `Refused` and `BadMessage`, which the session answers."""
+    seat = session.seat
+    if seat is None:
+        if not isinstance(command, m.Hello):
+            raise BadMessage("say hello first", field="type")
+        hello(session, command)
+        return
+    match command:
+        case m.Say():
+            await session.server.committer.place()
+            if session.over is None:
+                say(session, seat, command)
+        case m.Ping():
+            session.owed.answer(encode(m.Pong(command.n, command.ref)))
+        case m.Join():
+            await join(session, seat, command)
+        case m.Leave():
+            await leave(session, seat, command)
+        case m.Topic():
+            await session.server.committer.place()
+            if session.over is None:
+                topic(session, seat, command)
+        case m.Whisper():
+            whisper(session, seat, command)
+        case m.Rename():
+            rename(session, seat, command)
+        case m.Who():
+            who(session, seat, command)
+        case m.Rooms():
+            rooms(session, seat, command)
+        case m.History():
+            await history(session, seat, command)
+        case m.Search():
+            session.server.hub.pay(seat.member, "questions", trio.current_time())
+            raise Refused("unavailable", "this server keeps no index to search")
+        case m.Typing():
+            typing(session, seat, command)
+        case m.Quit():
+            await session.settle()
+            session.end(parting("quit", "goodbye", ref=command.ref))
+        case m.Hello():
+            raise BadMessage("you have said hello already", field="type")
+        case _:
+            assert_never(command)
+
+
+def hello(session: Session, command: m.Hello) -> None:
+    server = session.server
+    if command.version != m.VERSION:
+        session.end(parting("version", f"this server speaks version {m.VERSION}", ref=command.ref))
+        return
+    token = command.token
+    if not token:
+        token = urlsafe_b64encode(server.random_bytes(24)).decode()
+    elif not _TOKEN.fullmatch(token):
+        raise BadMessage("a token is 22 to 64 characters of base64url", field="token")
+    seat, oldest = server.hub.sit_down(session, sha256(token.encode()).digest(), prepare_name(command.name))
+    session.seat = seat
+    session.welcomed()
+    session.owed.answer(encode(server.welcome(seat.member.name.shown, session.number, token, command.ref)))
+    if oldest is not None:
+        oldest.owner.end(parting("replaced", "this member has too many sessions; the oldest ends"))
+
+
+def say(session: Session, seat: Seat[Session], command: m.Say) -> None:
+    """Hand a text to the committer, which has a place for it."""
+    _draft(session, seat, command, command.action, retitles=False)
+
+
+def topic(session: Session, seat: Seat[Session], command: m.Topic) -> None:
+    _draft(session, seat, command, action=False, retitles=True)
+
+
+def _draft(
+    session: Session, seat: Seat[Session], command: m.Say | m.Topic, action: bool, *, retitles: bool
+) -> None:
+    server = session.server
+    member = seat.member
+    server.hub.pay(member, "talk", session.heard_at)
+    check_text(command.text, bytes_max=server.limits.text_bytes, lines_max=server.limits.text_lines)
+    feed = session.server.feeds[session.server.hub.room_of(seat, command.room).key]
+    draft = Draft(
+        feed.key, feed.shown, member.token, member.name.shown, command.text, command.ref, action, retitles
+    )
+    server.committer.submit(feed, draft, session)
+    session.pend()
+
+
+def whisper(session: Session, seat: Seat[Session], command: m.Whisper) -> None:
+    """Every session of both gets it; it counts as handed over when one of the other's can take it."""
+    server = session.server
+    session.server.hub.pay(seat.member, "talk", trio.current_time())
+    check_text(command.text, bytes_max=server.limits.text_bytes, lines_max=server.limits.text_lines)
+    try:
+        other = server.hub.find(prepare_name(command.to))
+    except Refused as refusal:
+        raise Refused("no_such_name", refusal.detail, field="to") from None
+    me = seat.member
+    whispered = encode(m.Whispered(me.name.shown, other.name.shown, command.text, server.clock_ms()))
+    handed = [_hand_private(server.limits.answers_bytes, place, whispered) for place in list(other.seats)]
+    if not any(handed):
+        raise Refused("unavailable", f"{other.name.shown} takes nothing just now")
+    if other is not me:
+        for place in list(me.seats):
+            _hand_private(server.limits.answers_bytes, place, whispered)
+    if command.ref:
+        session.owed.answer(encode(m.Ack(command.ref)))
+
+
+def _hand_private(answers_bytes: int, seat: Seat[Session], payload: bytes) -> bool:
+    owed = seat.owner.owed
+    if owed.answers_bytes >= answers_bytes:
+        return False
+    owed.answer(payload)
+    owed.flush()
+    return True
+
+
+def rename(session: Session, seat: Seat[Session], command: m.Rename) -> None:
+    server = session.server
+    session.server.hub.pay(seat.member, "talk", trio.current_time())
+    for room in server.hub.rename(seat.member, prepare_name(command.name)):
+        server.notices.changed(room)
+    shown = seat.member.name.shown
+    session.owed.answer(encode(m.Named(shown, command.ref)))
+    named = encode(m.Named(shown))
+    for place in list(seat.member.seats):
+        if place is not seat:
+            _hand_private(server.limits.answers_bytes, place, named)
+
+
+def typing(session: Session, seat: Seat[Session], command: m.Typing) -> None:
+    feed = session.server.feeds[session.server.hub.room_of(seat, command.room).key]
+    now = trio.current_time()
+    if now - session.typed_at < TYPING_S:
+        return
+    session.typed_at = now
+    notice = Batch(0, [encode(m.TypingNotice(feed.shown, seat.member.name.shown))])
+    mine = {place.owner.owed for place in seat.member.seats}
+    hand_out([owed for owed in feed.live if owed not in mine], notice)

@@ -1,0 +1,90 @@
+"""All that can be set, in one frozen object: every bound of the server, with the reason for its default."""
+
+from dataclasses import dataclass, field, fields
+
+from trio_chat.errors import CannotStart
+from trio_chat.wire.framing import FRAME_BYTES_MAX, HELLO_BYTES_MAX
+
+__all__ = ["Config", "Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds end in `_s`, bytes in `_bytes`; all are whole numbers above zero.
+
+    Raises `CannotStart` for a value that cannot work.
+    """
+
+    # Of the wire.
+    frame_bytes: int = FRAME_BYTES_MAX
+    hello_bytes: int = HELLO_BYTES_MAX  # strangers get less to fill
+    text_bytes: int = 4_096
+    text_lines: int = 100
+
+    # Of patience.
+    hello_s: int = 10
+    frame_s: int = 10  # from the first byte of a frame to its last
+    ping_s: int = 25  # what clients are asked for; twice that and a bit is
+    silence_s: int = 60  # … when they are given up
+    stalled_s: int = 60  # a socket that takes nothing
+    goodbye_s: int = 5
+    drain_s: int = 8  # systemd kills after 90, container runtimes after 10
+
+    # Of a session and a member.
+    answers_bytes: int = 256 << 10
+    rooms: int = 100
+    sessions: int = 8
+
+    # Of the server.
+    connections: int = 10_000
+    connections_per_address: int = 64  # loopback exempt: everybody behind a proxy comes from there
+    queue_entries: int = 10_000
+    queue_bytes: int = 8 << 20
+    tail_bytes: int = 4 << 20  # of one room
+    tails_bytes: int = 256 << 20
+
+    # How often a member may: at once, and a second from then on.
+    talk_burst: int = 20
+    talk_per_s: int = 5
+    rooms_burst: int = 200  # coming back to a hundred rooms is one burst
+    rooms_per_s: int = 5
+    questions_burst: int = 50
+    questions_per_s: int = 10
+
+    # Of the journal in memory.
+    journal_room_entries: int = 10_000
+    journal_room_bytes: int = 8 << 20
+    journal_bytes: int = 256 << 20
+
+    def __post_init__(self) -> None:
+        for limit in fields(self):
+            if getattr(self, limit.name) < 1:
+                raise CannotStart(f"limit {limit.name} must be at least 1")
+        if self.frame_bytes > FRAME_BYTES_MAX:
+            raise CannotStart(f"limit frame_bytes must be at most {FRAME_BYTES_MAX}, clients take no more")
+        # JSON writes a quote or a newline of a text as two bytes; the rest of an entry takes some 700.
+        if self.frame_bytes < 2 * self.text_bytes + 1_024:
+            raise CannotStart("limit frame_bytes must be at least twice text_bytes and 1024")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How a server is set up. `port` 0 takes any free one; without `rate_limit` nobody is ever too fast."""
+
+    host: str = "127.0.0.1"
+    port: int = 5555
+    journal: str = "memory"
+    rate_limit: bool = True
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def rates(self) -> dict[str, tuple[int, float]]:
+        """The rates of a member, as the hub takes them."""
+        if not self.rate_limit:
+            return {}
+        limits = self.limits
+        return {
+            "talk": (limits.talk_burst, limits.talk_per_s),
+            "rooms": (limits.rooms_burst, limits.rooms_per_s),
+            "questions": (limits.questions_burst, limits.questions_per_s),
+        }

@@ -1,0 +1,98 @@
+"""Coming into rooms and leaving them: where a session's cursor is set, and where it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_chat.errors import BadMessage, Refused, StoreError
+from trio_chat.hub.names import Name, prepare_room
+from trio_chat.server.fanout import hand_late
+from trio_chat.wire import messages as m
+from trio_chat.wire.codec import encode
+from trio_chat.wire.messages import UNSET
+
+if TYPE_CHECKING:
+    from trio_chat.hub.members import Seat
+    from trio_chat.server.session import Session
+    from trio_chat.server.tail import Feed
+
+__all__ = ["join", "leave"]
+
+
+async def join(session: Session, seat: Seat[Session], command: m.Join) -> None:
+    """Answer `room` and begin what it promises, in one step."""
+    server = session.server
+    if (command.after is UNSET) != (not command.epoch):
+        raise BadMessage("after and epoch go together", field="epoch" if command.epoch == "" else "after")
+    session.server.hub.pay(seat.member, "rooms", trio.current_time())
+    name = prepare_room(command.room)
+    server.hub.check_join(seat, name)
+    try:
+        feed = await server.feeds.use(name)
+    except StoreError as error:
+        raise Refused("unavailable", f"the journal cannot be read: {error}") from error
+    if session.over is not None:
+        server.feeds.release(feed)
+        return
+    room, came = server.hub.join(seat, Name(feed.shown, feed.key))
+    first = server.feeds.first(feed)
+    resumed = command.epoch == feed.epoch and command.after is not UNSET and command.after <= feed.head
+    session.owed.answer(
+        encode(
+            m.Room(
+                room=feed.shown,
+                epoch=feed.epoch,
+                resumed=resumed,
+                first=first,
+                head=feed.head,
+                members=len(room.members),
+                topic=feed.topic,
+                ref=command.ref,
+            )
+        )
+    )
+    session.owed.enter(feed, _start(session, feed, command, first, resumed))
+    session.owed.flush()
+    if came:
+        server.notices.changed(room)
+
+
+def _start(session: Session, feed: Feed, command: m.Join, first: int, resumed: bool) -> int:
+    """The number behind which the replay begins; what it leaves out of a resume is owed as a `gap`."""
+    recent = feed.head - command.recent if command.recent is not UNSET else None
+    if not resumed:
+        return max(recent if recent is not None else feed.head, first - 1)
+    assert command.after is not UNSET, "only a cursor can be resumed"
+    start = command.after
+    for bound, kept in ((first - 1, False), (recent if recent is not None else 0, True)):
+        if start < bound:
+            session.owed.answer(encode(m.Gap(feed.shown, start, bound + 1, kept)))
+            start = bound
+    return start
+
+
+async def leave(session: Session, seat: Seat[Session], command: m.Leave) -> None:
+    """Leave once all that was said before is settled and all that was shown before has been handed over."""
+    server = session.server
+    session.server.hub.pay(seat.member, "rooms", trio.current_time())
+    feed = session.server.feeds[session.server.hub.room_of(seat, command.room).key]
+    await session.settle()
+    owed = session.owed
+    head = feed.head
+    while session.over is None and not session.draining and owed.behind(feed, head):
+        if owed.live:
+            hand_late(feed, owed)
+        else:
+            owed.flush()
+            await owed.moved()
+    if session.over is not None or session.draining:
+        return
+    owed.exit(feed)
+    room = seat.rooms[feed.key]
+    if server.hub.leave(seat, room, "left"):
+        server.notices.changed(room)
+    server.feeds.release(feed)
+    if command.ref:
+        owed.answer(encode(m.Ack(command.ref, feed.shown)))

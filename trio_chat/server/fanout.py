@@ -1,0 +1,90 @@
+"""The way down: the same bytes for everybody, one non-blocking send each.
+
+From the step in which entries become a room's head until every live session has been handed them there
+is no checkpoint, so order in a room is free. In a very large room the sends are made in chunks with
+checkpoints between, so that the loop does not freeze; `Feed.handing` then says who is still without the
+batch, and for whoever leaves or falls behind meanwhile the batch counts as not seen.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_chat.errors import LinkBroken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trio_chat.server.owed import Owed
+    from trio_chat.server.tail import Batch, Feed
+
+__all__ = ["hand_late", "hand_out", "publish", "tell"]
+
+CHUNK = 1_000  # sends in one step: some 5 ms
+
+
+async def publish(feed: Feed, first: int, payloads: list[bytes]) -> None:
+    """Show the next committed entries of a room, numbered from `first` on, to all who are in it.
+
+    Passes checkpoints only in rooms of more than a thousand sessions. Cancelling leaves those who were
+    not reached yet without the entries: only the end of the server may cancel.
+    """
+    batch = feed.append(first, payloads)
+    if len(feed.live) <= CHUNK:
+        hand_out(feed.live, batch)
+        return
+    feed.handing = dict(feed.live)
+    while feed.handing:
+        chunk = list(islice(feed.handing, CHUNK))
+        for owed in chunk:
+            del feed.handing[owed]
+        hand_out(chunk, batch)
+        await trio.lowlevel.checkpoint()
+
+
+def hand_late(feed: Feed, owed: Owed) -> None:
+    """Hand a live session the batch that is just going out in chunks, if it is still without it."""
+    if owed in feed.handing:
+        del feed.handing[owed]
+        hand_out((owed,), feed.tail[-1])
+
+
+async def tell(feed: Feed, notice: Batch) -> None:
+    """Send a notice to all live sessions of a room; passes checkpoints in very large ones."""
+    if len(feed.live) <= CHUNK:
+        hand_out(feed.live, notice)
+    else:
+        receivers = list(feed.live)
+        for start in range(0, len(receivers), CHUNK):
+            hand_out([owed for owed in receivers[start : start + CHUNK] if owed in feed.live], notice)
+            await trio.lowlevel.checkpoint()
+    # Last: whoever fell behind meanwhile counts as not told.
+    feed.notices += 1
+
+
+def hand_out(receivers: Iterable[Owed], batch: Batch) -> None:
+    """Send a batch to live sessions, each with its private answers before it."""
+    packing = None
+    packed = b""
+    stalled: list[tuple[Owed, bytes, int]] = []
+    broken: list[Owed] = []
+    for owed in receivers:
+        if owed.packing is not packing:
+            packing = owed.packing
+            packed = batch.packed(packing)
+        data = owed.take_answers() + packed if owed.answers else packed
+        try:
+            sent = owed.send(data)
+        except LinkBroken:
+            broken.append(owed)
+            continue
+        if sent != len(data):
+            stalled.append((owed, data, sent))
+    # The receivers may be the live set itself, which these change.
+    for owed, data, sent in stalled:
+        owed.fall_behind(data, sent)
+    for owed in broken:
+        owed.break_off()

@@ -1,0 +1,50 @@
+"""How a session ends: what it is told (`bye`), and what others are told (`why` in `presence`)."""
+
+from msgspec import Struct
+
+from trio_chat.wire.codec import encode
+from trio_chat.wire.messages import UNSET, Bye
+
+__all__ = ["LOST", "Parting", "parting"]
+
+# Come back, with back-off. All others: do not come back by yourself.
+_COME_BACK = {
+    "hello_timeout",
+    "frame_timeout",
+    "ping_timeout",
+    "slow_reader",
+    "too_many_connections",
+    "draining",
+    "internal",
+}
+_WHY = {
+    "quit": "quit",
+    "ping_timeout": "timeout",
+    "replaced": "replaced",
+    "kicked": "kicked",
+    "banned": "kicked",
+    "slow_reader": "slow",
+    "draining": "draining",
+    "internal": "internal",
+}
+# These end a session in good order: what it is owed in answers goes out before the `bye`.
+_ORDERLY = {"quit", "draining"}
+
+
+class Parting(Struct, frozen=True):
+    """`bye` is the payload that says it, `None` when there is nobody left to be told."""
+
+    why: str
+    bye: bytes | None
+    orderly: bool
+
+
+LOST = Parting("lost", None, orderly=True)
+"""The connection ended, or the peer's input did."""
+
+
+def parting(code: str, detail: str, *, after_s: int | None = None, ref: str = "") -> Parting:
+    """The parting for a code of `bye`."""
+    wait = UNSET if after_s is None else after_s
+    bye = Bye(code, detail, code in _COME_BACK, after_s=wait, ref=ref)
+    return Parting(_WHY.get(code, "lost"), encode(bye), code in _ORDERLY)

@@ -1,0 +1,87 @@
+"""Questions: who is here, which rooms there are, what was said. They change nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+import trio
+
+from trio_chat.errors import BadMessage, Refused, StoreError
+from trio_chat.wire import messages as m
+from trio_chat.wire.codec import encode
+from trio_chat.wire.messages import UNSET
+
+if TYPE_CHECKING:
+    from trio_chat.hub.members import Seat
+    from trio_chat.server.session import Session
+
+__all__ = ["history", "rooms", "who"]
+
+PAGE_BYTES = 60_000  # of a frame's 65,536; the rest is for what stands around the list
+ROOMS_PAGE = 500
+HISTORY_READ_BYTES = 2 << 20  # 200 of the largest entries
+
+
+def who(session: Session, seat: Seat[Session], command: m.Who) -> None:
+    session.server.hub.pay(seat.member, "questions", trio.current_time())
+    feed = session.server.feeds[session.server.hub.room_of(seat, command.room).key]
+    session.owed.answer(encode(seat.rooms[feed.key].names(command.after, command.ref)))
+
+
+def rooms(session: Session, seat: Seat[Session], command: m.Rooms) -> None:
+    server = session.server
+    session.server.hub.pay(seat.member, "questions", trio.current_time())
+    wanted = sorted(
+        (room for room in server.hub.rooms.values() if room.shown > command.after),
+        key=lambda room: room.shown,
+    )
+    page: list[m.RoomListing] = []
+    left = PAGE_BYTES
+    for room in wanted[:ROOMS_PAGE]:
+        listing = m.RoomListing(room.shown, len(room.members), server.feeds[room.key].topic)
+        left -= len(encode(listing)) + 1
+        if left < 0:
+            break
+        page.append(listing)
+    session.owed.answer(encode(m.RoomsPage(page, len(page) < len(wanted), command.ref)))
+
+
+async def history(session: Session, seat: Seat[Session], command: m.History) -> None:
+    """A page of what was shown; the newest of it where not all fits, unless one reads on from `after`."""
+    server = session.server
+    if command.before is not UNSET and command.after is not UNSET:
+        raise BadMessage("before or after, not both", field="after")
+    session.server.hub.pay(seat.member, "questions", trio.current_time())
+    feed = session.server.feeds[session.server.hub.room_of(seat, command.room).key]
+    if command.after is not UNSET:
+        after, through = command.after, feed.head
+    else:
+        before = command.before if command.before is not UNSET else feed.head + 1
+        through = min(before - 1, feed.head)
+        after = max(through - command.limit, 0)
+    try:
+        page = await server.feeds.read(
+            feed, after, through, entries_max=command.limit, bytes_max=HISTORY_READ_BYTES
+        )
+    except StoreError as error:
+        raise Refused("unavailable", f"the journal cannot be read: {error}") from error
+    if command.after is not UNSET:
+        payloads = _fit(page.payloads)
+        more = page.first + len(payloads) <= through
+    else:
+        payloads = _fit(page.payloads[::-1])[::-1]
+        more = page.last + 1 - len(payloads) > server.feeds.first(feed)
+    # The payloads are entries as they stand: they go into the answer as they are.
+    entries = cast("list[m.Said | m.Retitled]", [msgspec.Raw(payload) for payload in payloads])
+    session.owed.answer(encode(m.HistoryPage(feed.shown, entries, more, command.ref)))
+
+
+def _fit(payloads: list[bytes]) -> list[bytes]:
+    """As many as fit into one frame, from the front."""
+    left = PAGE_BYTES
+    for count, payload in enumerate(payloads):
+        left -= len(payload) + 1
+        if left < 0:
+            return payloads[:count]
+    return payloads

@@ -1,0 +1,299 @@
+"""The server and its nurseries: who starts whom, and who ends whom.
+
+    open_server()
+    └ stores     the committer, the notices                  ended last, when nothing is pending
+      └ writers  one per session that is behind              its failure ends only its session
+        └ sessions  one task per connection                  a deadline at drain
+          └ listeners  accept loops, the keepalive sweep     cancelled first
+
+Leaving the block drains: stop accepting, stop reading, settle what is pending and ack it, `bye draining`,
+flush, close. One deadline is over all of it; past it, by force.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_chat.dialects.frames import FRAMES, FrameCommands
+from trio_chat.errors import CannotStart, LinkBroken
+from trio_chat.hub.hub import Hub
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.net.link import close_politely
+from trio_chat.net.listen import open_listeners
+from trio_chat.net.stream import open_stream_link
+from trio_chat.server.commit import Committer
+from trio_chat.server.config import Config
+from trio_chat.server.fanout import publish
+from trio_chat.server.feeds import Feeds
+from trio_chat.server.keepalive import sweep
+from trio_chat.server.notices import Notices
+from trio_chat.server.partings import parting
+from trio_chat.server.session import Session
+from trio_chat.server.tail import Tails
+from trio_chat.version import __version__
+from trio_chat.wire.messages import VERSION, Limits, Welcome
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from trio_chat.hub.members import Seat
+    from trio_chat.journal.store import Store
+    from trio_chat.net.link import Link
+    from trio_chat.net.listen import Listener
+
+__all__ = ["Server", "open_server"]
+
+log = logging.getLogger("trio_chat.server")
+
+TURNED_AWAY_AT_ONCE = 100  # who is told that the server is full; beyond that, connections just close
+TURN_AWAY_S = 1.0
+COME_BACK_S = 5
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Server:
+    """A running server; made by `open_server`. What its parts need of each other goes through here."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        *,
+        clock_ms: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        software: str,
+    ) -> None:
+        self.config = config
+        self.limits = limits = config.limits
+        self.clock_ms = clock_ms
+        self.random_bytes = random_bytes
+        self.addresses: list[str] = []
+        """Where it listens, such as `tcp://127.0.0.1:5555`."""
+        self.hub: Hub[Session] = Hub(sessions_max=limits.sessions, rooms_max=limits.rooms, rates=config.rates)
+        self.feeds = Feeds(store, Tails(tail_bytes=limits.tail_bytes, tails_bytes=limits.tails_bytes))
+        self.committer = Committer(
+            store,
+            publish,
+            self.feeds.release,
+            clock_ms=clock_ms,
+            queue_entries=limits.queue_entries,
+            queue_bytes=limits.queue_bytes,
+        )
+        self.notices = Notices(self.hub, self.feeds)
+        self._store = store
+        self._software = software
+        self._sessions: dict[Session, None] = {}
+        self._writers: trio.Nursery | None = None
+        self._connections = 0
+        self._by_address: dict[str, int] = {}
+        self._numbers = 0
+        self._turned_away = 0
+        self._draining = False
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there are, those that have not said hello included."""
+        return len(self._sessions)
+
+    async def serve_stream(self, stream: trio.abc.Stream, address: str = "") -> None:
+        """Serve one connection that came in some other way, until it ends; the stream is closed then."""
+        async with open_stream_link(stream, address) as link:
+            await self.serve_link(link)
+
+    async def serve_link(self, link: Link) -> None:
+        """Serve one connection until it ends; the link is closed then, also when cancelled.
+
+        A connection over one of the limits is told so and closed.
+        """
+        full = self._full(link.address)
+        if full or self._draining:
+            await self._turn_away(link, full)
+            return
+        self._connections += 1
+        if link.address:
+            self._by_address[link.address] = self._by_address.get(link.address, 0) + 1
+        self._numbers += 1
+        limits = self.limits
+        commands = FrameCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
+        session = Session(self, link, self._numbers, commands, FRAMES)
+        self._sessions[session] = None
+        try:
+            await session.run()
+        finally:
+            self._connections -= 1
+            if link.address:
+                self._by_address[link.address] -= 1
+                if not self._by_address[link.address]:
+                    del self._by_address[link.address]
+
+    # --- for its parts -------------------------------------------------------------------------------
+
+    def welcome(self, name: str, session: int, token: str, ref: str) -> Welcome:
+        limits = self.limits
+        return Welcome(
+            version=VERSION,
+            name=name,
+            session=session,
+            token=token,
+            server=self._software,
+            features=[],
+            kept=self._store.kept,
+            ping_s=limits.ping_s,
+            limits=Limits(
+                limits.frame_bytes, limits.text_bytes, limits.rooms, limits.talk_burst, limits.talk_per_s
+            ),
+            ref=ref,
+        )
+
+    def stand_up(self, seat: Seat[Session], why: str) -> None:
+        """A session has ended: its rooms hear of it."""
+        for room in self.hub.stand_up(seat, why):
+            self.notices.changed(room)
+
+    def forget(self, session: Session) -> None:
+        self._sessions.pop(session, None)
+
+    def start_writer(self, session: Session) -> None:
+        """Let a session that is behind catch up in a task of its own."""
+        assert self._writers is not None, "sessions run inside the nursery of writers"
+        self._writers.start_soon(self._write, session)
+
+    async def _write(self, session: Session) -> None:
+        try:
+            await session.owed.catch_up(self.feeds)
+        except LinkBroken:
+            session.lost()
+        except Exception:
+            log.exception("a bug ended the writer of session %d", session.number)
+            session.end(parting("internal", "something went wrong in the server"))
+
+    # --- coming in -----------------------------------------------------------------------------------
+
+    def _full(self, address: str) -> str:
+        if self._connections >= self.limits.connections:
+            return "the server is full"
+        at_most = self.limits.connections_per_address
+        if self._by_address.get(address, 0) >= at_most and not _is_loopback(address):
+            return f"at most {at_most} connections from one address"
+        return ""
+
+    async def _turn_away(self, link: Link, full: str) -> None:
+        try:
+            if self._turned_away >= TURNED_AWAY_AT_ONCE:
+                return
+            self._turned_away += 1
+            try:
+                if full:
+                    bye = parting("too_many_connections", full, after_s=COME_BACK_S).bye
+                else:
+                    bye = parting("draining", "the server is stopping").bye
+                assert bye is not None, "a code has words"
+                link.send_nowait(FRAMES.pack((bye,)))
+                await close_politely(link, seconds=TURN_AWAY_S)
+            except LinkBroken:
+                pass
+            finally:
+                self._turned_away -= 1
+        finally:
+            link.close()
+
+    async def _accept(self, listener: Listener, sessions: trio.Nursery) -> None:
+        try:
+            while True:
+                for link in await listener.accept():
+                    sessions.start_soon(self.serve_link, link)
+        finally:
+            listener.close()
+
+    # --- the nurseries -------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def running(self, listeners: Sequence[Listener]) -> AsyncGenerator[None]:
+        """The server at work for as long as the block lasts; see the top of this file."""
+        async with trio.open_nursery() as stores:
+            stores.start_soon(self.committer.run)
+            stores.start_soon(self.notices.run)
+            async with trio.open_nursery() as self._writers, trio.open_nursery() as sessions:
+                async with trio.open_nursery() as accepting:
+                    accepting.start_soon(sweep, self._sessions)
+                    for listener in listeners:
+                        accepting.start_soon(self._accept, listener, sessions)
+                    try:
+                        yield
+                    finally:
+                        accepting.cancel_scope.cancel()
+                self._drain(sessions)
+            stores.cancel_scope.cancel()
+
+    def _drain(self, sessions: trio.Nursery) -> None:
+        self._draining = True
+        deadline = trio.current_time() + self.limits.drain_s
+        for nursery in (self._writers, sessions):
+            assert nursery is not None
+            nursery.cancel_scope.deadline = deadline
+        for session in list(self._sessions):
+            session.drain()
+
+
+@asynccontextmanager
+async def open_server(
+    config: Config | None = None,
+    *,
+    store: Store | None = None,
+    listeners: Sequence[Listener] | None = None,
+    clock_ms: Callable[[], int] = wall_clock_ms,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> AsyncGenerator[Server]:
+    """A chat server for as long as the block lasts; it listens when the block begins.
+
+    Leaving the block drains, for at most `drain_s` seconds (see the top of this file). Leaving it by an
+    exception, or being cancelled, ends all connections at once. What was acked is in the journal either
+    way. Without `listeners` it listens where `config` says, without `store` it keeps the journal that
+    `config` says; it closes both. `clock_ms` is the time of entries, `random_bytes` makes tokens and epochs.
+
+    Raises `CannotStart` before the block. A bug in the server ends the block and comes out as an exception
+    group, as from any nursery.
+    """
+    config = config or Config()
+    if listeners is None:
+        listeners = await open_listeners(config.host, config.port)
+    try:
+        store = store or _open_store(config, random_bytes)
+        server = Server(
+            config, store, clock_ms=clock_ms, random_bytes=random_bytes, software=f"trio-chat {__version__}"
+        )
+        server.addresses = [listener.address for listener in listeners]
+        try:
+            async with server.running(listeners):
+                yield server
+        finally:
+            with trio.move_on_after(config.limits.goodbye_s, shield=True):
+                await store.aclose()
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def _open_store(config: Config, random_bytes: Callable[[int], bytes]) -> Store:
+    if config.journal != "memory":
+        raise CannotStart(f"no such journal: {config.journal}")
+    limits = config.limits
+    return MemoryStore(
+        room_entries_max=limits.journal_room_entries,
+        room_bytes_max=limits.journal_room_bytes,
+        bytes_max=limits.journal_bytes,
+        random_bytes=random_bytes,
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith("127.") or address in ("", "::1", "::ffff:127.0.0.1")
