@@ -1,0 +1,254 @@
+"""A server that a test plays: it hears commands, and says what the test wants.
+
+`Peer` is one connection, at the server's end. `Stage` is the place where they come in: its `dial` is what
+a client dials with. `Hall` is a room that answers by itself, for stories in which a client is only one
+of those who talk; it keeps a journal as a server does, and nothing else of one.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import trio
+
+from tests.pipes import PipeLink, link_pair
+from trio_chat.client import Chat, connect
+from trio_chat.dialects.frames import FrameCommands
+from trio_chat.errors import BadMessage, LinkBroken
+from trio_chat.net.link import Link
+from trio_chat.wire import framing
+from trio_chat.wire.codec import encode
+from trio_chat.wire.messages import (
+    UNSET,
+    Ack,
+    Bye,
+    Command,
+    Event,
+    Hello,
+    History,
+    HistoryPage,
+    Join,
+    Leave,
+    Limits,
+    Members,
+    Ping,
+    Pong,
+    Quit,
+    Room,
+    Said,
+    Say,
+    Typing,
+    Welcome,
+    Who,
+)
+
+__all__ = ["Hall", "Peer", "Stage", "chatting", "said", "welcome"]
+
+C = TypeVar("C", bound=Command)
+
+
+def welcome(hello: Hello, *, ping_s: int = 25, frame_bytes: int = 65_536) -> Welcome:
+    return Welcome(
+        version=1,
+        name=hello.name,
+        session=1,
+        token=hello.token or "a-token-of-the-server-s",
+        server="scripted",
+        features=[],
+        kept="memory",
+        ping_s=ping_s,
+        limits=Limits(frame_bytes=frame_bytes, text_bytes=4096, rooms=100, talk_burst=20, talk_per_s=5),
+        ref=hello.ref,
+    )
+
+
+def said(seq: int, room: str = "lobby", by: str = "bob", text: str = "") -> Said:
+    return Said(room, seq, 1_790_000_000_000 + seq, by, text or f"number {seq}")
+
+
+class Peer:
+    """One connection, at the server's end."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._commands = FrameCommands()
+        self._heard: list[Command] = []
+
+    async def command(self) -> Command | None:
+        """The next command; None at the end of the client's input, however it came."""
+        while not self._heard:
+            try:
+                data = await self.link.receive_some()
+            except (LinkBroken, trio.ClosedResourceError):
+                return None
+            if not data:
+                return None
+            for command in self._commands.feed(data):
+                assert not isinstance(command, BadMessage), command
+                self._heard.append(command)
+        return self._heard.pop(0)
+
+    async def expect(self, kind: type[C]) -> C:
+        command = await self.command()
+        assert isinstance(command, kind), command
+        return command
+
+    async def say(self, *events: Event) -> None:
+        await self.say_bytes(framing.pack([encode(event) for event in events]))
+
+    async def say_bytes(self, data: bytes) -> None:
+        while data:
+            took = self.link.send_nowait(data)
+            data = data[took:]
+            if data:
+                await self.link.wait_writable()
+        await trio.lowlevel.checkpoint()
+
+    async def greet(self, *, ping_s: int = 25, frame_bytes: int = 65_536) -> Hello:
+        hello = await self.expect(Hello)
+        self._commands.welcomed()
+        await self.say(welcome(hello, ping_s=ping_s, frame_bytes=frame_bytes))
+        return hello
+
+    async def admit(self, *, head: int = 0, first: int = 1, room: str = "") -> Join:
+        join = await self.expect(Join)
+        await self.say(
+            Room(
+                room=room or join.room,
+                epoch="e",
+                resumed=False,
+                first=first,
+                head=head,
+                members=2,
+                topic="",
+                ref=join.ref,
+            )
+        )
+        return join
+
+    async def part(self) -> None:
+        """Hear the quit and say goodbye."""
+        quitting = await self.expect(Quit)
+        await self.say(Bye("quit", "goodbye", reconnect=False, ref=quitting.ref))
+        self.link.close()
+
+
+class Stage:
+    """Where clients come in."""
+
+    def __init__(self, buffer_bytes: int = 65_536) -> None:
+        self.buffer_bytes = buffer_bytes
+        self._send, self._receive = trio.open_memory_channel[Peer](100)
+        self.dialled: list[tuple[str, int]] = []
+        self.client_links: list[PipeLink] = []
+
+    async def dial(self, host: str, port: int) -> Link:
+        self.dialled.append((host, port))
+        here, there = link_pair(self.buffer_bytes)
+        self.client_links.append(here)
+        await self._send.send(Peer(there))
+        return here
+
+    async def accept(self) -> Peer:
+        return await self._receive.receive()
+
+
+@asynccontextmanager
+async def chatting(
+    *, inbox_events: int = 1024, buffer_bytes: int = 65_536, ping_s: int = 25, frame_bytes: int = 65_536
+) -> AsyncGenerator[tuple[Chat, Peer]]:
+    """A Chat with a server that has welcomed it and does nothing more by itself but part."""
+    stage = Stage(buffer_bytes)
+    arrived = trio.Event()
+    peers: list[Peer] = []
+
+    async def greet() -> None:
+        peers.append(await stage.accept())
+        await peers[0].greet(ping_s=ping_s, frame_bytes=frame_bytes)
+        arrived.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(greet)
+        async with connect(name="ada", dial=stage.dial, inbox_events=inbox_events, ref_prefix="r") as chat:
+            await arrived.wait()
+            yield chat, peers[0]
+            peers[0].link.close()
+
+
+class Hall:
+    """A room that answers. Every entry reaches every peer, each in one frame, in order."""
+
+    def __init__(self, room: str = "lobby") -> None:
+        self.room = room
+        self.first = 1
+        self.entries: list[Said] = []
+        self.asked: list[Command] = []
+        self.before_page: Callable[[], None] = lambda: None
+        self.page_of = 200
+        self._seqs: dict[str, int] = {}
+
+    def add(self, by: str, text: str) -> Said:
+        entry = said(len(self.entries) + 1, self.room, by, text)
+        self.entries.append(entry)
+        return entry
+
+    async def serve(self, peer: Peer) -> None:
+        """Answer one peer until it quits; everything goes out in the order in which it was decided."""
+        outgoing_send, outgoing = trio.open_memory_channel[Event](1_000_000)
+
+        async def shown() -> None:
+            async for event in outgoing:
+                await peer.say(event)
+                if isinstance(event, Bye):
+                    peer.link.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(shown)
+            self.show = outgoing_send.send_nowait
+            with outgoing_send:
+                while (command := await peer.command()) is not None:
+                    self._answer(command)
+
+    def _answer(self, command: Command) -> None:
+        self.asked.append(command)
+        match command:
+            case Join():
+                head, recent = len(self.entries), 0 if command.recent is UNSET else command.recent
+                self.show(
+                    Room(
+                        room=self.room,
+                        epoch="e",
+                        resumed=False,
+                        first=self.first,
+                        head=head,
+                        members=2,
+                        topic="",
+                        ref=command.ref,
+                    )
+                )
+                for entry in self.entries[head - min(recent, head) :]:
+                    self.show(entry)
+            case Leave():
+                self.show(Ack(command.ref, self.room))
+            case Say():
+                seq = self._seqs.get(command.ref)
+                if seq is None:
+                    entry = self.add("ada", command.text)
+                    seq = self._seqs[command.ref] = entry.seq
+                    self.show(entry)
+                self.show(Ack(command.ref, self.room, seq))
+            case History(after=int(after)):
+                self.before_page()
+                kept = [entry for entry in self.entries[after:] if entry.seq >= self.first]
+                page = kept[: min(command.limit, self.page_of)]
+                self.show(HistoryPage(self.room, list(page), more=len(kept) > len(page), ref=command.ref))
+            case Who():
+                self.show(Members(self.room, ["ada", "bob"], 2, more=False, ref=command.ref))
+            case Ping():
+                self.show(Pong(ref=command.ref))
+            case Quit():
+                self.show(Bye("quit", "goodbye", reconnect=False, ref=command.ref))
+            case Typing():
+                pass
+            case _:
+                raise AssertionError(f"the hall does not know {command}")

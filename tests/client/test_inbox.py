@@ -1,0 +1,413 @@
+"""The inbox alone: the reader's side and the program's side are this test's to play."""
+
+from collections import deque
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.client.scripted import said
+from trio_chat.client.inbox import PAGE_ENTRIES, Inbox, Incoming
+from trio_chat.wire.messages import (
+    Error,
+    Gap,
+    History,
+    HistoryPage,
+    Members,
+    Named,
+    Presence,
+    Said,
+    TypingNotice,
+    Whispered,
+    Who,
+)
+
+
+def put(inbox: Inbox, *events: Incoming) -> None:
+    """As the reader does with one read."""
+    keep = not inbox.full
+    for event in events:
+        inbox.put(event, keep)
+
+
+def whisper(text: str) -> Whispered:
+    return Whispered("bob", "ada", text, 0)
+
+
+def page(*entries: Said, more: bool = False, room: str = "lobby") -> HistoryPage:
+    return HistoryPage(room, list(entries), more=more, ref="q")
+
+
+def full_inbox(bound: int = 2) -> Inbox:
+    """One that holds the entries up to its bound, and has taken nothing more yet."""
+    inbox = Inbox(bound)
+    inbox.enter("lobby", 0)
+    put(inbox, *(said(seq) for seq in range(1, bound + 1)))
+    assert inbox.full
+    return inbox
+
+
+def drained(inbox: Inbox) -> list[Incoming]:
+    return inbox.take_all()
+
+
+# --- with space -------------------------------------------------------------------------------------
+
+
+def test_what_goes_in_comes_out_in_order_of_coming() -> None:
+    inbox = Inbox()
+    inbox.enter("lobby", 0)
+    events: list[Incoming] = [
+        said(1),
+        Presence("lobby", 2, joined=["eve"]),
+        TypingNotice("lobby", "eve"),
+        whisper("psst"),
+        Named("ada_2"),
+        said(2),
+        Members("lobby", ["ada"], 1, more=False),
+        Error("bad_message", "what?"),
+    ]
+    put(inbox, *events)
+    assert inbox.take() == events[0]
+    assert drained(inbox) == events[1:]
+    assert inbox.take() is None
+    assert drained(inbox) == []
+    assert inbox.question("q") is None
+
+
+def test_one_read_may_go_over_the_bound() -> None:
+    inbox = Inbox(2)
+    put(inbox, *(said(seq) for seq in range(1, 9)))
+    assert inbox.full
+    assert len(inbox) == 8
+    assert inbox.question("q") is None
+
+
+def test_a_room_that_was_never_entered_is_shown_as_it_comes() -> None:
+    inbox = Inbox()
+    put(inbox, Gap("attic", 3, 7, kept=False), said(7, "attic"), said(41, "cellar"))
+    assert len(drained(inbox)) == 3
+
+
+# --- beyond the bound -------------------------------------------------------------------------------
+
+
+def test_entries_beyond_the_bound_are_asked_for_after_the_last_that_was_kept() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3), said(4))
+    assert len(inbox) == 2
+    drained(inbox)
+    assert inbox.question("q") == History("lobby", after=2, limit=PAGE_ENTRIES, ref="q")
+    assert inbox.question("q2") is None, "one question at a time"
+    inbox.answer(page(said(3), said(4)))
+    assert drained(inbox) == [said(3), said(4)]
+    assert not inbox.lagging
+    put(inbox, said(5))
+    assert drained(inbox) == [said(5)], "live again"
+
+
+def test_a_room_that_is_behind_keeps_nothing_live_until_a_page_has_met_the_stream() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3))
+    drained(inbox)
+    put(inbox, said(4))
+    assert len(inbox) == 0
+    inbox.question("q")
+    put(inbox, said(5))
+    inbox.answer(page(said(3), said(4)))
+    put(inbox, said(6))
+    assert drained(inbox) == [said(3), said(4)]
+    assert inbox.question("q") == History("lobby", after=4, limit=PAGE_ENTRIES, ref="q")
+    inbox.answer(page(said(5), said(6)))
+    assert drained(inbox) == [said(5), said(6)]
+    assert not inbox.lagging
+
+
+def test_entries_that_a_page_brought_already_are_not_doubled() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3))
+    drained(inbox)
+    inbox.question("q")
+    inbox.answer(page(said(3), said(4), said(5)))
+    assert drained(inbox) == [said(3), said(4), said(5)]
+    put(inbox, said(4), said(5), said(6))
+    assert drained(inbox) == [said(6)]
+
+
+def test_entries_that_a_page_brings_again_are_not_doubled() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3))
+    drained(inbox)
+    inbox.question("q")
+    inbox.answer(page(said(1), said(2), said(3)))
+    assert drained(inbox) == [said(3)]
+
+
+def test_what_retention_took_meanwhile_is_a_gap() -> None:
+    inbox = full_inbox(2)
+    put(inbox, *(said(seq) for seq in range(3, 10)))
+    drained(inbox)
+    inbox.question("q")
+    inbox.answer(page(said(8), said(9)))
+    assert drained(inbox) == [Gap("lobby", 2, 8, kept=False), said(8), said(9)]
+    assert not inbox.lagging
+
+
+def test_a_journal_that_has_nothing_left_of_it_ends_the_catching_up() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3), said(4))
+    drained(inbox)
+    inbox.question("q")
+    inbox.answer(page())
+    assert drained(inbox) == [Gap("lobby", 2, 5, kept=False)]
+    put(inbox, said(5))
+    assert drained(inbox) == [said(5)]
+
+
+def test_a_last_page_is_judged_by_what_had_been_seen_when_it_was_asked_for() -> None:
+    """Entries that came after the question are not gone because its answer does not hold them."""
+    inbox = full_inbox(2)
+    put(inbox, said(3))
+    drained(inbox)
+    inbox.question("q")
+    put(inbox, said(4), said(5))
+    inbox.answer(page(said(3)))
+    assert drained(inbox) == [said(3)]
+    assert inbox.question("q") == History("lobby", after=3, limit=PAGE_ENTRIES, ref="q")
+
+
+def test_rooms_are_caught_up_one_after_the_other() -> None:
+    inbox = full_inbox(2)
+    inbox.enter("attic", 70)
+    put(inbox, said(71, "attic"), said(3))
+    drained(inbox)
+    first, second = inbox.question("q"), inbox.question("q")
+    assert isinstance(first, History) and first.room == "attic" and second is None
+    inbox.answer(page(said(71, "attic"), room="attic"))
+    assert inbox.question("q") == History("lobby", after=2, limit=PAGE_ENTRIES, ref="q")
+
+
+def test_a_gap_beyond_the_bound_is_found_again_in_the_pages() -> None:
+    inbox = full_inbox(2)
+    put(inbox, Gap("lobby", 2, 50, kept=False), said(50))
+    drained(inbox)
+    inbox.question("q")
+    inbox.answer(page(said(50)))
+    assert drained(inbox) == [Gap("lobby", 2, 50, kept=False), said(50)]
+
+
+def test_a_gap_that_a_page_has_shown_already_is_not_doubled() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3))
+    drained(inbox)
+    inbox.question("q")
+    inbox.answer(page(said(60)))
+    assert drained(inbox) == [Gap("lobby", 2, 60, kept=False), said(60)]
+    put(inbox, Gap("lobby", 3, 60, kept=False), said(60), Gap("lobby", 55, 70, kept=False), said(70))
+    assert drained(inbox) == [Gap("lobby", 60, 70, kept=False), said(70)]
+
+
+def test_presence_beyond_the_bound_is_made_good_by_one_page_of_who() -> None:
+    inbox = full_inbox(2)
+    put(inbox, Presence("lobby", 3, joined=["eve"]), Presence("lobby", 2), said(3))
+    drained(inbox)
+    put(inbox, Presence("lobby", 4, joined=["joe"]))
+    assert len(inbox) == 0, "the answer to come holds it"
+    assert isinstance(inbox.question("q"), History)
+    inbox.answer(page(said(3)))
+    assert inbox.question("q") == Who("lobby", ref="q")
+    inbox.answer(Members("lobby", ["ada", "joe"], 2, more=False, ref="q"))
+    assert drained(inbox) == [said(3), Members("lobby", ["ada", "joe"], 2, more=False)]
+    put(inbox, Presence("lobby", 1))
+    assert len(inbox) == 1
+    assert not inbox.lagging
+
+
+def test_presence_of_no_room_of_ours_and_typing_are_dropped_beyond_the_bound() -> None:
+    inbox = full_inbox(2)
+    put(inbox, Presence("attic", 3), TypingNotice("lobby", "bob"))
+    assert len(inbox) == 2
+    assert not inbox.lagging
+
+
+def test_whispers_beyond_the_bound_are_kept_in_order_up_to_the_bound_again() -> None:
+    inbox = full_inbox(2)
+    put(inbox, whisper("a"), Named("b"), Error("c", "c"))
+    assert inbox.take() == said(1)
+    put(inbox, whisper("d"))
+    assert drained(inbox) == [said(2), Error("c", "c"), whisper("d")], "the oldest were dropped"
+    put(inbox, whisper("e"))
+    assert inbox.take() == whisper("e")
+
+
+# --- leaving, entering, refusals --------------------------------------------------------------------
+
+
+def test_leaving_a_room_while_behind_says_what_was_missed() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3), said(9))
+    inbox.leave("lobby")
+    assert drained(inbox)[2:] == [Gap("lobby", 2, 10, kept=True)]
+    assert inbox.question("q") is None
+    inbox.leave("lobby")
+    assert len(inbox) == 0
+
+
+def test_entering_again_begins_anew() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3))
+    inbox.leave("lobby")
+    drained(inbox)
+    inbox.enter("lobby", 0)
+    put(inbox, said(1), said(2))
+    assert drained(inbox) == [said(1), said(2)], "another journal's numbers, perhaps"
+
+
+def test_an_answer_about_a_room_that_was_left_meanwhile_is_dropped() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3))
+    drained(inbox)
+    inbox.question("q")
+    inbox.leave("lobby")
+    inbox.enter("lobby", 3)
+    drained(inbox)
+    inbox.answer(page(said(3)))
+    assert len(inbox) == 0
+    put(inbox, said(4))
+    assert drained(inbox) == [said(4)]
+
+
+def test_a_question_refused_for_now_is_asked_again() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3))
+    drained(inbox)
+    inbox.question("q")
+    assert inbox.refuse("rate_limited")
+    assert inbox.question("q") == History("lobby", after=2, limit=PAGE_ENTRIES, ref="q")
+
+
+def test_a_question_refused_for_good_leaves_a_gap_and_goes_on() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3), Presence("lobby", 9))
+    drained(inbox)
+    inbox.question("q")
+    assert not inbox.refuse("forbidden")
+    assert drained(inbox) == [Gap("lobby", 2, 4, kept=True)]
+    put(inbox, said(4), Presence("lobby", 8))
+    assert drained(inbox) == [said(4), Presence("lobby", 8)]
+    assert inbox.question("q") is None
+
+
+def test_who_refused_for_good_is_given_up() -> None:
+    inbox = full_inbox(2)
+    put(inbox, Presence("lobby", 9))
+    drained(inbox)
+    assert isinstance(inbox.question("q"), Who)
+    assert not inbox.refuse("not_in_room")
+    assert len(inbox) == 0
+    assert not inbox.lagging
+
+
+def test_a_refusal_about_a_room_that_was_left_meanwhile_is_dropped() -> None:
+    inbox = full_inbox(2)
+    put(inbox, said(3))
+    inbox.question("q")
+    inbox.leave("lobby")
+    assert not inbox.refuse("rate_limited")
+
+
+# --- all of it --------------------------------------------------------------------------------------
+
+
+class World:
+    """A journal that commits, shows and forgets; the bytes under way; and a program with an inbox."""
+
+    def __init__(self, bound: int) -> None:
+        self.inbox = Inbox(bound)
+        self.inbox.enter("lobby", 0)
+        self.committed = self.shown = 0
+        self.first = 1
+        self.page_entries = 3
+        self.stream: deque[Said | History] = deque()
+        self.pages: dict[str, HistoryPage] = {}
+        self.asked: list[History] = []
+        self.heard: list[Incoming] = []
+
+    def commit(self, n: int) -> None:
+        self.committed += n
+
+    def show(self, n: int) -> None:
+        for _ in range(min(n, self.committed - self.shown)):
+            self.shown += 1
+            self.stream.append(said(self.shown))
+
+    def forget(self, n: int) -> None:
+        self.first = min(self.first + n, self.committed + 1)
+
+    def respond(self, n: int) -> None:
+        """Answer the question now, from all that is committed: shown already or not."""
+        while self.asked:
+            question = self.asked.pop(0)
+            assert isinstance(question.after, int)
+            kept = range(max(question.after + 1, self.first), self.committed + 1)
+            entries = [said(seq) for seq in kept[: self.page_entries]]
+            self.pages[question.ref] = page(*entries, more=len(kept) > len(entries))
+            self.stream.append(question)
+
+    def read(self, n: int) -> None:
+        keep = not self.inbox.full
+        for _ in range(min(n, len(self.stream))):
+            event = self.stream.popleft()
+            if isinstance(event, Said):
+                self.inbox.put(event, keep)
+            else:
+                self.inbox.answer(self.pages[event.ref])
+
+    def take(self, n: int) -> None:
+        for _ in range(n):
+            event = self.inbox.take()
+            if event is not None:
+                self.heard.append(event)
+                continue
+            question = self.inbox.question(f"q{len(self.pages)}")
+            if question is None:
+                return
+            assert isinstance(question, History)
+            self.asked.append(question)
+
+    def settle(self) -> None:
+        self.show(self.committed)
+        for _ in range(3 * self.committed + 3):
+            self.respond(1)
+            self.read(100)
+            self.take(100)
+
+
+@given(
+    bound=st.integers(1, 4),
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from([World.commit, World.show, World.forget, World.respond, World.read, World.take]),
+            st.integers(1, 5),
+        ),
+        max_size=60,
+    ),
+)
+def test_every_entry_is_heard_once_in_order_or_an_honest_gap(
+    bound: int, steps: list[tuple[object, int]]
+) -> None:
+    world = World(bound)
+    for step, n in steps:
+        assert callable(step)
+        step(world, n)
+    world.settle()
+    at = 0
+    for event in world.heard:
+        if isinstance(event, Gap):
+            assert event.after == at and not event.kept
+            assert event.next <= world.first, "nobody has what a gap says nobody has"
+            at = event.next - 1
+        else:
+            assert isinstance(event, Said)
+            assert event.seq == at + 1
+            at = event.seq
+    assert at == world.committed

@@ -1,0 +1,202 @@
+"""The Chat: what a program says and hears.
+
+Each method is one command of docs/protocol.md; the work is done by the `Conversation`. Every method may
+be called by many tasks at once, also inside `async for event in chat`: answers are matched by ref.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import trio
+
+from trio_chat.client.conversation import Conversation
+from trio_chat.client.faults import nonsense
+from trio_chat.client.inbox import Incoming
+from trio_chat.errors import ClientError
+from trio_chat.wire.messages import (
+    UNSET,
+    Ack,
+    Bye,
+    Found,
+    History,
+    HistoryPage,
+    Join,
+    Leave,
+    Members,
+    Named,
+    Ping,
+    Pong,
+    Quit,
+    Rename,
+    Room,
+    RoomListing,
+    Rooms,
+    RoomsPage,
+    Say,
+    Search,
+    Topic,
+    Typing,
+    UnsetType,
+    Welcome,
+    Whisper,
+    Who,
+)
+
+__all__ = ["Chat"]
+
+
+class Chat:
+    """A connection that was welcomed; made by `connect`, whose block is its life.
+
+    Every method that waits for an answer raises `Refused` when the server will not, and `ClientError`
+    (as a rule `ConnectionLost`) when the connection has ended. A call that is cancelled may or may not
+    have taken effect; its late answer is dropped, and the Chat is as good as before.
+    """
+
+    def __init__(self, conversation: Conversation, welcome: Welcome) -> None:
+        self.welcome = welcome
+        self.token = welcome.token
+        self._talk = conversation
+
+    @property
+    def name(self) -> str:
+        """One's own name, as the server last said it."""
+        return self._talk.name
+
+    # --- hearing ------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[Incoming]:
+        """The events nobody asked for, one by one: entries of rooms, presence, whispers and so on.
+
+        Iterating waits for the next event, and cancelling loses none: another loop goes on where this
+        one stopped. It ends when this Chat has `quit`, and raises `ClientError` when the connection
+        ended otherwise; in both cases after what had come. A program that is too slow for its rooms
+        still gets every entry once, in order (`inbox.py` says how, and what is not kept).
+        """
+        return self
+
+    async def __anext__(self) -> Incoming:
+        return await self._talk.next()
+
+    def batches(self) -> AsyncIterator[list[Incoming]]:
+        """The same events as lists, each of all that have come: for programs that take very many."""
+        return _Batches(self._talk)
+
+    # --- rooms --------------------------------------------------------------------------------------
+
+    async def join(
+        self, room: str, recent: int | None = None, after: int | None = None, epoch: str = ""
+    ) -> Room:
+        """Enter a room, with its newest `recent` entries; or go on `after` an entry of the same `epoch`.
+
+        The entries come as events, after the answer.
+        """
+        command = Join(room, _given(recent), _given(after), epoch, self._talk.new_ref())
+        return await self._talk.request(command, Room)
+
+    async def leave(self, room: str) -> None:
+        """Leave a room, once what one has said there is settled. Nothing of the room comes after it."""
+        await self._talk.request(Leave(room, self._talk.new_ref()), Ack)
+
+    async def say(self, room: str, text: str, action: bool = False, ref: str | None = None) -> int:
+        """Say something, and wait until the room's journal holds it; its number there.
+
+        Said again with the same `ref`, also by another Chat of the same token, it is still said once:
+        so give one to be able to try again when it is not known whether the first time took effect.
+        """
+        command = Say(room, text, action, ref or self._talk.new_ref())
+        return _number(await self._talk.request(command, Ack))
+
+    async def topic(self, room: str, text: str) -> int:
+        """Set a room's topic, and wait until the journal holds that; its number there."""
+        return _number(await self._talk.request(Topic(room, text, self._talk.new_ref()), Ack))
+
+    async def typing(self, room: str) -> None:
+        """Tell a room that one is typing. Waits for the command to go out; there is no answer."""
+        await self._talk.tell(Typing(room))
+
+    # --- people -------------------------------------------------------------------------------------
+
+    async def whisper(self, to: str, text: str) -> None:
+        """Say something to one member, and wait until it was handed on."""
+        await self._talk.request(Whisper(to, text, self._talk.new_ref()), Ack)
+
+    async def rename(self, name: str) -> str:
+        """Take another name; the name as it is now."""
+        return (await self._talk.request(Rename(name, self._talk.new_ref()), Named)).name
+
+    async def who(self, room: str) -> list[str]:
+        """The names of all who are in a room, by as many questions as that takes."""
+        names: list[str] = []
+        more = True
+        while more:
+            after = names[-1] if names else ""
+            page = await self._talk.request(Who(room, after, self._talk.new_ref()), Members)
+            names += page.names
+            more = page.more and bool(page.names)
+        return names
+
+    # --- questions ----------------------------------------------------------------------------------
+
+    async def rooms(self) -> list[RoomListing]:
+        """All rooms with somebody in them, by as many questions as that takes."""
+        rooms: list[RoomListing] = []
+        more = True
+        while more:
+            after = rooms[-1].room if rooms else ""
+            page = await self._talk.request(Rooms(after, self._talk.new_ref()), RoomsPage)
+            rooms += page.rooms
+            more = page.more and bool(page.rooms)
+        return rooms
+
+    async def history(
+        self, room: str, before: int | None = None, after: int | None = None, limit: int = 200
+    ) -> HistoryPage:
+        """A page of a room's entries: the newest, the newest below `before`, or the first above `after`."""
+        command = History(room, _given(before), _given(after), limit, self._talk.new_ref())
+        return await self._talk.request(command, HistoryPage)
+
+    async def search(self, text: str, room: str = "", before: int | None = None, limit: int = 100) -> Found:
+        """The newest entries that match, of one room or of all one is in."""
+        command = Search(text, room, _given(before), limit, self._talk.new_ref())
+        return await self._talk.request(command, Found)
+
+    async def ping(self) -> float:
+        """The time to the server and back, in seconds."""
+        began = trio.current_time()
+        await self._talk.request(Ping(ref=self._talk.new_ref()), Pong)
+        return trio.current_time() - began
+
+    async def quit(self, reason: str = "") -> None:
+        """Say goodbye, and wait until what is pending is settled and the server has said it too.
+
+        After it nothing can be said any more, and iterating ends with what had come. A connection that
+        breaks meanwhile has ended as well, and is no error here. `connect` does this at the end of its
+        block, for at most five seconds.
+        """
+        self._talk.leaving = True
+        with suppress(ClientError):
+            await self._talk.request(Quit(reason, self._talk.new_ref()), Bye)
+
+
+class _Batches:
+    """An iterator and no async generator: nothing is left to be cleaned up when a loop is left early."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._talk = conversation
+
+    def __aiter__(self) -> AsyncIterator[list[Incoming]]:
+        return self
+
+    async def __anext__(self) -> list[Incoming]:
+        return await self._talk.next_batch()
+
+
+def _given(number: int | None) -> int | UnsetType:
+    return UNSET if number is None else number
+
+
+def _number(ack: Ack) -> int:
+    if isinstance(ack.seq, UnsetType):
+        raise nonsense("an ack without a number")
+    return ack.seq

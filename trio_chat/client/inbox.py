@@ -1,0 +1,265 @@
+"""The inbox: what has come and the program has not taken yet.
+
+Pure: events go in as they come, and out as the program takes them; what to ask the server is for
+`question` to say and for others to send.
+
+The inbox is bounded by `bound` events. Whether it is full is judged once for all that came at once, so
+that one read may go over the bound and no stream that merely comes quickly is treated as too much.
+While it is full, nobody need read on. But somebody may have to: an answer that a request waits for
+comes behind the events. What then comes beyond the bound is treated by its kind:
+
+- *entries* are not kept, since the server's journal has them. The room's place remembers its cursor, the
+  newest entry that was kept, and the newest that was seen. Once the program has taken everything, pages
+  of `history` bring what lies between, until a page reaches the newest seen;
+- of *presence*, only that some was missed: once the entries are caught up, one page of `who` makes good
+  for it, as an unasked `members` does from a server;
+- *whispers*, names of one's own and errors are nowhere else to be had: they are kept, up to `bound` more
+  of them, and then the oldest are dropped;
+- *typing* is dropped.
+
+Rules an editor must keep. A page is taken in the order of the stream, where the reader meets it and not
+where somebody wakes up with it: so between "the page reaches the newest seen" and "live again" nothing
+can come. What is at or below the cursor is dropped: the answer to `history` may overtake the live
+entries that it holds. Only one question is under way at a time, since it is judged by what had been
+seen when it was asked.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from trio_chat.wire.messages import (
+    Error,
+    Gap,
+    History,
+    HistoryPage,
+    Members,
+    Named,
+    Presence,
+    Retitled,
+    Said,
+    TypingNotice,
+    Whispered,
+    Who,
+)
+
+__all__ = ["INBOX_EVENTS", "PAGE_ENTRIES", "Inbox", "Incoming"]
+
+INBOX_EVENTS = 1024
+# Always the most that one may ask for, also for a small inbox: questions are rated by their number.
+PAGE_ENTRIES = 200
+
+Incoming = Said | Retitled | Presence | TypingNotice | Whispered | Named | Members | Gap | Error
+"""What a program is told without having asked."""
+
+# A question refused so is asked again later; one refused otherwise will be refused again.
+_FOR_NOW = {"rate_limited", "unavailable"}
+
+
+class _Place:
+    """Where the program is in a room: behind while something newer than its cursor was seen."""
+
+    __slots__ = ("cursor", "missed_presence", "newest")
+
+    def __init__(self, cursor: int) -> None:
+        self.cursor = cursor
+        self.newest = cursor
+        self.missed_presence = False
+
+    @property
+    def behind(self) -> bool:
+        return self.newest > self.cursor
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is being asked: about the room as it was entered then, up to the newest entry seen then."""
+
+    room: str
+    place: _Place
+    newest: int
+
+
+class Inbox:
+    """What has come and was not taken, and where the program is in each room."""
+
+    def __init__(self, bound: int = INBOX_EVENTS) -> None:
+        self.bound = bound
+        self._events: deque[Incoming] = deque()
+        self._beyond: deque[Incoming] = deque(maxlen=bound)
+        self._places: dict[str, _Place] = {}
+        self._lagging: dict[str, _Place] = {}  # a dict keeps their order, so that a run can be replayed
+        self._asked: _Question | None = None
+
+    def __len__(self) -> int:
+        return len(self._events) + len(self._beyond)
+
+    @property
+    def full(self) -> bool:
+        return len(self._events) >= self.bound
+
+    # --- in -----------------------------------------------------------------------------------------
+
+    def put_entry(self, entry: Said | Retitled, keep: bool) -> None:
+        """Take an entry: what `put` does with it, for who knows that it is one and has many."""
+        place = self._places.get(entry.room)
+        if place is None:
+            place = self._places[entry.room] = _Place(entry.seq - 1)
+        if entry.seq <= place.cursor:
+            return
+        if keep and place.newest == place.cursor:
+            place.cursor = place.newest = entry.seq
+            self._events.append(entry)
+        else:
+            self._miss(entry.room, place, entry.seq)
+
+    def put(self, event: Incoming, keep: bool) -> None:
+        """Take what came unasked. `keep` is false for all of a read that began with a full inbox."""
+        match event:
+            case Said() | Retitled():
+                self.put_entry(event, keep)
+            case Presence() | Members():
+                self._put_presence(event, keep)
+            case Gap():
+                self._put_gap(event, keep)
+            case TypingNotice():
+                if keep:
+                    self._events.append(event)
+            case Whispered() | Named() | Error():
+                # In order among themselves: behind what waits beyond the bound already, if anything does.
+                (self._events if keep and not self._beyond else self._beyond).append(event)
+            case _:
+                assert_never(event)
+
+    def enter(self, room: str, cursor: int) -> None:
+        """A room was joined; what follows begins after `cursor`. Whatever was known of it is void."""
+        self._places[room] = _Place(cursor)
+        self._lagging.pop(room, None)
+
+    def leave(self, room: str) -> None:
+        """A room was left. What was missed there cannot be asked for any more, which a gap says."""
+        place = self._places.pop(room, None)
+        self._lagging.pop(room, None)
+        if place is not None and place.behind:
+            self._events.append(Gap(room, place.cursor, place.newest + 1, kept=True))
+
+    # --- out ----------------------------------------------------------------------------------------
+
+    def take(self) -> Incoming | None:
+        """The oldest event, or None when there is none."""
+        if self._events:
+            return self._events.popleft()
+        return self._beyond.popleft() if self._beyond else None
+
+    def take_all(self) -> list[Incoming]:
+        """All that has come."""
+        events = [*self._events, *self._beyond]
+        self._events.clear()
+        self._beyond.clear()
+        return events
+
+    # --- catching up --------------------------------------------------------------------------------
+
+    @property
+    def lagging(self) -> bool:
+        """Whether something was missed that the server can be asked for."""
+        return bool(self._lagging)
+
+    def question(self, ref: str) -> History | Who | None:
+        """What to ask the server next, if anything: to be asked when everything has been taken.
+
+        Its answer is due at `answer` or `refuse` before there is another question.
+        """
+        if self._asked is not None or not self._lagging:
+            return None
+        room, place = next(iter(self._lagging.items()))
+        self._asked = _Question(room, place, place.newest)
+        if place.behind:
+            return History(room, after=place.cursor, limit=PAGE_ENTRIES, ref=ref)
+        return Who(room, ref=ref)
+
+    def answer(self, event: HistoryPage | Members) -> None:
+        """Take the answer to the question, at its place in the stream."""
+        asked = self._end_question()
+        if asked is None:
+            return
+        place = asked.place
+        if isinstance(event, Members):
+            place.missed_presence = False
+            self._events.append(replace(event, ref=""))
+        else:
+            self._take_page(event, asked)
+        if not place.behind and not place.missed_presence:
+            del self._lagging[asked.room]
+
+    def refuse(self, code: str) -> bool:
+        """Take the refusal of the question; true when it should be asked again, after a while.
+
+        Otherwise the room goes on from here, and a gap says what is not part of it.
+        """
+        asked = self._end_question()
+        if asked is None:
+            return False
+        if code in _FOR_NOW:
+            return True
+        place = asked.place
+        if place.behind:
+            self._events.append(Gap(asked.room, place.cursor, place.newest + 1, kept=True))
+            place.cursor = place.newest
+        place.missed_presence = False
+        del self._lagging[asked.room]
+        return False
+
+    # --- within -------------------------------------------------------------------------------------
+
+    def _put_gap(self, gap: Gap, keep: bool) -> None:
+        place = self._places.get(gap.room)
+        if place is None:
+            place = self._places[gap.room] = _Place(gap.after)
+        newest = gap.next - 1
+        if newest <= place.cursor:
+            return
+        if keep and not place.behind:
+            self._events.append(replace(gap, after=max(gap.after, place.cursor)))
+            place.cursor = place.newest = newest
+        else:
+            # Pages show the same hole where nobody has the entries, and fill it where the server does.
+            self._miss(gap.room, place, newest)
+
+    def _put_presence(self, event: Presence | Members, keep: bool) -> None:
+        place = self._places.get(event.room)
+        if keep and (place is None or not place.missed_presence):
+            self._events.append(event)
+        elif place is not None:
+            place.missed_presence = True
+            self._lagging[event.room] = place
+
+    def _miss(self, room: str, place: _Place, seq: int) -> None:
+        place.newest = max(place.newest, seq)
+        self._lagging[room] = place
+
+    def _end_question(self) -> _Question | None:
+        """The question that was under way; None when the room was left, or entered anew, since."""
+        asked, self._asked = self._asked, None
+        assert asked is not None, "an answer to a question that nobody asked"
+        return asked if self._places.get(asked.room) is asked.place else None
+
+    def _take_page(self, page: HistoryPage, asked: _Question) -> None:
+        place = asked.place
+        for entry in page.entries:
+            if entry.seq <= place.cursor:
+                continue
+            self._note_hole(asked.room, place, entry.seq)
+            self._events.append(entry)
+            place.cursor = entry.seq
+        if not page.entries or not page.more:
+            # All that there is after the cursor. What had been seen by then and is not in it is gone.
+            self._note_hole(asked.room, place, asked.newest + 1)
+            place.cursor = max(place.cursor, asked.newest)
+        place.newest = max(place.newest, place.cursor)
+
+    def _note_hole(self, room: str, place: _Place, seq: int) -> None:
+        if seq > place.cursor + 1:
+            self._events.append(Gap(room, place.cursor, seq, kept=False))
