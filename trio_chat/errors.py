@@ -53,7 +53,14 @@ class WireError(ChatError):
 
 
 class FrameError(WireError):
-    """The stream of frames cannot go on; `code` is a code of `bye`."""
+    """The stream of frames cannot go on; `code` is a code of `bye`.
+
+    `ref` is that of the command at fault where it was one that could be read: a hello of another version.
+    """
+
+    def __init__(self, code: str, detail: str, *, ref: str = "") -> None:
+        super().__init__(code, detail)
+        self.ref = ref
 
 
 class BadMessage(WireError):

@@ -11,7 +11,7 @@ from typing import get_args
 import msgspec
 
 from trio_chat.errors import BadMessage, FrameError
-from trio_chat.wire.messages import VERSION, Command, Entry, Event
+from trio_chat.wire.messages import MAX_NUMBER, VERSION, Command, Entry, Event
 
 __all__ = ["decode_command", "decode_entry", "decode_event", "encode"]
 
@@ -74,9 +74,13 @@ def _refusal(payload: bytes, error: Exception) -> BadMessage | FrameError:
     except (ValueError, RecursionError):
         return _bad_message(error)
     ref = seen.ref if isinstance(seen.ref, str) and 1 <= len(seen.ref) <= 64 else ""
-    if seen.type == "hello" and type(seen.version) is int and seen.version != VERSION:
+    if seen.type == "hello" and _is_number(seen.version) and seen.version != VERSION:
         return FrameError("version", f"this server speaks version {VERSION}", ref=ref)
     return _bad_message(error, ref)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_NUMBER  # True and False are ints too
 
 
 def _is_of_another_type(payload: bytes) -> bool:

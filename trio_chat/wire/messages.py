@@ -68,6 +68,7 @@ VERSION = 1
 MAX_NUMBER = 2**53 - 1  # what a browser's numbers can hold exactly
 
 Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+Version = Annotated[int, Meta(ge=VERSION, le=VERSION)]
 Ref = Annotated[str, Meta(min_length=1, max_length=64)]
 Note = Annotated[str, Meta(min_length=1, max_length=128)]
 Cursor = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -76,7 +77,13 @@ Cursor = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
 class _Command(
-    Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True, tag_field="type", tag=str.lower
+    Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag_field="type",
+    tag=str.lower,
 ):
     pass
 
@@ -84,7 +91,7 @@ class _Command(
 class Hello(_Command, frozen=True, kw_only=True):
     """The first command of a connection. `token` is who one is; without it the server makes one."""
 
-    version: Number
+    version: Version
     name: str
     token: Annotated[str, Meta(min_length=1, max_length=64)] = ""
     agent: Note = ""
