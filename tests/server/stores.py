@@ -1,0 +1,219 @@
+"""Stores for tests: a journal that takes its time, fails, fails after it has written, or has a bug.
+
+Each wraps another store, a `MemoryStore` when nothing else is said, so that they can be put round each
+other. What is not its point goes through to the inner store untouched.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import trio
+
+from trio_chat.errors import StoreError
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, Store
+
+__all__ = ["BuggyStore", "FailingStore", "FatedStore", "HeldStore", "SlowStore", "TornStore", "held_entries"]
+
+
+class _Around:
+    """A store that does what the inner one does, and remembers the batches it was given."""
+
+    def __init__(self, inner: Store | None = None) -> None:
+        self.inner: Store = MemoryStore() if inner is None else inner
+        self.kept = self.inner.kept
+        self.batches: list[list[Draft]] = []
+
+    async def open(self, room: str, shown: str) -> RoomRecord:
+        return await self.inner.open(room, shown)
+
+    def close(self, room: str) -> None:
+        self.inner.close(room)
+
+    def first(self, room: str) -> int:
+        return self.inner.first(room)
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        self.batches.append(drafts)
+        return await self.inner.commit(drafts, now_ms)
+
+    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+        return await self.inner.read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+class SlowStore(_Around):
+    """Takes its time, by Trio's clock: `commit_s` for a batch, `read_s` for a page, `open_s` for a room."""
+
+    def __init__(
+        self, inner: Store | None = None, *, commit_s: float = 0, read_s: float = 0, open_s: float = 0
+    ) -> None:
+        super().__init__(inner)
+        self.commit_s = commit_s
+        self.read_s = read_s
+        self.open_s = open_s
+
+    async def open(self, room: str, shown: str) -> RoomRecord:
+        await trio.sleep(self.open_s)
+        return await super().open(room, shown)
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        await trio.sleep(self.commit_s)
+        return await super().commit(drafts, now_ms)
+
+    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+        await trio.sleep(self.read_s)
+        return await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+
+
+class HeldStore(_Around):
+    """Commits a batch only when told (`let_go`), and reads a page likewise once `holds_reads` is set.
+
+    `waiting` is how many wait to be let go.
+    """
+
+    def __init__(self, inner: Store | None = None) -> None:
+        super().__init__(inner)
+        self.holds_commits = True
+        self.holds_reads = False
+        self.waiting = 0
+        self._lot = trio.lowlevel.ParkingLot()
+
+    def let_go(self, count: int = 1) -> None:
+        """Let the first `count` of those who wait go on."""
+        assert self.waiting >= count, f"{self.waiting} wait, not {count}"
+        self._lot.unpark(count=count)
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        self.batches.append(drafts)
+        if self.holds_commits:
+            await self._wait()
+        return await self.inner.commit(drafts, now_ms)
+
+    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+        if self.holds_reads:
+            await self._wait()
+        return await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+
+    async def _wait(self) -> None:
+        self.waiting += 1
+        try:
+            await self._lot.park()
+        finally:
+            self.waiting -= 1
+
+
+class FailingStore(_Around):
+    """A disk that is full while `failing`: nothing is written. With `reading_fails` it cannot be read
+    either, with `opening_fails` no room can be opened."""
+
+    def __init__(self, inner: Store | None = None, *, failing: bool = True) -> None:
+        super().__init__(inner)
+        self.failing = failing
+        self.reading_fails = False
+        self.opening_fails = False
+
+    async def open(self, room: str, shown: str) -> RoomRecord:
+        if self.opening_fails:
+            await trio.lowlevel.checkpoint()
+            raise StoreError("no such file")
+        return await super().open(room, shown)
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        if self.failing:
+            self.batches.append(drafts)
+            await trio.lowlevel.checkpoint()
+            raise StoreError("no space left on device")
+        return await super().commit(drafts, now_ms)
+
+    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+        if self.reading_fails:
+            await trio.lowlevel.checkpoint()
+            raise StoreError("input/output error")
+        return await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+
+
+class TornStore(FailingStore):
+    """Writes the whole batch, and while `failing` says that it could not."""
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        outcomes = await _Around.commit(self, drafts, now_ms)
+        if self.failing:
+            raise StoreError("the answer of the disk was lost")
+        return outcomes
+
+
+class BuggyStore(_Around):
+    """A store with a bug, while `failing`: before it has written, or after it."""
+
+    def __init__(self, inner: Store | None = None, *, failing: bool = True, writes: bool = False) -> None:
+        super().__init__(inner)
+        self.failing = failing
+        self.writes = writes
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        if not self.failing:
+            return await super().commit(drafts, now_ms)
+        if self.writes:
+            await super().commit(drafts, now_ms)
+        else:
+            self.batches.append(drafts)
+            await trio.lowlevel.checkpoint()
+        return [Outcome(1 // 0, None)]
+
+
+class FatedStore(_Around):
+    """Meets one fate a call, for commits and for reads, and is well when they are used up.
+
+    A fate is one of `well`, `slow` (a second by Trio's clock), `before` and `after` (fails before or after
+    the work is done), `bug` and `bug after`.
+    """
+
+    def __init__(
+        self, inner: Store | None = None, *, commits: Iterable[str] = (), reads: Iterable[str] = ()
+    ) -> None:
+        super().__init__(inner)
+        self._commits = iter(commits)
+        self._reads = iter(reads)
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        fails = await _meet(self._commits)
+        outcomes = await super().commit(drafts, now_ms)
+        fails()
+        return outcomes
+
+    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+        fails = await _meet(self._reads)
+        page = await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+        fails()
+        return page
+
+
+async def _meet(fates: Iterator[str]) -> Callable[[], object]:
+    """Meet the next fate up to the work itself; what is given is to be called after it."""
+    fate = next(fates, "well")
+    await trio.sleep(1 if fate == "slow" else 0)
+    if fate == "before":
+        raise StoreError("no space left on device")
+    if fate == "bug":
+        raise ZeroDivisionError("a bug")
+    return {"after": _fail, "bug after": _stumble}.get(fate, _go_on)
+
+
+def _go_on() -> None:
+    pass
+
+
+def _fail() -> None:
+    raise StoreError("the answer of the disk was lost")
+
+
+def _stumble() -> None:
+    raise ZeroDivisionError("a bug")
+
+
+async def held_entries(store: Store, room: str) -> list[bytes]:
+    """The payloads of all that a store holds of an open room."""
+    page = await store.read(room, 0, 2**53, entries_max=10**9, bytes_max=10**12)
+    return page.payloads
