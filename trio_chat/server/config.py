@@ -1,11 +1,13 @@
 """All that can be set, in one frozen object: every bound of the server, with the reason for its default."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 
 from trio_chat.errors import CannotStart
 from trio_chat.wire.framing import FRAME_BYTES_MAX, HELLO_BYTES_MAX
 
-__all__ = ["Config", "Limits"]
+__all__ = ["Config", "Limits", "parse_limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,26 @@ class Limits:
         # JSON writes a quote or a newline of a text as two bytes; the rest of an entry takes some 700.
         if self.frame_bytes < 2 * self.text_bytes + 1_024:
             raise CannotStart("limit frame_bytes must be at least twice text_bytes and 1024")
+
+    @classmethod
+    def described(cls) -> str:
+        """Every limit and its default, a line each."""
+        return "\n".join(f"{limit.name}={limit.default}" for limit in fields(cls))
+
+
+def parse_limits(settings: Iterable[str]) -> dict[str, int]:
+    """`NAME=VALUE` texts as arguments of `Limits`. Raises `CannotStart`."""
+    known = {limit.name for limit in fields(Limits)}
+    parsed: dict[str, int] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            raise CannotStart(f"no limit is called {name!r}" + (f"; {close[0]}, perhaps?" if close else ""))
+        if not (value.isascii() and value.isdigit()):
+            raise CannotStart(f"limit {name} takes a whole number, not {value!r}")
+        parsed[name] = int(value)
+    return parsed
 
 
 @dataclass(frozen=True, slots=True)

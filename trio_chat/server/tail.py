@@ -34,7 +34,7 @@ class Batch:
         self.bytes = sum(map(len, payloads))
         self._packed: dict[Packing, bytes] = {}
 
-    def packed(self, packing: Packing, after: int = 0) -> bytes:
+    def packed(self, packing: Packing, after: int = -1) -> bytes:
         """All of it above the number `after`; whole, it is made once and shared by all who ask."""
         if after >= self.first:
             return packing.pack(self.payloads[after + 1 - self.first :])

@@ -1,0 +1,122 @@
+"""The command line: parses, calls, and says in one line what went wrong.
+
+Each command imports its own world inside its body, so that `--help` is quick and a client loads no server.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from trio_chat.errors import ChatError
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trio-chat", message="%(prog)s %(version)s")
+def main() -> None:
+    """A chat that one command starts and that people can rely on.
+
+    \b
+        trio-chat serve                  in one terminal
+        trio-chat join ada@127.0.0.1     in another
+    """
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """What we raise on purpose ends the command with one line and its exit status; a bug is not hidden."""
+    try:
+        yield
+    except ChatError as error:
+        click.secho(f"trio-chat: {error}", fg="red", err=True)
+        sys.exit(error.exit_status)
+
+
+@main.command()
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    envvar="TRIO_CHAT_HOST",
+    show_default=True,
+    show_envvar=True,
+    help="Where to listen; 0.0.0.0 is everywhere.",
+)
+@click.option(
+    "--port",
+    default=5555,
+    envvar="TRIO_CHAT_PORT",
+    show_default=True,
+    show_envvar=True,
+    type=click.IntRange(0, 65_535),
+    help="0 takes any free one.",
+)
+@click.option(
+    "--journal",
+    default="memory",
+    envvar="TRIO_CHAT_JOURNAL",
+    show_default=True,
+    show_envvar=True,
+    type=click.Choice(["memory"]),
+    help="Where what is said is kept: gone with the server.",
+)
+@click.option(
+    "--max-connections",
+    envvar="TRIO_CHAT_MAX_CONNECTIONS",
+    show_envvar=True,
+    type=click.IntRange(min=1),
+    help="The same as --limit connections=N.  [default: 10000]",
+)
+@click.option(
+    "--no-rate-limit",
+    is_flag=True,
+    envvar="TRIO_CHAT_NO_RATE_LIMIT",
+    show_envvar=True,
+    help="Nobody is ever too fast: for load tests.",
+)
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    envvar="TRIO_CHAT_LIMIT",
+    show_envvar=True,
+    help="Set one of the server's limits; `--limit help` lists them.",
+)
+def serve(
+    host: str,
+    port: int,
+    journal: str,
+    max_connections: int | None,
+    no_rate_limit: bool,
+    limits: tuple[str, ...],
+) -> None:
+    """Run a chat server until Ctrl-C or SIGTERM.
+
+    It then takes its leave of everybody: what was said is settled first. A second Ctrl-C ends it at once.
+    """
+    import trio
+
+    from trio_chat.server.config import Config, Limits, parse_limits
+    from trio_chat.server.process import run_process
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    if "help" in limits:
+        click.echo(Limits.described())
+        return
+    with errors_in_one_line():
+        settings = parse_limits(limits)
+        if max_connections is not None:
+            settings["connections"] = max_connections
+        config = Config(host, port, journal, rate_limit=not no_rate_limit, limits=Limits(**settings))
+        if not trio.run(run_process, config, _say):
+            raise ChatError("stopped at once: not everybody was told")
+
+
+def _say(line: str) -> None:
+    """A line for standard output, at once: whoever started the server waits for it."""
+    click.echo(line)
+    sys.stdout.flush()
