@@ -48,6 +48,10 @@ class PipeLink:
         self._interruptions = 0
         self._closed = False
 
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
     async def receive_some(self) -> bytes:
         way = self._in
         await self._wait(way.readable, lambda: way.bytes or way.ended or way.broken)

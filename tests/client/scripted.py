@@ -74,6 +74,10 @@ class Peer:
         self._commands = FrameCommands()
         self._heard: list[Command] = []
 
+    def reset(self) -> None:
+        assert isinstance(self.link, PipeLink)
+        self.link.reset()
+
     async def command(self) -> Command | None:
         """The next command; None at the end of the client's input, however it came."""
         while not self._heard:
@@ -155,23 +159,35 @@ class Stage:
 
 @asynccontextmanager
 async def chatting(
-    *, inbox_events: int = 1024, buffer_bytes: int = 65_536, ping_s: int = 25, frame_bytes: int = 65_536
+    nursery: trio.Nursery,
+    *,
+    inbox_events: int = 1024,
+    buffer_bytes: int = 65_536,
+    ping_s: int = 25,
+    frame_bytes: int = 65_536,
+    hangs_up: bool = True,
 ) -> AsyncGenerator[tuple[Chat, Peer]]:
-    """A Chat with a server that has welcomed it and does nothing more by itself but part."""
+    """A Chat with a server that has welcomed it, and does nothing more by itself.
+
+    At the end of the block it `hangs_up`, so that nobody has to play the goodbye.
+    """
     stage = Stage(buffer_bytes)
-    arrived = trio.Event()
+
+    async def greet(task_status: trio.TaskStatus[Peer]) -> None:
+        peer = await stage.accept()
+        await peer.greet(ping_s=ping_s, frame_bytes=frame_bytes)
+        task_status.started(peer)
+
+    async def wait_for_peer() -> None:
+        peers.append(await nursery.start(greet))
+
     peers: list[Peer] = []
-
-    async def greet() -> None:
-        peers.append(await stage.accept())
-        await peers[0].greet(ping_s=ping_s, frame_bytes=frame_bytes)
-        arrived.set()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(greet)
-        async with connect(name="ada", dial=stage.dial, inbox_events=inbox_events, ref_prefix="r") as chat:
-            await arrived.wait()
-            yield chat, peers[0]
+    nursery.start_soon(wait_for_peer)
+    async with connect(name="ada", dial=stage.dial, inbox_events=inbox_events, ref_prefix="r") as chat:
+        while not peers:
+            await trio.lowlevel.checkpoint()
+        yield chat, peers[0]
+        if hangs_up:
             peers[0].link.close()
 
 

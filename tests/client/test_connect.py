@@ -1,0 +1,336 @@
+"""Connecting, and how the block of `connect` begins and ends."""
+
+import struct
+from collections.abc import Awaitable, Callable
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.client.scripted import Hall, Peer, Stage, chatting, said, welcome
+from trio_chat.client import connect
+from trio_chat.errors import CannotConnect, ConnectionLost, Refused, ServerFault
+from trio_chat.net.link import Link
+from trio_chat.wire.messages import Bye, Error, Hello, Ping, Pong, Quit, Rooms
+
+Play = Callable[[Peer], Awaitable[object]]
+
+
+async def meet(nursery: trio.Nursery, play: Play) -> None:
+    """Connect to a server that plays this, which will not do."""
+    stage = Stage()
+
+    async def server() -> None:
+        await play(await stage.accept())
+
+    nursery.start_soon(server)
+    try:
+        async with connect("there", 1, name="ada", dial=stage.dial):
+            pytest.fail("was let in")
+    finally:
+        (link,) = stage.client_links
+        assert link.is_closed
+
+
+# --- entering ---------------------------------------------------------------------------------------
+
+
+async def test_a_chat_is_who_the_server_says_it_is(nursery: trio.Nursery) -> None:
+    stage = Stage()
+    hellos: list[Hello] = []
+
+    async def server() -> None:
+        peer = await stage.accept()
+        hellos.append(await peer.greet())
+        await peer.part()
+
+    nursery.start_soon(server)
+    async with connect("there", 7, name="ada", token="t" * 22, agent="a bot", dial=stage.dial) as chat:
+        assert chat.name == "ada"
+        assert chat.token == "t" * 22
+        assert chat.welcome.kept == "memory"
+    assert stage.dialled == [("there", 7)]
+    assert hellos == [Hello(version=1, name="ada", token="t" * 22, agent="a bot", ref=hellos[0].ref)]
+
+
+async def test_two_chats_never_share_their_refs(nursery: trio.Nursery) -> None:
+    stage = Stage()
+    hellos: list[Hello] = []
+
+    async def server() -> None:
+        for _ in range(2):
+            peer = await stage.accept()
+            hellos.append(await peer.greet())
+            await peer.part()
+
+    nursery.start_soon(server)
+    for _ in range(2):
+        async with connect(name="ada", dial=stage.dial):
+            pass
+    first, second = (hello.ref.partition(".")[0] for hello in hellos)
+    assert first != second
+    assert len(first) >= 8
+
+
+async def test_no_server_is_cannot_connect() -> None:
+    async def refuses(host: str, port: int) -> Link:
+        raise CannotConnect("no server at there:1: Connection refused")
+
+    with pytest.raises(CannotConnect, match="no server at there:1"):
+        async with connect("there", 1, name="ada", dial=refuses):
+            pytest.fail("was let in")
+
+
+async def test_a_server_that_is_nowhere_is_given_up_after_ten_seconds(autojump_clock: trio.abc.Clock) -> None:
+    async def nowhere(host: str, port: int) -> Link:
+        await trio.sleep_forever()
+        raise AssertionError("forever is over")
+
+    with pytest.raises(CannotConnect, match="no answer from there:1 within 10 s"):
+        async with connect("there", 1, name="ada", dial=nowhere):
+            pytest.fail("was let in")
+    assert trio.current_time() == pytest.approx(10)
+
+
+async def test_a_server_that_says_nothing_is_given_up_after_ten_seconds(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    with pytest.raises(CannotConnect, match="there:1 says nothing"):
+        await meet(nursery, Peer.command)
+    assert trio.current_time() == pytest.approx(10)
+
+
+async def test_a_goodbye_instead_of_a_welcome_is_cannot_connect_with_its_code(nursery: trio.Nursery) -> None:
+    async def play(peer: Peer) -> None:
+        await peer.expect(Hello)
+        await peer.say(Bye("too_many_connections", "the house is full", reconnect=True))
+
+    with pytest.raises(CannotConnect, match=r"ended the connection: the house is full") as caught:
+        await meet(nursery, play)
+    assert caught.value.code == "too_many_connections"
+
+
+async def test_a_server_that_hangs_up_is_cannot_connect(nursery: trio.Nursery) -> None:
+    async def play(peer: Peer) -> None:
+        await peer.expect(Hello)
+        peer.link.close()
+
+    with pytest.raises(CannotConnect, match="closed it without a word"):
+        await meet(nursery, play)
+
+
+@pytest.mark.parametrize("code", ["bad_name", "name_taken"])
+async def test_a_name_that_will_not_do_is_refused(nursery: trio.Nursery, code: str) -> None:
+    async def play(peer: Peer) -> None:
+        hello = await peer.expect(Hello)
+        await peer.say(Error(code, "not that one", ref=hello.ref))
+
+    with pytest.raises(Refused, match="not that one") as caught:
+        await meet(nursery, play)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        struct.pack(">I", 0xFFFFFFFF),
+        struct.pack(">I", 0),
+        struct.pack(">I", 4) + b"\xff\xfe\xfd\xfc",
+        struct.pack(">I", 30_000) + b"[" * 30_000,
+        struct.pack(">I", 19) + b'{"type": "welcome"}',
+    ],
+    ids=["ssh", "http", "huge frame", "empty frame", "not UTF-8", "deep", "half a message"],
+)
+async def test_what_is_no_server_of_ours_is_a_server_fault_in_one_line(
+    nursery: trio.Nursery, data: bytes
+) -> None:
+    async def play(peer: Peer) -> None:
+        await peer.say_bytes(data)
+        await trio.sleep_forever()
+
+    with pytest.raises(ServerFault, match="what the server says makes no sense: ") as caught:
+        await meet(nursery, play)
+    assert str(caught.value).isprintable()
+
+
+async def test_an_answer_that_is_no_welcome_is_a_server_fault(nursery: trio.Nursery) -> None:
+    async def play(peer: Peer) -> None:
+        hello = await peer.expect(Hello)
+        await peer.say(Pong(ref=hello.ref))
+
+    with pytest.raises(ServerFault, match="pong is no answer to that"):
+        await meet(nursery, play)
+
+
+# --- leaving ----------------------------------------------------------------------------------------
+
+
+async def test_leaving_the_block_says_goodbye_and_waits_for_the_servers(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    async def server(peer: Peer) -> None:
+        await peer.expect(Quit)
+        await trio.sleep(2)
+        await peer.say(Bye("quit", "goodbye", reconnect=False))
+
+    async with chatting(nursery, hangs_up=False) as (_, peer):
+        nursery.start_soon(server, peer)
+    assert trio.current_time() == pytest.approx(2)
+
+
+async def test_a_server_that_does_not_say_goodbye_is_left_after_five_seconds(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    async with chatting(nursery, hangs_up=False) as (_, peer):
+        pass
+    assert trio.current_time() == pytest.approx(5)
+    assert isinstance(await peer.command(), Quit)
+    assert await peer.command() is None
+
+
+async def test_a_goodbye_that_breaks_is_a_goodbye(nursery: trio.Nursery) -> None:
+    async def server(peer: Peer) -> None:
+        await peer.expect(Quit)
+        peer.reset()
+
+    async with chatting(nursery, hangs_up=False) as (_, peer):
+        nursery.start_soon(server, peer)
+
+
+async def test_leaving_after_the_connection_broke_is_quiet(nursery: trio.Nursery) -> None:
+    async with chatting(nursery, hangs_up=False) as (_, peer):
+        peer.reset()
+        await wait_all_tasks_blocked()
+
+
+async def test_an_exception_of_the_block_comes_out_as_it_is_and_closes_at_once(
+    nursery: trio.Nursery,
+) -> None:
+    cause, context = OSError("the cause"), KeyError("the context")
+    error = ValueError("mine")
+    peers: list[Peer] = []
+    with pytest.raises(ValueError, match="mine") as caught:
+        async with chatting(nursery) as (_, peer):
+            peers.append(peer)
+            try:
+                raise context
+            except KeyError:
+                raise error from cause
+    assert caught.value is error
+    assert (error.__cause__, error.__context__) == (cause, context)
+    assert await peers[0].command() is None, "no quit was said"
+
+
+async def test_a_group_of_the_blocks_own_comes_out_as_it_is(nursery: trio.Nursery) -> None:
+    with pytest.RaisesGroup(ValueError, KeyError) as caught:
+        async with chatting(nursery):
+            raise ExceptionGroup("mine", [ValueError(), KeyError()])
+    assert caught.value.message == "mine"
+
+
+async def test_cancelling_the_block_closes_at_once(nursery: trio.Nursery) -> None:
+    peers: list[Peer] = []
+    with trio.CancelScope() as scope:
+        async with chatting(nursery) as (_, peer):
+            peers.append(peer)
+            scope.cancel()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert await peers[0].command() is None, "no quit was said"
+
+
+async def test_a_connection_that_breaks_is_one_plain_error_where_the_program_waits(
+    nursery: trio.Nursery,
+) -> None:
+    with pytest.raises(ConnectionLost, match="connection lost: the server closed it without a word"):
+        async with chatting(nursery) as (chat, peer):
+            peer.link.close()
+            async for _ in chat:
+                pytest.fail("nothing was said")
+
+
+async def test_a_connection_that_breaks_cancels_nothing_of_the_program(nursery: trio.Nursery) -> None:
+    """A program that waits for something else goes on with it, and meets the end when it comes back."""
+    async with chatting(nursery) as (chat, peer):
+        await peer.say(said(1))
+        peer.link.close()
+        await wait_all_tasks_blocked()
+        await trio.lowlevel.checkpoint()
+        assert await anext(aiter(chat)) == said(1), "what had come is still given"
+        for _ in range(2):
+            with pytest.raises(ConnectionLost):
+                await chat.say("lobby", "hello")
+        with pytest.raises(ConnectionLost):
+            await chat.typing("lobby")
+
+
+async def test_everyone_who_waits_is_told_by_an_exception_of_its_own(nursery: trio.Nursery) -> None:
+    caught: list[ConnectionLost] = []
+
+    async def wait(what: Callable[[], Awaitable[object]]) -> None:
+        with pytest.raises(ConnectionLost) as raised:
+            await what()
+        caught.append(raised.value)
+
+    async with chatting(nursery) as (chat, peer), trio.open_nursery() as waiting:
+        for what in (chat.ping, chat.rooms, chat.__anext__, chat.batches().__anext__):
+            waiting.start_soon(wait, what)
+        assert {type(await peer.command()) for _ in range(2)} == {Ping, Rooms}
+        await peer.say(Bye("draining", "back soon", reconnect=True, after_s=3))
+        peer.link.close()
+    assert len({id(error) for error in caught}) == 4
+    assert {(error.code, error.reconnect, error.after_s) for error in caught} == {("draining", True, 3)}
+
+
+# --- cancelled anywhere -----------------------------------------------------------------------------
+
+
+class _StepCounter(trio.abc.Instrument):
+    """Cancels a scope just before a task's step number `at`."""
+
+    def __init__(self, at: int, scope: trio.CancelScope) -> None:
+        self.at = at
+        self.scope = scope
+        self.steps = 0
+        self._task = trio.lowlevel.current_task()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task is self._task:
+            self.steps += 1
+            if self.steps == self.at:
+                self.scope.cancel()
+
+
+async def test_cancelled_at_any_step_it_leaves_nothing_open(autojump_clock: trio.abc.Clock) -> None:
+    async def story(stage: Stage) -> None:
+        async with connect(name="ada", dial=stage.dial) as chat:
+            await chat.join("lobby")
+            await chat.say("lobby", "hello")
+            await anext(aiter(chat))
+
+    async def serve(stage: Stage) -> None:
+        peer = await stage.accept()
+        hello = await peer.command()
+        if isinstance(hello, Hello):
+            await peer.say(welcome(hello))
+            await Hall().serve(peer)
+
+    step, finished = 0, False
+    while not finished:
+        step += 1
+        stage = Stage()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve, stage)
+            with trio.CancelScope() as scope:
+                counter = _StepCounter(step, scope)
+                trio.lowlevel.add_instrument(counter)
+                try:
+                    await story(stage)
+                finally:
+                    trio.lowlevel.remove_instrument(counter)
+            finished = not scope.cancel_called
+            nursery.cancel_scope.cancel()
+        assert all(link.is_closed for link in stage.client_links), f"cancelled at step {step}"
+    assert step > 5, "one for each wait of the story"
