@@ -63,7 +63,7 @@ def coverage(session: nox.Session) -> None:
         session.log(f"{package} by {path}: {lines:.1f} % of lines, {branches:.1f} % of branches")
         if min(lines, branches) < HELD_TO:
             short.append(package)
-    session.run("pytest", "-q", "--cov", "--cov-report=term")
+    session.run("pytest", "-q", "--cov=trio_chat", "--cov=loadtest", "--cov-report=term")
     if short:
         session.error(f"below {HELD_TO} % by their own tests: {', '.join(short)}")
 
