@@ -6,7 +6,7 @@ of those who talk; it keeps a journal as a server does, and nothing else of one.
 """
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import trio
@@ -101,12 +101,11 @@ class Peer:
         await self.say_bytes(framing.pack([encode(event) for event in events]))
 
     async def say_bytes(self, data: bytes) -> None:
-        while data:
-            took = self.link.send_nowait(data)
-            data = data[took:]
-            if data:
-                await self.link.wait_writable()
+        """Waits until it is all out. To a client who is gone it is said in vain."""
         await trio.lowlevel.checkpoint()
+        with suppress(LinkBroken, trio.ClosedResourceError):
+            while data := data[self.link.send_nowait(data) :]:
+                await self.link.wait_writable()
 
     async def greet(self, *, ping_s: int = 25, frame_bytes: int = 65_536) -> Hello:
         hello = await self.expect(Hello)

@@ -1,0 +1,148 @@
+"""Commands out and events in, over a link that a test holds the other end of."""
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.client.scripted import said
+from tests.pipes import PipeLink, link_pair
+from trio_chat.client.connection import OUTBOX_BYTES, Connection
+from trio_chat.dialects.frames import FrameCommands
+from trio_chat.errors import ConnectionLost, Refused, ServerFault
+from trio_chat.wire import framing
+from trio_chat.wire.codec import encode
+from trio_chat.wire.messages import Ping, Say, TypingNotice
+
+
+def connected(buffer_bytes: int = 65_536) -> tuple[Connection, PipeLink, PipeLink]:
+    here, there = link_pair(buffer_bytes)
+    return Connection(here), here, there
+
+
+def fill(connection: Connection, frame: bytes) -> int:
+    """Send until there is no more space; how often."""
+    count = 0
+    while not connection.crowded:
+        connection.send_nowait(frame)
+        count += 1
+    return count
+
+
+async def heard(link: PipeLink, n: int) -> list[object]:
+    """The next `n` commands that come out at the far end."""
+    reader = FrameCommands()
+    reader.welcomed()
+    commands: list[object] = []
+    while len(commands) < n:
+        commands += reader.feed(await link.receive_some())
+    return commands
+
+
+async def test_events_come_as_many_as_there_are_however_they_were_cut() -> None:
+    connection, _, there = connected()
+    data = framing.pack([encode(said(1)), encode(TypingNotice("lobby", "bob")), b'{"type":"newfangled"}'])
+    there.send_nowait(data + data[:10])
+    assert await connection.receive() == [said(1), TypingNotice("lobby", "bob")]
+    there.send_nowait(data[10:])
+    assert await connection.receive() == [said(1), TypingNotice("lobby", "bob")]
+
+
+async def test_the_end_of_a_connection_is_connection_lost() -> None:
+    connection, _, there = connected()
+    there.close()
+    with pytest.raises(ConnectionLost, match="the server closed it without a word"):
+        await connection.receive()
+    there.reset()
+    with pytest.raises(ConnectionLost, match="reset by peer"):
+        await connection.receive()
+
+
+async def test_closed_here_is_connection_lost_too() -> None:
+    connection, here, _ = connected()
+    here.close()
+    with pytest.raises(ConnectionLost, match="closed here"):
+        await connection.receive()
+
+
+async def test_what_is_no_frame_is_a_server_fault() -> None:
+    connection, _, there = connected()
+    there.send_nowait(b"\xff\xff\xff\xff")
+    with pytest.raises(ServerFault, match="a frame of 4294967295 bytes"):
+        await connection.receive()
+
+
+async def test_a_send_goes_out_at_once_and_needs_no_writer() -> None:
+    connection, _, there = connected()
+    connection.send_nowait(connection.pack(Ping(1)))
+    assert await heard(there, 1) == [Ping(1)]
+
+
+async def test_what_the_link_does_not_take_the_writer_sends_in_order(nursery: trio.Nursery) -> None:
+    connection, _, there = connected(buffer_bytes=10)
+    nursery.start_soon(connection.write)
+    for n in range(100):
+        connection.send_nowait(connection.pack(Ping(n)))
+    assert await heard(there, 100) == [Ping(n) for n in range(100)]
+    await wait_all_tasks_blocked()
+    connection.send_nowait(connection.pack(Ping(100)))
+    assert await heard(there, 1) == [Ping(100)], "and again after it was all out"
+
+
+async def test_the_outbox_is_bounded_and_those_who_wait_go_in_order(nursery: trio.Nursery) -> None:
+    connection, _, there = connected(buffer_bytes=10)
+    nursery.start_soon(connection.write)
+    frame = connection.pack(Say("lobby", "x" * 1000))
+    count = fill(connection, frame)
+    assert count * len(frame) < OUTBOX_BYTES + 2 * len(frame)
+
+    async def send(n: int) -> None:
+        await connection.space()
+        connection.send_nowait(connection.pack(Ping(n)))
+
+    for n in range(5):
+        nursery.start_soon(send, n)
+        await wait_all_tasks_blocked()
+    commands = await heard(there, count + 5)
+    assert commands[count:] == [Ping(n) for n in range(5)]
+    assert not connection.crowded
+
+
+async def test_a_wait_for_space_that_is_cancelled_sends_nothing(nursery: trio.Nursery) -> None:
+    connection, _, there = connected(buffer_bytes=10)
+    nursery.start_soon(connection.write)
+    fill(connection, connection.pack(Say("lobby", "x" * 30_000)))
+    with trio.move_on_after(0) as waiting:
+        await connection.space()
+    assert waiting.cancelled_caught
+    await heard(there, 3)
+    assert not connection.crowded
+
+
+async def test_a_broken_connection_forgets_what_it_is_given(nursery: trio.Nursery) -> None:
+    connection, _, there = connected(buffer_bytes=10)
+    nursery.start_soon(connection.write)
+    fill(connection, connection.pack(Say("lobby", "x" * 30_000)))
+    nursery.start_soon(connection.space)
+    await wait_all_tasks_blocked()
+    there.reset()
+    await wait_all_tasks_blocked()
+    assert not connection.crowded
+    connection.send_nowait(connection.pack(Ping()))
+    assert not nursery.child_tasks
+
+
+async def test_a_send_that_fails_leaves_the_reason_to_be_read() -> None:
+    connection, _, there = connected()
+    there.send_nowait(framing.pack([encode(said(1))]))
+    there.close()
+    connection.send_nowait(connection.pack(Ping()))
+    connection.send_nowait(connection.pack(Ping()))
+
+
+async def test_a_command_larger_than_a_frame_is_refused_here() -> None:
+    connection, _, _ = connected()
+    connection.frame_bytes = 100
+    assert connection.pack(Say("lobby", "x" * 20))
+    with pytest.raises(Refused, match=r"longer than a frame may be \(100 bytes\)") as caught:
+        connection.pack(Say("lobby", "x" * 100))
+    assert caught.value.code == "too_long"
