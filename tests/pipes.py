@@ -85,12 +85,16 @@ class PipeLink:
         self._out.writable.unpark_all()
 
     async def finish(self) -> None:
+        self.end()
+        while await self.receive_some():
+            pass
+
+    def end(self) -> None:
+        """Say that no more will come; what the other end sends can still be read."""
         if self._closed or self._out.broken:
             raise LinkBroken("connection lost: Broken pipe")
         self._out.ended = True
         self._out.wake()
-        while await self.receive_some():
-            pass
 
     def close(self) -> None:
         if self._closed:
