@@ -171,12 +171,13 @@ class Owed:
     def close(self, bye: bytes | None, *, drop: bool) -> None:
         """Owe nothing of any room any more, and `bye` as the last answer.
 
-        With `drop`, what has not begun is not sent either: of the remainder only the frame half out.
+        With `drop`, a session that is behind is not sent what has not begun either: of the remainder only
+        the frame half out. One that keeps up has its answers, however its commands were cut into segments.
         """
         for feed in list(self.feeds):
             self.exit(feed)
         self.closing = True
-        if drop:
+        if drop and not self.live:
             self.answers.clear()
             self.answers_bytes = 0
             self._remainder = self._remainder[: self.packing.whole(self._remainder, self._sent)]
