@@ -66,6 +66,8 @@ async def history(session: Session, seat: Seat[Session], command: m.History) -> 
         )
     except StoreError as error:
         raise Refused("unavailable", f"the journal cannot be read: {error}") from error
+    if session.over is not None:
+        return  # and the room may be forgotten
     if command.after is not UNSET:
         payloads = _fit(page.payloads)
         more = page.first + len(payloads) <= through
