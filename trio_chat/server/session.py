@@ -206,8 +206,9 @@ class Session:
         self.owed.link.interrupt()
 
     def welcomed(self) -> None:
-        """The peer is known and may send larger frames."""
+        """The peer is known and may send larger frames; its silence counts from here."""
         self._commands.welcomed()
+        self.heard_at = trio.current_time()
 
     def drain(self) -> None:
         """Read no further; settle, say goodbye, end."""
