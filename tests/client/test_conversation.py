@@ -497,6 +497,18 @@ async def test_iterating_ends_when_the_chat_has_quit(nursery: trio.Nursery) -> N
         await chat.quit()
 
 
+async def test_quitting_while_behind_says_what_was_missed(nursery: trio.Nursery) -> None:
+    hall = Hall()
+    async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
+        nursery.start_soon(hall.serve, peer)
+        await chat.join("lobby")
+        await flood(hall, chat, 50)
+        await chat.quit()
+        heard = [event async for event in chat]
+        assert heard[-1] == Gap("lobby", len(heard) - 1, 51, kept=True)
+        assert seqs(heard) == list(range(1, len(heard)))
+
+
 async def test_all_that_is_asked_before_the_quit_is_answered_before_the_end(nursery: trio.Nursery) -> None:
     async with chatting(nursery, hangs_up=False) as (chat, peer):
         numbers: list[int] = []

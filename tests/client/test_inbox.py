@@ -252,6 +252,16 @@ def test_leaving_a_room_while_behind_says_what_was_missed() -> None:
     assert len(inbox) == 0
 
 
+def test_giving_up_says_what_was_missed_in_every_room_that_is_behind() -> None:
+    inbox = full_inbox(2)
+    inbox.enter("attic", 70)
+    inbox.enter("cellar", 4)
+    put(inbox, said(3), said(71, "attic"), Presence("cellar", 1))
+    inbox.give_up()
+    assert drained(inbox)[2:] == [Gap("lobby", 2, 4, kept=True), Gap("attic", 70, 72, kept=True)]
+    assert not inbox.lagging
+
+
 def test_entering_again_begins_anew() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3))

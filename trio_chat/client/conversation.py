@@ -243,6 +243,8 @@ class Conversation:
         if self.ended is not None:
             return
         self.ended = error
+        if self.leaving:
+            self._inbox.give_up()
         self._connection.abandon()
         self._requests.end()
         self._arrived.unpark_all()

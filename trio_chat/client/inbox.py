@@ -145,6 +145,11 @@ class Inbox:
         if place is not None and place.behind:
             self._events.append(Gap(room, place.cursor, place.newest + 1, kept=True))
 
+    def give_up(self) -> None:
+        """Nothing more can be asked for: as `leave`, of every room that is behind."""
+        for room in list(self._lagging):
+            self.leave(room)
+
     # --- out ----------------------------------------------------------------------------------------
 
     def take(self) -> Incoming | None:

@@ -1,0 +1,33 @@
+"""Where to join, and as whom: `[NAME@]HOST[:PORT]`."""
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["Target", "parse_target"]
+
+HOST = "127.0.0.1"
+PORT = 5555
+
+# The name is greedy: it may hold an @ itself, which a host does not.
+_TARGET = re.compile(r"(?:(?P<name>.+)@)?(?:\[(?P<ip>[^]]*)\]|(?P<host>[^:@[\]]*))(?::(?P<port>[0-9]{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An address, and a name; empty when none was given."""
+
+    name: str = ""
+    host: str = HOST
+    port: int = PORT
+
+
+def parse_target(text: str) -> Target:
+    """The target that `text` names; every part may be left out. Raises ValueError, fit to be shown."""
+    match = _TARGET.fullmatch(text)
+    if match is None:
+        hint = ", with brackets round an IPv6 address" if text.count(":") > 1 else ""
+        raise ValueError(f"{text!r} is not NAME@HOST:PORT{hint}")
+    port = int(match["port"] or PORT)
+    if not 0 < port < 65_536:
+        raise ValueError(f"there is no port {port}")
+    return Target(match["name"] or "", match["ip"] or match["host"] or HOST, port)
