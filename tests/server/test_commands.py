@@ -1,0 +1,347 @@
+"""What each command does, and what it answers. Coming into rooms, and questions, have files of their own."""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.server.peer import Peer, serving
+from tests.server.stores import HeldStore
+from trio_chat.wire.messages import (
+    UNSET,
+    Ack,
+    Bye,
+    Command,
+    Error,
+    Hello,
+    History,
+    Leave,
+    Named,
+    Ping,
+    Pong,
+    Presence,
+    Quit,
+    Rename,
+    Renaming,
+    Retitled,
+    Said,
+    Say,
+    Search,
+    Topic,
+    Typing,
+    TypingNotice,
+    Welcome,
+    Whisper,
+    Whispered,
+    Who,
+)
+
+TOKEN = "a-token-of-her-own-0001"
+
+
+async def refused(peer: Peer, command: Command, code: str, **fields: object) -> None:
+    peer.send(command)
+    await peer.expect(Error, code=code, **fields)
+
+
+# --- hello ----------------------------------------------------------------------------------------------
+
+
+async def test_welcome_tells_what_one_needs_to_know(autojump_clock: MockClock) -> None:
+    async with serving(talk_burst=7, ping_s=3) as house:
+        ada = house.dial()
+        ada.send(Hello(version=1, name="Ada", agent="a test", ref="h"))
+        welcome = await ada.expect(Welcome, version=1, name="Ada", kept="memory", ping_s=3, ref="h")
+        assert welcome.server.startswith("trio-chat ")
+        assert 22 <= len(welcome.token) <= 64
+        assert (welcome.limits.talk_burst, welcome.limits.frame_bytes) == (7, 65_536)
+
+
+async def test_everybody_gets_another_token_and_session(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        welcomes = [await house.dial().hello(name) for name in ("ada", "bob", "eve")]
+        assert len({welcome.token for welcome in welcomes}) == 3
+        assert len({welcome.session for welcome in welcomes}) == 3
+
+
+async def test_a_name_belongs_to_its_token_while_somebody_has_it(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("Ada", token=TOKEN)
+        eve = house.dial()
+        for name in ("Ada", "ada", "ａｄａ"):
+            await refused(eve, Hello(version=1, name=name), "name_taken", field="name")
+        ada.send(Quit())
+        await ada.ended()
+        await eve.hello("ada")
+
+
+async def test_a_known_token_keeps_its_present_name(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        await house.enter("ada", token=TOKEN)
+        assert (await house.dial().hello("lovelace", TOKEN)).name == "ada"
+
+
+@pytest.mark.parametrize("token", ["short", "x" * 65, "no spaces are allowed here", "x" * 21 + "é"])
+async def test_what_is_no_token_is_refused(token: str, autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        eve = house.dial()
+        await refused(eve, Hello(version=1, name="eve", token=token, ref="h"), "bad_message", field="token")
+        await eve.hello("eve")
+
+
+async def test_a_ninth_session_ends_the_oldest(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        zoe = await house.bystander()
+        sessions = [await house.enter("ada", "lobby", token=TOKEN) for _ in range(8)]
+        assert await zoe.noticed() == ["+ada"]
+        ninth = await house.enter("ada", "lobby", token=TOKEN)
+        bye = await sessions[0].ended()
+        assert bye is not None and (bye.code, bye.reconnect) == ("replaced", False)
+        assert await zoe.noticed() == []
+        for peer in (*sessions[1:], ninth):
+            peer.send(Ping(n=1))
+            await peer.answer(Pong, n=1)
+
+
+# --- say and topic --------------------------------------------------------------------------------------
+
+
+async def test_what_is_said_carries_its_author_time_and_number(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada", "lobby")
+        ada.send(Say("lobby", "waves", action=True))
+        first = await ada.expect(Said, room="lobby", seq=1, by="ada", text="waves", action=True)
+        await trio.sleep(2)
+        ada.send(Say("LOBBY", "hi"))
+        second = await ada.expect(Said, room="lobby", seq=2, text="hi", action=False)
+        assert second.at - first.at == 2_000
+
+
+async def test_without_a_ref_there_is_no_ack(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada", "lobby")
+        ada.send(Say("lobby", "hi"), Topic("lobby", "tea"), Leave("lobby"))
+        assert not [event for event in await ada.hears() if isinstance(event, Ack)]
+
+
+async def test_nobody_is_shown_what_the_journal_does_not_hold(autojump_clock: MockClock) -> None:
+    store = HeldStore()
+    async with serving(store=store) as house:
+        ada = await house.enter("ada", "lobby")
+        bob = await house.enter("bob", "lobby")
+        ada.send(Say("lobby", "hi", ref="s"), Topic("lobby", "tea", ref="t"))
+        for peer in (ada, bob):
+            assert all(isinstance(event, Presence) for event in await peer.hears(20))
+        late = await house.enter("eve")
+        assert (await late.join("lobby")).topic == ""
+        store.holds_commits = False
+        store.let_go()
+        for peer in (bob, late):
+            await peer.expect(Said, seq=1)
+            await peer.expect(Retitled, seq=2)
+        await ada.answer(Ack, ref="s", seq=1)
+        await ada.answer(Ack, ref="t", seq=2)
+
+
+async def test_a_topic_is_an_entry_and_the_room_s_topic(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada", "lobby")
+        ada.send(Topic("lobby", "tea", ref="t"))
+        await ada.expect(Ack, ref="t", seq=1, room="lobby")
+        await ada.expect(Retitled, seq=1, by="ada", text="tea")
+        bob = await house.enter("bob")
+        assert (await bob.join("lobby")).topic == "tea"
+
+
+async def test_the_same_ref_is_one_entry(autojump_clock: MockClock) -> None:
+    """While the first is pending, and after it."""
+    async with serving() as house:
+        ada = await house.enter("ada", "lobby", "attic")
+        ada.send(Say("lobby", "once", ref="s"), Say("lobby", "once", ref="s"))
+        for _ in range(2):
+            await ada.answer(Ack, ref="s", seq=1)
+        ada.send(Say("lobby", "once", ref="s"))
+        await ada.answer(Ack, ref="s", seq=1)
+        ada.send(Say("attic", "elsewhere it is another", ref="s"))
+        await ada.answer(Ack, ref="s", seq=1, room="attic")
+        bob = await house.enter("bob", "lobby")
+        bob.send(Say("lobby", "and another's is another's", ref="s"))
+        await bob.answer(Ack, ref="s", seq=2)
+        await ada.hears()
+        assert ada.seqs() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        Say("lobby", "twice", ref="s"),
+        Say("lobby", "once", action=True, ref="s"),
+        Topic("lobby", "once", ref="s"),
+    ],
+)
+async def test_the_same_ref_for_something_else_is_refused(again: Command, autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada", "lobby")
+        ada.send(Say("lobby", "once", ref="s"), again)
+        await ada.answer(Error, code="ref_reuse", ref="s")
+        await ada.answer(Ack, ref="s", seq=1)
+        ada.send(again)
+        await ada.answer(Error, code="ref_reuse", ref="s")
+        await ada.hears()
+        assert ada.seqs() == [1]
+
+
+# --- whisper --------------------------------------------------------------------------------------------
+
+
+async def test_a_whisper_reaches_every_session_of_both_and_nobody_else(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        zoe = await house.bystander()
+        adas = [await house.enter("ada", "lobby", token=TOKEN) for _ in range(2)]
+        bobs = [await house.enter("Bob", "lobby", token=TOKEN[::-1]) for _ in range(2)]
+        await zoe.noticed()
+        adas[0].send(Whisper("bob", "psst", ref="w"))
+        await adas[0].answer(Ack, ref="w", room="", seq=UNSET)
+        for peer in (*adas, *bobs):
+            await peer.answer(Whispered, by="ada", to="Bob", text="psst")
+            assert not [event for event in await peer.hears() if isinstance(event, Whispered)]
+        assert await zoe.noticed() == []
+
+
+async def test_a_whisper_to_oneself_comes_once_to_each_session(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        adas = [await house.enter("ada", token=TOKEN) for _ in range(2)]
+        adas[0].send(Whisper("ada", "note to self"))
+        for peer in adas:
+            assert [event.text for event in await peer.hears() if isinstance(event, Whispered)] == [
+                "note to self"
+            ]
+
+
+async def test_a_whisper_to_one_who_takes_nothing_is_refused(autojump_clock: MockClock) -> None:
+    async with serving(rate_limit=False, answers_bytes=5_000) as house:
+        ada = await house.enter("ada")
+        bob = await house.enter("bob", buffer_bytes=1_000)
+        for n in range(20):
+            ada.send(Whisper("bob", "x" * 1_000, ref=f"w{n}"))
+        await ada.answer(Error, code="unavailable", ref="w19")
+        handed = {event.ref for event in ada.seen if isinstance(event, Ack)}
+        heard = [event for event in await bob.hears() if isinstance(event, Whispered)]
+        assert 0 < len(handed) == len(heard) < 20, "what was acked came, and nothing else"
+
+
+# --- rename, typing, ping, quit, search -----------------------------------------------------------------
+
+
+async def test_a_new_name_is_told_to_oneself_and_to_others(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        zoe = await house.bystander()
+        adas = [await house.enter("ada", "lobby", token=TOKEN) for _ in range(2)]
+        assert await zoe.noticed() == ["+ada"]
+        adas[0].send(Rename("Lovelace", ref="r"), Say("lobby", "it is me"))
+        await adas[0].answer(Named, name="Lovelace", ref="r")
+        await adas[1].answer(Named, name="Lovelace", ref="")
+        await adas[1].expect(Said)
+        await adas[1].answer(Presence, renamed=[Renaming("ada", "Lovelace")], joined=[], left=[])
+        await adas[1].expect(Said, by="Lovelace")
+        assert await zoe.noticed() == ["ada is Lovelace"]
+        assert (await house.dial().hello("ada")).name == "ada", "the old name is free"
+
+
+async def test_the_case_of_one_s_own_name_may_change(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada", "lobby")
+        ada.send(Rename("ADA", ref="r"))
+        await ada.answer(Named, name="ADA", ref="r")
+
+
+async def test_a_name_that_is_taken_or_none_changes_nothing(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        zoe = await house.bystander()
+        ada = await house.enter("ada", "lobby")
+        assert await zoe.noticed() == ["+ada"]
+        ada.send(Rename("Zoe", ref="r1"))
+        await ada.answer(Error, code="name_taken", ref="r1")
+        ada.send(Rename("", ref="r2"))
+        await ada.answer(Error, code="bad_name", ref="r2")
+        assert await zoe.noticed() == []
+        assert await ada.say("still ada") == 3
+        await ada.answer(Said, by="ada")
+
+
+async def test_typing_is_told_to_the_others_once_a_second(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        adas = [await house.enter("ada", "lobby", token=TOKEN) for _ in range(2)]
+        bob = await house.enter("bob", "lobby")
+        for _ in range(4):
+            adas[0].send(Typing("Lobby"), Typing("Lobby"))
+            await trio.sleep(0.5)
+        typings = [event for event in await bob.hears() if isinstance(event, TypingNotice)]
+        assert typings == [TypingNotice("lobby", "ada")] * 2
+        for ada in adas:
+            assert not [event for event in await ada.hears() if isinstance(event, TypingNotice)]
+
+
+async def test_a_ping_comes_back(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada")
+        ada.send(Ping(), Ping(n=0), Ping(n=2**53 - 1, ref="p"))
+        assert await ada.hears() == [Pong(), Pong(0), Pong(2**53 - 1, "p")]
+
+
+async def test_who_quits_has_quit(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        zoe = await house.bystander()
+        ada = await house.enter("ada", "lobby")
+        assert await zoe.noticed() == ["+ada"]
+        ada.send(Quit("tea", ref="q"), Say("lobby", "too late"))
+        assert await ada.ended() == Bye("quit", "goodbye", reconnect=False, ref="q")
+        assert await zoe.noticed() == ["-ada quit"]
+
+
+async def test_there_is_nothing_to_search_in_yet(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        await refused(await house.enter("ada"), Search("tea", ref="s"), "unavailable", ref="s")
+
+
+# --- what is refused everywhere -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Say("attic", "hi", ref="x"),
+        Topic("attic", "hi", ref="x"),
+        Leave("attic", ref="x"),
+        Who("attic", ref="x"),
+        History("attic", ref="x"),
+        Typing("attic", ref="x"),
+        Say("no such name", "hi", ref="x"),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+async def test_a_room_one_is_not_in_says_nothing(command: Command, autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        await house.enter("bob", "attic")
+        ada = await house.enter("ada", "lobby")
+        await ada.hears()
+        await refused(ada, command, "not_in_room", field="room", ref="x")
+
+
+@pytest.mark.parametrize("name", ["nobody", "", "not a name"])
+async def test_whispers_to_nobody_say_so(name: str, autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        await refused(
+            await house.enter("ada"), Whisper(name, "hi", ref="w"), "no_such_name", field="to", ref="w"
+        )
+
+
+@pytest.mark.parametrize("text", ["", "a\0b", "\x1b[31m", "\x9b31m", "a\rb", "\x7f"])
+@pytest.mark.parametrize("make", [Say, Topic, Whisper])
+async def test_a_text_that_is_none(
+    make: type[Say | Topic | Whisper], text: str, autojump_clock: MockClock
+) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada", "ada")
+        await ada.hears()
+        command = make("ada", text, ref="x")
+        await refused(ada, command, "bad_message", field="text", ref="x")

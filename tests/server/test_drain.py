@@ -1,0 +1,173 @@
+"""Leaving the block drains: nobody's acked word is lost, everybody is told, and nobody is waited for long."""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.pipes import link_pair
+from tests.server.peer import House, Peer, serving
+from tests.server.stores import HeldStore, SlowStore
+from trio_chat.net.link import Link
+from trio_chat.wire.messages import Ack, Error, Leave, Ping, Pong, Quit, Said, Say
+
+
+async def _drained(peer: Peer) -> None:
+    bye = await peer.ended()
+    assert bye is not None and (bye.code, bye.reconnect) == ("draining", True)
+
+
+async def test_everybody_is_told_strangers_too(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada", "lobby")
+        stranger = house.dial()
+        inside_a_frame = await house.enter("eve", "lobby")
+        inside_a_frame.send_bytes(b"\0\0")
+        await trio.sleep(1)
+    for peer in (ada, stranger, inside_a_frame):
+        await _drained(peer)
+
+
+async def test_what_is_pending_is_acked_before_the_goodbye(autojump_clock: MockClock) -> None:
+    async with serving(store=SlowStore(commit_s=3)) as house:
+        ada = await house.enter("ada", "lobby")
+        bob = await house.enter("bob", "lobby")
+        ada.send(Say("lobby", "one", ref="s1"), Say("lobby", "two", ref="s2"))
+        await trio.sleep(1)
+        bob.send(Say("lobby", "three", ref="s3"))
+        await trio.sleep(1)
+    await ada.answer(Ack, ref="s1", seq=1)
+    await ada.answer(Ack, ref="s2", seq=2)
+    await bob.answer(Ack, ref="s3", seq=3)
+    for peer in (ada, bob):
+        await _drained(peer)
+
+
+async def test_what_comes_later_is_not_obeyed(autojump_clock: MockClock) -> None:
+    store = SlowStore(commit_s=3)
+    async with trio.open_nursery() as nursery, serving(store=store) as house:
+        ada = await house.enter("ada", "lobby")
+        ada.send(Say("lobby", "in time"))
+        await trio.sleep(1)
+        nursery.start_soon(_say_after, ada, 1)
+    assert [draft.text for batch in store.batches for draft in batch] == ["in time"]
+    await _drained(ada)
+
+
+async def _say_after(peer: Peer, seconds: float) -> None:
+    await trio.sleep(seconds)
+    peer.send(Say("lobby", "too late"))
+
+
+async def test_nobody_waits_for_peers_that_do_not_close(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        peers = [await house.enter(name, "lobby") for name in ("ada", "bob", "eve")]
+        begun = trio.current_time()
+    assert trio.current_time() - begun <= 1, "a moment, so that the goodbye is not lost to a reset"
+    for peer in peers:
+        await _drained(peer)
+
+
+async def test_a_peer_that_closes_at_once_is_not_waited_for(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        async with serving() as house:
+            ada = await house.enter("ada", "lobby")
+            nursery.start_soon(_drained_and_closed, ada)
+            begun = trio.current_time()
+        assert trio.current_time() == begun
+
+
+async def _drained_and_closed(peer: Peer) -> None:
+    await _drained(peer)
+    peer.link.close()
+
+
+async def test_who_reads_nothing_is_given_up_after_the_goodbye_s_time(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        slow = await house.enter("slow", "lobby", buffer_bytes=300)
+        ada = await house.enter("ada", "lobby")
+        for n in range(5):
+            await ada.say(f"number {n}")
+        begun = trio.current_time()
+    assert trio.current_time() - begun == 5
+    await _drained(ada)
+    heard = await slow.hears()
+    assert not [event for event in heard if isinstance(event, Said) and event.seq == 5]
+
+
+async def test_who_reads_slowly_has_its_answers_and_the_goodbye(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        async with serving(store=SlowStore(commit_s=1)) as house:
+            slow = await house.enter("slow", "lobby", buffer_bytes=300)
+            slow.send(*[Ping(n=n) for n in range(5)], Say("lobby", "hi", ref="s"))
+            await trio.sleep(0.5)
+            nursery.start_soon(_reads_on_after, slow, 3)
+        assert Ack("s", "lobby", 1) in slow.seen
+        assert [event.n for event in slow.seen if isinstance(event, Pong)] == list(range(5))
+
+
+async def _reads_on_after(peer: Peer, seconds: float) -> None:
+    await trio.sleep(seconds)
+    await _drained(peer)
+
+
+async def test_a_journal_that_hangs_holds_up_no_longer_than_the_deadline(autojump_clock: MockClock) -> None:
+    async with serving(store=HeldStore(), in_doubt=True) as house:
+        ada = await house.enter("ada", "lobby")
+        ada.send(Say("lobby", "hi", ref="s"))
+        await trio.sleep(1)
+        begun = trio.current_time()
+    assert trio.current_time() - begun == 8
+    assert not [event for event in await ada.hears() if isinstance(event, Ack)], (
+        "what is not kept is not acked"
+    )
+
+
+@pytest.mark.parametrize("waits", ["leave", "quit", "end"])
+async def test_whoever_was_just_leaving_is_settled_too(waits: str, autojump_clock: MockClock) -> None:
+    async with serving(store=SlowStore(commit_s=3)) as house:
+        ada = await house.enter("ada", "lobby")
+        ada.send(Say("lobby", "hi", ref="s"))
+        if waits == "end":
+            ada.hang_up()
+        else:
+            ada.send(Leave("lobby") if waits == "leave" else Quit())
+        await trio.sleep(1)
+    await ada.answer(Ack, ref="s", seq=1)
+    bye = await ada.ended()
+    assert bye is None or bye.code in ("quit", "draining")
+
+
+async def test_who_waits_for_a_place_gets_one_or_is_not_acked(autojump_clock: MockClock) -> None:
+    store = SlowStore(commit_s=1.5)
+    async with serving(store=store, in_doubt=True, queue_entries=1) as house:
+        peers = [await house.enter(f"peer{n}", "lobby") for n in range(10)]
+        for peer in peers:
+            peer.send(Say("lobby", "hi", ref="s"))
+        await trio.sleep(1)
+    acked = 0
+    for peer in peers:
+        await peer.hears()
+        acks = [event for event in peer.seen if isinstance(event, Ack)]
+        errors = [event for event in peer.seen if isinstance(event, Error)]
+        assert len(acks) + len(errors) <= 1
+        acked += len(acks)
+    kept = sum(map(len, store.batches))
+    assert 3 <= acked <= kept
+
+
+async def test_connections_that_come_while_it_drains_are_told_so(autojump_clock: MockClock) -> None:
+    here, there = link_pair()
+    async with trio.open_nursery() as nursery:
+        async with serving(store=SlowStore(commit_s=3)) as house:
+            ada = await house.enter("ada", "lobby")
+            ada.send(Say("lobby", "hi", ref="s"))
+            await trio.sleep(1)
+            nursery.start_soon(_serve_after, house, there, 1)
+        with pytest.raises(trio.BrokenResourceError):
+            house.dial()
+    await _drained(Peer(here))
+
+
+async def _serve_after(house: House, link: Link, seconds: float) -> None:
+    await trio.sleep(seconds)
+    await house.server.serve_link(link)

@@ -1,0 +1,274 @@
+"""Coming into rooms and leaving them: where one begins to see, and where one ends."""
+
+from collections.abc import Sequence
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.server.peer import House, Peer, serving
+from tests.server.stores import FailingStore, SlowStore
+from trio_chat.wire.messages import (
+    UNSET,
+    Ack,
+    Departure,
+    Error,
+    Gap,
+    Join,
+    Leave,
+    Presence,
+    Room,
+    Said,
+    Say,
+    UnsetType,
+)
+
+TOKEN = "a-token-of-her-own-0001"
+
+
+async def _talk(house: House, count: int, room: str = "lobby") -> Room:
+    """Somebody says `count` things in a room and stays there; its answer to join."""
+    teller = await house.enter("teller")
+    answer = await teller.join(room)
+    for n in range(1, count + 1):
+        assert await teller.say(f"number {n}", room) == n
+    return answer
+
+
+async def _replay(peer: Peer) -> tuple[list[Gap], list[int]]:
+    """The gaps and the numbers that come without anybody saying anything."""
+    heard = await peer.hears()
+    gaps = [event for event in heard if isinstance(event, Gap)]
+    return gaps, [event.seq for event in heard if isinstance(event, Said)]
+
+
+async def test_the_first_in_a_room_names_it(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada")
+        room = await ada.join("Lobby")
+        assert (room.room, room.resumed, room.first, room.head, room.members) == ("Lobby", False, 1, 0, 1)
+        bob = await house.enter("bob")
+        assert (await bob.join("ｌｏｂｂｙ")).room == "Lobby"
+        bob.send(Say("LOBBY", "hi", ref="s"))
+        await bob.answer(Ack, ref="s", room="Lobby")
+        await ada.expect(Said, room="Lobby")
+
+
+async def test_entering_is_told_to_all_and_to_oneself(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada", "lobby")
+        await ada.expect(Presence, joined=["ada"], members=1)
+        bob = await house.enter("bob", "lobby")
+        for peer in (ada, bob):
+            await peer.expect(Presence, joined=["bob"], members=2, left=[], more=False)
+        bob.send(Leave("lobby", ref="l"))
+        await bob.expect(Ack, ref="l", room="lobby")
+        await ada.expect(Presence, left=[Departure("bob", "left")], members=1)
+
+
+async def test_one_begins_at_the_head(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        await _talk(house, 5)
+        ada = await house.enter("ada")
+        assert (await ada.join("lobby")).head == 5
+        assert await _replay(ada) == ([], [])
+        assert await ada.say("hi") == 6
+        await ada.expect(Said, seq=6)
+
+
+@pytest.mark.parametrize(("recent", "seqs"), [(0, []), (1, [5]), (3, [3, 4, 5]), (200, [1, 2, 3, 4, 5])])
+async def test_recent_begins_so_many_before_it(
+    recent: int, seqs: Sequence[int], autojump_clock: MockClock
+) -> None:
+    async with serving() as house:
+        await _talk(house, 5)
+        ada = await house.enter("ada")
+        await ada.join("lobby", recent=recent)
+        assert await _replay(ada) == ([], list(seqs))
+        await ada.say("hi")
+        await ada.expect(Said, seq=6)
+
+
+@pytest.mark.parametrize("after", range(6))
+async def test_resuming_gives_exactly_what_was_missed(after: int, autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        epoch = (await _talk(house, 5)).epoch
+        ada = await house.enter("ada")
+        assert (await ada.join("lobby", after=after, epoch=epoch)).resumed
+        assert await _replay(ada) == ([], list(range(after + 1, 6)))
+
+
+async def test_resuming_with_recent_leaves_a_gap_that_history_fills(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        epoch = (await _talk(house, 9)).epoch
+        ada = await house.enter("ada")
+        assert (await ada.join("lobby", after=2, epoch=epoch, recent=3)).resumed
+        assert await _replay(ada) == ([Gap("lobby", 2, 7, kept=True)], [7, 8, 9])
+        bob = await house.enter("bob")
+        await bob.join("lobby", after=7, epoch=epoch, recent=3)
+        assert await _replay(bob) == ([], [8, 9])
+
+
+async def test_resuming_behind_what_is_kept_leaves_a_gap_for_ever(autojump_clock: MockClock) -> None:
+    async with serving(journal_room_entries=4) as house:
+        epoch = (await _talk(house, 9)).epoch
+        ada = await house.enter("ada")
+        room = await ada.join("lobby", after=2, epoch=epoch)
+        assert (room.resumed, room.first, room.head) == (True, 6, 9)
+        assert await _replay(ada) == ([Gap("lobby", 2, 6, kept=False)], [6, 7, 8, 9])
+        bob = await house.enter("bob")
+        await bob.join("lobby", after=2, epoch=epoch, recent=2)
+        gaps = [Gap("lobby", 2, 6, kept=False), Gap("lobby", 5, 8, kept=True)]
+        assert await _replay(bob) == (gaps, [8, 9])
+        eve = await house.enter("eve")
+        await eve.join("lobby", recent=200)
+        assert await _replay(eve) == ([], [6, 7, 8, 9])
+
+
+@pytest.mark.parametrize("recent", [UNSET, 2])
+async def test_a_void_cursor_is_served_as_by_recent_alone(
+    recent: int | UnsetType, autojump_clock: MockClock
+) -> None:
+    async with serving() as house:
+        epoch = (await _talk(house, 5)).epoch
+        for name, after, of in (("ada", 3, "another"), ("bob", 6, epoch), ("eve", 2**53 - 1, epoch)):
+            peer = await house.enter(name)
+            assert not (await peer.join("lobby", after=after, epoch=of, recent=recent)).resumed
+            assert await _replay(peer) == ([], [] if recent is UNSET else [4, 5])
+
+
+@pytest.mark.parametrize(
+    ("join", "field"), [(Join("lobby", after=3), "epoch"), (Join("lobby", epoch="x"), "after")]
+)
+async def test_after_and_epoch_go_together(join: Join, field: str, autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada")
+        ada.send(join)
+        await ada.expect(Error, code="bad_message", field=field)
+        await ada.join("lobby")
+
+
+async def test_a_room_made_again_has_another_epoch(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada")
+        first = await ada.join("lobby")
+        ada.send(Leave("lobby", ref="l"))
+        await ada.answer(Ack, ref="l")
+        again = await ada.join("LOBBY", after=0, epoch=first.epoch)
+        assert (again.room, again.resumed) == ("LOBBY", False)
+        assert again.epoch != first.epoch
+
+
+async def test_a_room_with_entries_keeps_its_epoch_while_empty(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada")
+        first = await ada.join("lobby")
+        await ada.say("hi")
+        ada.send(Leave("lobby", ref="l"))
+        await ada.answer(Ack, ref="l")
+        await trio.sleep(30)
+        again = await ada.join("LOBBY", after=0, epoch=first.epoch)
+        assert (again.room, again.resumed, again.members) == ("lobby", True, 1)
+        await ada.answer(Said, seq=1)
+
+
+@pytest.mark.parametrize(("name", "code"), [("", "bad_room"), ("a b", "bad_room"), ("#x", "bad_room")])
+async def test_names_that_no_room_has(name: str, code: str, autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada")
+        ada.send(Join(name, ref="j"))
+        await ada.expect(Error, code=code, field="room", ref="j")
+
+
+async def test_one_is_in_a_room_once(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        ada = await house.enter("ada", "lobby")
+        await ada.hears()
+        ada.send(Join("Lobby", ref="j"))
+        await ada.expect(Error, code="already_in_room", field="room", ref="j")
+
+
+async def test_a_second_session_neither_comes_nor_goes(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        zoe = await house.bystander()
+        one = await house.enter("ada", "lobby", token=TOKEN)
+        assert await zoe.noticed() == ["+ada"]
+        two = await house.enter("ada", token=TOKEN)
+        assert (await two.join("lobby")).members == 2
+        one.send(Leave("lobby"))
+        assert await zoe.noticed() == []
+        two.send(Leave("lobby"))
+        assert await zoe.noticed() == ["-ada left"]
+
+
+async def test_whoever_comes_and_goes_in_one_breath_is_not_mentioned(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        zoe = await house.bystander()
+        ada = await house.enter("ada")
+        ada.send(Join("lobby"), Leave("lobby"), Join("lobby"), Leave("lobby"))
+        assert await zoe.noticed() == []
+
+
+async def test_coming_back_after_leaving(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        zoe = await house.bystander()
+        ada = await house.enter("ada")
+        for n in range(3):
+            await ada.join("lobby")
+            assert await zoe.noticed() == ["+ada"]
+            await ada.answer(Said, seq=2 * n + 1)
+            ada.send(Leave("lobby", ref=f"l{n}"))
+            await ada.answer(Ack, ref=f"l{n}")
+            assert await zoe.noticed() == ["-ada left"]
+
+
+async def test_entries_committed_while_a_room_is_opened_are_not_missed(autojump_clock: MockClock) -> None:
+    """The head in `room` and the first entry after it leave no hole, however they fall together."""
+    store = SlowStore(open_s=0.5, commit_s=0.3)
+    async with serving(store=store, rate_limit=False) as house:
+        teller = await house.enter("teller", "lobby")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_count_aloud, teller, 40)
+            for n in range(8):
+                peer = await house.enter(f"peer{n}")
+                nursery.start_soon(_come_and_listen, peer)
+                await trio.sleep(0.37)
+
+
+async def _count_aloud(teller: Peer, count: int) -> None:
+    for n in range(count):
+        teller.send(Say("lobby", f"number {n}"))
+        await trio.sleep(0.1)
+
+
+async def _come_and_listen(peer: Peer) -> None:
+    head = (await peer.join("lobby")).head
+    await peer.hears(20)
+    assert peer.seqs() == list(range(head + 1, 41))
+
+
+async def test_a_replay_from_a_journal_that_fails_goes_on_when_it_is_well(autojump_clock: MockClock) -> None:
+    store = FailingStore(failing=False)
+    async with serving(store=store, tail_bytes=1, tails_bytes=1) as house:
+        await _talk(house, 5)
+        store.reading_fails = True
+        ada = await house.enter("ada")
+        await ada.join("lobby", recent=5)
+        assert await _replay(ada) == ([], [])
+        store.reading_fails = False
+        assert await _replay(ada) == ([], [1, 2, 3, 4, 5])
+
+
+async def test_leaving_a_room_one_has_not_caught_up_with(autojump_clock: MockClock) -> None:
+    """All that was shown before comes before the answer, and the answer comes."""
+    async with serving(rate_limit=False) as house:
+        ada = await house.enter("ada", "lobby", buffer_bytes=500)
+        teller = await house.enter("teller", "lobby")
+        for n in range(1, 51):
+            await teller.say(f"number {n}")
+        ada.send(Leave("lobby", ref="l"))
+        await trio.sleep(1)
+        await ada.answer(Ack, ref="l")
+        assert ada.seqs() == list(range(1, 51))
+        await teller.say("nobody there")
+        assert await _replay(ada) == ([], list(range(1, 51))), "what was read before the answer, and no more"
