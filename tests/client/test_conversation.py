@@ -13,8 +13,6 @@ from tests.client.scripted import Hall, Peer, chatting, said
 from trio_chat.client import Chat
 from trio_chat.client.inbox import Incoming
 from trio_chat.errors import ConnectionLost, Refused, ServerFault
-from trio_chat.wire import framing
-from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
     Ack,
     Bye,
@@ -148,89 +146,6 @@ async def test_a_name_of_ones_own_is_kept_whoever_changed_it(nursery: trio.Nurse
         await peer.say(Named("eva"))
         assert await anext(aiter(chat)) == Named("eva")
         assert chat.name == "eva"
-
-
-# --- back-pressure ----------------------------------------------------------------------------------
-
-
-class Spout:
-    """Entries as bytes, as fast as the client takes them."""
-
-    def __init__(self, peer: Peer) -> None:
-        self._link = peer.link
-        self._seq = 0
-        self._rest = b""
-
-    async def pour(self, count: int = 1000) -> int:
-        """Pour up to so many entries out; how many bytes were taken before no more were."""
-        poured = 0
-        for _ in range(count):
-            if not self._rest:
-                self._seq += 1
-                self._rest = framing.pack([encode(said(self._seq))])
-            took = self._link.send_nowait(self._rest)
-            if took == 0:
-                break
-            poured += took
-            self._rest = self._rest[took:]
-            await wait_all_tasks_blocked()
-        return poured
-
-
-async def test_a_full_inbox_is_not_read_into_until_the_program_takes_something(
-    nursery: trio.Nursery,
-) -> None:
-    async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (chat, peer):
-        spout = Spout(peer)
-        assert 1000 < await spout.pour() < 3000
-        assert await spout.pour() == 0
-        await anext(aiter(chat))
-        await wait_all_tasks_blocked()
-        assert await spout.pour() > 0
-
-
-async def test_a_request_has_its_answer_read_over_a_full_inbox(nursery: trio.Nursery) -> None:
-    hall = Hall()
-    async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
-        await chat.join("lobby")
-        for n in range(500):
-            hall.show(hall.add("bob", str(n)))
-        await wait_all_tasks_blocked()
-        assert await chat.say("lobby", "over it") == 501
-
-
-async def test_a_command_without_an_answer_has_the_server_read_too(nursery: trio.Nursery) -> None:
-    """A server that is owed much reads nothing more: who waits to be read must read."""
-
-    async def server(peer: Peer) -> None:
-        for seq in range(1, 200):
-            await peer.say(said(seq))
-        while await peer.command() is not None:
-            pass
-
-    async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (chat, peer):
-        nursery.start_soon(server, peer)
-        await wait_all_tasks_blocked()
-        for _ in range(3):
-            with trio.move_on_after(0):
-                await chat.say("lobby", "x" * 30_000)
-        await wait_all_tasks_blocked()
-        await chat.typing("lobby")
-
-
-async def test_every_20_seconds_what_there_is_is_taken_all_the_same(
-    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
-) -> None:
-    async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (_, peer):
-        spout = Spout(peer)
-        for _ in range(3):
-            await spout.pour()
-            await trio.sleep(19)
-            assert await spout.pour() == 0
-            await trio.sleep(1.5)
-            assert await spout.pour() > 5000, "all there is, and not one read"
-            await trio.sleep(1)
 
 
 # --- catching up ------------------------------------------------------------------------------------

@@ -4,11 +4,6 @@ Three tasks serve it, and `connect` owns them: the reader, the connection's writ
 else runs in the program's own tasks. Nothing that a server does makes one of the three raise: the reader
 notes why the conversation ended, and the program meets that where it waits, as one plain error, and not
 as a cancellation out of nowhere. What was taken into the inbox before is still given out first.
-
-The reader reads while the inbox has space. When that is full it stops, and the server, whose socket takes
-no more, lets this session fall behind at no cost: until the program takes something, or a request or a
-command waits. Every 20 s it takes what there is all the same, since a server ends a session whose socket
-takes nothing for a minute.
 """
 
 from copy import copy
@@ -17,6 +12,7 @@ from typing import TypeVar, assert_never
 import trio
 from trio.lowlevel import ParkingLot
 
+from trio_chat.client.brake import Brake
 from trio_chat.client.connection import Connection
 from trio_chat.client.faults import lost, refused, unfitting
 from trio_chat.client.inbox import Inbox, Incoming
@@ -51,8 +47,6 @@ from trio_chat.wire.messages import (
 
 __all__ = ["Conversation"]
 
-HOLD_S = 20  # not reading for longer, the server's patience (60 s) nears its end
-BREATH_S = 1  # and then reading for so long: one read alone need not open a large socket buffer's window
 ASK_AGAIN_S = 1
 
 A = TypeVar("A", bound=Event)
@@ -69,10 +63,8 @@ class Conversation:
         self._inbox = inbox
         self._requests = requests
         self._rooms: dict[str, str] = {}  # as asked for: as the server writes it
-        self._waiting = 0  # tasks that need the reader to go on
+        self._brake = Brake(inbox)
         self._ask_at = 0.0
-        self._read_until = 0.0
-        self._hold = ParkingLot()
         self._arrived = ParkingLot()
 
     # --- the program's side -------------------------------------------------------------------------
@@ -88,14 +80,11 @@ class Conversation:
         """
         frame = self._connection.pack(command)
         request = Request(command)
-        self._need_reader()
-        try:
+        with self._brake:
             await self._until_space()
             self._requests.add(request)
             self._connection.send_nowait(frame)
             await request.done.wait()
-        finally:
-            self._waiting -= 1
         return self._outcome(request, kind)
 
     async def greet(self, hello: Hello) -> Welcome:
@@ -111,13 +100,10 @@ class Conversation:
         Raises what ended the conversation.
         """
         frame = self._connection.pack(command)
-        self._need_reader()
-        try:
+        with self._brake:
             await trio.lowlevel.checkpoint()
             await self._until_space()
             self._connection.send_nowait(frame)
-        finally:
-            self._waiting -= 1
 
     async def next(self) -> Incoming:
         """Wait for the next event. Cancelling loses none.
@@ -127,7 +113,7 @@ class Conversation:
         await trio.lowlevel.checkpoint()
         while (event := self._inbox.take()) is None:
             await self._more()
-        self._taken()
+        self._brake.ease()
         return event
 
     async def next_batch(self) -> list[Incoming]:
@@ -136,7 +122,7 @@ class Conversation:
         while not self._inbox:
             await self._more()
         events = self._inbox.take_all()
-        self._taken()
+        self._brake.ease()
         return events
 
     # --- the tasks ----------------------------------------------------------------------------------
@@ -144,7 +130,7 @@ class Conversation:
     async def read(self) -> None:
         """The reader: runs until the conversation has ended."""
         while self.ended is None:
-            await self._until_wanted()
+            await self._brake.wait()
             try:
                 events = await self._connection.receive()
             except ClientError as error:
@@ -162,7 +148,7 @@ class Conversation:
         pinged_at = trio.current_time()
         while self.ended is None:
             connection, now = self._connection, trio.current_time()
-            if self._hold:
+            if self._brake.holds:
                 connection.heard_at = now
             if now >= connection.heard_at + silence_s:
                 self._end(ConnectionLost(f"connection lost: nothing heard from the server for {silence_s} s"))
@@ -251,27 +237,6 @@ class Conversation:
 
     # --- waiting ------------------------------------------------------------------------------------
 
-    async def _until_wanted(self) -> None:
-        if self._reader_wanted():
-            return
-        with trio.move_on_after(HOLD_S):
-            while not self._reader_wanted():
-                await self._hold.park()
-            return
-        self._read_until = trio.current_time() + BREATH_S
-
-    def _reader_wanted(self) -> bool:
-        return not self._inbox.full or self._waiting > 0 or trio.current_time() < self._read_until
-
-    def _need_reader(self) -> None:
-        self._waiting += 1
-        if self._hold:
-            self._hold.unpark_all()
-
-    def _taken(self) -> None:
-        if self._hold and not self._inbox.full:
-            self._hold.unpark_all()
-
     async def _until_space(self) -> None:
         if self._connection.crowded:
             await self._connection.space()
@@ -291,11 +256,8 @@ class Conversation:
             await self._ask()
 
     async def _ask(self) -> None:
-        self._need_reader()
-        try:
+        with self._brake:
             await self._until_space()
-        finally:
-            self._waiting -= 1
         question = self._inbox.question(self._requests.new_ref())
         if question is None:  # one is under way
             await self._arrived.park()
