@@ -30,15 +30,14 @@ class StreamLink:
         self._buffer_bytes = buffer_bytes
         self._change = trio.Event()
         self._waits: set[trio.CancelScope] = set()
+        self._open = trio.CancelScope()  # of the task, which closes the stream at its end
         self._finishing = False
-        self._broken = False
+        self._broken = False  # nothing more will be sent
+        self._closed = False
 
     async def receive_some(self) -> bytes:
         with self._interruptible():
-            try:
-                return bytes(await self._stream.receive_some(RECEIVE_BYTES))
-            except _BROKEN as error:
-                raise LinkBroken("connection lost") from error
+            return await self._receive()
         raise trio.ClosedResourceError("interrupted")
 
     def send_nowait(self, data: bytes | memoryview) -> int:
@@ -68,13 +67,50 @@ class StreamLink:
         with self._interruptible():
             while self._buffer and not self._broken:
                 await self._change.wait()
-        while await self.receive_some():
-            pass
+            if self._broken:
+                raise LinkBroken("connection lost")
+            while await self._receive():
+                pass
+            return
+        raise trio.ClosedResourceError("interrupted")
 
     def close(self) -> None:
-        self._broken = True
+        self._closed = self._broken = True
+        self.interrupt()  # before the change, which would end the waits as if they had come true
         self._changed()
-        self.interrupt()
+        self._open.cancel()
+
+    async def run(self) -> None:
+        """The link's own task: send what comes until the link is closed, then close the stream."""
+        try:
+            with self._open:
+                try:
+                    await self._send_what_comes()
+                except _BROKEN:
+                    # What the peer had sent before may still be read.
+                    self._broken = True
+                    self._changed()
+                await trio.sleep_forever()
+        finally:
+            await trio.aclose_forcefully(self._stream)
+
+    async def _send_what_comes(self) -> None:
+        while self._buffer or not self._finishing:
+            if self._buffer:
+                chunk = bytes(self._buffer)
+                await self._stream.send_all(chunk)
+                del self._buffer[: len(chunk)]
+                self._changed()
+            else:
+                await self._change.wait()
+        if isinstance(self._stream, trio.abc.HalfCloseableStream):
+            await self._stream.send_eof()
+
+    async def _receive(self) -> bytes:
+        try:
+            return bytes(await self._stream.receive_some(RECEIVE_BYTES))
+        except _BROKEN as error:
+            raise LinkBroken("connection lost") from error
 
     def _changed(self) -> None:
         self._change.set()
@@ -83,29 +119,14 @@ class StreamLink:
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
         """A wait that `interrupt` may end: the block is left quietly at its first line not run."""
+        if self._closed:
+            raise trio.ClosedResourceError("closed")
         with trio.CancelScope() as scope:
             self._waits.add(scope)
             try:
                 yield
             finally:
                 self._waits.discard(scope)
-
-    async def _send_what_comes(self) -> None:
-        try:
-            while not self._broken:
-                if self._buffer:
-                    chunk = bytes(self._buffer)
-                    await self._stream.send_all(chunk)
-                    del self._buffer[: len(chunk)]
-                    self._changed()
-                elif self._finishing:
-                    if isinstance(self._stream, trio.abc.HalfCloseableStream):
-                        await self._stream.send_eof()
-                    return
-                else:
-                    await self._change.wait()
-        except _BROKEN:
-            self.close()
 
 
 @asynccontextmanager
@@ -114,13 +135,9 @@ async def open_stream_link(
 ) -> AsyncGenerator[StreamLink]:
     """A link on `stream` for as long as the block lasts; at its end the stream is closed by force."""
     link = StreamLink(stream, address, buffer_bytes=buffer_bytes)
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(link._send_what_comes)
-            try:
-                yield link
-            finally:
-                link.close()
-                nursery.cancel_scope.cancel()
-    finally:
-        await trio.aclose_forcefully(stream)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        try:
+            yield link
+        finally:
+            link.close()
