@@ -8,6 +8,7 @@ for a moment and goes on: those who are connected are served meanwhile.
 import errno
 import logging
 import socket
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -25,6 +26,8 @@ PAUSE_S = 0.1
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 # The connection that was to be accepted is gone again: the next one may be well.
 _GONE = {errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
+# The machine has no such address, as `::1` where IPv6 is off: no reason not to listen on the others.
+_LACKING = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
 class Listener(Protocol):
@@ -49,46 +52,61 @@ class SocketListener:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._pausing = False  # said once for each time that the machine lacks something
         host, port = sock.getsockname()[:2]
         self.port: int = port
         self.address = f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
     async def accept(self) -> list[Link]:
         while True:
+            if self._sock.fileno() == -1:
+                raise trio.ClosedResourceError("closed")
             await trio.lowlevel.wait_readable(self._sock)
-            links: list[Link] = []
-            try:
-                while len(links) < ACCEPT_AT_ONCE:
-                    sock, address = self._sock.accept()
-                    links.append(self._link(sock, address[0]))
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                if error.errno in _EXHAUSTED and not links:
-                    log.warning("cannot accept for now: %s", error.strerror)
-                    await trio.sleep(PAUSE_S)
-                elif error.errno not in _EXHAUSTED | _GONE:
-                    for link in links:
-                        link.close()
-                    raise
+            links, lack = self._take()
             if links:
+                self._pausing = False
                 return links
+            if lack:
+                if not self._pausing:
+                    log.warning("cannot accept for now: %s", lack)
+                self._pausing = True
+                await trio.sleep(PAUSE_S)
+
+    def _take(self) -> tuple[list[Link], str]:
+        """Those who wait, and what the machine lacks to take more, if it does."""
+        links: list[Link] = []
+        try:
+            while len(links) < ACCEPT_AT_ONCE:
+                sock, address = self._sock.accept()
+                links.append(_link(sock, address[0]))
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                return links, str(error.strerror)
+            if error.errno not in _GONE:
+                for link in links:
+                    link.close()
+                raise
+        return links, ""
 
     def close(self) -> None:
         if self._sock.fileno() != -1:
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
 
-    @staticmethod
-    def _link(sock: socket.socket, host: str) -> SocketLink:
+
+def _link(sock: socket.socket, host: str) -> SocketLink:
+    with suppress(OSError):  # some systems refuse it when the peer has gone again; the link will say so
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return SocketLink(sock, host)
+    return SocketLink(sock, host)
 
 
 async def open_listeners(host: str, port: int) -> list[SocketListener]:
-    """Listen on every address of `host` (`""`: on all of this machine); `port` 0 takes any free one.
+    """Listen on every address of `host` that this machine has; `port` 0 takes any free one, the same for all.
 
-    Waits for the name to be resolved. Raises `CannotStart`; then, and when cancelled, nothing listens.
+    An empty `host` is all of this machine. Waits for the name to be resolved. Raises `CannotStart`;
+    then, and when cancelled, nothing listens.
     """
     try:
         found = await trio.socket.getaddrinfo(
@@ -96,16 +114,24 @@ async def open_listeners(host: str, port: int) -> list[SocketListener]:
         )
     except OSError as error:
         raise CannotStart(f"cannot listen on {host}: {error.strerror}") from error
+    except UnicodeError as error:  # from the encoding of host names
+        raise CannotStart(f"cannot listen on {host}: not a host name") from error
     listeners: list[SocketListener] = []
-    try:
-        for family, kind, proto, _, sockaddr in found:
-            # All addresses of a host share the port, also when the first took any free one.
-            shared = listeners[0].port if listeners else port
-            listeners.append(_listen(family, kind, proto, (sockaddr[0], shared, *sockaddr[2:])))
-    except OSError as error:
-        for listener in listeners:
-            listener.close()
-        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    lacking: OSError | None = None
+    for family, kind, proto, _, (address, _, *rest) in dict.fromkeys(found):  # one may be there twice
+        shared = listeners[0].port if listeners else port
+        try:
+            listeners.append(_listen(family, kind, proto, (address, shared, *rest)))
+        except OSError as error:
+            if error.errno in _LACKING:
+                lacking = error
+                continue
+            for listener in listeners:
+                listener.close()
+            raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    if not listeners:
+        reason = lacking.strerror if lacking else "it has no address"
+        raise CannotStart(f"cannot listen on {host}:{port}: {reason}") from lacking
     return listeners
 
 

@@ -1,0 +1,263 @@
+"""Listening on loopback, on a machine that lacks something, and on one that has run out of it."""
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trio_chat.errors import CannotStart
+from trio_chat.net.link import Link
+from trio_chat.net.listen import ACCEPT_AT_ONCE, PAUSE_S, Listener, SocketListener, open_listeners
+
+
+class Scripted(socket.socket):
+    """A socket on which somebody always waits; what comes of accepting is written down beforehand."""
+
+    def __init__(self, *outcomes: OSError | None) -> None:
+        near, self.other = socket.socketpair()
+        super().__init__(fileno=near.detach())
+        self.other.send(b"somebody waits")
+        self.outcomes = list(outcomes)
+        self.accepted: list[socket.socket] = []
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        outcome = self.outcomes.pop(0) if self.outcomes else BlockingIOError()
+        if outcome is not None:
+            raise outcome
+        near, far = socket.socketpair()
+        far.close()
+        self.accepted.append(near)
+        return near, ("192.0.2.1", 1)
+
+    def close(self) -> None:
+        self.other.close()
+        super().close()
+
+
+def error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@pytest.fixture
+async def listening() -> AsyncIterator[Callable[..., tuple[SocketListener, Scripted]]]:
+    made = []
+
+    def make(*outcomes: OSError | None) -> tuple[SocketListener, Scripted]:
+        sock = Scripted(*outcomes)
+        made.append(SocketListener(sock))
+        return made[-1], sock
+
+    yield make
+    for listener in made:
+        listener.close()
+
+
+Listening = Callable[..., tuple[SocketListener, Scripted]]
+
+
+def close(links: list[Link]) -> None:
+    for link in links:
+        link.close()
+
+
+async def test_connections_come_in_as_links() -> None:
+    (listener,) = await open_listeners("127.0.0.1", 0)
+    as_promised: Listener = listener
+    assert as_promised.address == f"tcp://127.0.0.1:{listener.port}"
+    with trio.fail_after(10), socket.create_connection(("127.0.0.1", listener.port)) as peer:
+        (link,) = await listener.accept()
+        assert link.address == "127.0.0.1"
+        peer.sendall(b"hello")
+        assert await link.receive_some() == b"hello"
+        link.close()
+    listener.close()
+
+
+async def test_all_who_wait_come_at_once() -> None:
+    (listener,) = await open_listeners("127.0.0.1", 0)
+    peers = [socket.create_connection(("127.0.0.1", listener.port)) for _ in range(10)]
+    with trio.fail_after(10):
+        links = await listener.accept()
+        while len(links) < 10:
+            links += await listener.accept()
+    close(links)
+    listener.close()
+    for peer in peers:
+        peer.close()
+
+
+async def test_a_storm_is_taken_in_bounded_parts(listening: Listening) -> None:
+    listener, _ = listening(*[None] * (ACCEPT_AT_ONCE + 3))
+    for expected in (ACCEPT_AT_ONCE, 3):
+        links = await listener.accept()
+        assert len(links) == expected
+        close(links)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
+async def test_out_of_descriptors_it_pauses_and_goes_on(
+    listening: Listening, number: int, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener, _ = listening(error(number), error(number), error(number), None)
+    before = trio.current_time()
+    close(await listener.accept())
+    assert trio.current_time() - before == pytest.approx(3 * PAUSE_S)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"cannot accept for now: {os.strerror(number)}"
+    ]
+
+
+async def test_each_lack_is_logged_once(
+    listening: Listening, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    lack = error(errno.EMFILE)
+    listener, sock = listening(lack, lack, None)
+    close(await listener.accept())
+    sock.outcomes = [lack, lack, None]
+    close(await listener.accept())
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+
+
+async def test_out_of_descriptors_it_hands_over_whom_it_has(
+    listening: Listening, autojump_clock: MockClock
+) -> None:
+    listener, _ = listening(None, None, error(errno.EMFILE))
+    before = trio.current_time()
+    links = await listener.accept()
+    assert len(links) == 2
+    assert trio.current_time() == before
+    close(links)
+
+
+async def test_who_is_gone_again_does_not_keep_others_out(listening: Listening) -> None:
+    listener, _ = listening(error(errno.ECONNABORTED), error(errno.EPROTO), None)
+    links = await listener.accept()
+    assert len(links) == 1
+    close(links)
+
+
+async def test_an_error_that_nobody_foresaw_is_loud_and_leaves_nothing(listening: Listening) -> None:
+    listener, sock = listening(None, error(errno.EINVAL))
+    with pytest.raises(OSError, match="Invalid argument"):
+        await listener.accept()
+    assert [each.fileno() for each in sock.accepted] == [-1]
+
+
+async def test_a_cancelled_accept_takes_nobody(listening: Listening) -> None:
+    listener, sock = listening(None)
+    with trio.move_on_after(0) as scope:
+        await listener.accept()
+    assert scope.cancelled_caught
+    assert sock.accepted == []
+
+
+async def test_closing_ends_an_accept() -> None:
+    (listener,) = await open_listeners("127.0.0.1", 0)
+
+    async def accept() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await listener.accept()
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(accept)
+            await wait_all_tasks_blocked()
+            listener.close()
+        listener.close()
+        await accept()
+
+
+async def test_all_addresses_share_the_port() -> None:
+    listeners = await open_listeners("", 0)
+    try:
+        assert len({listener.port for listener in listeners}) == 1
+        assert len({listener.address for listener in listeners}) == len(listeners)
+        assert f"tcp://0.0.0.0:{listeners[0].port}" in {listener.address for listener in listeners}
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+class Resolver(trio.abc.HostnameResolver):
+    """A machine's idea of what a name means."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
+
+    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # type: ignore[no-untyped-def]
+        await trio.lowlevel.checkpoint()
+        return [
+            (socket.AF_INET6, type, 6, "", (address, port, 0, 0))
+            if ":" in address
+            else (socket.AF_INET, type, 6, "", (address, port))
+            for address in self.addresses
+        ]
+
+    async def getnameinfo(self, sockaddr: object, flags: int) -> tuple[str, str]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        pytest.param(["127.0.0.1", "127.0.0.1"], id="one twice"),
+        pytest.param(["2001:db8::1", "127.0.0.1"], id="one not of this machine"),
+        pytest.param(["127.0.0.1", "192.0.2.1"], id="the last not of this machine"),
+    ],
+)
+async def test_it_listens_on_the_addresses_that_this_machine_has(addresses: list[str]) -> None:
+    trio.socket.set_custom_hostname_resolver(Resolver(*addresses))
+    (listener,) = await open_listeners("here.example", 0)
+    assert listener.address == f"tcp://127.0.0.1:{listener.port}"
+    listener.close()
+
+
+async def test_none_of_this_machine_is_told() -> None:
+    trio.socket.set_custom_hostname_resolver(Resolver("192.0.2.1"))
+    with pytest.raises(
+        CannotStart, match=r"^cannot listen on far\.example:0: Cannot assign requested address$"
+    ):
+        await open_listeners("far.example", 0)
+    trio.socket.set_custom_hostname_resolver(Resolver())
+    with pytest.raises(CannotStart, match=r"^cannot listen on no\.example:0: it has no address$"):
+        await open_listeners("no.example", 0)
+
+
+async def test_a_port_in_use_is_told_and_nothing_stays_open() -> None:
+    (first,) = await open_listeners("127.0.0.2", 0)
+    trio.socket.set_custom_hostname_resolver(Resolver("127.0.0.1", "127.0.0.2"))
+    told = rf"^cannot listen on here\.example:{first.port}: Address already in use$"
+    with pytest.raises(CannotStart, match=told):
+        await open_listeners("here.example", first.port)
+    trio.socket.set_custom_hostname_resolver(None)
+    first.close()
+    (again,) = await open_listeners("127.0.0.1", first.port)
+    again.close()
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "é" * 64])
+async def test_what_is_no_host_name_is_told(host: str) -> None:
+    with pytest.raises(CannotStart, match=f"^cannot listen on {host}: not a host name$"):
+        await open_listeners(host, 0)
+
+
+async def test_a_name_that_nobody_knows_is_told() -> None:
+    with pytest.raises(CannotStart, match=r"^cannot listen on chat\.invalid: "):
+        await open_listeners("chat.invalid", 0)
+
+
+async def test_an_address_of_six_is_written_with_brackets() -> None:
+    try:
+        (listener,) = await open_listeners("::1", 0)
+    except CannotStart:
+        pytest.skip("no IPv6 on this machine")
+    assert listener.address == f"tcp://[::1]:{listener.port}"
+    listener.close()
