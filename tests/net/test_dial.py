@@ -1,0 +1,73 @@
+"""Dialling: a link, or one line on why there is none."""
+
+import errno
+import socket
+
+import pytest
+import trio
+
+from trio_chat.errors import CannotConnect
+from trio_chat.net.dial import Dial, dial_tcp
+
+
+async def test_a_link_to_who_listens() -> None:
+    dial: Dial = dial_tcp
+    with socket.create_server(("127.0.0.1", 0)) as server, trio.fail_after(10):
+        link = await dial(*server.getsockname())
+        peer, _ = server.accept()
+        with peer:
+            assert link.address == "127.0.0.1"
+            assert link.send_nowait(b"hello") == 5
+            assert peer.recv(100) == b"hello"
+            peer.sendall(b"there")
+            assert await link.receive_some() == b"there"
+            link.close()
+
+
+async def test_nobody_there_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(CannotConnect, match=rf"^no server at 127\.0\.0\.1:{port}: Connection refused$"):
+        await dial_tcp("127.0.0.1", port)
+
+
+class Refusals(trio.abc.SocketFactory):
+    """A machine on which no connection comes about."""
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+
+    def socket(self, family: int = 0, type: int = 0, proto: int = 0) -> trio.socket.SocketType:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("::1", r"no server at \[::1\]:5555: No route to host"),
+        ("127.0.0.1", r"no server at 127\.0\.0\.1:5555: No route to host"),
+    ],
+)
+async def test_the_first_reason_is_told(host: str, told: str) -> None:
+    trio.socket.set_custom_socket_factory(Refusals(OSError(errno.EHOSTUNREACH, "whatever it says")))
+    with pytest.raises(CannotConnect, match=f"^{told}$"):
+        await dial_tcp(host, 5555)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+async def test_what_is_no_host_name_is_told(host: str) -> None:
+    with pytest.raises(CannotConnect, match=f"^no server at {host}:5555: not a host name$"):
+        await dial_tcp(host, 5555)
+
+
+async def test_a_name_that_nobody_knows_is_told() -> None:
+    with pytest.raises(CannotConnect, match=r"^no server at chat\.invalid:5555: "):
+        await dial_tcp("chat.invalid", 5555)
+
+
+async def test_a_cancelled_dial_leaves_nothing() -> None:
+    """What it would leave is a socket without an owner, and a warning about that is an error here."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with trio.move_on_after(0) as scope:
+            await dial_tcp(*server.getsockname())
+        assert scope.cancelled_caught
