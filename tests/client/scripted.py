@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import trio
+from msgspec.structs import replace
 
 from tests.pipes import PipeLink, link_pair
 from trio_chat.client import Chat, connect
@@ -91,6 +92,9 @@ class Peer:
                 assert not isinstance(command, BadMessage), command
                 self._heard.append(command)
         return self._heard.pop(0)
+
+    def hear_again(self, command: Command) -> None:
+        self._heard.insert(0, command)
 
     async def expect(self, kind: type[C]) -> C:
         command = await self.command()
@@ -202,8 +206,8 @@ class Hall:
         self.page_of = 200
         self._seqs: dict[str, int] = {}
 
-    def add(self, by: str, text: str) -> Said:
-        entry = said(len(self.entries) + 1, self.room, by, text)
+    def add(self, by: str, text: str, action: bool = False) -> Said:
+        entry = replace(said(len(self.entries) + 1, self.room, by, text), action=action)
         self.entries.append(entry)
         return entry
 
@@ -248,7 +252,7 @@ class Hall:
             case Say():
                 seq = self._seqs.get(command.ref)
                 if seq is None:
-                    entry = self.add("ada", command.text)
+                    entry = self.add("ada", command.text, command.action)
                     seq = self._seqs[command.ref] = entry.seq
                     self.show(entry)
                 self.show(Ack(command.ref, self.room, seq))

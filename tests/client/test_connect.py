@@ -190,6 +190,15 @@ async def test_a_server_that_does_not_say_goodbye_is_left_after_five_seconds(
     assert await peer.command() is None
 
 
+async def test_who_has_given_up_on_a_goodbye_does_not_wait_for_it_again(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    async with chatting(nursery, hangs_up=False) as (chat, _):
+        with trio.move_on_after(1):
+            await chat.quit()
+    assert trio.current_time() == pytest.approx(1)
+
+
 async def test_a_goodbye_that_breaks_is_a_goodbye(nursery: trio.Nursery) -> None:
     async def server(peer: Peer) -> None:
         await peer.expect(Quit)

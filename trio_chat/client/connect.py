@@ -66,8 +66,9 @@ async def connect(
             nursery.start_soon(talk.keep_alive, welcome.ping_s)
             chat = Chat(talk, welcome)
             yield chat
-            with trio.move_on_after(GOODBYE_S):
-                await chat.quit()
+            if not talk.leaving:  # a program that has tried to quit has waited for as long as it would
+                with trio.move_on_after(GOODBYE_S):
+                    await chat.quit()
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         # The tasks raise nothing but bugs. Without one it is the block's own exception, which the nursery

@@ -15,6 +15,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from itertools import count
 from typing import Protocol, TypeVar, assert_never
 
 import trio
@@ -65,6 +66,7 @@ class LineClient:
         self._interactive = interactive
         self._connect = connect
         self._rooms: list[str] = []  # as the server writes them; the last is the current one
+        self._showing = trio.Lock()
         self._line = ""  # in hand, and not said yet
         self._reason = ""
         self._patient = False
@@ -88,7 +90,7 @@ class LineClient:
 
     async def _enter(self, target: Target, rooms: Sequence[str]) -> None:
         wanted = name = target.name
-        for tries in range(2, NAMES_TRIED + 2):
+        for tries in count(2):
             try:
                 async with self._connect(target.host, target.port, name=name) as chat:
                     await self._welcome(target, chat, name == wanted)
@@ -98,7 +100,6 @@ class LineClient:
                 if refusal.code not in ("bad_name", "name_taken"):
                     raise
                 name = await self._other_name(wanted, tries, refusal)
-        raise ClientError(f"{wanted}, and every name like it, is taken")
 
     async def _other_name(self, wanted: str, tries: int, refusal: Refused) -> str:
         """Another name to try.
@@ -107,7 +108,7 @@ class LineClient:
         because its owner is in the chat already: a number is added to a name that is taken.
         """
         if not self._interactive:
-            if refusal.code == "bad_name":
+            if refusal.code == "bad_name" or tries > NAMES_TRIED:
                 raise refusal
             return f"{wanted[:29]}_{tries}"
         await self._output.talk(f"-- {escape(str(refusal))}")
@@ -135,11 +136,15 @@ class LineClient:
         async with trio.open_nursery() as nursery:
             wait_for_nothing, typing = self._stop, trio.CancelScope()
             self._stop = typing.cancel
-            nursery.start_soon(self._show, chat)
+            nursery.start_soon(self._show, chat, typing)
             with typing:
-                for room in rooms:
-                    await self._join(chat, room)
-                await self._obey_lines(chat)
+                try:
+                    for room in rooms:
+                        await self._join(chat, room)
+                except ChatError as error:
+                    self._failed = error
+                else:
+                    await self._obey_lines(chat)
             self._stop = wait_for_nothing
             await self._show_unsaid()
             with trio.move_on_after(GOODBYE_S) as goodbye:
@@ -147,15 +152,16 @@ class LineClient:
             if goodbye.cancelled_caught:
                 nursery.cancel_scope.cancel()
 
-    async def _show(self, chat: Chat) -> None:
+    async def _show(self, chat: Chat, typing: trio.CancelScope) -> None:
         """Show what comes until the end, and note what went wrong; there is no more typing after it."""
         try:
             async for events in chat.batches():
-                await self._show_events(chat, events)
+                async with self._showing:
+                    await self._show_events(chat, events)
         except (ClientError, OSError) as error:
             self._failed = error
         finally:
-            self._stop()
+            typing.cancel()
 
     async def _show_events(self, chat: Chat, events: Sequence[Incoming]) -> None:
         if self._as_json:
@@ -188,8 +194,8 @@ class LineClient:
             for line in unsaid:
                 await self._output.talk(f"-- perhaps not said: {escape(line)}")
         elif unsaid:
-            first = escape(unsaid[0])[:60]
-            await self._output.talk(f"-- perhaps not said: {len(unsaid)} lines, the first of them: {first}")
+            lines = f"{len(unsaid)} lines, the first of them" if len(unsaid) > 1 else "1 line"
+            await self._output.talk(f"-- perhaps not said: {lines}: {escape(unsaid[0])[:60]}")
 
     # --- obeying ------------------------------------------------------------------------------------
 
@@ -251,9 +257,13 @@ class LineClient:
             self._rooms.append(known)
             await self._output.talk(f"-- in {escape(known)} again")
             return
-        joined = await self._insist(partial(chat.join, room, RECENT))
-        self._rooms.append(joined.room)
-        await self._show_answer(joined, show.room_lines(joined))
+        await self._insist(partial(self._enter_room, chat, room))
+
+    async def _enter_room(self, chat: Chat, room: str) -> None:
+        async with self._showing:  # a room is announced before what is said in it
+            joined = await chat.join(room, RECENT)
+            self._rooms.append(joined.room)
+            await self._show_answer(joined, show.room_lines(joined))
 
     async def _leave(self, chat: Chat, room: str) -> None:
         room = room or await self._current()

@@ -1,0 +1,138 @@
+"""A desk to test the line client at: keys to type on, a screen to look at, and a server to play."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import trio
+
+from tests.client.scripted import Hall, Peer, Stage
+from trio_chat.client import connect
+from trio_chat.errors import CannotConnect, ConnectionLost, Refused
+from trio_chat.terminal.lines import LineClient
+from trio_chat.terminal.standard import Input, Output
+from trio_chat.terminal.target import Target
+from trio_chat.wire.messages import Error, Hello
+
+__all__ = ["Desk", "Door", "at_desk"]
+
+
+class Keys(Input):
+    """What is typed, when the test types it."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+        self.type, self._typed = trio.open_memory_channel[str](1000)
+
+    async def line(self) -> str | None:
+        try:
+            return await self._typed.receive()
+        except trio.EndOfChannel:
+            return None
+
+    @property
+    def waiting(self) -> list[str]:
+        lines = []
+        while self._typed.statistics().current_buffer_used:
+            lines.append(self._typed.receive_nowait())
+        return lines
+
+
+class Screen(Output):
+    """What is shown; a reader who has gone away is one whose `gone` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(-1, -1)
+        self.lines: list[str] = []
+        self.talked = ""
+        self.gone = False
+
+    async def data(self, lines: list[str]) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.gone:
+            raise BrokenPipeError
+        self.lines += lines
+
+    async def talk(self, text: str, end: str = "\n") -> None:
+        await trio.lowlevel.checkpoint()
+        self.talked += text + end
+
+
+class Desk:
+    """A line client at work, and the server's end of it."""
+
+    def __init__(self, *, as_json: bool = False, interactive: bool = False) -> None:
+        self.keys = Keys()
+        self.screen = Screen()
+        self.stage = Stage()
+        self.client = LineClient(
+            self.keys,
+            self.screen,
+            as_json=as_json,
+            interactive=interactive,
+            connect=partial(connect, dial=self.stage.dial),
+        )
+        self.failed: Exception | None = None
+        self.left = trio.Event()
+
+    def type(self, *lines: str) -> None:
+        for line in lines:
+            self.keys.type.send_nowait(line)
+
+    async def run(self, *rooms: str, name: str = "ada") -> None:
+        try:
+            await self.client.run(Target(name), rooms)
+        except (Refused, CannotConnect, ConnectionLost, BrokenPipeError) as error:
+            self.failed = error
+        self.left.set()
+
+    async def leave(self) -> None:
+        """End the input, and wait until the client has left."""
+        self.keys.type.close()
+        await self.left.wait()
+
+
+@asynccontextmanager
+async def at_desk(
+    nursery: trio.Nursery,
+    play: Callable[[Peer], Awaitable[object]],
+    *rooms: str,
+    as_json: bool = False,
+    interactive: bool = False,
+) -> AsyncGenerator[Desk]:
+    """A line client that was welcomed by a server which plays this; when the block ends, its input does."""
+    desk = Desk(as_json=as_json, interactive=interactive)
+
+    async def server() -> None:
+        peer = await desk.stage.accept()
+        await peer.greet()
+        await play(peer)
+
+    nursery.start_soon(server)
+    nursery.start_soon(desk.run, *(rooms or ("lobby",)))
+    yield desk
+    await desk.leave()
+
+
+class Door:
+    """Lets nobody in under the names in `taken`, and nobody at all whose name is `bad`."""
+
+    def __init__(self, stage: Stage, *taken: str, bad: str = "") -> None:
+        self._stage = stage
+        self._taken = taken
+        self._bad = bad
+        self.names: list[str] = []
+
+    async def keep(self) -> None:
+        while True:
+            peer = await self._stage.accept()
+            hello = await peer.expect(Hello)
+            self.names.append(hello.name)
+            if hello.name == self._bad:
+                await peer.say(Error("bad_name", "a name has no spaces", ref=hello.ref))
+            elif hello.name in self._taken:
+                await peer.say(Error("name_taken", f"{hello.name} is taken", ref=hello.ref))
+            else:
+                peer.hear_again(hello)
+                await peer.greet()
+                await Hall().serve(peer)

@@ -1,0 +1,142 @@
+"""What came, as lines."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_chat.client import Incoming
+from trio_chat.terminal import show
+from trio_chat.terminal.escape import escape
+from trio_chat.wire.messages import (
+    Departure,
+    Error,
+    Gap,
+    Members,
+    Named,
+    Presence,
+    Renaming,
+    Retitled,
+    Room,
+    RoomListing,
+    Said,
+    TypingNotice,
+    Whispered,
+)
+
+AT = 1_790_000_000_000  # 14:13:20 UTC on a day in September
+EVIL = "\x1b[2J\u202e\n"
+
+
+@pytest.fixture(autouse=True)
+def _in_vienna(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("event", "lines"),
+    [
+        (Said("lobby", 1, AT, "ada", "hello"), ["15:13 ada: hello"]),
+        (Said("lobby", 1, AT, "ada", "waves", action=True), ["15:13 * ada waves"]),
+        (
+            Said("lobby", 1, AT, "ada", "one\n12:04 bob: two\tthree"),
+            ["15:13 ada: one", "      12:04 bob: two    three"],
+        ),
+        (Said("garden", 1, AT, "eve", "a\nb"), ["[garden] 15:13 eve: a", "[garden]       b"]),
+        (Retitled("lobby", 2, AT, "ada", "ducks"), ["15:13 -- ada set the topic: ducks"]),
+        (Presence("lobby", 3, joined=["bob"]), ["-- bob joined (3 here)"]),
+        (Presence("lobby", 4, joined=["bob", "ada", "eve"]), ["-- bob, eve joined (4 here)"]),
+        (Presence("lobby", 1, joined=["ada"]), []),
+        (Presence("lobby", 2, left=[Departure("bob", "lost")]), ["-- bob left (lost)"]),
+        (Presence("lobby", 2, left=[Departure("bob", "quit")]), ["-- bob left (2 here)"]),
+        (
+            Presence(
+                "lobby",
+                5,
+                left=[
+                    Departure("bob", "timeout"),
+                    Departure("eve", "left"),
+                    Departure("joe", "timeout"),
+                    Departure("ada", "lost"),
+                ],
+            ),
+            ["-- bob, joe left (timeout)", "-- eve left (5 here)"],
+        ),
+        (Presence("lobby", 2, renamed=[Renaming("bob", "rob")]), ["-- bob is rob now"]),
+        (
+            Presence("lobby", 900, joined=["bob"], more=True),
+            ["-- bob joined (900 here)", "-- others came and went (900 here)"],
+        ),
+        (Presence("garden", 2, joined=["bob"]), ["[garden] -- bob joined (2 here)"]),
+        (Whispered("bob", "ada", "psst", AT), ["15:13 bob whispers: psst"]),
+        (Whispered("ada", "bob", "what?", AT), ["15:13 you whisper to bob: what?"]),
+        (Named("eva"), ["-- you are eva now"]),
+        (Members("lobby", ["ada", "bob"], 2, more=False), ["-- here: ada, bob (2 here)"]),
+        (Members("lobby", ["ada", "bob"], 900, more=True), ["-- here: ada, bob and 898 more (900 here)"]),
+        (Gap("lobby", 5, 7, kept=True), ["-- 1 line not shown here"]),
+        (Gap("lobby", 5, 9, kept=False), ["-- 3 lines no longer kept"]),
+        (Error("forbidden", "no"), ["-- no (forbidden)"]),
+        (TypingNotice("lobby", "bob"), []),
+    ],
+)
+def test_an_event_in_lines(event: Incoming, lines: list[str]) -> None:
+    assert show.event_lines(event, me="ada", room="lobby") == lines
+
+
+def room(name: str, topic: str = "") -> Room:
+    return Room(room=name, epoch="e", resumed=False, first=1, head=0, members=3, topic=topic)
+
+
+def test_answers_in_lines() -> None:
+    assert show.room_lines(room("lobby")) == ["-- lobby: 3 here"]
+    assert show.room_lines(room("lobby", "ducks\nand geese")) == ["-- lobby: 3 here, about: ducks and geese"]
+    assert show.rooms_lines([]) == ["-- nobody is in any room"]
+    listings = [RoomListing("lobby", 3, "ducks"), RoomListing("pond", 1, "")]
+    assert show.rooms_lines(listings) == ["-- lobby: 3 here, about: ducks", "-- pond: 1 here"]
+
+
+@pytest.mark.parametrize("at", [10**22, -(10**22), 10**400], ids=["far", "past", "beyond"])
+def test_a_time_that_no_calendar_holds_is_shown_as_none(at: int) -> None:
+    assert show.clock(at) == "--:--"
+
+
+texts = st.text(st.characters(codec=None)) | st.just(EVIL)
+numbers = st.integers(-(2**60), 2**60)
+
+
+@given(texts, texts, texts, numbers, st.booleans())
+def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str, n: int, flag: bool) -> None:
+    events: list[Incoming] = [
+        Said(a, n, n, b, c, flag),
+        Retitled(a, n, n, b, c),
+        Presence(a, n, [b], [Departure(c, b)], [Renaming(b, c)], flag),
+        Whispered(a, b, c, n),
+        Named(a),
+        Members(a, [b, c], n, flag),
+        Gap(a, n, n, flag),
+        Error(a, b),
+        TypingNotice(a, b),
+    ]
+    lines = [line for event in events for line in show.event_lines(event)]
+    lines += show.room_lines(room(a, b)) + show.rooms_lines([RoomListing(a, n, b)])
+    assert [escape(line) for line in lines] == lines
+
+
+def test_json_is_the_event_of_the_wire_on_one_line() -> None:
+    line = show.as_json(Said("lobby", 1, AT, "ada", EVIL))
+    assert json.loads(line) == {
+        "type": "said",
+        "room": "lobby",
+        "seq": 1,
+        "at": AT,
+        "by": "ada",
+        "text": EVIL,
+    }
+    assert escape(line) == line

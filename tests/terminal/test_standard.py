@@ -1,0 +1,149 @@
+"""Standard input as lines, and output that may block."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_chat.terminal.standard import Input, LineSplitter, Output
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        with suppress(OSError):  # the test may have closed it
+            os.close(end)
+
+
+# --- lines ------------------------------------------------------------------------------------------
+
+
+def split(*chunks: bytes) -> list[str]:
+    splitter = LineSplitter()
+    return [line for chunk in chunks for line in splitter.feed(chunk)] + splitter.end()
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"", []),
+        (b"one\ntwo\n", ["one", "two"]),
+        (b"one\r\ntwo", ["one", "two"]),
+        (b"\n\nx", ["", "", "x"]),
+        (b"a\rb\n", ["a\rb"]),
+        ("zwölf 🦆\n".encode(), ["zwölf 🦆"]),
+        (b"caf\xe9\n", ["caf\ufffd"]),
+        (b"half \xf0\x9f", ["half \ufffd"]),
+        ("one\u2028line\x0b\n".encode(), ["one\u2028line\x0b"]),
+    ],
+)
+def test_bytes_become_lines(data: bytes, lines: list[str]) -> None:
+    assert split(data) == lines
+
+
+@given(st.lists(st.binary(max_size=8)))
+def test_the_lines_are_the_same_however_the_bytes_were_cut(chunks: list[bytes]) -> None:
+    assert split(*chunks) == split(b"".join(chunks))
+
+
+def test_a_long_line_is_not_scanned_again_for_every_read() -> None:
+    splitter = LineSplitter()
+    for _ in range(20_000):
+        assert splitter.feed(b"x" * 1000) == []
+    (line,) = splitter.feed(b"\n")
+    assert len(line) == 20_000_000
+
+
+# --- input ------------------------------------------------------------------------------------------
+
+
+async def test_lines_come_until_the_input_ends(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    typed = Input(reading)
+    os.write(writing, b"one\ntwo\nthr")
+    assert await typed.line() == "one"
+    assert typed.waiting == ["two"]
+    assert await typed.line() == "two"
+    os.write(writing, b"ee")
+    os.close(writing)
+    assert await typed.line() == "three"
+    assert await typed.line() is None
+    assert await typed.line() is None
+
+
+async def test_a_wait_for_a_line_can_be_cancelled(pipe: tuple[int, int]) -> None:
+    typed = Input(pipe[0])
+    with trio.move_on_after(0.01) as waiting:
+        await typed.line()
+    assert waiting.cancelled_caught
+
+
+async def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    os.set_blocking(reading, False)
+    typed = Input(reading)
+    async with trio.open_nursery() as nursery:
+
+        async def read() -> None:
+            assert await typed.line() == "late"
+
+        nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        os.write(writing, b"late\n")
+
+
+async def test_an_input_that_is_gone_has_ended(pipe: tuple[int, int]) -> None:
+    typed = Input(pipe[1])  # which cannot be read from
+    assert await typed.line() is None
+
+
+# --- output -----------------------------------------------------------------------------------------
+
+
+async def test_data_and_talk_go_where_they_belong(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    await Output(writing, -1).data(["one", "zwölf 🦆"])
+    await Output(writing, -1).data([])
+    assert os.read(reading, 100) == "one\nzwölf 🦆\n".encode()
+    await Output(-1, writing).talk("well?", end=" ")
+    assert os.read(reading, 100) == b"well? "
+
+
+async def test_talk_that_nobody_hears_is_no_error_and_data_is(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    os.close(reading)
+    output = Output(writing, writing)
+    await output.talk("hello?")
+    with pytest.raises(BrokenPipeError):
+        await output.data(["hello?"])
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_a_reader_who_takes_his_time_blocks_the_writer_and_not_the_loop(
+    pipe: tuple[int, int], blocking: bool
+) -> None:
+    reading, writing = pipe
+    os.set_blocking(writing, blocking)
+    lines = ["x" * 1000] * 1000
+    got: list[bytes] = []
+
+    def read() -> None:
+        while len(b"".join(got)) < 1_001_000:
+            got.append(os.read(reading, 65_536))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Output(writing, -1).data, lines)
+        for _ in range(100):
+            await trio.lowlevel.checkpoint()
+        assert nursery.child_tasks, "it waits, and we did not"
+        reader = threading.Thread(target=read)
+        reader.start()
+    reader.join()
+    assert b"".join(got) == ("x" * 1000 + "\n").encode() * 1000

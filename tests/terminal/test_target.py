@@ -1,0 +1,45 @@
+"""Where to join, and as whom."""
+
+import pytest
+
+from trio_chat.terminal.target import Target, parse_target
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("", Target()),
+        ("chat.example", Target(host="chat.example")),
+        ("ada@chat.example:70", Target("ada", "chat.example", 70)),
+        (":6000", Target(port=6000)),
+        ("ada@", Target("ada")),
+        ("ada@:6000", Target("ada", port=6000)),
+        ("[::1]", Target(host="::1")),
+        ("ada@[fe80::1%eth0]:6000", Target("ada", "fe80::1%eth0", 6000)),
+        ("ada@home@[::1]", Target("ada@home", "::1")),
+        ("ada:lovelace@10.0.0.7", Target("ada:lovelace", "10.0.0.7")),
+    ],
+)
+def test_every_part_may_be_left_out(text: str, target: Target) -> None:
+    assert parse_target(text) == target
+
+
+def test_without_anything_it_is_this_machine() -> None:
+    assert Target() == Target("", "127.0.0.1", 5555)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("::1", r"'::1' is not NAME@HOST:PORT, with brackets round an IPv6 address"),
+        ("host:port", "'host:port' is not NAME@HOST:PORT$"),
+        ("host:", "is not NAME@HOST:PORT"),
+        ("[::1", "is not NAME@HOST:PORT"),
+        ("host:0", "there is no port 0"),
+        ("host:65536", "there is no port 65536"),
+        ("host:555555", "is not NAME@HOST:PORT"),
+    ],
+)
+def test_what_is_no_target_is_told_why(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        parse_target(text)
