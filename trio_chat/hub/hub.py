@@ -138,4 +138,4 @@ class Hub(Generic[S]):
             bucket = member.buckets[kind] = Bucket(*rate, now)
         wait_s = bucket.take(now)
         if wait_s:
-            raise Refused("rate_limited", f"too fast: {kind}", retry_after_s=max(1, round(wait_s + 0.5)))
+            raise Refused("rate_limited", f"too fast: {kind}", retry_after_s=int(wait_s) + 1)

@@ -17,7 +17,8 @@ __all__ = ["NAME_CHARS_MAX", "ROOM_CHARS_MAX", "Name", "check_text", "prepare_na
 
 NAME_CHARS_MAX = 32
 ROOM_CHARS_MAX = 64
-# Mapping never makes a name shorter than a third of what it was; more is not worth the work.
+# Mapping never makes a name shorter than a quarter of what it was (four code points of Greek compose to
+# one); more is not worth the work.
 RAW_FACTOR = 4
 NOT_FIRST = "#@*/"
 

@@ -6,7 +6,8 @@ __all__ = ["Bucket"]
 class Bucket:
     """Grants `burst` at once and `per_s` a second from then on.
 
-    Time is an argument, in seconds by any clock that never goes back.
+    Time is an argument, in seconds; a moment before the last one counts as the last one, since a
+    member's sessions need not agree to the millisecond.
     """
 
     __slots__ = ("_at", "_burst", "_left", "_per_s")
@@ -19,8 +20,10 @@ class Bucket:
 
     def take(self, now: float) -> float:
         """Take one: 0.0 when granted, else after how many seconds it would be. A refusal costs nothing."""
-        left = min(self._burst, self._left + (now - self._at) * self._per_s)
-        self._at = now
+        left = self._left
+        if now > self._at:
+            left = min(self._burst, left + (now - self._at) * self._per_s)
+            self._at = now
         if left >= 1.0:
             self._left = left - 1.0
             return 0.0

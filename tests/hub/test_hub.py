@@ -1,0 +1,373 @@
+"""The hub's rules: each decides and applies in one step, or refuses and has changed nothing."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_chat.errors import Refused
+from trio_chat.hub.hub import Hub
+from trio_chat.hub.members import Seat
+from trio_chat.hub.names import prepare_name, prepare_room
+from trio_chat.wire.messages import Departure, Presence
+
+ADA, BOB, EVA = prepare_name("ada"), prepare_name("bob"), prepare_name("eva")
+LOBBY, ATTIC = prepare_room("Lobby"), prepare_room("attic")
+
+
+def seated(hub: Hub[str], token: bytes = b"ada", name: str = "") -> Seat[str]:
+    seat, oldest = hub.sit_down("", token, prepare_name(name or token.decode()))
+    assert oldest is None
+    return seat
+
+
+def refusal(refused: pytest.ExceptionInfo[Refused]) -> tuple[str, str]:
+    return refused.value.code, refused.value.field
+
+
+# --- members ----------------------------------------------------------------------------------------
+
+
+def test_the_sessions_of_a_token_are_one_member() -> None:
+    hub = Hub[str]()
+    one, other = seated(hub), seated(hub)
+    assert one is not other
+    assert one.member is other.member
+    assert list(one.member.seats) == [one, other]
+
+
+def test_a_known_token_keeps_its_present_name() -> None:
+    hub = Hub[str]()
+    first = seated(hub, b"t", "ada")
+    assert seated(hub, b"t", "zoe").member.name == ADA
+    hub.rename(first.member, EVA)
+    assert seated(hub, b"t", "ada").member.name == EVA
+    with pytest.raises(Refused):
+        hub.find(ADA)
+
+
+@pytest.mark.parametrize("name", ["ada", "Ada", "ａｄａ"])
+def test_a_name_that_another_token_holds_is_taken(name: str) -> None:
+    hub = Hub[str]()
+    seated(hub)
+    with pytest.raises(Refused, match=r"the name .* is taken") as refused:
+        hub.sit_down("", b"other", prepare_name(name))
+    assert refusal(refused) == ("name_taken", "name")
+    seated(hub, b"other", "bob")
+
+
+def test_a_name_is_free_when_the_last_session_has_gone() -> None:
+    hub = Hub[str]()
+    one, other = seated(hub), seated(hub)
+    hub.stand_up(one, "lost")
+    with pytest.raises(Refused):
+        hub.sit_down("", b"other", ADA)
+    hub.stand_up(other, "lost")
+    assert seated(hub, b"other", "ada").member is not one.member
+
+
+def test_the_ninth_session_gives_back_the_oldest_which_still_sits() -> None:
+    """The caller ends it; until then the member has never been without a seat."""
+    hub = Hub[str](sessions_max=2)
+    first, second = seated(hub), seated(hub)
+    third, oldest = hub.sit_down("", b"ada", ADA)
+    assert oldest is first
+    assert list(third.member.seats) == [first, second, third]
+    hub.stand_up(first, "replaced")
+    assert list(third.member.seats) == [second, third]
+
+
+def test_standing_up_twice_is_once() -> None:
+    hub = Hub[str]()
+    seat, other = seated(hub), seated(hub)
+    room, _ = hub.join(seat, LOBBY)
+    hub.join(other, LOBBY)
+    assert hub.stand_up(seat, "lost") == []
+    assert hub.stand_up(seat, "lost") == []
+    assert hub.stand_up(other, "lost") == [room]
+    assert hub.stand_up(other, "timeout") == []
+
+
+def test_a_member_is_found_by_any_form_of_its_name() -> None:
+    hub = Hub[str]()
+    ada = seated(hub).member
+    assert hub.find(prepare_name("ＡＤＡ")) is ada
+    with pytest.raises(Refused, match="nobody is called bob") as refused:
+        hub.find(BOB)
+    assert refusal(refused) == ("no_such_name", "to")
+
+
+# --- names ------------------------------------------------------------------------------------------
+
+
+def test_renaming_is_told_in_each_room_once() -> None:
+    hub = Hub[str]()
+    one, other = seated(hub), seated(hub)
+    lobby, _ = hub.join(one, LOBBY)
+    attic, _ = hub.join(other, ATTIC)
+    assert hub.join(other, LOBBY) == (lobby, False)
+    assert hub.rename(one.member, EVA) == [lobby, attic]
+    assert (lobby.names().names, attic.names().names) == (["eva"], ["eva"])
+    assert hub.find(EVA) is one.member
+    seated(hub, b"other", "ada")
+
+
+def test_the_case_of_ones_own_name_may_change() -> None:
+    hub = Hub[str]()
+    seat = seated(hub)
+    room, _ = hub.join(seat, LOBBY)
+    room.notice()
+    hub.rename(seat.member, prepare_name("ADA"))
+    assert seat.member.name.shown == "ADA"
+    assert hub.find(ADA) is seat.member
+    hub.rename(seat.member, prepare_name("ADA"))
+    notice = room.notice()
+    assert notice is not None and [each.to for each in notice.renamed] == ["ADA"]
+
+
+def test_a_taken_name_is_refused_and_nothing_has_changed() -> None:
+    hub = Hub[str]()
+    ada, bob = seated(hub), seated(hub, b"bob")
+    room, _ = hub.join(ada, LOBBY)
+    room.notice()
+    with pytest.raises(Refused) as refused:
+        hub.rename(ada.member, prepare_name("BOB"))
+    assert refusal(refused) == ("name_taken", "name")
+    assert (ada.member.name, bob.member.name) == (ADA, BOB)
+    assert (hub.find(ADA), hub.find(BOB)) == (ada.member, bob.member)
+    assert room.notice() is None
+
+
+# --- rooms ------------------------------------------------------------------------------------------
+
+
+def test_a_room_is_there_while_somebody_is_in_it() -> None:
+    hub = Hub[str]()
+    ada, bob = seated(hub), seated(hub, b"bob")
+    room, came = hub.join(ada, LOBBY)
+    assert came and room.shown == "Lobby"
+    assert hub.join(bob, prepare_room("LOBBY")) == (room, True)
+    assert hub.rooms == {"lobby": room}
+    assert hub.leave(ada, room, "left")
+    assert hub.stand_up(bob, "lost") == [room]
+    assert hub.rooms == {}
+    assert hub.join(seated(hub, b"eva"), prepare_room("LOBBY"))[0].shown == "LOBBY"
+
+
+def test_a_session_is_in_a_room_once_and_its_member_while_one_is() -> None:
+    hub = Hub[str]()
+    one, other = seated(hub), seated(hub)
+    room, _ = hub.join(one, LOBBY)
+    with pytest.raises(Refused) as refused:
+        hub.join(one, prepare_room("LOBBY"))
+    assert refusal(refused) == ("already_in_room", "room")
+    assert hub.join(other, LOBBY) == (room, False)
+    assert not hub.leave(one, room, "left")
+    assert hub.leave(other, room, "left")
+
+
+def test_rooms_are_counted_for_each_session() -> None:
+    hub = Hub[str](rooms_max=2)
+    one, other = seated(hub), seated(hub)
+    for number in range(2):
+        hub.join(one, prepare_room(f"r{number}"))
+    with pytest.raises(Refused, match="at most 2 rooms") as refused:
+        hub.join(one, LOBBY)
+    assert refusal(refused) == ("too_many_rooms", "room")
+    assert "lobby" not in hub.rooms
+    hub.join(other, LOBBY)
+    hub.leave(one, hub.rooms["r0"], "left")
+    hub.join(one, LOBBY)
+
+
+@pytest.mark.parametrize("raw", ["attic", "no such", "", "#", "x" * 65])
+def test_a_room_one_is_not_in_is_one_answer_whatever_its_name(raw: str) -> None:
+    hub = Hub[str]()
+    seat = seated(hub)
+    room, _ = hub.join(seat, LOBBY)
+    assert hub.room_of(seat, "ＬＯＢＢＹ") is room
+    with pytest.raises(Refused) as refused:
+        hub.room_of(seat, raw)
+    assert refusal(refused) == ("not_in_room", "room")
+
+
+def test_standing_up_leaves_every_room_and_tells_those_that_changed() -> None:
+    hub = Hub[str]()
+    ada, other, bob = seated(hub), seated(hub), seated(hub, b"bob")
+    lobby, _ = hub.join(ada, LOBBY)
+    attic, _ = hub.join(ada, ATTIC)
+    hub.join(other, ATTIC)
+    hub.join(bob, LOBBY)
+    lobby.notice()
+    assert hub.stand_up(ada, "timeout") == [lobby]
+    assert lobby.notice() == Presence("Lobby", 1, left=[Departure("ada", "timeout")])
+    assert list(attic.members) == [other.member]
+
+
+# --- rates ------------------------------------------------------------------------------------------
+
+
+def test_a_member_pays_for_all_its_sessions_and_for_each_kind_apart() -> None:
+    hub = Hub[str](rates={"talk": (2, 1.0), "rooms": (1, 0.25)})
+    ada, bob = seated(hub).member, seated(hub, b"bob").member
+    hub.pay(ada, "talk", 0.0)
+    hub.pay(ada, "talk", 0.0)
+    with pytest.raises(Refused, match="too fast: talk") as refused:
+        hub.pay(ada, "talk", 0.5)
+    assert (refused.value.code, refused.value.retry_after_s) == ("rate_limited", 1)
+    hub.pay(ada, "rooms", 0.5)
+    with pytest.raises(Refused) as refused:
+        hub.pay(ada, "rooms", 0.5)
+    assert refused.value.retry_after_s == 5
+    hub.pay(bob, "talk", 0.5)
+
+
+def test_what_has_no_rate_is_not_limited() -> None:
+    hub = Hub[str](rates={"talk": (1, 1.0)})
+    member = seated(hub).member
+    for _ in range(1_000):
+        hub.pay(member, "questions", 0.0)
+    free = seated(Hub[str]())
+    for _ in range(1_000):
+        Hub[str]().pay(free.member, "talk", 0.0)
+
+
+@given(
+    st.integers(1, 5),
+    st.integers(1, 20),
+    st.floats(0, 1e6),
+    st.lists(st.floats(0, 3), min_size=1, max_size=30),
+)
+def test_whoever_waits_as_long_as_told_is_granted(
+    burst: int, per_s: int, now: float, pauses: list[float]
+) -> None:
+    hub = Hub[str](rates={"talk": (burst, per_s)})
+    member = seated(hub).member
+    for pause in pauses:
+        now += pause
+        try:
+            hub.pay(member, "talk", now)
+        except Refused as refused:
+            assert refused.retry_after_s is not None and refused.retry_after_s >= 1
+            now += refused.retry_after_s
+            hub.pay(member, "talk", now)
+
+
+# --- against a naive model ------------------------------------------------------------------------------
+
+SESSIONS_MAX, ROOMS_MAX = 3, 2
+
+
+@dataclass(eq=False)
+class Chair:
+    """A session as the model sees it, beside the hub's."""
+
+    token: bytes
+    seat: Seat[str]
+    rooms: list[str] = field(default_factory=list)
+
+
+class Model:
+    """Who is where, kept as a plain list of sessions; each step is made in both and compared."""
+
+    def __init__(self) -> None:
+        self.hub: Hub[str] = Hub(sessions_max=SESSIONS_MAX, rooms_max=ROOMS_MAX)
+        self.chairs: list[Chair] = []
+        self.names: dict[bytes, str] = {}
+        self.expected = ""  # the code of the refusal that has to come
+
+    def holder(self, name: str) -> bytes | None:
+        return next((token for token, held in self.names.items() if held.lower() == name.lower()), None)
+
+    def sit(self, token: bytes, name: str) -> None:
+        self.expect("name_taken", token not in self.names and self.holder(name) is not None)
+        seat, oldest = self.hub.sit_down("", token, prepare_name(name))
+        self.names.setdefault(token, name)
+        mine = [chair.seat for chair in self.chairs if chair.token == token]
+        assert oldest is (mine[0] if len(mine) >= SESSIONS_MAX else None)
+        self.chairs.append(Chair(token, seat))
+        if oldest is not None:
+            self.stand(self.chairs.index(next(chair for chair in self.chairs if chair.seat is oldest)))
+
+    def expect(self, code: str, refused: bool) -> None:
+        self.expected = code if refused else self.expected
+
+    def stand(self, number: int) -> None:
+        chair = self.chairs.pop(number)
+        others = [each for each in self.chairs if each.token == chair.token]
+        gone = [room for room in chair.rooms if not any(room in each.rooms for each in others)]
+        assert [room.key for room in self.hub.stand_up(chair.seat, "lost")] == gone
+        if not others:
+            del self.names[chair.token]
+
+    def join(self, number: int, room: str) -> None:
+        chair = self.chairs[number]
+        was_there = any(each.token == chair.token and room in each.rooms for each in self.chairs)
+        self.expect("too_many_rooms", len(chair.rooms) >= ROOMS_MAX)
+        if room in chair.rooms:
+            self.expect("already_in_room", True)
+        _, came = self.hub.join(chair.seat, prepare_room(room.upper()))
+        assert came != was_there
+        chair.rooms.append(room)
+
+    def leave(self, number: int, room: str) -> None:
+        chair = self.chairs[number]
+        self.expect("not_in_room", room not in chair.rooms)
+        last = self.hub.leave(chair.seat, self.hub.room_of(chair.seat, room), "left")
+        chair.rooms.remove(room)
+        assert last != any(each.token == chair.token and room in each.rooms for each in self.chairs)
+
+    def rename(self, number: int, name: str) -> None:
+        chair = self.chairs[number]
+        self.expect("name_taken", self.holder(name) not in (None, chair.token))
+        changed = self.hub.rename(chair.seat.member, prepare_name(name))
+        self.names[chair.token] = name
+        mine = [room for each in self.chairs if each.token == chair.token for room in each.rooms]
+        assert [room.key for room in changed] == list(dict.fromkeys(mine))
+
+    def check(self) -> None:
+        for token, name in self.names.items():
+            assert self.hub.find(prepare_name(name)).token == token
+        rooms: dict[str, dict[str, int]] = {}
+        for chair in self.chairs:
+            for room in chair.rooms:
+                counts = rooms.setdefault(room, {})
+                counts[self.names[chair.token]] = counts.get(self.names[chair.token], 0) + 1
+        assert {
+            key: {member.name.shown: count for member, count in room.members.items()}
+            for key, room in self.hub.rooms.items()
+        } == rooms
+
+
+_token = st.sampled_from([b"1", b"2", b"3"])
+_name = st.sampled_from(["ada", "Ada", "bob", "eva"])
+_number = st.integers(0, 9)
+_room = st.sampled_from(["lobby", "attic", "cellar"])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just(Model.sit), _token, _name),
+        st.tuples(st.just(Model.stand), _number),
+        st.tuples(st.sampled_from([Model.join, Model.leave]), _number, _room),
+        st.tuples(st.just(Model.rename), _number, _name),
+    ),
+    max_size=50,
+)
+
+
+@given(STEPS)
+def test_the_hub_does_what_a_plain_list_of_sessions_says(steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of five kinds
+    model = Model()
+    for step, *arguments in steps:
+        if isinstance(arguments[0], int):
+            if not model.chairs:
+                continue
+            arguments[0] %= len(model.chairs)
+        model.expected = ""
+        try:
+            step(model, *arguments)
+        except Refused as refused:
+            assert refused.code == model.expected
+        else:
+            assert not model.expected
+        model.check()
