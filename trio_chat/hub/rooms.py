@@ -1,8 +1,8 @@
 """Who is where: a room's members, and what changed among them since others were last told.
 
-Comings and goings are gathered as differences to what was told: for each member that changed, the name
-under which others knew it then, or that they did not. Whoever came and went in between leaves no trace,
-and the notice is right however much happened.
+Comings and goings are gathered as differences to what others know: for each member that changed, what
+they were told, and what a page of `names` has shown some of them since. Whoever came and went in between,
+seen by nobody, leaves no trace, and the notice is right however much happened.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Generic
 
 from trio_chat.hub.members import S
+from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Departure, Members, Presence, Renaming
 
 if TYPE_CHECKING:
@@ -22,21 +23,34 @@ __all__ = ["LARGE", "NAMES_CUT", "NAMES_PAGE", "Room"]
 LARGE = 200  # members; above it, notices are gathered for longer and may be cut
 NAMES_CUT = 100
 NAMES_PAGE = 1_000
-# A page ends when the frame is full. Names have up to 128 bytes of UTF-8: leave room for the rest.
+# A page ends when the frame is full; the rest of its 65,536 is for what stands around the names.
 PAGE_BYTES = 60_000
+
+
+class _Change(Generic[S]):
+    """What has become of one member: `known` are the names under which some of the others know it, `new`
+    when some of them do not know that it is here, `why` it left last."""
+
+    __slots__ = ("known", "member", "new", "why")
+
+    def __init__(self, told: str | None) -> None:
+        self.new = told is None
+        self.known = [] if told is None else [told]
+        self.member: Member[S]
+        self.why: str
 
 
 class Room(Generic[S]):
     """`members` counts the sessions of each member that are in the room."""
 
-    __slots__ = ("_changed", "_sorted", "key", "members", "shown")
+    __slots__ = ("_changed", "_sorted", "_told", "key", "members", "shown")
 
     def __init__(self, name: Name) -> None:
         self.shown, self.key = name
         self.members: dict[Member[S], int] = {}
         self._sorted: list[str] | None = None
-        # token -> (the name others know, or None; the member; why it left last)
-        self._changed: dict[bytes, tuple[str | None, Member[S], str]] = {}
+        self._changed: dict[bytes, _Change[S]] = {}  # by token: who comes back is who went
+        self._told = 0  # how many were here at the last notice
 
     def enter(self, member: Member[S]) -> bool:
         """One more of the member's sessions is here. True when it is the first."""
@@ -63,53 +77,66 @@ class Room(Generic[S]):
 
     @property
     def large(self) -> bool:
-        return max(len(self.members), len(self._changed)) > LARGE
+        """Whether it is, or was when others were last told."""
+        return max(len(self.members), self._told) > LARGE
 
     def notice(self) -> Presence | None:
         """What changed since the last notice, and forget it; None when nothing did.
 
-        Read it in this order: those who left go, those renamed change, those who joined come.
+        Names are a set, and this is how it changes: those who left go; then all `name`s of `renamed` go
+        at once and all `to`s come (two may have swapped); then those who joined come.
         """
         joined: list[str] = []
         left: list[Departure] = []
         renamed: list[Renaming] = []
-        for known, member, why in self._changed.values():
-            name = member.name.shown
-            if member not in self.members:
-                if known is not None:
-                    left.append(Departure(known, why))
-            elif known is None:
+        for change in self._changed.values():
+            name = change.member.name.shown
+            if change.member not in self.members:
+                left += [Departure(known, change.why) for known in change.known]
+                continue
+            renamed += [Renaming(known, name) for known in change.known if known != name]
+            if change.new:
                 joined.append(name)
-            elif known != name:
-                renamed.append(Renaming(known, name))
-        cut = NAMES_CUT if self.large else len(self._changed)
+        # In a room that is not large nothing is cut, as long as it fits into a frame for sure.
+        many = self.large or max(len(joined), len(left)) + len(renamed) > LARGE
         self._changed.clear()
+        self._told = len(self.members)
         if not (joined or left or renamed):
             return None
+        cut = NAMES_CUT if many else LARGE
         more = max(len(joined), len(left), len(renamed)) > cut
         return Presence(self.shown, len(self.members), joined[:cut], left[:cut], renamed[:cut], more)
 
     def names(self, after: str = "", ref: str = "") -> Members:
         """A page of who is here, by code point, those above `after`."""
+        self._seen()
         if self._sorted is None:
             self._sorted = sorted(member.name.shown for member in self.members)
         start = bisect_right(self._sorted, after) if after else 0
         page = self._sorted[start : start + NAMES_PAGE]
         room = PAGE_BYTES
         for count, name in enumerate(page):
-            room -= len(name.encode()) + 3
+            room -= len(encode(name)) + 1
             if room < 0:
                 page = page[:count]
                 break
         more = start + len(page) < len(self._sorted)
         return Members(self.shown, page, len(self._sorted), more, ref)
 
-    def _note(self, member: Member[S], known: str | None, why: str) -> None:
+    def _seen(self) -> None:
+        """Somebody is shown who is here now; what changed since the last notice is not news to all."""
+        for change in self._changed.values():
+            name = change.member.name.shown
+            if change.member not in self.members:
+                change.new = True
+            elif name not in change.known:
+                change.known.append(name)
+
+    def _note(self, member: Member[S], told: str | None, why: str) -> None:
+        """A member has changed whom others were told of as `told`, if nothing was noted since."""
         self._sorted = None
-        before = self._changed.get(member.token)
-        if before is not None:
-            known = before[0]
-        if known is None and member not in self.members:
-            self._changed.pop(member.token, None)  # came and went
-        else:
-            self._changed[member.token] = (known, member, why)
+        change = self._changed.get(member.token)
+        if change is None:
+            change = self._changed[member.token] = _Change(told)
+        change.member = member
+        change.why = why
