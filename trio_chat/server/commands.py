@@ -83,9 +83,6 @@ async def obey(session: Session, command: m.Command) -> None:
 
 def hello(session: Session, command: m.Hello) -> None:
     server = session.server
-    if command.version != m.VERSION:
-        session.end(parting("version", f"this server speaks version {m.VERSION}", ref=command.ref))
-        return
     token = command.token
     if not token:
         token = urlsafe_b64encode(server.random_bytes(24)).decode()

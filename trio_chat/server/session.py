@@ -89,7 +89,7 @@ class Session:
             except LinkBroken:
                 self.lost()
             except FrameError as error:
-                self.end(parting(error.code, error.detail))
+                self.end(parting(error.code, error.detail, ref=error.ref))
             except Exception:
                 log.exception("a bug ended session %d", self.number)
                 self.end(parting("internal", "something went wrong in the server"))
