@@ -129,6 +129,14 @@ def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str
     assert [escape(line) for line in lines] == lines
 
 
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [("memory", "in memory"), ("forever", "forever"), ("90 days", "for 90 days"), ("\x1b", "for ^[")],
+)
+def test_what_happens_to_what_is_said_in_words(kept: str, words: str) -> None:
+    assert show.kept(kept) == words
+
+
 def test_json_is_the_event_of_the_wire_on_one_line() -> None:
     line = show.as_json(Said("lobby", 1, AT, "ada", EVIL))
     assert json.loads(line) == {

@@ -47,8 +47,8 @@ class Connect(Protocol):
 async def run(target: Target, rooms: Sequence[str], *, as_json: bool) -> None:
     """Chat on standard input and output until the input ends, or somebody ends it.
 
-    Raises `ChatError` when there is no server, when it will not have us, or when it is gone; OSError when
-    nobody reads standard output any more.
+    Raises `ChatError` when there is no server, when it will not have us, or when it is gone, and
+    BrokenPipeError when nobody reads standard output any more.
     """
     lines = LineClient(Input(0), Output(1, 2), as_json=as_json, interactive=os.isatty(0))
     await lines.run(target, rooms)
@@ -70,7 +70,7 @@ class LineClient:
         self._line = ""  # in hand, and not said yet
         self._reason = ""
         self._patient = False
-        self._failed: ChatError | OSError | None = None
+        self._failed: ChatError | BrokenPipeError | None = None
         self._stop: Callable[[], None] = lambda: None
 
     async def run(self, target: Target, rooms: Sequence[str]) -> None:
@@ -125,7 +125,7 @@ class LineClient:
         if self._interactive:
             await self._output.talk(
                 f"-- connected to {target.host}:{target.port} as {escape(chat.name)};"
-                f" what is said is kept: {escape(chat.welcome.kept)} (/help)"
+                f" what is said is kept {show.kept(chat.welcome.kept)} (/help)"
             )
         elif not as_wanted:
             await self._output.talk(f"-- you are {escape(chat.name)} here")
@@ -158,8 +158,10 @@ class LineClient:
             async for events in chat.batches():
                 async with self._showing:
                     await self._show_events(chat, events)
-        except (ClientError, OSError) as error:
+        except (ClientError, BrokenPipeError) as error:
             self._failed = error
+        except OSError as error:
+            self._failed = ChatError(f"cannot write to standard output: {error.strerror}")
         finally:
             typing.cancel()
 

@@ -32,7 +32,7 @@ from trio_chat.wire.messages import (
     Whispered,
 )
 
-__all__ = ["as_json", "clock", "event_lines", "room_lines", "rooms_lines", "who_lines"]
+__all__ = ["as_json", "clock", "event_lines", "kept", "room_lines", "rooms_lines", "who_lines"]
 
 _INDENT = " " * 6
 
@@ -85,6 +85,11 @@ def rooms_lines(rooms: list[RoomListing]) -> list[str]:
     if not rooms:
         return ["-- nobody is in any room"]
     return [_about(each.room, each.members, each.topic) for each in rooms]
+
+
+def kept(kept: str) -> str:
+    """What a welcome says happens to what is said, to go on after "is kept"."""
+    return {"memory": "in memory", "forever": "forever"}.get(kept) or f"for {escape(kept)}"
 
 
 def as_json(event: Event) -> str:

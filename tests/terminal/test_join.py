@@ -1,0 +1,338 @@
+"""`trio-chat join` as a process: in a pipe, at a real terminal, and before servers that are none."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import termios
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from trio_chat.client import Chat, Incoming, connect
+from trio_chat.net.link import Link
+from trio_chat.net.listen import open_listeners
+from trio_chat.server.config import Config, Limits
+from trio_chat.server.serve import open_server
+from trio_chat.wire.messages import Presence, Said
+
+MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
+# The terminal it stands on becomes its own: so Ctrl-C reaches it as a signal.
+OWN_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+JOIN = [sys.executable, "-c", MAIN, "join"]
+JOIN_AT_TERMINAL = [sys.executable, "-c", f"{OWN_TERMINAL}; {MAIN}", "join"]
+PATIENCE_S = 20
+
+pytestmark = pytest.mark.usefixtures("_hurry")
+
+
+@pytest.fixture
+async def _hurry() -> AsyncGenerator[None]:
+    with trio.fail_after(PATIENCE_S):
+        yield
+
+
+async def run(*args: str, typed: str = "") -> subprocess.CompletedProcess[bytes]:
+    return await trio.run_process(
+        [*JOIN, *args], stdin=typed.encode(), capture_stdout=True, capture_stderr=True, check=False
+    )
+
+
+@asynccontextmanager
+async def serving(**limits: int) -> AsyncGenerator[int]:
+    """A real server; its port."""
+    async with open_server(Config(port=0, limits=Limits(**limits))) as server:
+        yield int(server.addresses[0].rpartition(":")[2])
+
+
+@asynccontextmanager
+async def playing(nursery: trio.Nursery, play: Callable[[Link], Awaitable[object]]) -> AsyncGenerator[int]:
+    """Something that is no server, at a port."""
+    (listener,) = await open_listeners("127.0.0.1", 0)
+
+    async def accept() -> None:
+        (link,) = await listener.accept()
+        try:
+            await play(link)
+        finally:
+            link.close()
+
+    nursery.start_soon(accept)
+    yield listener.port
+    listener.close()
+
+
+# --- in a pipe --------------------------------------------------------------------------------------
+
+
+async def test_all_that_is_piped_in_is_said_and_shown() -> None:
+    async with serving() as port, connect(port=port, name="bob") as bob:
+        await bob.join("lobby")
+        done = await run(f"ada@:{port}", typed="one\n/me waves\n\nthree without an end")
+        heard = [event for event in await anext(bob.batches()) if isinstance(event, Said)]
+        while len(heard) < 3:
+            heard += [event for event in await anext(bob.batches()) if isinstance(event, Said)]
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [(entry.by, entry.text, entry.action) for entry in heard] == [
+        ("ada", "one", False),
+        ("ada", "waves", True),
+        ("ada", "three without an end", False),
+    ]
+    assert [line[6:] for line in done.stdout.decode().splitlines() if line[2:3] == ":"] == [
+        "ada: one",
+        "* ada waves",
+        "ada: three without an end",
+    ]
+
+
+async def test_nothing_piped_in_is_nothing_said() -> None:
+    async with serving() as port:
+        done = await run(f"ada@:{port}")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"-- lobby: 1 here\n"
+
+
+async def test_a_wall_of_text_goes_through_a_server_that_asks_for_patience() -> None:
+    wall = "".join(f"brick {n}\n" for n in range(15))
+    async with serving(talk_burst=10, talk_per_s=50) as port:
+        done = await run(f"ada@:{port}", typed=wall)
+    assert done.returncode == 0
+    shown = [line.partition(": ")[2] for line in done.stdout.decode().splitlines()[1:]]
+    assert [line for line in shown if line.startswith("brick")] == wall.splitlines()
+
+
+async def test_json_is_all_there_is_on_standard_output() -> None:
+    async with serving() as port:
+        done = await run(
+            f"ada@:{port}", "--json", "--room", "a", "--room", "b", typed="hi\n/who\n/nonsense\n"
+        )
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["room"] for event in events if event["type"] == "room"] == ["a", "b"]
+    assert [event["room"] for event in events if event["type"] == "said"] == ["b"]
+    assert done.stderr.startswith(b"-- no such command: /nonsense")
+
+
+async def test_a_taken_name_in_a_pipe_gets_a_number() -> None:
+    async with serving() as port, connect(port=port, name="ada"):
+        done = await run(f"ada@:{port}", typed="hi\n")
+    assert (done.returncode, done.stderr) == (0, b"-- you are ada_2 here\n")
+
+
+async def test_who_stops_reading_is_not_told() -> None:
+    async with serving() as port, connect(port=port, name="bob") as bob:
+        await bob.join("lobby")
+        process = await trio.lowlevel.open_process(
+            [*JOIN, f"ada@:{port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdin and process.stdout and process.stderr
+        assert await process.stdout.receive_some() == b"-- lobby: 2 here\n"
+        await process.stdout.aclose()
+        await process.stdin.send_all(b"is anybody there?\n")
+        assert await process.wait() == 1
+        assert await process.stderr.receive_some() == b""
+        left = [event for event in await until_left(bob) if isinstance(event, Presence)][-1].left
+        assert left[0].why == "quit"
+
+
+async def until_left(chat: Chat) -> list[Incoming]:
+    events: list[Incoming] = []
+    while not any(isinstance(event, Presence) and event.left for event in events):
+        events += await anext(chat.batches())
+    return events
+
+
+# --- servers that are none --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"SSH-2.0-OpenSSH_9.6\r\n", b"\xff\xff\xff\xff", b"\x00\x00\x00\x02hi"],
+    ids=["ssh", "huge", "text"],
+)
+async def test_a_server_that_talks_nonsense_is_one_line_and_exit_3(
+    nursery: trio.Nursery, data: bytes
+) -> None:
+    async def play(link: Link) -> None:
+        link.send_nowait(data)
+        while await link.receive_some():
+            pass
+
+    async with playing(nursery, play) as port:
+        done = await run(f"ada@:{port}", typed="hi\n")
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert done.stderr.startswith(b"trio-chat: what the server says makes no sense: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+async def test_no_server_is_one_line_and_exit_3() -> None:
+    async with serving() as port:
+        pass
+    done = await run(f"ada@:{port}")
+    assert done.returncode == 3
+    assert done.stderr == f"trio-chat: no server at 127.0.0.1:{port}: Connection refused\n".encode()
+
+
+async def test_a_server_that_goes_is_one_line_and_exit_3() -> None:
+    async with serving() as port:
+        process = await trio.lowlevel.open_process(
+            [*JOIN, f"ada@:{port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdin and process.stdout and process.stderr
+        assert await process.stdout.receive_some()
+    assert await process.wait() == 3
+    said = await process.stderr.receive_some()
+    assert said.startswith(b"trio-chat: the server ended the connection: ")
+    assert said.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("target", ["::1", "ada@host:port"])
+async def test_a_target_that_is_none_is_told_and_exit_2(target: str) -> None:
+    done = await run(target)
+    assert done.returncode == 2
+    assert b"is not NAME@HOST:PORT" in done.stderr
+
+
+# --- at a terminal ----------------------------------------------------------------------------------
+
+
+class Terminal:
+    """A real terminal, and the client that stands on it."""
+
+    def __init__(self, process: trio.Process, master: int, slave: int) -> None:
+        self.process = process
+        self.shown = ""
+        self._master = master
+        self._slave = slave
+        self.settings = termios.tcgetattr(slave)
+
+    async def type(self, text: str) -> None:
+        data = text.encode()
+        while data:
+            await trio.lowlevel.wait_writable(self._master)
+            try:
+                data = data[os.write(self._master, data) :]
+            except BlockingIOError:  # the terminal's own buffer is full: only reading empties it
+                await trio.sleep(0.01)
+
+    async def read_until(self, text: str) -> None:
+        while text not in self.shown:
+            await trio.lowlevel.wait_readable(self._master)
+            self.shown += os.read(self._master, 65_536).decode().replace("\r\n", "\n")
+
+    @property
+    def open(self) -> bool:
+        return self._master != -1
+
+    def hang_up(self) -> None:
+        trio.lowlevel.notify_closing(self._master)
+        os.close(self._master)
+        self._master = -1
+
+    async def left(self) -> int:
+        """Wait for the client to leave; the terminal must be as it was."""
+        status = await self.process.wait()
+        assert termios.tcgetattr(self._slave) == self.settings
+        return status
+
+
+@asynccontextmanager
+async def at_terminal(*args: str) -> AsyncGenerator[Terminal]:
+    master, slave = pty.openpty()
+    os.set_blocking(master, False)
+    process = await trio.lowlevel.open_process(
+        [*JOIN_AT_TERMINAL, *args], stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    terminal = Terminal(process, master, slave)
+    try:
+        yield terminal
+    finally:
+        process.kill()
+        await process.wait()
+        os.close(slave)
+        if terminal.open:
+            terminal.hang_up()
+
+
+async def test_a_conversation_at_a_terminal() -> None:
+    async with serving() as port, connect(port=port, name="bob") as bob:
+        await bob.join("lobby")
+        async with at_terminal(f"ada@:{port}") as terminal:
+            await terminal.read_until("-- lobby: 2 here\n")
+            assert (
+                f"-- connected to 127.0.0.1:{port} as ada; what is said is kept in memory" in terminal.shown
+            )
+            await terminal.type("is anybody here?\n")
+            await terminal.read_until("ada: is anybody here?\n")
+            await bob.say("lobby", "just me")
+            await terminal.read_until("bob: just me\n")
+            await terminal.type("\x04")
+            assert await terminal.left() == 0
+
+
+async def test_another_name_is_asked_for_at_a_terminal() -> None:
+    async with serving() as port, connect(port=port, name="ada"), at_terminal(f"ada@:{port}") as terminal:
+        await terminal.read_until("another name: ")
+        await terminal.type("bea\n")
+        await terminal.read_until("as bea")
+        await terminal.read_until("-- lobby: 1 here\n")
+        await terminal.type("/quit\n")
+        assert await terminal.left() == 0
+
+
+async def test_a_wall_of_text_pasted_at_a_terminal_is_all_said_in_order() -> None:
+    wall = [f"brick {n}" for n in range(400)]
+    async with serving(talk_per_s=10_000) as port, connect(port=port, name="bob") as bob:
+        await bob.join("lobby")
+        heard: list[str] = []
+        async with at_terminal(f"ada@:{port}") as terminal, trio.open_nursery() as nursery:
+            nursery.start_soon(terminal.read_until, "brick 399\n")
+            nursery.start_soon(terminal.type, "".join(f"{line}\n" for line in wall))
+            while len(heard) < len(wall):
+                heard += [event.text for event in await anext(bob.batches()) if isinstance(event, Said)]
+            await terminal.type("\x04")
+            assert await terminal.left() == 0
+    assert heard == wall
+
+
+@pytest.mark.parametrize("typed", ["", "half a line that was not fin"])
+async def test_ctrl_c_says_goodbye_and_leaves_the_terminal_as_it_was(typed: str) -> None:
+    async with serving() as port, connect(port=port, name="bob") as bob:
+        await bob.join("lobby")
+        async with at_terminal(f"ada@:{port}") as terminal:
+            await terminal.read_until("here\n")
+            await terminal.type(f"{typed}\x03")
+            with trio.fail_after(5):
+                assert await terminal.left() == 0
+            presence = [event for event in await until_left(bob) if isinstance(event, Presence)]
+            assert presence[-1].left[0].why == "quit"
+
+
+async def test_ctrl_c_while_nobody_answers_is_over_soon_all_the_same(nursery: trio.Nursery) -> None:
+    arrived = trio.Event()
+
+    async def play(link: Link) -> None:
+        await link.receive_some()
+        arrived.set()
+        await trio.sleep_forever()
+
+    async with playing(nursery, play) as port, at_terminal(f"ada@:{port}") as terminal:
+        await arrived.wait()
+        await terminal.type("\x03")
+        with trio.fail_after(5):
+            assert await terminal.left() == 0
+        assert "Traceback" not in terminal.shown
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_terminal_that_goes_away_takes_its_client_with_it() -> None:
+    async with serving() as port, connect(port=port, name="bob") as bob:
+        await bob.join("lobby")
+        async with at_terminal(f"ada@:{port}") as terminal:
+            await terminal.read_until("here\n")
+            terminal.hang_up()
+            assert await terminal.process.wait() == 0
+            presence = [event for event in await until_left(bob) if isinstance(event, Presence)]
+            assert presence[-1].left[0].why == "quit"
