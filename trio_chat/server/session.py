@@ -265,7 +265,7 @@ class Session:
 
     def settled(self) -> None:
         self._unsettled -= 1
-        if self.over is None:
+        if self.owed.answers and self.over is None:
             self.owed.flush()
         if not self._unsettled and self._settled is not None:
             self._settled.set()
