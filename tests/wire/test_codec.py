@@ -80,6 +80,7 @@ def test_escapes_are_read() -> None:
 @pytest.mark.parametrize("depth", [1_000, 10_000, 30_000])
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'], ids=["lists", "objects"])
 def test_depth_is_refused(depth: int, opening: bytes) -> None:
+    """Wherever it stands, and whether or not it is more than this Python's recursion takes."""
     closing = b"]" if opening == b"[" else b"}"
     deep = opening * depth + b"1" + closing * depth
     for payload in (
@@ -91,8 +92,8 @@ def test_depth_is_refused(depth: int, opening: bytes) -> None:
         opening * depth,
     ):
         refused(payload)
-        with pytest.raises(BadMessage):
-            decode_event(payload.replace(b'"ping"', b'"pong"').replace(b'"x"', b'"n"'))
+    with pytest.raises(BadMessage):
+        decode_event(b'{"n":' + deep + b',"type":"pong"}')
 
 
 @pytest.mark.parametrize(
