@@ -1,15 +1,15 @@
 """The journal in memory: gone with the process, bounded by count and bytes.
 
 A room keeps its newest entries. When all rooms together are over the bound, the quietest rooms' oldest
-entries go first. A room without entries is forgotten when nobody uses it any more; the next one of that
-name has another epoch.
+entries go first. A room without entries, or with none left, is forgotten when nobody uses it; the next
+one of that name has another epoch.
 """
 
 from __future__ import annotations
 
 import os
 from base64 import urlsafe_b64encode
-from collections import deque
+from collections import OrderedDict, deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["MemoryStore"]
+
+# What Python takes to hold them, about (measured on 3.11): an entry beside its payload, its ref, and a room.
+# A chat's texts are short: without these the bounds would be off by a factor of three.
+ENTRY_BYTES = 150
+REF_BYTES = 300
+ROOM_BYTES = 1_200
 
 _RefKey = tuple[bytes, str]
 
@@ -46,18 +52,32 @@ class _Kept:
     def head(self) -> int:
         return self.first + len(self.entries) - 1
 
+    def keep(self, payload: bytes, ref: _RefKey | None) -> int:
+        """Add the next entry; how many bytes that takes."""
+        self.entries.append((payload, ref))
+        if ref is not None:
+            self.refs[ref] = self.head
+        size = _size(payload, ref)
+        self.bytes += size
+        return size
+
     def drop_oldest(self) -> int:
         """Forget the oldest entry; how many bytes that frees."""
         payload, ref = self.entries.popleft()
         if ref is not None:
             del self.refs[ref]
         self.first += 1
-        self.bytes -= len(payload)
-        return len(payload)
+        size = _size(payload, ref)
+        self.bytes -= size
+        return size
+
+
+def _size(payload: bytes, ref: _RefKey | None) -> int:
+    return len(payload) + ENTRY_BYTES + (REF_BYTES if ref is not None else 0)
 
 
 class MemoryStore:
-    """A `Store`. Bytes are those of the payloads; `random_bytes` makes the epochs."""
+    """A `Store`. Bytes are those of memory, about; `random_bytes` makes the epochs."""
 
     kept = "memory"
 
@@ -73,7 +93,7 @@ class MemoryStore:
         self._room_bytes_max = room_bytes_max
         self._bytes_max = bytes_max
         self._random_bytes = random_bytes
-        self._rooms: dict[str, _Kept] = {}  # the quietest first
+        self._rooms: OrderedDict[str, _Kept] = OrderedDict()  # the quietest first
         self._bytes = 0
 
     async def open(self, room: str, shown: str) -> RoomRecord:
@@ -82,14 +102,15 @@ class MemoryStore:
         if kept is None:
             epoch = urlsafe_b64encode(self._random_bytes(9)).decode()
             kept = self._rooms[room] = _Kept(shown, epoch)
+            self._bytes += ROOM_BYTES
         kept.users += 1
         return RoomRecord(kept.shown, kept.epoch, kept.first, kept.head, kept.topic)
 
     def close(self, room: str) -> None:
         kept = self._rooms[room]
         kept.users -= 1
-        if not kept.users and not kept.head:
-            del self._rooms[room]
+        if not kept.users and not kept.entries:
+            self._forget(room)
 
     def first(self, room: str) -> int:
         return self._rooms[room].first
@@ -108,7 +129,7 @@ class MemoryStore:
                 same = draft.same_as(decode_entry(kept.entries[known - kept.first][0]))
                 outcomes.append(Outcome(known if same else 0, None))
         for room in dict.fromkeys(draft.room for draft in drafts):
-            self._rooms[room] = self._rooms.pop(room)  # the least quiet now
+            self._rooms.move_to_end(room)  # the least quiet now
         self._shrink()
         return outcomes
 
@@ -133,20 +154,28 @@ class MemoryStore:
         seq = kept.head + 1
         kept.at = max(kept.at, now_ms)
         payload = encode(draft.entry(seq, kept.at))
-        kept.entries.append((payload, ref))
-        if ref is not None:
-            kept.refs[ref] = seq
+        self._bytes += kept.keep(payload, ref)
         if draft.retitles:
             kept.topic = draft.text
-        kept.bytes += len(payload)
-        self._bytes += len(payload)
         while len(kept.entries) > self._room_entries_max or kept.bytes > self._room_bytes_max:
             self._bytes -= kept.drop_oldest()
         return Outcome(seq, payload)
 
     def _shrink(self) -> None:
-        for kept in self._rooms.values():
-            while self._bytes > self._bytes_max and kept.entries:
-                self._bytes -= kept.drop_oldest()
+        """Keep within the bound for all rooms, as far as their entries go."""
+        for _ in range(len(self._rooms)):
             if self._bytes <= self._bytes_max:
                 return
+            room, kept = next(iter(self._rooms.items()))
+            while self._bytes > self._bytes_max and kept.entries:
+                self._bytes -= kept.drop_oldest()
+            if kept.entries:
+                return
+            if kept.users:
+                self._rooms.move_to_end(room)  # nothing to be had there, until something is said
+            else:
+                self._forget(room)
+
+    def _forget(self, room: str) -> None:
+        del self._rooms[room]
+        self._bytes -= ROOM_BYTES

@@ -1,0 +1,361 @@
+"""The journal in memory numbers without a hole, knows a ref again, and keeps within its bounds."""
+
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+import pytest
+import trio
+from trio.testing import assert_checkpoints, assert_no_checkpoints
+
+from trio_chat.journal.memory import ENTRY_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore
+from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, Store
+from trio_chat.wire.codec import decode_entry, encode
+from trio_chat.wire.messages import Said
+
+
+def draft(text: str = "hello", room: str = "lobby", *, ref: str = "", token: bytes = b"ada") -> Draft:
+    return Draft(room, room.title(), token, token.decode(), text, ref)
+
+
+def topic(text: str) -> Draft:
+    return Draft("lobby", "Lobby", b"ada", "ada", text, retitles=True)
+
+
+def numbered() -> Callable[[int], bytes]:
+    """Bytes for epochs that never repeat, and are the same in each run."""
+    numbers = count(1)
+    return lambda size: next(numbers).to_bytes(size, "big")
+
+
+async def opened(*rooms: str, **bounds: int) -> MemoryStore:
+    store = MemoryStore(random_bytes=numbered(), **bounds)
+    for room in rooms or ("lobby",):
+        await store.open(room, room.title())
+    return store
+
+
+async def said(store: Store, *texts: str, room: str = "lobby", now_ms: int = 0) -> list[Outcome]:
+    return await store.commit([draft(text, room) for text in texts], now_ms)
+
+
+async def page(store: Store, after: int = 0, through: int = 2**53, **bounds: int) -> Page:
+    return await store.read("lobby", after, through, **{"entries_max": 1_000, "bytes_max": 10**9, **bounds})
+
+
+async def texts(store: Store, after: int = 0, through: int = 2**53, **bounds: int) -> list[str]:
+    return [decode_entry(payload).text for payload in (await page(store, after, through, **bounds)).payloads]
+
+
+async def record(store: MemoryStore, room: str = "lobby") -> RoomRecord:
+    """What the store knows of a room, as one learns it who opens it and closes it again."""
+    known = await store.open(room, room.title())
+    store.close(room)
+    return known
+
+
+async def test_entries_are_numbered_from_one_in_each_room() -> None:
+    store = await opened("lobby", "attic")
+    outcomes = await store.commit([draft("a"), draft("b", "attic"), draft("c")], 5)
+    assert outcomes == [
+        Outcome(1, encode(Said("Lobby", 1, 5, "ada", "a"))),
+        Outcome(1, encode(Said("Attic", 1, 5, "ada", "b"))),
+        Outcome(2, encode(Said("Lobby", 2, 5, "ada", "c"))),
+    ]
+    assert [outcome.seq for outcome in await said(store, "d", "e")] == [3, 4]
+    assert await texts(store) == ["a", "c", "d", "e"]
+
+
+async def test_time_never_goes_back_within_a_room() -> None:
+    store = await opened("lobby", "attic")
+    await said(store, "a", now_ms=1_000)
+    await said(store, "b", now_ms=900)
+    await said(store, "c", room="attic", now_ms=900)
+    await said(store, "d", now_ms=1_001)
+    entries = [decode_entry(payload) for payload in (await page(store)).payloads]
+    assert [entry.at for entry in entries] == [1_000, 1_000, 1_001]
+
+
+async def test_a_new_room_has_an_epoch_and_nothing_in_it() -> None:
+    store = MemoryStore(random_bytes=numbered())
+    one = await store.open("lobby", "LOBBY")
+    assert one == RoomRecord("LOBBY", one.epoch, first=1, head=0, topic="")
+    assert await store.open("lobby", "lobby") == one, "it is called as its first user wrote it"
+    assert (await store.open("attic", "attic")).epoch != one.epoch
+    assert await page(store) == Page(1, [])
+
+
+async def test_epochs_are_random_unless_told_otherwise() -> None:
+    epochs = {(await MemoryStore().open("lobby", "lobby")).epoch for _ in range(10)}
+    assert len(epochs) == 10
+    assert all(1 <= len(epoch) <= 64 for epoch in epochs)
+
+
+async def test_the_topic_outlives_the_entry_that_set_it() -> None:
+    store = await opened(room_entries_max=1)
+    await store.commit([topic("first"), topic("second"), draft("a")], 0)
+    assert await texts(store) == ["a"]
+    assert (await record(store)).topic == "second"
+
+
+# --- refs -------------------------------------------------------------------------------------------
+
+
+async def test_a_known_ref_gives_the_number_it_has() -> None:
+    store = await opened()
+    await store.commit([draft("a", ref="r1"), draft("b", ref="r2")], 0)
+    assert await store.commit([draft("b", ref="r2"), draft("a", ref="r1")], 9) == [
+        Outcome(2, None),
+        Outcome(1, None),
+    ]
+    assert await texts(store) == ["a", "b"]
+
+
+async def test_a_known_ref_with_something_else_is_number_zero() -> None:
+    store = await opened()
+    await store.commit([draft("a", ref="r1")], 0)
+    same_ref = Draft("lobby", "Lobby", b"ada", "ada", "a", "r1", action=True)
+    assert await store.commit([draft("b", ref="r1"), same_ref], 0) == [Outcome(0, None)] * 2
+    assert await texts(store) == ["a"]
+
+
+async def test_a_ref_is_known_within_one_batch() -> None:
+    store = await opened()
+    outcomes = await store.commit([draft("a", ref="r1"), draft("a", ref="r1")], 0)
+    assert [outcome.seq for outcome in outcomes] == [1, 1]
+    assert outcomes[1].payload is None
+
+
+async def test_a_ref_is_of_one_author_in_one_room() -> None:
+    store = await opened("lobby", "attic")
+    drafts = [draft("a", ref="r"), draft("b", ref="r", token=b"bob"), draft("c", "attic", ref="r")]
+    outcomes = await store.commit(drafts, 0)
+    assert [outcome.seq for outcome in outcomes] == [1, 2, 1]
+
+
+async def test_a_ref_is_known_as_long_as_its_entry_is_kept() -> None:
+    store = await opened(room_entries_max=2)
+    await store.commit([draft("a", ref="r1"), draft("b", ref="r2"), draft("c")], 0)
+    outcomes = await store.commit([draft("b", ref="r2"), draft("a", ref="r1")], 0)
+    assert [outcome.seq for outcome in outcomes] == [2, 4]
+    assert await texts(store) == ["c", "a"]
+
+
+async def test_without_a_ref_the_same_is_said_again() -> None:
+    store = await opened()
+    assert [outcome.seq for outcome in await said(store, "a", "a")] == [1, 2]
+
+
+# --- reading ----------------------------------------------------------------------------------------
+
+
+async def test_a_page_is_the_oldest_between_two_numbers() -> None:
+    store = await opened()
+    await said(store, *"abcdefgh")
+    assert await texts(store, after=2) == list("cdefgh")
+    assert await texts(store, after=2, through=5) == list("cde")
+    assert await texts(store, after=2, through=7, entries_max=3) == list("cde")
+    assert (await page(store, after=2)).first == 3
+    assert await page(store, after=8) == Page(9, [])
+    assert await page(store, after=100) == Page(101, [])
+    assert await page(store, after=5, through=5) == Page(6, [])
+    assert await page(store, after=5, through=2) == Page(6, [])
+
+
+async def test_a_page_keeps_to_its_bytes_but_holds_at_least_one() -> None:
+    store = await opened()
+    await said(store, *"abc")
+    size = len((await page(store)).payloads[0])
+    for bytes_max, whole in ((0, 1), (1, 1), (size, 1), (2 * size - 1, 1), (2 * size, 2), (3 * size, 3)):
+        assert len((await page(store, bytes_max=bytes_max)).payloads) == whole
+
+
+async def test_a_page_begins_where_the_journal_does() -> None:
+    store = await opened(room_entries_max=3)
+    await said(store, *"abcdefgh")
+    assert store.first("lobby") == 6
+    assert await texts(store) == list("fgh")
+    assert (await page(store, after=2)).first == 6
+    assert await page(store, after=2, through=4) == Page(6, [])
+    assert await texts(store, after=6) == list("gh")
+
+
+# --- bounds -----------------------------------------------------------------------------------------
+
+
+async def test_a_room_keeps_its_newest_by_count() -> None:
+    store = await opened("lobby", "attic", room_entries_max=2)
+    await said(store, "a", "b", "c")
+    await said(store, "d", room="attic")
+    known = await record(store)
+    assert (known.first, known.head) == (2, 3)
+    assert (await record(store, "attic")).first == 1
+
+
+async def test_a_room_keeps_its_newest_by_bytes() -> None:
+    size = len(encode(Said("Lobby", 1, 0, "ada", "a"))) + ENTRY_BYTES
+    store = await opened(room_bytes_max=3 * size - 1)
+    await said(store, "a", "b", "c")
+    assert await texts(store) == ["b", "c"]
+    store = await opened(room_bytes_max=3 * size)
+    await said(store, "a", "b", "c")
+    assert await texts(store) == ["a", "b", "c"]
+
+
+async def test_an_entry_larger_than_a_room_may_be_is_shown_and_not_kept() -> None:
+    store = await opened(room_bytes_max=10)
+    (outcome,) = await said(store, "a")
+    assert outcome.seq == 1 and outcome.payload is not None
+    known = await record(store)
+    assert (known.first, known.head) == (2, 1)
+    assert await page(store) == Page(2, [])
+    assert [outcome.seq for outcome in await said(store, "b")] == [2]
+
+
+def room_for(entries: int, rooms: int) -> int:
+    """A bound for all rooms that holds so many entries of one letter."""
+    return rooms * ROOM_BYTES + entries * (len(encode(Said("Lobby", 1, 0, "ada", "a"))) + ENTRY_BYTES)
+
+
+async def test_the_quietest_rooms_oldest_go_first() -> None:
+    store = await opened("attic", "lobby", "porch", bytes_max=room_for(4, rooms=3))
+    await said(store, "a", "b", room="lobby")
+    await said(store, "c", room="attic")
+    await said(store, "d", room="porch")
+    assert store.first("lobby") == 1
+    await said(store, "e", room="porch")
+    assert (store.first("lobby"), store.first("attic"), store.first("porch")) == (2, 1, 1)
+    await said(store, "f", room="lobby")
+    assert (store.first("lobby"), store.first("attic"), store.first("porch")) == (2, 2, 1)
+    await said(store, "g", "h", room="porch")
+    assert (store.first("lobby"), store.first("attic"), store.first("porch")) == (4, 2, 1)
+
+
+async def test_refs_count_too() -> None:
+    store = await opened(bytes_max=room_for(4, rooms=1))
+    assert REF_BYTES > ENTRY_BYTES
+    await store.commit([draft("a", ref="r1"), draft("b", ref="r2")], 0)
+    assert await texts(store) == ["b"]
+
+
+async def test_a_room_in_use_stays_when_its_entries_are_gone() -> None:
+    """Its numbers go on, and who resumes is told honestly what is missing."""
+    store = await opened("lobby", "attic", bytes_max=room_for(1, rooms=2))
+    before = await record(store)
+    await said(store, "a")
+    await said(store, "b", room="attic")
+    assert await record(store) == RoomRecord("Lobby", before.epoch, first=2, head=1, topic="")
+    assert [outcome.seq for outcome in await said(store, "c")] == [2]
+
+
+async def test_a_room_that_nobody_uses_is_forgotten_with_its_last_entry() -> None:
+    store = await opened("lobby", "attic", bytes_max=room_for(2, rooms=2))
+    before = await record(store)
+    await said(store, "a")
+    store.close("lobby")
+    await said(store, "b", "c", room="attic")
+    after = await store.open("lobby", "LOBBY")
+    assert after == RoomRecord("LOBBY", after.epoch, first=1, head=0, topic="")
+    assert after.epoch != before.epoch
+
+
+async def test_a_room_that_lost_its_entries_while_in_use_is_forgotten_after_its_last_user() -> None:
+    store = await opened("lobby", "attic", bytes_max=room_for(1, rooms=2))
+    await store.open("lobby", "Lobby")
+    before = await record(store)
+    await said(store, "a")
+    await said(store, "b", room="attic")
+    store.close("lobby")
+    assert (await record(store)).epoch == before.epoch
+    store.close("lobby")
+    assert (await record(store)).epoch != before.epoch
+
+
+async def test_a_room_without_entries_is_forgotten_after_its_last_user() -> None:
+    store = await opened()
+    before = await store.open("lobby", "Lobby")
+    store.close("lobby")
+    assert await record(store) == before, "one user is left"
+    store.close("lobby")
+    assert (await record(store)).epoch != before.epoch
+
+
+async def test_a_room_with_entries_waits_for_its_next_user() -> None:
+    store = await opened()
+    await said(store, "a")
+    before = await record(store)
+    store.close("lobby")
+    assert await record(store) == before
+
+
+async def test_rooms_that_nobody_uses_do_not_pile_up() -> None:
+    """A thousand strangers each say one word in a room of their own, and go."""
+    store = await opened("lobby", bytes_max=room_for(20, rooms=20))
+    for number in range(1_000):
+        room = f"r{number}"
+        await store.open(room, room)
+        await said(store, "a", room=room)
+        store.close(room)
+    assert len(store._rooms) <= 20
+
+
+async def test_bounds_are_of_real_memory() -> None:
+    """With texts as short as people write them the payload is the smaller part."""
+    bound = 2_000_000
+    tracemalloc.start()
+    try:
+        store = await opened(bytes_max=bound)
+        for number in range(0, 6_000, 50):
+            room = f"r{number // 60}"
+            await store.open(room, room)
+            drafts = [
+                draft("x" * 60, room, ref=f"{number}-{each}", token=b"%032d" % number) for each in range(50)
+            ]
+            await store.commit(drafts, 1_700_000_000_000)
+            store.close(room)
+            del drafts
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert store._bytes > bound - 10_000
+    assert 0.6 * bound < taken < 1.4 * bound
+
+
+# --- waiting ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: store.open("lobby", "Lobby"),
+        lambda store: store.commit([draft()], 0),
+        lambda store: store.read("lobby", 0, 9, entries_max=9, bytes_max=9),
+        lambda store: store.aclose(),
+    ],
+    ids=["open", "commit", "read", "aclose"],
+)
+async def test_what_waits_passes_a_checkpoint(call: Callable[[Store], Awaitable[object]]) -> None:
+    store = await opened()
+    with assert_checkpoints():
+        await call(store)
+
+
+async def test_what_does_not_wait_passes_none() -> None:
+    store = await opened()
+    with assert_no_checkpoints():
+        store.first("lobby")
+        store.close("lobby")
+
+
+async def test_cancelling_leaves_nothing_half_done() -> None:
+    store = await opened("attic")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await store.commit([draft("a", "attic"), draft("b", "attic")], 0)
+    assert scope.cancelled_caught
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await store.open("lobby", "Lobby")
+    assert scope.cancelled_caught
+    assert (await record(store, "attic")).head == 0
+    assert list(store._rooms) == ["attic"]

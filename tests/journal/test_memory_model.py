@@ -1,0 +1,165 @@
+"""The journal in memory does what a plain list of entries says, however it is used."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.journal.test_memory import draft, numbered
+from trio_chat.journal.memory import ENTRY_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore
+from trio_chat.journal.store import Draft, Outcome
+from trio_chat.wire.codec import encode
+from trio_chat.wire.messages import Said
+
+
+@dataclass
+class Line:
+    """One entry of the model."""
+
+    seq: int
+    draft: Draft
+    payload: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.payload) + ENTRY_BYTES + (REF_BYTES if self.draft.ref else 0)
+
+
+@dataclass
+class Book:
+    """One room of the model."""
+
+    shown: str
+    epoch: str
+    lines: list[Line] = field(default_factory=list)
+    head: int = 0
+    at: int = 0
+    users: int = 0
+
+    @property
+    def first(self) -> int:
+        return self.head - len(self.lines) + 1
+
+
+class Shelf:
+    """A journal as one would write it who has all the time in the world; each step is made in the store
+    too, and compared."""
+
+    ROOM_ENTRIES, ROOM_BYTES_MAX, BYTES = 5, 1_500, 3 * ROOM_BYTES + 2_200
+
+    def __init__(self) -> None:
+        self.store = MemoryStore(
+            room_entries_max=self.ROOM_ENTRIES,
+            room_bytes_max=self.ROOM_BYTES_MAX,
+            bytes_max=self.BYTES,
+            random_bytes=numbered(),
+        )
+        self.books: dict[str, Book] = {}  # the quietest first
+        self.epochs: set[str] = set()
+
+    async def open(self, room: str) -> None:
+        known = await self.store.open(room, room.title())
+        book = self.books.get(room)
+        if book is None:
+            assert known.epoch not in self.epochs, "an epoch never comes back"
+            self.epochs.add(known.epoch)
+            book = self.books[room] = Book(room.title(), known.epoch)
+        book.users += 1
+        assert (known.shown, known.epoch) == (book.shown, book.epoch)
+        assert (known.first, known.head) == (book.first, book.head)
+
+    def close(self, room: str) -> None:
+        if room in self.books and self.books[room].users:
+            self.store.close(room)
+            self.books[room].users -= 1
+            self.tidy()
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> None:
+        drafts = [each for each in drafts if each.room in self.books and self.books[each.room].users]
+        outcomes = await self.store.commit(drafts, now_ms)
+        for each, outcome in zip(drafts, outcomes, strict=True):
+            book = self.books[each.room]
+            known = [
+                line
+                for line in book.lines
+                if each.ref and (line.draft.token, line.draft.ref) == (each.token, each.ref)
+            ]
+            if known:
+                same = known[0].draft.text == each.text
+                assert outcome == Outcome(known[0].seq if same else 0, None)
+                continue
+            book.head += 1
+            book.at = max(book.at, now_ms)
+            payload = encode(Said(book.shown, book.head, book.at, each.by, each.text))
+            assert outcome == Outcome(book.head, payload)
+            book.lines.append(Line(book.head, each, payload))
+            while len(book.lines) > self.ROOM_ENTRIES or self.size(book) > self.ROOM_BYTES_MAX:
+                del book.lines[0]
+        for room in dict.fromkeys(each.room for each in drafts):
+            self.books[room] = self.books.pop(room)
+        while self.total() > self.BYTES and any(book.lines for book in self.books.values()):
+            del next(book.lines for book in self.books.values() if book.lines)[0]
+            self.tidy()
+
+    @staticmethod
+    def size(book: Book) -> int:
+        return sum(line.size for line in book.lines)
+
+    def total(self) -> int:
+        return sum(ROOM_BYTES + self.size(book) for book in self.books.values())
+
+    def tidy(self) -> None:
+        for room, book in list(self.books.items()):
+            if not book.users and not book.lines:
+                del self.books[room]
+
+    async def read(self, room: str, after: int, through: int, entries_max: int, bytes_max: int) -> None:
+        if room not in self.books:
+            return
+        found = await self.store.read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+        book = self.books[room]
+        assert found.first == max(after + 1, book.first) == max(after + 1, self.store.first(room))
+        expected: list[bytes] = []
+        for line in book.lines:
+            if after < line.seq <= through and len(expected) < entries_max:
+                bytes_max -= len(line.payload)
+                if expected and bytes_max < 0:
+                    break
+                expected.append(line.payload)
+        assert found.payloads == expected
+
+
+_room = st.sampled_from(["lobby", "attic", "porch"])
+_draft = st.builds(
+    draft,
+    text=st.sampled_from(["a", "b", "x" * 300]),
+    room=_room,
+    ref=st.sampled_from(["", "", "r1", "r2"]),
+    token=st.sampled_from([b"ada", b"bob"]),
+)
+_seq = st.integers(0, 12)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("open"), _room),
+        st.tuples(st.just("close"), _room),
+        st.tuples(st.just("commit"), st.lists(_draft, max_size=6), st.integers(0, 3)),
+        st.tuples(st.just("commit"), st.lists(_draft, max_size=6), st.integers(0, 3)),
+        st.tuples(st.just("read"), _room, _seq, _seq, st.integers(1, 6), st.integers(1, 800)),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+async def test_the_store_does_what_a_plain_list_of_entries_says(steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of four kinds
+    shelf = Shelf()
+    for room in ("lobby", "attic", "porch"):
+        await shelf.open(room)
+    for what, *arguments in steps:
+        made = getattr(shelf, what)(*arguments)
+        if made is not None:
+            await made
+        assert shelf.store._bytes == shelf.total()
+        for room in shelf.books:
+            await shelf.read(room, 0, 2**53, 1_000, 10**9)
+    assert set(shelf.store._rooms) == set(shelf.books)
