@@ -43,6 +43,7 @@ class PipeLink:
 
     def __init__(self, incoming: _Way, outgoing: _Way, address: str) -> None:
         self.address = address
+        self.send_bare: Callable[[bytes], int] = self.send_nowait
         self._in = incoming
         self._out = outgoing
         self._interruptions = 0

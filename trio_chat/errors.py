@@ -91,8 +91,8 @@ class StoreError(ChatError):
     """The journal cannot read or write just now; it may work again later."""
 
 
-class LinkBroken(ChatError):
-    """The connection is gone. Normal, and quiet."""
+class LinkBroken(ChatError, OSError):
+    """The connection is gone. Normal, and quiet. An OSError, as what a bare socket says of it is one."""
 
 
 class CannotStart(ChatError):

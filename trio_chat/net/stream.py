@@ -4,7 +4,7 @@ A stream's only send is one that waits, so the non-blocking send goes into a bou
 task of the link's own empties. Slower than a socket's link by a task switch a send and a copy.
 """
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import trio
@@ -25,6 +25,7 @@ class StreamLink:
 
     def __init__(self, stream: trio.abc.Stream, address: str = "", *, buffer_bytes: int = 65_536) -> None:
         self.address = address
+        self.send_bare: Callable[[bytes], int] = self.send_nowait
         self._stream = stream
         self._buffer = bytearray()  # what the stream is just sending still counts
         self._buffer_bytes = buffer_bytes

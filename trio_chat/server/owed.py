@@ -74,14 +74,14 @@ class Owed:
         "link",
         "live",
         "packing",
-        "send",
+        "send_bare",
         "stuck_since",
     )
 
     def __init__(self, link: Link, packing: Packing, owner: Owner) -> None:
         self.link = link
         self.packing = packing
-        self.send = link.send_nowait
+        self.send_bare = link.send_bare
         self._owner = owner
         self.live = True
         self.closing = False
@@ -117,7 +117,7 @@ class Owed:
                 return
             data = self.take_answers()
             try:
-                sent = self.send(data)
+                sent = self.link.send_nowait(data)
             except LinkBroken:
                 self._owner.lost()
                 return
@@ -249,7 +249,7 @@ class Owed:
         """Send the remainder; true when all of it is gone."""
         if self._remainder:
             rest = memoryview(self._remainder)[self._sent :] if self._sent else self._remainder
-            took = self.send(rest)
+            took = self.link.send_nowait(rest)
             self._sent += took
             if took < len(rest):
                 if took or self.stuck_since is None:
