@@ -13,7 +13,7 @@ the end of `serving` it is looked at whether everything was put away.
 
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from random import Random
 from typing import TypeVar
@@ -37,6 +37,8 @@ from trio_chat.wire.messages import (
     Event,
     Hello,
     Join,
+    Ping,
+    Pong,
     Presence,
     Room,
     Say,
@@ -45,12 +47,21 @@ from trio_chat.wire.messages import (
     Welcome,
 )
 
-__all__ = ["Bystander", "House", "Peer", "PipeListener", "packed", "serving"]
+__all__ = ["Bystander", "House", "Peer", "PipeListener", "beside_a_bystander", "packed", "serving"]
 
 E = TypeVar("E", bound=Event)
 P = TypeVar("P", bound="Peer")
 
 _refs = count(1)
+COME_BACK = {
+    "hello_timeout",
+    "frame_timeout",
+    "ping_timeout",
+    "slow_reader",
+    "too_many_connections",
+    "draining",
+    "internal",
+}
 START_MS = 1_790_000_000_000
 
 
@@ -97,10 +108,14 @@ class Peer:
             data = await self.link.receive_some()
             if not data:
                 raise trio.EndOfChannel
-            events = self._events.feed(data)
-            self.seen += events
-            self._unread += events
+            self.take(data)
         return self._unread.popleft()
+
+    def take(self, data: bytes) -> None:
+        """Read bytes that the story has received for itself."""
+        events = self._events.feed(data)
+        self.seen += events
+        self._unread += events
 
     async def expect(self, kind: type[E], **fields: object) -> E:
         """The next event is of that kind and has these fields; notices are passed over unless asked for."""
@@ -132,12 +147,9 @@ class Peer:
     async def hears(self, seconds: float = 1.0) -> list[Event]:
         """All that comes within so many seconds."""
         heard: list[Event] = []
-        with trio.move_on_after(seconds):
-            try:
-                while True:
-                    heard.append(await self.next())
-            except trio.EndOfChannel:
-                pass
+        with suppress(trio.EndOfChannel), trio.move_on_after(seconds):
+            while True:
+                heard.append(await self.next())
         return heard
 
     async def ended(self) -> Bye | None:
@@ -152,6 +164,13 @@ class Peer:
             assert not self._events.inside_frame, "the end is between two frames"
             assert byes == isinstance(last, Bye), "a bye is the last frame"
             return last if isinstance(last, Bye) else None
+
+    async def ended_with(self, code: str) -> Bye:
+        """The server says goodbye with this code, and closes."""
+        bye = await self.ended()
+        assert bye is not None and bye.code == code, f"ended with {bye}"
+        assert bye.reconnect == (code in COME_BACK)
+        return bye
 
     # --- what stories do often -----------------------------------------------------------------------
 
@@ -200,17 +219,22 @@ class Bystander(Peer):
     room = "lobby"
 
     async def noticed(self, seconds: float = 1.0) -> list[str]:
-        """Who came and went since last asked, as `+eve` and `-eve lost`.
+        """Who came and went since last asked and for so many seconds more, as `+eve` and `-eve lost`.
 
         Checked beside it: nothing else but entries came, each of them once and in order, and one is served.
         """
-        heard = await self.hears(seconds)
+        heard: list[Event] = []
+        while seconds > 20:
+            heard += await self.hears(20)
+            self.send(Ping())
+            seconds -= 20
+        heard += await self.hears(seconds)
         seq = await self.say("I am still here")
         heard += await self.hears(0.001)
-        strange = [event for event in heard if not isinstance(event, Entry | Presence)]
-        assert not strange, "a bystander hears nothing but entries and notices"
+        strange = [event for event in heard if not isinstance(event, Entry | Presence | Pong)]
+        assert not strange, f"a bystander hears nothing but entries and notices, not {strange}"
         seqs = self.seqs(self.room)
-        assert seqs == list(range(seqs[0], seq + 1)), "every entry once, in order"
+        assert seqs == list(range(seqs[0], seq + 1)), f"every entry once, in order, not {seqs}"
         notices = [event for event in heard if isinstance(event, Presence)]
         return [change for notice in notices for change in _changes(notice)]
 
@@ -308,6 +332,21 @@ async def serving(
 def packed(*commands: Command) -> bytes:
     """The frames of these commands."""
     return b"".join(FrameEvents.pack(command) for command in commands)
+
+
+@asynccontextmanager
+async def beside_a_bystander(
+    *changes: str, store: Store | None = None, rate_limit: bool = True, **limits: int
+) -> AsyncGenerator[tuple[House, Bystander, Peer]]:
+    """The story of eve, who is in the lobby; zoe sees these comings and goings of hers and nothing else."""
+    config = Config(rate_limit=rate_limit, limits=Limits(**limits))
+    async with serving(config, store=store) as house:
+        zoe = await house.bystander()
+        eve = await house.enter("eve", "lobby")
+        assert await zoe.noticed() == ["+eve"]
+        yield house, zoe, eve
+        noticed = await zoe.noticed()
+        assert noticed == list(changes), noticed
 
 
 def _check(event: Event, fields: dict[str, object]) -> None:

@@ -94,8 +94,7 @@ async def test_a_ninth_session_ends_the_oldest(autojump_clock: MockClock) -> Non
         sessions = [await house.enter("ada", "lobby", token=TOKEN) for _ in range(8)]
         assert await zoe.noticed() == ["+ada"]
         ninth = await house.enter("ada", "lobby", token=TOKEN)
-        bye = await sessions[0].ended()
-        assert bye is not None and (bye.code, bye.reconnect) == ("replaced", False)
+        await sessions[0].ended_with("replaced")
         assert await zoe.noticed() == []
         for peer in (*sessions[1:], ninth):
             peer.send(Ping(n=1))

@@ -1,19 +1,16 @@
 """Leaving the block drains: nobody's acked word is lost, everybody is told, and nobody is waited for long."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.pipes import link_pair
-from tests.server.peer import House, Peer, serving
+from tests.server.peer import Peer, serving
 from tests.server.stores import HeldStore, SlowStore
 from trio_chat.net.link import Link
 from trio_chat.wire.messages import Ack, Error, Leave, Ping, Pong, Quit, Said, Say
-
-
-async def _drained(peer: Peer) -> None:
-    bye = await peer.ended()
-    assert bye is not None and (bye.code, bye.reconnect) == ("draining", True)
 
 
 async def test_everybody_is_told_strangers_too(autojump_clock: MockClock) -> None:
@@ -24,7 +21,7 @@ async def test_everybody_is_told_strangers_too(autojump_clock: MockClock) -> Non
         inside_a_frame.send_bytes(b"\0\0")
         await trio.sleep(1)
     for peer in (ada, stranger, inside_a_frame):
-        await _drained(peer)
+        await peer.ended_with("draining")
 
 
 async def test_what_is_pending_is_acked_before_the_goodbye(autojump_clock: MockClock) -> None:
@@ -39,7 +36,7 @@ async def test_what_is_pending_is_acked_before_the_goodbye(autojump_clock: MockC
     await ada.answer(Ack, ref="s2", seq=2)
     await bob.answer(Ack, ref="s3", seq=3)
     for peer in (ada, bob):
-        await _drained(peer)
+        await peer.ended_with("draining")
 
 
 async def test_what_comes_later_is_not_obeyed(autojump_clock: MockClock) -> None:
@@ -50,7 +47,7 @@ async def test_what_comes_later_is_not_obeyed(autojump_clock: MockClock) -> None
         await trio.sleep(1)
         nursery.start_soon(_say_after, ada, 1)
     assert [draft.text for batch in store.batches for draft in batch] == ["in time"]
-    await _drained(ada)
+    await ada.ended_with("draining")
 
 
 async def _say_after(peer: Peer, seconds: float) -> None:
@@ -64,7 +61,7 @@ async def test_nobody_waits_for_peers_that_do_not_close(autojump_clock: MockCloc
         begun = trio.current_time()
     assert trio.current_time() - begun <= 1, "a moment, so that the goodbye is not lost to a reset"
     for peer in peers:
-        await _drained(peer)
+        await peer.ended_with("draining")
 
 
 async def test_a_peer_that_closes_at_once_is_not_waited_for(autojump_clock: MockClock) -> None:
@@ -77,7 +74,7 @@ async def test_a_peer_that_closes_at_once_is_not_waited_for(autojump_clock: Mock
 
 
 async def _drained_and_closed(peer: Peer) -> None:
-    await _drained(peer)
+    await peer.ended_with("draining")
     peer.link.close()
 
 
@@ -89,7 +86,7 @@ async def test_who_reads_nothing_is_given_up_after_the_goodbye_s_time(autojump_c
             await ada.say(f"number {n}")
         begun = trio.current_time()
     assert trio.current_time() - begun == 5
-    await _drained(ada)
+    await ada.ended_with("draining")
     heard = await slow.hears()
     assert not [event for event in heard if isinstance(event, Said) and event.seq == 5]
 
@@ -107,7 +104,7 @@ async def test_who_reads_slowly_has_its_answers_and_the_goodbye(autojump_clock: 
 
 async def _reads_on_after(peer: Peer, seconds: float) -> None:
     await trio.sleep(seconds)
-    await _drained(peer)
+    await peer.ended_with("draining")
 
 
 async def test_a_journal_that_hangs_holds_up_no_longer_than_the_deadline(autojump_clock: MockClock) -> None:
@@ -162,12 +159,13 @@ async def test_connections_that_come_while_it_drains_are_told_so(autojump_clock:
             ada = await house.enter("ada", "lobby")
             ada.send(Say("lobby", "hi", ref="s"))
             await trio.sleep(1)
-            nursery.start_soon(_serve_after, house, there, 1)
+            serve = house.server.serve_link
+            nursery.start_soon(_serve_after, 1, serve, there)
         with pytest.raises(trio.BrokenResourceError):
             house.dial()
-    await _drained(Peer(here))
+    await Peer(here).ended_with("draining")
 
 
-async def _serve_after(house: House, link: Link, seconds: float) -> None:
+async def _serve_after(seconds: float, serve: Callable[[Link], Awaitable[None]], link: Link) -> None:
     await trio.sleep(seconds)
-    await house.server.serve_link(link)
+    await serve(link)

@@ -8,17 +8,10 @@ from tests.server.stores import SlowStore
 from trio_chat.wire.messages import Ack, Error, Hello, Join, Ping, Pong, Say
 
 
-async def _code(peer: Peer) -> str:
-    bye = await peer.ended()
-    assert bye is not None, "it is told why"
-    assert bye.reconnect, "and that it may come back"
-    return bye.code
-
-
 async def test_who_says_nothing_at_all_is_ended_after_ten_seconds(autojump_clock: MockClock) -> None:
     async with serving() as house:
         eve = house.dial()
-        assert await _code(eve) == "hello_timeout"
+        await eve.ended_with("hello_timeout")
         assert 10 <= trio.current_time() <= 12
 
 
@@ -29,7 +22,7 @@ async def test_bad_hellos_do_not_win_time(autojump_clock: MockClock) -> None:
             eve.send(Hello(version=1, name="not a name"))
             await eve.expect(Error, code="bad_name")
             await trio.sleep(1.9)
-        assert await _code(eve) == "hello_timeout"
+        await eve.ended_with("hello_timeout")
         assert trio.current_time() <= 12
 
 
@@ -37,11 +30,15 @@ async def test_a_frame_must_be_whole_within_ten_seconds_of_its_first_byte(autoju
     async with serving() as house:
         eve = await house.enter("eve", "lobby")
         with trio.move_on_after(15):
-            for byte in packed(Ping(n=1)):
-                eve.send_bytes(bytes([byte]))
-                await trio.sleep(1)
-        assert await _code(eve) == "frame_timeout"
+            await _dribble(eve, packed(Ping(n=1)))
+        await eve.ended_with("frame_timeout")
         assert trio.current_time() <= 17, "a byte now and then wins no time"
+
+
+async def _dribble(peer: Peer, data: bytes) -> None:
+    for byte in data:
+        peer.send_bytes(bytes([byte]))
+        await trio.sleep(1)
 
 
 async def test_each_frame_has_its_ten_seconds(autojump_clock: MockClock) -> None:
@@ -69,7 +66,7 @@ async def test_silence_for_a_minute_ends_a_session(autojump_clock: MockClock) ->
             heard = await zoe.hears(8)
             assert heard == [Pong()]
         assert await zoe.noticed(10) == ["-eve timeout"]
-        assert await _code(eve) == "ping_timeout"
+        await eve.ended_with("ping_timeout")
 
 
 async def test_a_minute_counts_from_the_hello(autojump_clock: MockClock) -> None:
@@ -132,5 +129,6 @@ async def test_everybody_is_swept(autojump_clock: MockClock) -> None:
         zoe = await house.bystander()
         await trio.sleep(12)
         assert house.server.sessions == 1
-        assert await _code(silent[0]) == await _code(silent[-1]) == "hello_timeout"
+        for peer in (silent[0], silent[-1]):
+            await peer.ended_with("hello_timeout")
         assert await zoe.noticed() == []

@@ -65,8 +65,7 @@ async def test_the_answers_to_what_came_before_a_broken_frame_are_sent(autojump_
         ada = await house.enter("ada", "lobby")
         ada.send_bytes(packed(Ping(n=1)) + bytes(4))
         await ada.expect(Pong, n=1)
-        bye = await ada.ended()
-        assert bye is not None and bye.code == "bad_frame"
+        await ada.ended_with("bad_frame")
 
 
 async def test_nothing_behind_a_broken_frame_is_obeyed(autojump_clock: MockClock) -> None:
@@ -88,8 +87,7 @@ async def test_the_tenth_bad_message_within_a_minute_ends_it(autojump_clock: Moc
         eve.send_payloads(*[b"?"] * 10)
         for _ in range(9):
             await eve.answer(Error, code="bad_message")
-        bye = await eve.ended()
-        assert bye is not None and (bye.code, bye.reconnect) == ("bad_frame", False)
+        await eve.ended_with("bad_frame")
         assert await zoe.noticed() == ["-eve lost"]
 
 
@@ -109,8 +107,7 @@ async def test_bad_messages_of_strangers_are_counted_too(autojump_clock: MockClo
     async with serving() as house:
         eve = house.dial()
         eve.send_payloads(*[b"?"] * 10)
-        bye = await eve.ended()
-        assert bye is not None and bye.code == "bad_frame"
+        await eve.ended_with("bad_frame")
         assert len(eve.seen) == 10
 
 
@@ -152,8 +149,7 @@ async def test_quit_waits_for_what_is_pending(autojump_clock: MockClock) -> None
         ada.send(Say("lobby", "one", ref="s1"), Say("lobby", "two", ref="s2"), Quit())
         await ada.answer(Ack, ref="s1", seq=1)
         await ada.answer(Ack, ref="s2", seq=2)
-        bye = await ada.ended()
-        assert bye is not None and bye.code == "quit"
+        await ada.ended_with("quit")
 
 
 async def test_nothing_comes_after_the_answer_to_a_leave(autojump_clock: MockClock) -> None:
@@ -180,8 +176,7 @@ async def test_a_session_that_ends_during_a_question_is_no_bug(autojump_clock: M
         token = ada.token
         ada.send(*map(_history, ["h1", "h2"]))
         again = await house.enter("ada", token=token)
-        bye = await ada.ended()
-        assert bye is not None and bye.code == "replaced"
+        await ada.ended_with("replaced")
         assert not [event for event in ada.seen if isinstance(event, HistoryPage)]
         assert again.seen, "and the new one is welcome"
 
@@ -208,8 +203,7 @@ async def test_small_segments_make_no_difference(size: int, autojump_clock: Mock
             await ada.expect(Welcome)
             await ada.expect(Room)
             await ada.answer(Ack, seq=1)
-            bye = await ada.ended()
-            assert bye is not None and bye.code == "quit"
+            await ada.ended_with("quit")
 
 
 def _history(ref: str) -> History:

@@ -1,0 +1,131 @@
+"""Row 34 of the table of faults: a session is ended at each of its steps in turn.
+
+A day of eve's makes a session wait for all that it can wait for: for bytes, for the journal, for what is
+pending, for its socket, for its own goodbye. The day is lived again and again, and cut short one step
+later each time: by cancelling the session's task, by a reset, by the end of the server.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.pipes import link_pair
+from tests.server.peer import House, Peer, packed, serving
+from tests.server.stores import SlowStore
+from trio_chat.errors import LinkBroken
+from trio_chat.wire.messages import Bye, Command, Hello, History, Join, Leave, Ping, Quit, Say, Topic, Whisper
+
+SEVERAL: list[Command] = [Say("lobby", "x" * 300, ref=f"s{n}") for n in range(5)]
+DAY: tuple[tuple[Command, ...], ...] = (
+    (Hello(version=1, name="eve"), Ping(n=1)),
+    (Join("lobby", recent=20), *SEVERAL[:3]),
+    (History("lobby"), Topic("lobby", "tea"), Leave("lobby"), Join("lobby", recent=5)),
+    (Join("attic"), Say("attic", "anybody?"), *SEVERAL, Leave("attic"), Whisper("bob", "psst")),
+    (Join("attic"), *SEVERAL, Quit()),
+)
+
+
+class AtStep(trio.abc.Instrument):
+    """Acts once, after the so-manieth step of the next session's task."""
+
+    def __init__(self, step: int, act: Callable[[], object]) -> None:
+        self.left = step
+        self._act = act
+        self._task: trio.lowlevel.Task | None = None
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        if self._task is None and task.name.endswith("serve_link"):
+            self._task = task
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task is self._task:
+            self.left -= 1
+            if self.left == 0:
+                self._act()
+
+
+@contextmanager
+def watching(watch: AtStep) -> Iterator[None]:
+    trio.lowlevel.add_instrument(watch)
+    try:
+        yield
+    finally:
+        trio.lowlevel.remove_instrument(watch)
+
+
+async def live(peer: Peer) -> None:
+    """Eve's day; it may end early. She reads slowly, so that she is often behind."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_talk, peer)
+        with suppress(LinkBroken, trio.EndOfChannel, trio.ClosedResourceError):
+            while True:
+                await peer.next()
+                if len(peer.seen) % 5 == 0:
+                    await trio.sleep(0.3)
+        nursery.cancel_scope.cancel()
+    peer.link.close()
+
+
+async def _talk(peer: Peer) -> None:
+    with suppress(LinkBroken, trio.ClosedResourceError):
+        for commands in DAY:
+            await peer.pour(packed(*commands))
+            await trio.sleep(1)
+
+
+def _slow() -> SlowStore:
+    return SlowStore(open_s=0.2, commit_s=0.2, read_s=0.2)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "reset"])
+async def test_row_34_ended_at_every_step_of_a_session(how: str, autojump_clock: MockClock) -> None:
+    for step in count(1):
+        async with serving(store=_slow(), tail_bytes=1) as house:
+            zoe = await house.bystander()
+            here, there = link_pair(700)
+            with trio.CancelScope() as scope:
+                watch = AtStep(step, scope.cancel if how == "cancelled" else here.reset)
+                with watching(watch):
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(live, Peer(here))
+                        nursery.start_soon(house.server.serve_link, there)
+            here.close()
+            await _nothing_is_left(house, await zoe.noticed(10), step)
+        if watch.left > 0:
+            assert step > 25, "a day of many steps"
+            return
+
+
+async def _nothing_is_left(house: House, changes: list[str], step: int) -> None:
+    comings = [change[0] for change in changes]
+    assert comings == ["+", "-"] * (len(comings) // 2), f"one going per coming, not {changes} at step {step}"
+    assert house.server.sessions == 1, f"somebody is left at step {step}"
+    again = await house.enter("eve", "attic")
+    again.send(Quit())
+    await again.ended_with("quit")
+
+
+async def test_row_34_the_server_drains_at_every_step_of_a_session(autojump_clock: MockClock) -> None:
+    """Whatever waits is settled or refused, and nobody is left; `serving` looks."""
+    for step in count(1):
+        stop = trio.Event()
+        watch = AtStep(step, stop.set)
+        async with trio.open_nursery() as nursery, serving(store=_slow(), tail_bytes=1) as house:
+            with watching(watch):
+                eve = house.dial(buffer_bytes=700)
+                nursery.start_soon(_live_and_stop, eve, stop)
+                await stop.wait()
+        byes = [event.code for event in eve.seen if isinstance(event, Bye)]
+        assert byes in (["draining"], ["quit"]), f"{byes} at step {step}"
+        if watch.left > 0:
+            assert step > 25, "a day of many steps"
+            return
+
+
+async def _live_and_stop(peer: Peer, stop: trio.Event) -> None:
+    await live(peer)
+    stop.set()

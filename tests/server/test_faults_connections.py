@@ -1,0 +1,236 @@
+"""Rows 7, 16, 22 and 25–32 of the table of faults: connections that break, come back, or are too many.
+
+In every row there is a bystander in the room, who notices at most that somebody came or went.
+"""
+
+import gc
+import sys
+from collections.abc import Awaitable, Callable
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.pipes import PipeLink
+from tests.server.peer import Peer, beside_a_bystander, serving
+from tests.server.stores import HeldStore
+from trio_chat.errors import LinkBroken
+from trio_chat.hub.names import prepare_room
+from trio_chat.wire.messages import Ack, Gap, Join, Leave, Ping, Said, Say
+
+
+def reset(peer: Peer) -> None:
+    assert isinstance(peer.link, PipeLink)
+    peer.link.reset()
+
+
+async def test_row_7_a_reset_while_the_server_reads(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander("-eve lost") as (_, _, eve):
+        eve.send_bytes(b"\0\0")
+        reset(eve)
+
+
+async def test_row_7_a_reset_while_the_server_writes(autojump_clock: MockClock) -> None:
+    """Under the fan-out's own send, and under that of a writer."""
+    async with beside_a_bystander("-eve lost", rate_limit=False) as (house, zoe, eve):
+        bob = await house.enter("bob", "lobby", buffer_bytes=500)
+        assert await zoe.noticed() == ["+bob"]
+        for n in range(20):
+            await zoe.say(f"number {n}")
+        reset(bob)
+        assert await zoe.noticed() == ["-bob lost"]
+        seq = await zoe.say("eve is to get this")
+        reset(eve)
+        assert await zoe.say("and not this") == seq + 1
+
+
+@pytest.mark.parametrize("how", ["silent", "reset", "closed"])
+async def test_row_16_one_s_own_dead_connection_is_still_there(how: str, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (house, zoe, eve):
+        again = await house.enter("eve", "lobby", token=eve.token)
+        assert await zoe.noticed() == [], "she was there all the time"
+        if how == "reset":
+            reset(eve)
+        elif how == "closed":
+            eve.link.close()
+        for _ in range(6):
+            again.send(Ping())
+            assert await zoe.noticed(15) == []
+        await again.say("here I am")
+        assert house.server.sessions == 2, "the dead one is gone"
+
+
+async def test_row_22_full_by_address(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (house, _, _eve):
+        for n in range(64):
+            await house.enter(f"peer{n}", address="192.0.2.1")
+        late = house.dial(address="192.0.2.1")
+        bye = await late.ended_with("too_many_connections")
+        assert bye.after_s
+        await house.enter("elsewhere", address="192.0.2.2")
+
+
+async def test_row_22_full_in_all(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander(connections=66) as (house, _, eve):
+        for n in range(64):
+            await house.enter(f"peer{n}")
+        for _ in range(3):
+            await house.dial().ended_with("too_many_connections")
+        await eve.say("still served")
+
+
+async def test_row_25_a_peer_that_vanishes_without_a_word(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (_, zoe, _eve):
+        assert await zoe.noticed(69) == ["-eve timeout"]
+
+
+async def test_row_27_a_peer_that_ignores_the_goodbye(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander("-eve lost") as (_, _, eve):
+        eve.send_bytes(bytes(4))
+        await eve.ended_with("bad_frame")
+        await trio.sleep(4)
+        eve.send(Ping())
+        await trio.sleep(2)
+        with pytest.raises(LinkBroken):  # forced shut: a send to it is lost, and the next one fails
+            for _ in range(2):
+                eve.send(Ping())
+
+
+async def test_row_27_a_peer_that_does_not_even_take_it(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (house, zoe, _eve):
+        bob = await house.enter("bob", "lobby", buffer_bytes=300)
+        assert await zoe.noticed() == ["+bob"]
+        for n in range(5):
+            await zoe.say(f"number {n}")
+        bob.send_bytes(bytes(4))
+        assert await zoe.noticed() == ["-bob lost"], "at once: nobody waits for the goodbye"
+        await trio.sleep(6)
+        assert await bob.hears() != []
+        with pytest.raises(LinkBroken):
+            for _ in range(2):
+                bob.send(Ping())
+
+
+async def test_row_28_asleep_for_ten_minutes(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (house, zoe, eve):
+        epoch = (await eve.join("attic")).epoch
+        ada = await house.enter("ada", "attic")
+        for n in range(5):
+            await ada.say(f"number {n}", "attic")
+        await eve.hears()
+        assert eve.seqs("attic") == [1, 2, 3, 4, 5]
+        changes: list[str] = []
+        for n in range(60):
+            await ada.say(f"meanwhile {n}", "attic")
+            changes += await zoe.noticed(10)
+        assert changes == ["-eve timeout"]
+        again = await house.enter("eve", token=eve.token)
+        assert (await again.join("attic", after=5, epoch=epoch)).resumed
+        await again.hears()
+        assert again.seqs("attic") == list(range(6, 66)), "exactly the missing ones"
+        brief = await house.enter("eve", token=eve.token)
+        await brief.join("attic", after=5, epoch=epoch, recent=10)
+        await brief.expect(Gap, room="attic", after=5, next=56, kept=True)
+        await brief.hears()
+        assert brief.seqs("attic") == list(range(56, 66))
+
+
+async def test_row_29_the_ack_is_lost_and_the_client_sends_again(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander("-eve lost", "+eve") as (house, zoe, eve):
+        eve.send(Say("lobby", "once", ref="s"))
+        await zoe.answer(Said, text="once", seq=2)
+        reset(eve)
+        await trio.sleep(1)
+        again = await house.enter("eve", "lobby", token=eve.token)
+        again.send(Say("lobby", "once", ref="s"))
+        await again.answer(Ack, ref="s", seq=2)
+
+
+async def test_row_29_lost_before_it_was_committed(autojump_clock: MockClock) -> None:
+    store = HeldStore()
+    async with serving(store=store) as house:
+        eve = await house.enter("eve", "lobby")
+        eve.send(Say("lobby", "once", ref="s"))
+        await trio.sleep(1)
+        reset(eve)
+        again = await house.enter("eve", "lobby", token=eve.token)
+        again.send(Say("lobby", "once", ref="s"))
+        await trio.sleep(1)
+        store.holds_commits = False
+        store.let_go()
+        await again.answer(Ack, ref="s", seq=1)
+        assert await again.say("twice") == 2
+
+
+async def test_row_29_one_ref_in_flight_on_two_sessions(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (house, zoe, eve):
+        again = await house.enter("eve", "lobby", token=eve.token)
+        for peer in (eve, again):
+            peer.send(Say("lobby", "once", ref="s"))
+        for peer in (eve, again):
+            await peer.answer(Ack, ref="s", seq=2)
+        assert await zoe.noticed() == []
+        assert [entry.text for entry in zoe.entries() if entry.by == "eve"] == ["once"]
+
+
+async def test_row_30_cursors_that_lead_nowhere(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander(journal_room_entries=5) as (house, zoe, eve):
+        for n in range(8):
+            await zoe.say(f"number {n}")  # 2 … 9; kept are 5 … 9
+        epoch = (await (await house.enter("eve", token=eve.token)).join("lobby")).epoch
+        for after, of, resumed, gaps in (
+            (5, "another", False, []),
+            (10, epoch, False, []),
+            (9, epoch, True, []),
+            (4, epoch, True, []),
+            (3, epoch, True, [Gap("lobby", 3, 5, kept=False)]),
+            (0, epoch, True, [Gap("lobby", 0, 5, kept=False)]),
+        ):
+            peer = await house.enter("eve", token=eve.token)
+            assert (await peer.join("lobby", after=after, epoch=of)).resumed == resumed
+            heard = await peer.hears()
+            assert [event for event in heard if isinstance(event, Gap)] == gaps
+            assert peer.seqs() == (list(range(max(after, 4) + 1, 10)) if resumed else [])
+            peer.link.close()
+
+
+async def test_row_31_a_thousand_comings_and_goings_leave_nothing_behind(autojump_clock: MockClock) -> None:
+    async with serving(rate_limit=False) as house:
+
+        async def come_and_go(count: int) -> None:
+            for n in range(count):
+                peer = await house.enter(f"peer{n % 50}", "lobby", f"room{n % 50}")
+                peer.link.close()
+                await trio.sleep(0.01)
+
+        before = await _blocks_after(come_and_go, 100)
+        after = await _blocks_after(come_and_go, 1_000)
+        assert after - before < 1_000, "less than a block for each"
+        assert not house.server.sessions
+
+
+async def test_row_31_ten_thousand_rooms_made_and_left(autojump_clock: MockClock) -> None:
+    async with serving(rate_limit=False) as house:
+        eve = await house.enter("eve")
+
+        async def make_and_leave(count: int) -> None:
+            for n in range(0, count, 50):
+                rooms = [f"room{n + k}" for k in range(50)]
+                eve.send(*map(Join, rooms), *map(Leave, rooms))
+                await eve.hears(0.001)
+                eve.seen.clear()
+
+        before = await _blocks_after(make_and_leave, 500)
+        after = await _blocks_after(make_and_leave, 10_000)
+        assert after - before < 1_000, "less than a block for each ten"
+        assert not house.server.hub.rooms
+        assert len(house.server.feeds) == 0
+
+
+async def _blocks_after(act: Callable[[int], Awaitable[None]], count: int) -> int:
+    """How many blocks of memory Python has in use after that; the caches of names are bounded, and not it."""
+    await act(count)
+    await trio.sleep(10)
+    prepare_room.cache_clear()
+    gc.collect()
+    return sys.getallocatedblocks()

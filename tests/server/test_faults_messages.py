@@ -1,0 +1,301 @@
+"""Rows 8–11, 15, 17, 19, 20, 32 and 33 of the table of faults: what can be wrong with messages.
+
+In every row there is a bystander in the room, who notices at most that somebody came or went.
+"""
+
+import json
+import logging
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.server.peer import beside_a_bystander, packed, serving
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.journal.store import Page
+from trio_chat.wire.framing import pack
+from trio_chat.wire.messages import (
+    Ack,
+    Error,
+    Hello,
+    History,
+    Join,
+    Leave,
+    Ping,
+    Pong,
+    Room,
+    Said,
+    Say,
+    Topic,
+    Who,
+)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"type":"say","room":"lobby","text":"\xff"}',
+        b'{"type":"say","room":"lobby","text":"\xc0\xaf"}',
+        b'{"type":"say","room":"lobby","text":"\xed\xa0\x80"}',
+        b'{"type":"say","room":"lobby","text":"\xf4\x90\x80\x80"}',
+        b'{"type":"say","room":"lobby","text":"\\ud800"}',
+        b'{"type":"say","room":"lobby","text":"\\udc00\\ud800"}',
+        b'{"type":"say","room":"lobby","text":"cut \xe2\x82"}',
+    ],
+    ids=["invalid", "overlong", "surrogate", "beyond", "escaped", "reversed", "cut"],
+)
+async def test_row_8_what_is_not_utf_8_is_never_relayed(payload: bytes, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (_, zoe, eve):
+        eve.send_payloads(payload)
+        await eve.answer(Error, code="bad_message")
+        assert await zoe.noticed() == []
+        assert {entry.by for entry in zoe.entries()} == {"zoe"}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[" * 10_000,
+        b"[" * 10_000 + b"]" * 10_000,
+        b'{"type":"ping","x":' + b'{"a":' * 10_000 + b"1" + b"}" * 10_000 + b"}",
+        b'{"type":"ping","n":' + b"9" * 60_000 + b"}",
+        b'{"type":"ping","n":-' + b"9" * 60_000 + b"}",
+        b'{"type":"ping","n":1e' + b"9" * 60_000 + b"}",
+        b'{"type":"ping","n":NaN}',
+        b'{"type":"ping","n":Infinity}',
+        b'{"type":"ping","n":1.5}',
+        b'{"type":"ping","n":-1}',
+        b'{"type":"ping","n":9007199254740992}',
+        b"null",
+        b"[]",
+        b'"ping"',
+        b'{"type":"ping"}{"type":"ping"}',
+        b'{"type":"ping"',
+    ],
+    ids=lambda payload: payload[:24].decode(),
+)
+async def test_row_9_json_that_is_too_much(payload: bytes, autojump_clock: MockClock) -> None:
+    """In a time that no clock need measure: the answer is there, and so is that to the next."""
+    async with beside_a_bystander() as (_, _, eve):
+        await eve.pour(pack([payload]) + packed(Ping(n=7)))
+        await eve.answer(Error, code="bad_message")
+        await eve.answer(Pong, n=7)
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ({"type": "say", "room": "lobby", "text": "hi", "bold": True}, "bold"),
+        ({"type": "say", "room": "lobby", "text": 3}, "text"),
+        ({"type": "say", "room": "lobby", "text": None}, "text"),
+        ({"type": "say", "room": "lobby"}, "text"),
+        ({"type": "say", "text": "hi"}, "room"),
+        ({"type": "say", "room": "lobby", "text": "hi", "action": "yes"}, "action"),
+        ({"type": "join", "room": "attic", "recent": 201}, "recent"),
+        ({"type": "join", "room": "attic", "recent": None}, "recent"),
+        ({"type": "join", "room": "attic", "after": 3}, "epoch"),
+        ({"type": "history", "room": "lobby", "limit": 0}, "limit"),
+        ({"type": "hello", "name": "eve"}, "version"),
+        ({"type": "dance"}, "type"),
+        ({"type": 3}, "type"),
+        ({"room": "lobby"}, "type"),
+        ({}, "type"),
+    ],
+    ids=str,
+)
+async def test_row_10_the_field_at_fault_is_named(
+    message: dict[str, object], field: str, autojump_clock: MockClock
+) -> None:
+    async with beside_a_bystander() as (_, _, eve):
+        eve.send_payloads(json.dumps(message | {"ref": "x"}).encode())
+        await eve.answer(Error, code="bad_message", field=field)
+        eve.send_payloads(json.dumps(message | {"ref": "x"}).encode())
+        assert (await eve.answer(Error, code="bad_message")).ref == "x"
+        eve.send(Ping())
+        await eve.answer(Pong)
+
+
+async def test_row_10_a_ref_that_is_none(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (_, _, eve):
+        for ref in (3, None, "", "x" * 65, ["x"]):
+            eve.send_payloads(json.dumps({"type": "ping", "ref": ref}).encode())
+            await eve.answer(Error, code="bad_message", field="ref", ref="")
+
+
+@pytest.mark.parametrize("more", [{}, {"new": ["things"]}], ids=str)
+async def test_row_11_another_version(more: dict[str, object], autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (house, _, _eve):
+        hello = {"type": "hello", "version": 2, "name": "bob", "ref": "h", **more}
+        bob = house.dial()
+        bob.send_payloads(json.dumps(hello).encode())
+        bye = await bob.ended_with("version")
+        assert "version 1" in bye.detail
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        "a b",
+        "x" * 33,
+        "a\0",
+        "\x1b[1m",
+        "a\nb",
+        "a\u200bb",
+        "a\u202eb",
+        "\u2066a",
+        "@a",
+        "#a",
+        "/a",
+        "＠a",
+    ],
+    ids=ascii,
+)
+async def test_row_15_a_name_that_is_none(name: str, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (house, _, _eve):
+        bob = house.dial()
+        bob.send(Hello(version=1, name=name, ref="h"))
+        await bob.expect(Error, code="bad_name", field="name", ref="h")
+        await bob.hello("bob")
+        await bob.join("attic")
+
+
+async def test_row_15_three_ways_to_write_a_name(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (house, _, _eve):
+        await house.enter("Ada", "attic")
+        for name in ("ada", "ADA", "ａｄａ"):
+            peer = house.dial()
+            peer.send(Hello(version=1, name=name, ref="h"))
+            await peer.expect(Error, code="name_taken", field="name", ref="h")
+            await peer.hello(f"{name}2" if name == "ada" else f"not{name}")
+            peer.link.close()
+            await trio.sleep(1)
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x1b]0;title\x07", "\a", "\x9b2J", "\x9d0;x\x9c"], ids=ascii)
+async def test_row_17_a_text_that_talks_to_terminals(text: str, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (_, zoe, eve):
+        for command in (Say("lobby", f"hi {text}", ref="x"), Topic("lobby", f"hi {text}", ref="x")):
+            eve.send(command)
+            await eve.answer(Error, code="bad_message", field="text", ref="x")
+        assert await zoe.noticed() == []
+        assert {entry.by for entry in zoe.entries()} == {"zoe"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 4_096, "é" * 2_048, "😀" * 1_024, "\n".join(["x"] * 100), "a\tb\nc"],
+    ids=lambda text: text[:5],
+)
+async def test_row_19_the_largest_texts_work(text: str, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (_, zoe, eve):
+        await eve.say(text)
+        await zoe.answer(Said, by="eve", text=text)
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 4_097, "é" * 2_048 + "x", "😀" * 1_025, "\n".join(["x"] * 101)], ids=lambda text: text[:5]
+)
+async def test_row_19_larger_ones_do_not(text: str, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (_, _, eve):
+        eve.send(Say("lobby", text, ref="x"))
+        await eve.answer(Error, code="too_long", field="text", ref="x")
+
+
+async def test_row_20_two_hundred_messages_in_a_second(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (_, zoe, eve):
+        eve.send(*[Say("lobby", f"number {n}", ref=f"s{n}") for n in range(200)])
+        heard = await eve.hears()
+        acks = [event.ref for event in heard if isinstance(event, Ack)]
+        errors = [event for event in heard if isinstance(event, Error)]
+        assert acks == [f"s{n}" for n in range(20)]
+        assert [error.ref for error in errors] == [f"s{n}" for n in range(20, 200)]
+        assert {(error.code, error.retry_after_s) for error in errors} == {("rate_limited", 1)}
+        assert await zoe.noticed() == []
+        await eve.say("five a second from then on")
+
+
+async def test_row_20_three_hundred_joins(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (_, _, eve):
+        for n in range(150):
+            eve.send(Join(f"room{n % 50}", ref="j"), Leave(f"room{n % 50}", ref="l"))
+        heard = await eve.hears()
+        done = [event for event in heard if isinstance(event, Room | Ack)]
+        assert len(done) == 200
+        errors = [event for event in heard if isinstance(event, Error)]
+        assert [(error.code, error.retry_after_s) for error in errors] == [("rate_limited", 1)] * 100
+
+
+async def test_row_20_a_hundred_questions(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (_, _, eve):
+        eve.send(*[Who("lobby", ref=f"w{n}") for n in range(100)])
+        errors = [event for event in await eve.hears() if isinstance(event, Error)]
+        assert [error.ref for error in errors] == [f"w{n}" for n in range(50, 100)]
+        assert {(error.code, error.retry_after_s) for error in errors} == {("rate_limited", 1)}
+
+
+async def test_row_20_a_second_session_wins_no_second_burst(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (house, _, eve):
+        again = await house.enter("eve", "lobby", token=eve.token)
+        for n, peer in enumerate([eve, again] * 10):
+            peer.send(Say("lobby", f"number {n}", ref=f"s{n}"))
+            await peer.answer(Ack, ref=f"s{n}")
+        for peer in (eve, again):
+            peer.send(Say("lobby", "one too many", ref="x"))
+            await peer.answer(Error, code="rate_limited", ref="x")
+
+
+async def test_row_32_a_hundred_and_one_rooms(autojump_clock: MockClock) -> None:
+    async with beside_a_bystander() as (_, _, eve):
+        for n in range(99):
+            await eve.join(f"room{n}")
+        eve.send(Join("one too many", ref="j"), Join("too-many", ref="k"))
+        await eve.answer(Error, code="bad_room", ref="j")
+        await eve.answer(Error, code="too_many_rooms", field="room", ref="k")
+        eve.send(Leave("room5", ref="l"))
+        await eve.answer(Ack, ref="l")
+        await eve.join("too-many")
+
+
+class StumblingStore(MemoryStore):
+    """A bug that a question meets."""
+
+    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+        await trio.lowlevel.checkpoint()
+        raise ZeroDivisionError("a bug of our own")
+
+
+async def test_row_33_an_exception_in_a_command_s_handler(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(store=StumblingStore()) as house:
+        zoe = await house.bystander()
+        eve = await house.enter("eve", "lobby")
+        assert await zoe.noticed() == ["+eve"]
+        eve.send(Ping(n=1), History("lobby", ref="h"), Ping(n=2))
+        await eve.answer(Pong, n=1)
+        bye = await eve.ended_with("internal")
+        assert "bug" not in bye.detail, "the peer learns nothing of our insides"
+        assert await zoe.noticed() == ["-eve internal"]
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None and record.exc_info[0] is ZeroDivisionError
+    caplog.clear()
+
+
+async def test_row_33_an_exception_in_a_writer(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody's command met it: a session that was behind was being caught up."""
+    async with serving(store=StumblingStore(), rate_limit=False, tail_bytes=1, tails_bytes=1) as house:
+        zoe = await house.bystander()
+        eve = await house.enter("eve", "lobby", buffer_bytes=500)
+        assert await zoe.noticed() == ["+eve"]
+        for n in range(20):
+            await zoe.say(f"number {n}")
+        await eve.ended_with("internal")
+        assert await zoe.noticed() == ["-eve internal"]
+    (record,) = caplog.records
+    assert record.exc_info is not None and record.exc_info[0] is ZeroDivisionError
+    caplog.clear()

@@ -1,0 +1,387 @@
+"""Rows 23, 24, 42 and 43 of the table of faults: those who do not read, on links that hold little.
+
+Nobody waits for them, they cost next to nothing, and they miss nothing. On real sockets the same is told
+in test_faults_sockets.py.
+"""
+
+import sys
+import tracemalloc
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.server.peer import Bystander, House, Peer, packed, serving
+from tests.server.stores import FailingStore
+from trio_chat.errors import LinkBroken
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.journal.store import Page, Store
+from trio_chat.server.config import Config, Limits
+from trio_chat.wire.messages import (
+    Ack,
+    Entry,
+    Gap,
+    History,
+    HistoryPage,
+    Leave,
+    Members,
+    Ping,
+    Pong,
+    Presence,
+)
+
+LONG = "x" * 1_000
+
+
+class CountingStore(MemoryStore):
+    """Takes a moment for a page, and counts how often and how many at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+        self.at_once = 0
+        self._now = 0
+
+    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+        self.reads += 1
+        self._now += 1
+        self.at_once = max(self.at_once, self._now)
+        await trio.sleep(0.01)
+        self._now -= 1
+        return await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+
+
+@asynccontextmanager
+async def awake(
+    *changes: str, store: Store | None = None, **limits: int
+) -> AsyncGenerator[tuple[House, Bystander]]:
+    """Zoe's story: she reads all the time, and sees these comings and goings and nothing else."""
+    async with serving(Config(rate_limit=False, limits=Limits(**limits)), store=store) as house:
+        zoe = await house.bystander()
+        yield house, zoe
+        noticed = await zoe.noticed()
+        assert noticed == list(changes), noticed
+
+
+async def _sleeper(house: House, zoe: Bystander, buffer_bytes: int = 2_000) -> Peer:
+    sleepy = await house.enter("sleepy", "lobby", buffer_bytes=buffer_bytes)
+    assert await zoe.noticed() == ["+sleepy"]
+    return sleepy
+
+
+async def _talk(zoe: Bystander, count: int, text: str = LONG) -> None:
+    """Somebody talks, and hears it all at once, whoever else may be asleep."""
+    for n in range(count):
+        await zoe.say(f"{text} {n}")
+    await zoe.hears(0.001)
+    assert zoe.seqs() == list(range(1, zoe.seqs()[-1] + 1))
+
+
+# --- row 23: stops reading, goes on pinging -------------------------------------------------------------
+
+
+async def test_row_23_asleep_and_awake_again(autojump_clock: MockClock) -> None:
+    async with awake() as (house, zoe):
+        sleepy = await _sleeper(house, zoe)
+        for _ in range(5):
+            await _talk(zoe, 40)
+            sleepy.send(Ping())
+            assert await zoe.noticed(10) == []
+        heard = await sleepy.hears()
+        pongs = [event for event in heard if isinstance(event, Pong)]
+        assert len(pongs) == 5
+        assert sleepy.seqs() == list(range(sleepy.seqs()[0], zoe.seqs()[-1] + 1)), "caught up, in order"
+        await _talk(zoe, 3)
+        await sleepy.hears()
+        assert sleepy.seqs()[-1] == zoe.seqs()[-1], "and live again"
+
+
+@pytest.mark.parametrize("tail_bytes", [1, 3_000, 20_000])
+async def test_row_23_what_the_tail_has_forgotten_comes_from_the_journal(
+    tail_bytes: int, autojump_clock: MockClock
+) -> None:
+    async with awake(tail_bytes=tail_bytes) as (house, zoe):
+        sleepy = await _sleeper(house, zoe)
+        await _talk(zoe, 100)
+        await sleepy.hears()
+        assert sleepy.seqs() == list(range(sleepy.seqs()[0], zoe.seqs()[-1] + 1))
+
+
+async def test_row_23_what_nobody_has_any_more_is_a_gap(autojump_clock: MockClock) -> None:
+    async with awake(tail_bytes=1, journal_room_entries=10) as (house, zoe):
+        sleepy = await _sleeper(house, zoe)
+        await _talk(zoe, 100)
+        await sleepy.hears()
+        seqs = sleepy.seqs()
+        last = zoe.seqs()[-1]
+        (gap,) = [event for event in sleepy.seen if isinstance(event, Gap)]
+        before = [seq for seq in seqs if seq <= gap.after]
+        assert seqs == [*range(seqs[0], gap.after + 1), *range(gap.next, last + 1)]
+        assert before and gap.next == last - 9 and not gap.kept
+
+
+async def test_row_23_who_was_asleep_is_told_who_is_here(autojump_clock: MockClock) -> None:
+    async with awake("-eve lost", "+bob") as (house, zoe):
+        eve = await house.enter("eve", "lobby")
+        assert await zoe.noticed() == ["+eve"]
+        sleepy = await _sleeper(house, zoe)
+        await _talk(zoe, 10)
+        eve.link.close()
+        await trio.sleep(1)
+        await house.enter("bob", "lobby")
+        await trio.sleep(1)
+        await sleepy.hears()
+        presence = [event for event in sleepy.seen if isinstance(event, Presence)]
+        assert not [notice for notice in presence if "bob" in notice.joined]
+        members = [event for event in sleepy.seen if isinstance(event, Members)]
+        assert [page.names for page in members] == [["bob", "sleepy", "zoe"]], "once"
+        assert sleepy.seen[-1] is members[0], "when it has caught up"
+
+
+async def test_row_23_who_missed_no_notice_is_told_nothing(autojump_clock: MockClock) -> None:
+    async with awake() as (house, zoe):
+        sleepy = await _sleeper(house, zoe)
+        await sleepy.hears()
+        await _talk(zoe, 10)
+        await sleepy.hears()
+        assert not [event for event in sleepy.seen if isinstance(event, Members)]
+
+
+async def test_row_23_ended_after_a_minute_in_which_it_took_nothing(autojump_clock: MockClock) -> None:
+    async with awake("-sleepy slow") as (house, zoe):
+        sleepy = await _sleeper(house, zoe)
+        sleepy.seen.clear()
+        await _talk(zoe, 10)
+        for _ in range(5):
+            sleepy.send(Ping())
+            assert await zoe.noticed(11) == []
+        sleepy.send(Ping())
+        await trio.sleep(7)
+        await sleepy.ended_with("slow_reader")
+        (*entries, _) = [event for event in sleepy.seen if not isinstance(event, Presence)]
+        assert all(isinstance(event, Entry) for event in entries), "the frame half out is finished, then bye"
+        assert len(entries) < 5, "what had not begun is dropped"
+
+
+async def test_row_23_a_little_now_and_then_is_enough(autojump_clock: MockClock) -> None:
+    async with awake() as (house, zoe):
+        sleepy = await _sleeper(house, zoe)
+        await _talk(zoe, 20)
+        for _ in range(6):
+            sleepy.send(Ping())
+            assert await zoe.noticed(50) == []
+            sleepy.take(await sleepy.link.receive_some())
+        sleepy.send(Ping())
+        await sleepy.hears(10)
+        assert sleepy.seqs()[-1] == zoe.seqs()[-1]
+
+
+async def test_row_23_leaving_while_asleep(autojump_clock: MockClock) -> None:
+    """The leave waits until what was shown before it has been read; nothing else does."""
+    async with awake("-sleepy left") as (house, zoe):
+        sleepy = await _sleeper(house, zoe)
+        await _talk(zoe, 20)
+        sleepy.send(Leave("lobby", ref="l"))
+        assert await zoe.noticed(5) == []
+        before = zoe.seqs()[-1]
+        await sleepy.answer(Ack, ref="l")
+        assert sleepy.seqs() == list(range(sleepy.seqs()[0], before + 1))
+
+
+# --- row 24: reads a little all the time ----------------------------------------------------------------
+
+
+async def test_row_24_a_kilobyte_a_second(autojump_clock: MockClock) -> None:
+    async with awake("-slow lost") as (house, zoe):
+        slow = await house.enter("slow", "lobby", buffer_bytes=4_096)
+        assert await zoe.noticed() == ["+slow"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_read_slowly, slow)
+            nursery.start_soon(_ping, slow)
+            for _ in range(60):
+                await _talk(zoe, 3)
+                assert await zoe.noticed(1) == []
+            head = zoe.seqs()[-1]
+            for _ in range(7):
+                assert await zoe.noticed(30) == []
+            assert slow.seqs()[-1] >= head, "180 KiB in less than five minutes"
+            assert slow.seqs() == list(range(slow.seqs()[0], slow.seqs()[-1] + 1))
+            nursery.cancel_scope.cancel()
+        slow.link.close()
+
+
+async def _read_slowly(peer: Peer) -> None:
+    """What a buffer of 4 KiB holds every four seconds."""
+    while True:
+        await trio.sleep(4)
+        peer.take(await peer.link.receive_some())
+
+
+async def _ping(peer: Peer) -> None:
+    while True:
+        peer.send(Ping())
+        await trio.sleep(25)
+
+
+# --- row 42: asks and does not read the answers ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("question", "count"), [(Ping(n=2**53 - 1), 60_000), (History("lobby"), 400)], ids=["ping", "history"]
+)
+async def test_row_42_the_server_hears_no_more_than_it_may_owe(
+    question: Ping | History, count: int, autojump_clock: MockClock
+) -> None:
+    async with awake() as (house, zoe):
+        eve = await house.enter("eve", "lobby", buffer_bytes=4_000)
+        assert await zoe.noticed() == ["+eve"]
+        await _talk(zoe, 60)
+        poured = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_pour, eve, packed(question) * count, poured)
+            assert await zoe.noticed(50) == []
+            assert not poured.is_set(), "she is not read any more"
+            for _ in range(count):
+                await eve.answer(Pong if isinstance(question, Ping) else HistoryPage)
+
+
+async def _pour(peer: Peer, data: bytes, poured: trio.Event) -> None:
+    await peer.pour(data)
+    poured.set()
+
+
+async def test_row_42_what_is_owed_is_bounded(autojump_clock: MockClock) -> None:
+    async with awake() as (house, zoe):
+        eve = await house.enter("eve", "lobby")
+        assert await zoe.noticed() == ["+eve"]
+        await _talk(zoe, 60)
+        blocks = sys.getallocatedblocks()
+        tracemalloc.start()
+        try:
+            with trio.move_on_after(20):
+                await eve.pour(packed(History("lobby")) * 10_000)
+            current, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert current < 1_500_000, "twice 256 KiB, the largest answer, and the link's own"
+        assert sys.getallocatedblocks() - blocks < 20_000
+        assert await zoe.noticed(45) == ["-eve slow"]
+
+
+async def test_row_42_the_answers_come_in_order_when_they_are_read(autojump_clock: MockClock) -> None:
+    async with awake() as (house, zoe):
+        eve = await house.enter("eve", "lobby")
+        assert await zoe.noticed() == ["+eve"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(eve.pour, packed(*(Ping(n=n) for n in range(60_000))))
+            assert await zoe.noticed(50) == []
+            answers = 0
+            while answers < 60_000:
+                event = await eve.next()
+                if isinstance(event, Pong):
+                    assert event.n == answers
+                    answers += 1
+        assert await zoe.noticed() == []
+
+
+async def test_row_42_it_is_no_silence_while_the_server_does_not_read(autojump_clock: MockClock) -> None:
+    """And then it is: a minute after the last of what it has read."""
+    async with awake() as (house, zoe):
+        eve = await house.enter("eve", "lobby")
+        assert await zoe.noticed() == ["+eve"]
+        await eve.pour(packed(Ping(n=2**53 - 1)) * 10_000)
+        assert await zoe.noticed(50) == []
+        assert len([event for event in await eve.hears(1) if isinstance(event, Pong)]) == 10_000
+        assert await zoe.noticed(55) == []
+        assert await zoe.noticed(10) == ["-eve timeout"]
+
+
+# --- row 43: everybody at once --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tail_bytes", [4 << 20, 10_000], ids=["from the tail", "from the journal"])
+async def test_row_43_five_hundred_stall_together(tail_bytes: int, autojump_clock: MockClock) -> None:
+    store = CountingStore()
+    async with serving(store=store, rate_limit=False, tail_bytes=tail_bytes, connections=1_000) as house:
+        zoe = await house.bystander()
+        random = Random(43)
+        peers = [
+            await house.enter(f"peer{n}", "lobby", buffer_bytes=random.choice([8_000, 16_000, 30_000]))
+            for n in range(500)
+        ]
+        for peer in peers:
+            await peer.hears(0.001)
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(5):
+            await _talk(zoe, 30)
+        await trio.sleep(2)
+        current, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        # 150 KB were said; a copy for each of those who stall would be 75 MB. Their links hold 9 MB.
+        assert current - before < 15_000_000
+        async with trio.open_nursery() as nursery:
+            for peer in peers:
+                nursery.start_soon(peer.hears, 10)
+        for peer in peers:
+            assert peer.seqs() == list(range(1, 151))
+        assert store.at_once <= 4
+        assert store.reads <= (0 if tail_bytes > 150_000 else 100), "a page serves everyone who needs it"
+        await _talk(zoe, 1)
+        for peer in peers[::50]:
+            await peer.hears(0.1)
+            assert peer.seqs()[-1] == 151
+
+
+async def test_a_journal_that_cannot_be_read_ends_nobody(autojump_clock: MockClock) -> None:
+    store = FailingStore(failing=False)
+    async with awake(store=store, tail_bytes=1) as (house, zoe):
+        sleepy = await _sleeper(house, zoe)
+        await _talk(zoe, 20)
+        store.reading_fails = True
+        await sleepy.hears(20)
+        assert len(sleepy.seqs()) < 10
+        store.reading_fails = False
+        await sleepy.hears(20)
+        assert sleepy.seqs()[-1] == zoe.seqs()[-1]
+        with pytest.raises(trio.TooSlowError), trio.fail_after(1):
+            await sleepy.next()
+
+
+async def test_a_reset_while_being_caught_up_is_one_going(autojump_clock: MockClock) -> None:
+    store = CountingStore()
+    async with awake("-sleepy lost", store=store, tail_bytes=1) as (house, zoe):
+        sleepy = await _sleeper(house, zoe)
+        await _talk(zoe, 20)
+        await sleepy.hears(0.015)
+        assert store.reads
+        sleepy.link.close()
+        with pytest.raises((LinkBroken, trio.ClosedResourceError)):
+            await sleepy.next()
+
+
+async def test_presence_is_right_however_fast_it_changes(autojump_clock: MockClock) -> None:
+    async with serving(rate_limit=False) as house:
+        zoe = await house.bystander()
+        random = Random(6)
+        here: dict[str, Peer] = {}
+        for _ in range(200):
+            name = f"peer{random.randrange(20)}"
+            if name in here:
+                here.pop(name).link.close()
+            else:
+                here[name] = await house.enter(name, "lobby")
+            if random.random() < 0.3:
+                await trio.sleep(random.choice([0.001, 0.1]))
+        believed: set[str] = set()
+        for change in await zoe.noticed(5):
+            name = change[1:].split()[0]
+            if change[0] == "-":
+                believed.remove(name)
+            else:
+                assert name not in believed
+                believed.add(name)
+        assert believed == set(here)
