@@ -176,22 +176,19 @@ async def chatting(
     """
     stage = Stage(buffer_bytes)
 
-    async def greet(task_status: trio.TaskStatus[Peer]) -> None:
+    greeted, peers = trio.open_memory_channel[Peer](1)
+
+    async def greet() -> None:
         peer = await stage.accept()
         await peer.greet(ping_s=ping_s, frame_bytes=frame_bytes)
-        task_status.started(peer)
+        await greeted.send(peer)
 
-    async def wait_for_peer() -> None:
-        peers.append(await nursery.start(greet))
-
-    peers: list[Peer] = []
-    nursery.start_soon(wait_for_peer)
+    nursery.start_soon(greet)
     async with connect(name="ada", dial=stage.dial, inbox_events=inbox_events, ref_prefix="r") as chat:
-        while not peers:
-            await trio.lowlevel.checkpoint()
-        yield chat, peers[0]
+        peer = await peers.receive()
+        yield chat, peer
         if hangs_up:
-            peers[0].link.close()
+            peer.link.close()
 
 
 class Hall:

@@ -41,6 +41,7 @@ async def test_the_bot_of_the_readme_answers(nursery: trio.Nursery) -> None:
                         if isinstance(event, Said):
                             heard.append((event.by, event.text))
                 finally:
-                    bot.terminate()
-                    await bot.wait()
+                    bot.kill()
+                    with trio.move_on_after(5, shield=True):
+                        await bot.wait()
     assert heard == [("ada", "!echo is anybody here?"), ("echo", "is anybody here?")]

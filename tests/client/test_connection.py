@@ -133,16 +133,18 @@ async def test_a_broken_connection_forgets_what_it_is_given(nursery: trio.Nurser
 
 async def test_a_send_that_fails_leaves_the_reason_to_be_read() -> None:
     connection, _, there = connected()
-    there.send_nowait(framing.pack([encode(said(1))]))
     there.close()
     connection.send_nowait(connection.pack(Ping()))
     connection.send_nowait(connection.pack(Ping()))
+    with pytest.raises(ConnectionLost):
+        await connection.receive()
 
 
 async def test_a_command_larger_than_a_frame_is_refused_here() -> None:
-    connection, _, _ = connected()
+    connection, _, there = connected()
     connection.frame_bytes = 100
-    assert connection.pack(Say("lobby", "x" * 20))
     with pytest.raises(Refused, match=r"longer than a frame may be \(100 bytes\)") as caught:
         connection.pack(Say("lobby", "x" * 100))
     assert caught.value.code == "too_long"
+    connection.send_nowait(connection.pack(Say("lobby", "x" * 20)))
+    assert await heard(there, 1) == [Say("lobby", "x" * 20)]

@@ -250,7 +250,8 @@ async def at_terminal(*args: str) -> AsyncGenerator[Terminal]:
         yield terminal
     finally:
         process.kill()
-        await process.wait()
+        with trio.move_on_after(5, shield=True):
+            await process.wait()
         os.close(slave)
         if terminal.open:
             terminal.hang_up()

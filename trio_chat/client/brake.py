@@ -52,9 +52,10 @@ class Brake:
         if self._off():
             return
         with trio.move_on_after(HOLD_S):
-            while not self._off():
+            while True:
                 await self._held.park()
-            return
+                if self._off():
+                    return
         self._read_until = trio.current_time() + BREATH_S
 
     def _off(self) -> bool:

@@ -12,7 +12,7 @@ waits for nothing.
 import os
 import secrets
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import count
@@ -33,6 +33,7 @@ __all__ = ["LineClient", "run"]
 RECENT = 20
 GOODBYE_S = 5
 NAMES_TRIED = 9
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FOR_NOW = {"rate_limited", "unavailable"}
 
 T = TypeVar("T")
@@ -75,16 +76,23 @@ class LineClient:
 
     async def run(self, target: Target, rooms: Sequence[str]) -> None:
         """As the function `run`. Cancelled, it closes the connection without a goodbye."""
-        async with trio.open_nursery() as nursery:
-            self._stop = nursery.cancel_scope.cancel
-            await nursery.start(self._heed_signals)
-            try:
-                await self._enter(target, rooms)
-            except ChatError as error:
-                self._failed = error
-            nursery.cancel_scope.cancel()
+        # A signal that is ignored is ignored on purpose, by nohup or by a shell's `&`.
+        heeded = [each for each in SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
+        with trio.open_signal_receiver(*heeded) as signals:
+            async with trio.open_nursery() as nursery:
+                self._stop = nursery.cancel_scope.cancel
+                nursery.start_soon(self._heed, signals)
+                try:
+                    await self._enter(target, rooms)
+                except ChatError as error:
+                    self._failed = error
+                nursery.cancel_scope.cancel()
         if self._failed is not None:
             raise self._failed
+
+    async def _heed(self, signals: AsyncIterator[int]) -> None:
+        async for _ in signals:
+            self._stop()
 
     # --- coming in ----------------------------------------------------------------------------------
 
@@ -292,14 +300,3 @@ class LineClient:
                     self._patient = True
                     await self._output.talk(f"-- {escape(str(refusal))}; it is done as soon as it can be")
                 await trio.sleep(refusal.retry_after_s or 1)
-
-    # --- signals ------------------------------------------------------------------------------------
-
-    async def _heed_signals(self, task_status: trio.TaskStatus[None]) -> None:
-        # One that is ignored has been ignored on purpose, by nohup or by a shell's `&`.
-        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        heeded = [each for each in wanted if signal.getsignal(each) != signal.SIG_IGN]
-        with trio.open_signal_receiver(*heeded) as signals:
-            task_status.started()
-            async for _ in signals:
-                self._stop()

@@ -66,21 +66,21 @@ class Input:
         """Wait for the next line; None at the end. Cancelling loses what the terminal gives meanwhile."""
         await trio.lowlevel.checkpoint()
         while not self._lines and not self._ended:
-            data = await self._read()
-            self._lines += self._splitter.feed(data)
-            if not data:
-                self._ended = True
-                self._lines += self._splitter.end()
+            await self._read()
         return self._lines.popleft() if self._lines else None
 
-    async def _read(self) -> bytes:
-        while True:
-            try:
-                return await trio.to_thread.run_sync(os.read, self._fd, READ_BYTES, abandon_on_cancel=True)
-            except BlockingIOError:  # whoever shares the terminal has left it non-blocking
-                await trio.lowlevel.wait_readable(self._fd)
-            except OSError:  # the terminal is gone
-                return b""
+    async def _read(self) -> None:
+        try:
+            data = await trio.to_thread.run_sync(os.read, self._fd, READ_BYTES, abandon_on_cancel=True)
+        except BlockingIOError:  # whoever shares the terminal has left it non-blocking
+            await trio.lowlevel.wait_readable(self._fd)
+            return
+        except OSError:  # the terminal is gone
+            data = b""
+        self._lines += self._splitter.feed(data)
+        if not data:
+            self._ended = True
+            self._lines += self._splitter.end()
 
 
 class Output:
