@@ -134,6 +134,18 @@ async def test_a_send_never_waits(ends: Ends) -> None:
     assert link.send_nowait(b"more") == 4
 
 
+async def test_a_bare_send_is_the_sockets_own(ends: Ends) -> None:
+    link, peer = ends
+    assert link.send_bare(b"hello") == 5
+    assert peer.recv(100) == b"hello"
+    await fill(link)
+    with pytest.raises(BlockingIOError):
+        link.send_bare(b"x")
+    link.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        link.send_bare(b"x")
+
+
 async def test_a_cancelled_receive_takes_nothing(ends: Ends) -> None:
     link, peer = ends
     peer.sendall(b"kept")
