@@ -131,6 +131,16 @@ async def test_a_broken_connection_forgets_what_it_is_given(nursery: trio.Nurser
     assert not nursery.child_tasks
 
 
+async def test_a_writer_whose_link_is_closed_is_done(nursery: trio.Nursery) -> None:
+    connection, here, _ = connected(buffer_bytes=10)
+    nursery.start_soon(connection.write)
+    fill(connection, connection.pack(Say("lobby", "x" * 30_000)))
+    await wait_all_tasks_blocked()
+    here.close()
+    await wait_all_tasks_blocked()
+    assert not nursery.child_tasks
+
+
 async def test_a_send_that_fails_leaves_the_reason_to_be_read() -> None:
     connection, _, there = connected()
     there.close()

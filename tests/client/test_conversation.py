@@ -20,12 +20,14 @@ from trio_chat.wire.messages import (
     Gap,
     History,
     HistoryPage,
+    Join,
     Members,
     Named,
     Ping,
     Pong,
     Presence,
     Quit,
+    Room,
     Rooms,
     Said,
     Say,
@@ -112,6 +114,21 @@ async def test_a_ref_may_be_said_again_after_its_request_was_cancelled(nursery: 
             await chat.say("lobby", "once", ref="mine")
         assert await chat.say("lobby", "once", ref="mine") == 1
         assert await chat.say("lobby", "twice") == 2
+
+
+async def test_a_resumed_room_goes_on_behind_its_cursor(nursery: trio.Nursery) -> None:
+    """What the replay brings at or below it, there is no telling why, was heard already."""
+
+    async def server(peer: Peer) -> None:
+        join = await peer.expect(Join)
+        assert (join.after, join.epoch) == (5, "e")
+        room = Room(room="lobby", epoch="e", resumed=True, first=1, head=9, members=1, topic="", ref=join.ref)
+        await peer.say(room, said(5), Gap("lobby", 5, 8, kept=True), said(8), said(9))
+
+    async with chatting(nursery) as (chat, peer):
+        nursery.start_soon(server, peer)
+        assert (await chat.join("lobby", recent=2, after=5, epoch="e")).resumed
+        assert await next_of(chat, 3) == [Gap("lobby", 5, 8, kept=True), said(8), said(9)]
 
 
 async def test_a_cancelled_join_still_counts_when_its_answer_comes(nursery: trio.Nursery) -> None:
@@ -362,7 +379,7 @@ async def test_a_server_that_says_nothing_more_is_given_up_after_a_minute(
 
 
 async def test_what_is_not_read_is_no_silence(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
-    async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
+    async with chatting(nursery, inbox_events=1, buffer_bytes=500, ping_s=1) as (chat, peer):
 
         async def server() -> None:
             for seq in range(1, 200):
@@ -396,6 +413,16 @@ async def test_what_came_before_the_end_is_heard_before_it(nursery: trio.Nursery
             async for events in chat.batches():
                 heard += events
         assert seqs(heard) == [1, 2]
+
+
+async def test_who_waits_for_space_is_told_of_the_end_too(nursery: trio.Nursery) -> None:
+    async with chatting(nursery, buffer_bytes=64) as (chat, peer):
+        for _ in range(3):
+            with trio.move_on_after(0):
+                await chat.say("lobby", "x" * 30_000)
+        nursery.start_soon(peer.say, Bye("kicked", "out", reconnect=False))
+        with trio.fail_after(5), pytest.raises(ConnectionLost, match="kicked"):
+            await chat.typing("lobby")
 
 
 async def test_iterating_ends_when_the_chat_has_quit(nursery: trio.Nursery) -> None:

@@ -267,14 +267,19 @@ class Conversation:
 
     def _check(self) -> None:
         if self.ended is not None:
-            # A copy for each who meets it: one exception raised in two tasks has a tangled traceback.
-            raise copy(self.ended) from self.ended.__cause__
+            raise self._why()
+
+    def _why(self) -> ClientError:
+        """Why it ended: a copy for each who meets it, since one raised in two tasks tells of neither."""
+        assert self.ended is not None, "only an end leaves a request without an answer"
+        error = copy(self.ended)
+        error.__cause__ = self.ended.__cause__
+        return error
 
     def _outcome(self, request: Request, kind: type[A]) -> A:
         answer = request.answer
         if answer is None:
-            self._check()
-            raise AssertionError("a request goes on without an answer only when the conversation ended")
+            raise self._why()
         if isinstance(answer, kind):
             return answer
         if isinstance(answer, Error):

@@ -154,6 +154,8 @@ class LineClient:
                 else:
                     await self._obey_lines(chat)
             self._stop = wait_for_nothing
+            if typing.cancelled_caught and self._interactive:
+                await self._output.talk("")  # what comes now does not belong behind a half-typed line
             await self._show_unsaid()
             with trio.move_on_after(GOODBYE_S) as goodbye:
                 await chat.quit(self._reason)
