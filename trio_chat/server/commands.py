@@ -112,7 +112,7 @@ def _draft(
     member = seat.member
     server.hub.pay(member, "talk", session.heard_at)
     check_text(command.text, bytes_max=server.limits.text_bytes, lines_max=server.limits.text_lines)
-    feed = session.server.feeds[session.server.hub.room_of(seat, command.room).key]
+    feed = server.feeds[server.hub.room_of(seat, command.room).key]
     draft = Draft(
         feed.key, feed.shown, member.token, member.name.shown, command.text, command.ref, action, retitles
     )
@@ -123,7 +123,7 @@ def _draft(
 def whisper(session: Session, seat: Seat[Session], command: m.Whisper) -> None:
     """Every session of both gets it; it counts as handed over when one of the other's can take it."""
     server = session.server
-    session.server.hub.pay(seat.member, "talk", trio.current_time())
+    server.hub.pay(seat.member, "talk", trio.current_time())
     check_text(command.text, bytes_max=server.limits.text_bytes, lines_max=server.limits.text_lines)
     try:
         other = server.hub.find(prepare_name(command.to))
@@ -152,7 +152,7 @@ def _hand_private(answers_bytes: int, seat: Seat[Session], payload: bytes) -> bo
 
 def rename(session: Session, seat: Seat[Session], command: m.Rename) -> None:
     server = session.server
-    session.server.hub.pay(seat.member, "talk", trio.current_time())
+    server.hub.pay(seat.member, "talk", trio.current_time())
     for room in server.hub.rename(seat.member, prepare_name(command.name)):
         server.notices.changed(room)
     shown = seat.member.name.shown
@@ -164,7 +164,8 @@ def rename(session: Session, seat: Seat[Session], command: m.Rename) -> None:
 
 
 def typing(session: Session, seat: Seat[Session], command: m.Typing) -> None:
-    feed = session.server.feeds[session.server.hub.room_of(seat, command.room).key]
+    server = session.server
+    feed = server.feeds[server.hub.room_of(seat, command.room).key]
     now = trio.current_time()
     if now - session.typed_at < TYPING_S:
         return

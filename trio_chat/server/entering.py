@@ -26,7 +26,7 @@ async def join(session: Session, seat: Seat[Session], command: m.Join) -> None:
     server = session.server
     if (command.after is UNSET) != (not command.epoch):
         raise BadMessage("after and epoch go together", field="epoch" if command.epoch == "" else "after")
-    session.server.hub.pay(seat.member, "rooms", trio.current_time())
+    server.hub.pay(seat.member, "rooms", trio.current_time())
     name = prepare_room(command.room)
     server.hub.check_join(seat, name)
     try:
@@ -76,8 +76,8 @@ def _start(session: Session, feed: Feed, command: m.Join, first: int, resumed: b
 async def leave(session: Session, seat: Seat[Session], command: m.Leave) -> None:
     """Leave once all that was said before is settled and all that was shown before has been handed over."""
     server = session.server
-    session.server.hub.pay(seat.member, "rooms", trio.current_time())
-    feed = session.server.feeds[session.server.hub.room_of(seat, command.room).key]
+    server.hub.pay(seat.member, "rooms", trio.current_time())
+    feed = server.feeds[server.hub.room_of(seat, command.room).key]
     await session.settle()
     owed = session.owed
     head = feed.head

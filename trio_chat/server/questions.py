@@ -24,14 +24,15 @@ HISTORY_READ_BYTES = 2 << 20  # 200 of the largest entries
 
 
 def who(session: Session, seat: Seat[Session], command: m.Who) -> None:
-    session.server.hub.pay(seat.member, "questions", trio.current_time())
-    feed = session.server.feeds[session.server.hub.room_of(seat, command.room).key]
+    server = session.server
+    server.hub.pay(seat.member, "questions", trio.current_time())
+    feed = server.feeds[server.hub.room_of(seat, command.room).key]
     session.owed.answer(encode(seat.rooms[feed.key].names(command.after, command.ref)))
 
 
 def rooms(session: Session, seat: Seat[Session], command: m.Rooms) -> None:
     server = session.server
-    session.server.hub.pay(seat.member, "questions", trio.current_time())
+    server.hub.pay(seat.member, "questions", trio.current_time())
     wanted = sorted(
         (room for room in server.hub.rooms.values() if room.shown > command.after),
         key=lambda room: room.shown,
@@ -52,8 +53,8 @@ async def history(session: Session, seat: Seat[Session], command: m.History) -> 
     server = session.server
     if command.before is not UNSET and command.after is not UNSET:
         raise BadMessage("before or after, not both", field="after")
-    session.server.hub.pay(seat.member, "questions", trio.current_time())
-    feed = session.server.feeds[session.server.hub.room_of(seat, command.room).key]
+    server.hub.pay(seat.member, "questions", trio.current_time())
+    feed = server.feeds[server.hub.room_of(seat, command.room).key]
     if command.after is not UNSET:
         after, through = command.after, feed.head
     else:
