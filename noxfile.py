@@ -20,9 +20,10 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)  # from the classifiers
 CODE = ("trio_chat", "loadtest", "tests", "noxfile.py")
 
-# All that flake8-async asks by itself, and three it must be asked for: no async generator that is not a
-# context manager, no cancel scope and no endless loop without a checkpoint.
-ASYNC_RULES = "ASYNC1,ASYNC2,ASYNC3,ASYNC900,ASYNC912,ASYNC913"
+# All that flake8-async asks by itself, and two it must be asked for: no async generator that is not a
+# context manager, no endless loop without a checkpoint. Not ASYNC124: what a protocol wants async may
+# have nothing to wait for.
+ASYNC_RULES = ("--enable=ASYNC1,ASYNC2,ASYNC3,ASYNC900,ASYNC913", "--disable=ASYNC124")
 
 # What is held to its own tests alone, in percent of the lines and of the branches, each.
 HELD_TO = 95
@@ -75,7 +76,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", *CODE)
     session.run("ruff", "format", "--check", *CODE)
     sources = [str(path) for top in CODE for path in (Path(top), *Path(top).rglob("*.py")) if path.suffix]
-    session.run("flake8-async", f"--enable={ASYNC_RULES}", *sources)
+    session.run("flake8-async", *ASYNC_RULES, *sources)
 
 
 @nox.session
