@@ -1,0 +1,286 @@
+"""Rows 7, 21, 23, 24, 26, 27 and 35 of the table of faults, where it takes a kernel to tell them.
+
+Few, on any free port, and bounded in time: a story that hangs is ended, and none looks at a clock.
+"""
+
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing, suppress
+
+import pytest
+import trio
+
+from tests.server.peer import Bystander, Peer, packed
+from trio_chat import open_server
+from trio_chat.errors import LinkBroken
+from trio_chat.net.link import SocketLink
+from trio_chat.server.config import Config, Limits
+from trio_chat.wire.messages import Ack, Hello, Join, Ping, Pong, Said, Say
+
+PATIENCE_S = 30
+MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
+FEW_FILES = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))"
+
+
+class Door:
+    """A port of this machine, and all who came to it."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._socks: list[socket.socket] = []
+
+    def dial(self, *, receive_bytes: int = 0) -> socket.socket:
+        sock = socket.socket()
+        self._socks.append(sock)
+        if receive_bytes:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        sock.connect(("127.0.0.1", self.port))
+        return sock
+
+    async def enter(self, name: str, *, receive_bytes: int = 0) -> tuple[Peer, socket.socket]:
+        """Somebody in the lobby, and the socket under it."""
+        sock = self.dial(receive_bytes=receive_bytes)
+        peer = Peer(SocketLink(sock, ""))
+        await peer.hello(name)
+        await peer.join("lobby")
+        return peer, sock
+
+    async def bystander(self) -> Bystander:
+        zoe = Bystander(SocketLink(self.dial(), ""))
+        await zoe.hello("zoe")
+        await zoe.join("lobby")
+        await sees(zoe, "+zoe")
+        return zoe
+
+    def close(self) -> None:
+        for sock in self._socks:
+            sock.close()
+
+
+@asynccontextmanager
+async def listening(**limits: int) -> AsyncGenerator[Door]:
+    """A server that listens, for as long as the story lasts."""
+    config = Config(port=0, rate_limit=False, limits=Limits(**limits))
+    with trio.fail_after(PATIENCE_S):
+        async with open_server(config) as server:
+            with closing(Door(int(server.addresses[0].rpartition(":")[2]))) as door:
+                yield door
+
+
+async def sees(zoe: Bystander, *changes: str) -> None:
+    """The bystander sees these changes, sooner or later, and none besides."""
+    seen: list[str] = []
+    while len(seen) < len(changes):
+        seen += await zoe.noticed(0.02)
+    assert seen == list(changes)
+
+
+def reset(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+async def test_row_7_a_reset_while_the_server_reads() -> None:
+    async with listening() as door:
+        zoe = await door.bystander()
+        _, sock = await door.enter("eve")
+        await sees(zoe, "+eve")
+        reset(sock)
+        await sees(zoe, "-eve lost")
+
+
+async def test_row_7_a_reset_while_the_server_writes() -> None:
+    async with listening(journal_room_bytes=64 << 20) as door:
+        zoe = await door.bystander()
+        _, sock = await door.enter("eve", receive_bytes=4_096)
+        await sees(zoe, "+eve")
+        await _fill(zoe)
+        reset(sock)
+        await sees(zoe, "-eve lost")
+
+
+async def _fill(zoe: Bystander) -> int:
+    """Say more than any socket's buffers hold; the number of the last."""
+    commands = packed(*[Say("lobby", "x" * 4_000)] * 250)
+    for _ in range(10):
+        await zoe.pour(commands)
+        said = 0
+        while said < 250:
+            said += isinstance(await zoe.next(), Said)
+    return await zoe.say("done")
+
+
+async def test_row_23_asleep_on_a_real_socket() -> None:
+    async with listening(journal_room_bytes=64 << 20) as door:
+        zoe = await door.bystander()
+        sleepy, sock = await door.enter("sleepy", receive_bytes=4_096)
+        await sees(zoe, "+sleepy")
+        last = await _fill(zoe)
+        sleepy.send(Ping(n=1))
+        assert await zoe.noticed(0.05) == []
+        # Awake: with a window so small, reading all of it would take minutes.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        await sleepy.answer(Pong, n=1)
+        await sleepy.answer(Said, seq=last)
+        seqs = sleepy.seqs()
+        assert seqs == list(range(seqs[0], seqs[-1] + 1))
+
+
+async def test_row_23_given_up_on_a_real_socket() -> None:
+    async with listening(stalled_s=1, goodbye_s=1, journal_room_bytes=64 << 20) as door:
+        zoe = await door.bystander()
+        sleepy, _ = await door.enter("sleepy", receive_bytes=4_096)
+        await sees(zoe, "+sleepy")
+        await _fill(zoe)
+        await sees(zoe, "-sleepy slow")
+
+
+async def test_row_24_little_by_little_on_a_real_socket() -> None:
+    """Never for three seconds does the kernel take nothing, though it may not say when it takes something."""
+    async with listening(stalled_s=3, journal_room_bytes=64 << 20) as door:
+        zoe = await door.bystander()
+        slow, sock = await door.enter("slow", receive_bytes=4_096)
+        await sees(zoe, "+slow")
+        await _fill(zoe)
+        for _ in range(45):
+            await trio.lowlevel.wait_readable(sock)
+            slow.take(sock.recv(4_096))
+            assert await zoe.noticed(0.1) == []
+        assert slow.seqs() == list(range(slow.seqs()[0], slow.seqs()[-1] + 1))
+
+
+async def test_row_26_ten_says_and_the_end_of_input() -> None:
+    """printf … | nc -N"""
+    async with listening() as door:
+        zoe = await door.bystander()
+        says = [Say("lobby", f"number {n}", ref=f"s{n}") for n in range(10)]
+        sock = door.dial()
+        sock.sendall(packed(Hello(version=1, name="nc"), Join("lobby"), *says))
+        sock.shutdown(socket.SHUT_WR)
+        nc = Peer(SocketLink(sock, ""))
+        assert await nc.ended() is None
+        assert [event.ref for event in nc.seen if isinstance(event, Ack)] == [f"s{n}" for n in range(10)]
+        assert nc.seqs() == list(range(nc.seqs()[0], nc.seqs()[0] + 10))
+        seen = await zoe.noticed(0.05)
+        assert seen in (["+nc", "-nc lost"], [])
+
+
+async def test_row_27_a_peer_that_ignores_the_goodbye() -> None:
+    async with listening(goodbye_s=1) as door:
+        eve, sock = await door.enter("eve")
+        eve.send_bytes(bytes(4))
+        await eve.ended_with("bad_frame")
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            while True:
+                sock.send(b"\0")
+                await trio.sleep(0.05)
+        sock.close()
+
+
+# --- as a process ---------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def process(*options: str, first: str = "") -> AsyncGenerator[tuple[trio.Process, Door]]:
+    """`trio-chat serve` as a process of its own, and its port; the story ends it. `first` runs before it."""
+    command = [sys.executable, "-c", f"{first}\n{MAIN}", "serve", "--port", "0", *options]
+    server = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert server.stdout is not None
+    assert server.stderr is not None
+    with trio.fail_after(PATIENCE_S):
+        try:
+            first_line = await server.stdout.receive_some()
+            assert first_line.startswith(b"listening on tcp://127.0.0.1:"), await server.stderr.receive_some()
+            with closing(Door(int(first_line.rpartition(b":")[2]))) as door:
+                yield server, door
+            errors = b"".join([chunk async for chunk in server.stderr])
+            assert b"Traceback" not in errors, errors.decode()
+        finally:
+            if server.returncode is None:
+                server.kill()
+            with trio.CancelScope(shield=True):
+                await server.wait()
+                await server.stdout.aclose()
+                await server.stderr.aclose()
+
+
+async def test_row_21_out_of_file_descriptors() -> None:
+    """Who is connected is served; who is not yet is, as soon as there is room."""
+    async with process("--no-rate-limit", first=FEW_FILES) as (server, door):
+        zoe = await door.bystander()
+        crowd = [door.dial() for _ in range(60)]
+        for sock in crowd:
+            sock.sendall(packed(Hello(version=1, name=f"n{sock.fileno()}")))
+        assert await zoe.noticed(0.3) == []
+        assert 0 < len([sock for sock in crowd if _answered(sock)]) < 40
+        late, _ = await door.enter("late")
+        await sees(zoe, "+late")
+        await late.say("it goes on")
+        server.send_signal(signal.SIGTERM)
+        assert await server.wait() == 0
+
+
+def _answered(sock: socket.socket) -> bool:
+    """Whether something came; closes it."""
+    with sock, suppress(BlockingIOError):
+        return bool(sock.recv(1, socket.MSG_DONTWAIT))
+    return False
+
+
+async def test_row_35_sigterm_settles_and_says_goodbye() -> None:
+    """Nobody is waited for: neither of the two closes, and a goodbye may take an hour."""
+    async with process("--limit", "goodbye_s=3600", "--limit", "drain_s=3600") as (server, door):
+        ada, _ = await door.enter("ada")
+        stranger = Peer(SocketLink(door.dial(), ""))
+        stranger.send(Ping())
+        await stranger.next()
+        ada.send(*[Say("lobby", f"number {n}", ref=f"s{n}") for n in range(10)])
+        await ada.answer(Ack, ref="s9")
+        server.send_signal(signal.SIGTERM)
+        await ada.ended_with("draining")
+        await stranger.ended_with("draining")
+        with pytest.raises(ConnectionRefusedError):
+            door.dial()
+        assert await server.wait() == 0
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+async def test_row_35_what_was_just_said_is_acked_or_unknown(sent: signal.Signals) -> None:
+    """The signal comes in the middle of a flood: all acks are there, in order, and then the goodbye."""
+    async with process("--no-rate-limit") as (server, door):
+        ada, _ = await door.enter("ada")
+        says = packed(*[Say("lobby", f"number {n}", ref=f"s{n}") for n in range(20_000)])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_pour_until_closed, ada, says)
+            await ada.answer(Ack, ref="s100")
+            server.send_signal(sent)
+            await ada.ended_with("draining")
+            nursery.cancel_scope.cancel()
+        acks = [event.seq for event in ada.seen if isinstance(event, Ack)]
+        assert acks == list(range(1, len(acks) + 1))
+        assert len(ada.seqs()) <= len(acks)
+        assert await server.wait() == 0
+
+
+async def _pour_until_closed(peer: Peer, data: bytes) -> None:
+    with suppress(LinkBroken, trio.ClosedResourceError):
+        await peer.pour(data)
+
+
+async def test_row_35_a_second_sigterm_ends_it_at_once() -> None:
+    """Somebody reads nothing, and a goodbye may take an hour: the first one alone would wait for that."""
+    options = ("--no-rate-limit", "--limit", "goodbye_s=3600", "--limit", "drain_s=3600")
+    async with process(*options) as (server, door):
+        zoe = await door.bystander()
+        sleepy, _ = await door.enter("sleepy", receive_bytes=4_096)
+        await sees(zoe, "+sleepy")
+        await _fill(zoe)
+        server.send_signal(signal.SIGTERM)
+        await zoe.ended_with("draining")
+        assert server.returncode is None
+        server.send_signal(signal.SIGTERM)
+        assert await server.wait() == 1
