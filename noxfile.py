@@ -87,6 +87,16 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """How fast and how small: all of it writes docs/benchmarks.md, and wants a quiet machine for minutes.
+
+    `nox -s bench -- --quick` is small, `nox -s bench -- burst stalled` some of it, `-- --help` has the rest.
+    """
+    session.install("-e.")
+    session.run("python", "-m", "tests.bench", *session.posargs)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """The wheel alone, as users get it: built, installed in a bare environment, its commands run."""
     away = Path(session.create_tmp()).resolve()

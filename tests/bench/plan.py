@@ -1,0 +1,55 @@
+"""How much is measured: all of it, or enough to see whether something broke."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["FULL", "QUICK", "Figure", "Plan", "Stage"]
+
+Figure = dict[str, float | str]
+"""One measurement, as it goes into the raw figures: what was measured, and what came out."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes are members of one room; repetitions alternate between what is compared."""
+
+    sizes: tuple[int, ...] = (100, 500, 1_000)
+    repetitions: int = 3
+    seconds: float = 1.0
+    idle: tuple[int, ...] = (1_000, 5_000)
+    connects: int = 1_000
+    rooms: tuple[int, ...] = (500, 5_000, 19_000)  # what `ulimit -n` does not allow is cut
+    rooms_repetitions: int = 2
+    stalled: int = 500
+    stalled_pairs: int = 6
+    stalled_s: float = 1.5
+    stall_s: float = 2.0  # of everybody
+
+
+FULL = Plan()
+QUICK = Plan(
+    sizes=(100,),
+    repetitions=1,
+    seconds=0.4,
+    idle=(200, 500),
+    connects=200,
+    rooms=(100, 1_000),
+    rooms_repetitions=1,
+    stalled=100,
+    stalled_pairs=1,
+    stalled_s=0.5,
+    stall_s=1.0,
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where it is measured. On a machine with one core both share it, and the cores are None."""
+
+    server_core: int | None
+    driver_core: int | None
+    files: int
+    say: Callable[[str], None]
+    """Tells whoever waits how far it has got."""

@@ -1,0 +1,226 @@
+"""The figures as docs/benchmarks.md: tables, what is wanted beside each, and how to read them.
+
+The page is made anew by every full run, but for what stands between the two markers: that part is
+written by hand, and kept.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+from tests.bench import words
+from tests.bench.plan import Figure
+from tests.bench.results import Results, middle, number, values
+from tests.bench.tables import amount, table
+from tests.bench.wanted import IDLE_KIB, RECOVERED, ROOM, STALLED, YARDSTICK
+
+__all__ = ["render", "splice"]
+
+YARDSTICK_ROWS = (
+    ("CPU a delivery, burst, µs", "burst_cpu_us", "burst_cpu_ratio", "`shared`"),
+    ("CPU a delivery, many, µs", "many_cpu_us", "many_cpu_ratio", "`shared`"),
+    ("CPU a delivery, low, µs", "low_cpu_us", "low_cpu_ratio", "`direct`"),
+    ("latency p50, paced, ms", "paced_p50_ms", "paced_p50_ratio", "`direct`"),
+    ("latency p99, paced, ms", "paced_p99_ms", "paced_p99_ratio", "`direct`"),
+    ("deliveries a second, burst", "burst_per_s", "burst_rate_ratio", "`shared`"),
+    ("connects a second", "connect_per_s", "connect_ratio", "`direct`"),
+)
+
+
+def render(results: Results) -> str:
+    """The page, without the part that is written by hand; scenarios that were not run are left out."""
+    sections = [words.INTRODUCTION, _machine(results), words.HOW, words.READING, _yardstick(results)]
+    for name, section in (
+        ("rows", _rows),
+        ("memory", _memory),
+        ("connects", _connects),
+        ("rooms", _rooms),
+        ("stalled", _stalled),
+        ("everybody", _everybody),
+    ):
+        if figures := results.figures.get(name):
+            sections.append(section(figures))
+    return "\n".join(sections)
+
+
+def splice(page: str, old: str) -> str:
+    """The new page with, at its end, the old one's part that is written by hand."""
+    begin, end = old.find(words.BEGIN), old.find(words.END)
+    by_hand = old[begin : end + len(words.END)] if 0 <= begin < end else words.BY_HAND
+    return f"{page}\n{by_hand}\n"
+
+
+def _machine(results: Results) -> str:
+    rows = [[name, value] for name, value in results.machine.items()]
+    rows.append(["taken by other virtual machines", f"{results.steal:.1%} of the cores' time"])
+    rows.append(["the run took", f"{results.minutes:.1f} minutes"])
+    alone = "" if results.pinned else "\n**Server and driver share the only core: nothing below is sound.**\n"
+    return f"## The machine\n\n{table(['', ''], rows)}{alone}"
+
+
+def _yardstick(results: Results) -> str:
+    figures = results.figures.get("yardstick")
+    if not figures:
+        title = words.YARDSTICK.partition("\n")[0]
+        return f"{title}\n\nLeft out in this run: {results.why_no_yardstick}.\n"
+    rows = []
+    for what, key, ratio_key, to in YARDSTICK_ROWS:
+        for each in figures:
+            ratio = number(each, ratio_key)
+            wanted = YARDSTICK.get(ratio_key)
+            cells = wanted[number(each, "n") > 100].row(ratio) if wanted else ["", "", ""]
+            ours = amount(number(each, key))
+            rows.append([what, f"{each['n']:,}", ours, f"{amount(ratio)} × {to}", *cells])
+    for each in figures:
+        kib = number(each, "rss_kib_per_connection")
+        cells = IDLE_KIB.row(kib) if number(each, "n") > 100 else ["", "", ""]
+        rows.append(["memory a connection, KiB", f"{each['n']:,}", amount(kib), "", *cells])
+    head = ["figure", "members", "ours", "ratio", "must", "aim", "met"]
+    return f"{words.YARDSTICK}{table(head, rows)}"
+
+
+def _rows(figures: list[Figure]) -> str:
+    return f"{words.ROWS}{_cpu_table(figures)}{_latency_table(figures)}"
+
+
+def _cpu_table(figures: list[Figure]) -> str:
+    rows = []
+    for row in dict.fromkeys(str(each["row"]) for each in figures):
+        to = "shared" if row in ("burst", "many") else "direct"
+        for members in _sizes(figures, row=row):
+            cpu = _by_server(figures, "cpu_us", row, members)
+            mine: dict[str, float | str] = {"row": row, "members": members, "server": "ours"}
+            busy = [middle(figures, f"{who}_busy", **mine) for who in ("server", "driver")]
+            rows.append(
+                [
+                    row,
+                    f"{members:,.0f}",
+                    amount(cpu["ours"]),
+                    _spread(values(figures, "cpu_us", **mine)),
+                    amount(cpu["direct"]),
+                    amount(cpu["shared"]),
+                    f"{amount(cpu['ours'] / cpu[to])} × `{to}`",
+                    f"{middle(figures, 'per_s', **mine):,.0f}",
+                    " + ".join(f"{share:.0%}" for share in busy),
+                ]
+            )
+    head = ["CPU a delivery, µs", "members", "ours", "from–to", "`direct`", "`shared`", "ratio"]
+    return table([*head, "deliveries a second", "busy"], rows)
+
+
+def _latency_table(figures: list[Figure]) -> str:
+    rows = []
+    for members in _sizes(figures, row="paced"):
+        for key, what in (("p50_ms", "p50"), ("p99_ms", "p99")):
+            ms = _by_server(figures, key, "paced", members)
+            cells = [amount(value) for value in ms.values()]
+            rows.append([what, f"{members:,.0f}", *cells, f"{amount(ms['ours'] / ms['direct'])} × `direct`"])
+    if not rows:
+        return ""
+    return "\n" + table(["latency, paced, ms", "members", "ours", "`direct`", "`shared`", "ratio"], rows)
+
+
+def _by_server(figures: list[Figure], key: str, row: str, members: float) -> dict[str, float]:
+    servers = ("ours", "direct", "shared")
+    return {name: middle(figures, key, row=row, members=members, server=name) for name in servers}
+
+
+def _sizes(figures: list[Figure], **where: float | str) -> list[float]:
+    return list(dict.fromkeys(values(figures, "members", **where)))
+
+
+def _spread(found: list[float]) -> str:
+    return f"{amount(min(found))}–{amount(max(found))}"
+
+
+def _memory(figures: list[Figure]) -> str:
+    rows = []
+    for each in figures:
+        kib = number(each, "kib_a_connection")
+        server_mib = amount(number(each, "rss_kib") / 1024)
+        rows.append([f"{each['members']:,}", server_mib, amount(kib), *IDLE_KIB.row(kib)])
+    head = ["idle members of one room", "the server, MiB", "each, KiB", "must", "aim", "met"]
+    return f"## Memory\n\n{table(head, rows)}"
+
+
+def _connects(figures: list[Figure]) -> str:
+    rows = []
+    for name in ("ours", "direct"):
+        found = values(figures, "per_s", server=name)
+        cpu_us = middle(figures, "cpu_us", server=name)
+        rows.append([name, amount(middle(figures, "per_s", server=name)), _spread(found), amount(cpu_us)])
+    text = words.CONNECTS.format(members=f"{figures[0]['members']:,}", at_once=figures[0]["at_once"])
+    return text + table(["", "connects a second", "from–to", "CPU of each, µs"], rows)
+
+
+def _rooms(figures: list[Figure]) -> str:
+    sizes = _sizes(figures)
+    rows = []
+    for window in dict.fromkeys(values(figures, "window")):
+        base = middle(figures, "cpu_us", window=window, members=sizes[0])
+        for members in sizes:
+            cpu_us, message_ms, came_s = (
+                middle(figures, key, window=window, members=members)
+                for key in ("cpu_us", "message_ms", "came_s")
+            )
+            must, _, met = ROOM.row(cpu_us / base)
+            cells = [f"{cpu_us / base:.2f}", must, met, amount(message_ms), amount(came_s)]
+            rows.append([f"{window:.0f}", f"{members:,.0f}", amount(cpu_us), *cells])
+    head = ["in flight", "members", "CPU a delivery, µs", f"to that of {sizes[0]:,.0f}", "must", "met"]
+    head += ["a message to all, ms", "all had come after, s"]
+    cut = [each for each in figures if each["members"] != each["wanted"]]
+    note = ""
+    if cut:
+        note = f"More than {cut[0]['members']:,} the limit of open files (`ulimit -n`) does not allow here.\n"
+    return words.ROOMS.format(note=note) + table(head, rows)
+
+
+def _stalled(figures: list[Figure]) -> str:
+    rows = []
+    for stalled, what in ((0, "everybody reads"), (1, "one session stalls")):
+        p50, p99 = (middle(figures, key, stalled=stalled) for key in ("p50_ms", "p99_ms"))
+        rows.append([what, amount(p50), _spread(values(figures, "p50_ms", stalled=stalled)), amount(p99)])
+    held, behind = (middle(figures, key, stalled=1) / 1024 for key in ("kernel_bytes", "behind_bytes"))
+    text = words.STALLED.format(
+        members=f"{figures[0]['members']:,}", held=f"{held:,.0f}", behind=f"{behind:,.0f}"
+    )
+    pairs = {number(each, "pair") for each in figures}
+    change = 100 * (median(_pair_ratio(figures, pair) for pair in pairs) - 1)
+    must, _, met = STALLED.row(change)
+    if behind <= 0:
+        text += "**The kernel took all of it: the session was not behind.**\n\n"
+    verdict = f"\nMedian of the changes from turn to turn: {change:+.0f} % (must: {must} %, met: {met}).\n"
+    return text + table(["others' latency, ms", "p50", "from–to", "p99"], rows) + verdict
+
+
+def _pair_ratio(figures: list[Figure], pair: float) -> float:
+    """What happened right after each other is compared: whatever else the machine did, it did to both."""
+    with_one, without = (middle(figures, "p50_ms", pair=pair, stalled=stalled) for stalled in (1, 0))
+    return with_one / without
+
+
+def _everybody(figures: list[Figure]) -> str:
+    (each,) = figures
+    missed, held = (number(each, key) / 1024 for key in ("missed_bytes", "kernel_bytes"))
+    recovered = number(each, "recovered_s")
+    must, _, met = RECOVERED.row(recovered)
+    rows = [
+        [what, amount(number(each, f"rss_{when}_kib") / 1024)]
+        for when, what in (
+            ("before", "the server's memory before, MiB"),
+            ("most", "… at most, until all had caught up"),
+            ("after", "… after"),
+        )
+    ]
+    rows += [
+        ["said meanwhile, KiB", f"{missed:,.0f}"],
+        ["… of which the kernel holds for each member", f"{held:,.0f}"],
+        [f"all have caught up after, s (must: {must}, met: {met})", amount(recovered)],
+    ]
+    text = words.EVERYBODY.format(
+        members=f"{each['members']:,}",
+        per_s=f"{each['messages_per_s']:,.0f}",
+        stall_s=f"{each['stall_s']:g}",
+    )
+    doubt = "" if number(each, "behind") else "\n**The kernel took all of it: no session was behind.**\n"
+    return text + table(["", ""], rows) + doubt

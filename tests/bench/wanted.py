@@ -1,0 +1,48 @@
+"""What is wanted of each figure: what it must be, and what it aims at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CONNECTS", "IDLE_KIB", "RECOVERED", "ROOM", "STALLED", "YARDSTICK", "Wanted"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Bounds of one figure; `least` for one of which more is better."""
+
+    must: float
+    aim: float | None = None
+    least: bool = False
+
+    def judge(self, value: float) -> str:
+        if self.aim is not None and self._within(value, self.aim):
+            return "aim"
+        return "must" if self._within(value, self.must) else "**no**"
+
+    def _within(self, value: float, bound: float) -> bool:
+        return value >= bound if self.least else value <= bound
+
+    def row(self, value: float) -> list[str]:
+        """The cells of a table: must, aim, and which is met."""
+        sign = "≥" if self.least else "≤"
+        aim = "" if self.aim is None else f"{sign} {self.aim:g}"
+        return [f"{sign} {self.must:g}", aim, self.judge(value)]
+
+
+_CONNECTS = Wanted(0.10, 0.3, least=True)
+
+YARDSTICK = {
+    "burst_cpu_ratio": (Wanted(2.6, 1.2), Wanted(2.0, 1.2)),
+    "many_cpu_ratio": (Wanted(1.8, 1.0), Wanted(1.6, 1.0)),
+    "low_cpu_ratio": (Wanted(2.0, 1.2), Wanted(1.6, 1.2)),
+    "paced_p50_ratio": (Wanted(2.0, 1.1), Wanted(1.8, 1.1)),
+    "connect_ratio": (_CONNECTS, _CONNECTS),
+}
+"""Ratios to the C reference: at up to 100 members, and beyond."""
+
+IDLE_KIB = Wanted(8, 5)
+CONNECTS = _CONNECTS
+ROOM = Wanted(1.5)  # cost of a delivery in a very large room, to that in one of 500
+STALLED = Wanted(10)  # percent
+RECOVERED = Wanted(2)  # seconds

@@ -1,0 +1,119 @@
+"""The words of docs/benchmarks.md that are the same after every run."""
+
+__all__ = [
+    "BEGIN",
+    "BY_HAND",
+    "CONNECTS",
+    "END",
+    "EVERYBODY",
+    "HOW",
+    "INTRODUCTION",
+    "READING",
+    "ROOMS",
+    "ROWS",
+    "STALLED",
+    "YARDSTICK",
+]
+
+BEGIN = "<!-- written by hand, from here … -->"
+END = "<!-- … to here; the rest of this page is made by `nox -s bench` -->"
+BY_HAND = f"""{BEGIN}
+
+## Where the microseconds go
+
+Nobody has written this part yet: the tables above say how much, not where.
+
+{END}"""
+
+INTRODUCTION = """# Benchmarks
+
+What `nox -s bench` measured, on one machine on one day. The server is a process of its own on one core, the
+driver another on a second one, loopback between them. Everything is as users have it, with the journal in
+memory: every message has a `ref` and is acked, names are checked, the limits are the defaults, but nobody is
+ever too fast (`--no-rate-limit`). Texts are of 100 bytes unless something else is said.
+"""
+
+HOW = """## Again
+
+```console
+$ pip install nox
+$ nox -s bench                       # all of it, some eight minutes; writes this page
+$ nox -s bench -- --quick            # under a minute, small; only prints the tables
+$ nox -s bench -- burst stalled      # some of it; only prints the tables
+$ nox -s bench -- --json raw.json    # every repetition, not only the medians
+$ nox -s bench -- --help
+```
+
+It needs Linux (epoll, and what `/proc` knows of a process) and wants two cores with nothing else to do. The
+first table also needs the yardstick, which is not part of this repository; the environment variable
+`YARDSTICK` says where it is.
+"""
+
+READING = """## How to read it
+
+- **Differences under 30 % are none.** Figures are medians of repetitions in which the compared servers take
+  turns; on a virtual machine they still move by that much from run to run. Ratios within one run are steadier
+  than microseconds, and microseconds of two machines cannot be compared at all.
+- **CPU is the server's**, user and kernel, as the scheduler counts it (`/proc/PID/task/*/schedstat`), for
+  each delivery: a message to 500 members is 500 deliveries. On loopback the kernel charges a send with all
+  that follows, up to queueing the bytes at the receiver: so that is the server's, too.
+- **Latency** ends when the driver has read the message, member by member, in one thread: in a room of 1,000
+  the last is read a few milliseconds after the first, whatever the server does. The references pay for that
+  as well.
+- **Memory** is what is resident of the server. What the kernel holds for its sockets is not in it.
+- **Every delivery is checked.** A room's members all receive the same bytes. So the driver keeps one
+  transcript, which it decodes in full (each message once, each sender's in order, numbered without a hole,
+  every text as it was said), and compares with it what each member received: all members, all bytes, no
+  samples. Every ack is checked for the number it names. Anything lost, doubled, changed or out of order ends
+  the run without figures. (The yardstick's driver has a bit for each delivery, and holds the members' orders
+  against each other.)
+"""
+
+YARDSTICK = """## Against the best that one core can do
+
+The yardstick's driver, and its two servers in C, which parse no JSON, know one room and keep nothing:
+`shared` collects what one pass of its loop brings and sends it to all at once, `direct` makes one send for
+each delivery. *low* is 20 messages a second, *burst* one sender with 64 messages in flight, *many* 16
+senders with one each, *paced* 50,000 deliveries a second, timed from when each message was due.
+
+"""
+
+ROWS = """## Against the least that Python can do
+
+The same scenarios by the repository's own means. The references are `tests/bench/reference.py`: epoll and
+nothing else, no JSON, no rooms, no names, no acks, no journal. The ratio is to `shared` where messages come
+many at a time, else to `direct`. `busy` is how much of their cores server and driver used: where neither is
+near 100 %, the deliveries a second are what the two waiting for each other leaves.
+
+"""
+
+CONNECTS = """## Coming in
+
+{members} connections, {at_once} at a time, each with its `hello` and its `join` into one room (the reference
+knows only the join), while all who are there already are told who comes.
+
+"""
+
+ROOMS = """## Very large rooms
+
+One sender, closed loop, with 64 messages in flight and with one.
+{note}
+"""
+
+STALLED = """## One session stalls
+
+{members} members, paced as above. One more session, with a small receive buffer, stops reading, and so much
+is said that its socket takes no more: the kernel holds {held} KiB for it, and it is {behind} KiB behind that.
+Then the latency of all the others is measured, in turn with everybody reading. Afterwards it reads on, and
+has received everything.
+
+"""
+
+EVERYBODY = """## Everybody stalls at once
+
+{members} members of a room with {per_s} messages a second all stop reading for {stall_s} seconds. The talk
+goes on, at first with texts of 4,000 bytes and as fast as it can, until the sockets take no more. Then all
+read again. Nobody lost anything. That all have *caught up* means that nobody lacks anything older than
+100 ms; the driver's reading is part of it.
+
+"""
