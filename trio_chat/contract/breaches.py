@@ -1,0 +1,68 @@
+"""What was found: breaches of the contract, each in a sentence, and how many of each kind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["BREACHES_KEPT", "Breach", "Findings", "Kind", "numbers"]
+
+BREACHES_KEPT = 1_000  # in words; all are counted
+
+
+class Kind(StrEnum):
+    """What can be wrong with a delivery."""
+
+    LOST = "lost"
+    DOUBLED = "doubled"
+    REORDERED = "reordered"
+    PHANTOM = "phantom"
+    """Never said, or with another text, author, room or number."""
+    LATE = "late"
+    """Shown to somebody who had left."""
+    UNSHOWN = "unshown"
+    """Acked and never shown."""
+    ACK = "ack"
+    """Acked with another number than it has, or never, though nobody hung up."""
+    RESUME = "resume"
+    """A cursor that should have been good and was not taken."""
+    PRESENCE = "presence"
+    """A coming or going that was not told, or not so, or told that was not; a wrong count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One broken promise: to whom (or, of an ack, to which author), in which room, in words."""
+
+    kind: Kind
+    room: str
+    user: str
+    words: str
+
+
+class Findings:
+    """The breaches, the first thousand in words. `counts` counts entries or notices, not sentences."""
+
+    def __init__(self) -> None:
+        self.breaches: list[Breach] = []
+        self.counts: dict[Kind, int] = {}
+
+    def add(self, kind: Kind, room: str, user: str, words: str, times: int = 1) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + times
+        if len(self.breaches) < BREACHES_KEPT:
+            self.breaches.append(Breach(kind, room, user, words))
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+def numbers(seqs: Sequence[int]) -> str:
+    """Ascending numbers as people write them: `17–19, 23`."""
+    runs: list[tuple[int, int]] = []
+    for seq in seqs:
+        if runs and seq == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], seq)
+        else:
+            runs.append((seq, seq))
+    shown = [str(a) if a == b else f"{a}–{b}" for a, b in runs[:10]]
+    return ", ".join(shown) + (f" and {len(runs) - 10} runs more" if len(runs) > 10 else "")

@@ -1,0 +1,171 @@
+"""The judge: what was said and acked, who came and went, and in the end the verdict."""
+
+from trio_chat.contract.breaches import Findings, Kind, numbers
+from trio_chat.contract.presence import Census
+from trio_chat.contract.stay import Stay
+from trio_chat.contract.truth import Saying, Truth
+
+__all__ = ["Judge"]
+
+
+class Judge:
+    """Fed with facts in the order in which they happened; `finish` gives the verdict, once.
+
+    Nobody but the users it is told of may be in the rooms. Each message has a text of its own.
+    """
+
+    def __init__(self) -> None:
+        self.findings = Findings()
+        self.stays: list[Stay] = []
+        self._sayings: dict[str, Saying] = {}
+        self._truths: dict[tuple[str, str], Truth] = {}  # by room and epoch
+        self._epochs: dict[str, str] = {}
+        self._censuses: dict[str, Census] = {}
+        self._unanswered: dict[str, Saying] = {}
+        self._now = 0
+
+    # --- facts ----------------------------------------------------------------------------------------
+
+    def says(self, room: str, author: str, text: str, tag: int = 0) -> None:
+        """Somebody is about to say something; saying it again with the same ref is no new fact."""
+        saying = self._sayings[text] = Saying(room, author, text, tag)
+        self._unanswered[text] = saying
+
+    def acked(self, text: str, seq: int) -> None:
+        """What was said has this number, says the ack."""
+        saying = self._sayings[text]
+        self._unanswered.pop(text, None)
+        if saying.acked not in (0, seq):
+            words = f"{saying.author} was acked {saying.room} {saying.acked} and {seq} for one message"
+            self.findings.add(Kind.ACK, saying.room, saying.author, words)
+        saying.acked = seq
+
+    def excused(self, text: str) -> None:
+        """What was said was refused: it need not be acked, and must not be shown."""
+        self._unanswered.pop(text, None)
+
+    def asks(self, room: str, user: str) -> None:
+        """A user is about to ask to be let in."""
+        self._census(room).asks(user, self._tick())
+
+    def entered(
+        self,
+        room: str,
+        user: str,
+        *,
+        epoch: str,
+        head: int,
+        members: int,
+        after: int | None = None,
+        resumed: bool = False,
+    ) -> Stay:
+        """It was let in; `after` is the cursor with which it came back, `resumed` whether that was taken."""
+        known = self._epochs.setdefault(room, epoch)
+        if known != epoch:
+            words = f"{room} began anew while {user} was away: what was said there before is gone"
+            self.findings.add(Kind.RESUME, room, user, words)
+        elif after is not None and not resumed:
+            words = f"{user} came back to {room} with {after} as the last, and was not resumed"
+            self.findings.add(Kind.RESUME, room, user, words)
+        self._epochs[room] = epoch
+        start = after if after is not None and resumed else head
+        truth = self._truths.get((room, epoch))
+        if truth is None:
+            truth = self._truths[room, epoch] = Truth(room, start, self._sayings)
+        truth.reach_back(start)
+        hearing = self._census(room).enters(user, self._tick(), members)
+        stay = Stay(truth, user, start, head, hearing, self.findings, self._tick)
+        self.stays.append(stay)
+        return stay
+
+    # --- on the way -----------------------------------------------------------------------------------
+
+    @property
+    def breaches(self) -> int:
+        """How many breaches are known of by now, disputes included."""
+        return self.findings.total + sum(truth.disputed for truth in self._truths.values())
+
+    def head(self, truth: Truth) -> int:
+        """The largest number of a room that was shown or acked: what all who are there must reach."""
+        acked = [each.acked for each in self._sayings.values() if each.room == truth.room and not each.seen]
+        # An ack beyond all that was said is a lie, and is told as one.
+        return max([truth.head, *(seq for seq in acked if seq <= truth.limit)])
+
+    def waits_for(self) -> str:
+        """What has not come yet that must: in words, the first of it; empty when everything has."""
+        if self._unanswered:
+            saying = next(iter(self._unanswered.values()))
+            return f"{len(self._unanswered)} acks, one of them for {saying.author}"
+        heads = {id(truth): self.head(truth) for truth in self._truths.values()}
+        for stay in self.stays:
+            if stay.is_over or stay.way:
+                continue
+            head = heads[id(stay.truth)]
+            if stay.cursor < head:
+                return f"{stay.room} {stay.cursor + 1} to {head} for {stay.user}"
+            if untold := stay.hearing.untold():
+                return f"presence: {untold[0]}"
+        return ""
+
+    # --- the verdict ----------------------------------------------------------------------------------
+
+    def hold_to_account(self) -> None:
+        """Everybody who is in a room now must have everything: to be called when they had the time for it."""
+        heads = {id(truth): self.head(truth) for truth in self._truths.values()}
+        for stay in self.stays:
+            if not stay.is_over and not stay.way:
+                stay.owes(heads[id(stay.truth)])
+        for stay in self.stays:
+            stay.hearing.judge()
+        for saying in self._unanswered.values():
+            words = f"{saying.author} said something in {saying.room} and was neither acked nor refused"
+            self.findings.add(Kind.ACK, saying.room, saying.author, words)
+        self._unanswered.clear()
+
+    def finish(self) -> Findings:
+        """What was broken. Nothing may be fed any more."""
+        for (_, epoch), truth in self._truths.items():
+            stays = [stay for stay in self.stays if stay.truth is truth]
+            truth.settle([stay.covers() for stay in stays], self.findings)
+            truth.doubled(self.findings)
+            if self._epochs[truth.room] == epoch:  # earlier ones are gone, which has been told
+                self._judge_acks(truth)
+            holes = [seq for seq in range(truth.base + 1, truth.head + 1) if truth.at(seq) is None]
+            unshown = {saying.acked for saying in self._unshown(truth)}
+            never = [seq for seq in holes if seq not in unshown]
+            if never:
+                words = f"nobody was shown {truth.room} {numbers(never)}, though there was more behind"
+                self.findings.add(Kind.LOST, truth.room, "", words, len(never))
+            nobody_saw = frozenset(holes) | unshown
+            for stay in stays:
+                stay.judge(nobody_saw)
+        return self.findings
+
+    def _judge_acks(self, truth: Truth) -> None:
+        for saying in self._sayings.values():
+            if saying.room == truth.room and saying.acked and saying.seen not in (0, saying.acked):
+                words = (
+                    f"{saying.author} was acked {saying.room} {saying.acked} for what everybody"
+                    f" was shown as {saying.room} {saying.seen}"
+                )
+                self.findings.add(Kind.ACK, saying.room, saying.author, words)
+        for saying in self._unshown(truth):
+            words = f"{saying.author} was acked {saying.room} {saying.acked}, which nobody was shown"
+            self.findings.add(Kind.UNSHOWN, saying.room, saying.author, words)
+
+    def _unshown(self, truth: Truth) -> list[Saying]:
+        return [
+            saying
+            for saying in self._sayings.values()
+            if saying.room == truth.room and saying.acked and not saying.seen
+        ]
+
+    def _census(self, room: str) -> Census:
+        census = self._censuses.get(room)
+        if census is None:
+            census = self._censuses[room] = Census(room, self.findings)
+        return census
+
+    def _tick(self) -> int:
+        self._now += 1
+        return self._now

@@ -1,0 +1,189 @@
+"""What each stay was told of comings and goings, held against those that were.
+
+Notices are live and not ordered against entries, and between a coming and its notice others come and go:
+so what is known is that a coming happened after its `join` was sent and before that was answered, and a
+going after it was begun. Of each notice it follows whether what it tells *may* be true; at the end, of
+each stay, whether it was told of what it *must* have been told of.
+
+A name may be told as having joined to somebody who has counted it already in the answer to `join`, and
+oneself is told as well; whoever goes and comes back before others are told is not mentioned. The user of
+this judge lets users come back only when others must have been told.
+
+In rooms of more than 200 members lists are cut and only the counts are judged, as promised.
+"""
+
+from trio_chat.contract.breaches import Findings, Kind
+
+__all__ = ["LARGE", "Census", "Hearing"]
+
+LARGE = 200
+NEVER = 1 << 62
+
+
+class _Visit:
+    """A user in the room: asked to be let in, was, began to go. `until` is when it was in again."""
+
+    __slots__ = ("asked", "certain", "entered", "going", "until", "why")
+
+    def __init__(self, asked: int) -> None:
+        self.asked = asked
+        self.entered = NEVER
+        self.going = NEVER
+        self.until = NEVER
+        self.why = ""
+        self.certain = False
+
+
+class Census:
+    """Who was in one room when."""
+
+    def __init__(self, room: str, findings: Findings) -> None:
+        self.room = room
+        self.visits: dict[str, list[_Visit]] = {}
+        self.paged = False  # somebody was shown who is here: then counts and names need not add up
+        self._findings = findings
+
+    @property
+    def large(self) -> bool:
+        return len(self.visits) > LARGE
+
+    def asks(self, user: str, now: int) -> None:
+        """A user is about to send its `join`."""
+        self.visits.setdefault(user, []).append(_Visit(now))
+
+    def enters(self, user: str, now: int, members: int) -> "Hearing":
+        """It was let in."""
+        visits = self.visits[user]
+        visits[-1].entered = now
+        if len(visits) > 1:
+            visits[-2].until = now
+        return Hearing(self, user, visits[-1], members)
+
+    @property
+    def here(self) -> int:
+        """How many are in the room, when nobody is just coming or going."""
+        return sum(visits[-1].going == NEVER > visits[-1].entered for visits in self.visits.values())
+
+    def breach(self, user: str, words: str, times: int = 1) -> None:
+        self._findings.add(Kind.PRESENCE, self.room, user, words, times)
+
+
+class Hearing:
+    """What one stay was told."""
+
+    __slots__ = (
+        "_census",
+        "_joined",
+        "_left",
+        "_miscounts",
+        "_told",
+        "_user",
+        "_visit",
+        "_waived",
+        "members",
+    )
+
+    def __init__(self, census: Census, user: str, visit: _Visit, members: int) -> None:
+        self.members = members  # how many are here, as last told
+        self._census = census
+        self._user = user
+        self._visit = visit
+        self._told: int | None = None  # the count of the last notice
+        self._waived = 0  # what happened before it may have been missed
+        self._joined: dict[str, int] = {}
+        self._left: dict[str, int] = {}
+        self._miscounts: list[str] = []
+
+    def noticed(
+        self, now: int, members: int, joined: list[str], left: list[tuple[str, str]], *, cut: bool
+    ) -> None:
+        census = self._census
+        told, self._told = self._told, members
+        self.members = members
+        if told is not None and not cut and told + len(joined) - len(left) != members and not self._miscounts:
+            self._miscounts.append(
+                f"{self._user} was told of {members} in {census.room}, where {told} were,"
+                f" {len(joined)} came and {len(left)} went"
+            )
+        if census.large:
+            self._joined.clear()
+            self._left.clear()
+            return
+        for name in joined:
+            if self._may(name, now, self._joined, going=False):
+                self._joined[name] = self._joined.get(name, 0) + 1
+        for name, why in left:
+            if self._may(name, now, self._left, going=True, why=why):
+                self._left[name] = self._left.get(name, 0) + 1
+
+    def caught_up(self, now: int, count: int) -> None:
+        self.members = self._told = count
+        self._waived = now
+        self._census.paged = True
+
+    def going(self, now: int, why: str, *, certain: bool) -> None:
+        self._visit.going = now
+        self._visit.why = why
+        self._visit.certain = certain
+
+    def _may(self, name: str, now: int, told: dict[str, int], *, going: bool, why: str = "") -> bool:
+        """Whether somebody can have come, or gone, so often while this stay lasted; once more than told."""
+        census = self._census
+        what = "left" if going else "joined"
+        visits = census.visits.get(name)
+        if visits is None:
+            census.breach(self._user, f"{self._user} was told that {name} {what}, who is a stranger here")
+            return False
+        begun = [
+            visit
+            for visit in visits
+            if (visit.going if going else visit.asked) < now and visit.until > self._visit.asked
+        ]
+        if len(begun) <= told.get(name, 0):
+            often = "once more than it did" if told.get(name, 0) else "and it did not"
+            census.breach(self._user, f"{self._user} was told that {name} {what} {census.room}, {often}")
+            return False
+        if going and why not in {visit.why for visit in begun}:
+            was = " or ".join(sorted({visit.why for visit in begun}))
+            census.breach(
+                self._user, f"{self._user} was told that {name} left {census.room} ({why}); it was {was}"
+            )
+        return True
+
+    # --- at the end -----------------------------------------------------------------------------------
+
+    def untold(self) -> list[str]:
+        """What this stay should have been told by now and was not, in words."""
+        census = self._census
+        lasts = self._visit.going == NEVER
+        missing = []
+        if not census.large:
+            for name, visits in census.visits.items():
+                missing += self._untold_of(name, visits, lasts)
+        if lasts and not missing and self.members != census.here:
+            missing.append(f"{self._user} counts {self.members} in {census.room}, where {census.here} are")
+        return missing
+
+    def _untold_of(self, name: str, visits: list[_Visit], lasts: bool) -> list[str]:
+        mine = self._visit
+        since = max(mine.entered, self._waived)
+        # A goodbye is answered behind all that others were told before; a broken connection is not.
+        until = NEVER + 1 if lasts else mine.going if mine.certain else 0
+        goings = [
+            each for each in visits if each.going > since and each.going != NEVER and each.until < until
+        ]
+        comings = [each for each in visits if each.asked > since and each.entered != NEVER and lasts]
+        words = []
+        if len(goings) > self._left.get(name, 0):
+            whys = ", ".join(dict.fromkeys(each.why for each in goings))
+            words.append(f"{self._user} was not told that {name} left {self._census.room} ({whys})")
+        elif len(comings) > self._joined.get(name, 0):
+            words.append(f"{self._user} was not told that {name} joined {self._census.room}")
+        return words
+
+    def judge(self) -> None:
+        missing = self.untold()
+        if not missing and not self._census.paged:
+            missing = self._miscounts  # otherwise it is what they come from
+        for words in missing:
+            self._census.breach(self._user, words)

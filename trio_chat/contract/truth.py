@@ -1,0 +1,198 @@
+"""What is at each number of a room.
+
+The first to see a number is believed for the time being, as long as what it was shown is something that
+was said, by that author, in that room, and that has no other number yet. Everybody else is held against
+it. Who was shown something else is in dispute with it, and disputes are settled at the end, when all
+acks and all sights are known: by the ack, otherwise by what most have seen. So a server that lies to the
+first is found out as well.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Protocol
+
+from trio_chat.contract.breaches import Findings, Kind
+
+__all__ = ["Entry", "Saying", "Truth"]
+
+DISPUTES_KEPT = 10_000
+
+
+class Entry(Protocol):
+    """An entry as somebody was shown it. Two are the same when `==` says so: all fields, the whole text."""
+
+    @property
+    def room(self) -> str: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def by(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+class Saying:
+    """What somebody said: once, with a text that nobody else ever says. `tag` is the caller's own."""
+
+    __slots__ = ("acked", "author", "room", "seen", "tag", "text")
+
+    def __init__(self, room: str, author: str, text: str, tag: int) -> None:
+        self.room = room
+        self.author = author
+        self.text = text
+        self.tag = tag
+        self.acked = 0  # the number in its ack
+        self.seen = 0  # its number as first seen
+
+
+class Truth:
+    """The entries of one history of a room, behind `base`, where it was first joined."""
+
+    def __init__(self, room: str, base: int, sayings: dict[str, Saying]) -> None:
+        self.room = room
+        self.base = base
+        self.entries: list[Entry | None] = []
+        self.tags: list[int] = []  # of the saying at each number
+        self._seers: list[str] = []  # who saw it first
+        self._sayings = sayings
+        self._disputes: list[tuple[str, Entry]] = []
+        self.disputed = 0
+
+    @property
+    def head(self) -> int:
+        """The largest number that anybody has been shown."""
+        return self.base + len(self.entries)
+
+    @property
+    def limit(self) -> int:
+        """No number can be larger, since nobody else speaks here; even if all were numbered twice."""
+        return self.base + 2 * len(self._sayings) + 100
+
+    def reach_back(self, base: int) -> None:
+        """Somebody is in the room since an earlier number."""
+        lack = self.base - base
+        if lack > 0:
+            self.entries[:0] = [None] * lack
+            self.tags[:0] = [0] * lack
+            self._seers[:0] = [""] * lack
+            self.base = base
+
+    def at(self, seq: int) -> Entry | None:
+        index = seq - self.base - 1
+        return self.entries[index] if 0 <= index < len(self.entries) else None
+
+    def compare(self, user: str, entry: Entry) -> bool:
+        """Hold an entry that a user was shown against the truth, which it may become."""
+        known = self.at(entry.seq)
+        if known is None:
+            saying = self._said(entry)
+            if saying is not None and saying.seen in (0, entry.seq):
+                saying.seen = entry.seq
+                self._set(entry, user, saying.tag)
+                return True
+        elif known == entry:
+            return True
+        self.disputed += 1
+        if len(self._disputes) < DISPUTES_KEPT:
+            self._disputes.append((user, entry))
+        return False
+
+    def _set(self, entry: Entry, user: str, tag: int) -> None:
+        index = entry.seq - self.base - 1
+        lack = index + 1 - len(self.entries)
+        if lack > 0:
+            self.entries += [None] * lack
+            self.tags += [0] * lack
+            self._seers += [""] * lack
+        self.entries[index] = entry
+        self.tags[index] = tag
+        self._seers[index] = user
+
+    # --- at the end -----------------------------------------------------------------------------------
+
+    def settle(self, covering: Iterable[range], findings: Findings) -> None:
+        """Settle the disputes. `covering` are the numbers that each stay was shown."""
+        by_number: dict[int, list[tuple[str, Entry]]] = defaultdict(list)
+        for user, entry in self._disputes:
+            by_number[entry.seq].append((user, entry))
+        stays = list(covering)
+        for seq in sorted(by_number):
+            claims = by_number[seq]
+            first = self.at(seq)
+            seers = sum(seq in stay for stay in stays)
+            right = self._right(seq, first, claims, seers)
+            seer = self._seers[seq - self.base - 1] if first is not None else ""
+            if right is not None and right != first:
+                self._set(right, seer, self._sayings[right.text].tag)
+                self._sayings[right.text].seen = seq
+            if first is not None and right != first:
+                claims = [(seer, first), *claims]
+            for user, entry in claims:
+                if entry != right:
+                    findings.add(Kind.PHANTOM, self.room, user, self._difference(user, entry, right))
+        self._disputes.clear()
+        self.disputed = 0
+
+    def doubled(self, findings: Findings) -> None:
+        """Whether one saying has two numbers."""
+        seen: dict[str, int] = {}
+        for entry in self.entries:
+            if entry is None:
+                continue
+            if entry.text in seen:
+                words = (
+                    f"{self.room} {seen[entry.text]} and {entry.seq} are the same message,"
+                    f" which {entry.by} said once"
+                )
+                findings.add(Kind.DOUBLED, self.room, entry.by, words)
+            seen[entry.text] = entry.seq
+
+    def _right(
+        self, seq: int, first: Entry | None, claims: list[tuple[str, Entry]], seers: int
+    ) -> Entry | None:
+        """Of all that was shown as this number the one that it is, if any was said at all."""
+        votes: list[tuple[Entry, int]] = [] if first is None else [(first, seers - len(claims))]
+        for _, entry in claims:
+            for index, (other, many) in enumerate(votes):
+                if other == entry:
+                    votes[index] = (other, many + 1)
+                    break
+            else:
+                votes.append((entry, 1))
+        said = [(entry, many) for entry, many in votes if self._said(entry)]
+        acked = [entry for entry, _ in said if self._sayings[entry.text].acked == seq]
+        if acked:
+            return acked[0] if len(acked) == 1 or first not in acked else first
+        # What was acked with another number may still be what most have seen here: then the ack was wrong.
+        return max(said, key=lambda each: each[1])[0] if said else None
+
+    def _said(self, entry: Entry) -> Saying | None:
+        """Whose words an entry holds, if these are the author's, were said in this room, and can have such a
+        number: whatever is beyond all that was said is none, however large."""
+        saying = self._sayings.get(entry.text)
+        if saying is None or saying.author != entry.by or saying.room != entry.room:
+            return None
+        return saying if self.base < entry.seq <= self.limit else None
+
+    def _difference(self, user: str, entry: Entry, right: Entry | None) -> str:
+        """What is wrong with what a user was shown."""
+        shown = f"{user} was shown {entry.room} {entry.seq}"
+        saying = self._sayings.get(entry.text)
+        if saying is None and right is not None and right.by == entry.by:
+            return f"{shown} with another text: {_quoted(entry.text)}; {right.by} said {_quoted(right.text)}"
+        if saying is None:
+            return f"{shown}, {_quoted(entry.text)} by {entry.by}, which nobody said"
+        if saying.room != entry.room:
+            return f"{shown}, which {saying.author} said in {saying.room}: {_quoted(entry.text)}"
+        if saying.author != entry.by:
+            return f"{shown} as said by {entry.by}; it was {saying.author} who said {_quoted(entry.text)}"
+        number = saying.acked or saying.seen
+        if number not in (0, entry.seq):
+            return f"{shown}, which is {entry.room} {number}: {_quoted(entry.text)} by {entry.by}"
+        return f"{shown} otherwise than others were: {_quoted(entry.text)} by {entry.by}"
+
+
+def _quoted(text: str) -> str:
+    """A text in a sentence: its beginning, on one line."""
+    shown = text if len(text) <= 40 else text[:37] + "…"
+    return f"“{''.join(char if char.isprintable() else '?' for char in shown)}”"
