@@ -12,7 +12,16 @@ from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, Store
 
-__all__ = ["BuggyStore", "FailingStore", "FatedStore", "HeldStore", "SlowStore", "TornStore", "held_entries"]
+__all__ = [
+    "BuggyStore",
+    "FailingStore",
+    "FatedStore",
+    "ForgetfulStore",
+    "HeldStore",
+    "SlowStore",
+    "TornStore",
+    "held_entries",
+]
 
 
 class _Around:
@@ -161,6 +170,13 @@ class BuggyStore(_Around):
             self.batches.append(drafts)
             await trio.lowlevel.checkpoint()
         return [Outcome(1 // 0, None)]
+
+
+class ForgetfulStore(_Around):
+    """Writes all of a batch, and does not say what became of the last of it."""
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        return (await super().commit(drafts, now_ms))[: len(drafts) - 1 or None]
 
 
 class FatedStore(_Around):

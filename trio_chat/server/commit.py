@@ -90,6 +90,7 @@ class Committer:
         self._queue: deque[_Pending] = deque()
         self._batch: list[_Pending] = []
         self._bytes = 0
+        self._again = 0  # how often what is pending was sent again
         self._refs: dict[_Key, _Pending] = {}
         self._doubtful: dict[Feed, None] = {}
         self._failing = False
@@ -98,7 +99,8 @@ class Committer:
 
     @property
     def full(self) -> bool:
-        return len(self._queue) >= self._queue_entries or self._bytes >= self._queue_bytes
+        waiting = len(self._queue) + self._again
+        return waiting >= self._queue_entries or self._bytes >= self._queue_bytes
 
     async def place(self) -> None:
         """Wait until the queue has a place; it is kept until the next checkpoint. Always passes one."""
@@ -118,6 +120,7 @@ class Committer:
                 if not _same(first.draft, draft):
                     raise ref_reuse()
                 first.authors += (author,)
+                self._again += 1
                 return
         feed.users += 1
         self._bytes += len(draft.text) + DRAFT_BYTES
@@ -137,6 +140,7 @@ class Committer:
                         continue
                     drafts = [pending.draft for pending in self._batch]
                     outcomes = await self._store.commit(drafts, self._clock_ms())
+                    assert len(outcomes) == len(drafts), "a store says of each draft what became of it"
                 except StoreError as error:
                     if not self._failing:
                         log.error("the journal cannot be written: %s", error)
@@ -176,20 +180,21 @@ class Committer:
     async def _show(self, outcomes: list[Outcome]) -> None:
         batch, self._batch = self._batch, []
         shown: dict[Feed, tuple[int, list[bytes]]] = {}
-        for pending, outcome in zip(batch, outcomes, strict=True):
-            feed = pending.feed
-            if outcome.payload is not None:
-                entries = shown.get(feed)
-                if entries is None:
-                    entries = shown[feed] = (outcome.seq, [])
-                entries[1].append(outcome.payload)
-                if pending.draft.retitles:
-                    feed.topic = pending.draft.text
-            self._answer(pending, outcome.seq, None if outcome.seq else ref_reuse())
-        for feed, (first, payloads) in shown.items():
-            await self._publish(feed, first, payloads)
-        for pending in batch:
-            self._let_go(pending)
+        try:
+            for pending, outcome in zip(batch, outcomes, strict=True):
+                feed = pending.feed
+                if outcome.payload is not None:
+                    entries = shown.get(feed)
+                    if entries is None:
+                        entries = shown[feed] = (outcome.seq, [])
+                    entries[1].append(outcome.payload)
+                    if pending.draft.retitles:
+                        feed.topic = pending.draft.text
+                self._answer(pending, outcome.seq, None if outcome.seq else ref_reuse())
+            for feed, (first, payloads) in shown.items():
+                await self._publish(feed, first, payloads)
+        finally:
+            self._let_go(batch)
 
     def _fail(self, why: str) -> None:
         """Refuse the batch and all that gathered behind it, in order: a later one must not overtake."""
@@ -204,7 +209,7 @@ class Committer:
         self._bytes = 0
         for pending in failed:
             self._answer(pending, 0, Refused("unavailable", why))
-            self._let_go(pending)
+        self._let_go(failed)
         self._places.unpark_all()
 
     def _answer(self, pending: _Pending, seq: int, refused: Refused | None) -> None:
@@ -219,10 +224,15 @@ class Committer:
             else:
                 author.failed(ref, refused)
 
-    def _let_go(self, pending: _Pending) -> None:
-        for author in pending.authors:
-            author.settled()
-        self._release(pending.feed)
+    def _let_go(self, done: list[_Pending]) -> None:
+        for pending in done:
+            for author in pending.authors:
+                author.settled()
+            self._release(pending.feed)
+        again = sum([len(pending.authors) - 1 for pending in done])
+        if again:
+            self._again -= again
+            self._places.unpark_all()
 
     async def _clear_doubts(self) -> None:
         """Show what the journal holds of rooms whose last commit may have written before it failed."""
@@ -235,6 +245,9 @@ class Committer:
                     entries_max=PAGE_ENTRIES,
                     bytes_max=BATCH_BYTES,
                 )
+                if page.first > feed.head + 1:
+                    feed.skip(page.first)  # some of it is forgotten again already
+                    continue
                 if not page.payloads:
                     break
                 for entry in map(decode_entry, page.payloads):

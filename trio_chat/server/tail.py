@@ -12,6 +12,9 @@ from collections import deque
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from trio_chat.wire.codec import encode
+from trio_chat.wire.messages import Gap
+
 if TYPE_CHECKING:
     from trio_chat.dialects import Packing
     from trio_chat.journal.store import RoomRecord
@@ -89,6 +92,18 @@ class Feed:
         self._tails.grown(self, batch.bytes)
         return batch
 
+    def skip(self, first: int) -> None:
+        """The journal has forgotten what stands before the number `first` before it was shown: an honest gap.
+
+        Those who are behind find it when they read on.
+        """
+        gap = encode(Gap(self.shown, self.head, first, kept=False))
+        self.head = first - 1
+        self._tails.forget(self)
+        for owed in list(self.live):
+            owed.answer(gap)
+            owed.flush()
+
     def after(self, cursor: int) -> Batch | None:
         """The batch that holds the entry behind `cursor`; None when the tail does not reach so far back."""
         place = bisect_right(self.tail, cursor + 1, key=_first) - 1
@@ -136,6 +151,8 @@ class Tails:
                 del self._feeds[quietest]
 
     def forget(self, feed: Feed) -> None:
-        """Nobody is in the room any more."""
+        """Forget all of a room's tail."""
         self._feeds.pop(feed, None)
         self._bytes -= feed.bytes
+        feed.bytes = 0
+        feed.tail.clear()

@@ -1,0 +1,500 @@
+"""Commit, then show: nobody hears of what the journal does not hold, and everybody is answered once."""
+
+import logging
+from itertools import count
+
+import pytest
+import trio
+from trio.testing import MockClock, assert_checkpoints, assert_no_checkpoints, wait_all_tasks_blocked
+
+from tests.server.committing import ACKED, FAILED, SETTLED, SHOWN, Happened, House, housed
+from tests.server.stores import BuggyStore, FailingStore, FatedStore, ForgetfulStore, HeldStore, TornStore
+from trio_chat.errors import Refused
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.journal.store import Draft
+from trio_chat.server.commit import BATCH_BYTES, DRAFT_BYTES, PAGE_ENTRIES, RETRY_S
+from trio_chat.server.tail import Feed
+
+UNAVAILABLE = "unavailable"
+Logs = pytest.LogCaptureFixture
+
+
+def texts(batches: list[list[Draft]]) -> list[list[str]]:
+    return [[draft.text for draft in batch] for batch in batches]
+
+
+# --- the way of a draft -----------------------------------------------------------------------------
+
+
+async def test_an_entry_is_acked_and_shown_once_the_journal_holds_it() -> None:
+    store = HeldStore()
+    async with housed(store) as house:
+        house.teller("ada").says("hello", ref="r1")
+        await wait_all_tasks_blocked()
+        assert house.happened == []
+        store.let_go()
+        await wait_all_tasks_blocked()
+        assert house.happened == [
+            Happened(ACKED, "ada", "r1", 1),
+            Happened(SHOWN, "lobby", "hello", 1),
+            Happened(SETTLED, "ada"),
+        ]
+
+
+async def test_while_a_batch_is_committed_the_next_gathers() -> None:
+    store = HeldStore()
+    async with housed(store) as house:
+        ada, bob = house.teller("ada"), house.teller("bob")
+        ada.says("a")
+        await wait_all_tasks_blocked()
+        for text in "bcd":
+            ada.says(text)
+            bob.says(text.upper(), "attic")
+            await wait_all_tasks_blocked()
+        store.let_go()
+        await wait_all_tasks_blocked()
+        assert texts(store.batches) == [["a"], ["b", "B", "c", "C", "d", "D"]]
+        assert house.shown() == ["a"]
+        store.let_go()
+        await wait_all_tasks_blocked()
+        assert (house.shown(), house.shown("attic")) == (["a", "b", "c", "d"], ["B", "C", "D"])
+
+
+async def test_what_comes_in_one_step_is_one_batch_and_one_showing_a_room() -> None:
+    showings: list[tuple[str, int]] = []
+
+    async with housed(store := FatedStore()) as house:
+
+        async def publish(feed: Feed, first: int, payloads: list[bytes]) -> None:
+            showings.append((feed.key, len(payloads)))
+            await House.publish(house, feed, first, payloads)
+
+        house.committer._publish = publish
+        ada = house.teller("ada")
+        for number in range(100):
+            ada.says(str(number), "lobby" if number % 4 else "attic")
+        await wait_all_tasks_blocked()
+    assert len(store.batches) == 1
+    assert showings == [("attic", 25), ("lobby", 75)]
+
+
+async def test_a_batch_has_a_bound() -> None:
+    async with housed(store := FatedStore()) as house:
+        ada = house.teller("ada")
+        each = 4_000 + DRAFT_BYTES
+        for _ in range(BATCH_BYTES // each * 3):
+            ada.says("x" * 4_000)
+        await wait_all_tasks_blocked()
+        sizes = [len(batch) for batch in store.batches]
+        assert len(sizes) > 2
+        assert all((size - 1) * each < BATCH_BYTES for size in sizes)
+        assert house.answers("ada") == list(range(1, sum(sizes) + 1))
+        assert not house.committer.full and house.committer._bytes == 0
+
+
+async def test_submitting_passes_no_checkpoint() -> None:
+    async with housed() as house:
+        with assert_no_checkpoints():
+            house.teller("ada").says("hello")
+
+
+async def test_time_is_asked_for_each_batch() -> None:
+    async with housed() as house:
+        times = count(1_000)
+        house.committer._clock_ms = lambda: next(times)
+        for text in "abc":
+            house.teller("ada").says(text)
+            await wait_all_tasks_blocked()
+        entries = house.journal._rooms["lobby"].entries
+        assert [b'"at":%d' % at in payload for (payload, _), at in zip(entries, count(1_000), strict=False)]
+
+
+async def test_a_topic_holds_when_it_is_committed() -> None:
+    store = HeldStore()
+    async with housed(store) as house:
+        house.teller("ada").says("welcome", retitles=True)
+        await wait_all_tasks_blocked()
+        assert house.rooms["lobby"].topic == ""
+        store.let_go()
+        await wait_all_tasks_blocked()
+        assert house.rooms["lobby"].topic == "welcome"
+
+
+async def test_a_room_stays_open_until_what_was_said_in_it_is_settled(autojump_clock: MockClock) -> None:
+    store = HeldStore()
+    async with housed(store) as house:
+        house.teller("ada").says("a", ref="r1")
+        house.teller("ada").says("a", ref="r1")
+        house.teller("bob").says("b")
+        await wait_all_tasks_blocked()
+        house.close()
+        assert len(house.feeds) == 1
+        store.let_go()
+        await wait_all_tasks_blocked()
+        assert house.shown() == ["a", "b"]
+        assert len(house.feeds) == 0
+
+
+# --- places -----------------------------------------------------------------------------------------
+
+
+async def waits_for_places(house: House, many: int, order: list[int]) -> None:
+    """Many authors who each say one word as soon as there is a place for it."""
+    async with trio.open_nursery() as nursery:
+        for number in range(many):
+
+            async def says(number: int = number) -> None:
+                await house.committer.place()
+                house.teller(f"author {number}").says(str(number))
+                order.append(number)
+
+            nursery.start_soon(says)
+            await wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"queue_entries": 2}, {"queue_bytes": DRAFT_BYTES + 2}], ids=["entries", "bytes"]
+)
+async def test_a_full_queue_makes_authors_wait(bounds: dict[str, int], autojump_clock: MockClock) -> None:
+    store = HeldStore()
+    order: list[int] = []  # among those who wait it is anybody's
+    async with housed(store, **bounds) as house, trio.open_nursery() as nursery:
+        house.teller("first").says("first")
+        await wait_all_tasks_blocked()
+        nursery.start_soon(waits_for_places, house, 7, order)
+        for has_place in (2, 4, 6, 7, 7):
+            await wait_all_tasks_blocked(0.01)
+            assert len(order) == has_place
+            assert house.committer.full == (has_place < 7)
+            store.let_go()
+        await wait_all_tasks_blocked()
+        assert [len(batch) for batch in store.batches] == [1, 2, 2, 2, 1]
+
+
+async def test_asking_for_a_place_always_passes_a_checkpoint() -> None:
+    async with housed() as house:
+        with assert_checkpoints():
+            await house.committer.place()
+
+
+async def test_whoever_gives_up_waiting_takes_no_place(autojump_clock: MockClock) -> None:
+    store = HeldStore()
+    async with housed(store, queue_entries=1) as house:
+        house.teller("ada").says("a")
+        await wait_all_tasks_blocked()
+        house.teller("ada").says("b")
+        with trio.move_on_after(0.01) as scope:
+            await house.committer.place()
+        assert scope.cancelled_caught
+        store.let_go()
+        await wait_all_tasks_blocked()
+        assert not house.committer.full
+        store.let_go()
+
+
+async def test_sending_again_takes_a_place_each_time(autojump_clock: MockClock) -> None:
+    """However often it is the same: who sends it waits for an answer, and is remembered."""
+    store = HeldStore()
+    async with housed(store, queue_entries=10) as house:
+        ada = house.teller("ada")
+        ada.says("a", ref="r1")
+        await wait_all_tasks_blocked()
+        assert store.waiting == 1, "the first is on its way; nothing is queued"
+        for _ in range(10):
+            assert not house.committer.full
+            ada.says("a", ref="r1")
+        assert house.committer.full
+        order: list[int] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(waits_for_places, house, 1, order)
+            await wait_all_tasks_blocked(0.01)
+            assert order == []
+            store.let_go()
+            await wait_all_tasks_blocked()
+            assert order == [0], "nothing is committed meanwhile, and the place is told of"
+            store.let_go()
+        assert house.answers("ada") == [1] * 11
+        assert not house.committer.full
+
+
+# --- refs -------------------------------------------------------------------------------------------
+
+
+async def test_the_same_again_while_pending_waits_for_the_first() -> None:
+    store = HeldStore()
+    async with housed(store) as house:
+        laptop, phone = house.teller("laptop", b"ada"), house.teller("phone", b"ada")
+        laptop.says("hello", ref="r1")
+        phone.says("hello", ref="r1")
+        await wait_all_tasks_blocked()
+        laptop.says("hello", ref="r1")
+        assert texts(store.batches) == [["hello"]]
+        store.let_go()
+        await wait_all_tasks_blocked()
+        assert house.shown() == ["hello"]
+        assert (house.answers("laptop"), house.answers("phone")) == ([1, 1], [1])
+        assert [each.who for each in house.happened if each.kind == SETTLED] == ["laptop", "phone", "laptop"]
+
+
+async def test_the_same_again_later_is_known_by_the_journal() -> None:
+    async with housed() as house:
+        ada = house.teller("ada")
+        for _ in range(2):
+            ada.says("hello", ref="r1")
+            await wait_all_tasks_blocked()
+        assert house.shown() == ["hello"]
+        assert house.answers("ada") == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "action", "retitles"), [("Hello", False, False), ("hello", True, False), ("hello", False, True)]
+)
+async def test_another_thing_under_a_ref_is_refused(text: str, action: bool, retitles: bool) -> None:
+    """At once while the first is pending, by the journal's word later."""
+    async with housed() as house:
+        ada = house.teller("ada")
+        ada.says("hello", ref="r1")
+        with pytest.raises(Refused, match="stands for something else") as refused:
+            ada.says(text, ref="r1", action=action, retitles=retitles)
+        assert (refused.value.code, refused.value.field) == ("ref_reuse", "ref")
+        await wait_all_tasks_blocked()
+        ada.says(text, ref="r1", action=action, retitles=retitles)
+        await wait_all_tasks_blocked()
+        assert house.answers("ada") == [1, "ref_reuse"]
+        assert house.shown() == ["hello"]
+        assert house.rooms["lobby"].topic == ""
+
+
+async def test_a_ref_is_of_one_author_in_one_room_and_no_ref_of_nobody() -> None:
+    async with housed() as house:
+        for author, room, ref in (("ada", "lobby", "r"), ("ada", "attic", "r"), ("bob", "lobby", "r")):
+            house.teller(author).says("a", room, ref=ref)
+        house.teller("ada").says("a")
+        house.teller("ada").says("a")
+        await wait_all_tasks_blocked()
+        assert (len(house.shown()), len(house.shown("attic"))) == (4, 1)
+
+
+# --- stores that fail -------------------------------------------------------------------------------
+
+
+async def test_a_failed_commit_refuses_the_batch_and_all_behind_it(caplog: Logs) -> None:
+    """In order; nothing was shown, so nothing is undone."""
+    store = HeldStore(FailingStore())
+    async with housed(store) as house:
+        ada, bob = house.teller("ada"), house.teller("bob")
+        ada.says("a", ref="r1")
+        await wait_all_tasks_blocked()
+        bob.says("b", ref="r2")
+        ada.says("c", "attic", ref="r3")
+        store.let_go()
+        await wait_all_tasks_blocked()
+        assert [(each.kind, each.what, each.why) for each in house.happened if each.what] == [
+            (FAILED, "r1", UNAVAILABLE),
+            (FAILED, "r2", UNAVAILABLE),
+            (FAILED, "r3", UNAVAILABLE),
+        ]
+        assert [each.who for each in house.happened if each.kind == SETTLED] == ["ada", "bob", "ada"]
+        assert len(store.batches) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "the journal cannot be written: no space left on device"
+    ]
+    caplog.clear()
+
+
+async def test_it_works_again_when_the_disk_does(caplog: Logs) -> None:
+    store = FailingStore()
+    async with housed(store) as house:
+        ada = house.teller("ada")
+        for _ in range(3):
+            ada.says("a", ref="r1")
+            await wait_all_tasks_blocked()
+        assert len(caplog.records) == 1, "once for each time that it began to fail"
+        store.failing = False
+        ada.says("a", ref="r1")
+        await wait_all_tasks_blocked()
+        assert house.answers("ada") == [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, 1]
+        assert house.shown() == ["a"]
+        store.failing = True
+        ada.says("b")
+        await wait_all_tasks_blocked()
+        assert len(caplog.records) == 2
+    caplog.clear()
+
+
+async def test_what_was_written_and_not_acked_is_shown_unasked(
+    caplog: Logs, autojump_clock: MockClock
+) -> None:
+    store = TornStore()
+    async with housed(store) as house:
+        house.teller("ada").says("hello", ref="r1")
+        await wait_all_tasks_blocked()
+        assert house.answers("ada") == [UNAVAILABLE]
+        store.failing = False
+        await trio.sleep(2 * RETRY_S)
+        assert house.shown() == ["hello"]
+        assert house.answers("ada") == [UNAVAILABLE], "who was answered is not answered again"
+        house.teller("ada").says("hello", ref="r1")
+        await wait_all_tasks_blocked()
+        assert house.answers("ada") == [UNAVAILABLE, 1]
+        assert house.shown() == ["hello"]
+    caplog.clear()
+
+
+async def test_what_was_written_is_shown_before_anything_that_comes_later(caplog: Logs) -> None:
+    async with housed(FatedStore(commits=["after"])) as house:
+        house.teller("ada").says("a")
+        house.teller("ada").says("welcome", retitles=True)
+        await wait_all_tasks_blocked()
+        assert house.shown() == []
+        house.teller("bob").says("b")
+        await wait_all_tasks_blocked()
+        assert house.shown() == ["a", "welcome", "b"]
+        assert house.answers("bob") == [3]
+        assert house.rooms["lobby"].topic == "welcome"
+    caplog.clear()
+
+
+async def test_what_was_written_is_read_in_pages(caplog: Logs) -> None:
+    many = 2 * PAGE_ENTRIES + 7
+    async with housed(FatedStore(commits=["after"])) as house:
+        for number in range(many):
+            house.teller("ada").says(str(number))
+        await wait_all_tasks_blocked()
+        house.teller("bob").says("b")
+        await wait_all_tasks_blocked()
+        assert house.shown() == [*map(str, range(many)), "b"]
+    caplog.clear()
+
+
+async def test_a_journal_that_cannot_be_read_takes_nothing_either(
+    caplog: Logs, autojump_clock: MockClock
+) -> None:
+    """What it holds of the first batch is not known, so the second would leave a hole."""
+    torn = TornStore()
+    torn.reading_fails = True
+    async with housed(torn) as house:
+        house.teller("ada").says("a")
+        await wait_all_tasks_blocked()
+        torn.failing = False
+        house.teller("bob").says("b")
+        await trio.sleep(10 * RETRY_S)
+        house.teller("bob").says("c")
+        await wait_all_tasks_blocked()
+        assert (house.answers("bob"), house.shown()) == ([UNAVAILABLE, UNAVAILABLE], [])
+        torn.reading_fails = False
+        await trio.sleep(2 * RETRY_S)
+        assert house.shown() == ["a"]
+        house.teller("bob").says("d")
+        await wait_all_tasks_blocked()
+        assert house.answers("bob") == [UNAVAILABLE, UNAVAILABLE, 2]
+    assert len(caplog.records) == 1
+    caplog.clear()
+
+
+async def test_a_room_in_doubt_stays_open_until_it_is_clear(caplog: Logs, autojump_clock: MockClock) -> None:
+    store = FailingStore()
+    async with housed(store) as house:
+        for _ in range(2):
+            house.teller("ada").says("a")
+            house.teller("ada").says("a", "attic")
+            await wait_all_tasks_blocked()
+        house.close()
+        assert len(house.feeds) == 2
+        await trio.sleep(2 * RETRY_S)
+        assert len(house.feeds) == 0
+    caplog.clear()
+
+
+async def test_what_was_written_and_is_forgotten_already_is_skipped(caplog: Logs) -> None:
+    """A journal that keeps three entries has ten written to it before it says that it failed."""
+    async with housed(FatedStore(MemoryStore(room_entries_max=3), commits=["after"])) as house:
+        for number in range(10):
+            house.teller("ada").says(str(number))
+        await wait_all_tasks_blocked()
+        house.teller("bob").says("b")
+        await wait_all_tasks_blocked()
+        assert house.shown() == ["7", "8", "9", "b"]
+        assert house.answers("bob") == [11]
+    caplog.clear()
+
+
+@pytest.mark.parametrize("writes", [False, True])
+async def test_a_bug_in_the_store_fails_loudly_and_ends_nobody(writes: bool, caplog: Logs) -> None:
+    store = BuggyStore(writes=writes)
+    async with housed(store) as house:
+        for text in ("a", "b"):
+            house.teller("ada").says(text)
+            await wait_all_tasks_blocked()
+        assert house.answers("ada") == [UNAVAILABLE, UNAVAILABLE]
+        assert [record.exc_info is not None for record in caplog.records] == [True, True]
+        caplog.clear()
+        store.failing = False
+        house.teller("ada").says("c")
+        await wait_all_tasks_blocked()
+        assert house.shown() == (["a", "b", "c"] if writes else ["c"])
+
+
+async def test_a_store_that_does_not_say_what_became_of_each_has_a_bug(caplog: Logs) -> None:
+    async with housed(ForgetfulStore()) as house:
+        house.teller("ada").says("a")
+        house.teller("bob").says("b")
+        await wait_all_tasks_blocked()
+        assert (house.answers("ada"), house.answers("bob")) == ([UNAVAILABLE], [UNAVAILABLE])
+        house.teller("ada").says("c")
+        await wait_all_tasks_blocked()
+        assert house.shown() == ["a", "b", "c"]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    caplog.clear()
+
+
+# --- the end ----------------------------------------------------------------------------------------
+
+
+async def test_when_it_is_cancelled_everybody_is_answered() -> None:
+    store = HeldStore()
+    async with housed(store) as house:
+        house.teller("ada").says("a", ref="r1")
+        await wait_all_tasks_blocked()
+        house.teller("bob").says("b", ref="r2")
+        assert store.waiting == 1
+    assert (house.answers("ada"), house.answers("bob")) == ([UNAVAILABLE], [UNAVAILABLE])
+    assert [each.who for each in house.happened if each.kind == SETTLED] == ["ada", "bob"]
+
+
+async def test_whoever_waits_for_a_place_at_the_end_gets_one() -> None:
+    async with trio.open_nursery() as nursery:
+        async with housed(HeldStore(), queue_entries=1) as house:
+            house.teller("ada").says("a")
+            await wait_all_tasks_blocked()
+            house.teller("ada").says("b")
+            nursery.start_soon(house.committer.place)
+            await wait_all_tasks_blocked()
+
+
+async def test_a_bug_of_its_own_ends_it_and_leaves_nobody_waiting() -> None:
+    async def publish(feed: Feed, first: int, payloads: list[bytes]) -> None:
+        raise ZeroDivisionError("a bug")
+
+    with pytest.RaisesGroup(ZeroDivisionError):
+        async with housed(store := HeldStore()) as house:
+            house.committer._publish = publish
+            house.teller("ada").says("a")
+            house.teller("bob").says("b", "attic")
+            await wait_all_tasks_blocked()
+            house.teller("eva").says("c")
+            store.let_go()
+            await trio.sleep_forever()
+    assert [each.who for each in house.happened if each.kind == SETTLED] == ["ada", "bob", "eva"]
+    assert house.answers("eva") == [UNAVAILABLE]
+
+
+async def test_cancelled_in_the_midst_of_showing_it_settles_with_everybody() -> None:
+    async def publish(feed: Feed, first: int, payloads: list[bytes]) -> None:
+        await trio.sleep_forever()
+
+    async with housed() as house:
+        house.committer._publish = publish
+        house.teller("ada").says("a")
+        await wait_all_tasks_blocked()
+    assert [each.kind for each in house.happened] == [ACKED, SETTLED]

@@ -1,0 +1,190 @@
+"""Whatever a store does and whoever speaks: what is promised of committing holds."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from tests.server.committing import ACKED, FAILED, SETTLED, SHOWN, House, Teller, housed
+from tests.server.stores import FatedStore, held_entries
+from trio_chat.errors import Refused
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.server.commit import RETRY_S
+from trio_chat.wire.codec import decode_entry
+
+SAY, LOOK, SLEEP = "say", "look", "sleep"
+Step = tuple[Any, ...]
+ROOMS = ("lobby", "attic")
+AUTHORS = {"laptop": b"ada", "phone": b"ada", "bob": b"bob"}
+FATES = ["well", "well", "slow", "before", "after", "bug", "bug after"]
+
+_fates = st.lists(st.sampled_from(FATES), max_size=12)
+STEPS = st.lists(
+    st.one_of(
+        # Under a ref one says the same again, or now and then something else.
+        st.tuples(
+            st.just(SAY),
+            st.sampled_from(sorted(AUTHORS)),
+            st.sampled_from(ROOMS),
+            st.sampled_from(["", "", "r1", "r2", "r3"]),
+            st.booleans(),
+        ),
+        st.tuples(
+            st.just(SAY), st.sampled_from(sorted(AUTHORS)), st.just("lobby"), st.just(""), st.just(False)
+        ),
+        st.tuples(st.just(LOOK)),
+        st.tuples(st.just(SLEEP)),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+class Told:
+    """One submit, as its author remembers it."""
+
+    def __init__(self, house: House, teller: Teller, room: str, ref: str, text: str, burst: int) -> None:
+        self.house = house
+        self.teller = teller
+        self.name, self.token = teller.name, teller.token
+        self.room, self.ref, self.text, self.burst = room, ref, text, burst
+        self.seq = 0
+        self.heard: list[str] = []  # kinds, in order
+
+    def acked(self, ref: str, room: str, seq: int) -> None:
+        assert (ref, room.lower()) == (self.ref, self.room)
+        self.seq = seq
+        self.heard.append(ACKED)
+        self.teller.acked(ref, room, seq)
+
+    def failed(self, ref: str, why: Refused) -> None:
+        assert ref == self.ref
+        assert why.code in ("unavailable", "ref_reuse")
+        self.heard.append(FAILED if why.code == "unavailable" else why.code)
+
+    def settled(self) -> None:
+        self.heard.append(SETTLED)
+        if self.seq:
+            # Whether it was fresh or known: when its author is free to leave, it has been shown.
+            assert any(
+                (each.kind, each.who, each.seq) == (SHOWN, self.room, self.seq)
+                for each in self.house.happened
+            )
+
+
+async def play(house: House, steps: list[Step]) -> list[Told]:
+    """All that is said, in order."""
+    told: list[Told] = []
+    burst = 0
+    for number, (what, *arguments) in enumerate(steps):
+        if what == SAY:
+            name, room, ref, otherwise = arguments
+            text = f"{AUTHORS[name]!r} {ref}{' otherwise' * otherwise}" if ref else f"number {number}"
+            one = Told(house, house.teller(name, AUTHORS[name]), room, ref, text, burst)
+            feed = house.rooms[room]
+            draft = one.teller.draft(feed, text, ref)
+            try:
+                house.committer.submit(feed, draft, one)
+            except Refused as refused:
+                assert refused.code == "ref_reuse"
+            else:
+                told.append(one)
+        else:
+            burst += 1
+            if what == LOOK:
+                await wait_all_tasks_blocked()
+            else:
+                await trio.sleep(RETRY_S * 0.7)
+    return told
+
+
+def check_answers(told: list[Told]) -> None:
+    for one in told:
+        assert len(one.heard) == 2 and one.heard[1] == SETTLED, one.heard
+        assert bool(one.seq) == (one.heard[0] == ACKED)
+
+
+def check_order(told: list[Told]) -> None:
+    """What was said without a ref is numbered as it was said, and nothing overtakes what failed."""
+    for room in ROOMS:
+        numbers = [one.seq for one in told if one.room == room and one.seq and not one.ref]
+        assert numbers == sorted(numbers)
+    for one, later in pairwise(told):
+        if one.burst == later.burst and one.heard[0] == FAILED:
+            assert later.heard[0] == FAILED or later.ref, "it was queued behind"
+
+
+def check_showing(house: House) -> None:
+    """In order, none twice, up to the head of the journal."""
+    for room in ROOMS:
+        seqs = [each.seq for each in house.happened if (each.kind, each.who) == (SHOWN, room)]
+        assert seqs == sorted(set(seqs))
+        assert house.rooms[room].head == house.journal._rooms[room].head == max(seqs, default=0)
+
+
+async def check_journal(house: House, told: list[Told]) -> None:
+    """A journal that has forgotten nothing has been shown from its first entry to its last."""
+    for room in ROOMS:
+        entries = [decode_entry(payload) for payload in await held_entries(house.journal, room)]
+        texts = house.shown(room)
+        assert [entry.seq for entry in entries] == list(range(1, len(texts) + 1))
+        assert [entry.text for entry in entries] == texts
+        assert len(set(texts)) == len(texts), "one entry for each ref"
+        for one in told:
+            if one.room == room and one.seq:
+                assert entries[one.seq - 1].text == one.text
+    by_ref: dict[tuple[str, bytes, str], set[int]] = {}
+    for one in told:
+        if one.ref and one.seq:
+            by_ref.setdefault((one.room, one.token, one.ref), set()).add(one.seq)
+    assert all(len(numbers) == 1 for numbers in by_ref.values()), "equal refs have equal numbers"
+
+
+@contextmanager
+def nothing_logged() -> Iterator[None]:
+    log = logging.getLogger("trio_chat.commit")
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = False
+
+
+def run(steps: list[Step], commits: list[str], reads: list[str], *, entries_max: int = 10_000) -> None:
+    """Play it, let the store become well, and look at everything."""
+    store = FatedStore(MemoryStore(room_entries_max=entries_max), commits=commits, reads=reads)
+
+    async def story() -> None:
+        async with housed(store, *ROOMS) as house:
+            told = await play(house, steps)
+            await trio.sleep(RETRY_S * (len(commits) + len(reads) + 5))
+            check_answers(told)
+            check_order(told)
+            check_showing(house)
+            if entries_max > len(steps):
+                await check_journal(house, told)
+            house.close()
+            assert len(house.feeds) == 0, "no room stays in use"
+
+    with nothing_logged():
+        trio.run(story, clock=MockClock(autojump_threshold=0))
+
+
+@given(STEPS, _fates, _fates)
+def test_everybody_is_answered_once_and_the_rooms_see_the_journal(
+    steps: list[Step], commits: list[str], reads: list[str]
+) -> None:
+    run(steps, commits, reads)
+
+
+@given(STEPS, _fates, _fates)
+def test_a_journal_that_forgets_quickly_is_shown_in_order(
+    steps: list[Step], commits: list[str], reads: list[str]
+) -> None:
+    run(steps, commits, reads, entries_max=2)
