@@ -28,10 +28,12 @@ from trio_chat.wire.messages import (
     Pong,
     Quit,
     Rename,
+    Retitled,
     Room,
     RoomListing,
     Rooms,
     RoomsPage,
+    Said,
     Say,
     Search,
     Topic,
@@ -81,6 +83,13 @@ class Chat:
     def batches(self) -> AsyncIterator[list[Incoming]]:
         """The same events as lists, each of all that have come: for programs that take very many."""
         return _Batches(self._talk)
+
+    def strays(self) -> list[Said | Retitled]:
+        """Entries that no server should have sent, taken from where they are noted (the newest thousand):
+        those that came again or behind later ones, which iterating leaves out, and the first of a room
+        that one is not in. For tests of servers; there are none as long as a server keeps its promises.
+        """
+        return self._talk.strays()
 
     # --- rooms --------------------------------------------------------------------------------------
 

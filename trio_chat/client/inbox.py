@@ -22,6 +22,10 @@ where somebody wakes up with it: so between "the page reaches the newest seen" a
 can come. What is at or below the cursor is dropped: the answer to `history` may overtake the live
 entries that it holds. Only one question is under way at a time, since it is judged by what had been
 seen when it was asked.
+
+Where nothing was asked for, an entry at or below the cursor is one that the server has sent twice or too
+late, and one of a room that was not entered is one that it should not have sent at all. No program wants
+to see the former, but whoever holds a server to its promises must: the newest such `strays` are kept.
 """
 
 from collections import deque
@@ -50,6 +54,7 @@ __all__ = ["INBOX_EVENTS", "PAGE_ENTRIES", "Inbox", "Incoming"]
 INBOX_EVENTS = 1024
 # Always the most that one may ask for, also for a small inbox: questions are rated by their number.
 PAGE_ENTRIES = 200
+STRAYS = 1_000
 
 Incoming = Said | Retitled | Presence | TypingNotice | Whispered | Named | Members | Gap | Error
 """What a program is told without having asked."""
@@ -61,12 +66,13 @@ _FOR_NOW = {"rate_limited", "unavailable"}
 class _Place:
     """Where the program is in a room: behind while something newer than its cursor was seen."""
 
-    __slots__ = ("cursor", "missed_presence", "newest")
+    __slots__ = ("asked_for", "cursor", "missed_presence", "newest")
 
     def __init__(self, cursor: int) -> None:
         self.cursor = cursor
         self.newest = cursor
         self.missed_presence = False
+        self.asked_for = False  # entries may have come both live and in an answer
 
     @property
     def behind(self) -> bool:
@@ -89,6 +95,7 @@ class Inbox:
         self.bound = bound
         self._events: deque[Incoming] = deque()
         self._beyond: deque[Incoming] = deque(maxlen=bound)
+        self.strays: deque[Said | Retitled] = deque(maxlen=STRAYS)
         self._places: dict[str, _Place] = {}
         self._lagging: dict[str, _Place] = {}  # a dict keeps their order, so that a run can be replayed
         self._asked: _Question | None = None
@@ -107,7 +114,10 @@ class Inbox:
         place = self._places.get(entry.room)
         if place is None:
             place = self._places[entry.room] = _Place(entry.seq - 1)
+            self.strays.append(entry)
         if entry.seq <= place.cursor:
+            if not place.asked_for:
+                self.strays.append(entry)
             return
         if keep and place.newest == place.cursor:
             place.cursor = place.newest = entry.seq
@@ -181,6 +191,7 @@ class Inbox:
             return None
         room, place = next(iter(self._lagging.items()))
         self._asked = _Question(room, place, place.newest)
+        place.asked_for = True
         if place.behind:
             return History(room, after=place.cursor, limit=PAGE_ENTRIES, ref=ref)
         return Who(room, ref=ref)
