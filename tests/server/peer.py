@@ -62,6 +62,7 @@ COME_BACK = {
     "draining",
     "internal",
 }
+STORY_S = 10_000  # of virtual time; a story that waits for ever is told so
 START_MS = 1_790_000_000_000
 
 
@@ -319,7 +320,8 @@ async def serving(
         random_bytes=random_bytes or Random(0).randbytes,
     ) as server:
         try:
-            yield House(server, listener)
+            with trio.fail_after(STORY_S):
+                yield House(server, listener)
         except Exception as error:  # noqa: BLE001
             failure = error
     if failure is not None:

@@ -1,0 +1,129 @@
+"""Rooms of more than a thousand: batches handed out in several steps, presence gathered and cut."""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.pipes import PipeLink
+from tests.server.peer import House, Peer, serving
+from trio_chat.wire.messages import Ack, Join, Leave, Members, Ping, Presence, Say
+
+CROWD = 1_100  # a hundred more than one step of the fan-out serves
+
+
+async def _crowd(house: House, count: int = CROWD) -> list[Peer]:
+    """So many in the lobby, the first sent to being the first in the list."""
+    peers = [await house.enter(f"peer{n:04}", "lobby", buffer_bytes=50_000) for n in range(count)]
+    await trio.sleep(5)
+    for peer in peers:
+        await peer.hears(0.0001)
+    return peers
+
+
+async def test_everybody_is_reached_once_and_in_order(autojump_clock: MockClock) -> None:
+    async with serving(connections=2_000, rate_limit=False) as house:
+        peers = await _crowd(house)
+        talkers = peers[::100]
+        for n in range(10):
+            for talker in talkers:
+                talker.send(Say("lobby", f"number {n}"))
+            await trio.lowlevel.checkpoint()
+        await trio.sleep(1)
+        for peer in peers:
+            await peer.hears(0.0001)
+            assert peer.seqs() == list(range(1, 111))
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_leaving_while_a_batch_is_handed_out(again: bool, autojump_clock: MockClock) -> None:
+    """Who leaves has what was shown before, and who comes has it not twice."""
+    async with serving(connections=2_000, rate_limit=False) as house:
+        peers = await _crowd(house)
+        restless = peers[-20:]
+        for n in range(10):
+            peers[0].send(*[Say("lobby", f"number {n}") for _ in range(3)])
+            for _ in range(n):  # so many passes of the server later
+                await trio.lowlevel.checkpoint()
+            for peer in restless if again else restless[2 * n : 2 * n + 2]:
+                peer.send(*[Leave("lobby"), Join("lobby")] if again else [Leave("lobby", ref="l")])
+            await trio.sleep(0.1)
+        await trio.sleep(5)
+        for peer in restless:
+            heard = await peer.hears(0.0001)
+            seqs = peer.seqs()
+            if again:
+                assert seqs == sorted(set(seqs)), "nothing twice"
+            else:
+                assert seqs == list(range(1, len(seqs) + 1))
+                left = heard.index(Ack("l", "lobby"))
+                assert len(heard) == left + 1, "nothing after the answer"
+        await peers[1].hears(0.0001)
+        assert peers[1].seqs() == list(range(1, 31)), "those who stay notice nothing"
+
+
+async def test_falling_behind_or_breaking_while_a_batch_is_handed_out(autojump_clock: MockClock) -> None:
+    async with serving(connections=2_000, rate_limit=False) as house:
+        peers = await _crowd(house)
+        slow = [await house.enter(f"slow{n}", "lobby", buffer_bytes=300) for n in range(10)]
+        for n in range(10):
+            peers[0].send(Say("lobby", f"number {n}"))
+            doomed = peers.pop()
+            assert isinstance(doomed.link, PipeLink)
+            for _ in range(n % 5):
+                await trio.lowlevel.checkpoint()
+            doomed.link.reset()
+            slow[n].send(Ping())
+        await trio.sleep(5)
+        for peer in (*slow, *peers[::100]):
+            await peer.hears(0.1)
+            assert peer.seqs() == list(range(1, 11))
+        assert house.server.sessions == CROWD
+
+
+async def test_a_storm_of_joins_is_told_in_few_words(autojump_clock: MockClock) -> None:
+    async with serving(connections=2_000) as house:
+        zoe = await house.enter("zoe", "lobby", buffer_bytes=1_000_000)
+        peers = [house.dial(buffer_bytes=200_000) for _ in range(600)]
+        for n, peer in enumerate(peers):
+            await peer.hello(f"peer{n:03}")
+        for peer in peers:
+            peer.send(Join("lobby"))
+        heard = await zoe.hears(5)
+        notices = [event for event in heard if isinstance(event, Presence)]
+        assert len(notices) < 20
+        assert notices[-1].members == 601
+        assert all(len(notice.joined) <= 100 for notice in notices if notice.more)
+        for peer in peers:
+            peer.send(Leave("lobby"))
+        heard = await zoe.hears(5)
+        notices = [event for event in heard if isinstance(event, Presence)]
+        assert len(notices) < 20
+        assert notices[-1].members == 1
+        assert any(notice.more for notice in notices)
+
+
+async def test_in_a_large_room_a_coming_is_told_within_moments(autojump_clock: MockClock) -> None:
+    async with serving(connections=2_000) as house:
+        peers = await _crowd(house, 300)
+        zoe = peers[0]
+        for n in range(3):
+            bob = await house.enter(f"bob{n}", "lobby")
+            (notice,) = await zoe.hears(0.3)
+            assert isinstance(notice, Presence)
+            assert (notice.joined, notice.members, notice.more) == ([f"bob{n}"], 301 + n, False)
+            assert isinstance(await bob.next(), Presence)
+
+
+async def test_a_crowd_asleep_is_told_who_is_here_when_it_wakes(autojump_clock: MockClock) -> None:
+    async with serving(connections=2_000, rate_limit=False) as house:
+        peers = await _crowd(house, 250)
+        sleepy = await house.enter("sleepy", "lobby", buffer_bytes=400)
+        for n in range(20):
+            peers[0].send(Say("lobby", f"number {n}"))
+        await trio.sleep(1)
+        peers.pop().link.close()
+        await trio.sleep(1)
+        await sleepy.hears()
+        members = [event for event in sleepy.seen if isinstance(event, Members)]
+        assert [page.count for page in members] == [250]
+        assert sleepy.seqs() == list(range(1, 21))
