@@ -201,6 +201,7 @@ class Hall:
         self.asked: list[Command] = []
         self.before_page: Callable[[], None] = lambda: None
         self.page_of = 200
+        self.names_room_left = True
         self._seqs: dict[str, int] = {}
 
     def add(self, by: str, text: str, action: bool = False) -> Said:
@@ -245,7 +246,7 @@ class Hall:
                 for entry in self.entries[head - min(recent, head) :]:
                     self.show(entry)
             case Leave():
-                self.show(Ack(command.ref, self.room))
+                self.show(Ack(command.ref, self.room if self.names_room_left else ""))
             case Say():
                 seq = self._seqs.get(command.ref)
                 if seq is None:

@@ -55,7 +55,9 @@ async def test_a_request_has_its_answer_read_over_a_full_inbox(nursery: trio.Nur
         assert await chat.say("lobby", "over it") == 501
 
 
-async def test_a_command_without_an_answer_has_the_server_read_too(nursery: trio.Nursery) -> None:
+async def test_a_command_without_an_answer_has_the_server_read_too(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
     """A server that is owed much reads nothing more: who waits to be read must read."""
 
     async def server(peer: Peer) -> None:
@@ -72,6 +74,7 @@ async def test_a_command_without_an_answer_has_the_server_read_too(nursery: trio
                 await chat.say("lobby", "x" * 30_000)
         await wait_all_tasks_blocked()
         await chat.typing("lobby")
+        assert trio.current_time() == 0
 
 
 async def test_every_20_seconds_what_there_is_is_taken_all_the_same(

@@ -284,8 +284,12 @@ async def test_missed_presence_is_made_good_after_the_entries(nursery: trio.Nurs
         assert heard[-1] == Members("lobby", ["ada", "bob"], 2, more=False)
 
 
-async def test_a_room_that_is_left_while_behind_says_what_was_missed(nursery: trio.Nursery) -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["named in the ack", "not named"])
+async def test_a_room_that_is_left_while_behind_says_what_was_missed(
+    nursery: trio.Nursery, named: bool
+) -> None:
     hall = Hall("Lobby")  # as its first member wrote it
+    hall.names_room_left = named
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
         nursery.start_soon(hall.serve, peer)
         await chat.join("lobby")

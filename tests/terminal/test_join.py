@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from trio_chat.client import Chat, Incoming, connect
+from trio_chat.client import Chat, connect
 from trio_chat.net.link import Link
 from trio_chat.net.listen import open_listeners
 from trio_chat.server.config import Config, Limits
@@ -26,14 +26,6 @@ JOIN = [sys.executable, "-c", MAIN, "join"]
 JOIN_AT_TERMINAL = [sys.executable, "-c", f"{OWN_TERMINAL}; {MAIN}", "join"]
 PATIENCE_S = 20
 
-pytestmark = pytest.mark.usefixtures("_hurry")
-
-
-@pytest.fixture
-async def _hurry() -> AsyncGenerator[None]:
-    with trio.fail_after(PATIENCE_S):
-        yield
-
 
 async def run(*args: str, typed: str = "") -> subprocess.CompletedProcess[bytes]:
     return await trio.run_process(
@@ -44,8 +36,9 @@ async def run(*args: str, typed: str = "") -> subprocess.CompletedProcess[bytes]
 @asynccontextmanager
 async def serving(**limits: int) -> AsyncGenerator[int]:
     """A real server; its port."""
-    async with open_server(Config(port=0, limits=Limits(**limits))) as server:
-        yield int(server.addresses[0].rpartition(":")[2])
+    with trio.fail_after(PATIENCE_S):
+        async with open_server(Config(port=0, limits=Limits(**limits))) as server:
+            yield int(server.addresses[0].rpartition(":")[2])
 
 
 @asynccontextmanager
@@ -61,7 +54,8 @@ async def playing(nursery: trio.Nursery, play: Callable[[Link], Awaitable[object
             link.close()
 
     nursery.start_soon(accept)
-    yield listener.port
+    with trio.fail_after(PATIENCE_S):
+        yield listener.port
     listener.close()
 
 
@@ -129,19 +123,29 @@ async def test_who_stops_reading_is_not_told() -> None:
         )
         assert process.stdin and process.stdout and process.stderr
         assert await process.stdout.receive_some() == b"-- lobby: 2 here\n"
+        await told_of_coming(bob, "ada")
         await process.stdout.aclose()
         await process.stdin.send_all(b"is anybody there?\n")
         assert await process.wait() == 1
         assert await process.stderr.receive_some() == b""
-        left = [event for event in await until_left(bob) if isinstance(event, Presence)][-1].left
-        assert left[0].why == "quit"
+        assert await told_of_leaving(bob, "ada") == "quit"
 
 
-async def until_left(chat: Chat) -> list[Incoming]:
-    events: list[Incoming] = []
-    while not any(isinstance(event, Presence) and event.left for event in events):
-        events += await anext(chat.batches())
-    return events
+async def told_of_coming(chat: Chat, name: str) -> None:
+    """Wait until a member is told that somebody came: who leaves before that is never mentioned."""
+    async for event in chat:
+        if isinstance(event, Presence) and name in event.joined:
+            return
+
+
+async def told_of_leaving(chat: Chat, name: str) -> str:
+    """Wait until a member is told that somebody left; why."""
+    async for event in chat:
+        if isinstance(event, Presence):
+            for departure in event.left:
+                if departure.name == name:
+                    return departure.why
+    raise AssertionError("the chat has ended")
 
 
 # --- servers that are none --------------------------------------------------------------------------
@@ -304,11 +308,11 @@ async def test_ctrl_c_says_goodbye_and_leaves_the_terminal_as_it_was(typed: str)
         await bob.join("lobby")
         async with at_terminal(f"ada@:{port}") as terminal:
             await terminal.read_until("here\n")
+            await told_of_coming(bob, "ada")
             await terminal.type(f"{typed}\x03")
             with trio.fail_after(5):
                 assert await terminal.left() == 0
-            presence = [event for event in await until_left(bob) if isinstance(event, Presence)]
-            assert presence[-1].left[0].why == "quit"
+            assert await told_of_leaving(bob, "ada") == "quit"
 
 
 async def test_ctrl_c_while_nobody_answers_is_over_soon_all_the_same(nursery: trio.Nursery) -> None:
@@ -333,7 +337,7 @@ async def test_a_terminal_that_goes_away_takes_its_client_with_it() -> None:
         await bob.join("lobby")
         async with at_terminal(f"ada@:{port}") as terminal:
             await terminal.read_until("here\n")
+            await told_of_coming(bob, "ada")
             terminal.hang_up()
             assert await terminal.process.wait() == 0
-            presence = [event for event in await until_left(bob) if isinstance(event, Presence)]
-            assert presence[-1].left[0].why == "quit"
+            assert await told_of_leaving(bob, "ada") == "quit"

@@ -407,3 +407,23 @@ async def test_a_signal_that_is_ignored_stays_ignored(
             assert not desk.left.is_set()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+async def test_a_terminal_that_goes_away_and_says_so_is_one_interruption(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """The input ends and SIGHUP comes, in whatever order: there is still a goodbye."""
+    goodbye: list[float] = []
+
+    async def server(peer: Peer) -> None:
+        await peer.admit()
+        await peer.expect(Quit)
+        signal.raise_signal(signal.SIGHUP)
+        await trio.sleep(1)
+        await peer.say(Bye("quit", "goodbye", reconnect=False))
+        goodbye.append(trio.current_time())
+
+    async with at_desk(nursery, server) as desk:
+        await wait_all_tasks_blocked()
+    assert goodbye == [pytest.approx(1)]
+    assert desk.failed is None

@@ -11,7 +11,7 @@ inbox         PURE: what was not taken yet, and how what was missed is caught up
 from trio_chat.client.chat import Chat
 from trio_chat.client.connect import connect
 from trio_chat.client.inbox import Incoming
-from trio_chat.net.dial import Dial
+from trio_chat.net.dial import Dial, dial_tcp
 from trio_chat.net.link import Link, SocketLink
 
-__all__ = ["Chat", "Dial", "Incoming", "Link", "SocketLink", "connect"]
+__all__ = ["Chat", "Dial", "Incoming", "Link", "SocketLink", "connect", "dial_tcp"]

@@ -72,7 +72,8 @@ class LineClient:
         self._reason = ""
         self._patient = False
         self._failed: ChatError | BrokenPipeError | None = None
-        self._stop: Callable[[], None] = lambda: None
+        self._typing: trio.CancelScope | None = None  # once there is a Chat to type into
+        self._interrupted = False
 
     async def run(self, target: Target, rooms: Sequence[str]) -> None:
         """As the function `run`. Cancelled, it closes the connection without a goodbye."""
@@ -80,8 +81,7 @@ class LineClient:
         heeded = [each for each in SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
         with trio.open_signal_receiver(*heeded) as signals:
             async with trio.open_nursery() as nursery:
-                self._stop = nursery.cancel_scope.cancel
-                nursery.start_soon(self._heed, signals)
+                nursery.start_soon(self._heed, signals, nursery.cancel_scope)
                 try:
                     await self._enter(target, rooms)
                 except ChatError as error:
@@ -90,9 +90,14 @@ class LineClient:
         if self._failed is not None:
             raise self._failed
 
-    async def _heed(self, signals: AsyncIterator[int]) -> None:
+    async def _heed(self, signals: AsyncIterator[int], everything: trio.CancelScope) -> None:
         async for _ in signals:
-            self._stop()
+            if self._typing is None or self._interrupted:
+                everything.cancel()
+            else:
+                # Perhaps in vain: a terminal that goes away ends the input too. Then this is not the second.
+                self._typing.cancel()
+                self._interrupted = True
 
     # --- coming in ----------------------------------------------------------------------------------
 
@@ -142,10 +147,8 @@ class LineClient:
 
     async def _talk(self, chat: Chat, rooms: Sequence[str]) -> None:
         async with trio.open_nursery() as nursery:
-            wait_for_nothing, typing = self._stop, trio.CancelScope()
-            self._stop = typing.cancel
-            nursery.start_soon(self._show, chat, typing)
-            with typing:
+            nursery.start_soon(self._show, chat)
+            with trio.CancelScope() as self._typing:
                 try:
                     for room in rooms:
                         await self._join(chat, room)
@@ -153,8 +156,7 @@ class LineClient:
                     self._failed = error
                 else:
                     await self._obey_lines(chat)
-            self._stop = wait_for_nothing
-            if typing.cancelled_caught and self._interactive:
+            if self._typing.cancelled_caught and self._interactive:
                 await self._output.talk("")  # what comes now does not belong behind a half-typed line
             await self._show_unsaid()
             with trio.move_on_after(GOODBYE_S) as goodbye:
@@ -162,7 +164,7 @@ class LineClient:
             if goodbye.cancelled_caught:
                 nursery.cancel_scope.cancel()
 
-    async def _show(self, chat: Chat, typing: trio.CancelScope) -> None:
+    async def _show(self, chat: Chat) -> None:
         """Show what comes until the end, and note what went wrong; there is no more typing after it."""
         try:
             async for events in chat.batches():
@@ -173,7 +175,8 @@ class LineClient:
         except OSError as error:
             self._failed = ChatError(f"cannot write to standard output: {error.strerror}")
         finally:
-            typing.cancel()
+            if self._typing is not None:
+                self._typing.cancel()
 
     async def _show_events(self, chat: Chat, events: Sequence[Incoming]) -> None:
         if self._as_json:
