@@ -33,15 +33,15 @@ _RefKey = tuple[bytes, str]
 
 
 class _Kept:
-    """One room: its entries from `first` on, each with the ref it came under."""
+    """One room: its newest entries up to `head`, each with the ref it came under."""
 
-    __slots__ = ("at", "bytes", "entries", "epoch", "first", "refs", "shown", "topic", "users")
+    __slots__ = ("at", "bytes", "entries", "epoch", "head", "refs", "shown", "topic", "users")
 
     def __init__(self, shown: str, epoch: str) -> None:
         self.shown = shown
         self.epoch = epoch
         self.topic = ""
-        self.first = 1
+        self.head = 0
         self.entries: deque[tuple[bytes, _RefKey | None]] = deque()
         self.refs: dict[_RefKey, int] = {}
         self.bytes = 0
@@ -49,31 +49,29 @@ class _Kept:
         self.users = 0
 
     @property
-    def head(self) -> int:
-        return self.first + len(self.entries) - 1
+    def first(self) -> int:
+        return self.head - len(self.entries) + 1
 
     def keep(self, payload: bytes, ref: _RefKey | None) -> int:
         """Add the next entry; how many bytes that takes."""
+        self.head += 1
         self.entries.append((payload, ref))
+        size = len(payload) + ENTRY_BYTES
         if ref is not None:
             self.refs[ref] = self.head
-        size = _size(payload, ref)
+            size += REF_BYTES
         self.bytes += size
         return size
 
     def drop_oldest(self) -> int:
         """Forget the oldest entry; how many bytes that frees."""
         payload, ref = self.entries.popleft()
+        size = len(payload) + ENTRY_BYTES
         if ref is not None:
             del self.refs[ref]
-        self.first += 1
-        size = _size(payload, ref)
+            size += REF_BYTES
         self.bytes -= size
         return size
-
-
-def _size(payload: bytes, ref: _RefKey | None) -> int:
-    return len(payload) + ENTRY_BYTES + (REF_BYTES if ref is not None else 0)
 
 
 class MemoryStore:
