@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -157,3 +158,74 @@ def join(target: str, rooms: tuple[str, ...], as_json: bool) -> None:
             trio.run(lambda: run(where, rooms, as_json=as_json))
         except BrokenPipeError:  # nobody reads any more, as with `| head`: no news to anyone
             sys.exit(1)
+
+
+@main.command()
+@click.argument("address", metavar="[HOST:PORT]", default="")
+@click.option("--users", default=200, show_default=True, help="How many, each with its own connection.")
+@click.option("--rooms", default=1, show_default=True, help="How many; each user is in one.")
+@click.option("--rate", default=50.0, show_default=True, help="Messages a second, of all users together.")
+@click.option("--duration", default=10.0, show_default=True, help="Seconds of talk.")
+@click.option("--size", default=100, show_default=True, help="Bytes of each text.")
+@click.option(
+    "--disconnects",
+    default="10%",
+    show_default=True,
+    help="The share of the users that goes, each in another way, and comes back after a second.",
+)
+@click.option("--seed", default=0, show_default=True, help="Who speaks and who goes, when: the same again.")
+@click.option(
+    "--fail-if",
+    "fail_if",
+    multiple=True,
+    metavar="THRESHOLD",
+    help="Exit with 1 when this is true, as 'p99 > 50ms'; may be repeated.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the whole report to a file.",
+)
+def loadtest(
+    address: str,
+    users: int,
+    rooms: int,
+    rate: float,
+    duration: float,
+    size: int,
+    disconnects: str,
+    seed: int,
+    fail_if: tuple[str, ...],
+    json_path: Path | None,
+) -> None:
+    """Load a server with users, and prove every delivery.
+
+    Without an address it starts a server of its own. The last line is the verdict.
+
+    \b
+    Exit status: 0 fine, 1 a threshold was missed, 2 could not run,
+                 3 delivery is broken, 4 the run is invalid.
+    """
+    import trio
+    from rich.console import Console
+
+    from loadtest.command import loadtest as run
+    from loadtest.scenario import Scenario
+    from loadtest.target import parse_address, parse_share
+    from loadtest.thresholds import parse_threshold
+
+    try:
+        where = parse_address(address)
+        share = parse_share(disconnects)
+        thresholds = [parse_threshold(text) for text in fail_if]
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        with errors_in_one_line():
+            scenario = Scenario(users, rooms, rate, duration, size, share, seed)
+            sys.exit(trio.run(run, scenario, where, thresholds, json_path, Console()))
+    except KeyboardInterrupt:
+        click.secho("trio-chat: interrupted, and nothing is proved", fg="red", err=True)
+        sys.exit(2)

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     """Acked with another number than it has, or never, though nobody hung up."""
     RESUME = "resume"
     """A cursor that should have been good and was not taken."""
+    ENDED = "ended"
+    """A connection that ended although nobody had asked for it."""
     PRESENCE = "presence"
     """A coming or going that was not told, or not so, or told that was not; a wrong count."""
 

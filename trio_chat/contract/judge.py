@@ -81,6 +81,11 @@ class Judge:
     # --- on the way -----------------------------------------------------------------------------------
 
     @property
+    def facts(self) -> int:
+        """Grows with whatever is fed."""
+        return self._now + sum(stay.verified for stay in self.stays) - len(self._unanswered)
+
+    @property
     def breaches(self) -> int:
         """How many breaches are known of by now, disputes included."""
         return self.findings.total + sum(truth.disputed for truth in self._truths.values())

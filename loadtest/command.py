@@ -1,0 +1,84 @@
+"""`trio-chat loadtest`: all of it together."""
+
+import gc
+import resource
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from loadtest.live import showing
+from loadtest.report import as_json, lines, write_json
+from loadtest.runner import Run
+from loadtest.scenario import CannotRun, Scenario
+from loadtest.server import own_server
+from loadtest.thresholds import Threshold
+
+__all__ = ["allow_files", "loadtest"]
+
+SPARE_FILES = 64
+
+
+async def loadtest(
+    scenario: Scenario,
+    address: tuple[str, int] | None,
+    thresholds: Sequence[Threshold],
+    json_path: Path | None,
+    console: Console,
+) -> int:
+    """Run a scenario against a server, or one of our own, and say what came of it; the exit status.
+
+    Raises `CannotRun`. Cancelled, nothing is left running.
+    """
+    allow_files(scenario.users + SPARE_FILES)
+    if json_path is not None and not json_path.parent.is_dir():
+        raise CannotRun(f"cannot write {json_path}: there is no such directory")
+    async with _server(scenario, address) as (host, port):
+        where = f"{host}:{port}" if address else "a server of its own"
+        with showing(console, where) as tell:
+            run = Run(scenario, host, port, tag=secrets.token_hex(2) if address else "", tell=tell)
+            _tune_memory()
+            await run.run()
+    outcome = run.outcome(thresholds)
+    for line in lines(scenario, outcome):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if json_path is not None:
+        write_json(json_path, as_json(scenario, where, outcome))
+    return outcome.verdict.value
+
+
+def _server(
+    scenario: Scenario, address: tuple[str, int] | None
+) -> AbstractAsyncContextManager[tuple[str, int]]:
+    @asynccontextmanager
+    async def given() -> AsyncGenerator[tuple[str, int]]:
+        assert address is not None
+        yield address
+
+    @asynccontextmanager
+    async def own() -> AsyncGenerator[tuple[str, int]]:
+        async with own_server(scenario.users) as port:
+            yield "127.0.0.1", port
+
+    return given() if address is not None else own()
+
+
+def allow_files(count: int) -> None:
+    """Raise the limit of open files. Raises `CannotRun` when it does not go so far."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= count:
+        return
+    if hard != resource.RLIM_INFINITY and hard < count:
+        raise CannotRun(
+            f"{count} open files are needed and the limit is {hard}: raise it (ulimit -n) or lower --users"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+def _tune_memory() -> None:
+    """As the server does: what a run makes holds few cycles, and each collection walks all connections."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

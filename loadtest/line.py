@@ -1,0 +1,50 @@
+"""A connection that can also be ended rudely: what a user needs to go by FIN or by RST."""
+
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from trio_chat.client import Link, SocketLink, dial_tcp
+
+__all__ = ["DialLine", "Line", "SocketLine", "dial_line"]
+
+
+class Line(Link, Protocol):
+    """A link, and two more ways to end it."""
+
+    def end(self) -> None:
+        """Say that no more will come (FIN), and go on reading."""
+        ...
+
+    def reset(self) -> None:
+        """Break the connection (RST), as the end of a process with unread input does."""
+        ...
+
+
+DialLine = Callable[[str, int], Awaitable[Line]]
+
+
+class SocketLine(SocketLink):
+    """A line on a socket."""
+
+    __slots__ = ()
+
+    def end(self) -> None:
+        self._sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    @classmethod
+    def of(cls, link: SocketLink) -> "SocketLine":
+        """The same connection; the link is not to be used any more."""
+        return cls(link._sock, link.address)
+
+
+async def dial_line(host: str, port: int) -> SocketLine:
+    """As `dial_tcp`, whose errors it raises."""
+    link = await dial_tcp(host, port)
+    assert isinstance(link, SocketLink)
+    return SocketLine.of(link)

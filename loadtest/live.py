@@ -1,0 +1,77 @@
+"""How far a run is: a live view on a terminal, plain lines elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from loadtest.runner import Progress
+
+__all__ = ["showing"]
+
+PLAIN_EVERY = 8  # tellings: two seconds
+
+Tell = Callable[[Progress], None]
+
+
+@contextmanager
+def showing(console: Console, where: str) -> Iterator[Tell]:
+    """Show what is told, for as long as the block lasts; it is told four times a second."""
+    if not console.is_terminal:
+        yield _Plain(console).tell
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda progress: live.update(_view(progress, where), refresh=True)
+
+
+class _Plain:
+    """A line at each change of phase, and every two seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._phase = ""
+        self._tellings = 0
+
+    def tell(self, progress: Progress) -> None:
+        self._tellings += 1
+        if progress.phase == self._phase and self._tellings % PLAIN_EVERY:
+            return
+        self._phase = progress.phase
+        self._console.print(_line(progress), highlight=False, soft_wrap=True)
+
+
+def _line(progress: Progress) -> str:
+    if progress.phase in {"leaving", "judged"}:
+        return progress.phase
+    if progress.phase != "talking":
+        return f"{progress.phase}: {progress.here} of {progress.scenario.users} users are in"
+    latency = progress.stats.delivery
+    return (
+        f"{progress.phase} {progress.share:4.0%}: {progress.here} users,"
+        f" {progress.messages_per_s:,.0f} messages/s, {progress.deliveries_per_s:,.0f} deliveries/s,"
+        f" p50 {latency.quantile_ms(50):.1f} ms, p99 {latency.quantile_ms(99):.1f} ms,"
+        f" {progress.breaches} failures"
+    )
+
+
+def _view(progress: Progress, where: str) -> Group:
+    scenario, stats = progress.scenario, progress.stats
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(6):
+        grid.add_column(justify="right")
+    failures = Text(f"{progress.breaches:,}", style="bold red" if progress.breaches else "green")
+    for row in (
+        ("users", f"{progress.here:,}", "messages/s", f"{progress.messages_per_s:,.0f}"),
+        ("rooms", f"{scenario.rooms:,}", "deliveries/s", f"{progress.deliveries_per_s:,.0f}"),
+    ):
+        name, percent = ("p50", 50) if row[0] == "users" else ("p99", 99)
+        grid.add_row(*row, name, f"{stats.delivery.quantile_ms(percent):,.1f} ms")
+    went, verified = f"{stats.trips.total():,}", f"{progress.deliveries:,}"
+    grid.add_row("went", went, "verified", verified, "failures", failures)
+    share = min(progress.share, 1.0)
+    title = Text.assemble((progress.phase, "bold"), f"  {where}")
+    return Group(title, ProgressBar(total=1.0, completed=share, width=60), grid)

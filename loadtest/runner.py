@@ -1,0 +1,282 @@
+"""The run: everybody comes, is told of everybody, talks, goes and comes back; has everything; leaves.
+
+    run()
+    ├─ users    one task each, which owns its connection        user.py; ended by leaving at the end
+    └─ teller   says four times a second how far it is
+
+A phase ends when the judge waits for nothing any more, or when nothing has come for a while: a server
+that is slow has its time, one that has lost something has not.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+
+import trio
+
+from loadtest.line import DialLine, dial_line
+from loadtest.pacing import LATE_S, Pace
+from loadtest.scenario import CannotRun, Scenario
+from loadtest.stats import Latencies, Stats, ticks
+from loadtest.thresholds import Threshold
+from loadtest.user import User, World
+from loadtest.verdict import Figures, Outcome, Series
+from trio_chat.contract import Judge
+
+__all__ = ["LAG_MS", "MISSED_SHARE", "Progress", "Run"]
+
+COMING_AT_ONCE = 32
+PATIENCE_S = 15.0
+LOOK_S = 0.05
+TELL_S = 0.25
+# A generator within these has kept up.
+LAG_MS = 250.0
+MISSED_SHARE = 0.001
+
+
+class Progress:
+    """How far a run is: for whoever shows it."""
+
+    def __init__(self, scenario: Scenario, stats: Stats, judge: Judge) -> None:
+        self.scenario = scenario
+        self.stats = stats
+        self.phase = "connecting"
+        self.here = 0
+        self.share = 0.0
+        """How much of the phase is done, where that is known."""
+        self.messages_per_s = 0.0
+        self.deliveries_per_s = 0.0
+        self._judge = judge
+        self._before = (0.0, 0, 0)
+
+    @property
+    def breaches(self) -> int:
+        return self._judge.breaches
+
+    @property
+    def deliveries(self) -> int:
+        return sum(stay.verified for stay in self._judge.stays)
+
+    def measure(self, now: float) -> None:
+        """Set the rates since it was last called."""
+        then, sent, delivered = self._before
+        self._before = now, self.stats.sent, self.deliveries
+        if then:
+            self.messages_per_s = (self.stats.sent - sent) / (now - then)
+            self.deliveries_per_s = (self._before[2] - delivered) / (now - then)
+
+
+class Run:
+    """One run of a scenario against the server at an address."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        host: str,
+        port: int,
+        *,
+        tag: str = "",
+        dial: DialLine = dial_line,
+        tell: Callable[[Progress], None] = lambda _: None,
+        patience_s: float = PATIENCE_S,
+        judge: Judge | None = None,
+    ) -> None:
+        """`tag` goes into the names, so that they are no other's on a server that is not ours alone."""
+        self.scenario = scenario
+        self.judge = judge or Judge()
+        self.stats = Stats()
+        self.progress = Progress(scenario, self.stats, self.judge)
+        self._tell = tell
+        self._patience_s = patience_s
+        world = World(host, port, dial, self.judge, self.stats, secrets.token_urlsafe(6))
+        end = f"-{tag}" if tag else ""
+        self._users = [
+            User(world, f"u{number}{end}", f"room{scenario.room_of(number)}{end}")
+            for number in range(scenario.users)
+        ]
+
+    async def run(self) -> None:
+        """All of it. Raises `CannotRun` when not everybody could come in; cancelling ends all connections."""
+        refused: list[CannotRun] = []
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._tell_all_the_time)
+                async with trio.open_nursery() as users:
+                    await self._come(users)
+                    await self._settled("settling")
+                    await self._talk()
+                    await self._settled("catching up")
+                    self.judge.hold_to_account()
+                    self._phase("leaving")
+                    for user in self._users:
+                        user.go("end")
+                nursery.cancel_scope.cancel()
+        except* CannotRun as group:
+            refused += _leaves(group)
+        if refused:
+            raise refused[0]
+        self.judge.finish()
+        self._phase("judged")
+        self._tell(self.progress)
+
+    def outcome(self, thresholds: Sequence[Threshold] = ()) -> Outcome:
+        figures = self._figures()
+        findings = self.judge.findings
+        return Outcome(
+            figures,
+            {str(kind): count for kind, count in findings.counts.items()},
+            findings.breaches,
+            self._invalid(figures),
+            [
+                f"{threshold.text}: {_shown(value, threshold)}"
+                for threshold in thresholds
+                if threshold.is_missed(value := self._value(threshold, figures))
+            ],
+        )
+
+    # --- the phases -----------------------------------------------------------------------------------
+
+    async def _come(self, users: trio.Nursery) -> None:
+        self._phase("connecting")
+        waiting = iter(self._users)
+
+        async def usher() -> None:
+            for user in waiting:
+                await users.start(user.live)
+                if user.failed is not None:
+                    raise CannotRun(f"{user.name} could not come in: {user.failed}")
+                self.progress.here += 1
+                self.progress.share = self.progress.here / len(self._users)
+
+        async with trio.open_nursery() as ushers:
+            for _ in range(COMING_AT_ONCE):
+                ushers.start_soon(usher)
+
+    async def _settled(self, phase: str) -> None:
+        """Wait until the judge waits for nothing, as long as something still comes."""
+        self._phase(phase)
+        last, since = -1, trio.current_time()
+        while self.judge.waits_for() or not self._all_back():
+            await trio.sleep(LOOK_S)
+            for user in self._users:
+                user.look()
+            if (seen := self.judge.facts) != last:
+                last, since = seen, trio.current_time()
+            elif trio.current_time() - since > self._patience_s or all(user.is_over for user in self._users):
+                return
+
+    def _all_back(self) -> bool:
+        return all(user.is_here or user.is_over for user in self._users)
+
+    async def _talk(self) -> None:
+        self._phase("talking")
+        began, verified = trio.current_time(), self.progress.deliveries
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send_away, began)
+            await self._speak(began)
+            await trio.sleep_until(began + self.scenario.duration_s)
+            self.stats.talk_s = trio.current_time() - began
+            self.stats.talked = self.progress.deliveries - verified
+
+    async def _speak(self, began: float) -> None:
+        scenario = self.scenario
+        pace = Pace(scenario.rate, scenario.messages)
+        speakers = [self._users[number] for number in scenario.speakers()]
+        turn = 0
+        while not pace.is_over:
+            await trio.sleep_until(began + pace.next_due_s)
+            now = trio.current_time()
+            for number, due_s in pace.take(now - began):
+                for _ in speakers:
+                    user = speakers[turn % len(speakers)]
+                    turn += 1
+                    if user.is_here:
+                        user.say(number, scenario.text(number), ticks(began + due_s))
+                        break
+                else:
+                    pace.missed += 1  # nobody is here to say it
+                self.stats.lag.add((ticks(now) - ticks(began + due_s),))
+            self.stats.missed = pace.missed
+            self.progress.share = (now - began) / scenario.duration_s
+            if all(user.is_over for user in self._users):
+                return
+
+    async def _send_away(self, began: float) -> None:
+        for trip in self.scenario.trips():
+            await trio.sleep_until(began + trip.at_s)
+            user = self._users[trip.user]
+            if user.is_here:
+                self.stats.trips[trip.way] += 1
+                user.go(trip.way)
+
+    # --- telling --------------------------------------------------------------------------------------
+
+    def _phase(self, phase: str) -> None:
+        self.progress.phase = phase
+        self.progress.share = 0.0
+
+    async def _tell_all_the_time(self) -> None:
+        while True:
+            self.progress.here = sum(user.is_here for user in self._users) or self.progress.here
+            self.progress.measure(trio.current_time())
+            self._tell(self.progress)
+            await trio.sleep(TELL_S)
+
+    # --- what came of it ------------------------------------------------------------------------------
+
+    def _invalid(self, figures: Figures) -> list[str]:
+        reasons = []
+        if limited := figures.refused.get("rate_limited", 0):
+            reasons.append(f"the server held us back {limited:,} times: start it with --no-rate-limit")
+        if figures.missed > MISSED_SHARE * self.scenario.messages:
+            reasons.append(
+                f"the generator could not keep up: {figures.missed:,} of {self.scenario.messages:,} messages"
+                f" were not started within {LATE_S:g} s of their time; lower --rate or --users"
+            )
+        elif (lag := figures.series["lag"]).p99_ms > LAG_MS:
+            reasons.append(
+                f"the generator could not keep up: it was {lag.p99_ms:.0f} ms late (p99), so that it measured"
+                " itself; lower --rate or --users"
+            )
+        return reasons
+
+    def _figures(self) -> Figures:
+        stats = self.stats
+        seconds = stats.talk_s or self.scenario.duration_s
+        return Figures(
+            sent=stats.sent,
+            rate=stats.sent / seconds,
+            deliveries=self.progress.deliveries,
+            delivery_rate=stats.talked / seconds,
+            missed=stats.missed,
+            again=stats.again,
+            gaps=sum(stay.gaps for stay in self.judge.stays),
+            refused=dict(stats.refused),
+            trips=dict(stats.trips),
+            series={name: _series(getattr(stats, name)) for name in ("delivery", "ack", "lag")},
+        )
+
+    def _value(self, threshold: Threshold, figures: Figures) -> float:
+        if threshold.count == "refused":
+            return sum(figures.refused.values())
+        if threshold.count:
+            return float(getattr(figures, threshold.count))
+        latencies: Latencies = getattr(self.stats, threshold.series)
+        if threshold.percent is None:
+            return latencies.mean_ms
+        return latencies.quantile_ms(threshold.percent)
+
+
+def _leaves(group: BaseExceptionGroup[CannotRun]) -> list[CannotRun]:
+    leaves: list[CannotRun] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves
+
+
+def _series(latencies: Latencies) -> Series:
+    p50, p90, p99, p999, most = (latencies.quantile_ms(percent) for percent in (50, 90, 99, 99.9, 100))
+    return Series(latencies.count, p50, p90, p99, p999, most, latencies.mean_ms)
+
+
+def _shown(value: float, threshold: Threshold) -> str:
+    return f"{value:,.10g}" if threshold.count else f"{value:.2f} ms"

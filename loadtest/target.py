@@ -1,0 +1,31 @@
+"""What is typed after `trio-chat loadtest`: an address, a share."""
+
+import re
+
+__all__ = ["PORT", "parse_address", "parse_share"]
+
+PORT = 5555
+_ADDRESS = re.compile(r"(?:\[([^][]+)\]|([^][:\s]+))(?::([0-9]{1,5}))?", re.ASCII)
+
+
+def parse_address(text: str) -> tuple[str, int] | None:
+    """`HOST`, `HOST:PORT` or `[HOST]:PORT`; None for nothing at all. Raises `ValueError`."""
+    if not text:
+        return None
+    found = _ADDRESS.fullmatch(text)
+    port = int(found[3] or PORT) if found else 0
+    if found is None or not 0 < port < 65_536:
+        raise ValueError(f"{text!r} is no address: it looks like 127.0.0.1:{PORT}")
+    return found[1] or found[2], port
+
+
+def parse_share(text: str) -> float:
+    """`10%` or `0.1`, as a share of one. Raises `ValueError`."""
+    number, percent, rest = text.strip().partition("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = -1.0
+    if rest or not 0 <= share <= 1:
+        raise ValueError(f"{text!r} is no share: it looks like 10% and is at most 100%")
+    return share

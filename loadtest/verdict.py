@@ -1,0 +1,92 @@
+"""What came of a run. Pure.
+
+A broken promise outweighs everything: it is proved by what was received. Next, a run that proves nothing,
+because the generator could not keep up or was held back: its figures are not the server's. Only then
+do thresholds count.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from trio_chat.contract import Breach
+
+__all__ = ["Figures", "Outcome", "Series", "Verdict"]
+
+
+class Verdict(IntEnum):
+    """The exit status."""
+
+    FINE = 0
+    THRESHOLD = 1
+    COULD_NOT_RUN = 2
+    BROKEN = 3
+    INVALID = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """How long something took, in milliseconds."""
+
+    count: int
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    p999_ms: float
+    max_ms: float
+    mean_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was counted. Rates are those of the talk, without coming and going at its two ends."""
+
+    sent: int
+    rate: float
+    deliveries: int
+    delivery_rate: float
+    missed: int
+    again: int
+    gaps: int
+    refused: dict[str, int]
+    trips: dict[str, int]
+    series: dict[str, Series]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`kinds` counts the breaches; `breaches` are the first thousand in words."""
+
+    figures: Figures
+    kinds: dict[str, int]
+    breaches: list[Breach]
+    invalid: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    """Thresholds that were not kept, each with its value."""
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.kinds:
+            return Verdict.BROKEN
+        if self.invalid:
+            return Verdict.INVALID
+        return Verdict.THRESHOLD if self.missed else Verdict.FINE
+
+    @property
+    def last_line(self) -> str:
+        """The verdict in one line."""
+        figures = self.figures
+        deliveries = f"{figures.deliveries:,} deliveries"
+        match self.verdict:
+            case Verdict.BROKEN:
+                kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.kinds.items())
+                return f"BROKEN: {kinds}; {deliveries} were right"
+            case Verdict.INVALID:
+                return f"INVALID: {'; '.join(self.invalid)}"
+            case Verdict.THRESHOLD:
+                return f"THRESHOLD MISSED: {'; '.join(self.missed)}; {deliveries}, each verified"
+            case _:
+                latency = figures.series["delivery"]
+                return (
+                    f"FINE: {deliveries}, each verified: none lost, doubled, reordered or made up;"
+                    f" p50 {latency.p50_ms:.1f} ms, p99 {latency.p99_ms:.1f} ms"
+                )
