@@ -13,7 +13,7 @@ from tests.bench.plan import Figure
 from tests.bench.report import render, splice
 from tests.bench.results import Results
 from tests.bench.tables import amount
-from tests.bench.transcript import Acks, Standing, Transcript, number_of, ref_for
+from tests.bench.transcript import Acks, Company, Standing, Transcript, number_of, ref_for
 from tests.bench.wanted import Wanted
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark wants epoll and /proc")
@@ -89,6 +89,17 @@ def test_acks_are_taken_out_and_held_against_what_was_shown() -> None:
     wrong.sift(ack(ref_for(0, 0), 1) + ack(ref_for(0, 1), 2))
     with pytest.raises(BenchError, match="acks and messages differ"):
         wrong.check(transcript, sender=0)
+
+
+def test_one_member_hears_how_many_there_are() -> None:
+    company = Company()
+    notices = b"".join(frame(b'{"type":"presence","room":"room","members":%d}' % each) for each in (2, 3))
+    company.hear(notices[:-5])
+    assert company.members == 2
+    company.hear(notices[-5:] + said(1, 0, 0))
+    assert company.members == 3
+    company.forget()
+    assert company.members == 0
 
 
 def test_who_is_last_is_known_without_asking_everybody() -> None:

@@ -59,9 +59,10 @@ def main(scenarios: tuple[str, ...], quick: bool, raw: Path | None) -> None:
 
 def run(plan: Plan, chosen: Sequence[str]) -> Results:
     """Measure the chosen scenarios, one after the other. Raises `BenchError`."""
+    began = time.monotonic()
     server_core, driver_core, *_ = [*cores(), None, None] if len(cores()) > 1 else [None, None]
-    stage = Stage(server_core, driver_core, allow_files(), lambda line: click.echo(line, err=True))
-    began, before = time.monotonic(), ticks()
+    stage = Stage(server_core, driver_core, allow_files(), lambda line: _say(line, began))
+    before = ticks()
     figures: dict[str, list[Figure]] = {}
     why_no_yardstick = "it was not asked for"
     if "yardstick" in chosen:
@@ -84,6 +85,10 @@ def run(plan: Plan, chosen: Sequence[str]) -> Results:
         steal=steal_share(before),
         minutes=(time.monotonic() - began) / 60,
     )
+
+
+def _say(line: str, began: float) -> None:
+    click.echo(f"{time.monotonic() - began:5.0f} s  {line}", err=True)
 
 
 if __name__ == "__main__":

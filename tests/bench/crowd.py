@@ -11,6 +11,7 @@ from typing import Self
 
 from tests.bench.dialect import Dialect, frame
 from tests.bench.errors import BenchError
+from tests.bench.transcript import Company
 
 __all__ = ["RECEIVE_BYTES", "Crowd", "Member"]
 
@@ -20,6 +21,7 @@ RECEIVE_BYTES = 65_536
 PENDING = 8
 CONNECT_S = 90.0
 SETTLE_S = 60.0
+PING_S = 15.0
 _BIND_ADDRESS_NO_PORT = 24  # Linux; Python names it from 3.12 on
 
 _names = count(1)
@@ -53,6 +55,9 @@ class Crowd:
         self.members: dict[int, Member] = {}
         self.epoll = select.epoll()
         self._port = port
+        self._pinged_at = time.monotonic()
+        self._listener: Member | None = None  # the first of all, who hears of the others
+        self._company = Company()
 
     def __enter__(self) -> Self:
         return self
@@ -84,20 +89,34 @@ class Crowd:
         return came
 
     def settle(self, *, quiet_s: float = 0.0) -> None:
-        """Read and forget until nothing comes any more: the last notices of who has come.
+        """Read and forget until all have come, the room has been told so, and nothing comes any more.
 
-        In large rooms these are rare, one in ten times what one costs to send.
+        In large rooms the notices of who has come are rare: one in ten times what one costs to send.
         """
-        quiet_s = quiet_s or 0.4 + len(self.members) / 8_000
+        self._keep_alive()
+        quiet_s = quiet_s or 0.4 + len(self.members) / 20_000
         now = time.monotonic()
         deadline = now + SETTLE_S
         last = now
-        while (now := time.monotonic()) - last < quiet_s:
+        while (now := time.monotonic()) - last < quiet_s or not self._told():
             for fd, _ in self.epoll.poll(0.05):
                 self._receive(self.members[fd])
                 last = now
             if now > deadline:
                 raise BenchError(f"the room has not come to rest in {SETTLE_S:.0f} s")
+
+    def _keep_alive(self) -> None:
+        """Say something, as clients have to now and then: who is silent for a minute is given up."""
+        now = time.monotonic()
+        if self.dialect.ping and now - self._pinged_at > PING_S:
+            self._pinged_at = now
+            for member in self.members.values():
+                member.sock.send(self.dialect.ping)
+
+    def _told(self) -> bool:
+        return (
+            not self.dialect.presence or len(self.members) == 1 or self._company.members == len(self.members)
+        )
 
     def hold(self, members: Iterable[Member]) -> None:
         """Read nothing more of theirs."""
@@ -111,6 +130,7 @@ class Crowd:
     def part(self, members: Iterable[Member]) -> None:
         """Close some connections."""
         for member in members:
+            self._company.forget()
             del self.members[member.sock.fileno()]
             member.sock.close()
 
@@ -130,6 +150,8 @@ class Crowd:
             sock.close()
             raise
         member = Member(sock)
+        self._company.forget()
+        self._listener = self._listener or member
         self.members[sock.fileno()] = member
         self.epoll.register(sock, select.EPOLLIN)
         return member
@@ -152,12 +174,13 @@ class Crowd:
         self._step(member)
         return False
 
-    @staticmethod
-    def _receive(member: Member) -> bytes:
+    def _receive(self, member: Member) -> bytes:
         try:
             data = member.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return b""
         if not data:
             raise BenchError(f"the server has ended the connection of {member.name}")
+        if self.dialect.presence and member is self._listener:
+            self._company.hear(data)
         return data

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["OURS", "PLAIN", "ROOM", "TEXT_BYTES", "Dialect", "frame", "make_text", "ref_of", "say"]
+__all__ = ["OURS", "PLAIN", "ROOM", "TEXT_BYTES", "Dialect", "frame", "make_text", "ref_of", "say", "split"]
 
 ROOM = "room"
 TEXT_BYTES = 100
 _FILL = "the quick brown fox jumps over the lazy dog "
 _HEAD = 10  # of a text: the ref between two tildes
+
+
+def frame(payload: bytes) -> bytes:
+    return len(payload).to_bytes(4, "big") + payload
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,8 @@ class Dialect:
 
     steps: tuple[tuple[str, bytes], ...]
     acks: bool
+    presence: bool  # members are told who comes
+    ping: bytes = b""  # who must not be silent for long
 
 
 OURS = Dialect(
@@ -26,12 +32,25 @@ OURS = Dialect(
         ('{"type":"join","room":"' + ROOM + '"}', b'"head"'),
     ),
     acks=True,
+    presence=True,
+    ping=frame(b'{"type":"ping"}'),
 )
-PLAIN = Dialect((('{"type":"join","room":"' + ROOM + '","name":"NAME"}', b'"joined"'),), acks=False)
+PLAIN = Dialect(
+    (('{"type":"join","room":"' + ROOM + '","name":"NAME"}', b'"joined"'),), acks=False, presence=False
+)
 
 
-def frame(payload: bytes) -> bytes:
-    return len(payload).to_bytes(4, "big") + payload
+def split(data: bytes) -> tuple[list[bytes], bytes]:
+    """The whole frames in `data`, each with its length before it, and what is left."""
+    frames = []
+    start = 0
+    while len(data) - start >= 4:
+        end = start + 4 + int.from_bytes(data[start : start + 4], "big")
+        if end > len(data):
+            break
+        frames.append(data[start:end])
+        start = end
+    return frames, data[start:]
 
 
 def make_text(ref: str, size: int = TEXT_BYTES) -> str:

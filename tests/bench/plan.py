@@ -23,7 +23,7 @@ class Plan:
     rooms: tuple[int, ...] = (500, 5_000, 19_000)  # what `ulimit -n` does not allow is cut
     rooms_repetitions: int = 2
     stalled: int = 500
-    stalled_pairs: int = 6
+    stalled_pairs: int = 5
     stalled_s: float = 1.5
     stall_s: float = 2.0  # of everybody
 

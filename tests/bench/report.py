@@ -215,6 +215,7 @@ def _everybody(figures: list[Figure]) -> str:
     rows += [
         ["said meanwhile, KiB", f"{missed:,.0f}"],
         ["… of which the kernel holds for each member", f"{held:,.0f}"],
+        ["all have read what the kernel held after, s", amount(number(each, "drained_s"))],
         [f"all have caught up after, s (must: {must}, met: {met})", amount(recovered)],
     ]
     text = words.EVERYBODY.format(

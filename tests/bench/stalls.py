@@ -133,9 +133,10 @@ def measure_everybody(plan: Plan, stage: Stage) -> Iterator[Figure]:
         talk.pace(BUSY_PER_S, 1.0)
         rss = [server.rss_kib()]
         talk.hold(others)
+        before = talk.everybody_has()
         missed, held = _talk_on(talk, others, plan, server, rss)
         talk.resume()
-        recovered_s = _recover(talk, server, rss)
+        recovered_s, drained_s = _recover(talk, server, rss, before + held)
         talk.pace(BUSY_PER_S, 0.5)
         spent = talk.finish()
         yield {
@@ -149,6 +150,7 @@ def measure_everybody(plan: Plan, stage: Stage) -> Iterator[Figure]:
             "rss_most_kib": max(rss),
             "rss_after_kib": server.rss_kib(),
             "recovered_s": recovered_s,
+            "drained_s": drained_s,
             "server_busy": spent.server_cpu_s / spent.seconds,
         }
 
@@ -179,12 +181,18 @@ def _talk_on(
     return len(talk.transcript) - before, _held_by_kernel(stalled[:1])
 
 
-def _recover(talk: Talk, server: ServerProcess, rss: list[int]) -> float:
-    """Talk on until nobody is late any more: how long that takes."""
+def _recover(talk: Talk, server: ServerProcess, rss: list[int], in_kernel: int) -> tuple[float, float]:
+    """Talk on until nobody is late any more: how long that takes; and after how long all had read what the
+    kernel held for them, which is the driver's work and not the server's."""
     resumed = perf_counter()
+    drained_s = 0.0
     while talk.behind(RECOVERED_S):
         talk.pace(BUSY_PER_S, 0.02)
         rss.append(server.rss_kib())
-        if perf_counter() - resumed > RECOVERY_MAX_S:
+        after_s = perf_counter() - resumed
+        if not drained_s and talk.everybody_has() >= in_kernel:
+            drained_s = after_s
+        if after_s > RECOVERY_MAX_S:
             raise BenchError(f"not everybody had caught up {RECOVERY_MAX_S:.0f} s after the stall")
-    return perf_counter() - resumed
+    recovered_s = perf_counter() - resumed
+    return recovered_s, min(drained_s, recovered_s)

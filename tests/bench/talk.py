@@ -151,6 +151,10 @@ class Talk:
         self.crowd.resume(self._held)
         self._held = []
 
+    def everybody_has(self) -> int:
+        """How many bytes of the transcript all who read have received."""
+        return self._standing.lowest()
+
     def behind(self, seconds: float) -> bool:
         """Whether somebody who reads has not everything yet that was due so long ago."""
         due_before = time.perf_counter() - seconds

@@ -16,12 +16,13 @@ from bisect import bisect_right
 
 from msgspec import DecodeError, Struct, json
 
-from tests.bench.dialect import ref_of
+from tests.bench.dialect import ref_of, split
 from tests.bench.errors import BenchError
 
-__all__ = ["Acks", "Standing", "Transcript", "number_of", "ref_for"]
+__all__ = ["Acks", "Company", "Standing", "Transcript", "number_of", "ref_for"]
 
 _ACK = b'{"type":"ack"'
+_PRESENCE = b'{"type":"presence"'
 
 
 def ref_for(sender: int, number: int) -> str:
@@ -47,6 +48,13 @@ class _Acked(Struct):
 
 
 _decode_shown = json.Decoder(_Shown).decode
+
+
+class _Presence(Struct):
+    members: int
+
+
+_decode_presence = json.Decoder(_Presence).decode
 _decode_acked = json.Decoder(_Acked).decode
 
 
@@ -76,7 +84,7 @@ class Transcript:
         end = at + len(data)
         known = len(self._bytes)
         if self._bytes[at:end] != data[: known - at]:
-            raise BenchError(f"two members received different bytes, {at} bytes on: {data[:200]!r}")
+            raise BenchError(_difference(at, bytes(self._bytes[at:end]), data))
         if end > known:
             self._bytes += data[known - at :]
             self._decode()
@@ -116,6 +124,12 @@ class Transcript:
         self.seqs.append(shown.seq)
 
 
+def _difference(at: int, known: bytes, data: bytes) -> str:
+    place = next(index for index, (a, b) in enumerate(zip(known, data, strict=False)) if a != b)
+    shown = slice(max(0, place - 80), place + 120)
+    return f"two members received different bytes, {at + place} on: {known[shown]!r} and {data[shown]!r}"
+
+
 class Acks:
     """One sender's stream: takes the acks out, and keeps what they said."""
 
@@ -125,22 +139,16 @@ class Acks:
 
     def sift(self, data: bytes) -> bytes:
         """What everybody received, of what this one did. Whole frames only; the rest waits for more."""
-        data = self._rest + data
         others: list[bytes] = []
-        start = 0
-        while len(data) - start >= 4:
-            end = start + 4 + int.from_bytes(data[start : start + 4], "big")
-            if end > len(data):
-                break
-            if data.startswith(_ACK, start + 4):
-                acked = _decode_acked(data[start + 4 : end])
+        frames, self._rest = split(self._rest + data)
+        for each in frames:
+            if each.startswith(_ACK, 4):
+                acked = _decode_acked(each[4:])
                 if acked.ref in self.seqs:
                     raise BenchError(f"{acked.ref} was acked twice")
                 self.seqs[acked.ref] = acked.seq
             else:
-                others.append(data[start:end])
-            start = end
-        self._rest = data[start:]
+                others.append(each)
         return b"".join(others)
 
     def check(self, transcript: Transcript, sender: int) -> None:
@@ -153,6 +161,23 @@ class Acks:
         if shown != self.seqs:
             wrong = dict(sorted(shown.items() ^ self.seqs.items())[:4])
             raise BenchError(f"sender {sender}: acks and messages differ, such as {wrong}")
+
+
+class Company:
+    """How many members the room has, as one of them was told last; 0 when it was not, since `forget`."""
+
+    def __init__(self) -> None:
+        self.members = 0
+        self._rest = b""
+
+    def hear(self, data: bytes) -> None:
+        frames, self._rest = split(self._rest + data)
+        for each in frames:
+            if each.startswith(_PRESENCE, 4):
+                self.members = _decode_presence(each[4:]).members
+
+    def forget(self) -> None:
+        self.members = 0
 
 
 class Standing:

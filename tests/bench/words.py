@@ -114,6 +114,6 @@ EVERYBODY = """## Everybody stalls at once
 {members} members of a room with {per_s} messages a second all stop reading for {stall_s} seconds. The talk
 goes on, at first with texts of 4,000 bytes and as fast as it can, until the sockets take no more. Then all
 read again. Nobody lost anything. That all have *caught up* means that nobody lacks anything older than
-100 ms; the driver's reading is part of it.
+100 ms; the driver's reading, of what the kernel held and of the rest, is part of it.
 
 """
