@@ -6,7 +6,7 @@ from trio.testing import MockClock
 
 from tests.pipes import PipeLink
 from tests.server.peer import House, Peer, serving
-from trio_chat.wire.messages import Ack, Join, Leave, Members, Ping, Presence, Say
+from trio_chat.wire.messages import Ack, Join, Leave, Members, Ping, Presence, Said, Say, Who
 
 CROWD = 1_100  # a hundred more than one step of the fan-out serves
 
@@ -59,6 +59,41 @@ async def test_leaving_while_a_batch_is_handed_out(again: bool, autojump_clock: 
                 assert len(heard) == left + 1, "nothing after the answer"
         await peers[1].hears(0.0001)
         assert peers[1].seqs() == list(range(1, 31)), "those who stay notice nothing"
+
+
+async def test_what_others_have_seen_comes_before_the_answer_to_a_leave(autojump_clock: MockClock) -> None:
+    """Also when one's own turn has not come yet: the batch goes out in three steps."""
+    async with serving(connections=3_000, rate_limit=False) as house:
+        peers = await _crowd(house, 2_200)
+        first = peers[0]
+        for _ in range(20):
+            peers[1].send(Say("lobby", "hi"))
+            seen = await first.expect(Said)
+            leaver = peers.pop()
+            leaver.send(Leave("lobby", ref="l"))
+            await leaver.answer(Ack, ref="l")
+            assert leaver.seqs()[-1] >= seen.seq
+            await trio.sleep(0.01)
+
+
+async def test_falling_behind_before_one_s_turn_misses_nothing(autojump_clock: MockClock) -> None:
+    """Its socket is full of something else when the batch has been handed to the first, and not to it."""
+    async with serving(connections=3_000, rate_limit=False) as house:
+        peers = await _crowd(house, 2_200)
+        first = peers[0]
+        slow = [await house.enter(f"slow{n}", "lobby", buffer_bytes=5_000) for n in range(20)]
+        for peer in slow:
+            await peer.hears(0.5)
+        while slow:
+            peers[1].send(Say("lobby", "hi"))
+            seen = await first.expect(Said)
+            peer = slow.pop()
+            peer.send(Who("lobby", ref="w"))
+            await peer.answer(Members, ref="w")
+            await peer.hears(0.1)
+            assert peer.seqs() == list(range(peer.seqs()[0], seen.seq + 1))
+            peer.link.close()
+            await trio.sleep(0.1)
 
 
 async def test_falling_behind_or_breaking_while_a_batch_is_handed_out(autojump_clock: MockClock) -> None:

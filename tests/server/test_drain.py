@@ -91,6 +91,20 @@ async def test_who_reads_nothing_is_given_up_after_the_goodbye_s_time(autojump_c
     assert not [event for event in heard if isinstance(event, Said) and event.seq == 5]
 
 
+@pytest.mark.parametrize("waits", ["to be read", "to leave"])
+async def test_who_is_waited_for_is_waited_for_no_longer(waits: str, autojump_clock: MockClock) -> None:
+    """Its own five seconds begin with the drain."""
+    async with serving(rate_limit=False, answers_bytes=5_000) as house:
+        slow = await house.enter("slow", "lobby", buffer_bytes=20_000)
+        ada = await house.enter("ada", "lobby")
+        for n in range(30):
+            await ada.say(f"{n} " + "x" * 1_000)
+        slow.send(*[Ping(n=n) for n in range(500)] if waits == "to be read" else [Leave("lobby")])
+        await trio.sleep(1)
+        begun = trio.current_time()
+    assert trio.current_time() - begun == 5
+
+
 async def test_who_reads_slowly_has_its_answers_and_the_goodbye(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         async with serving(store=SlowStore(commit_s=1)) as house:

@@ -222,6 +222,18 @@ async def test_coming_back_after_leaving(autojump_clock: MockClock) -> None:
             assert await zoe.noticed() == ["-ada left"]
 
 
+async def test_who_has_ended_while_a_room_is_opened_is_not_in_it(autojump_clock: MockClock) -> None:
+    async with serving(store=SlowStore(open_s=5), sessions=1) as house:
+        ada = await house.enter("ada", token=TOKEN)
+        ada.send(Join("lobby"))
+        await trio.sleep(1)
+        again = await house.enter("ada", token=TOKEN)
+        await ada.ended_with("replaced")
+        await trio.sleep(10)
+        assert not house.server.hub.rooms
+        assert (await again.join("lobby")).members == 1
+
+
 async def test_entries_committed_while_a_room_is_opened_are_not_missed(autojump_clock: MockClock) -> None:
     """The head in `room` and the first entry after it leave no hole, however they fall together."""
     store = SlowStore(open_s=0.5, commit_s=0.3)

@@ -142,6 +142,23 @@ async def test_what_is_committed_after_a_reset_is_still_shown_to_others(autojump
         await zoe.expect(Said, by="ada", text="last words")
 
 
+async def test_no_ack_comes_after_the_goodbye(autojump_clock: MockClock) -> None:
+    """Of what was pending when the connection broke a rule, while its goodbye waits to be read."""
+    store = HeldStore()
+    async with serving(store=store) as house:
+        eve = await house.enter("eve", "lobby", buffer_bytes=300)
+        eve.send(*[Ping(n=n) for n in range(10)])
+        await trio.sleep(1)
+        eve.send(Say("lobby", "hi", ref="s"))
+        await trio.sleep(1)
+        eve.send_bytes(bytes(4))
+        await trio.sleep(1)
+        store.holds_commits = False
+        store.let_go()
+        await trio.sleep(1)
+        await eve.ended_with("bad_frame")
+
+
 async def test_quit_waits_for_what_is_pending(autojump_clock: MockClock) -> None:
     store = SlowStore(commit_s=3)
     async with serving(store=store) as house:
@@ -171,7 +188,7 @@ async def test_nothing_comes_after_the_answer_to_a_leave(autojump_clock: MockClo
 async def test_a_session_that_ends_during_a_question_is_no_bug(autojump_clock: MockClock) -> None:
     """The room is empty and forgotten by the time the journal answers."""
     store = SlowStore(read_s=5)
-    async with serving(store=store, silence_s=2, sessions=1) as house:
+    async with serving(store=store, ping_s=1, silence_s=2, sessions=1) as house:
         ada = await house.enter("ada", "lobby")
         token = ada.token
         ada.send(*map(_history, ["h1", "h2"]))
