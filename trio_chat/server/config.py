@@ -6,8 +6,11 @@ from difflib import get_close_matches
 
 from trio_chat.errors import CannotStart
 from trio_chat.wire.framing import FRAME_BYTES_MAX, HELLO_BYTES_MAX
+from trio_chat.wire.messages import MAX_NUMBER
 
 __all__ = ["Config", "Limits", "parse_limits"]
+
+DIGITS_MAX = 100  # Python refuses to read very long ones, and in its own words
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,15 @@ class Limits:
         for limit in fields(self):
             if getattr(self, limit.name) < 1:
                 raise CannotStart(f"limit {limit.name} must be at least 1")
+            if getattr(self, limit.name) > MAX_NUMBER:  # some of them travel in `welcome`
+                raise CannotStart(f"limit {limit.name} must be at most {MAX_NUMBER}")
         if self.frame_bytes > FRAME_BYTES_MAX:
             raise CannotStart(f"limit frame_bytes must be at most {FRAME_BYTES_MAX}, clients take no more")
         # JSON writes a quote or a newline of a text as two bytes; the rest of an entry takes some 700.
         if self.frame_bytes < 2 * self.text_bytes + 1_024:
             raise CannotStart("limit frame_bytes must be at least twice text_bytes and 1024")
+        if self.silence_s <= self.ping_s:
+            raise CannotStart("limit silence_s must be more than ping_s, or who pings as asked is given up")
 
     @classmethod
     def described(cls) -> str:
@@ -85,6 +92,8 @@ def parse_limits(settings: Iterable[str]) -> dict[str, int]:
             raise CannotStart(f"no limit is called {name!r}" + (f"; {close[0]}, perhaps?" if close else ""))
         if not (value.isascii() and value.isdigit()):
             raise CannotStart(f"limit {name} takes a whole number, not {value!r}")
+        if len(value) > DIGITS_MAX:
+            raise CannotStart(f"limit {name} takes a number of at most {DIGITS_MAX} digits")
         parsed[name] = int(value)
     return parsed
 
