@@ -54,20 +54,21 @@ async def tell(feed: Feed, notice: Batch) -> None:
     """Send a notice to all live sessions of a room; passes checkpoints in very large ones."""
     if len(feed.live) <= CHUNK:
         hand_out(feed.live, notice)
+        feed.notices += 1  # last: whoever falls behind by this counts as not told
     else:
         receivers = list(feed.live)
         for start in range(0, len(receivers), CHUNK):
             hand_out([owed for owed in receivers[start : start + CHUNK] if owed in feed.live], notice)
+            # After each chunk: whoever was behind when its turn came may be live again before the end.
+            feed.notices += 1
             await trio.lowlevel.checkpoint()
-    # Last: whoever fell behind meanwhile counts as not told.
-    feed.notices += 1
 
 
 def hand_out(receivers: Iterable[Owed], batch: Batch) -> None:
     """Send a batch to live sessions, each with its private answers before it."""
     packing = None
     packed = b""
-    stalled: list[tuple[Owed, bytes, int]] = []
+    stalled: list[tuple[Owed, bytes, int, bytes]] = []
     broken: list[Owed] = []
     for owed in receivers:
         if owed.packing is not packing:
@@ -83,9 +84,14 @@ def hand_out(receivers: Iterable[Owed], batch: Batch) -> None:
             broken.append(owed)
             continue
         if sent != len(data):
-            stalled.append((owed, data, sent))
+            stalled.append((owed, data, sent, packed))
     # The receivers may be the live set itself, which these change.
-    for owed, data, sent in stalled:
-        owed.fall_behind(data, sent)
+    for owed, data, sent, packed in stalled:
+        # What is kept are the shared bytes; of the joined ones only its answers are its own.
+        own = len(data) - len(packed)
+        if sent < own:
+            owed.fall_behind(data[:own], sent, packed)
+        else:
+            owed.fall_behind(packed, sent - own)
     for owed in broken:
         owed.break_off()

@@ -98,9 +98,14 @@ class Feeds:
             if reading.batch is not None:
                 return reading.batch
         reading = self._reading[key] = _Reading()
+        # Up to the tail, not into it: who has read this page then goes on with whole batches, whose bytes
+        # all share.
+        through = feed.tail[0].first - 1 if feed.tail else feed.head
         try:
-            page = await self.read(feed, cursor, feed.head, entries_max=PAGE_ENTRIES, bytes_max=PAGE_BYTES)
-            reading.batch = Batch(page.first, page.payloads)
+            page = await self.read(feed, cursor, through, entries_max=PAGE_ENTRIES, bytes_max=PAGE_BYTES)
+            if not page.payloads and page.first <= cursor + 1:
+                raise StoreError("the journal gives nothing of what it holds")
+            reading.batch = Batch(min(page.first, through + 1), page.payloads)
             return reading.batch
         except StoreError as error:
             reading.error = error
@@ -121,5 +126,5 @@ class Feeds:
             self.release(feed)
 
     def first(self, feed: Feed) -> int:
-        """The oldest number the journal keeps of a room."""
-        return self._store.first(feed.key)
+        """The oldest number the journal keeps of what was shown in a room; beyond the head if none."""
+        return min(self._store.first(feed.key), feed.head + 1)

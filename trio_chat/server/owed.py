@@ -10,7 +10,7 @@ since. At the head of every room it goes live again, in one step without a check
 Joining with history, resuming, and being slow are this one mechanism.
 
 The order answers → rooms is what makes `room` come before its replay. The other way round, nothing of a
-room after the answer to `leave`, is the leaver's to see to: it waits for `caught_up` first.
+room after the answer to `leave`, is the leaver's to see to: it waits while it is `behind`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Owed:
         "_owner",
         "_remainder",
         "_sent",
+        "_then",
         "_told",
         "_writing",
         "answers",
@@ -93,6 +94,7 @@ class Owed:
         self.stuck_since: float | None = None  # since when the socket takes nothing
         self._remainder = b""
         self._sent = 0
+        self._then = b""  # what comes right behind the remainder
         self._writing = False
         self._moved: trio.Event | None = None
 
@@ -144,8 +146,8 @@ class Owed:
         self.feeds.pop(feed, None)
         self._told.pop(feed, None)
 
-    def fall_behind(self, data: bytes, sent: int) -> None:
-        """Leave the live sets: of `data`, which other sessions share, the socket took `sent` bytes."""
+    def fall_behind(self, data: bytes, sent: int, then: bytes = b"") -> None:
+        """Leave the live sets: of `data` the socket took `sent` bytes, of `then` none. Nothing is copied."""
         self.live = False
         self._told = {feed: feed.notices for feed in self.feeds}
         for feed in self.feeds:
@@ -153,6 +155,7 @@ class Owed:
             feed.gone(self)
         self._remainder = data
         self._sent = sent
+        self._then = then
         if data:
             self.stuck_since = trio.current_time()
             self._writing = True
@@ -181,6 +184,7 @@ class Owed:
             self.answers.clear()
             self.answers_bytes = 0
             self._remainder = self._remainder[: self.packing.whole(self._remainder, self._sent)]
+            self._then = b""
         if bye is not None:
             self.answer(bye)
         self.flush()
@@ -247,7 +251,7 @@ class Owed:
 
     def _push(self) -> bool:
         """Send the remainder; true when all of it is gone."""
-        if self._remainder:
+        while self._remainder:
             rest = memoryview(self._remainder)[self._sent :] if self._sent else self._remainder
             took = self.link.send_nowait(rest)
             self._sent += took
@@ -255,7 +259,8 @@ class Owed:
                 if took or self.stuck_since is None:
                     self.stuck_since = trio.current_time()
                 return False
-        self._remainder, self._sent, self.stuck_since = b"", 0, None
+            self._remainder, self._sent, self._then = self._then, 0, b""
+        self.stuck_since = None
         return True
 
     def _next_feed(self) -> Feed | None:
@@ -270,12 +275,13 @@ class Owed:
         self.feeds[feed] = batch.last
 
     def _make_good(self) -> bool:
-        """Owe the presence that was missed; false when none was."""
+        """Owe the presence missed in one room (all at once could be six megabytes); false when none was."""
         for feed, notices in self._told.items():
             if notices != feed.notices:
                 self._told[feed] = feed.notices
                 self.answer(self._owner.who_is_here(feed))
-        return bool(self.answers)
+                return True
+        return False
 
     def _go_live(self) -> None:
         self.live = True
@@ -302,7 +308,7 @@ class Owed:
             self.answer(encode(Gap(feed.shown, cursor, batch.first, kept=False)))
             self._remainder = self.take_answers()
             self.feeds[feed] = batch.first - 1
-        elif batch.payloads:
+        else:
             self._hand(feed, batch)
 
     def nudge(self) -> None:

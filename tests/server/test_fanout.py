@@ -1,0 +1,288 @@
+"""The same bytes for everybody, one send each; and whoever cannot take them costs nobody anything."""
+
+import trio
+from trio.testing import assert_checkpoints, assert_no_checkpoints
+
+from tests.server.stage import Reader, Stage, on_stage, private
+from trio_chat.dialects.frames import FRAMES, FramePacking
+from trio_chat.server.fanout import CHUNK, hand_late, hand_out, publish
+from trio_chat.server.owed import Owed
+from trio_chat.server.tail import Batch
+from trio_chat.wire.codec import encode
+from trio_chat.wire.framing import pack
+from trio_chat.wire.messages import Members, Presence, Said, TypingNotice
+
+HI = encode(Said("Lobby", 1, 0, "ada", "hi"))
+
+
+def readers_in(stage: Stage, count: int, room: str = "lobby", *, width: int | None = None) -> list[Reader]:
+    readers = [Reader(stage) if width is None else Reader(stage, width) for _ in range(count)]
+    for reader in readers:
+        reader.join(room)
+    return readers
+
+
+# --- one step ---------------------------------------------------------------------------------------
+
+
+async def test_everybody_in_the_room_is_handed_the_batch_by_one_send() -> None:
+    async with on_stage() as stage:
+        readers = readers_in(stage, 3)
+        (elsewhere,) = readers_in(stage, 1, "attic")
+        with assert_no_checkpoints():
+            await publish(stage.rooms["lobby"], 1, [HI])
+        for reader in readers:
+            assert bytes(reader.link.taken) == pack([HI])
+            assert reader.link.sends == 1
+        assert elsewhere.link.sends == 0
+
+
+async def test_private_answers_go_before_the_batch_in_the_same_send() -> None:
+    async with on_stage() as stage:
+        one, other = readers_in(stage, 2)
+        one.owed.answer(private(1))
+        one.owed.answer(private(2))
+        await publish(stage.rooms["lobby"], 1, [HI])
+        assert bytes(one.link.taken) == pack([private(1), private(2), HI])
+        assert bytes(other.link.taken) == pack([HI])
+        assert one.link.sends == 1
+        assert (one.owed.answers, one.owed.answers_bytes) == ([], 0)
+
+
+class BracketPacking(FramePacking):
+    """Another dialect, in which a batch stands in brackets."""
+
+    @staticmethod
+    def pack(payloads: object) -> bytes:
+        assert isinstance(payloads, list)
+        return b"[%s]" % b",".join(payloads)
+
+
+async def test_each_has_the_batch_in_its_own_dialect() -> None:
+    async with on_stage() as stage:
+        readers = [Reader(stage) for _ in range(4)]
+        brackets = BracketPacking()
+        for reader in readers[1::2]:
+            reader.owed = Owed(reader.link, brackets, reader)
+        for reader in readers:
+            reader.join("lobby")
+        await publish(stage.rooms["lobby"], 1, [HI])
+        assert [bytes(reader.link.taken) for reader in readers] == [pack([HI]), b"[%s]" % HI] * 2
+
+
+async def test_whoever_cannot_take_it_all_leaves_the_live_set_and_nobody_waits() -> None:
+    async with on_stage() as stage:
+        lobby = stage.rooms["lobby"]
+        first, none, part, last = (Reader(stage, width) for width in (1_000, 0, 10, 1_000))
+        for reader in (first, none, part, last):
+            reader.join("lobby")
+        batch = await stage.commits("hi")
+        with assert_no_checkpoints():
+            await publish(*batch)
+        assert list(lobby.live) == [first.owed, last.owed]
+        assert (none.fallen, part.fallen, first.fallen) == (1, 1, 0)
+        await stage.says("more")
+        assert first.texts() == last.texts() == ["hi", "more"]
+        for reader in (none, part):
+            assert reader.owed.feeds == {lobby: 1}
+            reader.link.widen()
+        await trio.testing.wait_all_tasks_blocked()
+        assert none.texts() == part.texts() == ["hi", "more"]
+
+
+async def test_a_stall_of_everybody_copies_nothing() -> None:
+    """What they are left with is one and the same: the bytes of the batch."""
+    async with on_stage() as stage:
+        lobby = stage.rooms["lobby"]
+        answers = pack([private(1)])
+        readers = [Reader(stage, width) for width in (0, 1, len(answers) - 1, len(answers), len(answers) + 9)]
+        for number, reader in enumerate(readers):
+            reader.join("lobby")
+            if number:
+                reader.owed.answer(private(1))
+        batch = Batch(1, [HI])
+        lobby.append(1, batch.payloads)
+        hand_out(lobby.live, batch)
+        shared = batch.packed(FRAMES)
+        kept = [(reader.owed._remainder, reader.owed._sent, reader.owed._then) for reader in readers]
+        assert kept == [
+            (shared, 0, b""),
+            (answers, 1, shared),
+            (answers, len(answers) - 1, shared),
+            (shared, 0, b""),
+            (shared, 9, b""),
+        ]
+        assert [remainder is shared or then is shared for remainder, _, then in kept] == [True] * 5
+        for reader in readers:
+            reader.link.widen()
+        await trio.testing.wait_all_tasks_blocked()
+        for number, reader in enumerate(readers):
+            assert bytes(reader.link.taken) == (answers if number else b"") + shared
+            assert reader.owed.live
+
+
+async def test_a_broken_connection_is_told_to_its_owner_once_the_others_have_theirs() -> None:
+    async with on_stage() as stage:
+        readers = readers_in(stage, 4)
+        for reader in readers[1:3]:
+            reader.link.reset()
+        await publish(stage.rooms["lobby"], 1, [HI])
+        assert [reader.gone for reader in readers] == [0, 1, 1, 0]
+        assert [reader.texts() for reader in readers] == [["hi"], [], [], ["hi"]]
+        assert list(stage.rooms["lobby"].live) == [readers[0].owed, readers[3].owed]
+
+
+# --- in chunks --------------------------------------------------------------------------------------
+
+MANY = 2 * CHUNK + 100
+
+
+async def test_a_very_large_room_is_handed_out_in_chunks() -> None:
+    async with on_stage() as stage:
+        readers = readers_in(stage, MANY)
+        lobby = stage.rooms["lobby"]
+        done: list[int] = []
+
+        async def watch() -> None:
+            while True:
+                done.append(MANY - len(lobby.handing))
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            with assert_checkpoints():
+                await publish(lobby, 1, [HI])
+            nursery.cancel_scope.cancel()
+        assert set(done) <= {0, CHUNK, 2 * CHUNK, MANY}
+        assert set(done) & {CHUNK, 2 * CHUNK}, "others run in between"
+        assert not lobby.handing
+        assert all(reader.texts() == ["hi"] for reader in readers)
+
+
+async def in_the_midst(stage: Stage, readers: list[Reader]) -> trio.Nursery:
+    """A batch is being handed out, and only the first thousand have it."""
+    lobby = stage.rooms["lobby"]
+    stage.writers.start_soon(publish, *await stage.commits("hi"))
+    while not lobby.handing:
+        await trio.lowlevel.checkpoint()
+    assert readers[0].owed not in lobby.handing and readers[-1].owed in lobby.handing
+    return stage.writers
+
+
+async def test_whoever_leaves_meanwhile_is_not_handed_it() -> None:
+    async with on_stage() as stage:
+        readers = readers_in(stage, MANY)
+        await in_the_midst(stage, readers)
+        readers[-1].leave("lobby")
+        readers[0].leave("lobby")
+        await trio.testing.wait_all_tasks_blocked()
+        assert (readers[0].texts(), readers[-1].texts(), readers[-2].texts()) == (["hi"], [], ["hi"])
+
+
+async def test_whoever_comes_meanwhile_is_at_the_head() -> None:
+    async with on_stage() as stage:
+        readers = readers_in(stage, MANY)
+        await in_the_midst(stage, readers)
+        live, behind = Reader(stage), Reader(stage)
+        assert live.join("lobby") == 1
+        behind.join("lobby", recent=1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (live.texts(), behind.texts()) == ([], ["hi"])
+        await stage.says("more")
+        assert (live.texts(), behind.texts()) == (["more"], ["hi", "more"])
+
+
+async def test_whoever_falls_behind_before_its_turn_gets_it_once_from_the_tail() -> None:
+    async with on_stage() as stage:
+        readers = readers_in(stage, MANY)
+        last = readers[-1]
+        await in_the_midst(stage, readers)
+        last.link.room = 5
+        last.owed.answer(private(1))
+        last.owed.flush()
+        assert last.owed.feeds == {stage.rooms["lobby"]: 0}
+        last.link.widen()
+        await trio.testing.wait_all_tasks_blocked()
+        assert last.texts() == ["hi"] and last.owed.live
+
+
+async def test_whoever_cannot_wait_is_handed_it_at_once_and_not_again() -> None:
+    async with on_stage() as stage:
+        readers = readers_in(stage, MANY)
+        lobby = stage.rooms["lobby"]
+        await in_the_midst(stage, readers)
+        for reader in (readers[0], readers[-1]):
+            with assert_no_checkpoints():
+                hand_late(lobby, reader.owed)
+            assert reader.texts() == ["hi"]
+        await trio.testing.wait_all_tasks_blocked()
+        assert readers[0].texts() == readers[-1].texts() == ["hi"]
+
+
+# --- notices ----------------------------------------------------------------------------------------
+
+
+async def test_a_notice_goes_to_those_who_keep_up() -> None:
+    async with on_stage() as stage:
+        readers = readers_in(stage, 2)
+        (behind,) = readers_in(stage, 1, width=0)
+        behind.owed.answer(private(1))
+        behind.owed.flush()
+        with assert_no_checkpoints():
+            await stage.tells()
+        assert all(reader.events == [Presence("Lobby", 1)] for reader in readers)
+        behind.link.widen()
+        await trio.testing.wait_all_tasks_blocked()
+        assert behind.events[1:] == [Members("Lobby", [], 1, more=False)]
+
+
+async def test_whoever_falls_behind_by_a_notice_hears_it_and_who_is_here() -> None:
+    async with on_stage() as stage:
+        (reader,) = readers_in(stage, 1, width=5)
+        await stage.tells()
+        reader.link.widen()
+        await trio.testing.wait_all_tasks_blocked()
+        assert reader.events == [Presence("Lobby", 1), Members("Lobby", [], 1, more=False)]
+
+
+async def test_a_notice_goes_in_chunks_too_and_passes_over_those_who_left() -> None:
+    async with on_stage() as stage:
+        readers = readers_in(stage, MANY)
+        stage.writers.start_soon(stage.tells)
+        while not readers[0].events:
+            await trio.lowlevel.checkpoint()
+        readers[-1].leave("lobby")
+        await trio.testing.wait_all_tasks_blocked()
+        assert all(reader.events == [Presence("Lobby", 1)] for reader in readers[:-1])
+        assert readers[-1].events == []
+
+
+async def test_whoever_was_behind_only_when_its_turn_came_is_told_who_is_here() -> None:
+    """It fell behind after the first chunk, was passed over in the second, and kept up in the third."""
+    async with on_stage() as stage:
+        readers = readers_in(stage, MANY)
+        late = readers[CHUNK]
+        stage.writers.start_soon(stage.tells)
+        while not readers[0].events:
+            await trio.lowlevel.checkpoint()
+        late.link.room = 0
+        late.owed.answer(private(1))
+        late.owed.flush()
+        while not readers[CHUNK + 1].events:
+            await trio.lowlevel.checkpoint()
+        late.link.widen()
+        await trio.testing.wait_all_tasks_blocked()
+        assert late.owed.live
+        assert late.events[-1] == Members("Lobby", [], 1, more=False)
+
+
+async def test_whoever_falls_behind_by_typing_has_missed_nothing() -> None:
+    async with on_stage() as stage:
+        (reader,) = readers_in(stage, 1, width=5)
+        typing = TypingNotice("Lobby", "ada")
+        hand_out([reader.owed], Batch(0, [encode(typing)]))
+        await stage.says("hi")
+        reader.link.widen()
+        await trio.testing.wait_all_tasks_blocked()
+        assert reader.events[0] == typing
+        assert reader.texts() == ["hi"]
