@@ -156,7 +156,9 @@ def test_amounts_have_the_digits_that_count() -> None:
     assert [amount(value) for value in (0.1234, 9.876, 12.34, 1234.5)] == ["0.12", "9.88", "12.3", "1,234"]
 
 
-NOTHING = Results({"cores": "2"}, {}, "there is no `gcc`", pinned=True, files=1024, steal=0.01, minutes=1.0)
+NOTHING = Results(
+    {"cores": "2"}, {}, "there is no `gcc`", pinned=True, files=1024, load=0.1, steal=0.01, minutes=1.0
+)
 
 
 def test_a_page_without_the_yardstick_says_why() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import signal
 import sys
 import time
@@ -62,7 +63,7 @@ def run(plan: Plan, chosen: Sequence[str]) -> Results:
     began = time.monotonic()
     server_core, driver_core, *_ = [*cores(), None, None] if len(cores()) > 1 else [None, None]
     stage = Stage(server_core, driver_core, allow_files(), lambda line: _say(line, began))
-    before = ticks()
+    before, load = ticks(), os.getloadavg()[0]
     figures: dict[str, list[Figure]] = {}
     why_no_yardstick = "it was not asked for"
     if "yardstick" in chosen:
@@ -82,6 +83,7 @@ def run(plan: Plan, chosen: Sequence[str]) -> Results:
         why_no_yardstick=why_no_yardstick,
         pinned=server_core is not None,
         files=stage.files,
+        load=load,
         steal=steal_share(before),
         minutes=(time.monotonic() - began) / 60,
     )

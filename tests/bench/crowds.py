@@ -10,7 +10,7 @@ from tests.bench.dialect import OURS, PLAIN
 from tests.bench.plan import Figure, Plan, Stage
 from tests.bench.process import ServerProcess, reference
 from tests.bench.rows import WINDOW
-from tests.bench.talk import Sender, Spent, Talk
+from tests.bench.talk import Sender, Talk
 
 __all__ = ["measure_connects", "measure_idle", "measure_rooms"]
 
@@ -64,37 +64,42 @@ def measure_connects(plan: Plan, stage: Stage) -> Iterator[Figure]:
 
 
 def measure_rooms(plan: Plan, stage: Stage) -> Iterator[Figure]:
-    """What a delivery takes in a very large room: with 64 messages in flight, and with one."""
+    """What a delivery takes in a very large room: with 64 messages in flight, and with one.
+
+    The reference shows, once, how much of what a larger room costs is the kernel's, with one in flight.
+    """
     for repetition in range(plan.rooms_repetitions):
         for wanted in plan.rooms:
             members = min(wanted, stage.files - SPARE_FILES)
-            stage.say(f"rooms: {members} members, repetition {repetition + 1}")
-            with (
-                ServerProcess.ours(stage.server_core, connections=members + 100) as server,
-                Crowd(server.port, OURS) as crowd,
-            ):
-                began = perf_counter()
-                senders = Sender.of(crowd.connect(members, sources=SOURCES)[:1])
-                came_s = perf_counter() - began
-                crowd.settle()
-                server.wait_idle()
-                for window in (WINDOW, 1):
-                    # A fixed number of deliveries, so that each size works for about as long.
-                    spent = _deliver(crowd, server, senders, window, plan)
-                    yield {
-                        "members": members,
-                        "wanted": wanted,
-                        "window": window,
-                        "came_s": came_s,
-                        "rss_kib": server.rss_kib(),
-                        "deliveries": spent.deliveries,
-                        "cpu_us": spent.cpu_us,
-                        "per_s": spent.per_s,
-                        "message_ms": spent.seconds * 1e3 / spent.messages,
-                    }
+            for name in ("ours", "direct") if repetition == 0 else ("ours",):
+                stage.say(f"rooms: {members} members, {name}, repetition {repetition + 1}")
+                for figure in _one_room(name, members, plan, stage):
+                    yield {"server": name, "wanted": wanted, **figure}
 
 
-def _deliver(crowd: Crowd, server: ServerProcess, senders: list[Sender], window: int, plan: Plan) -> Spent:
-    talk = Talk(crowd, server, senders)
-    talk.burst(window, seconds=2 * plan.seconds)
-    return talk.finish()
+def _one_room(name: str, members: int, plan: Plan, stage: Stage) -> Iterator[Figure]:
+    running, dialect, windows = (
+        (ServerProcess.ours(stage.server_core, connections=members + SPARE_FILES), OURS, (WINDOW, 1))
+        if name == "ours"
+        else (ServerProcess.running(reference(name), stage.server_core), PLAIN, (1,))
+    )
+    with running as server, Crowd(server.port, dialect) as crowd:
+        began = perf_counter()
+        senders = Sender.of(crowd.connect(members, sources=SOURCES)[:1])
+        came_s = perf_counter() - began
+        crowd.settle()
+        for window in windows:
+            server.wait_idle()
+            talk = Talk(crowd, server, senders)
+            talk.burst(window, seconds=plan.rooms_s)
+            spent = talk.finish()
+            yield {
+                "members": members,
+                "window": window,
+                "came_s": came_s,
+                "rss_kib": server.rss_kib(),
+                "deliveries": spent.deliveries,
+                "cpu_us": spent.cpu_us,
+                "per_s": spent.per_s,
+                "message_ms": spent.seconds * 1e3 / spent.messages,
+            }

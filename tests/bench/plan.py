@@ -17,11 +17,13 @@ class Plan:
 
     sizes: tuple[int, ...] = (100, 500, 1_000)
     repetitions: int = 3
-    seconds: float = 1.0
+    seconds: float = 0.8  # of each measurement
+    yardstick_s: float = 1.0
     idle: tuple[int, ...] = (1_000, 5_000)
     connects: int = 1_000
     rooms: tuple[int, ...] = (500, 5_000, 19_000)  # what `ulimit -n` does not allow is cut
     rooms_repetitions: int = 2
+    rooms_s: float = 2.0
     stalled: int = 500
     stalled_pairs: int = 5
     stalled_s: float = 1.5
@@ -33,10 +35,12 @@ QUICK = Plan(
     sizes=(100,),
     repetitions=1,
     seconds=0.4,
+    yardstick_s=0.4,
     idle=(200, 500),
     connects=200,
     rooms=(100, 1_000),
     rooms_repetitions=1,
+    rooms_s=0.5,
     stalled=100,
     stalled_pairs=1,
     stalled_s=0.5,

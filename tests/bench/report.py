@@ -52,6 +52,7 @@ def splice(page: str, old: str) -> str:
 
 def _machine(results: Results) -> str:
     rows = [[name, value] for name, value in results.machine.items()]
+    rows.append(["work on it when the run began", f"{results.load:.1f} (load average)"])
     rows.append(["taken by other virtual machines", f"{results.steal:.1%} of the cores' time"])
     rows.append(["the run took", f"{results.minutes:.1f} minutes"])
     alone = "" if results.pinned else "\n**Server and driver share the only core: nothing below is sound.**\n"
@@ -154,25 +155,31 @@ def _connects(figures: list[Figure]) -> str:
 
 
 def _rooms(figures: list[Figure]) -> str:
-    sizes = _sizes(figures)
+    ours = [each for each in figures if each["server"] == "ours"]
+    sizes = _sizes(ours)
     rows = []
-    for window in dict.fromkeys(values(figures, "window")):
-        base = middle(figures, "cpu_us", window=window, members=sizes[0])
+    for window in dict.fromkeys(values(ours, "window")):
+        cost = {size: middle(ours, "cpu_us", window=window, members=size) for size in sizes}
         for members in sizes:
-            cpu_us, message_ms, came_s = (
-                middle(figures, key, window=window, members=members)
-                for key in ("cpu_us", "message_ms", "came_s")
-            )
-            must, _, met = ROOM.row(cpu_us / base)
-            cells = [f"{cpu_us / base:.2f}", must, met, amount(message_ms), amount(came_s)]
-            rows.append([f"{window:.0f}", f"{members:,.0f}", amount(cpu_us), *cells])
-    head = ["in flight", "members", "CPU a delivery, µs", f"to that of {sizes[0]:,.0f}", "must", "met"]
-    head += ["a message to all, ms", "all had come after, s"]
+            ratio = cost[members] / cost[sizes[0]]
+            message_ms = middle(ours, "message_ms", window=window, members=members)
+            must, _, met = ROOM.row(ratio)
+            cells = [amount(cost[members]), f"{ratio:.2f}", must, met, amount(message_ms)]
+            rows.append(["ours", f"{window:.0f}", f"{members:,.0f}", *cells])
+    plain = {number(each, "members"): each for each in figures if each["server"] == "direct"}
+    for members, each in plain.items():
+        cpu_us = number(each, "cpu_us")
+        ratio = cpu_us / number(plain[sizes[0]], "cpu_us")
+        cells = [amount(cpu_us), f"{ratio:.2f}", "", "", amount(number(each, "message_ms"))]
+        rows.append(["`direct`", "1", f"{members:,.0f}", *cells])
+    head = ["", "in flight", "members", "CPU a delivery, µs", f"to that of {sizes[0]:,.0f}", "must", "met"]
     cut = [each for each in figures if each["members"] != each["wanted"]]
     note = ""
     if cut:
         note = f"More than {cut[0]['members']:,} the limit of open files (`ulimit -n`) does not allow here.\n"
-    return words.ROOMS.format(note=note) + table(head, rows)
+    came = [f"{size:,.0f} after {amount(middle(ours, 'came_s', members=size))} s" for size in sizes]
+    text = words.ROOMS.format(came=", ".join(came), note=note)
+    return text + table([*head, "a message to all, ms"], rows)
 
 
 def _stalled(figures: list[Figure]) -> str:

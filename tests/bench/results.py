@@ -19,6 +19,7 @@ class Results:
     why_no_yardstick: str
     pinned: bool
     files: int
+    load: float  # when it began
     steal: float
     minutes: float
 

@@ -96,7 +96,9 @@ knows only the join), while all who are there already are told who comes.
 
 ROOMS = """## Very large rooms
 
-One sender, closed loop, with 64 messages in flight and with one.
+One sender, closed loop, with 64 messages in flight and with one. The reference does the same for each
+member however many there are: what a delivery costs it more in a large room is the machine's part, whose
+caches do not hold so many sockets. Of our members, all had come in: {came}.
 {note}
 """
 

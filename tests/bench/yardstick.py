@@ -55,7 +55,7 @@ def measure_yardstick(plan: Plan, stage: Stage) -> tuple[list[Figure], str]:
             f"--server={shlex.quote(trio_chat())} serve --port {{port}} --no-rate-limit --journal memory",
             f"--sizes={','.join(map(str, plan.sizes))}",
             f"--reps={plan.repetitions}",
-            f"--seconds={plan.seconds}",
+            f"--seconds={plan.yardstick_s}",
             f"--json={report}",
         ]
         status, said = _run(command)
