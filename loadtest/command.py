@@ -3,10 +3,12 @@
 import gc
 import resource
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import trio
 from rich.console import Console
 
 from loadtest.live import showing
@@ -30,8 +32,37 @@ async def loadtest(
 ) -> int:
     """Run a scenario against a server, or one of our own, and say what came of it; the exit status.
 
-    Raises `CannotRun`. Cancelled, nothing is left running.
+    Raises `CannotRun`, also when SIGINT or SIGTERM ends it. Nothing is left running.
     """
+    status: int | None = None
+    failure: CannotRun | None = None
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_heed, signals, nursery.cancel_scope)
+            try:
+                status = await _loadtest(scenario, address, thresholds, json_path, console)
+            except CannotRun as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if status is None:
+        raise CannotRun("interrupted, and nothing is proved")
+    return status
+
+
+async def _heed(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
+
+
+async def _loadtest(
+    scenario: Scenario,
+    address: tuple[str, int] | None,
+    thresholds: Sequence[Threshold],
+    json_path: Path | None,
+    console: Console,
+) -> int:
     allow_files(scenario.users + SPARE_FILES)
     if json_path is not None and not json_path.parent.is_dir():
         raise CannotRun(f"cannot write {json_path}: there is no such directory")

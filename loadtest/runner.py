@@ -21,6 +21,7 @@ from loadtest.thresholds import Threshold
 from loadtest.user import User, World
 from loadtest.verdict import Figures, Outcome, Series
 from trio_chat.contract import Judge
+from trio_chat.errors import ChatError
 
 __all__ = ["LAG_MS", "MISSED_SHARE", "Progress", "Run"]
 
@@ -96,7 +97,7 @@ class Run:
 
     async def run(self) -> None:
         """All of it. Raises `CannotRun` when not everybody could come in; cancelling ends all connections."""
-        refused: list[CannotRun] = []
+        failures: list[ChatError] = []
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tell_all_the_time)
@@ -110,10 +111,11 @@ class Run:
                     for user in self._users:
                         user.go("end")
                 nursery.cancel_scope.cancel()
-        except* CannotRun as group:
-            refused += _leaves(group)
-        if refused:
-            raise refused[0]
+        except* ChatError as group:
+            failures += _leaves(group)
+        if failures:
+            # One could not come in; others, who were just coming and then cancelled, may add theirs.
+            raise next((each for each in failures if isinstance(each, CannotRun)), failures[0])
         self.judge.finish()
         self._phase("judged")
         self._tell(self.progress)
@@ -161,11 +163,14 @@ class Run:
                 user.look()
             if (seen := self.judge.facts) != last:
                 last, since = seen, trio.current_time()
-            elif trio.current_time() - since > self._patience_s or all(user.is_over for user in self._users):
+            elif trio.current_time() - since > self._patience_s or self._all_over():
                 return
 
     def _all_back(self) -> bool:
         return all(user.is_here or user.is_over for user in self._users)
+
+    def _all_over(self) -> bool:
+        return all(user.is_over for user in self._users)
 
     async def _talk(self) -> None:
         self._phase("talking")
@@ -173,6 +178,8 @@ class Run:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send_away, began)
             await self._speak(began)
+            if self._all_over():
+                nursery.cancel_scope.cancel()
             await trio.sleep_until(began + self.scenario.duration_s)
             self.stats.talk_s = trio.current_time() - began
             self.stats.talked = self.progress.deliveries - verified
@@ -197,7 +204,7 @@ class Run:
                 self.stats.lag.add((ticks(now) - ticks(began + due_s),))
             self.stats.missed = pace.missed
             self.progress.share = (now - began) / scenario.duration_s
-            if all(user.is_over for user in self._users):
+            if self._all_over():
                 return
 
     async def _send_away(self, began: float) -> None:
@@ -266,8 +273,8 @@ class Run:
         return latencies.quantile_ms(threshold.percent)
 
 
-def _leaves(group: BaseExceptionGroup[CannotRun]) -> list[CannotRun]:
-    leaves: list[CannotRun] = []
+def _leaves(group: BaseExceptionGroup[ChatError]) -> list[ChatError]:
+    leaves: list[ChatError] = []
     for error in group.exceptions:
         leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return leaves

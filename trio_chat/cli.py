@@ -222,10 +222,6 @@ def loadtest(
         thresholds = [parse_threshold(text) for text in fail_if]
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    try:
-        with errors_in_one_line():
-            scenario = Scenario(users, rooms, rate, duration, size, share, seed)
-            sys.exit(trio.run(run, scenario, where, thresholds, json_path, Console()))
-    except KeyboardInterrupt:
-        click.secho("trio-chat: interrupted, and nothing is proved", fg="red", err=True)
-        sys.exit(2)
+    with errors_in_one_line():
+        scenario = Scenario(users, rooms, rate, duration, size, share, seed)
+        sys.exit(trio.run(run, scenario, where, thresholds, json_path, Console()))

@@ -20,6 +20,7 @@ class Line:
     seq: int
     by: str
     text: str
+    at: int = 0
 
 
 @dataclass(frozen=True)

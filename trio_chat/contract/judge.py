@@ -162,8 +162,16 @@ class Judge:
         return [
             saying
             for saying in self._sayings.values()
-            if saying.room == truth.room and saying.acked and not saying.seen
+            if saying.room == truth.room and saying.acked and not saying.seen and self._is_owed(truth, saying)
         ]
+
+    def _is_owed(self, truth: Truth, saying: Saying) -> bool:
+        """Whether anybody had to be shown it: those who broke off, or have gone before it came, had not."""
+        return saying.acked > truth.limit or any(
+            stay.start < saying.acked <= max(stay.cursor, stay.reach)
+            for stay in self.stays
+            if stay.truth is truth
+        )
 
     def _census(self, room: str) -> Census:
         census = self._censuses.get(room)

@@ -25,6 +25,7 @@ class Stay:
         "head",
         "hearing",
         "is_over",
+        "reach",
         "start",
         "truth",
         "user",
@@ -48,6 +49,7 @@ class Stay:
         self.cursor = start
         self.head = head  # what is at or below it is replay
         self.hearing = hearing
+        self.reach = 0  # up to where it must have been shown everything, if it was there at the end
         self.verified = 0
         self.gaps = 0  # entries that an honest gap left out
         self.way = ""  # how it went
@@ -132,6 +134,7 @@ class Stay:
 
     def owes(self, head: int) -> None:
         """All entries up to `head` must have come by now, since the user is still here, or left properly."""
+        self.reach = max(self.cursor, head)
         if head > self.cursor:
             self._holes.update(dict.fromkeys(range(self.cursor + 1, head + 1)))
 

@@ -160,11 +160,9 @@ class Truth:
             else:
                 votes.append((entry, 1))
         said = [(entry, many) for entry, many in votes if self._said(entry)]
-        acked = [entry for entry, _ in said if self._sayings[entry.text].acked == seq]
-        if acked:
-            return acked[0] if len(acked) == 1 or first not in acked else first
+        acked = [each for each in said if self._sayings[each[0].text].acked == seq]
         # What was acked with another number may still be what most have seen here: then the ack was wrong.
-        return max(said, key=lambda each: each[1])[0] if said else None
+        return max(acked or said, key=lambda each: each[1], default=(None, 0))[0]
 
     def _said(self, entry: Entry) -> Saying | None:
         """Whose words an entry holds, if these are the author's, were said in this room, and can have such a
@@ -179,7 +177,9 @@ class Truth:
         shown = f"{user} was shown {entry.room} {entry.seq}"
         saying = self._sayings.get(entry.text)
         if saying is None and right is not None and right.by == entry.by:
-            return f"{shown} with another text: {_quoted(entry.text)}; {right.by} said {_quoted(right.text)}"
+            at = _first_difference(entry.text, right.text)
+            other, said = _quoted(entry.text, at), _quoted(right.text, at)
+            return f"{shown} with another text: {other}; {right.by} said {said}"
         if saying is None:
             return f"{shown}, {_quoted(entry.text)} by {entry.by}, which nobody said"
         if saying.room != entry.room:
@@ -192,7 +192,13 @@ class Truth:
         return f"{shown} otherwise than others were: {_quoted(entry.text)} by {entry.by}"
 
 
-def _quoted(text: str) -> str:
-    """A text in a sentence: its beginning, on one line."""
-    shown = text if len(text) <= 40 else text[:37] + "…"
+def _first_difference(one: str, other: str) -> int:
+    same = (index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(same, min(len(one), len(other)))
+
+
+def _quoted(text: str, at: int = 0) -> str:
+    """A text in a sentence: forty characters of it around a place, on one line."""
+    begin = max(0, min(at - 20, len(text) - 40))
+    shown = ("…" if begin else "") + text[begin : begin + 40] + ("…" if begin + 40 < len(text) else "")
     return f"“{''.join(char if char.isprintable() else '?' for char in shown)}”"

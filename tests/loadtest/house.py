@@ -1,0 +1,49 @@
+"""A run against a server in memory, on a clock that jumps: ten seconds of talk in a tenth of one."""
+
+from collections.abc import Callable
+from random import Random
+
+from loadtest.line import Line
+from loadtest.runner import Progress, Run
+from loadtest.scenario import CannotRun, Scenario
+from loadtest.thresholds import parse_threshold
+from loadtest.verdict import Outcome
+from tests.loadtest.liar import Liar, LyingLink
+from tests.pipes import PipeLink
+from tests.server.peer import PipeListener
+from trio_chat.journal.store import Store
+from trio_chat.server.config import Config, Limits
+from trio_chat.server.serve import open_server
+
+__all__ = ["run_in_memory"]
+
+
+async def run_in_memory(
+    scenario: Scenario,
+    *thresholds: str,
+    liar: Liar | None = None,
+    rate_limit: bool = False,
+    tell: Callable[[Progress], None] = lambda _: None,
+    store: Store | None = None,
+    **limits: int,
+) -> Outcome:
+    """What comes of a run."""
+    listener = PipeListener()
+
+    async def dial(host: str, port: int) -> Line:
+        link: PipeLink = listener.dial(65_536, "")
+        return LyingLink(link, liar) if liar is not None else link
+
+    config = Config(rate_limit=rate_limit, limits=Limits(**limits))
+    async with open_server(
+        config, listeners=[listener], store=store, random_bytes=Random(scenario.seed).randbytes
+    ):
+        run = Run(scenario, "memory", 0, dial=dial, tell=tell)
+        failure: CannotRun | None = None
+        try:
+            await run.run()
+        except CannotRun as error:
+            failure = error
+    if failure is not None:
+        raise failure  # as it was raised, not wrapped by each of the server's nurseries
+    return run.outcome([parse_threshold(text) for text in thresholds])

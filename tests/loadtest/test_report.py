@@ -1,0 +1,102 @@
+"""The verdict and its forms: which outweighs which, the last line, the JSON."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from loadtest.report import as_json, lines, write_json
+from loadtest.scenario import CannotRun, Scenario
+from loadtest.verdict import Figures, Outcome, Series, Verdict
+from trio_chat.contract import Breach, Kind
+
+SERIES = Series(1_000, 1.5, 2.5, 9.87, 12.0, 13.0, 2.0)
+FIGURES = Figures(
+    sent=100,
+    rate=50.0,
+    deliveries=1_000,
+    delivery_rate=500.0,
+    missed=0,
+    again=0,
+    gaps=0,
+    refused={},
+    trips={},
+    series={"delivery": SERIES, "ack": SERIES, "lag": SERIES},
+)
+FINE_LINE = (
+    "FINE: 1,000 deliveries, each verified: none lost, doubled, reordered or made up;"
+    " p50 1.5 ms, p99 9.9 ms (exit 0)"
+)
+FINE = Outcome(FIGURES, {}, [])
+MISSED = replace(FINE, missed=["p99 > 5ms: 9.87 ms"])
+INVALID = replace(MISSED, invalid=["the generator could not keep up"])
+BREACH = Breach(Kind.LOST, "room0", "u7", "u7 missed room0 17–19 between joining at 12 and quitting at 40")
+BROKEN = replace(INVALID, kinds={"lost": 3}, breaches=[BREACH])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "says"),
+    [
+        (
+            FINE,
+            0,
+            FINE_LINE,
+        ),
+        (MISSED, 1, "THRESHOLD MISSED: p99 > 5ms: 9.87 ms; 1,000 deliveries, each verified (exit 1)"),
+        (INVALID, 4, "INVALID: the generator could not keep up (exit 4)"),
+        (BROKEN, 3, "BROKEN: 3 lost; 1,000 deliveries were right (exit 3)"),
+    ],
+)
+def test_the_last_line_is_the_verdict(outcome: Outcome, status: int, says: str) -> None:
+    assert outcome.verdict == status
+    assert list(lines(Scenario(), outcome))[-1] == says
+
+
+def test_what_happened_beside_it_is_told() -> None:
+    figures = replace(
+        FIGURES,
+        missed=3,
+        again=2,
+        gaps=7,
+        refused={"unavailable": 4},
+        trips={"quit": 2, "fin": 1},
+    )
+    told = "\n".join(lines(Scenario(), replace(FINE, figures=figures)))
+    assert "3 went and came back (2 by quit, 1 by fin)" in told
+    assert "2 messages were said again after coming back, with the same ref" in told
+    assert "7 deliveries were left out by honest gaps" in told
+    assert "3 messages were not started" in told
+    assert "refused: unavailable 4 times" in told
+
+
+def test_of_many_breaches_some_of_each_kind_are_told() -> None:
+    other = Breach(Kind.LATE, "room0", "u9", "u9 was shown room0 41 after leaving at 40")
+    told = list(
+        lines(Scenario(), replace(BROKEN, kinds={"lost": 24, "late": 1}, breaches=[BREACH] * 8 + [other]))
+    )
+    assert told.count(f"  lost: {BREACH.words}") == 5
+    assert "  lost: … and 3 more (--json has them)" in told
+    assert f"  late: {other.words}" in told
+    assert "the generator could not keep up" in told, "a broken run says as well why it would be invalid"
+
+
+def test_json_is_the_documented_schema(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    write_json(path, as_json(Scenario(), "127.0.0.1:5555", BROKEN))
+    report = json.loads(path.read_text())
+    assert (report["schema"], report["verdict"], report["exit"]) == (1, "broken", 3)
+    assert report["broken"] == {"lost": 3}
+    assert report["breaches"] == [{"kind": "lost", "room": "room0", "user": "u7", "words": BREACH.words}]
+    page = Path(__file__).parents[2].joinpath("docs", "loadtest.md").read_text()
+    fields = [*report, *report["scenario"], *report["figures"], *report["figures"]["series"]["delivery"]]
+    missing = [field for field in fields if f"`{field}`" not in page]
+    assert not missing, f"docs/loadtest.md does not explain {missing}"
+    undocumented = [kind for kind in Kind if f"`{kind}`" not in page]
+    assert not undocumented, f"docs/loadtest.md does not explain {undocumented}"
+    assert [verdict.name.lower() for verdict in Verdict if f"`{verdict.name.lower()}`" not in page] == []
+
+
+def test_a_report_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(CannotRun, match=r"cannot write .*: Is a directory"):
+        write_json(tmp_path, {})

@@ -1,0 +1,125 @@
+"""Whole runs against a server in memory: a healthy one never alarms, a lying one is found out."""
+
+import re
+
+import pytest
+from trio.testing import MockClock
+
+from loadtest.runner import Progress
+from loadtest.scenario import CannotRun, Scenario
+from loadtest.verdict import Verdict
+from tests.loadtest.house import run_in_memory
+from tests.loadtest.liar import LIES, Liar
+from trio_chat.wire.messages import Bye, Event, Said
+
+SMALL = Scenario(users=12, rate=40, duration_s=5, disconnects=0.5)
+VICTIM = f"u{min(set(range(12)) - {trip.user for trip in SMALL.trips()})}"  # is there all the time
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_a_healthy_server_never_alarms(seed: int, autojump_clock: MockClock) -> None:
+    outcome = await run_in_memory(
+        Scenario(users=16, rooms=1 + seed % 3, rate=30, duration_s=4, disconnects=0.5, seed=seed)
+    )
+    assert outcome.breaches == []
+    assert outcome.verdict is Verdict.FINE, outcome.last_line
+    assert outcome.figures.trips == {"quit": 2, "fin": 2, "rst": 2, "leave": 2}
+
+
+async def test_everybody_receives_everything(autojump_clock: MockClock) -> None:
+    outcome = await run_in_memory(Scenario(users=10, rate=50, duration_s=2, disconnects=0.2))
+    assert outcome.figures.sent == 100
+    assert outcome.figures.deliveries == 1_000
+    assert outcome.figures.rate == pytest.approx(50)
+    assert outcome.last_line.startswith("FINE: 1,000 deliveries, each verified")
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_lie_is_found_and_its_victim_named(lie: str, autojump_clock: MockClock) -> None:
+    change, kind, words = LIES[lie]
+    liar = Liar(VICTIM, change)
+    outcome = await run_in_memory(SMALL, liar=liar)
+    assert liar.done == 1, "the lie was told"
+    assert outcome.verdict is Verdict.BROKEN
+    first = next(breach for breach in outcome.breaches if breach.kind == kind)
+    assert first.user == VICTIM
+    assert re.fullmatch(f"{VICTIM} .*{words}.*", first.words), first.words
+    assert {breach.user for breach in outcome.breaches} == {VICTIM}, outcome.breaches
+    assert outcome.last_line.startswith("BROKEN: ")
+
+
+async def test_one_in_ten_thousand_is_found(autojump_clock: MockClock) -> None:
+    change, kind, _ = LIES["drop"]
+    liar = Liar("u7", change)
+    outcome = await run_in_memory(Scenario(users=20, rate=100, duration_s=5, disconnects=0.0), liar=liar)
+    assert outcome.kinds == {kind: 1}
+    assert outcome.figures.deliveries == 9_999
+
+
+async def test_who_is_too_fast_is_told_which_option_helps(autojump_clock: MockClock) -> None:
+    outcome = await run_in_memory(Scenario(users=2, rate=100, duration_s=2, disconnects=0), rate_limit=True)
+    assert outcome.verdict is Verdict.INVALID
+    assert "start it with --no-rate-limit" in outcome.last_line
+
+
+async def test_who_cannot_come_in_is_told_why(autojump_clock: MockClock) -> None:
+    with pytest.raises(CannotRun, match=r"u\d+ could not come in: .*too_many_connections"):
+        await run_in_memory(Scenario(users=8, duration_s=1), connections=4)
+
+
+async def test_who_is_thrown_out_is_told_of(autojump_clock: MockClock) -> None:
+    def throw_out(liar: Liar, event: Event) -> list[Event]:
+        return [Bye("internal", "something went wrong", True)] if isinstance(event, Said) else [event]
+
+    outcome = await run_in_memory(SMALL, liar=Liar(VICTIM, throw_out))
+    assert outcome.kinds["ended"] == 1
+    (breach,) = (breach for breach in outcome.breaches if breach.kind == "ended")
+    assert breach.words == (
+        f"{VICTIM} was thrown out of room0 at 0:"
+        " the server ended the connection: something went wrong (internal)"
+    )
+
+
+async def test_thresholds_are_held_against_what_was_measured(autojump_clock: MockClock) -> None:
+    scenario = Scenario(users=3, rate=20, duration_s=1, disconnects=0)
+    outcome = await run_in_memory(scenario, "sent > 19", "p99 > 1s", "rate < 100", "refused > 0")
+    assert outcome.verdict is Verdict.THRESHOLD
+    assert outcome.missed == ["sent > 19: 20", "rate < 100: 20"]
+
+
+async def test_a_message_that_nobody_is_there_to_say_is_missed(autojump_clock: MockClock) -> None:
+    outcome = await run_in_memory(Scenario(users=1, rate=10, duration_s=5, disconnects=1.0))
+    assert outcome.figures.missed > 5
+    assert outcome.verdict is Verdict.INVALID
+
+
+async def test_a_generator_that_stalls_is_invalid(autojump_clock: MockClock) -> None:
+    stalled: list[str] = []
+
+    def tell(progress: Progress) -> None:
+        if progress.phase == "talking" and progress.share > 0.5 and not stalled:
+            stalled.append(progress.phase)
+            autojump_clock.jump(3)  # as if this process had not run for three seconds
+
+    outcome = await run_in_memory(Scenario(users=4, rate=50, duration_s=6, disconnects=0), tell=tell)
+    assert stalled
+    assert outcome.verdict is Verdict.INVALID
+    assert 90 < outcome.figures.missed < 110
+    assert "could not keep up" in outcome.last_line
+
+
+async def test_progress_tells_how_far_it_is(autojump_clock: MockClock) -> None:
+    phases: list[str] = []
+    rates: list[float] = []
+
+    def tell(progress: Progress) -> None:
+        if progress.phase not in phases:
+            phases.append(progress.phase)
+        if progress.phase == "talking":
+            rates.append(progress.deliveries_per_s)
+
+    await run_in_memory(Scenario(users=4, rate=20, duration_s=3, disconnects=0.25), tell=tell)
+    assert phases[0] == "connecting"
+    assert phases[-1] == "judged"
+    assert "talking" in phases
+    assert 60 <= max(rates) <= 160

@@ -1,0 +1,38 @@
+"""What is typed: an address, a share."""
+
+import pytest
+
+from loadtest.target import parse_address, parse_share
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("", None),
+        ("example.org", ("example.org", 5555)),
+        ("127.0.0.1:7000", ("127.0.0.1", 7000)),
+        ("[::1]", ("::1", 5555)),
+        ("[::1]:7000", ("::1", 7000)),
+    ],
+)
+def test_an_address_is_read(text: str, address: tuple[str, int] | None) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", [":7000", "a:b", "a:0", "a:65536", "a b", "::1", "[]:1", "a:", "[a"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no address: it looks like"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("10%", 0.1), ("0.1", 0.1), ("0", 0), ("100%", 1), (" 2.5 %", 0.025)]
+)
+def test_a_share_is_read(text: str, share: float) -> None:
+    assert parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["", "%", "10%%", "101%", "-1", "2", "ten", "nan", "10% of"])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no share"):
+        parse_share(text)

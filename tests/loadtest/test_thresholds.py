@@ -1,0 +1,66 @@
+"""Thresholds: what can be asked for, and what is said of what cannot."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.thresholds import COUNTS, Threshold, parse_threshold
+
+
+@pytest.mark.parametrize(
+    ("text", "threshold"),
+    [
+        ("p99 > 50ms", Threshold("p99 > 50ms", "delivery", 99.0, "", ">", 50.0)),
+        (" p99.9>=1s ", Threshold("p99.9>=1s", "delivery", 99.9, "", ">=", 1000.0)),
+        ("ack.max < 500us", Threshold("ack.max < 500us", "ack", 100.0, "", "<", 0.5)),
+        ("lag.mean <= 2.5ms", Threshold("lag.mean <= 2.5ms", "lag", None, "", "<=", 2.5)),
+        ("delivery.p50 > 1ms", Threshold("delivery.p50 > 1ms", "delivery", 50.0, "", ">", 1.0)),
+        ("rate < 49.5", Threshold("rate < 49.5", "", None, "rate", "<", 49.5)),
+        ("refused > 0", Threshold("refused > 0", "", None, "refused", ">", 0.0)),
+    ],
+)
+def test_a_threshold_is_read(text: str, threshold: Threshold) -> None:
+    assert parse_threshold(text) == threshold
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "looks like 'p99 > 50ms'"),
+        ("p99", "looks like"),
+        ("p99 = 50ms", "looks like"),
+        ("p99 > ms", "looks like"),
+        ("p99 > 50", "a time wants a unit"),
+        ("p99 > 50min", "a time wants a unit"),
+        ("p100 > 5ms", "no figure is called 'p100'"),
+        ("p > 5ms", "no figure is called 'p'"),
+        ("fast > 5ms", "no figure is called 'fast'"),
+        ("rate.p99 > 5ms", "no figure is called 'rate.p99'"),
+        ("rate < 5ms", "a plain number, without 'ms'"),
+        ("p99 > -1ms", "looks like"),
+    ],
+)
+def test_what_is_no_threshold_is_explained(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        parse_threshold(text)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_threshold_or_explained(text: str) -> None:
+    try:
+        parse_threshold(text)
+    except ValueError as error:
+        assert str(error)
+
+
+@given(st.floats(0, 1e6), st.sampled_from([">", ">=", "<", "<="]), st.integers(0, 1_000_000))
+def test_a_threshold_is_missed_when_what_it_says_is_true(value: float, comparison: str, bound: int) -> None:
+    threshold = parse_threshold(f"p99 {comparison} {bound}ms")
+    assert threshold.is_missed(value) is eval(f"value {comparison} bound")
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_every_count_can_be_asked_for(count: str) -> None:
+    assert parse_threshold(f"{count} > 1").count == count
