@@ -320,7 +320,7 @@ async def serving(
         random_bytes=random_bytes or Random(0).randbytes,
     ) as server:
         try:
-            with trio.fail_after(STORY_S):
+            with trio.fail_after(STORY_S):  # noqa: ASYNC100 – the story has them
                 yield House(server, listener)
         except Exception as error:  # noqa: BLE001
             failure = error
