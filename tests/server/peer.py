@@ -312,18 +312,18 @@ async def serving(
     """
     listener = PipeListener()
     failure: Exception | None = None
-    async with open_server(
-        config or Config(rate_limit=rate_limit, limits=Limits(**limits)),
-        store=store,
-        listeners=[listener],
-        clock_ms=lambda: START_MS + int(trio.current_time() * 1000),
-        random_bytes=random_bytes or Random(0).randbytes,
-    ) as server:
-        try:
-            with trio.fail_after(STORY_S):  # noqa: ASYNC100 – the story has them
+    with trio.fail_after(STORY_S):
+        async with open_server(
+            config or Config(rate_limit=rate_limit, limits=Limits(**limits)),
+            store=store,
+            listeners=[listener],
+            clock_ms=lambda: START_MS + int(trio.current_time() * 1000),
+            random_bytes=random_bytes or Random(0).randbytes,
+        ) as server:
+            try:
                 yield House(server, listener)
-        except Exception as error:  # noqa: BLE001
-            failure = error
+            except Exception as error:  # noqa: BLE001
+                failure = error
     if failure is not None:
         raise failure  # as the story raised it, not wrapped by each of the server's nurseries
     assert not server.sessions, "every session has ended"

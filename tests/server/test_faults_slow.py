@@ -14,8 +14,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.pipes import PipeLink, link_pair
 from tests.server.peer import Bystander, House, Peer, packed, serving
-from tests.server.stores import FailingStore
+from tests.server.stores import FailingStore, SlowStore
 from trio_chat.errors import LinkBroken
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Page, Store
@@ -31,6 +32,8 @@ from trio_chat.wire.messages import (
     Ping,
     Pong,
     Presence,
+    Quit,
+    Say,
 )
 
 LONG = "x" * 1_000
@@ -211,6 +214,58 @@ async def test_row_24_a_kilobyte_a_second(autojump_clock: MockClock) -> None:
             assert slow.seqs() == list(range(slow.seqs()[0], slow.seqs()[-1] + 1))
             nursery.cancel_scope.cancel()
         slow.link.close()
+
+
+async def test_row_24_one_large_batch(autojump_clock: MockClock) -> None:
+    """Which takes minutes to send, and is not sent anew each time a little of it has gone."""
+    store = SlowStore(commit_s=1)
+    async with awake("-slow lost", store=store) as (house, zoe):
+        slow = await house.enter("slow", "lobby", buffer_bytes=1_024)
+        await slow.hears()
+        assert await zoe.noticed() == ["+slow"]
+        zoe.send(*[Say("lobby", LONG)] * 60)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_read_slowly, slow)
+            nursery.start_soon(_ping, slow)
+            for _ in range(10):
+                assert await zoe.noticed(30) == []
+            nursery.cancel_scope.cancel()
+        assert slow.seqs() == list(range(slow.seqs()[0], slow.seqs()[-1] + 1))
+        assert slow.seqs()[-1] > 60
+        slow.link.close()
+
+
+class UntoldLink:
+    """A link that never says when it takes more, as a socket with large buffers may not for minutes."""
+
+    def __init__(self, link: PipeLink) -> None:
+        self.address = link.address
+        self.receive_some = link.receive_some
+        self.send_nowait = link.send_nowait
+        self.send_bare = link.send_bare
+        self.interrupt = link.interrupt
+        self.finish = link.finish
+        self.close = link.close
+
+    async def wait_writable(self) -> None:
+        await trio.sleep_forever()
+
+
+async def test_row_24_a_socket_that_does_not_say_when_it_takes_more(autojump_clock: MockClock) -> None:
+    """It is tried every second."""
+    async with awake("-slow quit") as (house, zoe), trio.open_nursery() as nursery:
+        here, there = link_pair(4_096)
+        nursery.start_soon(house.server.serve_link, UntoldLink(there))
+        slow = Peer(here)
+        await slow.hello("slow")
+        await slow.join("lobby")
+        assert await zoe.noticed() == ["+slow"]
+        await _talk(zoe, 20)
+        await slow.hears(30)
+        assert slow.seqs()[-1] == zoe.seqs()[-1]
+        slow.send(Quit())
+        await slow.ended_with("quit")
+        here.close()
 
 
 async def _read_slowly(peer: Peer) -> None:
