@@ -8,6 +8,7 @@ import sys
 import termios
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -28,9 +29,10 @@ PATIENCE_S = 20
 
 
 async def run(*args: str, typed: str = "") -> subprocess.CompletedProcess[bytes]:
-    return await trio.run_process(
-        [*JOIN, *args], stdin=typed.encode(), capture_stdout=True, capture_stderr=True, check=False
-    )
+    with trio.fail_after(PATIENCE_S):
+        return await trio.run_process(
+            [*JOIN, *args], stdin=typed.encode(), capture_stdout=True, capture_stderr=True, check=False
+        )
 
 
 @asynccontextmanager
@@ -54,8 +56,7 @@ async def playing(nursery: trio.Nursery, play: Callable[[Link], Awaitable[object
             link.close()
 
     nursery.start_soon(accept)
-    with trio.fail_after(PATIENCE_S):
-        yield listener.port
+    yield listener.port
     listener.close()
 
 
@@ -146,6 +147,17 @@ async def told_of_leaving(chat: Chat, name: str) -> str:
                 if departure.name == name:
                     return departure.why
     raise AssertionError("the chat has ended")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+async def test_a_disk_that_is_full_is_one_line() -> None:
+    async with serving() as port:
+        full = os.open("/dev/full", os.O_WRONLY)
+        command = [*JOIN, f"ada@:{port}"]
+        done = await trio.run_process(command, stdin=b"", stdout=full, capture_stderr=True, check=False)
+        os.close(full)
+    assert done.returncode == 1
+    assert done.stderr == b"trio-chat: cannot write to standard output: No space left on device\n"
 
 
 # --- servers that are none --------------------------------------------------------------------------

@@ -1,13 +1,12 @@
 """The line client, between a person or a pipe and a server that the test plays."""
 
-import json
 import signal
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer, said
+from tests.client.scripted import Hall, Peer
 from tests.terminal.desk import Desk, Door, at_desk
 from trio_chat.errors import ConnectionLost, Refused
 from trio_chat.wire.messages import (
@@ -16,17 +15,8 @@ from trio_chat.wire.messages import (
     Command,
     Error,
     Join,
-    Leave,
-    Named,
     Quit,
-    Rename,
-    RoomListing,
-    Rooms,
-    RoomsPage,
     Say,
-    Topic,
-    Whisper,
-    Whispered,
 )
 
 # --- chatting ---------------------------------------------------------------------------------------
@@ -69,129 +59,6 @@ async def test_the_end_of_the_input_waits_for_every_ack(
     assert [say.text for say in heard if isinstance(say, Say)] == ["one", "two", "three"]
     assert desk.failed is None
     assert trio.current_time() >= 30
-
-
-@pytest.mark.parametrize("code", ["rate_limited", "unavailable"])
-async def test_what_will_not_be_taken_now_is_said_again_with_its_ref_and_in_order(
-    nursery: trio.Nursery, autojump_clock: trio.abc.Clock, code: str
-) -> None:
-    heard: list[Say] = []
-
-    async def strict(peer: Peer) -> None:
-        await peer.admit()
-        for n in range(1, 201):
-            for _ in range(1 + n % 2):
-                heard.append(await peer.expect(Say))
-                await peer.say(Error(code, "slowly", retry_after_s=2, ref=heard[-1].ref))
-            heard.append(await peer.expect(Say))
-            await peer.say(Ack(heard[-1].ref, "lobby", n))
-        await peer.part()
-
-    async with at_desk(nursery, strict) as desk:
-        desk.type(*(f"line {n}" for n in range(1, 201)))
-    assert list(dict.fromkeys(say.text for say in heard)) == [f"line {n}" for n in range(1, 201)]
-    assert len({(say.ref, say.text) for say in heard}) == len({say.ref for say in heard}) == 200
-    assert trio.current_time() == pytest.approx(2 * 300)
-    assert desk.screen.talked.count("slowly") == 1, "once is enough"
-
-
-async def test_a_line_longer_than_a_text_may_be_is_several(nursery: trio.Nursery) -> None:
-    hall = Hall()
-    async with at_desk(nursery, hall.serve) as desk:
-        desk.type("€" * 3000)
-    texts = [entry.text for entry in hall.entries]
-    assert texts == ["€" * 1365, "€" * 1365, "€" * 270]
-
-
-async def test_what_is_refused_is_shown_with_its_text_and_the_next_line_goes_on(
-    nursery: trio.Nursery,
-) -> None:
-    async def server(peer: Peer) -> None:
-        await peer.admit()
-        await peer.say(Error("bad_message", "no\x1b[2J", ref=(await peer.expect(Say)).ref))
-        await peer.say(Ack((await peer.expect(Say)).ref, "lobby", 1))
-        await peer.part()
-
-    async with at_desk(nursery, server) as desk:
-        desk.type("with a bell \a", "without")
-    assert desk.screen.talked == "-- no?[2J; not done: with a bell ^G\n"
-
-
-async def test_whatever_a_server_sends_is_shown_and_not_obeyed(nursery: trio.Nursery) -> None:
-    evil = "\x1b]0;owned\x07\x9b2J\u202e"
-    shown = "^[]0;owned^G<U+009B>2J<U+202E>"
-    hall = Hall(evil)
-    hall.add(evil, f"{evil}\n{evil}")
-    async with at_desk(nursery, hall.serve) as desk:
-        desk.type("/who")
-    assert desk.screen.lines[0] == f"-- {shown}: 2 here"
-    assert [line[6:] for line in desk.screen.lines[1:3]] == [f"{shown}: {shown}", shown]
-
-
-# --- rooms and people -------------------------------------------------------------------------------
-
-
-async def test_the_room_joined_last_is_the_current_one_and_others_are_marked(
-    nursery: trio.Nursery,
-) -> None:
-    says: list[Say] = []
-
-    async def server(peer: Peer) -> None:
-        await peer.admit(room="Lobby")
-        await peer.admit()
-        await peer.say(said(1, "Lobby", text="psst"), said(1, "garden", text="hm"))
-        while not isinstance(command := await peer.command(), Quit):
-            match command:
-                case Say():
-                    says.append(command)
-                    await peer.say(Ack(command.ref, command.room, len(says)))
-                case Leave():
-                    await peer.say(Ack(command.ref, command.room))
-                case _:
-                    pytest.fail(f"not asked for: {command}")
-        await peer.say(Bye("quit", "goodbye", reconnect=False))
-
-    async with at_desk(nursery, server, "lobby", "garden") as desk:
-        await wait_all_tasks_blocked()
-        desk.type("a", "/join lobby", "b", "/leave", "c", "/leave garden", "d", "/leave", "/who", "/topic x")
-    assert [(say.room, say.text) for say in says] == [("garden", "a"), ("Lobby", "b"), ("garden", "c")]
-    assert [line[-4:] for line in desk.screen.lines] == ["here", "here", "psst", ": hm"]
-    assert desk.screen.lines[2].startswith("[Lobby] ")
-    assert desk.screen.talked.count("you are in no room (/join ROOM); not done: ") == 4
-    assert "not done: d\n" in desk.screen.talked
-
-
-async def test_the_other_commands(nursery: trio.Nursery) -> None:
-    heard: list[Command] = []
-
-    async def server(peer: Peer) -> None:
-        await peer.admit()
-        for answer in (
-            lambda ref: RoomsPage([RoomListing("pond", 1, "ducks")], more=False, ref=ref),
-            lambda ref: Ack(ref),
-            lambda ref: Named("eva", ref),
-            lambda ref: Ack(ref, "lobby", 1),
-        ):
-            command = await peer.command()
-            assert command is not None
-            heard.append(command)
-            await peer.say(answer(command.ref))
-        await peer.say(Whispered("ada", "bob", "are you there?", 0))
-        quitting = await peer.expect(Quit)
-        assert quitting.reason == "supper"
-        await peer.say(Bye("quit", "goodbye", reconnect=False))
-
-    async with at_desk(nursery, server) as desk:
-        desk.type("/rooms", "/msg bob are you there?", "/nick eva", "/topic geese", "/quit supper", "unread")
-        await desk.left.wait()
-    match heard:
-        case [Rooms(), Whisper("bob", "are you there?"), Rename("eva"), Topic("lobby", "geese")]:
-            pass
-        case _:
-            pytest.fail(f"not what was typed: {heard}")
-    assert "-- pond: 1 here, about: ducks" in desk.screen.lines
-    assert "-- you are eva now" in desk.screen.talked
-    assert desk.screen.talked.endswith("perhaps not said: 1 line: unread\n")
 
 
 # --- names ------------------------------------------------------------------------------------------
@@ -263,21 +130,6 @@ async def test_a_room_that_will_not_do_ends_it(nursery: trio.Nursery) -> None:
     assert isinstance(desk.failed, Refused)
 
 
-# --- JSON -------------------------------------------------------------------------------------------
-
-
-async def test_json_is_one_event_a_line_and_nothing_else(nursery: trio.Nursery) -> None:
-    hall = Hall()
-    hall.add("bob", "\x1b[2J\n\u202e")
-    async with at_desk(nursery, hall.serve, as_json=True, interactive=True) as desk:
-        desk.type("hi", "/who", "/nonsense", "/help")
-    events = [json.loads(line) for line in desk.screen.lines]
-    assert [event["type"] for event in events if event["type"] != "said"] == ["room", "members"]
-    assert [event["text"] for event in events if event["type"] == "said"] == ["\x1b[2J\n\u202e", "hi"]
-    assert "/nonsense" in desk.screen.talked
-    assert all(line.isprintable() for line in desk.screen.lines)
-
-
 # --- the end ----------------------------------------------------------------------------------------
 
 
@@ -333,17 +185,6 @@ async def test_a_server_that_does_not_say_goodbye_is_left_all_the_same(
         await wait_all_tasks_blocked()
     assert desk.failed is None
     assert trio.current_time() == pytest.approx(5)
-
-
-async def test_when_nobody_reads_the_output_any_more_it_says_goodbye(nursery: trio.Nursery) -> None:
-    hall = Hall()
-    async with at_desk(nursery, hall.serve) as desk:
-        await wait_all_tasks_blocked()
-        desk.screen.gone = True
-        hall.show(hall.add("bob", "hello?"))
-        await desk.left.wait()
-    assert isinstance(desk.failed, BrokenPipeError)
-    assert isinstance(hall.asked[-1], Quit)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

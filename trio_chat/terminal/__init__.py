@@ -4,6 +4,8 @@ target    PURE: NAME@HOST:PORT
 commands  PURE: what was typed, as an action
 show      PURE: what came, as lines of text or of JSON
 escape    PURE: what must not reach a terminal as it is
-typed     standard input, as lines
-lines     the loop: what is typed goes out, what comes is shown
+standard  standard input as lines; standard output and error
+screen    what comes and what was asked for, shown
+speaker   what was typed, done, in order
+lines     one run of it all, from the name to the goodbye
 """

@@ -1,0 +1,146 @@
+"""The speaker: does what was typed, one line after the other.
+
+Each line is waited for before the next, so order is kept without further thought; and so is every line:
+what the server will not take just now is asked for again, a `say` with its ref, until it is taken.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar, assert_never
+
+import trio
+
+from trio_chat.client import Chat
+from trio_chat.errors import Refused
+from trio_chat.terminal import commands, show
+from trio_chat.terminal.screen import Screen
+from trio_chat.wire.messages import Members, RoomsPage
+
+__all__ = ["Speaker"]
+
+RECENT = 20
+ASK_AGAIN_S = 1
+_FOR_NOW = {"rate_limited", "unavailable"}
+
+T = TypeVar("T")
+
+
+class Speaker:
+    """Speaks in a Chat. `line` is what is in hand and not done yet; `reason` why one leaves."""
+
+    def __init__(self, chat: Chat, screen: Screen) -> None:
+        self.line = ""
+        self.reason = ""
+        self._chat = chat
+        self._screen = screen
+        self._rooms: list[str] = []  # as the server writes them; the last is the current one
+        self._told_to_wait = False
+
+    @property
+    def room(self) -> str:
+        """The current room; empty without one."""
+        return self._rooms[-1] if self._rooms else ""
+
+    async def obey(self, line: str) -> bool:
+        """Do what a line says, and wait until it is done; true when that is to leave.
+
+        What is refused is shown with the line: it need not be typed anew. Cancelled, the line is still in
+        hand. Raises `ClientError`.
+        """
+        self.line = line
+        try:
+            leaving = await self._do(commands.parse(line))
+        except Refused as refusal:
+            await self._screen.note(f"{refusal}; not done: {line}")
+            leaving = False
+        self.line = ""
+        return leaving
+
+    async def join(self, room: str) -> None:
+        """Enter a room, or go back to one that we are in. Raises `Refused` and `ClientError`."""
+        known = next((each for each in self._rooms if each.casefold() == room.casefold()), "")
+        if known:
+            self._rooms.remove(known)
+            self._rooms.append(known)
+            await self._screen.note(f"in {known} again")
+        else:
+            await self._insist(partial(self._enter, room))
+
+    async def _do(self, action: commands.Action) -> bool:
+        chat, screen = self._chat, self._screen
+        match action:
+            case commands.Say(text, is_action):
+                await self._say(text, is_action)
+            case commands.Tell(to, text):
+                for piece in self._pieces(text):
+                    await self._insist(partial(chat.whisper, to, piece))
+            case commands.Join(room):
+                await self.join(room)
+            case commands.Leave(room):
+                await self._leave(room)
+            case commands.Rooms():
+                rooms = await self._insist(chat.rooms)
+                await screen.answer(RoomsPage(rooms, more=False), show.rooms_lines(rooms))
+            case commands.Who():
+                if room := await self._current():
+                    names = await self._insist(partial(chat.who, room))
+                    members = Members(room, names, len(names), more=False)
+                    await screen.answer(members, show.who_lines(names, len(names)))
+            case commands.Topic(text):
+                if room := await self._current():
+                    await self._insist(partial(chat.topic, room, text))
+            case commands.Nick(name):
+                name = await self._insist(partial(chat.rename, name))
+                await screen.note(f"you are {name} now")
+            case commands.Help():
+                await screen.talk(commands.HELP)
+            case commands.Unclear(why):
+                await screen.note(why)
+            case commands.Quit(reason):
+                self.reason = reason[:128]
+                return True
+            case commands.Nothing():
+                pass
+            case _:
+                assert_never(action)
+        return False
+
+    async def _say(self, text: str, action: bool) -> None:
+        if room := await self._current():
+            for piece in self._pieces(text):
+                ref = secrets.token_urlsafe(12)
+                await self._insist(partial(self._chat.say, room, piece, action, ref))
+
+    def _pieces(self, text: str) -> list[str]:
+        return list(commands.split_text(text, self._chat.welcome.limits.text_bytes))
+
+    async def _enter(self, room: str) -> None:
+        async with self._screen.held:  # a room is announced before what is said in it
+            joined = await self._chat.join(room, RECENT)
+            self._rooms.append(joined.room)
+            await self._screen.answer(joined, show.room_lines(joined))
+
+    async def _leave(self, room: str) -> None:
+        if room := room or await self._current():
+            await self._insist(partial(self._chat.leave, room))
+            self._rooms = [each for each in self._rooms if each.casefold() != room.casefold()]
+            await self._screen.note(f"left {room}")
+
+    async def _current(self) -> str:
+        if not self.room:
+            await self._screen.note(f"you are in no room (/join ROOM); not done: {self.line}")
+        return self.room
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until the server does not say "not now" any more."""
+        while True:
+            try:
+                return await ask()
+            except Refused as refusal:
+                if refusal.code not in _FOR_NOW:
+                    raise
+                if not self._told_to_wait:
+                    self._told_to_wait = True
+                    await self._screen.note(f"{refusal}; it is done as soon as it can be")
+                await trio.sleep(refusal.retry_after_s or ASK_AGAIN_S)
