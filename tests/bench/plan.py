@@ -18,14 +18,14 @@ class Plan:
     sizes: tuple[int, ...] = (100, 500, 1_000)
     repetitions: int = 3
     seconds: float = 0.8  # of each measurement
-    yardstick_s: float = 1.0
+    yardstick_s: float = 0.8
     idle: tuple[int, ...] = (1_000, 5_000)
     connects: int = 1_000
     rooms: tuple[int, ...] = (500, 5_000, 19_000)  # what `ulimit -n` does not allow is cut
     rooms_repetitions: int = 2
     rooms_s: float = 2.0
     stalled: int = 500
-    stalled_pairs: int = 5
+    stalled_pairs: int = 4
     stalled_s: float = 1.5
     stall_s: float = 2.0  # of everybody
 

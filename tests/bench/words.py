@@ -98,7 +98,8 @@ ROOMS = """## Very large rooms
 
 One sender, closed loop, with 64 messages in flight and with one. The reference does the same for each
 member however many there are: what a delivery costs it more in a large room is the machine's part, whose
-caches do not hold so many sockets. Of our members, all had come in: {came}.
+caches do not hold so many sockets. All of our members had come in:
+{came}.
 {note}
 """
 
