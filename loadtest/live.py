@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -74,4 +75,5 @@ def _view(progress: Progress, where: str) -> Group:
     grid.add_row("went", went, "verified", verified, "failures", failures)
     share = min(progress.share, 1.0)
     title = Text.assemble((progress.phase, "bold"), f"  {where}")
-    return Group(title, ProgressBar(total=1.0, completed=share, width=60), grid)
+    bar = Padding(ProgressBar(total=1.0, completed=share, width=60), 0)  # alone it ends no line
+    return Group(title, bar, grid)

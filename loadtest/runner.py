@@ -143,7 +143,8 @@ class Run:
 
         async def usher() -> None:
             for user in waiting:
-                await users.start(user.live)
+                users.start_soon(user.live)
+                await user.came.wait()
                 if user.failed is not None:
                     raise CannotRun(f"{user.name} could not come in: {user.failed}")
                 self.progress.here += 1

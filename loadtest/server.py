@@ -64,8 +64,11 @@ async def _port(process: trio.Process) -> int:
     assert process.stdout is not None
     said = b""
     with trio.move_on_after(START_S):
-        while b"\n" not in said and (data := await process.stdout.receive_some()):
+        while True:
+            data = await process.stdout.receive_some()
             said += data
+            if not data or b"\n" in said:
+                break
     found = re.match(rb"listening on tcp://127\.0\.0\.1:(\d+)\n", said)
     if found is None:
         raise CannotRun("the server of our own did not start: try `trio-chat serve`, and its address")

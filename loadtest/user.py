@@ -53,6 +53,7 @@ class User:
         self.is_here = False
         self.is_over = False
         self.failed: ChatError | None = None
+        self.came = trio.Event()
         self._world = world
         self._token = ""
         self._epoch = ""
@@ -89,15 +90,14 @@ class User:
 
     # --- its life -------------------------------------------------------------------------------------
 
-    async def live(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Come and go until told to go for good; started when it is in its room.
+    async def live(self) -> None:
+        """Come and go until told to go for good; `came` is set when it is in its room, or has failed to be.
 
         A connection that ends though nobody has asked it to ends the user, and is a breach. What goes
         wrong before it is in its room for the first time is in `failed`.
         """
-        first = True
         while not self.is_over:
-            if not first:
+            if self.came.is_set():
                 await trio.sleep(AWAY_S)
             try:
                 async with connect(
@@ -111,9 +111,7 @@ class User:
                     self._token = chat.token
                     self._chat = chat
                     await self._enter()
-                    if first:
-                        first = False
-                        task_status.started()
+                    self.came.set()
                     async with trio.open_nursery() as self._visit:
                         try:
                             await self._stay_until_gone()
@@ -122,9 +120,7 @@ class User:
                         self._visit.cancel_scope.cancel()
             except (ClientError, Refused) as error:
                 self._fail(error)
-                if first:
-                    task_status.started()
-                return
+                self.came.set()
 
     async def _dial(self, host: str, port: int) -> Link:
         self._line = await self._world.dial(host, port)

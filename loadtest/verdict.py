@@ -83,10 +83,10 @@ class Outcome:
             case Verdict.INVALID:
                 return f"INVALID: {'; '.join(self.invalid)}"
             case Verdict.THRESHOLD:
-                return f"THRESHOLD MISSED: {'; '.join(self.missed)}; {deliveries}, each verified"
+                return f"THRESHOLD MISSED: {'; '.join(self.missed)}; {deliveries} verified"
             case _:
                 latency = figures.series["delivery"]
                 return (
-                    f"FINE: {deliveries}, each verified: none lost, doubled, reordered or made up;"
+                    f"FINE: {deliveries} verified, none lost, doubled, reordered or made up;"
                     f" p50 {latency.p50_ms:.1f} ms, p99 {latency.p99_ms:.1f} ms"
                 )

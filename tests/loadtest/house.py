@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from random import Random
 
+import trio
+
 from loadtest.line import Line
 from loadtest.runner import Progress, Run
 from loadtest.scenario import CannotRun, Scenario
@@ -31,6 +33,7 @@ async def run_in_memory(
     listener = PipeListener()
 
     async def dial(host: str, port: int) -> Line:
+        await trio.lowlevel.checkpoint()
         link: PipeLink = listener.dial(65_536, "")
         return LyingLink(link, liar) if liar is not None else link
 

@@ -31,7 +31,7 @@ async def test_everybody_receives_everything(autojump_clock: MockClock) -> None:
     assert outcome.figures.sent == 100
     assert outcome.figures.deliveries == 1_000
     assert outcome.figures.rate == pytest.approx(50)
-    assert outcome.last_line.startswith("FINE: 1,000 deliveries, each verified")
+    assert outcome.last_line.startswith("FINE: 1,000 deliveries verified")
 
 
 @pytest.mark.parametrize("lie", LIES)

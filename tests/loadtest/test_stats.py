@@ -1,7 +1,7 @@
 """Latencies: every one of them counts, to three digits."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.stats import TICKS_PER_S, Latencies, ticks
@@ -12,6 +12,7 @@ def test_nothing_is_zero() -> None:
     assert (latencies.count, latencies.quantile_ms(99), latencies.mean_ms, latencies.max_ms) == (0, 0, 0, 0)
 
 
+@settings(max_examples=30)  # a histogram is large
 @given(st.lists(st.integers(1, 10_000_000), min_size=1, max_size=300), st.integers(1, 7))
 def test_quantiles_are_right_to_three_digits(values: list[int], piece: int) -> None:
     latencies = Latencies()
