@@ -39,9 +39,11 @@ class Notices:
 
     def changed(self, room: Room[Session]) -> None:
         """The room has something to tell."""
-        if room.key not in self._due:
-            self._due[room.key] = self._quiet_until.pop(room.key, 0.0) if room.large else 0.0
-            self._news.set()
+        if not room.large:
+            self._due[room.key] = 0.0
+        elif room.key not in self._due:
+            self._due[room.key] = self._quiet_until.pop(room.key, 0.0)
+        self._news.set()
 
     async def run(self) -> None:
         """Tell what is due, until cancelled."""
@@ -68,4 +70,6 @@ class Notices:
         await tell(self._feeds[key], Batch(0, [encode(notice)]))
         if large:
             now = trio.current_time()
-            self._quiet_until[key] = now + max(INTERVAL_S, COST_FACTOR * (now - begun))
+            quiet_until = now + max(INTERVAL_S, COST_FACTOR * (now - begun))
+            # What has changed while it was told waits as well.
+            (self._due if key in self._due else self._quiet_until)[key] = quiet_until
