@@ -161,8 +161,12 @@ class Reader:
 
     def check_room(self, room: str, start: int, through: int) -> None:
         """Every entry behind `start` has come, exactly once and in order, or an honest gap."""
+        self.check(self.entries(room), start, through)
+
+    @staticmethod
+    def check(entries: list[Said | Retitled | Gap], start: int, through: int) -> None:
         expected = start + 1
-        for each in self.entries(room):
+        for each in entries:
             if isinstance(each, Gap):
                 assert each.after == expected - 1 and each.next > expected and not each.kept
                 expected = each.next

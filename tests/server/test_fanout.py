@@ -1,5 +1,7 @@
 """The same bytes for everybody, one send each; and whoever cannot take them costs nobody anything."""
 
+from collections.abc import Callable
+
 import trio
 from trio.testing import assert_checkpoints, assert_no_checkpoints
 
@@ -134,7 +136,18 @@ async def test_a_broken_connection_is_told_to_its_owner_once_the_others_have_the
 
 # --- in chunks --------------------------------------------------------------------------------------
 
-MANY = 2 * CHUNK + 100
+MANY = 3 * CHUNK + 100
+
+
+def when_sent(reader: Reader, action: Callable[[], None]) -> None:
+    """Have something happen in the midst of a fan-out: when its turn comes to this reader."""
+    send = reader.owed.send_bare
+
+    def send_bare(data: bytes) -> int:
+        action()
+        return send(data)
+
+    reader.owed.send_bare = send_bare
 
 
 async def test_a_very_large_room_is_handed_out_in_chunks() -> None:
@@ -153,8 +166,8 @@ async def test_a_very_large_room_is_handed_out_in_chunks() -> None:
             with assert_checkpoints():
                 await publish(lobby, 1, [HI])
             nursery.cancel_scope.cancel()
-        assert set(done) <= {0, CHUNK, 2 * CHUNK, MANY}
-        assert set(done) & {CHUNK, 2 * CHUNK}, "others run in between"
+        assert set(done) <= {0, CHUNK, 2 * CHUNK, 3 * CHUNK, MANY}
+        assert set(done) - {0, MANY}, "others run in between"
         assert not lobby.handing
         assert all(reader.texts() == ["hi"] for reader in readers)
 
@@ -162,9 +175,10 @@ async def test_a_very_large_room_is_handed_out_in_chunks() -> None:
 async def in_the_midst(stage: Stage, readers: list[Reader]) -> trio.Nursery:
     """A batch is being handed out, and only the first thousand have it."""
     lobby = stage.rooms["lobby"]
+    begun = trio.Event()
+    when_sent(readers[0], begun.set)
     stage.writers.start_soon(publish, *await stage.commits("hi"))
-    while not lobby.handing:
-        await trio.lowlevel.checkpoint()
+    await begun.wait()
     assert readers[0].owed not in lobby.handing and readers[-1].owed in lobby.handing
     return stage.writers
 
@@ -204,6 +218,17 @@ async def test_whoever_falls_behind_before_its_turn_gets_it_once_from_the_tail()
         last.link.widen()
         await trio.testing.wait_all_tasks_blocked()
         assert last.texts() == ["hi"] and last.owed.live
+
+
+async def test_whoever_cannot_take_it_all_in_its_turn_is_at_the_head_all_the_same() -> None:
+    async with on_stage() as stage:
+        readers = readers_in(stage, MANY, width=10)
+        await stage.says("hi")
+        assert all(not reader.owed.live for reader in readers)
+        for reader in readers:
+            reader.link.widen()
+        await trio.testing.wait_all_tasks_blocked()
+        assert all(reader.texts() == ["hi"] and reader.owed.live for reader in readers)
 
 
 async def test_whoever_cannot_wait_is_handed_it_at_once_and_not_again() -> None:
@@ -248,9 +273,10 @@ async def test_whoever_falls_behind_by_a_notice_hears_it_and_who_is_here() -> No
 async def test_a_notice_goes_in_chunks_too_and_passes_over_those_who_left() -> None:
     async with on_stage() as stage:
         readers = readers_in(stage, MANY)
+        begun = trio.Event()
+        when_sent(readers[0], begun.set)
         stage.writers.start_soon(stage.tells)
-        while not readers[0].events:
-            await trio.lowlevel.checkpoint()
+        await begun.wait()
         readers[-1].leave("lobby")
         await trio.testing.wait_all_tasks_blocked()
         assert all(reader.events == [Presence("Lobby", 1)] for reader in readers[:-1])
@@ -258,22 +284,22 @@ async def test_a_notice_goes_in_chunks_too_and_passes_over_those_who_left() -> N
 
 
 async def test_whoever_was_behind_only_when_its_turn_came_is_told_who_is_here() -> None:
-    """It fell behind after the first chunk, was passed over in the second, and kept up in the third."""
+    """It fell behind in the first chunk, was passed over in the second, and kept up from the third on."""
     async with on_stage() as stage:
-        readers = readers_in(stage, MANY)
+        readers = readers_in(stage, 9 * CHUNK)
         late = readers[CHUNK]
-        stage.writers.start_soon(stage.tells)
-        while not readers[0].events:
-            await trio.lowlevel.checkpoint()
-        late.link.room = 0
-        late.owed.answer(private(1))
-        late.owed.flush()
-        while not readers[CHUNK + 1].events:
-            await trio.lowlevel.checkpoint()
-        late.link.widen()
+
+        def narrow() -> None:
+            late.link.room = 0
+            late.owed.answer(private(1))
+            late.owed.flush()
+
+        when_sent(readers[0], narrow)
+        when_sent(readers[2 * CHUNK - 1], late.link.widen)
+        await stage.tells()
         await trio.testing.wait_all_tasks_blocked()
-        assert late.owed.live
-        assert late.events[-1] == Members("Lobby", [], 1, more=False)
+        assert late.owed.live and late.fallen == 1
+        assert late.events[1:] == [Members("Lobby", [], 1, more=False)]
 
 
 async def test_whoever_falls_behind_by_typing_has_missed_nothing() -> None:

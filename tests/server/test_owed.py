@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from trio.testing import assert_no_checkpoints, wait_all_tasks_blocked
+from trio.testing import MockClock, assert_no_checkpoints, wait_all_tasks_blocked
 
 from tests.server.stage import Reader, Stage, on_stage, private
 from tests.server.stores import HeldStore
@@ -172,6 +172,7 @@ async def test_a_room_left_is_owed_no_more() -> None:
         await settled()
         assert reader.texts("lobby") == ["a"], "its bytes were on their way"
         assert reader.texts("attic") == ["x"]
+        assert len(reader.events) == 2, "nor is it told who is there"
         assert reader.owed.live and stage.rooms["lobby"].live == {}
 
 
@@ -308,14 +309,16 @@ async def test_it_is_finished_when_nothing_is_owed_or_nobody_is_there() -> None:
         assert bytes(patient.link.taken) == pack([BYE])
 
 
-async def test_ending_wakes_whoever_waits_for_the_writer() -> None:
+async def test_ending_wakes_whoever_waits_for_the_writer(autojump_clock: MockClock) -> None:
     async with on_stage() as stage:
         reader = await behind(stage)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(reader.owed.moved)
             nursery.start_soon(reader.owed.moved)
             await settled()
+            began = trio.current_time()
             ends(reader, BYE, drop=True)
+        assert trio.current_time() == began, "at once, not when the socket is tried again"
 
 
 async def test_there_is_nothing_to_wait_for_where_nobody_writes() -> None:
@@ -348,7 +351,7 @@ async def test_an_interruption_is_a_reason_to_look_again() -> None:
         assert reader.texts() == ["a", "b", "c"]
 
 
-async def test_whole_frames_are_what_packing_says() -> None:
+def test_whole_frames_are_what_packing_says() -> None:
     """`close` relies on it: how much must go out so that nothing half is left."""
     one, two = pack([private(1)]), pack([private(2)])
     assert [FRAMES.whole(one + two, sent) for sent in (0, 1, len(one), len(one) + 1)] == [

@@ -216,6 +216,19 @@ async def test_a_room_entered_while_behind_owes_only_the_notices_since() -> None
         reader.join("lobby")
         await stage.says("a")
         reader.join("attic")
+        await stage.tells("lobby")
         reader.link.widen()
         await settled()
-        assert reader.events == [Said("Lobby", 1, 0, "ada", "a")]
+        assert reader.events[1:] == [Members("Lobby", [], 1, more=False)]
+
+
+async def test_a_notice_in_a_room_entered_while_behind_is_made_good() -> None:
+    async with on_stage() as stage:
+        reader = Reader(stage, room=0)
+        reader.join("lobby")
+        await stage.says("a")
+        reader.join("attic")
+        await stage.tells("attic")
+        reader.link.widen()
+        await settled()
+        assert reader.events[1:] == [Members("Attic", [], 1, more=False)]

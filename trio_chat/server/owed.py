@@ -70,7 +70,6 @@ class Owed:
         "answers",
         "answers_bytes",
         "broken",
-        "closing",
         "feeds",
         "link",
         "live",
@@ -85,7 +84,6 @@ class Owed:
         self.send_bare = link.send_bare
         self._owner = owner
         self.live = True
-        self.closing = False
         self.broken = False  # the connection is gone
         self.answers: list[bytes] = []
         self.answers_bytes = 0
@@ -179,7 +177,6 @@ class Owed:
         """
         for feed in list(self.feeds):
             self.exit(feed)
-        self.closing = True
         if drop and not self.live:
             self.answers.clear()
             self.answers_bytes = 0
@@ -237,8 +234,6 @@ class Owed:
         while self._push():
             if self.answers:
                 self._remainder = self.take_answers()
-            elif self.closing:
-                return None
             elif feed := self._next_feed():
                 batch = feed.after(self.feeds[feed])
                 if batch is None:
@@ -290,9 +285,9 @@ class Owed:
             feed.live[self] = None
 
     async def _writable(self) -> None:
-        with trio.move_on_after(TRY_S):
-            with suppress(trio.ClosedResourceError):  # interrupted: look again what is owed
-                await self.link.wait_writable()
+        # Interrupted is a reason to look again what is owed.
+        with suppress(trio.ClosedResourceError), trio.move_on_after(TRY_S):
+            await self.link.wait_writable()
 
     async def _read_on(self, feed: Feed, feeds: Feeds) -> None:
         """Have the next page of a room's journal handed over."""
@@ -306,7 +301,6 @@ class Owed:
             return  # left meanwhile
         if batch.first > cursor + 1:
             self.answer(encode(Gap(feed.shown, cursor, batch.first, kept=False)))
-            self._remainder = self.take_answers()
             self.feeds[feed] = batch.first - 1
         else:
             self._hand(feed, batch)
