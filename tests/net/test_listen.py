@@ -11,8 +11,15 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_chat.errors import CannotStart
-from trio_chat.net.link import Link
-from trio_chat.net.listen import ACCEPT_AT_ONCE, PAUSE_S, Listener, SocketListener, open_listeners
+from trio_chat.net.link import Link, SocketLink
+from trio_chat.net.listen import (
+    ACCEPT_AT_ONCE,
+    PAUSE_S,
+    SEND_BUFFER_BYTES,
+    Listener,
+    SocketListener,
+    open_listeners,
+)
 
 
 class Scripted(socket.socket):
@@ -77,6 +84,17 @@ async def test_connections_come_in_as_links() -> None:
         assert link.address == "127.0.0.1"
         peer.sendall(b"hello")
         assert await link.receive_some() == b"hello"
+        link.close()
+    listener.close()
+
+
+async def test_the_kernel_holds_little_for_one_who_does_not_read() -> None:
+    """Left to itself it grows the buffer to megabytes, which the peer's window and it together can hold."""
+    (listener,) = await open_listeners("127.0.0.1", 0)
+    with trio.fail_after(10), socket.create_connection(("127.0.0.1", listener.port)):
+        (link,) = await listener.accept()
+        assert isinstance(link, SocketLink)
+        assert link.send_buffer_bytes <= 2 * SEND_BUFFER_BYTES
         link.close()
     listener.close()
 

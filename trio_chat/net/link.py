@@ -75,6 +75,11 @@ class SocketLink:
         self.address = address
         self.send_bare: Callable[[bytes], int] = sock.send
 
+    @property
+    def send_buffer_bytes(self) -> int:
+        """How much the kernel holds of what was sent and not received yet."""
+        return self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
     async def receive_some(self) -> bytes:
         while True:
             self._check_open()
