@@ -9,6 +9,7 @@ A map of the code, from the ground up; nothing imports what stands below it here
 
     errors      every error, in one tree
     wire        every command and event, their payloads, and frames              pure
+    contract    what is promised, as a judge of what was said and seen           pure
     hub         who is who, who is where, what is allowed                        pure
     dialects    bytes to commands, batches to bytes                              pure
     net         links, through which bytes come and go
@@ -17,6 +18,8 @@ A map of the code, from the ground up; nothing imports what stands below it here
     client      a chat for programs
     terminal    a chat for people
     cli         the commands
+
+Beside it stands `loadtest`, the load tool: users, and the judge.
 
 Read `wire/messages.py` first, then follow one message through docs/architecture.md.
 """
