@@ -6,6 +6,7 @@ from trio.testing import MockClock
 
 from tests.server.peer import Peer, serving
 from tests.server.stores import HeldStore
+from trio_chat.hub.rooms import LARGE
 from trio_chat.wire.messages import (
     UNSET,
     Ack,
@@ -278,6 +279,31 @@ async def test_typing_is_told_to_the_others_once_a_second(autojump_clock: MockCl
         assert typings == [TypingNotice("lobby", "ada")] * 2
         for ada in adas:
             assert not [event for event in await ada.hears() if isinstance(event, TypingNotice)]
+
+
+async def test_typing_in_rooms_one_is_not_in_costs_one_look_a_second(autojump_clock: MockClock) -> None:
+    """Preparing a name is the dearest thing that a command can ask for, and this one costs no rates."""
+    async with serving() as house:
+        ada = await house.enter("ada")
+        ada.send(*(Typing(f"attic{number}", ref=f"t{number}") for number in range(100)))
+        await trio.sleep(1)
+        ada.send(Typing("attic", ref="t"))
+        errors = await ada.hears()
+        assert [event.ref for event in errors if isinstance(event, Error)] == ["t0", "t"]
+
+
+async def test_typing_in_a_large_room_is_told_to_nobody(autojump_clock: MockClock) -> None:
+    """Each notice would be a send to each member, at nobody's cost but the server's."""
+    async with serving() as house:
+        ada, bob = await house.enter("ada", "lobby"), await house.enter("bob", "lobby")
+        crowd = [await house.enter(f"m{number}", "lobby") for number in range(LARGE - 1)]
+        ada.send(Typing("lobby"))
+        await trio.sleep(2)
+        assert not [event for event in await bob.hears() if isinstance(event, TypingNotice)]
+        crowd[0].send(Leave("lobby"))
+        await trio.sleep(2)
+        ada.send(Typing("lobby"))
+        assert [event for event in await bob.hears() if isinstance(event, TypingNotice)]
 
 
 async def test_a_ping_comes_back(autojump_clock: MockClock) -> None:

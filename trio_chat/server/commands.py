@@ -164,12 +164,17 @@ def rename(session: Session, seat: Seat[Session], command: m.Rename) -> None:
 
 
 def typing(session: Session, seat: Seat[Session], command: m.Typing) -> None:
-    server = session.server
-    feed = server.feeds[server.hub.room_of(seat, command.room).key]
+    # It costs nobody's rates, so it must cost next to nothing: not even a look for the room comes before
+    # this, and in a large room who is typing interests nobody.
     now = trio.current_time()
     if now - session.typed_at < TYPING_S:
         return
     session.typed_at = now
+    server = session.server
+    room = server.hub.room_of(seat, command.room)
+    if room.large:
+        return
+    feed = server.feeds[room.key]
     notice = Batch(0, [encode(m.TypingNotice(feed.shown, seat.member.name.shown))])
     mine = {place.owner.owed for place in seat.member.seats}
     hand_out([owed for owed in feed.live if owed not in mine], notice)
