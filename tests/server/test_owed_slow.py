@@ -50,6 +50,24 @@ async def test_what_is_kept_for_whoever_is_slow_are_bytes_that_all_share() -> No
             reader.check_room("lobby", 0, 32)
 
 
+async def test_a_busy_room_does_not_keep_who_is_slow_from_the_others() -> None:
+    """However much is said in the lobby, and whether or not it is ever caught up there."""
+    async with on_stage(None, "lobby", "attic", "porch") as stage:
+        reader = Reader(stage, room=0)
+        for room in ("lobby", "attic", "porch"):
+            reader.join(room)
+        await stage.says("a")
+        for room in ("attic", "porch"):
+            await stage.says("x", "y", room=room)
+        for _ in range(10):
+            await stage.says("b" * 50)
+            await stage.says("c" * 50)
+            reader.link.widen(150)
+            await settled()
+        assert not reader.owed.live
+        assert (reader.texts("attic"), reader.texts("porch")) == (["x", "y"], ["x", "y"])
+
+
 async def test_a_page_is_shared_by_all_who_are_behind_at_the_same_place() -> None:
     store = HeldStore()
     store.holds_commits = False

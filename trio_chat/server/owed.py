@@ -266,7 +266,8 @@ class Owed:
         return None
 
     def _hand(self, feed: Feed, batch: Batch) -> None:
-        self._remainder = batch.packed(self.packing, self.feeds[feed])
+        # The room comes last now: a busy one must not keep a slow session from all others.
+        self._remainder = batch.packed(self.packing, self.feeds.pop(feed))
         self.feeds[feed] = batch.last
 
     def _make_good(self) -> bool:
