@@ -248,6 +248,13 @@ async def test_a_room_in_use_stays_when_its_entries_are_gone() -> None:
     assert [outcome.seq for outcome in await said(store, "c")] == [2]
 
 
+async def test_a_bound_that_the_rooms_in_use_are_over_by_themselves_keeps_nothing() -> None:
+    store = await opened("lobby", "attic", bytes_max=ROOM_BYTES)
+    assert [outcome.seq for outcome in await said(store, "a", "b")] == [1, 2]
+    assert await texts(store) == []
+    assert [outcome.seq for outcome in await said(store, "c")] == [3]
+
+
 async def test_a_room_that_nobody_uses_is_forgotten_with_its_last_entry() -> None:
     store = await opened("lobby", "attic", bytes_max=room_for(2, rooms=2))
     before = await record(store)
