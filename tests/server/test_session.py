@@ -142,9 +142,12 @@ async def test_what_is_committed_after_a_reset_is_still_shown_to_others(autojump
         await zoe.expect(Said, by="ada", text="last words")
 
 
-async def test_no_ack_comes_after_the_goodbye(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("failing", [False, True])
+async def test_nothing_comes_after_the_goodbye(
+    failing: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of what was pending when the connection broke a rule, while its goodbye waits to be read."""
-    store = HeldStore()
+    store = HeldStore(FailingStore(failing=failing))
     async with serving(store=store) as house:
         eve = await house.enter("eve", "lobby", buffer_bytes=300)
         eve.send(*[Ping(n=n) for n in range(10)])
@@ -157,6 +160,7 @@ async def test_no_ack_comes_after_the_goodbye(autojump_clock: MockClock) -> None
         store.let_go()
         await trio.sleep(1)
         await eve.ended_with("bad_frame")
+    caplog.clear()  # the failing journal is told of
 
 
 async def test_quit_waits_for_what_is_pending(autojump_clock: MockClock) -> None:
