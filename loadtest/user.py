@@ -58,7 +58,7 @@ class User:
         self._token = ""
         self._epoch = ""
         self._cursor: int | None = None
-        self._unanswered: dict[str, tuple[str, int]] = {}
+        self._unanswered: dict[str, str] = {}  # by ref
         self._order = ""
         self._hearing = trio.CancelScope()
         self._line: Line
@@ -80,7 +80,7 @@ class User:
         world.judge.says(self.room, self.name, text, due)
         world.stats.sent += 1
         ref = f"{world.tag}.{number}"
-        self._unanswered[ref] = (text, due)
+        self._unanswered[ref] = text
         self._visit.start_soon(self._say, ref, text, due)
 
     def look(self) -> None:
@@ -144,9 +144,11 @@ class User:
 
     async def _stay_until_gone(self) -> None:
         """Hear everything; go when ordered to. Comes back only when the connection is to be ended."""
-        for ref, (text, due) in self._unanswered.items():
+        for ref, text in self._unanswered.items():
+            # How late it is now is this user's own fault, and counts for nothing.
+            self._world.judge.says_again(text)
             self._world.stats.again += 1
-            self._visit.start_soon(self._say, ref, text, due)
+            self._visit.start_soon(self._say, ref, text, 0)
         while True:
             self.is_here = True
             with trio.CancelScope() as self._hearing:
@@ -199,7 +201,7 @@ class User:
             self._world.judge.findings.add(Kind.ENDED, self.room, self.name, words)
             self._stay.going("connection lost", "lost")
             self._stay.gone()
-            for text, _ in self._unanswered.values():
+            for text in self._unanswered.values():
                 self._world.judge.excused(text)
 
     # --- speaking -------------------------------------------------------------------------------------
@@ -215,7 +217,8 @@ class User:
             return  # said again when the user is back
         else:
             world.judge.acked(text, seq)
-            world.stats.ack.add((ticks(trio.current_time()) - due,))
+            if due:
+                world.stats.ack.add((ticks(trio.current_time()) - due,))
         self._unanswered.pop(ref, None)
 
     # --- hearing --------------------------------------------------------------------------------------

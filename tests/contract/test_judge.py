@@ -267,6 +267,29 @@ def test_a_gap_that_begins_too_late_hides_nothing() -> None:
     ]
 
 
+def test_an_ack_outweighs_the_first_sight_of_one_of_two() -> None:
+    world = settled("ada", "bob")
+    world.say("ada")
+    world.say("ada")
+    world.hand("bob", lambda due: [altered(due[1], seq=1), altered(due[0], seq=2)])
+    assert {user for _, user, _ in told(world.finish())} == {"bob"}
+
+
+def test_who_comes_first_need_not_have_been_in_first() -> None:
+    judge = Judge()
+    judge.asks("lobby", "ada")
+    judge.asks("lobby", "bob")
+    ada = judge.entered("lobby", "ada", epoch="e", head=1, members=2)
+    bob = judge.entered("lobby", "bob", epoch="e", head=0, members=1)
+    judge.says("lobby", "ada", "one")
+    judge.says("lobby", "ada", "two")
+    for stay, seqs in ((ada, [2]), (bob, [1, 2])):
+        for seq in seqs:
+            stay.saw(Line("lobby", seq, "ada", ["one", "two"][seq - 1]))
+    assert (ada.verified, bob.verified) == (1, 2)
+    assert told(judge.finish()) == []
+
+
 # --- presence ---------------------------------------------------------------------------------------------
 
 
@@ -346,6 +369,38 @@ def test_who_was_behind_need_not_have_been_told() -> None:
     assert stay is not None
     assert stay.hearing.untold()
     stay.was_told_members(3)
+    assert told(world.finish()) == []
+
+
+def test_a_going_of_before_one_came_is_no_news() -> None:
+    world = settled("ada", "bob", "eve")
+    world.go("eve", "quit")
+    world.go("bob", "quit")
+    world.enter("bob")
+    world.enter("eve")
+    world.hand("eve", lambda due: [Notice(2, left=[("bob", "quit")]), Notice(3, joined=["bob", "eve"])])
+    assert [words for *_, words in told(world.finish())] == [
+        "eve was told that bob left lobby, and it did not",
+        "eve was told of 3 in lobby, where 2 were, 2 came and 0 went",
+    ]
+
+
+def test_where_somebody_was_shown_who_is_here_notices_need_not_add_up() -> None:
+    """What changed since, and was on that page, is told as a change of a set: it may not change the count."""
+    world = settled("ada", "bob", "eve")
+    stay = world.people["ada"].stay
+    assert stay is not None
+    stay.was_told_members(3)
+    world.hand("eve", lambda due: [Notice(3, joined=["bob"])])
+    assert told(world.finish()) == []
+
+
+def test_lists_that_were_cut_need_not_add_up() -> None:
+    world = settled("ada", "bob", "eve")
+    stay = world.people["eve"].stay
+    assert stay is not None
+    stay.noticed(1, [], [], cut=True)
+    stay.noticed(3, [], [], cut=True)
     assert told(world.finish()) == []
 
 

@@ -23,6 +23,7 @@ async def test_a_healthy_server_never_alarms(seed: int, autojump_clock: MockCloc
     )
     assert outcome.breaches == []
     assert outcome.verdict is Verdict.FINE, outcome.last_line
+    assert outcome.figures.series["delivery"].max_ms < 100, "what was replayed is not late"
     assert outcome.figures.trips == {"quit": 2, "fin": 2, "rst": 2, "leave": 2}
 
 
@@ -106,6 +107,27 @@ async def test_a_generator_that_stalls_is_invalid(autojump_clock: MockClock) -> 
     assert outcome.verdict is Verdict.INVALID
     assert 90 < outcome.figures.missed < 110
     assert "could not keep up" in outcome.last_line
+
+
+async def test_a_generator_that_is_always_late_is_invalid(autojump_clock: MockClock) -> None:
+    def tell(progress: Progress) -> None:
+        if progress.phase == "talking":
+            autojump_clock.jump(0.5)
+
+    outcome = await run_in_memory(Scenario(users=4, rate=50, duration_s=6, disconnects=0), tell=tell)
+    assert outcome.figures.missed == 0
+    assert outcome.verdict is Verdict.INVALID
+    assert "ms late (p99), so that it measured itself" in outcome.last_line
+
+
+async def test_a_lie_about_the_very_last_entry_is_found(autojump_clock: MockClock) -> None:
+    def double_the_last(liar: Liar, event: Event) -> list[Event]:
+        liar.seen += isinstance(event, Said)
+        return [event, event] if isinstance(event, Said) and liar.seen == 40 else [event]
+
+    scenario = Scenario(users=4, rate=20, duration_s=2, disconnects=0)
+    outcome = await run_in_memory(scenario, liar=Liar("u2", double_the_last))
+    assert [breach.words for breach in outcome.breaches] == ["u2 was shown room0 40 twice"]
 
 
 async def test_progress_tells_how_far_it_is(autojump_clock: MockClock) -> None:

@@ -27,9 +27,13 @@ class Judge:
     # --- facts ----------------------------------------------------------------------------------------
 
     def says(self, room: str, author: str, text: str, tag: int = 0) -> None:
-        """Somebody is about to say something; saying it again with the same ref is no new fact."""
+        """Somebody is about to say something."""
         saying = self._sayings[text] = Saying(room, author, text, tag)
         self._unanswered[text] = saying
+
+    def says_again(self, text: str) -> None:
+        """… the same once more, with the same ref: it must be there once, and its tag means nothing now."""
+        self._sayings[text].tag = 0
 
     def acked(self, text: str, seq: int) -> None:
         """What was said has this number, says the ack."""
@@ -125,7 +129,6 @@ class Judge:
         for saying in self._unanswered.values():
             words = f"{saying.author} said something in {saying.room} and was neither acked nor refused"
             self.findings.add(Kind.ACK, saying.room, saying.author, words)
-        self._unanswered.clear()
 
     def finish(self) -> Findings:
         """What was broken. Nothing may be fed any more."""

@@ -1,7 +1,7 @@
 """What is at each number of a room.
 
 The first to see a number is believed for the time being, as long as what it was shown is something that
-was said, by that author, in that room, and that has no other number yet. Everybody else is held against
+was said, by that author, in that room. Everybody else is held against
 it. Who was shown something else is in dispute with it, and disputes are settled at the end, when all
 acks and all sights are known: by the ack, otherwise by what most have seen. So a server that lies to the
 first is found out as well.
@@ -86,7 +86,7 @@ class Truth:
         known = self.at(entry.seq)
         if known is None:
             saying = self._said(entry)
-            if saying is not None and saying.seen in (0, entry.seq):
+            if saying is not None:
                 saying.seen = entry.seq
                 self._set(entry, user, saying.tag)
                 return True
