@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -29,6 +30,9 @@ ASYNC_RULES = (
     "--startable-in-context-manager=live",  # a user of the load tool
 )
 
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+REPORTED = ("--cov=trio_chat", "--cov=loadtest", "--cov-report=term")
+
 # What is held to its own tests alone, in percent of the lines and of the branches, each.
 HELD_TO = 95
 OWN_TESTS = {
@@ -46,15 +50,17 @@ def _group(session: nox.Session, name: str) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, on each Python of pyproject's classifiers that this machine has; others are skipped.
 
-    Takes pytest's arguments: `nox -s tests-3.12 -- -k framing -x`.
+    Takes pytest's arguments: `nox -s tests-3.12 -- -k framing -x`. Without any, the Python that runs nox
+    reports what the tests reach.
     """
     _group(session, "test")
-    session.run("pytest", *session.posargs)
+    reported = () if session.posargs or session.python != HERE else REPORTED
+    session.run("pytest", *reported, *session.posargs)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """What the tests reach: required where OWN_TESTS asks for it, reported for the rest."""
+    """What a part's own tests reach, where OWN_TESTS requires it; `tests` reports the rest."""
     _group(session, "test")
     report = Path(session.create_tmp(), "coverage.json")
     short = []
@@ -68,7 +74,6 @@ def coverage(session: nox.Session) -> None:
         session.log(f"{package} by {path}: {lines:.1f} % of lines, {branches:.1f} % of branches")
         if min(lines, branches) < HELD_TO:
             short.append(package)
-    session.run("pytest", "-q", "--cov=trio_chat", "--cov=loadtest", "--cov-report=term")
     if short:
         session.error(f"below {HELD_TO} % by their own tests: {', '.join(short)}")
 
