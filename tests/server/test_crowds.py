@@ -34,6 +34,30 @@ async def test_everybody_is_reached_once_and_in_order(autojump_clock: MockClock)
             assert peer.seqs() == list(range(1, 111))
 
 
+async def test_others_are_served_between_the_steps_of_one_batch(autojump_clock: MockClock) -> None:
+    """From the first who has it to the last the server passes by everybody else more than once."""
+    async with serving(connections=3_000, rate_limit=False) as house:
+        peers = await _crowd(house, 2_200)
+        passes: list[int] = []
+        for _ in range(10):
+            peers[1].send(Say("lobby", "hi"))
+            async with trio.open_nursery() as nursery:
+                reached = trio.Event()
+                nursery.start_soon(_reached, peers[-1], reached)
+                await peers[0].expect(Said)
+                passes.append(0)
+                while not reached.is_set():
+                    await trio.lowlevel.checkpoint()
+                    passes[-1] += 1
+            await trio.sleep(0.1)
+        assert max(passes) > 1
+
+
+async def _reached(peer: Peer, reached: trio.Event) -> None:
+    await peer.expect(Said)
+    reached.set()
+
+
 @pytest.mark.parametrize("again", [False, True])
 async def test_leaving_while_a_batch_is_handed_out(again: bool, autojump_clock: MockClock) -> None:
     """Who leaves has what was shown before, and who comes has it not twice."""
