@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_chat.errors import CannotStart
-from trio_chat.server.serve import Server, open_server
+from trio_chat.server.serve import open_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from trio_chat.server.config import Config
 
@@ -43,7 +43,7 @@ async def run_process(config: Config, say: Callable[[str], None]) -> bool:
                 nursery.start_soon(_heed, signals, stop, nursery.cancel_scope)
                 async with open_server(config) as server:
                     tune_memory()
-                    for line in first_words(config, server):
+                    for line in first_words(config, server.addresses):
                         say(line)
                     await stop.wait()
                 drained = True
@@ -63,12 +63,12 @@ async def _heed(signals: AsyncIterator[int], stop: trio.Event, force: trio.Cance
         stop.set()
 
 
-def first_words(config: Config, server: Server) -> list[str]:
+def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
     """Where the server listens; and when others can reach it, what to tell them, and what that means."""
-    words = [f"listening on {address}" for address in server.addresses]
+    words = [f"listening on {address}" for address in addresses]
     if config.host not in EVERYBODY and _only_here(config.host):
         return words
-    port = server.addresses[0].rpartition(":")[2]
+    port = addresses[0].rpartition(":")[2]
     host = lan_address() if config.host in EVERYBODY else config.host
     if host:
         words.append(f"others join with: trio-chat join {f'[{host}]' if ':' in host else host}:{port}")

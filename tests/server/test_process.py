@@ -1,0 +1,106 @@
+"""What a server says first, and what it asks of the machine; its signals are in test_faults_sockets.py."""
+
+import gc
+import logging
+import resource
+from collections.abc import Iterator
+
+import pytest
+
+from trio_chat.server import process
+from trio_chat.server.config import Config
+from trio_chat.server.process import SPARE_FILES, allow_files, first_words, tune_memory
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
+def test_a_server_for_this_machine_says_where_it_listens(host: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert first_words(Config(host), ["tcp://127.0.0.1:5555"]) == ["listening on tcp://127.0.0.1:5555"]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("host", "handed_out"),
+    [("192.0.2.7", "192.0.2.7:5555"), ("0.0.0.0", "192.0.2.9:5555"), ("2001:db8::7", "[2001:db8::7]:5555")],
+)
+def test_a_server_for_others_says_how_to_join_and_warns(
+    host: str, handed_out: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(process, "lan_address", lambda: "192.0.2.9")
+    assert first_words(Config(host), [f"tcp://{host}:5555"]) == [
+        f"listening on tcp://{host}:5555",
+        f"others join with: trio-chat join {handed_out}",
+    ]
+    assert "anyone who can reach this address can read and join" in caplog.text
+    caplog.clear()
+
+
+def test_without_a_network_there_is_no_address_to_hand_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(process, "lan_address", lambda: "")
+    words = first_words(Config("0.0.0.0"), ["tcp://0.0.0.0:5555"])
+    assert words == ["listening on tcp://0.0.0.0:5555"]
+    caplog.clear()
+
+
+class Files:
+    """The machine's limit of open files, as `resource` tells it."""
+
+    def __init__(self, soft: int, hard: int) -> None:
+        self.limits = (soft, hard)
+
+    def get(self, _: int) -> tuple[int, int]:
+        return self.limits
+
+    def set(self, _: int, limits: tuple[int, int]) -> None:
+        self.limits = limits
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((1_024, 4_096), (2_000, 4_096)),
+        ((1_024, resource.RLIM_INFINITY), (2_000, resource.RLIM_INFINITY)),
+        ((3_000, 4_096), (3_000, 4_096)),
+    ],
+)
+def test_open_files_are_allowed_as_far_as_needed(
+    before: tuple[int, int],
+    after: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    files = Files(*before)
+    monkeypatch.setattr(resource, "getrlimit", files.get)
+    monkeypatch.setattr(resource, "setrlimit", files.set)
+    allow_files(2_000)
+    assert files.limits == after
+    assert not caplog.records
+
+
+def test_too_few_open_files_are_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = Files(256, 1_024)
+    monkeypatch.setattr(resource, "getrlimit", files.get)
+    monkeypatch.setattr(resource, "setrlimit", files.set)
+    with caplog.at_level(logging.WARNING):
+        allow_files(2_000)
+    assert files.limits == (1_024, 1_024)
+    assert f"room for {1_024 - SPARE_FILES} connections" in caplog.text
+    caplog.clear()
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+@pytest.mark.usefixtures("collector")
+def test_the_collector_looks_less_often_and_not_at_what_was_there() -> None:
+    tune_memory()
+    assert gc.get_freeze_count() > 0
+    assert gc.get_threshold()[0] > 700

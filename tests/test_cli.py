@@ -1,0 +1,79 @@
+"""The command line: it parses, calls, and says in one line what went wrong."""
+
+import re
+import socket
+
+import pytest
+from click.testing import CliRunner
+
+from trio_chat.cli import main
+from trio_chat.version import __version__
+
+
+def run(*args: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """A command's exit status, standard output and standard error."""
+    result = CliRunner().invoke(main, list(args), env=env, prog_name="trio-chat")
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_help_names_every_command() -> None:
+    status, out, _ = run("--help")
+    assert status == 0
+    assert all(re.search(rf"^  {command} ", out, re.MULTILINE) for command in ("serve", "join", "loadtest"))
+
+
+def test_the_version_is_the_one() -> None:
+    assert run("--version") == (0, f"trio-chat {__version__}\n", "")
+
+
+def test_row_39_a_port_in_use_is_one_line_and_exit_2() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, out, err = run("serve", "--port", str(port))
+    assert (status, out) == (2, "")
+    assert err == f"trio-chat: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--limit", "romos=3"), "no limit is called 'romos'; rooms, perhaps?"),
+        (("--limit", "rooms=many"), "limit rooms takes a whole number, not 'many'"),
+        (("--limit", "rooms=0"), "limit rooms must be at least 1"),
+        (("--limit", "frame_bytes=100"), "limit frame_bytes must be at least twice text_bytes and 1024"),
+    ],
+)
+def test_row_39_a_limit_that_cannot_be_is_one_line_and_exit_2(args: tuple[str, ...], says: str) -> None:
+    assert run("serve", *args) == (2, "", f"trio-chat: {says}\n")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("--port", "70000"), ("--port", "x"), ("--journal", "clay"), ("--max-connections", "0"), ("--nope",)],
+)
+def test_row_39_a_bad_option_is_exit_2_without_a_traceback(args: tuple[str, ...]) -> None:
+    status, out, err = run("serve", *args)
+    assert (status, out) == (2, "")
+    assert "Error: " in err and "Traceback" not in err
+
+
+def test_options_come_from_the_environment_too() -> None:
+    status, _, err = run("serve", env={"TRIO_CHAT_LIMIT": "rooms=5 sessions=none"})
+    assert (status, err) == (2, "trio-chat: limit sessions takes a whole number, not 'none'\n")
+    status, _, err = run("serve", env={"TRIO_CHAT_PORT": "70000"})
+    assert status == 2 and "70000 is not in the range" in err
+
+
+def test_limits_can_be_listed() -> None:
+    status, out, _ = run("serve", "--limit", "help")
+    assert status == 0
+    assert "talk_burst=20" in out.splitlines() and "drain_s=8" in out.splitlines()
+
+
+def test_joining_where_nobody_listens_is_one_line_and_exit_3() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as was:
+        port = was.getsockname()[1]
+    status, out, err = run("join", f"ada@127.0.0.1:{port}")
+    assert (status, out) == (3, "")
+    assert err == f"trio-chat: no server at 127.0.0.1:{port}: Connection refused\n"
