@@ -85,7 +85,11 @@ class User:
 
     def look(self) -> None:
         """Look for what the client has left out since something last came."""
-        if self.is_here and (strays := self._chat.strays()):
+        if self.came.is_set() and not self.is_over:
+            self._look()
+
+    def _look(self) -> None:
+        if strays := self._chat.strays():
             self._take_strays([], strays)
 
     # --- its life -------------------------------------------------------------------------------------
@@ -159,6 +163,7 @@ class User:
             self._stay.going(*(("leave", "left") if way == "end" else (way, WAYS[way])))
             with trio.move_on_after(GOODBYE_S) as patience:
                 await self._part(way)
+            self._look()
             self._cursor = self._stay.cursor
             self._stay.gone()
             if patience.cancelled_caught:

@@ -7,7 +7,7 @@ from typing import Any
 
 from trio_chat.contract import Findings, Judge, Stay
 
-__all__ = ["Line", "Notice", "Person", "World"]
+__all__ = ["WHY", "Due", "Lie", "Line", "Notice", "Person", "World", "altered", "settled", "told"]
 
 WHY = {"quit": "quit", "fin": "lost", "rst": "lost", "leave": "left"}
 
@@ -38,7 +38,8 @@ class Person:
     acks: list[tuple[str, int]] = field(default_factory=list)
 
 
-Lie = Callable[[list[Line | Notice]], list[Line | Notice]]
+Due = list[Line | Notice]
+Lie = Callable[[Due], Due]
 
 
 class World:
@@ -134,3 +135,15 @@ class World:
 def altered(line: Line | Notice, **fields: Any) -> Line:
     assert isinstance(line, Line)
     return replace(line, **fields)
+
+
+def told(findings: Findings) -> list[tuple[str, str, str]]:
+    return [(breach.kind, breach.user, breach.words) for breach in findings.breaches]
+
+
+def settled(*names: str, room: str = "lobby") -> World:
+    """Everybody is in and has heard of everybody."""
+    world = World(*names, room=room)
+    for name in names:
+        world.hand(name)
+    return world

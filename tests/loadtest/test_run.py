@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from loadtest.runner import Progress
@@ -120,14 +121,30 @@ async def test_a_generator_that_is_always_late_is_invalid(autojump_clock: MockCl
     assert "ms late (p99), so that it measured itself" in outcome.last_line
 
 
-async def test_a_lie_about_the_very_last_entry_is_found(autojump_clock: MockClock) -> None:
+async def test_a_number_that_is_none_costs_the_others_nothing(autojump_clock: MockClock) -> None:
+    """The client waits for larger ones from there on; the judge sees what it leaves out."""
+
+    def number_far_away(liar: Liar, event: Event) -> list[Event]:
+        if isinstance(event, Said):
+            liar.seen += 1
+            if liar.seen == 20:
+                return [replace(event, seq=10**9)]
+        return [event]
+
+    scenario = Scenario(users=4, rate=20, duration_s=2, disconnects=0)
+    outcome = await run_in_memory(scenario, liar=Liar("u2", number_far_away))
+    assert outcome.kinds == {"phantom": 1, "lost": 1}
+
+
+@pytest.mark.parametrize("users", [1, 4])
+async def test_a_lie_about_the_very_last_entry_is_found(users: int, autojump_clock: MockClock) -> None:
     def double_the_last(liar: Liar, event: Event) -> list[Event]:
         liar.seen += isinstance(event, Said)
         return [event, event] if isinstance(event, Said) and liar.seen == 40 else [event]
 
-    scenario = Scenario(users=4, rate=20, duration_s=2, disconnects=0)
-    outcome = await run_in_memory(scenario, liar=Liar("u2", double_the_last))
-    assert [breach.words for breach in outcome.breaches] == ["u2 was shown room0 40 twice"]
+    scenario = Scenario(users=users, rate=20, duration_s=2, disconnects=0)
+    outcome = await run_in_memory(scenario, liar=Liar("u0", double_the_last))
+    assert [breach.words for breach in outcome.breaches] == ["u0 was shown room0 40 twice"]
 
 
 async def test_progress_tells_how_far_it_is(autojump_clock: MockClock) -> None:
