@@ -13,9 +13,13 @@ from trio_chat.errors import (
     ClientError,
     ConnectionLost,
     FrameError,
+    Hung,
+    LeftBehind,
     LinkBroken,
+    NotSimulated,
     Refused,
     ServerFault,
+    SimulationError,
     StoreError,
     WireError,
 )
@@ -29,6 +33,10 @@ PARENTS = {
     StoreError: ChatError,
     LinkBroken: ChatError,
     CannotStart: ChatError,
+    SimulationError: ChatError,
+    Hung: SimulationError,
+    LeftBehind: SimulationError,
+    NotSimulated: SimulationError,
     ClientError: ChatError,
     CannotConnect: ClientError,
     ConnectionLost: ClientError,
@@ -75,6 +83,8 @@ def test_the_tree_is_drawn_as_it_is() -> None:
         (CannotConnect("no server at host:1", code="version"), "no server at host:1"),
         (ConnectionLost("the server is going", code="draining", after_s=3), "the server is going"),
         (LinkBroken("connection lost"), "connection lost"),
+        (LeftBehind(("2 names", "a pipe")), "left behind: 2 names; a pipe"),
+        (Hung("nothing can run", "main\n└ ada"), "nothing can run\nmain\n└ ada"),
     ],
 )
 def test_a_message_is_what_a_user_is_shown(error: ChatError, shown: str) -> None:

@@ -8,6 +8,10 @@
     ├── StoreError       the journal cannot do what was asked
     ├── LinkBroken       a connection is gone: reset, closed, or cut
     ├── CannotStart      a server cannot start                        (exit status 2)
+    ├── SimulationError  what ends a simulated run that found something, and nothing else
+    │   ├── Hung           nothing can run any more, or it runs for ever
+    │   ├── LeftBehind     the scenario is done, and something of it is still there
+    │   └── NotSimulated   it reached for a thread, a socket, a process or a real clock
     └── ClientError      what happens to a program that uses the client (exit status 3)
         ├── CannotConnect  there was no server, or it would not have us
         ├── ConnectionLost the connection ended and nobody asked it to
@@ -15,7 +19,7 @@
 
 Whose fault it is decides where an error goes. A peer's fault is quiet: it carries the wire code that
 answers it and ends, at most, one connection. What is not in this tree is a bug, and loud.
-The message of each error is one line and fit to be shown to a user.
+The message of each error is one line and fit to be shown to a user; that of `Hung` has a tree below it.
 """
 
 __all__ = [
@@ -26,9 +30,13 @@ __all__ = [
     "ClientError",
     "ConnectionLost",
     "FrameError",
+    "Hung",
+    "LeftBehind",
     "LinkBroken",
+    "NotSimulated",
     "Refused",
     "ServerFault",
+    "SimulationError",
     "StoreError",
     "WireError",
 ]
@@ -99,6 +107,37 @@ class CannotStart(ChatError):
     """The server cannot start: a port in use, a journal that is none, an impossible limit."""
 
     exit_status = 2
+
+
+class SimulationError(ChatError):
+    """What a simulated run is ended with by the harness, and not by the program in it.
+
+    A note on it holds the call that replays the run.
+    """
+
+
+class Hung(SimulationError):
+    """A simulated run cannot end: nothing can run any more, or it runs for ever.
+
+    The message is a line and, below it, `tree`: the tasks, and the line that each of them awaits.
+    """
+
+    def __init__(self, detail: str, tree: str) -> None:
+        super().__init__(f"{detail}\n{tree}")
+        self.detail = detail
+        self.tree = tree
+
+
+class LeftBehind(SimulationError):
+    """A simulated scenario is done, and `left` is still there: a line for each thing."""
+
+    def __init__(self, left: tuple[str, ...]) -> None:
+        super().__init__("left behind: " + "; ".join(left))
+        self.left = left
+
+
+class NotSimulated(SimulationError):
+    """A simulated program used what only the real world has; the message says what, and from where."""
 
 
 class ClientError(ChatError):
