@@ -12,11 +12,11 @@ from typing import TypeVar
 import trio
 from msgspec.structs import replace
 
-from tests.pipes import PipeLink, link_pair
 from trio_chat.client import Chat, connect
 from trio_chat.dialects.frames import FrameCommands
 from trio_chat.errors import BadMessage, LinkBroken
 from trio_chat.net.link import Link
+from trio_chat.testing.pipe import PipeLink, link_pair
 from trio_chat.wire import framing
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (

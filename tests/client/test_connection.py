@@ -5,10 +5,10 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.client.scripted import said
-from tests.pipes import PipeLink, link_pair
 from trio_chat.client.connection import OUTBOX_BYTES, Connection
 from trio_chat.dialects.frames import FrameCommands
 from trio_chat.errors import ConnectionLost, Refused, ServerFault
+from trio_chat.testing.pipe import PipeLink, link_pair
 from trio_chat.wire import framing
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Ping, Say, TypingNotice
@@ -52,6 +52,7 @@ async def test_the_end_of_a_connection_is_connection_lost() -> None:
     there.close()
     with pytest.raises(ConnectionLost, match="the server closed it without a word"):
         await connection.receive()
+    connection, _, there = connected()
     there.reset()
     with pytest.raises(ConnectionLost, match="reset by peer"):
         await connection.receive()

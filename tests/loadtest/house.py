@@ -11,11 +11,11 @@ from loadtest.scenario import CannotRun, Scenario
 from loadtest.thresholds import parse_threshold
 from loadtest.verdict import Outcome
 from tests.loadtest.liar import Liar, LyingLink
-from tests.pipes import PipeLink
 from tests.server.peer import PipeListener
 from trio_chat.journal.store import Store
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import open_server
+from trio_chat.testing.pipe import PipeLink
 
 __all__ = ["run_in_memory"]
 

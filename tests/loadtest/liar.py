@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import trio
 from msgspec.structs import replace
 
-from tests.pipes import PipeLink
 from trio_chat.errors import LinkBroken
 from trio_chat.net.dial import dial_tcp
-from trio_chat.net.link import Link
+from trio_chat.net.link import RECEIVE_BYTES, Link
 from trio_chat.net.listen import open_listeners
+from trio_chat.testing.pipe import PipeLink
 from trio_chat.wire import framing
 from trio_chat.wire.codec import decode_command, decode_event, encode
 from trio_chat.wire.messages import Ack, Event, Hello, Presence, Said
@@ -71,8 +71,8 @@ class LyingLink(PipeLink):
         super().__init__(link._in, link._out, link.address)
         self._stream = _Stream(liar)
 
-    async def receive_some(self) -> bytes:
-        while data := await super().receive_some():
+    async def receive_some(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
+        while data := await super().receive_some(max_bytes):
             if changed := self._stream.down(data):
                 return changed
         return b""

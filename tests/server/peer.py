@@ -20,12 +20,12 @@ from typing import TypeVar
 
 import trio
 
-from tests.pipes import PipeLink, link_pair
 from trio_chat.dialects.frames import FrameEvents
 from trio_chat.journal.store import Store
 from trio_chat.net.link import Link
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import Server, open_server
+from trio_chat.testing.pipe import PipeLink, link_pair
 from trio_chat.wire import framing
 from trio_chat.wire.messages import (
     UNSET,

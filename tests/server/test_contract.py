@@ -12,11 +12,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.pipes import PipeLink
 from tests.server.peer import House, Peer, packed, serving
 from tests.server.stores import FatedStore, SlowStore
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Store
+from trio_chat.testing.pipe import PipeLink
 from trio_chat.wire.messages import (
     UNSET,
     Ack,

@@ -4,8 +4,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.pipes import PipeLink
 from tests.server.peer import House, Peer, serving
+from trio_chat.testing.pipe import PipeLink
 from trio_chat.wire.messages import Ack, Join, Leave, Members, Ping, Presence, Said, Say, Who
 
 CROWD = 1_100  # a hundred more than one step of the fan-out serves

@@ -6,10 +6,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.pipes import link_pair
 from tests.server.peer import Peer, serving
 from tests.server.stores import HeldStore, SlowStore
 from trio_chat.net.link import Link
+from trio_chat.testing.pipe import link_pair
 from trio_chat.wire.messages import Ack, Error, Leave, Ping, Pong, Quit, Said, Say
 
 

@@ -11,11 +11,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.pipes import PipeLink
 from tests.server.peer import Peer, beside_a_bystander, serving
 from tests.server.stores import HeldStore
 from trio_chat.errors import LinkBroken
 from trio_chat.hub.names import prepare_room
+from trio_chat.testing.pipe import PipeLink
 from trio_chat.wire.messages import Ack, Gap, Join, Leave, Ping, Said, Say
 
 

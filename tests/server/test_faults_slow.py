@@ -14,13 +14,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.pipes import PipeLink, link_pair
 from tests.server.peer import Bystander, House, Peer, packed, serving
 from tests.server.stores import FailingStore, SlowStore
 from trio_chat.errors import LinkBroken
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Page, Store
 from trio_chat.server.config import Config, Limits
+from trio_chat.testing.pipe import PipeLink, link_pair
 from trio_chat.wire.messages import (
     Ack,
     Entry,

@@ -8,6 +8,7 @@ for a moment and goes on: those who are connected are served meanwhile.
 import errno
 import logging
 import socket
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import Protocol
 
@@ -16,7 +17,7 @@ import trio
 from trio_chat.errors import CannotStart
 from trio_chat.net.link import Link, SocketLink
 
-__all__ = ["Listener", "SocketListener", "open_listeners"]
+__all__ = ["Listener", "PatientListener", "SocketListener", "open_listeners"]
 
 log = logging.getLogger("trio_chat.net")
 
@@ -49,22 +50,15 @@ class Listener(Protocol):
     def close(self) -> None: ...
 
 
-class SocketListener:
-    """A listener on a bound, listening, non-blocking TCP socket, which it owns from here on."""
+class PatientListener(ABC):
+    """The part of a listener that is the same on whatever it listens: taking all who wait, and patience."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
-        self._sock = sock
+    def __init__(self) -> None:
         self._pausing = False  # said once for each time that the machine lacks something
-        host, port = sock.getsockname()[:2]
-        self.port: int = port
-        self.address = f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
     async def accept(self) -> list[Link]:
         while True:
-            if self._sock.fileno() == -1:
-                raise trio.ClosedResourceError("closed")
-            await trio.lowlevel.wait_readable(self._sock)
+            await self._someone()
             links, lack = self._take()
             if links:
                 self._pausing = False
@@ -80,8 +74,7 @@ class SocketListener:
         links: list[Link] = []
         try:
             while len(links) < ACCEPT_AT_ONCE:
-                sock, address = self._sock.accept()
-                links.append(_link(sock, address[0]))
+                links.append(self._accept_one())
         except BlockingIOError:
             pass
         except OSError as error:
@@ -92,6 +85,35 @@ class SocketListener:
                     link.close()
                 raise
         return links, ""
+
+    @abstractmethod
+    async def _someone(self) -> None:
+        """Wait until somebody waits. Raises `trio.ClosedResourceError`."""
+
+    @abstractmethod
+    def _accept_one(self) -> Link:
+        """Take one, without waiting. Raises OSErrors as `socket.accept` does."""
+
+
+class SocketListener(PatientListener):
+    """A listener on a bound, listening, non-blocking TCP socket, which it owns from here on."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        sock.setblocking(False)
+        self._sock = sock
+        host, port = sock.getsockname()[:2]
+        self.port: int = port
+        self.address = f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+
+    async def _someone(self) -> None:
+        if self._sock.fileno() == -1:
+            raise trio.ClosedResourceError("closed")
+        await trio.lowlevel.wait_readable(self._sock)
+
+    def _accept_one(self) -> Link:
+        sock, address = self._sock.accept()
+        return _link(sock, address[0])
 
     def close(self) -> None:
         if self._sock.fileno() != -1:

@@ -7,9 +7,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.pipes import PipeLink, link_pair
 from trio_chat.errors import LinkBroken
 from trio_chat.net.link import Link, SocketLink
+from trio_chat.testing.pipe import PipeLink, link_pair
 
 MORE_THAN_FITS = 8_000_000
 
@@ -118,6 +118,31 @@ async def test_the_first_send_to_one_who_closed_is_lost_and_the_second_fails(
     with trio.fail_after(5):
         await left.wait_writable()
     left.close()
+
+
+async def test_a_reset_behind_the_end_leaves_the_end(pair: Callable[[], tuple[Link, Link]]) -> None:
+    left, right = pair()
+    right.send_nowait(b"last")
+    right.close()
+    assert left.send_nowait(b"lost") == 4
+    await wait_all_tasks_blocked()
+    assert await left.receive_some() == b"last"
+    assert await left.receive_some() == b""
+    with pytest.raises(LinkBroken):
+        left.send_nowait(b"x")
+    left.close()
+
+
+async def test_one_task_waits_for_one_thing(pair: Callable[[], tuple[Link, Link]]) -> None:
+    left, right = pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(left.receive_some)
+        await wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await left.receive_some()
+        right.send_nowait(b"x")
+    left.close()
+    right.close()
 
 
 @pytest.mark.parametrize("end", ["interrupt", "close"])

@@ -1,0 +1,118 @@
+"""Listening on a `MemoryNetwork`: what a listening socket is, and the two listeners on top of it.
+
+`MemoryListener` has the very accept loop of the real one (`net/listen.py`), so that what happens when a
+process has no file left, or one who dialled is gone again, is what happens on a socket.
+"""
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable
+from math import inf
+
+import trio
+
+from trio_chat.net.link import Link
+from trio_chat.net.listen import PatientListener
+from trio_chat.testing.connection import Connection
+from trio_chat.testing.pipe import Turn
+from trio_chat.testing.stream import MemoryStream
+
+__all__ = ["Door", "MemoryListener", "StreamListener"]
+
+BACKLOG = 4_096  # as many as our own listener asks the kernel for
+
+
+class Door:
+    """Where those who dialled wait to be accepted. Such a connection is open already, as with TCP: one may
+    send on it. They are bounded: at the bound, dials hang."""
+
+    def __init__(
+        self, lacks_files: Callable[[], bool], changed: Callable[[], None], backlog: int = BACKLOG
+    ) -> None:
+        self._lacks_files = lacks_files
+        self._changed = changed
+        self._backlog = backlog
+        self._waiting: deque[Connection] = deque()
+        self._turn = Turn()
+        self.is_closed = False
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._waiting) >= self._backlog
+
+    def come(self, connection: Connection) -> None:
+        """Wait to be accepted."""
+        self._waiting.append(connection)
+        self._turn.wake()
+
+    async def someone(self) -> None:
+        """Wait until there is somebody to accept. Cancelling takes nobody. Raises
+        `trio.ClosedResourceError` when the door is closed."""
+        if self._waiting:
+            await trio.lowlevel.checkpoint()
+        while not self._waiting and not self.is_closed:
+            await self._turn.wait(inf)
+        if self.is_closed:
+            raise trio.ClosedResourceError("closed")
+
+    def accept(self) -> Connection:
+        """Whoever has waited longest. Raises OSErrors as `socket.accept` does."""
+        if not self._waiting:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        if self._lacks_files():
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        connection = self._waiting.popleft()
+        if (note := connection.ways[0].note) is not None:
+            note("accept", connection.name)
+        self._changed()
+        return connection
+
+    def close(self) -> None:
+        """Dials are refused from now on; connections that nobody accepted are reset."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        for connection in self._waiting:
+            connection.rst()
+            connection.accepted.close()
+        self._waiting.clear()
+        self._turn.wake()
+        self._changed()
+
+
+class MemoryListener(PatientListener):
+    """A `trio_chat.net.listen.Listener`; made by `MemoryNetwork.listen`."""
+
+    def __init__(self, door: Door, address: str) -> None:
+        super().__init__()
+        self._door = door
+        self.address = address
+
+    async def _someone(self) -> None:
+        await self._door.someone()
+
+    def _accept_one(self) -> Link:
+        return self._door.accept().accepted
+
+    def close(self) -> None:
+        """Refuse dials from now on, and reset the connections that were not accepted; idempotent."""
+        self._door.close()
+
+
+class StreamListener(trio.abc.Listener[MemoryStream]):
+    """A listener for `trio.serve_listeners`; made by `MemoryNetwork.listen_streams`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def accept(self) -> MemoryStream:
+        """Wait for a connection. Cancelling takes none. Raises OSError (EMFILE) while the host has no files,
+        and `trio.ClosedResourceError` when the listener is closed."""
+        await self._door.someone()
+        return MemoryStream(self._door.accept().accepted)
+
+    async def aclose(self) -> None:
+        """Refuse dials from now on, and reset the connections that were not accepted; idempotent."""
+        self._door.close()
+        await trio.lowlevel.checkpoint()

@@ -1,0 +1,249 @@
+"""A network in memory, to be broken on purpose: named hosts, which listen and dial.
+
+    network = MemoryNetwork(Random(7))
+    async with open_server(Config(), listeners=[network.listen("server")]):
+        with network.fault(Latency(0.05, jitter_s=0.01), "ada", "server", both=True):
+            async with connect("server", name="ada", dial=network.dialler("ada")) as chat: ...
+
+For any other Trio program it offers Trio's own streams: `listen_streams`, `dial_stream`.
+
+There is one clock, Trio's, and all chance is `random`: under a clock that jumps the same seed gives the
+same run. Nothing has a task of its own.
+"""
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+
+import trio
+from trio.lowlevel import ParkingLot
+
+from trio_chat.errors import CannotConnect, CannotStart
+from trio_chat.net.dial import Dial
+from trio_chat.net.link import Link
+from trio_chat.testing.connection import Connection
+from trio_chat.testing.course import Course, Standing
+from trio_chat.testing.faults import Fault, Fin, Latency, NoFiles, Partition, Refuse, Rst, Rule
+from trio_chat.testing.listener import Door, MemoryListener, StreamListener
+from trio_chat.testing.pipe import BUFFER_BYTES, Note
+from trio_chat.testing.stream import MemoryStream
+
+__all__ = ["DIAL_S", "MemoryNetwork"]
+
+DIAL_S = 127.0  # after which Linux gives up on somebody who does not answer
+
+
+class MemoryNetwork:
+    """Hosts are made by naming them. Each connection holds up to `buffer_bytes` in each direction.
+
+    `note` is told what happens, as text and whole numbers: a kind, the connection's name (such as
+    `ada→server#1`; empty where there is none), and
+
+        dial                            somebody has connected
+        accept                          … and was accepted
+        refused     from, to, why       … or was not
+        sent        host, bytes         a host has sent so much: its pipe has taken it
+        delivered   host, bytes         a host has read so much
+        fin         host                a host said that no more will come
+        rst         host                a host, or the network in its name, reset the connection
+        cut         host                what the host was sending was cut off
+        fault begins, strikes, ends     rule, first, second, both (0 or 1); it strikes when it first
+                                        makes a difference
+    """
+
+    def __init__(
+        self, random: Random | None = None, note: Note | None = None, buffer_bytes: int = BUFFER_BYTES
+    ) -> None:
+        if buffer_bytes < 1:
+            raise ValueError("a pipe holds at least one byte")
+        self.random = random or Random(0)
+        self._note = note
+        self._buffer_bytes = buffer_bytes
+        self._doors: dict[tuple[str, int], Door] = {}
+        self._open: dict[str, Connection] = {}
+        self._dialled: Counter[tuple[str, str]] = Counter()
+        self._standing: list[Standing] = []
+        self._dialling = ParkingLot()  # those whom a partition or a full door keeps waiting
+        self.struck = 0
+        """How many faults that have ended made a difference while they lasted."""
+
+    # --- connections ---------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that are open at one end at least, by age."""
+        return list(self._open.values())
+
+    def left_behind(self) -> list[str]:
+        """One line for each connection that some program has not closed, with the bytes nobody has read."""
+        return [connection.left_behind() for connection in self._open.values()]
+
+    def listen(self, host: str, port: int = 5555) -> MemoryListener:
+        """Listen for links: a `trio_chat.net.listen.Listener`. Raises `CannotStart` when somebody does."""
+        try:
+            return MemoryListener(self._listen(host, port), f"memory://{host}:{port}")
+        except OSError as error:
+            raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+    def listen_streams(self, host: str, port: int) -> StreamListener:
+        """Listen for streams, as for `trio.serve_listeners`. Raises OSError when somebody does."""
+        return StreamListener(self._listen(host, port))
+
+    async def dial(self, from_host: str, to_host: str, port: int = 5555) -> Link:
+        """Connect as `dial_tcp` does; raises `CannotConnect`. Cancelling leaves no connection.
+
+        Waits for the way there and back where there is a `Latency`, and while the hosts are parted or
+        too many wait to be accepted for at most 127 s.
+        """
+        try:
+            return (await self._connect(from_host, to_host, port)).dialled
+        except OSError as error:
+            raise CannotConnect(f"no server at {to_host}:{port}: {error.strerror}") from error
+
+    async def dial_stream(self, from_host: str, to_host: str, port: int) -> MemoryStream:
+        """Connect as `trio.open_tcp_stream` does; raises OSError. As `dial` otherwise."""
+        return MemoryStream((await self._connect(from_host, to_host, port)).dialled)
+
+    def dialler(self, from_host: str) -> Dial:
+        """What a host dials with: `connect(host, port, dial=network.dialler("ada"))`."""
+
+        async def dial(host: str, port: int) -> Link:
+            return await self.dial(from_host, host, port)
+
+        return dial
+
+    def _listen(self, host: str, port: int) -> Door:
+        door = self._doors.get((host, port))
+        if door is not None and not door.is_closed:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+        def lacks_files() -> bool:
+            for standing in self._standing:
+                if isinstance(standing.rule, NoFiles) and standing.second in (host, "*"):
+                    standing.strike()
+                    return True
+            return False
+
+        def changed() -> None:
+            self._dialling.unpark_all()
+
+        door = self._doors[host, port] = Door(lacks_files, changed)
+        return door
+
+    async def _connect(self, from_host: str, to_host: str, port: int) -> Connection:
+        await trio.lowlevel.checkpoint()
+        try:
+            with trio.fail_after(DIAL_S):
+                door = await self._reach(from_host, to_host, port)
+        except trio.TooSlowError:
+            raise self._refusal(from_host, to_host, errno.ETIMEDOUT) from None
+        self._dialled[from_host, to_host] += 1
+        name = f"{from_host}→{to_host}#{self._dialled[from_host, to_host]}"
+        connection = Connection(name, from_host, to_host, self._buffer_bytes, self._note, self._closed)
+        self._open[name] = connection
+        if self._note is not None:
+            self._note("dial", name)
+        for standing in self._standing:
+            self._put_on(standing, connection)
+        door.come(connection)
+        return connection
+
+    async def _reach(self, from_host: str, to_host: str, port: int) -> Door:
+        """Wait until a dial gets through, and be told whom it got through to."""
+        travelled = False
+        while True:
+            if self._struck_by(Partition, from_host, to_host):
+                await self._dialling.park()
+                continue
+            if not travelled:
+                travelled = True
+                if round_trip_s := self._round_trip_s(from_host, to_host):
+                    await trio.sleep(round_trip_s)
+                    continue
+            door = self._doors.get((to_host, port))
+            if self._struck_by(Refuse, from_host, to_host) or door is None or door.is_closed:
+                raise self._refusal(from_host, to_host, errno.ECONNREFUSED)
+            if not door.is_full:
+                return door
+            await self._dialling.park()
+
+    def _round_trip_s(self, from_host: str, to_host: str) -> float:
+        seconds = 0.0
+        for source, target in ((from_host, to_host), (to_host, from_host)):
+            for standing in self._standing:
+                if isinstance(standing.rule, Latency) and standing.applies(source, target):
+                    standing.strike()
+                    seconds += standing.rule.delay_s + standing.rule.jitter_s * self.random.random()
+        return seconds
+
+    def _refusal(self, from_host: str, to_host: str, number: int) -> OSError:
+        error = OSError(number, os.strerror(number))
+        if self._note is not None:
+            self._note("refused", "", from_host, to_host, error.strerror)
+        return error
+
+    def _closed(self, connection: Connection) -> None:
+        del self._open[connection.name]
+
+    # --- faults --------------------------------------------------------------------------------------
+
+    @contextmanager
+    def fault(
+        self, rule: Rule, first: str = "*", second: str = "*", *, both: bool = False
+    ) -> Iterator[Standing]:
+        """A rule for what goes from the first host to the second (`"*"`: from or to any; `both`: and back),
+        on the connections there are and those that come, for as long as the block lasts.
+
+        Rules add up: what one delays, the next delays further. `Fin` and `Rst` strike at the beginning.
+        """
+        standing = Standing(rule, first, second, both, self._note)
+        standing.tell("begins")
+        self._standing.append(standing)
+        for connection in self.connections:
+            self._put_on(standing, connection)
+            self._strike_once(standing, connection)
+        try:
+            yield standing
+        finally:
+            self._standing.remove(standing)
+            for connection in self.connections:
+                for way in connection.ways:
+                    if way.course is not None:
+                        way.course.end(standing, trio.current_time())
+            self._dialling.unpark_all()
+            self.struck += standing.struck
+            standing.tell("ends")
+
+    async def befall(self, fault: Fault) -> None:
+        """Let a fault of a plan happen: wait until it begins, and until it ends. Cancelling ends it."""
+        await trio.sleep(fault.at_s)
+        with self.fault(fault.rule, fault.first, fault.second, both=fault.both):
+            await trio.sleep(fault.lasts_s)
+
+    def _put_on(self, standing: Standing, connection: Connection) -> None:
+        for way in connection.ways:
+            if standing.applies(way.source, way.target):
+                course = way.course or Course(way, self.random)
+                course.begin(standing, trio.current_time())
+
+    def _strike_once(self, standing: Standing, connection: Connection) -> None:
+        strikes = [way for way in connection.ways if standing.applies(way.source, way.target)]
+        if not strikes or not isinstance(standing.rule, Fin | Rst):
+            return
+        standing.strike()
+        if isinstance(standing.rule, Rst):
+            connection.rst()
+        else:
+            for way in strikes:
+                connection.fin(way.source)
+
+    def _struck_by(self, kind: type[Rule], source: str, target: str) -> bool:
+        """Whether such a rule stands in the way of somebody."""
+        for standing in self._standing:
+            if isinstance(standing.rule, kind) and standing.applies(source, target):
+                standing.strike()
+                return True
+        return False

@@ -1,0 +1,298 @@
+"""Links in memory: bounded both ways, so that back-pressure is real.
+
+Trio's memory streams never block, so on them nobody is ever slow. A pipe behaves as a socket does, down to
+the unpleasant parts: a send takes only what fits, the first send to a peer who has closed is taken and
+lost, closing over unread input is a reset, and a reset forgets what nobody had read yet (Linux lets one
+read it; other systems do not, and a program must live with both). `tests/testing/test_pipe.py` tells its
+stories to pipes and to real sockets.
+
+Bytes go straight from a send into what the other end may read: no task, no timer. Only a way that a fault
+applies to has a `Course` (`course.py`), which makes the detour.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
+
+from trio_chat.errors import LinkBroken
+from trio_chat.net.link import RECEIVE_BYTES
+
+if TYPE_CHECKING:
+    from trio_chat.testing.course import Course
+
+__all__ = ["BUFFER_BYTES", "Note", "PipeLink", "Sign", "Turn", "Way", "link_pair"]
+
+BUFFER_BYTES = 65_536
+
+Note = Callable[..., None]
+"""Told what happens, for a trace: a kind, a connection's name, and more of text and numbers."""
+
+
+class Sign(Enum):
+    """What travels in order with the bytes, and is none."""
+
+    FIN = "no more will come"
+    RST = "forget this connection"
+    CUT = "a reset that lets the bytes before it be read"
+
+
+class Turn:
+    """Where one task waits until there is something to do. As on a socket, a second one is an error."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self) -> None:
+        self._task: Task | None = None
+
+    def wake(self) -> None:
+        if (task := self._task) is not None:
+            self._task = None
+            reschedule(task)
+
+    async def wait(self, until: float) -> None:
+        """Wait to be woken, or until that time of Trio's clock."""
+        if self._task is not None:
+            raise trio.BusyResourceError("another task waits for this connection already")
+        self._task = current_task()
+        if until == inf:
+            await wait_task_rescheduled(self._give_up)
+        else:
+            with trio.move_on_at(until):
+                await wait_task_rescheduled(self._give_up)
+
+    def _give_up(self, raise_cancel: RaiseCancelT) -> Abort:
+        self._task = None
+        return Abort.SUCCEEDED
+
+
+class Way:
+    """One direction of a connection: from the end that sends to the end that reads."""
+
+    __slots__ = (
+        "back",
+        "broken",
+        "buffer_bytes",
+        "bytes",
+        "course",
+        "deaf",
+        "ended",
+        "eof",
+        "name",
+        "note",
+        "reader",
+        "source",
+        "target",
+        "writer",
+    )
+
+    back: "Way"  # the other direction
+
+    def __init__(
+        self, buffer_bytes: int, name: str = "", source: str = "", target: str = "", note: Note | None = None
+    ) -> None:
+        self.bytes = bytearray()  # arrived, and not read yet
+        self.buffer_bytes = buffer_bytes
+        self.course: Course | None = None  # None: bytes arrive as they are sent
+        self.ended = False  # the sender has said that no more will come …
+        self.eof = False  # … and it has arrived
+        self.deaf = False  # the reader has closed
+        self.broken = False  # the reader knows that the connection is gone
+        self.reader = Turn()
+        self.writer = Turn()
+        self.name = name
+        self.source = source
+        self.target = target
+        self.note = note
+
+    def room(self) -> int:
+        """How much a send may take."""
+        if self.course is not None:
+            return self.course.room()
+        return self.buffer_bytes - len(self.bytes)
+
+    def wake(self) -> None:
+        """Let both ends look again."""
+        for way in (self, self.back):
+            way.reader.wake()
+            way.writer.wake()
+
+    def carry(self, sign: Sign, at: float | None = None) -> None:
+        """Send a sign behind the bytes; `at` is when, if not now."""
+        if self.note is not None:
+            self.note("fin" if sign is Sign.FIN else "rst", self.name, self.source)
+        if self.course is None:
+            self.arrive_sign(sign)
+        else:
+            self.course.sign(sign, trio.current_time() if at is None else at)
+
+    def arrive(self, data: bytes | memoryview, at: float | None = None) -> None:
+        """Bytes have come to where they are read."""
+        if self.deaf or self.broken:
+            self.back.carry(Sign.RST, at)
+        else:
+            self.bytes += data
+            self.reader.wake()
+
+    def arrive_sign(self, sign: Sign) -> None:
+        """A sign has come to the reading end."""
+        if sign is Sign.FIN:
+            self.eof = True
+        else:
+            self.broken = True
+            if not self.eof:  # behind the end of input a reset changes nothing for the reader
+                self.bytes.clear()
+        self.reader.wake()
+        self.back.writer.wake()
+
+
+class PipeLink:
+    """One end of a pair; made by `link_pair` and by `MemoryNetwork`. A `trio_chat.net.link.Link`."""
+
+    def __init__(
+        self, incoming: Way, outgoing: Way, address: str, closed: Callable[[], None] | None = None
+    ) -> None:
+        self.address = address
+        self.send_bare: Callable[[bytes], int] = self.send_nowait
+        self._in = incoming
+        self._out = outgoing
+        self._interruptions = 0
+        self._closed = False
+        self._tell_closed = closed
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether this end was closed by its program."""
+        return self._closed
+
+    async def receive_some(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
+        way = self._in
+        await self._wait(way.reader, self._readable)
+        if way.broken and not way.eof:
+            raise LinkBroken("connection lost: Connection reset by peer")
+        most = max_bytes if way.course is None else way.course.read_bytes(max_bytes)
+        if len(way.bytes) <= most:
+            data = bytes(way.bytes)
+            way.bytes.clear()
+        else:
+            data = bytes(way.bytes[:most])
+            del way.bytes[:most]
+        way.writer.wake()
+        if way.note is not None and data:
+            way.note("delivered", way.name, way.target, len(data))
+        if way.course is not None:
+            self._settle()  # a cut waits for what is before it to be read
+        return data
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        way = self._out
+        if way.course is not None or self._in.course is not None:
+            self._settle()
+        if self._closed or way.ended or self._in.broken:
+            raise LinkBroken("connection lost: Broken pipe")
+        size = len(data)
+        if way.course is not None:
+            size = way.course.send(data, trio.current_time())
+        elif way.deaf or way.broken:
+            way.arrive(data)
+        else:
+            room = way.buffer_bytes - len(way.bytes)
+            if size > room:
+                data = memoryview(data)[:room]
+                size = room
+            way.bytes += data
+            way.reader.wake()
+        if way.note is not None and size:
+            way.note("sent", way.name, way.source, size)
+        return size
+
+    async def wait_writable(self) -> None:
+        await self._wait(self._out.writer, self._writable)
+
+    def interrupt(self) -> None:
+        self._interruptions += 1
+        self._in.reader.wake()
+        self._out.writer.wake()
+
+    async def finish(self) -> None:
+        self.end()
+        while await self.receive_some():
+            pass
+
+    def end(self) -> None:
+        """Say that no more will come; what the other end sends can still be read."""
+        if self._closed or self._in.broken:
+            raise LinkBroken("connection lost: Broken pipe")
+        if not self._out.ended:
+            self._out.ended = True
+            self._out.carry(Sign.FIN)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self.interrupt()
+        self._in.deaf = True
+        if self._in.bytes:
+            self._in.broken = True
+            self._in.bytes.clear()
+            self._out.carry(Sign.RST)
+        elif not self._out.ended and not self._in.broken:
+            self._out.ended = True
+            self._out.carry(Sign.FIN)
+        if self._tell_closed is not None:
+            self._tell_closed()
+
+    def reset(self) -> None:
+        """Break the connection both ways and at once, as something in the middle can; what nobody had
+        read is forgotten."""
+        if self._out.note is not None:
+            self._out.note("rst", self._out.name, self._out.source)
+        for way in (self._in, self._out):
+            if way.course is not None:
+                way.course.forget()
+            way.arrive_sign(Sign.RST)
+
+    async def _wait(self, turn: Turn, ready: Callable[[], object]) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError("closed")
+        interruptions = self._interruptions
+        self._settle()
+        if ready():
+            await trio.lowlevel.checkpoint()
+        while self._interruptions == interruptions and not ready():
+            await turn.wait(self._next_due())
+            self._settle()
+        if self._interruptions != interruptions:
+            raise trio.ClosedResourceError("interrupted")
+
+    def _readable(self) -> object:
+        way = self._in
+        return way.bytes or way.eof or way.broken
+
+    def _writable(self) -> object:
+        return self._out.room() > 0 or self._out.ended or self._in.broken
+
+    def _settle(self) -> None:
+        """Let arrive what is due by now."""
+        # In this order: bytes that come to one who has closed are answered by a reset, which comes in.
+        for way in (self._out, self._in):
+            if way.course is not None:
+                way.course.settle(trio.current_time())
+
+    def _next_due(self) -> float:
+        due = inf if self._in.course is None else self._in.course.next_due()
+        if self._out.course is not None and (self._out.deaf or self._out.broken):
+            due = min(due, self._out.course.next_due())
+        return due
+
+
+def link_pair(buffer_bytes: int = BUFFER_BYTES) -> tuple[PipeLink, PipeLink]:
+    """Two ends of one connection that holds up to `buffer_bytes` each way."""
+    here = Way(buffer_bytes, source="right", target="left")
+    there = Way(buffer_bytes, source="left", target="right")
+    here.back, there.back = there, here
+    return PipeLink(here, there, "left"), PipeLink(there, here, "right")
