@@ -16,8 +16,8 @@ ADA, BOB, EVA = prepare_name("ada"), prepare_name("bob"), prepare_name("eva")
 LOBBY, ATTIC = prepare_room("Lobby"), prepare_room("attic")
 
 
-def seated(hub: Hub[str], token: bytes = b"ada", name: str = "") -> Seat[str]:
-    seat, oldest = hub.sit_down("", token, prepare_name(name or token.decode()))
+def seated(hub: Hub[str], token: str = "ada", name: str = "") -> Seat[str]:
+    seat, oldest = hub.sit_down("", token, prepare_name(name or token))
     assert oldest is None
     return seat
 
@@ -39,10 +39,10 @@ def test_the_sessions_of_a_token_are_one_member() -> None:
 
 def test_a_known_token_keeps_its_present_name() -> None:
     hub = Hub[str]()
-    first = seated(hub, b"t", "ada")
-    assert seated(hub, b"t", "zoe").member.name == ADA
+    first = seated(hub, "t", "ada")
+    assert seated(hub, "t", "zoe").member.name == ADA
     hub.rename(first.member, EVA)
-    assert seated(hub, b"t", "ada").member.name == EVA
+    assert seated(hub, "t", "ada").member.name == EVA
     with pytest.raises(Refused):
         hub.find(ADA)
 
@@ -52,9 +52,9 @@ def test_a_name_that_another_token_holds_is_taken(name: str) -> None:
     hub = Hub[str]()
     seated(hub)
     with pytest.raises(Refused, match=r"the name .* is taken") as refused:
-        hub.sit_down("", b"other", prepare_name(name))
+        hub.sit_down("", "other", prepare_name(name))
     assert refusal(refused) == ("name_taken", "name")
-    seated(hub, b"other", "bob")
+    seated(hub, "other", "bob")
 
 
 def test_a_name_is_free_when_the_last_session_has_gone() -> None:
@@ -62,16 +62,16 @@ def test_a_name_is_free_when_the_last_session_has_gone() -> None:
     one, other = seated(hub), seated(hub)
     hub.stand_up(one, "lost")
     with pytest.raises(Refused):
-        hub.sit_down("", b"other", ADA)
+        hub.sit_down("", "other", ADA)
     hub.stand_up(other, "lost")
-    assert seated(hub, b"other", "ada").member is not one.member
+    assert seated(hub, "other", "ada").member is not one.member
 
 
 def test_the_ninth_session_gives_back_the_oldest_which_still_sits() -> None:
     """The caller ends it; until then the member has never been without a seat."""
     hub = Hub[str](sessions_max=2)
     first, second = seated(hub), seated(hub)
-    third, oldest = hub.sit_down("", b"ada", ADA)
+    third, oldest = hub.sit_down("", "ada", ADA)
     assert oldest is first
     assert list(third.member.seats) == [first, second, third]
     hub.stand_up(first, "replaced")
@@ -110,7 +110,7 @@ def test_renaming_is_told_in_each_room_once() -> None:
     assert hub.rename(one.member, EVA) == [lobby, attic]
     assert (lobby.names().names, attic.names().names) == (["eva"], ["eva"])
     assert hub.find(EVA) is one.member
-    seated(hub, b"other", "ada")
+    seated(hub, "other", "ada")
 
 
 def test_the_case_of_ones_own_name_may_change() -> None:
@@ -128,7 +128,7 @@ def test_the_case_of_ones_own_name_may_change() -> None:
 
 def test_a_taken_name_is_refused_and_nothing_has_changed() -> None:
     hub = Hub[str]()
-    ada, bob = seated(hub), seated(hub, b"bob")
+    ada, bob = seated(hub), seated(hub, "bob")
     room, _ = hub.join(ada, LOBBY)
     room.notice()
     with pytest.raises(Refused) as refused:
@@ -144,7 +144,7 @@ def test_a_taken_name_is_refused_and_nothing_has_changed() -> None:
 
 def test_a_room_is_there_while_somebody_is_in_it() -> None:
     hub = Hub[str]()
-    ada, bob = seated(hub), seated(hub, b"bob")
+    ada, bob = seated(hub), seated(hub, "bob")
     room, came = hub.join(ada, LOBBY)
     assert came and room.shown == "Lobby"
     assert hub.join(bob, prepare_room("LOBBY")) == (room, True)
@@ -152,7 +152,7 @@ def test_a_room_is_there_while_somebody_is_in_it() -> None:
     assert hub.leave(ada, room, "left")
     assert hub.stand_up(bob, "lost") == [room]
     assert hub.rooms == {}
-    assert hub.join(seated(hub, b"eva"), prepare_room("LOBBY"))[0].shown == "LOBBY"
+    assert hub.join(seated(hub, "eva"), prepare_room("LOBBY"))[0].shown == "LOBBY"
 
 
 def test_a_session_is_in_a_room_once_and_its_member_while_one_is() -> None:
@@ -194,7 +194,7 @@ def test_a_room_one_is_not_in_is_one_answer_whatever_its_name(raw: str) -> None:
 
 def test_standing_up_leaves_every_room_and_tells_those_that_changed() -> None:
     hub = Hub[str]()
-    ada, other, bob = seated(hub), seated(hub), seated(hub, b"bob")
+    ada, other, bob = seated(hub), seated(hub), seated(hub, "bob")
     lobby, _ = hub.join(ada, LOBBY)
     attic, _ = hub.join(ada, ATTIC)
     hub.join(other, ATTIC)
@@ -210,7 +210,7 @@ def test_standing_up_leaves_every_room_and_tells_those_that_changed() -> None:
 
 def test_a_member_pays_for_all_its_sessions_and_for_each_kind_apart() -> None:
     hub = Hub[str](rates={"talk": (2, 1.0), "rooms": (1, 0.25)})
-    ada, bob = seated(hub).member, seated(hub, b"bob").member
+    ada, bob = seated(hub).member, seated(hub, "bob").member
     hub.pay(ada, "talk", 0.0)
     hub.pay(ada, "talk", 0.0)
     with pytest.raises(Refused, match="too fast: talk") as refused:
@@ -263,7 +263,7 @@ SESSIONS_MAX, ROOMS_MAX = 3, 2
 class Chair:
     """A session as the model sees it, beside the hub's."""
 
-    token: bytes
+    token: str
     seat: Seat[str]
     rooms: list[str] = field(default_factory=list)
 
@@ -274,13 +274,13 @@ class Model:
     def __init__(self) -> None:
         self.hub: Hub[str] = Hub(sessions_max=SESSIONS_MAX, rooms_max=ROOMS_MAX)
         self.chairs: list[Chair] = []
-        self.names: dict[bytes, str] = {}
+        self.names: dict[str, str] = {}
         self.expected = ""  # the code of the refusal that has to come
 
-    def holder(self, name: str) -> bytes | None:
+    def holder(self, name: str) -> str | None:
         return next((token for token, held in self.names.items() if held.lower() == name.lower()), None)
 
-    def sit(self, token: bytes, name: str) -> None:
+    def sit(self, token: str, name: str) -> None:
         self.expect("name_taken", token not in self.names and self.holder(name) is not None)
         seat, oldest = self.hub.sit_down("", token, prepare_name(name))
         self.names.setdefault(token, name)
@@ -340,7 +340,7 @@ class Model:
         } == rooms
 
 
-_token = st.sampled_from([b"1", b"2", b"3"])
+_token = st.sampled_from(["1", "2", "3"])
 _name = st.sampled_from(["ada", "Ada", "bob", "eva"])
 _number = st.integers(0, 9)
 _room = st.sampled_from(["lobby", "attic", "cellar"])

@@ -24,7 +24,7 @@ def lobby() -> Room[str]:
 
 
 def member(name: str) -> Member[str]:
-    return Member(name.encode(), Name(name, name))
+    return Member(name, Name(name, name))
 
 
 def crowd(room: Room[str], count: int, prefix: str = "m") -> list[Member[str]]:
@@ -221,7 +221,7 @@ def test_the_largest_notice_fits_into_a_frame(size: int, letter: str) -> None:
         return Name(name, name)
 
     room = Room[str](Name("😀" * 64, "r"))
-    members: list[Member[str]] = [Member(b"%d" % number, named(number, "a")) for number in range(size)]
+    members: list[Member[str]] = [Member(str(number), named(number, "a")) for number in range(size)]
     for each in members:
         room.enter(each)
     room.notice()
@@ -234,7 +234,7 @@ def test_the_largest_notice_fits_into_a_frame(size: int, letter: str) -> None:
     for each in members[: size // 2]:
         room.leave(each, "draining")
     for number in range(size // 2):
-        room.enter(Member(b"new %d" % number, named(number, "d")))
+        room.enter(Member(f"new {number}", named(number, "d")))
     notice = room.notice()
     assert notice is not None and notice.more and notice.renamed and notice.left and notice.joined
     assert len(encode(notice)) <= FRAME_BYTES_MAX
@@ -316,7 +316,7 @@ class Town:
     def __init__(self) -> None:
         self.hub: Hub[str] = Hub()
         self.room = prepare_room("lobby")
-        self.hub.join(self.hub.sit_down("the host", b"host", prepare_name("host"))[0], self.room)
+        self.hub.join(self.hub.sit_down("the host", "host", prepare_name("host"))[0], self.room)
         self.seats: list[Seat[str]] = []
         self.believe: list[set[str]] = [set()]
 
@@ -327,7 +327,7 @@ class Town:
     def step(self, what: str, number: int, name: str) -> None:
         hub, room = self.hub, self.hub.rooms[self.room.key]
         if what == SIT:
-            self.seats.append(hub.sit_down("", b"%d" % number, prepare_name(name))[0])
+            self.seats.append(hub.sit_down("", str(number), prepare_name(name))[0])
         elif what == ASK:
             self.believe.append(set(room.names().names))
             assert self.believe[-1] == self.truth

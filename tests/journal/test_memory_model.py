@@ -79,11 +79,7 @@ class Shelf:
         outcomes = await self.store.commit(drafts, now_ms)
         for each, outcome in zip(drafts, outcomes, strict=True):
             book = self.books[each.room]
-            known = [
-                line
-                for line in book.lines
-                if each.ref and (line.draft.token, line.draft.ref) == (each.token, each.ref)
-            ]
+            known = [line for line in book.lines if each.key and line.draft.key == each.key]
             if known:
                 same = known[0].draft.text == each.text
                 assert outcome == Outcome(known[0].seq if same else 0, None)
@@ -93,10 +89,10 @@ class Shelf:
             payload = encode(Said(book.shown, book.head, book.at, each.by, each.text))
             assert outcome == Outcome(book.head, payload)
             book.lines.append(Line(book.head, each, payload))
+        for room in dict.fromkeys(each.room for each in drafts):
+            self.books[room] = book = self.books.pop(room)
             while len(book.lines) > self.ROOM_ENTRIES or self.size(book) > self.ROOM_BYTES_MAX:
                 del book.lines[0]
-        for room in dict.fromkeys(each.room for each in drafts):
-            self.books[room] = self.books.pop(room)
         while self.total() > self.BYTES and any(book.lines for book in self.books.values()):
             del next(book.lines for book in self.books.values() if book.lines)[0]
             self.tidy()
@@ -135,7 +131,7 @@ _draft = st.builds(
     text=st.sampled_from(["a", "b", "x" * 300]),
     room=_room,
     ref=st.sampled_from(["", "", "r1", "r2"]),
-    token=st.sampled_from([b"ada", b"bob"]),
+    by=st.sampled_from(["ada", "bob"]),
 )
 _seq = st.integers(0, 12)
 STEPS = st.lists(

@@ -5,9 +5,9 @@ import pytest
 from trio_chat.journal.store import Draft, Page
 from trio_chat.wire.messages import Retitled, Said
 
-TEXT = Draft("lobby", "Lobby", b"t", "ada", "hello", ref="r1")
-ACTION = Draft("lobby", "Lobby", b"t", "ada", "waves", action=True)
-TOPIC = Draft("lobby", "Lobby", b"t", "ada", "hello", retitles=True)
+TEXT = Draft("lobby", "Lobby", "ada", "hello", ref="r1")
+ACTION = Draft("lobby", "Lobby", "ada", "waves", action=True)
+TOPIC = Draft("lobby", "Lobby", "ada", "hello", retitles=True)
 
 
 def test_a_text_becomes_what_was_said() -> None:

@@ -40,10 +40,10 @@ class Happened:
 class Teller:
     """An author who writes down what it hears."""
 
-    def __init__(self, house: "House", name: str, token: bytes = b"") -> None:
+    def __init__(self, house: "House", name: str, token: str = "") -> None:
         self.house = house
         self.name = name
-        self.token = token or name.encode()
+        self.token = token or name
 
     def says(
         self, text: str, room: str = "lobby", *, ref: str = "", action: bool = False, retitles: bool = False
@@ -54,7 +54,7 @@ class Teller:
     def draft(
         self, feed: Feed, text: str, ref: str = "", action: bool = False, retitles: bool = False
     ) -> Draft:
-        return Draft(feed.key, feed.shown, self.token, self.name, text, ref, action, retitles)
+        return Draft(feed.key, feed.shown, self.name, text, ref, ref and self.token + ref, action, retitles)
 
     def acked(self, ref: str, room: str, seq: int) -> None:
         self.house.check_held(room.lower(), seq)
@@ -63,8 +63,8 @@ class Teller:
     def failed(self, ref: str, why: Refused) -> None:
         self.house.happened.append(Happened(FAILED, self.name, ref, why=why.code))
 
-    def settled(self) -> None:
-        self.house.happened.append(Happened(SETTLED, self.name))
+    def settled(self, count: int) -> None:
+        self.house.happened += [Happened(SETTLED, self.name)] * count
 
 
 class House:
@@ -104,9 +104,9 @@ class House:
         kept = self.journal._rooms[room]
         assert seq <= kept.head
         if payload is not None and seq >= kept.first:
-            assert kept.entries[seq - kept.first][0] == payload
+            assert kept.entries[seq - kept.first] == payload
 
-    def teller(self, name: str, token: bytes = b"") -> Teller:
+    def teller(self, name: str, token: str = "") -> Teller:
         return Teller(self, name, token)
 
     def heard(self, name: str) -> list[Happened]:

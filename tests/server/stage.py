@@ -200,7 +200,7 @@ class Stage:
     async def commits(self, *texts: str, room: str = "lobby") -> tuple[Feed, int, list[bytes]]:
         """A batch is in the journal; what is to be published."""
         feed = self.rooms[room]
-        drafts = [Draft(room, feed.shown, b"ada", "ada", text) for text in texts]
+        drafts = [Draft(room, feed.shown, "ada", text) for text in texts]
         outcomes = await self.store.commit(drafts, 0)
         payloads = [outcome.payload for outcome in outcomes if outcome.payload is not None]
         return feed, outcomes[0].seq, payloads

@@ -21,7 +21,7 @@ from trio_chat.wire.codec import decode_entry
 SAY, LOOK, SLEEP = "say", "look", "sleep"
 Step = tuple[Any, ...]
 ROOMS = ("lobby", "attic")
-AUTHORS = {"laptop": b"ada", "phone": b"ada", "bob": b"bob"}
+AUTHORS = {"laptop": "ada", "phone": "ada", "bob": "bob"}
 FATES = ["well", "well", "slow", "before", "after", "bug", "bug after"]
 
 _fates = st.lists(st.sampled_from(FATES), max_size=12)
@@ -68,7 +68,8 @@ class Told:
         assert why.code in ("unavailable", "ref_reuse")
         self.heard.append(FAILED if why.code == "unavailable" else why.code)
 
-    def settled(self) -> None:
+    def settled(self, count: int) -> None:
+        assert count == 1
         self.heard.append(SETTLED)
         if self.seq:
             # Whether it was fresh or known: when its author is free to leave, it has been shown.
@@ -139,7 +140,7 @@ async def check_journal(house: House, told: list[Told]) -> None:
         for one in told:
             if one.room == room and one.seq:
                 assert entries[one.seq - 1].text == one.text
-    by_ref: dict[tuple[str, bytes, str], set[int]] = {}
+    by_ref: dict[tuple[str, str, str], set[int]] = {}
     for one in told:
         if one.ref and one.seq:
             by_ref.setdefault((one.room, one.token, one.ref), set()).add(one.seq)

@@ -49,7 +49,7 @@ class CountingStore(SlowStore):
 
 
 async def committed(store: Store, *texts: str) -> list[Outcome]:
-    return await store.commit([Draft("lobby", "Lobby", b"ada", "ada", text) for text in texts], 0)
+    return await store.commit([Draft("lobby", "Lobby", "ada", text) for text in texts], 0)
 
 
 async def spoken(feeds: Feeds, store: Store, *texts: str) -> Feed:

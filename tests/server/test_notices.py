@@ -35,7 +35,7 @@ class Town:
         return reader
 
     def comes(self, name: str, room: str = "lobby") -> Seat[Any]:
-        seat, _ = self.hub.sit_down(None, name.encode(), prepare_name(name))
+        seat, _ = self.hub.sit_down(None, name, prepare_name(name))
         self.enters(seat, room)
         return seat
 

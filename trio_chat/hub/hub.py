@@ -34,11 +34,11 @@ class Hub(Generic[S]):
         self._sessions_max = sessions_max
         self._rooms_max = rooms_max
         self._rates = rates or {}
-        self._members: dict[bytes, Member[S]] = {}  # by token
+        self._members: dict[str, Member[S]] = {}  # by token
         self._names: dict[str, Member[S]] = {}  # by key
         self.rooms: dict[str, Room[S]] = {}  # by key; those with somebody in them
 
-    def sit_down(self, owner: S, token: bytes, name: Name) -> tuple[Seat[S], Seat[S] | None]:
+    def sit_down(self, owner: S, token: str, name: Name) -> tuple[Seat[S], Seat[S] | None]:
         """Seat a session of the member whose token this is.
 
         A member that is here already keeps its present name, whatever `name` says. When all its seats
@@ -90,6 +90,9 @@ class Hub(Generic[S]):
 
     def room_of(self, seat: Seat[S], raw: str) -> Room[S]:
         """The room that one is in and calls by that name. Raises `Refused`: `not_in_room`."""
+        room = seat.rooms.get(raw)  # most are called by their key
+        if room is not None:
+            return room
         try:
             return seat.rooms[prepare_room(raw).key]
         except (KeyError, Refused):

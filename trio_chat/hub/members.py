@@ -25,7 +25,7 @@ class Member(Generic[S]):
 
     __slots__ = ("buckets", "name", "seats", "token")
 
-    def __init__(self, token: bytes, name: Name) -> None:
+    def __init__(self, token: str, name: Name) -> None:
         self.token = token
         self.name = name
         self.seats: dict[Seat[S], None] = {}

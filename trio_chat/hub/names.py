@@ -69,7 +69,7 @@ def _prepare(raw: str, code: str, field: str, chars_max: int) -> Name:
     return Name(shown, key)
 
 
-def check_text(text: str, *, bytes_max: int, lines_max: int) -> None:
+def check_text(text: str, bytes_max: int, lines_max: int) -> None:
     """Raises `Refused`: `bad_message` for an empty text or one with control characters but newline and
     tab, `too_long` for too many bytes of UTF-8 or too many lines."""
     if not text:

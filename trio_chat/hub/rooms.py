@@ -49,7 +49,7 @@ class Room(Generic[S]):
         self.shown, self.key = name
         self.members: dict[Member[S], int] = {}
         self._sorted: list[str] | None = None  # the names, once somebody has asked for them
-        self._changed: dict[bytes, _Change[S]] = {}  # by token: who comes back is who went
+        self._changed: dict[str, _Change[S]] = {}  # by token: who comes back is who went
         self._told = 0  # how many were here at the last notice
 
     def enter(self, member: Member[S]) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from base64 import urlsafe_b64encode
 from collections import OrderedDict, deque
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import trio
@@ -19,31 +20,32 @@ from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord
 from trio_chat.wire.codec import decode_entry, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["MemoryStore"]
 
 # What Python takes to hold them, about (measured on 3.11): an entry beside its payload, its ref, and a room.
-# A chat's texts are short: without these the bounds would be off by a factor of three.
-ENTRY_BYTES = 150
-REF_BYTES = 300
+# A chat's texts are short: without these the bounds would be off by a factor of two.
+ENTRY_BYTES = 100
+REF_BYTES = 200
 ROOM_BYTES = 1_200
 
-_RefKey = tuple[bytes, str]
+_room_of = attrgetter("room")
 
 
 class _Kept:
-    """One room: its newest entries up to `head`, each with the ref it came under."""
+    """One room: its newest entries up to `head`, and beside each the key it came under."""
 
-    __slots__ = ("at", "bytes", "entries", "epoch", "head", "refs", "shown", "topic", "users")
+    __slots__ = ("at", "bytes", "entries", "epoch", "head", "keys", "seqs", "shown", "topic", "users")
 
     def __init__(self, shown: str, epoch: str) -> None:
         self.shown = shown
         self.epoch = epoch
         self.topic = ""
         self.head = 0
-        self.entries: deque[tuple[bytes, _RefKey | None]] = deque()
-        self.refs: dict[_RefKey, int] = {}
+        self.entries: deque[bytes] = deque()
+        self.keys: deque[str] = deque()
+        self.seqs: dict[str, int] = {}  # by key
         self.bytes = 0
         self.at = 0
         self.users = 0
@@ -52,26 +54,45 @@ class _Kept:
     def first(self) -> int:
         return self.head - len(self.entries) + 1
 
-    def keep(self, payload: bytes, ref: _RefKey | None) -> int:
-        """Add the next entry; how many bytes that takes."""
-        self.head += 1
-        self.entries.append((payload, ref))
-        size = len(payload) + ENTRY_BYTES
-        if ref is not None:
-            self.refs[ref] = self.head
-            size += REF_BYTES
-        self.bytes += size
-        return size
+    def extend(self, drafts: Iterable[Draft], now_ms: int) -> list[Outcome]:
+        """Number and keep drafts; one whose key is known is not kept again."""
+        entries, keys, seqs = self.entries, self.keys, self.seqs
+        at = max(self.at, now_ms)
+        size = 0
+        outcomes: list[Outcome] = []
+        for draft in drafts:
+            key = draft.key
+            if key and (known := seqs.get(key)):
+                same = draft.same_as(decode_entry(entries[known - self.first]))
+                outcomes.append(Outcome(known if same else 0, None))
+                continue
+            self.head = seq = self.head + 1
+            payload = encode(draft.entry(seq, at))
+            entries.append(payload)
+            keys.append(key)
+            size += len(payload) + ENTRY_BYTES
+            if key:
+                seqs[key] = seq
+                size += REF_BYTES
+            if draft.retitles:
+                self.topic = draft.text
+            outcomes.append(Outcome(seq, payload))
+        if size:
+            self.at = at
+            self.bytes += size
+        return outcomes
 
-    def drop_oldest(self) -> int:
-        """Forget the oldest entry; how many bytes that frees."""
-        payload, ref = self.entries.popleft()
-        size = len(payload) + ENTRY_BYTES
-        if ref is not None:
-            del self.refs[ref]
-            size += REF_BYTES
-        self.bytes -= size
-        return size
+    def forget(self, entries_max: int, bytes_max: int) -> int:
+        """Forget the oldest entries, down to both bounds; how many bytes that frees."""
+        entries, keys, seqs = self.entries, self.keys, self.seqs
+        before = left = self.bytes
+        while entries and (len(entries) > entries_max or left > bytes_max):
+            left -= len(entries.popleft()) + ENTRY_BYTES
+            if key := keys.popleft():
+                del seqs[key]
+                left -= REF_BYTES
+        self.bytes = left
+        return before - left
 
 
 class MemoryStore:
@@ -114,20 +135,15 @@ class MemoryStore:
         return self._rooms[room].first
 
     async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
-        # All that can be cancelled comes first: what follows happens whole.
-        await trio.lowlevel.checkpoint()
         outcomes: list[Outcome] = []
-        for draft in drafts:
-            kept = self._rooms[draft.room]
-            ref = (draft.token, draft.ref) if draft.ref else None
-            known = kept.refs.get(ref) if ref is not None else None
-            if known is None:
-                outcomes.append(self._append(kept, draft, ref, now_ms))
-            else:
-                same = draft.same_as(decode_entry(kept.entries[known - kept.first][0]))
-                outcomes.append(Outcome(known if same else 0, None))
-        for room in dict.fromkeys(draft.room for draft in drafts):
+        for room, run in groupby(drafts, _room_of):
+            kept = self._rooms[room]
+            before = kept.bytes
+            outcomes += kept.extend(run, now_ms)
+            self._bytes += kept.bytes - before
+        for room in dict.fromkeys(map(_room_of, drafts)):
             self._rooms.move_to_end(room)  # the least quiet now
+            self._bytes -= self._rooms[room].forget(self._room_entries_max, self._room_bytes_max)
         self._shrink()
         return outcomes
 
@@ -138,7 +154,7 @@ class MemoryStore:
         start = first - kept.first
         stop = min(start + entries_max, through - kept.first + 1)
         payloads: list[bytes] = []
-        for payload, _ in islice(kept.entries, start, max(start, stop)):
+        for payload in islice(kept.entries, start, max(start, stop)):
             bytes_max -= len(payload)
             if payloads and bytes_max < 0:
                 break
@@ -148,25 +164,13 @@ class MemoryStore:
     async def aclose(self) -> None:
         await trio.lowlevel.checkpoint()
 
-    def _append(self, kept: _Kept, draft: Draft, ref: _RefKey | None, now_ms: int) -> Outcome:
-        seq = kept.head + 1
-        kept.at = max(kept.at, now_ms)
-        payload = encode(draft.entry(seq, kept.at))
-        self._bytes += kept.keep(payload, ref)
-        if draft.retitles:
-            kept.topic = draft.text
-        while len(kept.entries) > self._room_entries_max or kept.bytes > self._room_bytes_max:
-            self._bytes -= kept.drop_oldest()
-        return Outcome(seq, payload)
-
     def _shrink(self) -> None:
         """Keep within the bound for all rooms, as far as their entries go."""
         for _ in range(len(self._rooms)):
             if self._bytes <= self._bytes_max:
                 return
             room, kept = next(iter(self._rooms.items()))
-            while self._bytes > self._bytes_max and kept.entries:
-                self._bytes -= kept.drop_oldest()
+            self._bytes -= kept.forget(len(kept.entries), kept.bytes - (self._bytes - self._bytes_max))
             if kept.entries:
                 return
             if kept.users:

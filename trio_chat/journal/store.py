@@ -19,16 +19,17 @@ __all__ = ["Draft", "Outcome", "Page", "RoomRecord", "Store"]
 class Draft(Struct, frozen=True, gc=False):
     """An entry that has no number and no time yet.
 
-    `room` is the room's key and `shown` its name as others see it; `token` the author's digest.
+    `room` is the room's key and `shown` its name as others see it. `key` is the author's digest and the
+    `ref` in one string, and empty without a `ref`: it is looked up four times, and a string keeps its hash.
     `retitles` tells a topic from a text.
     """
 
     room: str
     shown: str
-    token: bytes
     by: str
     text: str
     ref: str = ""
+    key: str = ""
     action: bool = False
     retitles: bool = False
 
@@ -103,7 +104,7 @@ class Store(Protocol):
         """Number and keep a batch, all of it or none; an outcome each, in order. The rooms are open.
 
         `now_ms` is the time of its entries, unless the clock went back: within a room it never does.
-        Within a room, equal (token, ref) gives an equal number. Always passes a checkpoint.
+        Within a room, an equal `key` gives an equal number. Need not pass a checkpoint.
         """
         ...
 

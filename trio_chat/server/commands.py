@@ -46,7 +46,7 @@ async def obey(session: Session, command: m.Command) -> None:
         case m.Say():
             await session.server.committer.place()
             if session.over is None:
-                say(session, seat, command)
+                say(session, seat, command, command.action)
         case m.Ping():
             session.owed.answer(encode(m.Pong(command.n, command.ref)))
         case m.Join():
@@ -56,7 +56,7 @@ async def obey(session: Session, command: m.Command) -> None:
         case m.Topic():
             await session.server.committer.place()
             if session.over is None:
-                topic(session, seat, command)
+                say(session, seat, command, retitles=True)
         case m.Whisper():
             whisper(session, seat, command)
         case m.Rename():
@@ -88,7 +88,9 @@ def hello(session: Session, command: m.Hello) -> None:
         token = urlsafe_b64encode(server.random_bytes(24)).decode()
     elif not _TOKEN.fullmatch(token):
         raise BadMessage("a token is 22 to 64 characters of base64url", field="token")
-    seat, oldest = server.hub.sit_down(session, sha256(token.encode()).digest(), prepare_name(command.name))
+    seat, oldest = server.hub.sit_down(
+        session, sha256(token.encode()).hexdigest(), prepare_name(command.name)
+    )
     session.seat = seat
     session.welcomed()
     session.owed.answer(encode(server.welcome(seat.member.name.shown, session.number, token, command.ref)))
@@ -96,35 +98,33 @@ def hello(session: Session, command: m.Hello) -> None:
         oldest.owner.end(parting("replaced", "this member has too many sessions; the oldest ends"))
 
 
-def say(session: Session, seat: Seat[Session], command: m.Say) -> None:
-    """Hand a text to the committer, which has a place for it."""
-    _draft(session, seat, command, command.action, retitles=False)
-
-
-def topic(session: Session, seat: Seat[Session], command: m.Topic) -> None:
-    _draft(session, seat, command, action=False, retitles=True)
-
-
-def _draft(
-    session: Session, seat: Seat[Session], command: m.Say | m.Topic, action: bool, *, retitles: bool
+def say(
+    session: Session,
+    seat: Seat[Session],
+    command: m.Say | m.Topic,
+    action: bool = False,
+    retitles: bool = False,
 ) -> None:
+    """Hand a text or a topic to the committer, which has a place for it."""
     server = session.server
+    limits = server.limits
     member = seat.member
+    text = command.text
+    ref = command.ref
     server.hub.pay(member, "talk", session.heard_at)
-    check_text(command.text, bytes_max=server.limits.text_bytes, lines_max=server.limits.text_lines)
-    feed = server.feeds[server.hub.room_of(seat, command.room).key]
-    draft = Draft(
-        feed.key, feed.shown, member.token, member.name.shown, command.text, command.ref, action, retitles
-    )
+    check_text(text, limits.text_bytes, limits.text_lines)
+    feed = server.feeds.open[server.hub.room_of(seat, command.room).key]
+    key = member.token + ref if ref else ""
+    draft = Draft(feed.key, feed.shown, member.name.shown, text, ref, key, action, retitles)
     server.committer.submit(feed, draft, session)
-    session.pend()
+    session.unsettled += 1
 
 
 def whisper(session: Session, seat: Seat[Session], command: m.Whisper) -> None:
     """Every session of both gets it; it counts as handed over when one of the other's can take it."""
     server = session.server
     server.hub.pay(seat.member, "talk", trio.current_time())
-    check_text(command.text, bytes_max=server.limits.text_bytes, lines_max=server.limits.text_lines)
+    check_text(command.text, server.limits.text_bytes, server.limits.text_lines)
     try:
         other = server.hub.find(prepare_name(command.to))
     except Refused as refusal:

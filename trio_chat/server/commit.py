@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from trio_chat.journal.store import Draft, Outcome, Store
     from trio_chat.server.tail import Feed
 
-__all__ = ["Author", "Committer"]
+__all__ = ["Author", "Committer", "Pending"]
 
 log = logging.getLogger("trio_chat.commit")
 
@@ -46,25 +46,23 @@ PAGE_ENTRIES = 500
 
 class Author(Protocol):
     """Who waits for a draft. For each `submit` that did not raise, one of the first two is called, and
-    `settled` once what was committed has been shown. None of them may raise."""
+    `settled` once what was committed has been shown, for `count` of them. None of them may raise."""
 
     def acked(self, ref: str, room: str, seq: int) -> None: ...
 
     def failed(self, ref: str, why: Refused) -> None: ...
 
-    def settled(self) -> None: ...
+    def settled(self, count: int) -> None: ...
 
 
-_Key = tuple[str, bytes, str]  # room, token, ref
-
-
-class _Pending(Struct, eq=False):
-    """A draft on its way, and all who have sent it: one, unless it was sent again meanwhile. A Struct, since
-    there is one for each message: a third of the cost of a class with slots."""
+class Pending(Struct, eq=False, gc=False):
+    """A draft on its way, and who waits for it: `again` are those who have sent it again meanwhile. A Struct,
+    since there is one for each message: a third of the cost of a class with slots."""
 
     feed: Feed
     draft: Draft
-    authors: tuple[Author, ...]
+    author: Author
+    again: tuple[Author, ...] = ()
 
 
 class Committer:
@@ -74,33 +72,29 @@ class Committer:
         self,
         store: Store,
         publish: Callable[[Feed, int, list[bytes]], Awaitable[None]],
-        release: Callable[[Feed], None],
+        release: Callable[[Feed, int], None],
         *,
         clock_ms: Callable[[], int],
         queue_entries: int = 10_000,
         queue_bytes: int = 8 << 20,
     ) -> None:
-        """`release` is called once for each use of a feed that has ended: each draft is one."""
+        """`release` is told how many uses of a feed have ended: each draft is one."""
         self._store = store
         self._publish = publish
         self._release = release
         self._clock_ms = clock_ms
         self._queue_entries = queue_entries
         self._queue_bytes = queue_bytes
-        self._queue: deque[_Pending] = deque()
-        self._batch: list[_Pending] = []
+        self.full = False
+        """Whether `submit` must wait for a place."""
+        self._queue: deque[Pending] = deque()
+        self._batch: list[Pending] = []
         self._bytes = 0
         self._again = 0  # how often what is pending was sent again
-        self._refs: dict[_Key, _Pending] = {}
         self._doubtful: dict[Feed, None] = {}
         self._failing = False
         self._places = trio.lowlevel.ParkingLot()
         self._news = trio.Event()
-
-    @property
-    def full(self) -> bool:
-        waiting = len(self._queue) + self._again
-        return waiting >= self._queue_entries or self._bytes >= self._queue_bytes
 
     async def place(self) -> None:
         """Wait until the queue has a place; it is kept until the next checkpoint. Always passes one."""
@@ -113,20 +107,23 @@ class Committer:
 
         Raises `Refused` with `ref_reuse` when the same `ref` is pending with something else.
         """
-        pending = _Pending(feed, draft, (author,))
-        if draft.ref:
-            first = self._refs.setdefault((draft.room, draft.token, draft.ref), pending)
+        pending = Pending(feed, draft, author)
+        if draft.key:
+            first = feed.pending.setdefault(draft.key, pending)
             if first is not pending:
                 if not _same(first.draft, draft):
                     raise ref_reuse()
-                first.authors += (author,)
+                first.again += (author,)
                 self._again += 1
+                self._count_places()
                 return
         feed.users += 1
         self._bytes += len(draft.text) + DRAFT_BYTES
         if not self._queue:
             self._news.set()
         self._queue.append(pending)
+        if len(self._queue) + self._again >= self._queue_entries or self._bytes >= self._queue_bytes:
+            self.full = True
 
     async def run(self) -> None:
         """Commit what is queued, until cancelled; what is pending then fails as `unavailable`."""
@@ -155,8 +152,10 @@ class Committer:
             self._fail("the server is stopping")
 
     async def _wait(self) -> None:
-        """Wait for a draft; while there is a doubt, not for long."""
+        """Wait for a draft; while there is a doubt, not for long. Always passes a checkpoint: a store need
+        not, and one pass of the loop less is a fiftieth of a burst."""
         if self._queue:
+            await trio.lowlevel.checkpoint()
             return
         self._news = trio.Event()
         if not self._doubtful:
@@ -178,22 +177,31 @@ class Committer:
                 size += len(pending.draft.text) + DRAFT_BYTES
                 self._batch.append(pending)
             self._bytes -= size
-        self._places.unpark_all()
+        self._count_places()
 
     async def _show(self, outcomes: list[Outcome]) -> None:
         batch, self._batch = self._batch, []
         shown: dict[Feed, tuple[int, list[bytes]]] = {}
+        feed: Feed | None = None
+        payloads: list[bytes] = []
         try:
             for pending, outcome in zip(batch, outcomes, strict=True):
-                feed = pending.feed
+                seq = outcome.seq
+                draft = pending.draft
                 if outcome.payload is not None:
-                    entries = shown.get(feed)
-                    if entries is None:
-                        entries = shown[feed] = (outcome.seq, [])
-                    entries[1].append(outcome.payload)
-                    if pending.draft.retitles:
-                        feed.topic = pending.draft.text
-                self._answer(pending, outcome.seq, None if outcome.seq else ref_reuse())
+                    if pending.feed is not feed:
+                        feed = pending.feed
+                        _, payloads = shown.setdefault(feed, (seq, []))
+                    payloads.append(outcome.payload)
+                    if draft.retitles:
+                        feed.topic = draft.text
+                if seq and not pending.again:
+                    # As `_answer` would: this is what happens to nearly every message.
+                    if draft.key:
+                        del pending.feed.pending[draft.key]
+                    pending.author.acked(draft.ref, draft.shown, seq)
+                else:
+                    self._answer(pending, seq, None if seq else ref_reuse())
             for feed, (first, payloads) in shown.items():
                 await self._publish(feed, first, payloads)
         finally:
@@ -213,29 +221,41 @@ class Committer:
         for pending in failed:
             self._answer(pending, 0, Refused("unavailable", why))
         self._let_go(failed)
-        self._places.unpark_all()
+        self._count_places()
 
-    def _answer(self, pending: _Pending, seq: int, refused: Refused | None) -> None:
-        """Tell the author, and whoever sent the same again meanwhile; the ref is not pending any more."""
+    def _count_places(self) -> None:
+        self.full = len(self._queue) + self._again >= self._queue_entries or self._bytes >= self._queue_bytes
+        if not self.full and self._places:
+            self._places.unpark_all()
+
+    def _answer(self, pending: Pending, seq: int, refused: Refused | None) -> None:
+        """Tell the author, and whoever sent the same again meanwhile; the key is not pending any more."""
         draft = pending.draft
-        ref = draft.ref
-        if ref:
-            del self._refs[draft.room, draft.token, ref]
-        for author in pending.authors:
+        if draft.key:
+            del pending.feed.pending[draft.key]
+        for author in (pending.author, *pending.again):
             if refused is None:
-                author.acked(ref, draft.shown, seq)
+                author.acked(draft.ref, draft.shown, seq)
             else:
-                author.failed(ref, refused)
+                author.failed(draft.ref, refused)
 
-    def _let_go(self, done: list[_Pending]) -> None:
+    def _let_go(self, done: list[Pending]) -> None:
+        settled: dict[Author, int] = {}
+        released: dict[Feed, int] = {}
+        again = 0
         for pending in done:
-            for author in pending.authors:
-                author.settled()
-            self._release(pending.feed)
-        again = sum([len(pending.authors) - 1 for pending in done])
+            settled[pending.author] = settled.get(pending.author, 0) + 1
+            released[pending.feed] = released.get(pending.feed, 0) + 1
+            for author in pending.again:
+                settled[author] = settled.get(author, 0) + 1
+                again += 1
+        for author, count in settled.items():
+            author.settled(count)
+        for feed, count in released.items():
+            self._release(feed, count)
         if again:
             self._again -= again
-            self._places.unpark_all()
+            self._count_places()
 
     async def _clear_doubts(self) -> None:
         """Show what the journal holds of rooms whose last commit may have written before it failed."""
@@ -258,7 +278,7 @@ class Committer:
                         feed.topic = entry.text
                 await self._publish(feed, page.first, page.payloads)
             del self._doubtful[feed]
-            self._release(feed)
+            self._release(feed, 1)
 
 
 def _same(one: Draft, other: Draft) -> bool:

@@ -43,16 +43,16 @@ class Feeds:
     def __init__(self, store: Store, tails: Tails) -> None:
         self._store = store
         self._tails = tails
-        self._open: dict[str, Feed] = {}
+        self.open: dict[str, Feed] = {}
         self._opening: dict[str, trio.Event] = {}
         self._reads = trio.CapacityLimiter(READS_AT_ONCE)
         self._reading: dict[tuple[Feed, int], _Reading] = {}
 
     def __getitem__(self, key: str) -> Feed:
-        return self._open[key]
+        return self.open[key]
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self.open)
 
     async def use(self, name: Name) -> Feed:
         """Open a room's feed, or share the open one; waits for the store only when it is not open.
@@ -60,7 +60,7 @@ class Feeds:
         End each use with `release`. When cancelled there is none. Raises `StoreError`.
         """
         while True:
-            feed = self._open.get(name.key)
+            feed = self.open.get(name.key)
             if feed is not None:
                 feed.users += 1
                 return feed
@@ -71,17 +71,17 @@ class Feeds:
         self._opening[name.key] = trio.Event()
         try:
             record = await self._store.open(name.key, name.shown)
-            feed = self._open[name.key] = Feed(name.key, record, self._tails)
+            feed = self.open[name.key] = Feed(name.key, record, self._tails)
             feed.users += 1
             return feed
         finally:
             self._opening.pop(name.key).set()
 
-    def release(self, feed: Feed) -> None:
-        """End one use."""
-        feed.users -= 1
+    def release(self, feed: Feed, uses: int = 1) -> None:
+        """End one use, or so many."""
+        feed.users -= uses
         if not feed.users:
-            del self._open[feed.key]
+            del self.open[feed.key]
             self._tails.forget(feed)
             self._store.close(feed.key)
 

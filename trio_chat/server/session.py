@@ -48,7 +48,6 @@ class Session:
         "_bad",
         "_commands",
         "_settled",
-        "_unsettled",
         "draining",
         "frame_since",
         "heard_at",
@@ -59,6 +58,7 @@ class Session:
         "seat",
         "server",
         "typed_at",
+        "unsettled",
     )
 
     def __init__(
@@ -76,7 +76,7 @@ class Session:
         self.typed_at = float("-inf")
         self._commands = commands
         self._bad: list[float] | None = None  # when the last bad messages came
-        self._unsettled = 0  # drafts on their way
+        self.unsettled = 0  # drafts on their way; whoever submits one counts it
         self._settled: trio.Event | None = None
 
     # --- its task -----------------------------------------------------------------------------------
@@ -126,19 +126,22 @@ class Session:
         inside = self._commands.inside_frame
         server = self.server
         owed = self.owed
+        committer = server.committer
+        answers_bytes = server.limits.answers_bytes
         count = 0
         for command in self._commands.feed(data):
             count += 1
-            if type(command) is Say and self.seat is not None and not server.committer.full:
+            seat = self.seat
+            if type(command) is Say and seat is not None and not committer.full:
                 try:
-                    say(self, self.seat, command)
+                    say(self, seat, command, command.action)
                 except Refused as refusal:
                     self.refuse(refusal, command.ref)
             elif isinstance(command, BadMessage):
                 self._bad_message(command)
             else:
                 await self._obey(command)
-            if owed.answers_bytes >= server.limits.answers_bytes:
+            if owed.answers_bytes >= answers_bytes:
                 await self._until_read()
             if count % COMMANDS_AT_ONCE == 0:
                 owed.flush()
@@ -251,10 +254,6 @@ class Session:
 
     # --- what is pending (`commit.Author`) -----------------------------------------------------------
 
-    def pend(self) -> None:
-        """A draft of this session is on its way."""
-        self._unsettled += 1
-
     def acked(self, ref: str, room: str, seq: int) -> None:
         if ref and self.over is None:
             self.owed.answer(encode(Ack(ref, room, seq)))
@@ -263,17 +262,17 @@ class Session:
         if self.over is None:
             self.refuse(why, ref)
 
-    def settled(self) -> None:
-        self._unsettled -= 1
+    def settled(self, count: int) -> None:
+        self.unsettled -= count
         if self.owed.answers and self.over is None:
             self.owed.flush()
-        if not self._unsettled and self._settled is not None:
+        if not self.unsettled and self._settled is not None:
             self._settled.set()
 
     async def settle(self) -> None:
         """Wait until what this session said is committed or refused, and answered."""
         self.owed.flush()
-        while self._unsettled:
+        while self.unsettled:
             self._settled = trio.Event()
             await self._settled.wait()
 

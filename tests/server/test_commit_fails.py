@@ -1,0 +1,250 @@
+"""A store that fails, and the end: everybody is answered, and nothing is shown that the journal does not hold."""
+
+import logging
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from tests.server.committing import ACKED, FAILED, SETTLED, housed
+from tests.server.stores import BuggyStore, FailingStore, FatedStore, ForgetfulStore, HeldStore, TornStore
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.server.commit import PAGE_ENTRIES, RETRY_S
+from trio_chat.server.tail import Feed
+
+UNAVAILABLE = "unavailable"
+Logs = pytest.LogCaptureFixture
+
+
+# --- stores that fail -------------------------------------------------------------------------------
+
+
+async def test_a_failed_commit_refuses_the_batch_and_all_behind_it(caplog: Logs) -> None:
+    """In order; nothing was shown, so nothing is undone."""
+    store = HeldStore(FailingStore())
+    async with housed(store) as house:
+        ada, bob = house.teller("ada"), house.teller("bob")
+        ada.says("a", ref="r1")
+        await wait_all_tasks_blocked()
+        bob.says("b", ref="r2")
+        ada.says("c", "attic", ref="r3")
+        store.let_go()
+        await wait_all_tasks_blocked()
+        assert [(each.kind, each.what, each.why) for each in house.happened if each.what] == [
+            (FAILED, "r1", UNAVAILABLE),
+            (FAILED, "r2", UNAVAILABLE),
+            (FAILED, "r3", UNAVAILABLE),
+        ]
+        assert [each.who for each in house.happened if each.kind == SETTLED] == ["ada", "ada", "bob"]
+        assert len(store.batches) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "the journal cannot be written: no space left on device"
+    ]
+    caplog.clear()
+
+
+async def test_it_works_again_when_the_disk_does(caplog: Logs) -> None:
+    store = FailingStore()
+    async with housed(store) as house:
+        ada = house.teller("ada")
+        for _ in range(3):
+            ada.says("a", ref="r1")
+            await wait_all_tasks_blocked()
+        assert len(caplog.records) == 1, "once for each time that it began to fail"
+        store.failing = False
+        ada.says("a", ref="r1")
+        await wait_all_tasks_blocked()
+        assert house.answers("ada") == [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, 1]
+        assert house.shown() == ["a"]
+        store.failing = True
+        ada.says("b")
+        await wait_all_tasks_blocked()
+        assert len(caplog.records) == 2
+    caplog.clear()
+
+
+async def test_what_was_written_and_not_acked_is_shown_unasked(
+    caplog: Logs, autojump_clock: MockClock
+) -> None:
+    store = TornStore()
+    async with housed(store) as house:
+        house.teller("ada").says("hello", ref="r1")
+        await wait_all_tasks_blocked()
+        assert house.answers("ada") == [UNAVAILABLE]
+        store.failing = False
+        await trio.sleep(2 * RETRY_S)
+        assert house.shown() == ["hello"]
+        assert house.answers("ada") == [UNAVAILABLE], "who was answered is not answered again"
+        house.teller("ada").says("hello", ref="r1")
+        await wait_all_tasks_blocked()
+        assert house.answers("ada") == [UNAVAILABLE, 1]
+        assert house.shown() == ["hello"]
+    caplog.clear()
+
+
+async def test_what_was_written_is_shown_before_anything_that_comes_later(caplog: Logs) -> None:
+    async with housed(FatedStore(commits=["after"])) as house:
+        house.teller("ada").says("a")
+        house.teller("ada").says("welcome", retitles=True)
+        await wait_all_tasks_blocked()
+        assert house.shown() == []
+        house.teller("bob").says("b")
+        await wait_all_tasks_blocked()
+        assert house.shown() == ["a", "welcome", "b"]
+        assert house.answers("bob") == [3]
+        assert house.rooms["lobby"].topic == "welcome"
+    caplog.clear()
+
+
+async def test_what_was_written_is_read_in_pages(caplog: Logs) -> None:
+    many = 2 * PAGE_ENTRIES + 7
+    async with housed(FatedStore(commits=["after"])) as house:
+        for number in range(many):
+            house.teller("ada").says(str(number))
+        await wait_all_tasks_blocked()
+        house.teller("bob").says("b")
+        await wait_all_tasks_blocked()
+        assert house.shown() == [*map(str, range(many)), "b"]
+    caplog.clear()
+
+
+async def test_a_journal_that_cannot_be_read_takes_nothing_either(
+    caplog: Logs, autojump_clock: MockClock
+) -> None:
+    """What it holds of the first batch is not known, so the second would leave a hole."""
+    torn = TornStore()
+    torn.reading_fails = True
+    async with housed(torn) as house:
+        house.teller("ada").says("a")
+        await wait_all_tasks_blocked()
+        torn.failing = False
+        house.teller("bob").says("b")
+        await trio.sleep(10 * RETRY_S)
+        house.teller("bob").says("c")
+        await wait_all_tasks_blocked()
+        assert (house.answers("bob"), house.shown()) == ([UNAVAILABLE, UNAVAILABLE], [])
+        torn.reading_fails = False
+        await trio.sleep(2 * RETRY_S)
+        assert house.shown() == ["a"]
+        house.teller("bob").says("d")
+        await wait_all_tasks_blocked()
+        assert house.answers("bob") == [UNAVAILABLE, UNAVAILABLE, 2]
+    assert len(caplog.records) == 1
+    caplog.clear()
+
+
+async def test_a_room_in_doubt_stays_open_until_it_is_clear(caplog: Logs, autojump_clock: MockClock) -> None:
+    store = FailingStore()
+    async with housed(store) as house:
+        for _ in range(2):
+            house.teller("ada").says("a")
+            house.teller("ada").says("a", "attic")
+            await wait_all_tasks_blocked()
+        house.close()
+        assert len(house.feeds) == 2
+        await trio.sleep(2 * RETRY_S)
+        assert len(house.feeds) == 0
+    caplog.clear()
+
+
+async def test_what_was_written_and_is_forgotten_already_is_skipped(caplog: Logs) -> None:
+    """A journal that keeps three entries has ten written to it before it says that it failed."""
+    async with housed(FatedStore(MemoryStore(room_entries_max=3), commits=["after"])) as house:
+        for number in range(10):
+            house.teller("ada").says(str(number))
+        await wait_all_tasks_blocked()
+        house.teller("bob").says("b")
+        await wait_all_tasks_blocked()
+        assert house.shown() == ["7", "8", "9", "b"]
+        assert house.answers("bob") == [11]
+    caplog.clear()
+
+
+@pytest.mark.parametrize("writes", [False, True])
+async def test_a_bug_in_the_store_fails_loudly_and_ends_nobody(writes: bool, caplog: Logs) -> None:
+    store = BuggyStore(writes=writes)
+    async with housed(store) as house:
+        for text in ("a", "b"):
+            house.teller("ada").says(text)
+            await wait_all_tasks_blocked()
+        assert house.answers("ada") == [UNAVAILABLE, UNAVAILABLE]
+        assert [record.exc_info is not None for record in caplog.records] == [True, True]
+        caplog.clear()
+        store.failing = False
+        house.teller("ada").says("c")
+        await wait_all_tasks_blocked()
+        assert house.shown() == (["a", "b", "c"] if writes else ["c"])
+
+
+async def test_a_store_that_does_not_say_what_became_of_each_has_a_bug(caplog: Logs) -> None:
+    async with housed(ForgetfulStore()) as house:
+        house.teller("ada").says("a")
+        house.teller("bob").says("b")
+        await wait_all_tasks_blocked()
+        assert (house.answers("ada"), house.answers("bob")) == ([UNAVAILABLE], [UNAVAILABLE])
+        house.teller("ada").says("c")
+        await wait_all_tasks_blocked()
+        assert house.shown() == ["a", "b", "c"]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    caplog.clear()
+
+
+# --- the end ----------------------------------------------------------------------------------------
+
+
+async def test_when_it_is_cancelled_everybody_is_answered() -> None:
+    store = HeldStore()
+    async with housed(store) as house:
+        house.teller("ada").says("a", ref="r1")
+        await wait_all_tasks_blocked()
+        house.teller("bob").says("b", ref="r2")
+        assert store.waiting == 1
+    assert (house.answers("ada"), house.answers("bob")) == ([UNAVAILABLE], [UNAVAILABLE])
+    assert [each.who for each in house.happened if each.kind == SETTLED] == ["ada", "bob"]
+
+
+async def test_whoever_waits_for_a_place_at_the_end_gets_one(nursery: trio.Nursery) -> None:
+    got: list[str] = []
+    async with housed(HeldStore(), queue_entries=1) as house:
+
+        async def waits() -> None:
+            await house.committer.place()
+            got.append("a place")
+
+        house.teller("ada").says("a")
+        await wait_all_tasks_blocked()
+        house.teller("ada").says("b")
+        nursery.start_soon(waits)
+        await wait_all_tasks_blocked()
+        assert got == []
+    await wait_all_tasks_blocked()
+    assert got == ["a place"]
+
+
+async def test_a_bug_of_its_own_ends_it_and_leaves_nobody_waiting() -> None:
+    async def publish(feed: Feed, first: int, payloads: list[bytes]) -> None:
+        await trio.lowlevel.checkpoint()
+        raise ZeroDivisionError("a bug")
+
+    with pytest.RaisesGroup(ZeroDivisionError):
+        async with housed(store := HeldStore()) as house:
+            house.committer._publish = publish
+            house.teller("ada").says("a")
+            house.teller("bob").says("b", "attic")
+            await wait_all_tasks_blocked()
+            house.teller("eva").says("c")
+            store.let_go()
+            await trio.sleep_forever()
+    assert [each.who for each in house.happened if each.kind == SETTLED] == ["ada", "bob", "eva"]
+    assert house.answers("eva") == [UNAVAILABLE]
+
+
+async def test_cancelled_in_the_midst_of_showing_it_settles_with_everybody() -> None:
+    async def publish(feed: Feed, first: int, payloads: list[bytes]) -> None:
+        await trio.sleep_forever()
+
+    async with housed() as house:
+        house.committer._publish = publish
+        house.teller("ada").says("a")
+        await wait_all_tasks_blocked()
+    assert [each.kind for each in house.happened] == [ACKED, SETTLED]
