@@ -1,4 +1,4 @@
-"""A store that fails, and the end: everybody is answered, and nothing is shown that the journal does not hold."""
+"""A store that fails, and the end: everybody is answered, and nothing is shown that is not held."""
 
 import logging
 
