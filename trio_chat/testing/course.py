@@ -209,6 +209,8 @@ class Course:
                     effect.standing.strike()
         if not size:
             return 0
+        if (note := self._way.note) is not None:
+            note("sent", self._way.name, self._way.source, size)
         go = size
         cuts = [effect for effect in self._effects.values() if effect.cut_after_bytes is not None]
         for effect in cuts:

@@ -193,20 +193,20 @@ class PipeLink:
             self._settle()
         if self._closed or way.ended or self._in.broken:
             raise LinkBroken("connection lost: Broken pipe")
-        size = len(data)
         if way.course is not None:
-            size = way.course.send(data, trio.current_time())
-        elif way.deaf or way.broken:
-            way.arrive(data)
-        else:
-            room = way.buffer_bytes - len(way.bytes)
-            if size > room:
-                data = memoryview(data)[:room]
-                size = room
-            way.bytes += data
-            way.reader.wake()
+            return way.course.send(data, trio.current_time())
+        size = len(data)
+        lost = way.deaf or way.broken
+        if not lost and size > (room := way.buffer_bytes - len(way.bytes)):
+            data = memoryview(data)[:room]
+            size = room
         if way.note is not None and size:
             way.note("sent", way.name, way.source, size)
+        if lost:
+            way.arrive(data)  # which is answered by a reset
+        else:
+            way.bytes += data
+            way.reader.wake()
         return size
 
     async def wait_writable(self) -> None:

@@ -1,0 +1,451 @@
+"""One rule, one consequence."""
+
+import logging
+from math import inf
+from random import Random
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trio_chat.errors import CannotConnect, LinkBroken
+from trio_chat.net.link import Link
+from trio_chat.net.listen import PAUSE_S
+from trio_chat.testing.faults import (
+    Bandwidth,
+    Cut,
+    Fault,
+    Fin,
+    Latency,
+    Merge,
+    Narrow,
+    NoFiles,
+    Partition,
+    Refuse,
+    Rst,
+    Rule,
+    Silence,
+    Split,
+    Stall,
+    draw,
+)
+from trio_chat.testing.listener import MemoryListener
+from trio_chat.testing.network import DIAL_S, MemoryNetwork
+
+BUFFER_BYTES = 1_000
+
+
+class World:
+    """A network, a server that listens, and one connection of ada's."""
+
+    def __init__(self, network: MemoryNetwork, listener: MemoryListener, ada: Link, server: Link) -> None:
+        self.network = network
+        self.listener = listener
+        self.ada = ada
+        self.server = server
+
+    async def another(self, host: str) -> tuple[Link, Link]:
+        here = await self.network.dial(host, "server")
+        (there,) = await self.listener.accept()
+        return here, there
+
+
+@pytest.fixture
+async def world() -> World:
+    network = MemoryNetwork(Random(1), buffer_bytes=BUFFER_BYTES)
+    listener = network.listen("server")
+    ada = await network.dial("ada", "server")
+    (server,) = await listener.accept()
+    return World(network, listener, ada, server)
+
+
+async def arrivals(link: Link, until_s: float = inf) -> list[tuple[float, bytes]]:
+    """What can be read until so long from now or the end, and when it came, in seconds from now."""
+    began = trio.current_time()
+    came = []
+    with trio.move_on_after(until_s):
+        while data := await link.receive_some():
+            came.append((round(trio.current_time() - began, 6), data))
+    return came
+
+
+async def nothing_comes(link: Link, seconds: float = 1_000) -> None:
+    assert await arrivals(link, seconds) == []
+
+
+async def test_latency_is_how_late_it_is(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Latency(0.5), "ada", "server"):
+        world.ada.send_nowait(b"late")
+        world.server.send_nowait(b"at once")
+        assert await arrivals(world.ada, 0.1) == [(0, b"at once")]
+        world.ada.send_nowait(b"later")
+        assert await arrivals(world.server, 1) == [(0.4, b"late"), (0.5, b"later")]
+
+
+async def test_latency_holds_for_the_end_too(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Latency(0.5), both=True):
+        world.ada.send_nowait(b"last")
+        world.ada.close()
+        began = trio.current_time()
+        assert await arrivals(world.server) == [(0.5, b"last")]
+        assert world.server.send_nowait(b"lost") == 4
+        assert world.server.send_nowait(b"lost too") == 8, "the reset is still on its way"
+        await trio.sleep(1)
+        with pytest.raises(LinkBroken):
+            world.server.send_nowait(b"x")
+        assert trio.current_time() == pytest.approx(began + 1.5)
+
+
+async def test_the_answer_of_one_who_has_closed_wakes_who_waits(
+    world: World, autojump_clock: MockClock
+) -> None:
+    """Nobody but the sender is left to see that its bytes have come to nobody."""
+    with world.network.fault(Latency(0.5), "server", "ada"):
+        world.ada.close()
+        assert world.server.send_nowait(bytes(BUFFER_BYTES)) == BUFFER_BYTES
+        began = trio.current_time()
+        await world.server.wait_writable()
+        assert trio.current_time() == pytest.approx(began + 0.5)
+        with pytest.raises(LinkBroken):
+            world.server.send_nowait(b"x")
+
+
+async def test_a_dial_takes_the_way_there_and_back(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Latency(0.5), "bob", "server"), world.network.fault(Latency(1), "server", "bob"):
+        began = trio.current_time()
+        await world.another("bob")
+        assert trio.current_time() == pytest.approx(began + 1.5)
+
+
+async def test_jitter_differs_and_never_reorders(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Latency(0.1, jitter_s=1), "ada", "server"):
+        sent = [bytes([i]) for i in range(50)]
+        for each in sent:
+            world.ada.send_nowait(each)
+        came = await arrivals(world.server, 2)
+    assert b"".join(data for _, data in came) == b"".join(sent)
+    assert 1 < len(came) < 50, "some overtake none, and wait for those before them"
+    assert 0.1 <= came[0][0] <= came[-1][0] <= 1.1
+
+
+async def test_what_is_under_way_when_the_rule_ends_arrives_before_what_comes_after(
+    world: World, autojump_clock: MockClock
+) -> None:
+    with world.network.fault(Latency(0.5), "ada", "server"):
+        world.ada.send_nowait(b"before ")
+    world.ada.send_nowait(b"after")
+    assert await arrivals(world.server, 1) == [(0.5, b"before after")]
+    world.ada.send_nowait(b"fast again")
+    assert await arrivals(world.server, 1) == [(0, b"fast again")]
+    assert world.network.connections[0].ways[0].course is None
+
+
+async def test_what_is_under_way_counts_against_the_buffer(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Latency(0.5), "ada", "server"):
+        assert world.ada.send_nowait(bytes(BUFFER_BYTES + 1)) == BUFFER_BYTES
+        assert world.ada.send_nowait(b"x") == 0
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.server.receive_some)
+            await world.ada.wait_writable()
+        assert trio.current_time() == pytest.approx(began + 0.5)
+
+
+async def test_bandwidth_is_so_many_bytes_a_second(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Bandwidth(100), "ada", "server"):
+        world.ada.send_nowait(bytes(250))
+        came = await arrivals(world.server, 10)
+    assert sum(len(data) for _, data in came) == 250
+    assert came[0] == (0.1, bytes(10)), "it comes bit by bit"
+    assert came[-1][0] == pytest.approx(2.5)
+
+
+async def test_split_gives_a_read_few_bytes(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Split(), "ada", "server"):
+        world.ada.send_nowait(b"hey")
+        assert [data for _, data in await arrivals(world.server, 1)] == [b"h", b"e", b"y"]
+    with world.network.fault(Split(3), "ada", "server"):
+        world.ada.send_nowait(bytes(100))
+        assert {len(data) for _, data in await arrivals(world.server, 1)} == {1, 2, 3}
+
+
+async def test_merge_lets_it_arrive_at_once(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Merge(1), "ada", "server"):
+        began = trio.current_time()
+        for each in (b"a", b"b", b"c"):
+            world.ada.send_nowait(each)
+            await trio.sleep(0.4)
+        assert await world.server.receive_some() == b"abc"
+        assert trio.current_time() == pytest.approx(began + 1.2)
+        world.ada.send_nowait(b"d")
+        assert await arrivals(world.server, 2) == [(1, b"d")]
+
+
+async def test_narrow_takes_sends_in_part(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Narrow(3), "ada", "server"):
+        assert world.ada.send_nowait(b"12345") == 3
+        assert world.ada.send_nowait(b"45") == 0
+        assert world.server.send_nowait(b"12345") == 5
+    with trio.fail_after(1):
+        await world.ada.wait_writable()
+    assert world.ada.send_nowait(b"45") == 2
+    assert await world.server.receive_some() == b"12345"
+
+
+async def test_stall_lets_nothing_arrive(world: World, autojump_clock: MockClock) -> None:
+    world.ada.send_nowait(b"there already")
+    with world.network.fault(Stall(), "ada", "server"):
+        assert await world.server.receive_some() == b"there already"
+        assert world.ada.send_nowait(bytes(BUFFER_BYTES + 1)) == BUFFER_BYTES
+        assert world.ada.send_nowait(b"x") == 0
+        with trio.move_on_after(1_000) as waiting:
+            await world.ada.wait_writable()
+        assert waiting.cancelled_caught, "senders feel it"
+        world.ada.close()
+        await nothing_comes(world.server)
+        world.server.send_nowait(b"lost")
+    assert await arrivals(world.server) == [(0, bytes(BUFFER_BYTES))]
+
+
+async def test_the_end_of_a_stall_wakes_who_waits(world: World, autojump_clock: MockClock) -> None:
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            with world.network.fault(Stall(), "ada", "server"):
+                nursery.start_soon(world.server.receive_some)
+                world.ada.send_nowait(b"now")
+                await trio.sleep(5)
+                assert nursery.child_tasks
+
+
+async def test_what_was_due_before_a_stall_has_arrived(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Latency(1), "ada", "server"):
+        world.ada.send_nowait(b"in time")
+        await trio.sleep(0.5)
+        world.ada.send_nowait(b"too late")
+        await trio.sleep(0.7)
+        with world.network.fault(Stall(), "ada", "server"):
+            assert await arrivals(world.server, 100) == [(0, b"in time")]
+        assert await arrivals(world.server, 100) == [(0, b"too late")]
+
+
+@pytest.mark.parametrize("after", [0, 1, 4, 5])
+async def test_cut_resets_after_so_many_bytes(world: World, autojump_clock: MockClock, after: int) -> None:
+    with world.network.fault(Cut(after), "ada", "server"):
+        world.server.send_nowait(b"not counted")
+        assert world.ada.send_nowait(b"hello") == 5, "taken as if nothing had happened"
+        with pytest.raises(LinkBroken):
+            world.ada.send_nowait(b"x")
+        with pytest.raises(LinkBroken):
+            await world.ada.receive_some()
+        if after:
+            assert await world.server.receive_some() == b"hello"[:after]
+        with pytest.raises(LinkBroken):
+            await world.server.receive_some()
+        with pytest.raises(LinkBroken):
+            world.server.send_nowait(b"x")
+
+
+async def test_cut_counts_over_several_sends(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Cut(3), "ada", "server"):
+        assert world.ada.send_nowait(b"he") == 2
+        assert await world.server.receive_some() == b"he"
+        assert world.ada.send_nowait(b"llo") == 3
+        assert await world.server.receive_some() == b"l"
+        with pytest.raises(LinkBroken):
+            await world.server.receive_some()
+
+
+async def test_a_cut_is_told_to_who_waits_to_write_when_the_bytes_before_it_are_read(
+    world: World, autojump_clock: MockClock
+) -> None:
+    with world.network.fault(Cut(1), "ada", "server"), world.network.fault(Stall(), "server", "ada"):
+        world.server.send_nowait(bytes(BUFFER_BYTES))
+        world.ada.send_nowait(b"1")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.server.wait_writable)
+            await wait_all_tasks_blocked()
+            assert nursery.child_tasks
+            assert await world.server.receive_some() == b"1"
+
+
+async def test_silence_swallows_and_tells_nobody(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Silence(), "ada", "server"):
+        assert world.ada.send_nowait(bytes(BUFFER_BYTES + 1)) == BUFFER_BYTES
+        assert world.ada.send_nowait(b"x") == 0, "what nobody acknowledges stays in the buffer"
+        world.server.send_nowait(b"heard")
+        assert await world.ada.receive_some() == b"heard"
+        world.ada.close()
+        await nothing_comes(world.server)
+    await nothing_comes(world.server)
+    assert world.server.send_nowait(b"to nobody") == 9
+
+
+async def test_a_connection_that_lost_nothing_survives_a_silence(
+    world: World, autojump_clock: MockClock
+) -> None:
+    quiet, there = await world.another("ada")
+    with world.network.fault(Silence(), "ada", "server"):
+        world.ada.send_nowait(b"lost")
+    world.ada.send_nowait(b"a hole would be before it")
+    quiet.send_nowait(b"well")
+    assert await there.receive_some() == b"well"
+    await nothing_comes(world.server)
+
+
+async def test_partition_parts_two_hosts_until_they_meet_again(
+    world: World, autojump_clock: MockClock
+) -> None:
+    bob, from_bob = await world.another("bob")
+    with world.network.fault(Partition(), "ada", "server"):
+        world.ada.send_nowait(b"there")
+        world.server.send_nowait(b"back")
+        bob.send_nowait(b"unharmed")
+        assert await from_bob.receive_some() == b"unharmed"
+        await nothing_comes(world.server)
+        await nothing_comes(world.ada)
+        with trio.move_on_after(DIAL_S - 1) as dialling:
+            await world.network.dial("ada", "server")
+        assert dialling.cancelled_caught
+        began = trio.current_time()
+        with pytest.raises(CannotConnect, match=r"^no server at server:5555: Connection timed out$"):
+            await world.network.dial("ada", "server")
+        assert trio.current_time() == pytest.approx(began + DIAL_S)
+    assert await world.server.receive_some() == b"there"
+    assert await world.ada.receive_some() == b"back"
+
+
+async def test_a_dial_gets_through_when_a_partition_ends(world: World, autojump_clock: MockClock) -> None:
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            with world.network.fault(Partition(), "server", "ada"):
+                nursery.start_soon(world.another, "ada")
+                await trio.sleep(9)
+                assert len(world.network.connections) == 1
+
+
+async def test_refuse_refuses_the_dials_of_one_host(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Refuse(), "ada", "server"):
+        with pytest.raises(CannotConnect, match="Connection refused"):
+            await world.network.dial("ada", "server")
+        await world.another("bob")
+        world.ada.send_nowait(b"unharmed")
+        assert await world.server.receive_some() == b"unharmed"
+    await world.another("ada")
+
+
+async def test_without_files_the_server_pauses_and_goes_on(
+    world: World, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in `tests/net/test_listen.py`, where a socket is without."""
+    async with trio.open_nursery() as nursery:
+        with world.network.fault(NoFiles(), "*", "server"):
+            await world.network.dial("bob", "server")
+            nursery.start_soon(world.listener.accept)
+            await trio.sleep(1)
+            assert nursery.child_tasks
+        ended = trio.current_time()
+    assert trio.current_time() - ended <= PAUSE_S
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (logging.WARNING, "cannot accept for now: Too many open files")
+    ]
+
+
+async def test_fin_and_rst_strike_once_those_there_are(world: World, autojump_clock: MockClock) -> None:
+    bob, from_bob = await world.another("bob")
+    with world.network.fault(Fin(), "server", "ada"):
+        assert await world.ada.receive_some() == b""
+        world.ada.send_nowait(b"still heard")
+        assert await world.server.receive_some() == b"still heard"
+        with pytest.raises(LinkBroken):
+            world.server.send_nowait(b"x")
+    with world.network.fault(Rst(), "server", "ada"):
+        with pytest.raises(LinkBroken):
+            world.ada.send_nowait(b"x")
+        await world.another("ada")
+    with world.network.fault(Rst(), "*", "bob"):
+        for end in (bob, from_bob):
+            with pytest.raises(LinkBroken):
+                await end.receive_some()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both", "there", "back"),
+    [
+        ("ada", "server", False, True, False),
+        ("server", "ada", False, False, True),
+        ("ada", "server", True, True, True),
+        ("server", "ada", True, True, True),
+        ("*", "server", False, True, False),
+        ("ada", "*", False, True, False),
+        ("*", "*", False, True, True),
+        ("bob", "*", True, False, False),
+        ("*", "bob", False, False, False),
+        ("server", "server", True, False, False),
+    ],
+)
+async def test_whom_a_rule_is_about(
+    world: World, autojump_clock: MockClock, first: str, second: str, both: bool, there: bool, back: bool
+) -> None:
+    with world.network.fault(Stall(), first, second, both=both):
+        newer, newer_there = await world.another("ada")
+        for ada, server in ((world.ada, world.server), (newer, newer_there)):
+            ada.send_nowait(b"x")
+            server.send_nowait(b"x")
+            assert bool(await arrivals(server, 1)) is not there
+            assert bool(await arrivals(ada, 1)) is not back
+
+
+async def test_whether_a_fault_has_struck(world: World, autojump_clock: MockClock) -> None:
+    with world.network.fault(Split(1), "ada", "server") as idle:
+        world.ada.send_nowait(b"x")
+        await world.server.receive_some()
+        assert not idle.struck, "one byte cannot be split"
+    assert world.network.struck == 0
+    with world.network.fault(Split(1)) as split, world.network.fault(Refuse(), "bob", "server") as refuse:
+        world.ada.send_nowait(b"xy")
+        await world.server.receive_some()
+        with pytest.raises(CannotConnect):
+            await world.network.dial("bob", "server")
+        assert split.struck and refuse.struck
+    assert world.network.struck == 2
+
+
+async def test_a_fault_of_a_plan_befalls_at_its_time(world: World, autojump_clock: MockClock) -> None:
+    fault = Fault(Stall(), "ada", "server", at_s=1, lasts_s=2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.network.befall, fault)
+        world.ada.send_nowait(b"before")
+        assert await arrivals(world.server, 1.5) == [(0, b"before")]
+        world.ada.send_nowait(b"during")
+        assert await arrivals(world.server, 2) == [(1.5, b"during")]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_drawn_fault_is_data(seed: int) -> None:
+    fault = draw(Random(seed), ["ada", "bob"], ["server"], within_s=10, lasts_s_max=5)
+    assert fault == draw(Random(seed), ["ada", "bob"], ["server"], within_s=10, lasts_s_max=5)
+    assert msgspec.json.decode(msgspec.json.encode(fault), type=Fault) == fault
+    assert 0 <= fault.at_s <= 10 and 0 <= fault.lasts_s <= 5
+    assert {fault.first, fault.second} in ({"ada", "server"}, {"bob", "server"})
+
+
+def test_every_kind_is_drawn() -> None:
+    random = Random(0)
+    drawn = {type(draw(random, ["ada"], ["server"]).rule) for _ in range(500)}
+    assert drawn == set(Rule.__args__)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"kind":"latency","delay_s":-1}',
+        b'{"kind":"bandwidth","bytes_per_s":0}',
+        b'{"kind":"split","bytes_max":0}',
+        b'{"kind":"cut","after_bytes":-1}',
+        b'{"kind":"typhoon"}',
+    ],
+)
+def test_a_rule_that_cannot_be_is_refused(text: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(text, type=Rule)
