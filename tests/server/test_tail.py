@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.server.stage import Reader, Stage, on_stage
 from trio_chat.dialects.frames import FRAMES, FrameEvents
 from trio_chat.journal.store import RoomRecord
-from trio_chat.server.tail import Batch, Feed, Tails
+from trio_chat.server.tail import JOINED_BYTES, Batch, Feed, Tails
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import pack
 from trio_chat.wire.messages import Gap, Said
@@ -83,6 +83,51 @@ def test_numbers_that_leave_a_hole_are_a_bug() -> None:
             assert room.head == 10 and not room.tail
         else:
             raise AssertionError("taken")
+
+
+def test_small_batches_are_joined_for_whoever_is_behind() -> None:
+    room = feed()
+    for seq in range(1, 7):
+        room.append(seq, [said(seq)])
+    newest = room.tail[-1]
+    joined = room.after(2)
+    assert joined is not None and (joined.first, joined.last) == (3, 5), "the newest may be on its way out"
+    assert joined.payloads == [said(3), said(4), said(5)]
+    assert room.after(2) is joined and room.after(3) is joined, "once for all"
+    assert room.after(5) is newest
+    assert [(batch.first, batch.last) for batch in room.tail] == [(1, 1), (2, 2), (3, 5), (6, 6)]
+    assert room.bytes == sum(len(said(seq)) for seq in range(1, 7))
+
+
+def test_batches_are_joined_up_to_a_bound() -> None:
+    room = feed()
+    half = b"x" * (JOINED_BYTES // 2)
+    for seq in range(1, 8):
+        room.append(seq, [half])
+    found = [room.after(cursor) for cursor in (0, 2, 4, 6)]
+    assert [(batch.first, batch.last) for batch in found if batch] == [(1, 2), (3, 4), (5, 6), (7, 7)]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([1, 9, 20_000, 70_000]), min_size=1, max_size=3), min_size=1),
+    st.lists(st.integers(0, 30)),
+)
+def test_joined_or_not_a_tail_gives_every_entry(sizes: list[list[int]], cursors: list[int]) -> None:
+    room = feed(tails=Tails(tail_bytes=400_000, tails_bytes=1 << 20))
+    for each in sizes:
+        room.append(
+            room.head + 1, [b"%07d" % (room.head + 1 + at) + b"x" * size for at, size in enumerate(each)]
+        )
+        newest = room.tail[-1]
+        kept = [payload for batch in room.tail for payload in batch.payloads]
+        oldest = room.tail[0].first
+        for cursor in {*cursors} & {*range(room.head)}:
+            found = room.after(cursor)
+            assert (found is None) == (cursor + 1 < oldest)
+            assert found is None or found.first <= cursor + 1 <= found.last
+        assert room.tail[-1] is newest, "who keeps up is being handed it"
+        assert [payload for batch in room.tail for payload in batch.payloads] == kept
+        assert [batch.first for batch in room.tail] == [int(batch.payloads[0][:7]) for batch in room.tail]
 
 
 async def test_what_was_forgotten_before_it_was_shown_is_a_gap_for_everybody() -> None:
@@ -217,11 +262,6 @@ def test_tails_are_cut_as_plain_lists_would_be(steps: list[tuple[int, list[int],
         for each in shelves:
             assert [(kept.first, kept.bytes) for kept in each.feed.tail] == each.batches
             assert each.feed.bytes == each.bytes
-            for cursor in range(each.feed.head):
-                found = each.feed.after(cursor)
-                oldest = each.batches[0][0] if each.batches else each.feed.head + 1
-                assert (found is None) == (cursor + 1 < oldest)
-                assert found is None or found.first <= cursor + 1 <= found.last
 
 
 async def test_a_stage_is_what_its_stories_take_it_for() -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Feed", "Tails"]
 
+JOINED_BYTES = 64 << 10  # half of what a socket takes at a time
+
 _first = attrgetter("first")
 
 
@@ -108,9 +110,29 @@ class Feed:
             owed.flush()
 
     def after(self, cursor: int) -> Batch | None:
-        """The batch that holds the entry behind `cursor`; None when the tail does not reach so far back."""
+        """The batch that holds the entry behind `cursor`; None when the tail does not reach so far back.
+
+        Small ones are joined for whoever is behind, and stay so: two seconds of a busy room are a thousand
+        batches, and a thousand sends for each of those who stalled would take longer than the stall.
+        """
         place = bisect_right(self.tail, cursor + 1, key=_first) - 1
-        return self.tail[place] if place >= 0 else None
+        if place < 0:
+            return None
+        stop = place + 1
+        size = self.tail[place].bytes
+        # Not the newest: it may be on its way out.
+        while stop < len(self.tail) - 1 and (size := size + self.tail[stop].bytes) <= JOINED_BYTES:
+            stop += 1
+        if stop > place + 1:
+            self._join(place, stop)
+        return self.tail[place]
+
+    def _join(self, start: int, stop: int) -> None:
+        self.tail.rotate(-start)
+        batches = [self.tail.popleft() for _ in range(stop - start)]
+        payloads = [payload for batch in batches for payload in batch.payloads]
+        self.tail.appendleft(Batch(batches[0].first, payloads))
+        self.tail.rotate(start)
 
     def cursor(self, owed: Owed) -> int:
         """Where a live session stands: at the head, or before the batch that is being handed out."""
