@@ -1,0 +1,116 @@
+"""The part of a program that is struck: its checkpoints are counted, and at one of them it is ended.
+
+A checkpoint is every time that a task inside waits or lets others run, behind a shield too: cancelled
+there, it hears of it when the shield is over.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+
+import trio
+from trio.lowlevel import Task
+
+from trio_chat.testing.scheduling import throw
+from trio_chat.testing.tree import awaited
+
+__all__ = ["Inside", "Victim"]
+
+OVERDUE = 1_000
+"""Checkpoints after its cancellation, until a victim is taken for one that swallows it."""
+
+
+class Victim(trio.abc.Instrument):
+    """Counts checkpoints inside `Inside(victim)`; at number `at` it cancels, or raises `error()` there.
+
+    `children`: those of the tasks spawned inside count as well.
+    """
+
+    def __init__(
+        self, at: int = 0, *, error: Callable[[], Exception] | None = None, children: bool = False
+    ) -> None:
+        self.checkpoints = 0
+        """How many there were so far."""
+        self.entered = False
+        self.line = ""
+        """What was awaited where it was struck, as `file:line  source`; empty if it was not struck."""
+        self.overdue: Callable[[str], None] = lambda _: None
+        """Called, again and again, when the victim does not end."""
+        self.raised: Exception | None = None
+        self._at = at
+        self._error = error
+        self._children = children
+        self._inside: dict[Task, Inside] = {}
+
+    def enter(self, task: Task, inside: "Inside") -> None:
+        if task in self._inside:
+            raise RuntimeError("this task is inside its victim scope already")
+        self.entered = True
+        self._inside[task] = inside
+
+    def leave(self, task: Task) -> None:
+        del self._inside[task]
+
+    def task_spawned(self, task: Task) -> None:
+        nursery = task.eventual_parent_nursery or task.parent_nursery
+        if self._children and nursery is not None:
+            inside = self._inside.get(nursery.parent_task)
+            # A nursery that was open already when its task entered is not ended with the scope.
+            if inside is not None and nursery not in inside.outer:
+                self._inside[task] = inside
+
+    def task_exited(self, task: Task) -> None:
+        self._inside.pop(task, None)
+
+    def after_task_step(self, task: Task) -> None:
+        inside = self._inside.get(task)
+        if inside is None:
+            return
+        self.checkpoints += 1
+        if self.checkpoints == self._at:
+            self.line = awaited(task)
+            self._strike(task, inside.scope)
+        elif self.line and self._error is None and self.checkpoints > self._at + OVERDUE:
+            self.overdue(f"cancelled, and {OVERDUE:,} checkpoints later still there: who swallows Cancelled?")
+
+    def _strike(self, task: Task, scope: trio.CancelScope) -> None:
+        if self._error is None:
+            scope.cancel(reason="the sweep")
+            return
+        self.raised = self._error()
+        throw(task, self.raised)
+
+
+class Inside:
+    """`with Inside(victim) as scope:` is what the victim is; without a victim it is only a cancel scope.
+
+    Being struck ends here: the cancellation, and the error that was raised if it comes out as it is.
+    """
+
+    def __init__(self, victim: Victim | None) -> None:
+        self.scope = trio.CancelScope()
+        self.outer: list[trio.Nursery] = []
+        self._victim = victim
+
+    def __enter__(self) -> trio.CancelScope:
+        self.scope.__enter__()
+        if self._victim is not None:
+            task = trio.lowlevel.current_task()
+            self.outer = task.child_nurseries
+            self._victim.enter(task, self)
+        return self.scope
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if self._victim is not None:
+            self._victim.leave(trio.lowlevel.current_task())
+        if self.scope.__exit__(kind, error, trace):
+            return True
+        raised = None if self._victim is None else self._victim.raised
+        return raised is not None and _is_only(error, raised)
+
+
+def _is_only(error: BaseException | None, raised: Exception) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_only(each, raised) for each in error.exceptions)
+    return error is raised

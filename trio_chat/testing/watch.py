@@ -1,0 +1,97 @@
+"""Looks at every pass of a simulated run: takes it down, and ends a run that cannot end by itself.
+
+It is ended as gently as it will: its scope is cancelled; if it is stuck again, behind a shield, `_Ended` is
+raised where each task waits, which no shield keeps out; if not even that helps, in a loop that swallows
+all, the run is broken off and its tasks are dropped. Each time it gets a little more time and some steps.
+"""
+
+from math import inf
+
+import trio
+from trio.lowlevel import Task
+
+from trio_chat.errors import Hung
+from trio_chat.testing.scheduling import throw
+from trio_chat.testing.trace import Trace
+from trio_chat.testing.tree import task_tree
+
+__all__ = ["Watch"]
+
+GRACE_S = 100.0  # of virtual time, for cleaning up behind a shield that has a deadline
+GRACE_STEPS = 10_000
+THROWS_MAX = 100
+# After a jump of the clock there is one pass in which nothing runs. A jump so small that a float does not
+# hold it could repeat for ever.
+STILL_PASSES, STUCK_PASSES = 2, 100
+
+
+class _Ended(BaseException):
+    """Raised inside a program that does not end when it is cancelled; not for it to catch."""
+
+
+class Watch:
+    """Watches one run; `hung` is what was found, or None."""
+
+    def __init__(self, trace: Trace, *, limit_s: float, steps_max: int) -> None:
+        self.hung: Hung | None = None
+        self.steps = 0
+        self.now = 0.0
+        self._trace = trace
+        self._limit_s = limit_s
+        self._steps_max = steps_max
+        self._still_passes = 0
+        self._throws = 0
+        self._main: tuple[Task, trio.CancelScope] | None = None
+
+    def begin(self, scope: trio.CancelScope) -> None:
+        """The task that calls this is the scenario's, within `scope`."""
+        self._main = trio.lowlevel.current_task(), scope
+
+    def passed(self, numbers: list[int]) -> None:
+        """One pass is about to be made; called by the scheduler, outside of all tasks."""
+        if not numbers:
+            self._nothing_runs()
+            return
+        self._still_passes = 0
+        self._trace.passed(numbers)
+        self.steps += len(numbers)
+        if self.steps > self._steps_max:
+            self._steps_max = self.steps + GRACE_STEPS
+            self.end(f"{self.steps:,} steps, at {self.now:g} s of virtual time: it runs for ever")
+
+    def end(self, why: str) -> None:
+        """End the run, which is not done, the more harshly the oftener this is called."""
+        if self._main is None:
+            return
+        main, scope = self._main
+        if self.hung is None:
+            self.hung = Hung(why, task_tree())
+            scope.cancel(reason=why)
+        elif self._throws < THROWS_MAX:
+            self._throws += 1
+            _throw_into(main)
+        else:
+            raise self.hung
+
+    def _nothing_runs(self) -> None:
+        now = trio.current_time()
+        if now > self.now:
+            self.now = now
+            self._still_passes = 0
+            self._trace.jumped(now)
+            if now > self._limit_s:
+                limit_s, self._limit_s = self._limit_s, now + GRACE_S
+                self.end(f"not done after {limit_s:g} s of virtual time")
+            return
+        self._still_passes += 1
+        if self._still_passes >= STILL_PASSES:
+            next_s = trio.lowlevel.current_statistics().seconds_to_next_deadline
+            if next_s == inf or self._still_passes > STUCK_PASSES:
+                self.end(f"nothing can run any more, at {now:g} s of virtual time")
+
+
+def _throw_into(task: Task) -> None:
+    for nursery in task.child_nurseries:
+        for child in nursery.child_tasks:
+            _throw_into(child)
+    throw(task, _Ended("the run is over"))
