@@ -18,6 +18,7 @@ import click
 
 from tests.bench.crowds import measure_connects, measure_idle, measure_rooms
 from tests.bench.errors import BenchError
+from tests.bench.loadtool import measure_loadtool
 from tests.bench.machine import describe, steal_share, ticks
 from tests.bench.plan import FULL, QUICK, Figure, Plan, Stage
 from tests.bench.process import allow_files, cores, pinned
@@ -34,6 +35,7 @@ OTHERS = {
     "rooms": measure_rooms,
     "stalled": measure_stalled,
     "everybody": measure_everybody,
+    "loadtool": measure_loadtool,
 }
 NAMES = ("yardstick", *ROWS, *OTHERS)
 

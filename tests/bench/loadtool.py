@@ -1,7 +1,5 @@
 """The load tool itself: how many deliveries one core verifies, and what of that is the judge.
 
-    python -m tests.bench.loadtool [--quick]
-
 A server of ours on one core, the load tool on the other, a hundred users in one room, an open loop at more
 than the tool is wanted to verify. Runs whose judge is timed are runs of their own, since the clock costs
 as much as the judge. (A run without a judge shows nothing: a tool with less to do is woken more often,
@@ -14,7 +12,6 @@ from __future__ import annotations
 import gc
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,21 +21,19 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import Any
 
-import click
 import trio
 
 from loadtest.runner import Progress, Run
 from loadtest.scenario import Scenario
 from loadtest.verdict import Verdict
 from tests.bench.errors import BenchError
-from tests.bench.process import ServerProcess, allow_files, cores, pinned
+from tests.bench.plan import Figure, Plan, Stage
+from tests.bench.process import ServerProcess
 from tests.bench.yardstick import find
 from trio_chat.contract import Entry, Judge, Stay
 
-__all__ = ["JUDGE_SHARE", "VERIFIED_PER_S", "Figures", "main", "measure"]
+__all__ = ["measure_loadtool"]
 
-VERIFIED_PER_S = 200_000
-JUDGE_SHARE = 0.25
 USERS = 100
 RATE = 2_100.0  # messages a second: 210,000 deliveries
 STEPS = '{"type":"hello","version":1,"name":"u%d"}|"welcome"', '{"type":"join","room":"room"}|"head"'
@@ -120,49 +115,32 @@ class _Judged:
     disturbed: bool
 
 
-@dataclass(frozen=True)
-class Figures:
-    """Medians. `fanout_cpu_us` is 0 where there is no yardstick."""
-
-    verified_per_s: float
-    cpu_us: float
-    judge_share: float
-    fanout_cpu_us: float
-    p99_ms: float
-    disturbed: float
-    """The share of runs in which the tool did not keep up, as when others use this machine."""
-
-    @property
-    def capacity_per_s(self) -> float:
-        """What a whole second of CPU verifies."""
-        return 1e6 / self.cpu_us
-
-
-def measure(seconds: float, repetitions: int) -> Figures:
+def measure_loadtool(plan: Plan, stage: Stage) -> Iterator[Figure]:
     """Raises `BenchError`, also when a delivery was wrong."""
-    server_core, driver_core, *_ = [*cores(), None, None] if len(cores()) > 1 else [None, None]
-    allow_files()
+    stage.say("loadtool: the load tool itself")
+    core, seconds = stage.server_core, plan.loadtool_s
     seeing: list[_Judged] = []
     shares: list[float] = []
     fanout: list[float] = []
-    gc.disable()
-    with tempfile.TemporaryDirectory() as away, _yardstick(Path(away)) as driver, pinned(driver_core):
-        for _ in range(repetitions):
-            seeing.append(_judged(server_core, seconds))
-            with ServerProcess.ours(server_core) as server:
+    with tempfile.TemporaryDirectory() as away, _yardstick(Path(away)) as driver:
+        for _ in range(plan.loadtool_repetitions):
+            seeing.append(_judged(core, seconds))
+            with ServerProcess.ours(core) as server:
                 shares.append(_run(server.port, _TimedJudge(), seconds)[0].judge_share)
             if driver is not None:
-                with ServerProcess.ours(server_core) as server:
+                with ServerProcess.ours(core) as server:
                     fanout.append(_fanout(driver, server.port, seconds))
             gc.collect()
-    return Figures(
-        verified_per_s=median(run.per_s for run in seeing),
-        cpu_us=median(run.cpu_us for run in seeing),
-        judge_share=median(shares),
-        fanout_cpu_us=median(fanout) if fanout else 0.0,
-        p99_ms=median(run.p99_ms for run in seeing),
-        disturbed=sum(run.disturbed for run in seeing) / len(seeing),
-    )
+    yield {
+        "users": USERS,
+        "paced_per_s": RATE * USERS,
+        "verified_per_s": median(run.per_s for run in seeing),
+        "cpu_us": median(run.cpu_us for run in seeing),
+        "judge_share": median(shares),
+        "fanout_cpu_us": median(fanout) if fanout else 0.0,
+        "p99_ms": median(run.p99_ms for run in seeing),
+        "disturbed": sum(run.disturbed for run in seeing) / len(seeing),
+    }
 
 
 def _judged(server_core: int | None, seconds: float) -> _Judged:
@@ -205,27 +183,3 @@ def _fanout(driver: Path, port: int, seconds: float) -> float:
     if done.returncode:
         raise BenchError(f"fanout ended with {done.returncode}: {done.stderr.strip()[-200:]}")
     return float(json.loads(done.stdout)["driver_cpu_us_per_delivery"])
-
-
-@click.command(help=__doc__)
-@click.option("--quick", is_flag=True, help="Short, and once.")
-def main(quick: bool) -> None:
-    try:
-        figures = measure(*((3.0, 1) if quick else (6.0, 5)))
-    except BenchError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"verified, paced at {RATE * USERS:,.0f}/s: {figures.verified_per_s:,.0f}/s")
-    click.echo(f"a core verifies: {figures.capacity_per_s:,.0f}/s ({figures.cpu_us:.2f} us each)")
-    click.echo(f"the judge's share: {figures.judge_share:.1%}")
-    if figures.fanout_cpu_us:
-        ratio = figures.cpu_us / figures.fanout_cpu_us
-        click.echo(f"CPU of a delivery, to that of fanout.c ({figures.fanout_cpu_us:.2f} us): {ratio:.1f}")
-    click.echo(f"p99: {figures.p99_ms:.1f} ms")
-    if figures.disturbed:
-        click.echo(f"{figures.disturbed:.0%} of the runs were disturbed: this wants a quiet machine")
-    if figures.verified_per_s < VERIFIED_PER_S or figures.judge_share > JUDGE_SHARE:
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -28,6 +28,8 @@ class Plan:
     stalled_pairs: int = 4
     stalled_s: float = 1.5
     stall_s: float = 2.0  # of everybody
+    loadtool_s: float = 6.0
+    loadtool_repetitions: int = 3
 
 
 FULL = Plan()
@@ -45,6 +47,8 @@ QUICK = Plan(
     stalled_pairs=1,
     stalled_s=0.5,
     stall_s=1.0,
+    loadtool_s=3.0,
+    loadtool_repetitions=1,
 )
 
 

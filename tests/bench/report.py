@@ -12,7 +12,7 @@ from tests.bench import words
 from tests.bench.plan import Figure
 from tests.bench.results import Results, middle, number, values
 from tests.bench.tables import amount, table
-from tests.bench.wanted import IDLE_KIB, RECOVERED, ROOM, STALLED, YARDSTICK
+from tests.bench.wanted import IDLE_KIB, JUDGE, RECOVERED, ROOM, STALLED, VERIFIED, YARDSTICK
 
 __all__ = ["render", "splice"]
 
@@ -37,6 +37,7 @@ def render(results: Results) -> str:
         ("rooms", _rooms),
         ("stalled", _stalled),
         ("everybody", _everybody),
+        ("loadtool", _loadtool),
     ):
         if figures := results.figures.get(name):
             sections.append(section(figures))
@@ -231,4 +232,27 @@ def _everybody(figures: list[Figure]) -> str:
         stall_s=f"{each['stall_s']:g}",
     )
     doubt = "" if number(each, "behind") else "\n**The kernel took all of it: no session was behind.**\n"
+    return text + table(["", ""], rows) + doubt
+
+
+def _loadtool(figures: list[Figure]) -> str:
+    (each,) = figures
+    verified, share = number(each, "verified_per_s"), number(each, "judge_share") * 100
+    cpu_us, fanout_us = number(each, "cpu_us"), number(each, "fanout_cpu_us")
+    most, _, verifies = VERIFIED.row(verified)
+    part, _, cheap = JUDGE.row(share)
+    rows = [
+        [f"verified a second (must: {most}, met: {verifies})", f"{verified:,.0f}"],
+        ["CPU a delivery, µs", amount(cpu_us)],
+        ["so a core verifies a second", f"{1e6 / cpu_us:,.0f}"],
+        [f"the judge's part of the tool's CPU, % (must: {part}, met: {cheap})", amount(share)],
+        ["latency p99, ms", amount(number(each, "p99_ms"))],
+    ]
+    if fanout_us:
+        rows.append(["CPU a delivery of `fanout.c`, µs", amount(fanout_us)])
+        rows.append(["ours to that", amount(cpu_us / fanout_us)])
+    doubt = ""
+    if number(each, "disturbed"):
+        doubt = f"\n**{number(each, 'disturbed'):.0%} of the runs were disturbed by others' work.**\n"
+    text = words.LOADTOOL.format(users=each["users"], paced=f"{each['paced_per_s']:,.0f}")
     return text + table(["", ""], rows) + doubt

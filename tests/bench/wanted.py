@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CONNECTS", "IDLE_KIB", "RECOVERED", "ROOM", "STALLED", "YARDSTICK", "Wanted"]
+__all__ = ["CONNECTS", "IDLE_KIB", "JUDGE", "RECOVERED", "ROOM", "STALLED", "VERIFIED", "YARDSTICK", "Wanted"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Wanted:
         """The cells of a table: must, aim, and which is met."""
         sign = "≥" if self.least else "≤"
         aim = "" if self.aim is None else f"{sign} {self.aim:g}"
-        return [f"{sign} {self.must:g}", aim, self.judge(value)]
+        return [f"{sign} {self.must:,g}", aim, self.judge(value)]
 
 
 _CONNECTS = Wanted(0.10, 0.3, least=True)
@@ -46,3 +46,5 @@ CONNECTS = _CONNECTS
 ROOM = Wanted(1.5)  # cost of a delivery in a very large room, to that in one of 500
 STALLED = Wanted(10)  # percent
 RECOVERED = Wanted(2)  # seconds
+VERIFIED = Wanted(200_000, least=True)  # deliveries a second
+JUDGE = Wanted(25)  # percent of the load tool's CPU

@@ -112,6 +112,15 @@ has received everything.
 
 """
 
+LOADTOOL = """## The load tool
+
+`trio-chat loadtest` on the driver's core: {users} users in one room, an open loop of {paced} deliveries a
+second, some of the users going and coming back. Each delivery is verified: decoded, and room, author, number
+and text held against what was said. The judge is timed in runs of their own. `fanout.c` is the yardstick's
+driver at the same rate: a bit for each delivery, and nothing decoded.
+
+"""
+
 EVERYBODY = """## Everybody stalls at once
 
 {members} members of a room with {per_s} messages a second all stop reading for {stall_s} seconds. The talk
