@@ -10,7 +10,7 @@ from trio_chat.net.link import Link
 from trio_chat.net.listen import Listener
 from trio_chat.server.config import Config
 from trio_chat.testing.connection import Connection
-from trio_chat.testing.faults import Latency, Split
+from trio_chat.testing.faults import Latency, Split, Stall
 from trio_chat.testing.listener import Door
 from trio_chat.testing.network import DIAL_S, MemoryNetwork
 from trio_chat.testing.pipe import PipeLink
@@ -53,13 +53,13 @@ async def test_who_dials_and_who_accepts_are_connected() -> None:
 async def test_all_who_wait_are_accepted_at_once() -> None:
     network = MemoryNetwork()
     listener = network.listen("server")
-    for host in ("ada", "bob", "ada"):
+    for host in ("ada", "bob", "bob"):
         await network.dial(host, "server")
-    assert [link.address for link in await listener.accept()] == ["ada", "bob", "ada"]
+    assert [link.address for link in await listener.accept()] == ["ada", "bob", "bob"]
     assert [connection.name for connection in network.connections] == [
         "ada→server#1",
         "bob→server#1",
-        "ada→server#2",
+        "bob→server#2",
     ]
 
 
@@ -233,6 +233,17 @@ async def test_a_reset_from_outside_breaks_both_ends() -> None:
         with pytest.raises(LinkBroken):
             end.send_nowait(b"x")
     assert len(network.left_behind()) == 1, "a program still has to close what is broken"
+
+
+async def test_a_reset_from_outside_forgets_what_is_under_way() -> None:
+    trace = Trace()
+    network = MemoryNetwork(note=trace)
+    here, _ = await connected(network)
+    with network.fault(Latency(0), "ada", "server"), network.fault(Stall(), "ada", "server"):
+        here.send_nowait(b"under way")
+        network.connections[0].rst()
+        assert network.left_behind() == ["ada→server#1: open at ada and server"]
+    assert [line for line in trace.lines if line.startswith("rst")] == ["rst ada→server#1 ada"]
 
 
 async def test_it_notes_what_happens() -> None:

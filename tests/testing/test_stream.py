@@ -71,6 +71,20 @@ async def test_a_reset_is_told_as_broken() -> None:
         await end.aclose()
 
 
+async def test_closed_while_it_sends_is_told_as_closed() -> None:
+    for _ in range(30):  # which of two tasks goes first is a matter of chance
+        here, _ = stream_pair()
+
+        async def send(stream: MemoryStream) -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await stream.send_all(b"x")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, here)
+            await trio.lowlevel.checkpoint()
+            here.link.close()
+
+
 async def test_a_program_of_trio_serves_on_it(autojump_clock: MockClock) -> None:
     network = MemoryNetwork()
 

@@ -57,7 +57,7 @@ class Connection:
         bytes_to = [
             f"{unread} bytes for {way.target} unread"
             for way in self.ways
-            if (unread := len(way.bytes) + (way.course.under_way_bytes if way.course else 0))
+            if not way.deaf and (unread := len(way.bytes) + (way.course.under_way_bytes if way.course else 0))
         ]
         return "; ".join([f"{self.name}: open at {' and '.join(ends)}", *bytes_to])
 

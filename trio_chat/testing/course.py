@@ -7,143 +7,13 @@ counts against the connection's buffer, so senders feel back-pressure and the qu
 """
 
 from collections import deque
-from dataclasses import dataclass
 from math import inf
 from random import Random
-from typing import assert_never
 
-from trio_chat.testing.faults import (
-    Bandwidth,
-    Cut,
-    Fin,
-    Latency,
-    Merge,
-    Narrow,
-    NoFiles,
-    Partition,
-    Refuse,
-    Rst,
-    Rule,
-    Silence,
-    Split,
-    Stall,
-)
-from trio_chat.testing.pipe import Note, Sign, Way
+from trio_chat.testing.effects import Effect, Standing, effect_of
+from trio_chat.testing.pipe import Sign, Way
 
-__all__ = ["Course", "Standing"]
-
-PIECES_PER_S = 10
-PIECE_BYTES_MAX = 1_460  # a segment's
-
-
-@dataclass(eq=False, slots=True)
-class Standing:
-    """A rule at work between two hosts, on all ways there are from the first to the second."""
-
-    rule: Rule
-    first: str
-    second: str
-    both: bool
-    note: Note | None
-    struck: bool = False
-    """Whether it has made a difference yet."""
-
-    def __post_init__(self) -> None:
-        self.both = self.both or isinstance(self.rule, Partition)
-
-    def applies(self, source: str, target: str) -> bool:
-        """Whether it is about the way from one host to another."""
-        if self.first in (source, "*") and self.second in (target, "*"):
-            return True
-        return self.both and self.first in (target, "*") and self.second in (source, "*")
-
-    def strike(self) -> None:
-        if not self.struck:
-            self.struck = True
-            self.tell("strikes")
-
-    def tell(self, what: str) -> None:
-        if self.note is not None:
-            self.note(f"fault {what}", "", str(self.rule), self.first, self.second, int(self.both))
-
-
-class _Effect:
-    """What one rule does to one way; this one does nothing."""
-
-    holds = False  # nothing arrives
-    swallows = False  # what is sent vanishes
-    piece_bytes = 0  # what is sent goes in pieces of so many bytes
-    read_bytes_max = 0
-    room_bytes = 0
-    cut_after_bytes: int | None = None
-
-    def __init__(self, standing: Standing) -> None:
-        self.standing = standing
-
-    def due(self, at: float, size: int) -> float:
-        """When that arrives which but for this rule would arrive at `at`."""
-        return at
-
-
-class _Late(_Effect):
-    def __init__(self, standing: Standing, rule: Latency, random: Random) -> None:
-        super().__init__(standing)
-        self._rule = rule
-        self._random = random
-
-    def due(self, at: float, size: int) -> float:
-        return at + self._rule.delay_s + self._rule.jitter_s * self._random.random()
-
-
-class _Thin(_Effect):
-    def __init__(self, standing: Standing, rule: Bandwidth) -> None:
-        super().__init__(standing)
-        self._bytes_per_s = rule.bytes_per_s
-        self._busy_until = 0.0
-        self.piece_bytes = max(1, min(PIECE_BYTES_MAX, rule.bytes_per_s // PIECES_PER_S))
-
-    def due(self, at: float, size: int) -> float:
-        self._busy_until = max(self._busy_until, at) + size / self._bytes_per_s
-        return self._busy_until
-
-
-class _Gathering(_Effect):
-    def __init__(self, standing: Standing, rule: Merge) -> None:
-        super().__init__(standing)
-        self._within_s = rule.within_s
-        self._until = -inf
-
-    def due(self, at: float, size: int) -> float:
-        if at >= self._until:
-            self._until = at + self._within_s
-        return self._until
-
-
-def _effect(standing: Standing, random: Random) -> _Effect | None:
-    """What a rule does to a way; None where it is not about ways."""
-    plain = _Effect(standing)
-    match standing.rule:
-        case Latency() as rule:
-            return _Late(standing, rule, random)
-        case Bandwidth() as rule:
-            return _Thin(standing, rule)
-        case Merge() as rule:
-            return _Gathering(standing, rule)
-        case Split(bytes_max):
-            plain.read_bytes_max = bytes_max
-        case Narrow(bytes_max):
-            plain.room_bytes = bytes_max
-        case Cut(after_bytes):
-            plain.cut_after_bytes = after_bytes
-        case Stall() | Partition():
-            plain.holds = True
-        case Silence():
-            plain.swallows = True
-        case Refuse() | NoFiles() | Fin() | Rst():
-            return None
-        case _:
-            assert_never(standing.rule)
-    return plain
+__all__ = ["Course"]
 
 
 class Course:
@@ -152,7 +22,6 @@ class Course:
     __slots__ = (
         "_effects",
         "_held",
-        "_last_due",
         "_lost",
         "_lost_bytes",
         "_queue",
@@ -164,10 +33,9 @@ class Course:
     def __init__(self, way: Way, random: Random) -> None:
         self._way = way
         self._random = random
-        self._effects: dict[Standing, _Effect] = {}
+        self._effects: dict[Standing, Effect] = {}
         self._queue: deque[tuple[float, bytes | Sign]] = deque()
         self._under_way = 0  # bytes in the queue
-        self._last_due = -inf
         self._held = False
         self._lost = False  # something has vanished: so will all that follows
         self._lost_bytes = 0
@@ -177,7 +45,7 @@ class Course:
     def begin(self, standing: Standing, now: float) -> None:
         """Go by one more rule, if it is about ways."""
         self.settle(now)
-        if (effect := _effect(standing, self._random)) is not None:
+        if (effect := effect_of(standing, self._random)) is not None:
             self._effects[standing] = effect
             self._way.course = self
         self._held = any(effect.holds for effect in self._effects.values())
@@ -254,8 +122,7 @@ class Course:
             before, due = due, effect.due(due, size)
             if due > before or effect.holds:
                 effect.standing.strike()
-        self._last_due = max(due, self._last_due)  # whatever the rules say, in order
-        return self._last_due
+        return due  # which may be before what is ahead of it: the queue keeps the order
 
     def _swallows(self) -> bool:
         for effect in self._effects.values():

@@ -237,8 +237,8 @@ class PipeLink:
         self.interrupt()
         self._in.deaf = True
         if self._in.bytes:
+            # The bytes stay, so that the other end has no room before it hears of it.
             self._in.broken = True
-            self._in.bytes.clear()
             self._out.carry(Sign.RST)
         elif not self._out.ended and not self._in.broken:
             self._out.ended = True

@@ -45,9 +45,8 @@ class MemoryStream(trio.abc.HalfCloseableStream):
     async def send_eof(self) -> None:
         with self._alone():
             await trio.lowlevel.checkpoint()
-            if not self._said_eof:
-                self.link.end()
-                self._said_eof = True
+            self.link.end()
+            self._said_eof = True
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Wait for bytes and take up to `max_bytes`, or 64 KiB; `b""` at the end of the peer's input."""
