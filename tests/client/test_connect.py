@@ -251,6 +251,13 @@ async def test_cancelling_the_block_closes_at_once(nursery: trio.Nursery) -> Non
     assert await peers[0].command() is None, "no quit was said"
 
 
+async def test_what_fails_while_it_is_cancelled_is_one_plain_error_too(nursery: trio.Nursery) -> None:
+    with trio.CancelScope() as scope, pytest.raises(KeyError):
+        async with chatting(nursery):
+            scope.cancel()
+            raise KeyError
+
+
 async def test_a_connection_that_breaks_is_one_plain_error_where_the_program_waits(
     nursery: trio.Nursery,
 ) -> None:

@@ -72,10 +72,12 @@ async def connect(
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         # The tasks raise nothing but bugs. Without one it is the block's own exception, which the nursery
-        # has wrapped; who connects does not care that there is a nursery.
-        if len(group.exceptions) > 1:
+        # has wrapped; who connects does not care that there is a nursery. Cancelled from outside, the tasks
+        # are cancelled beside it: as in any function, an exception that is on its way out goes before.
+        others = [error for error in group.exceptions if not isinstance(error, trio.Cancelled)]
+        if len(others) != 1:
             raise
-        alone = group.exceptions[0]
+        alone = others[0]
     finally:
         link.close()
     # Not in the except clause: there the group would become its context.
