@@ -29,7 +29,7 @@ from loadtest.verdict import Verdict
 from tests.bench.errors import BenchError
 from tests.bench.plan import Figure, Plan, Stage
 from tests.bench.process import ServerProcess
-from tests.bench.yardstick import find
+from tests.bench.yardstick import find_driver
 from trio_chat.contract import Entry, Judge, Stay
 
 __all__ = ["measure_loadtool"]
@@ -165,12 +165,12 @@ def _run(port: int, judge: Judge, seconds: float) -> tuple[_Samples, Run]:
 @contextmanager
 def _yardstick(away: Path) -> Iterator[Path | None]:
     """The driver in C, built; None where there is none."""
-    script, _ = find()
-    if script is None:
+    source = find_driver()
+    if source is None:
         yield None
         return
     driver = away / "fanout"
-    subprocess.run(["gcc", "-O2", "-o", driver, script.parent / "fanout.c"], check=True)
+    subprocess.run(["gcc", "-O2", "-o", driver, source], check=True)
     yield driver
 
 

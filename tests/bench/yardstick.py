@@ -20,17 +20,26 @@ from typing import cast
 from tests.bench.plan import Figure, Plan, Stage
 from tests.bench.process import trio_chat
 
-__all__ = ["find", "measure_yardstick"]
+__all__ = ["find", "find_driver", "measure_yardstick"]
 
 ROOT = Path(__file__).parent.parent.parent
 BESIDE = ROOT.parent / "shared" / "yardstick"
 LIMIT_S = 420.0
 
 
+def _place() -> Path:
+    return Path(os.environ["YARDSTICK"]) if "YARDSTICK" in os.environ else BESIDE
+
+
+def find_driver() -> Path | None:
+    """The source of the driver, where it can be built."""
+    source = _place() / "fanout.c"
+    return source if source.is_file() and shutil.which("gcc") else None
+
+
 def find() -> tuple[Path | None, str]:
     """The script that compares; without it, what is missing."""
-    place = Path(os.environ["YARDSTICK"]) if "YARDSTICK" in os.environ else BESIDE
-    script = place / "compare.py"
+    script = _place() / "compare.py"
     if not script.is_file():
         return None, "the yardstick is not at hand (set `YARDSTICK` to where it is)"
     for tool in ("gcc", "taskset"):
