@@ -35,10 +35,14 @@ async def world() -> World:
 
 
 async def test_a_dial_takes_the_way_there_and_back(world: World, autojump_clock: MockClock) -> None:
-    with world.network.fault(Latency(0.5), "bob", "server"), world.network.fault(Latency(1), "server", "bob"):
+    with (
+        world.network.fault(Latency(0.5), "bob", "server") as there,
+        world.network.fault(Latency(1), "server", "bob") as back,
+    ):
         began = trio.current_time()
         await world.another("bob")
         assert trio.current_time() == pytest.approx(began + 1.5)
+        assert there.struck and back.struck
 
 
 async def test_a_dial_that_is_parted_on_its_way_waits(world: World, autojump_clock: MockClock) -> None:
