@@ -15,7 +15,7 @@ from trio_chat.errors import LinkBroken
 from trio_chat.hub.names import prepare_room
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft, Store
-from trio_chat.server.fanout import publish, tell
+from trio_chat.server.fanout import SENDS_AT_ONCE, publish, tell
 from trio_chat.server.feeds import Feeds
 from trio_chat.server.owed import Owed
 from trio_chat.server.tail import Batch, Feed, Tails
@@ -190,6 +190,7 @@ class Stage:
         self.store = store or MemoryStore()
         self.feeds = Feeds(self.store, Tails(tail_bytes=tail_bytes, tails_bytes=10 * tail_bytes))
         self.writers = writers
+        self.sends_at_once = SENDS_AT_ONCE
         self.rooms: dict[str, Feed] = {}
         self.news: dict[str, int] = {}  # how often each room's presence has changed
 
@@ -207,13 +208,17 @@ class Stage:
 
     async def says(self, *texts: str, room: str = "lobby") -> None:
         """A batch is committed, and shown."""
-        await publish(*await self.commits(*texts, room=room))
+        await self.publish(*await self.commits(*texts, room=room))
+
+    async def publish(self, feed: Feed, first: int, payloads: list[bytes]) -> None:
+        await publish(feed, first, payloads, sends_at_once=self.sends_at_once)
 
     async def tells(self, room: str = "lobby") -> None:
         """Somebody has come or gone: a notice that says how often that was."""
         self.news[room] = self.news.get(room, 0) + 1
         feed = self.rooms[room]
-        await tell(feed, Batch(0, [encode(Presence(feed.shown, self.news[room]))]))
+        notice = Batch(0, [encode(Presence(feed.shown, self.news[room]))])
+        await tell(feed, notice, sends_at_once=self.sends_at_once)
 
     def who_is_here(self, room: str) -> Members:
         return Members(self.rooms[room].shown, [], self.news.get(room, 0), more=False)

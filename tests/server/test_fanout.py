@@ -7,7 +7,7 @@ from trio.testing import assert_checkpoints, assert_no_checkpoints
 
 from tests.server.stage import Reader, Stage, on_stage, private
 from trio_chat.dialects.frames import FRAMES, FramePacking
-from trio_chat.server.fanout import CHUNK, hand_late, hand_out, publish
+from trio_chat.server.fanout import SENDS_AT_ONCE, hand_late, hand_out, publish
 from trio_chat.server.owed import Owed
 from trio_chat.server.tail import Batch
 from trio_chat.wire.codec import encode
@@ -136,7 +136,7 @@ async def test_a_broken_connection_is_told_to_its_owner_once_the_others_have_the
 
 # --- in chunks --------------------------------------------------------------------------------------
 
-MANY = 3 * CHUNK + 100
+MANY = 3 * SENDS_AT_ONCE + 100
 
 
 def when_sent(reader: Reader, action: Callable[[], None]) -> None:
@@ -166,7 +166,7 @@ async def test_a_very_large_room_is_handed_out_in_chunks() -> None:
             with assert_checkpoints():
                 await publish(lobby, 1, [HI])
             nursery.cancel_scope.cancel()
-        assert set(done) <= {0, CHUNK, 2 * CHUNK, 3 * CHUNK, MANY}
+        assert set(done) <= {0, SENDS_AT_ONCE, 2 * SENDS_AT_ONCE, 3 * SENDS_AT_ONCE, MANY}
         assert set(done) - {0, MANY}, "others run in between"
         assert not lobby.handing
         assert all(reader.texts() == ["hi"] for reader in readers)
@@ -286,8 +286,8 @@ async def test_a_notice_goes_in_chunks_too_and_passes_over_those_who_left() -> N
 async def test_whoever_was_behind_only_when_its_turn_came_is_told_who_is_here() -> None:
     """It fell behind in the first chunk, was passed over in the second, and kept up from the third on."""
     async with on_stage() as stage:
-        readers = readers_in(stage, 9 * CHUNK)
-        late = readers[CHUNK]
+        readers = readers_in(stage, 9 * SENDS_AT_ONCE)
+        late = readers[SENDS_AT_ONCE]
 
         def narrow() -> None:
             late.link.room = 0
@@ -295,7 +295,7 @@ async def test_whoever_was_behind_only_when_its_turn_came_is_told_who_is_here() 
             late.owed.flush()
 
         when_sent(readers[0], narrow)
-        when_sent(readers[2 * CHUNK - 1], late.link.widen)
+        when_sent(readers[2 * SENDS_AT_ONCE - 1], late.link.widen)
         await stage.tells()
         await trio.testing.wait_all_tasks_blocked()
         assert late.owed.live and late.fallen == 1

@@ -215,9 +215,9 @@ async def test_a_notice_that_is_slow_to_send_is_sent_less_often(
 ) -> None:
     """A room of a hundred thousand spends a tenth of the server on presence, not all of it."""
 
-    async def slow_tell(feed: Feed, notice: Batch) -> None:
+    async def slow_tell(feed: Feed, notice: Batch, *, sends_at_once: int) -> None:
         await trio.sleep(1)
-        await tell(feed, notice)
+        await tell(feed, notice, sends_at_once=sends_at_once)
 
     monkeypatch.setattr(notices, "tell", slow_tell)
     async with in_town() as town:
@@ -232,9 +232,9 @@ async def test_a_notice_that_is_slow_to_send_is_sent_less_often(
 async def test_what_changes_while_it_is_told_is_told_next(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def slow_tell(feed: Feed, notice: Batch) -> None:
+    async def slow_tell(feed: Feed, notice: Batch, *, sends_at_once: int) -> None:
         await trio.sleep(1)
-        await tell(feed, notice)
+        await tell(feed, notice, sends_at_once=sends_at_once)
 
     monkeypatch.setattr(notices, "tell", slow_tell)
     async with in_town() as town:

@@ -1,8 +1,7 @@
 """Whatever sockets take, whoever comes and goes, and whatever the journal does: every reader is held to
 the contract, and at the end everybody keeps up."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
@@ -13,7 +12,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.server.stage import Reader, Stage, on_stage, private
 from tests.server.stores import FatedStore
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.server import fanout
 from trio_chat.server.owed import READ_AGAIN_S
 from trio_chat.wire.messages import Members, Presence
 
@@ -72,7 +70,7 @@ class Play:
         elif what == "begins to say":
             room, size = arguments
             await self.quiet(room)
-            self.begin(room, fanout.publish, *await self.stage.commits("x" * size, room=room))
+            self.begin(room, self.stage.publish, *await self.stage.commits("x" * size, room=room))
         elif what == "widens":
             self.readers[arguments[0]].link.widen(arguments[1])
         elif what == "narrows":
@@ -170,21 +168,12 @@ class Play:
         assert told == sorted(told)
 
 
-@contextmanager
-def small_chunks() -> Iterator[None]:
-    """Two sends in one step, so that four readers make a very large room."""
-    was, fanout.CHUNK = fanout.CHUNK, 2
-    try:
-        yield
-    finally:
-        fanout.CHUNK = was
-
-
 def run(steps: list[Step], reads: list[str], *, entries_max: int) -> None:
     store = FatedStore(MemoryStore(room_entries_max=entries_max), reads=reads)
 
     async def story() -> None:
         async with on_stage(store, *ROOMS, tail_bytes=400) as stage:
+            stage.sends_at_once = 2  # so that four readers make a very large room
             play = Play(stage, stage.writers)
             for reader in play.readers:
                 for room in ROOMS:
@@ -193,8 +182,7 @@ def run(steps: list[Step], reads: list[str], *, entries_max: int) -> None:
                 await play.step(*step)
             await play.end()
 
-    with small_chunks():
-        trio.run(story, clock=MockClock(autojump_threshold=0))
+    trio.run(story, clock=MockClock(autojump_threshold=0))
 
 
 @given(STEPS, READS)

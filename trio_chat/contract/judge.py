@@ -62,8 +62,10 @@ class Judge:
         members: int,
         after: int | None = None,
         resumed: bool = False,
+        recent: int = 0,
     ) -> Stay:
-        """It was let in; `after` is the cursor with which it came back, `resumed` whether that was taken."""
+        """It was let in; `after` is the cursor with which it came back, `resumed` whether that was taken, and
+        `recent` how many entries it is shown of what was said before it was ever there."""
         known = self._epochs.setdefault(room, epoch)
         if known != epoch:
             words = f"{room} began anew while {user} was away: what was said there before is gone"
@@ -72,7 +74,7 @@ class Judge:
             words = f"{user} came back to {room} with {after} as the last, and was not resumed"
             self.findings.add(Kind.RESUME, room, user, words)
         self._epochs[room] = epoch
-        start = after if after is not None and resumed else head
+        start = after if after is not None and resumed else head - recent
         truth = self._truths.get((room, epoch))
         if truth is None:
             truth = self._truths[room, epoch] = Truth(room, start, self._sayings)

@@ -6,8 +6,9 @@ going after it was begun. Of each notice it follows whether what it tells *may* 
 each stay, whether it was told of what it *must* have been told of.
 
 A name may be told as having joined to somebody who has counted it already in the answer to `join`, and
-oneself is told as well; whoever goes and comes back before others are told is not mentioned. The user of
-this judge lets users come back only when others must have been told.
+oneself is told as well; whoever goes and comes back before others are told is not mentioned. So the user of
+this judge lets users come back only when others must have been told, or says that they may have come back
+unnoticed.
 
 In rooms of more than 200 members lists are cut and only the counts are judged, as promised.
 """
@@ -23,15 +24,16 @@ NEVER = 1 << 62
 class _Visit:
     """A user in the room: asked to be let in, was, began to go. `until` is when it was in again."""
 
-    __slots__ = ("asked", "certain", "entered", "going", "until", "why")
+    __slots__ = ("asked", "certain", "entered", "going", "told", "until", "whys")
 
     def __init__(self, asked: int) -> None:
         self.asked = asked
         self.entered = NEVER
         self.going = NEVER
         self.until = NEVER
-        self.why = ""
+        self.whys: frozenset[str] = frozenset()  # one of which others are told
         self.certain = False
+        self.told = True  # others must hear of its going
 
 
 class Census:
@@ -121,10 +123,13 @@ class Hearing:
         self._waived = now
         self._census.paged = True
 
-    def going(self, now: int, why: str, *, certain: bool) -> None:
+    def going(self, now: int, whys: frozenset[str], *, certain: bool) -> None:
         self._visit.going = now
-        self._visit.why = why
+        self._visit.whys = whys
         self._visit.certain = certain
+
+    def unnoticed(self) -> None:
+        self._visit.told = False
 
     def _may(self, name: str, now: int, told: dict[str, int], *, going: bool, why: str = "") -> bool:
         """Whether somebody can have come, or gone, so often while this stay lasted; once more than told."""
@@ -143,8 +148,8 @@ class Hearing:
             often = "once more than it did" if told.get(name, 0) else "and it did not"
             census.breach(self._user, f"{self._user} was told that {name} {what} {census.room}, {often}")
             return False
-        if going and why not in {visit.why for visit in begun}:
-            was = " or ".join(sorted({visit.why for visit in begun}))
+        if going and not any(why in visit.whys for visit in begun):
+            was = " or ".join(sorted({each for visit in begun for each in visit.whys}))
             census.breach(
                 self._user, f"{self._user} was told that {name} left {census.room} ({why}); it was {was}"
             )
@@ -170,12 +175,19 @@ class Hearing:
         # A goodbye is answered behind all that others were told before; a broken connection is not.
         until = NEVER + 1 if lasts else mine.going if mine.certain else 0
         goings = [
-            each for each in visits if each.going > since and each.going != NEVER and each.until < until
+            each
+            for each in visits
+            if each.told and each.going > since and each.going != NEVER and each.until < until
         ]
-        comings = [each for each in visits if each.asked > since and each.entered != NEVER and lasts]
+        # Who is back before it was missed has neither gone nor come.
+        comings = [
+            each
+            for before, each in zip([None, *visits], visits, strict=False)
+            if each.asked > since and each.entered != NEVER and lasts and (before is None or before.told)
+        ]
         words = []
         if len(goings) > self._left.get(name, 0):
-            whys = ", ".join(dict.fromkeys(each.why for each in goings))
+            whys = ", ".join(dict.fromkeys(" or ".join(sorted(each.whys)) for each in goings))
             words.append(f"{self._user} was not told that {name} left {self._census.room} ({whys})")
         elif len(comings) > self._joined.get(name, 0):
             words.append(f"{self._user} was not told that {name} joined {self._census.room}")

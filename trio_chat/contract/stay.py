@@ -123,10 +123,14 @@ class Stay:
 
     # --- the end --------------------------------------------------------------------------------------
 
-    def going(self, way: str, why: str) -> None:
-        """The user is about to go, as `way` says; others are to hear of it with this `why`."""
+    def going(self, way: str, *whys: str) -> None:
+        """The user is about to go, as `way` says; others are to hear of it with this `why`, or one of them."""
         self.way = way
-        self.hearing.going(self._tick(), why, certain=way in {"quit", "leave"})
+        self.hearing.going(self._tick(), frozenset(whys), certain=way in {"quit", "leave"})
+
+    def unnoticed(self) -> None:
+        """The user comes back so soon that others need not have heard of its going, nor of its coming."""
+        self.hearing.unnoticed()
 
     def gone(self) -> None:
         """Nothing more can come. What was lost is lost."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 
 from trio_chat.errors import CannotStart
+from trio_chat.server.fanout import SENDS_AT_ONCE
 from trio_chat.wire.framing import FRAME_BYTES_MAX, HELLO_BYTES_MAX
 from trio_chat.wire.messages import MAX_NUMBER
 
@@ -45,6 +46,7 @@ class Limits:
     connections_per_address: int = 64  # loopback exempt: everybody behind a proxy comes from there
     queue_entries: int = 10_000
     queue_bytes: int = 8 << 20
+    sends_at_once: int = SENDS_AT_ONCE  # of one step; larger rooms are handed a batch in several
     tail_bytes: int = 4 << 20  # of one room
     tails_bytes: int = 256 << 20
 

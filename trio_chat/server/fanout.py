@@ -19,24 +19,26 @@ if TYPE_CHECKING:
     from trio_chat.server.owed import Owed
     from trio_chat.server.tail import Batch, Feed
 
-__all__ = ["hand_late", "hand_out", "publish", "tell"]
+__all__ = ["SENDS_AT_ONCE", "hand_late", "hand_out", "publish", "tell"]
 
-CHUNK = 1_000  # sends in one step: some 5 ms
+SENDS_AT_ONCE = 1_000  # some 5 ms
 
 
-async def publish(feed: Feed, first: int, payloads: list[bytes]) -> None:
+async def publish(
+    feed: Feed, first: int, payloads: list[bytes], *, sends_at_once: int = SENDS_AT_ONCE
+) -> None:
     """Show the next committed entries of a room, numbered from `first` on, to all who are in it.
 
-    Passes checkpoints only in rooms of more than a thousand sessions. Cancelling leaves those who were
+    Passes checkpoints only in rooms of more than `sends_at_once` sessions. Cancelling leaves those who were
     not reached yet without the entries: only the end of the server may cancel.
     """
     batch = feed.append(first, payloads)
-    if len(feed.live) <= CHUNK:
+    if len(feed.live) <= sends_at_once:
         hand_out(feed.live, batch)
         return
     feed.handing = dict(feed.live)
     while feed.handing:
-        chunk = list(islice(feed.handing, CHUNK))
+        chunk = list(islice(feed.handing, sends_at_once))
         for owed in chunk:
             del feed.handing[owed]
         hand_out(chunk, batch)
@@ -50,15 +52,15 @@ def hand_late(feed: Feed, owed: Owed) -> None:
         hand_out((owed,), feed.tail[-1])
 
 
-async def tell(feed: Feed, notice: Batch) -> None:
+async def tell(feed: Feed, notice: Batch, *, sends_at_once: int = SENDS_AT_ONCE) -> None:
     """Send a notice to all live sessions of a room; passes checkpoints in very large ones."""
-    if len(feed.live) <= CHUNK:
+    if len(feed.live) <= sends_at_once:
         hand_out(feed.live, notice)
         feed.notices += 1  # last: whoever falls behind by this counts as not told
     else:
         receivers = list(feed.live)
-        for start in range(0, len(receivers), CHUNK):
-            hand_out([owed for owed in receivers[start : start + CHUNK] if owed in feed.live], notice)
+        for start in range(0, len(receivers), sends_at_once):
+            hand_out([owed for owed in receivers[start : start + sends_at_once] if owed in feed.live], notice)
             # After each chunk: whoever was behind when its turn came may be live again before the end.
             feed.notices += 1
             await trio.lowlevel.checkpoint()

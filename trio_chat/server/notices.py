@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_chat.server.fanout import tell
+from trio_chat.server.fanout import SENDS_AT_ONCE, tell
 from trio_chat.server.tail import Batch
 from trio_chat.wire.codec import encode
 
@@ -30,9 +30,10 @@ COST_FACTOR = 10
 class Notices:
     """Call `changed` after each change of a room; `run` tells it."""
 
-    def __init__(self, hub: Hub[Session], feeds: Feeds) -> None:
+    def __init__(self, hub: Hub[Session], feeds: Feeds, sends_at_once: int = SENDS_AT_ONCE) -> None:
         self._hub = hub
         self._feeds = feeds
+        self._sends_at_once = sends_at_once
         self._due: dict[str, float] = {}  # rooms to be told, and when
         self._quiet_until: dict[str, float] = {}  # of large rooms
         self._news = trio.Event()
@@ -67,7 +68,7 @@ class Notices:
             return
         large = room.large
         begun = trio.current_time()
-        await tell(self._feeds[key], Batch(0, [encode(notice)]))
+        await tell(self._feeds[key], Batch(0, [encode(notice)]), sends_at_once=self._sends_at_once)
         if large:
             now = trio.current_time()
             quiet_until = now + max(INTERVAL_S, COST_FACTOR * (now - begun))

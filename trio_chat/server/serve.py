@@ -16,6 +16,7 @@ import logging
 import os
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -82,13 +83,13 @@ class Server:
         self.feeds = Feeds(store, Tails(tail_bytes=limits.tail_bytes, tails_bytes=limits.tails_bytes))
         self.committer = Committer(
             store,
-            publish,
+            partial(publish, sends_at_once=limits.sends_at_once),
             self.feeds.release,
             clock_ms=clock_ms,
             queue_entries=limits.queue_entries,
             queue_bytes=limits.queue_bytes,
         )
-        self.notices = Notices(self.hub, self.feeds)
+        self.notices = Notices(self.hub, self.feeds, limits.sends_at_once)
         self._store = store
         self._software = software
         self._sessions: dict[Session, None] = {}
