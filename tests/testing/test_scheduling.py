@@ -171,6 +171,7 @@ async def letting_others_run() -> None:
 async def with_a_nursery() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.sleep_forever)
+        nursery.start_soon(trio.sleep_forever)
 
 
 @pytest.mark.parametrize(

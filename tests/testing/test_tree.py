@@ -26,6 +26,7 @@ async def keeper(doors: list[trio.Event]) -> None:
         outer.start_soon(reader, doors[0])
         async with trio.open_nursery() as inner:
             inner.start_soon(reader, doors[1], name="the other door")
+            await trio.lowlevel.checkpoint()
 
 
 def parts(tree: str) -> list[list[str]]:

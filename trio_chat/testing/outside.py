@@ -1,15 +1,16 @@
 """What a simulated run may not reach: threads, sockets, other processes, and the clocks of the machine.
 
-Their answers come when they come, so a run that asks them cannot be replayed. Within `fenced` each such
-call, by the thread that runs the simulation and while the fence is up, is a `NotSimulated` that says which it was and from where; it
+Their answers come when they come, so a run that asks them cannot be replayed. While a fence is up each such
+call, by the thread that runs the simulation, is a `NotSimulated` that says which it was and from where; it
 is remembered too, as a program may swallow what it is raised.
 
 Threads, sockets and processes are seen by an audit hook, so there is no way round it but a socket that was
 made before: of that only binding, connecting and sending to an address are seen. An audit hook cannot be
 taken away again; outside of a run it looks into an empty set.
-The clocks are replaced in the module `time`. What cannot be seen: names that were bound before, as
-`from time import time` does, and what C asks by itself, `datetime.now()` and `time.localtime()` without an
-argument. Nor is it seen when a program reads files or `os.urandom`, which are no clocks but differ too.
+The clocks are replaced in the module `time`, and so is `Thread.start`. What cannot be seen: names that were
+bound before, as `from time import time` does, and what C asks by itself, as in `datetime.now()` and in
+`time.localtime()` without an argument. Nor is it seen that a program reads files or `os.urandom`, which are
+no clocks but differ too.
 """
 
 import sys
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from threading import get_ident
+from threading import Thread, get_ident
 from types import FrameType
 from typing import Any
 
@@ -29,7 +30,7 @@ __all__ = ["Fence", "fenced"]
 
 _EVENTS = {
     TRIO_THREAD: "a thread",
-    "_thread.start_new_thread": "a thread",
+    "_thread.start_new_thread": "a thread",  # from 3.12 on; before, `Thread.start` is what is seen
     "_thread.start_joinable_thread": "a thread",  # from 3.13 on
     "socket.__new__": "a socket",
     "socket.bind": "a socket",
@@ -89,6 +90,8 @@ def fenced() -> Iterator[Fence]:
     real = {name: getattr(time, name) for name in _CLOCKS}
     for name, clock in real.items():
         setattr(time, name, _guarded(name, clock, fence))
+    start = Thread.start
+    setattr(Thread, start.__name__, _refusing(start, fence))
     _fences.append(fence)
     _watched.update(_EVENTS)
     try:
@@ -96,8 +99,19 @@ def fenced() -> Iterator[Fence]:
     finally:
         _watched.clear()
         _fences.remove(fence)
+        setattr(Thread, start.__name__, start)
         for name, clock in real.items():
             setattr(time, name, clock)
+
+
+def _refusing(start: Callable[[Thread], None], fence: Fence) -> Callable[[Thread], None]:
+    @wraps(start)
+    def guarded(thread: Thread) -> None:
+        if fence.is_closed():
+            raise fence.refuse("a thread", "threading.Thread.start()", sys._getframe(1))
+        start(thread)
+
+    return guarded
 
 
 def _guarded(name: str, clock: Callable[..., Any], fence: Fence) -> Callable[..., Any]:

@@ -175,6 +175,7 @@ class _Stage(Generic[T]):
         self._left: list[str] = []
 
     async def play(self) -> None:
+        trio.lowlevel.current_task().name = name_of(self._scenario)
         self._left_open.see_generators()
         self._fence.is_up = True
         try:

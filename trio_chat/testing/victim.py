@@ -92,12 +92,11 @@ class Inside:
         self._victim = victim
 
     def __enter__(self) -> trio.CancelScope:
-        self.scope.__enter__()
         if self._victim is not None:
             task = trio.lowlevel.current_task()
             self.outer = task.child_nurseries
             self._victim.enter(task, self)
-        return self.scope
+        return self.scope.__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -19,10 +19,14 @@ __all__ = ["Watch"]
 
 GRACE_S = 100.0  # of virtual time, for cleaning up behind a shield that has a deadline
 GRACE_STEPS = 10_000
-THROWS_MAX = 100
+THROWS_MAX, THROW_STEPS = 10, 1_000
 # After a jump of the clock there is one pass in which nothing runs. A jump so small that a float does not
 # hold it could repeat for ever.
 STILL_PASSES, STUCK_PASSES = 2, 100
+
+
+# Kept for ever: what swallows everything would swallow its end as garbage as well, in the midst of others.
+_dropped: list[Task | None] = []
 
 
 class _Ended(BaseException):
@@ -56,7 +60,7 @@ class Watch:
         self._trace.passed(numbers)
         self.steps += len(numbers)
         if self.steps > self._steps_max:
-            self._steps_max = self.steps + GRACE_STEPS
+            self._steps_max = self.steps + (GRACE_STEPS if self.hung is None else THROW_STEPS)
             self.end(f"{self.steps:,} steps, at {self.now:g} s of virtual time: it runs for ever")
 
     def end(self, why: str) -> None:
@@ -71,6 +75,7 @@ class Watch:
             self._throws += 1
             _throw_into(main)
         else:
+            _dropped.append(trio.lowlevel.current_root_task())
             raise self.hung
 
     def _nothing_runs(self) -> None:
