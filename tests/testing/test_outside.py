@@ -124,7 +124,9 @@ def test_it_comes_before_what_the_program_made_of_it() -> None:
 
     with pytest.raises(NotSimulated) as caught:
         simulate(1, in_a_task)
-    assert isinstance(caught.value.__cause__, ExceptionGroup)
+    group = caught.value.__cause__
+    assert isinstance(group, ExceptionGroup)
+    assert group.exceptions[0].__cause__ is not caught.value, "nothing is its own cause"
 
 
 def test_a_thread_that_trio_kept_is_refused_too() -> None:

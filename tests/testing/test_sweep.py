@@ -192,6 +192,23 @@ def test_grandchildren_and_started_tasks_count_too() -> None:
     assert sweep(scenario, children=True).checkpoints == 6
 
 
+def test_a_task_started_into_an_outer_nursery_is_inside_until_then() -> None:
+    async def live(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        await trio.sleep(1)
+        task_status.started()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 1)
+            await trio.sleep(1)
+
+    async def scenario(sim: Simulation) -> None:
+        async with trio.open_nursery() as outer:
+            with sim.victim():
+                await outer.start(live)
+
+    lines = sweep(scenario, children=True).lines
+    assert [line.partition("  ")[2] for line in lines] == ["await outer.start(live)", "await trio.sleep(1)"]
+
+
 def test_others_go_on_while_the_victim_is_struck() -> None:
     async def scenario(sim: Simulation) -> None:
         done = []

@@ -74,7 +74,7 @@ class Scheduler(Random):
         self._due = self._next_due()  # how many steps until one is held back by chance
 
     def shuffle(self, x: Any) -> None:
-        """Order one pass, and hold tasks back. Costs half a µs, and 0.1 for each task, with nobody held."""
+        """Order one pass, and hold tasks back. Costs 0.6 µs, and 0.15 for each task, with nobody held."""
         self._passes += 1
         if self._ticker is not None:
             x.remove(self._ticker)
@@ -90,7 +90,7 @@ class Scheduler(Random):
             self._release(x)
         if len(x) > 1:
             random = self.random
-            x.sort(key=lambda _: random())  # a third of what Random.shuffle costs
+            x.sort(key=lambda _: random())  # half of what Random.shuffle costs
         self._passed([task._counter - first for task in x])
 
     def _hold_back(self, batch: Batch) -> None:

@@ -204,9 +204,7 @@ class _Stage(Generic[T]):
             return raised if raised is first else NotSimulated(str(first))
         if self._watch.hung is not None:
             return self._watch.hung
-        if raised is None and self._left:
-            return LeftBehind(tuple(self._left))
-        return raised
+        return LeftBehind(tuple(self._left)) if self._left else raised  # looked for when all went well
 
 
 @contextmanager

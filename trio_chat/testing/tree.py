@@ -25,6 +25,7 @@ from trio_chat.testing.scheduling import spawned
 __all__ = ["awaited", "calling", "task_tree"]
 
 SOURCE_CHARS_MAX = 90
+_SITE_PACKAGES = f"{os.sep}site-packages{os.sep}"
 
 
 def task_tree() -> str:
@@ -149,6 +150,9 @@ def _line(filename: str, number: int) -> tuple[str, str]:
 
 def _short(filename: str) -> str:
     """A path as one would name it: from here, or else by its module's package and name."""
+    _, installed, module = filename.rpartition(_SITE_PACKAGES)
+    if installed:
+        return module
     inside = os.path.relpath(filename) if os.path.isabs(filename) else filename
     if not inside.startswith(os.pardir):
         return inside
@@ -163,7 +167,7 @@ def _of_program(filename: str) -> bool:
     if filename.startswith((_folder(trio), _folder(outcome), os.path.dirname(__file__) + os.sep)):
         return False
     in_stdlib = filename.startswith(sysconfig.get_path("stdlib") + os.sep)
-    return not in_stdlib or f"{os.sep}site-packages{os.sep}" in filename
+    return not in_stdlib or _SITE_PACKAGES in filename
 
 
 def _folder(package: object) -> str:

@@ -51,12 +51,13 @@ class Victim(trio.abc.Instrument):
         del self._inside[task]
 
     def task_spawned(self, task: Task) -> None:
-        nursery = task.eventual_parent_nursery or task.parent_nursery
-        if self._children and nursery is not None:
-            inside = self._inside.get(nursery.parent_task)
-            # A nursery that was open already when its task entered is not ended with the scope.
-            if inside is not None and nursery not in inside.outer:
-                self._inside[task] = inside
+        if self._children and (inside := self._around(task.parent_nursery)) is not None:
+            self._inside[task] = inside
+
+    def _around(self, nursery: trio.Nursery | None) -> "Inside | None":
+        """The scope that ends the tasks of a nursery; not one that was entered when it was open already."""
+        inside = None if nursery is None else self._inside.get(nursery.parent_task)
+        return None if inside is None or nursery in inside.outer else inside
 
     def task_exited(self, task: Task) -> None:
         self._inside.pop(task, None)
@@ -64,6 +65,9 @@ class Victim(trio.abc.Instrument):
     def after_task_step(self, task: Task) -> None:
         inside = self._inside.get(task)
         if inside is None:
+            return
+        if task is not inside.task and self._around(task.parent_nursery) is not inside:
+            del self._inside[task]  # `nursery.start` has handed it over, or one of those around it
             return
         self.checkpoints += 1
         if self.checkpoints == self._at:
@@ -88,14 +92,15 @@ class Inside:
 
     def __init__(self, victim: Victim | None) -> None:
         self.scope = trio.CancelScope()
+        self.task: Task | None = None
         self.outer: list[trio.Nursery] = []
         self._victim = victim
 
     def __enter__(self) -> trio.CancelScope:
         if self._victim is not None:
-            task = trio.lowlevel.current_task()
-            self.outer = task.child_nurseries
-            self._victim.enter(task, self)
+            self.task = trio.lowlevel.current_task()
+            self.outer = self.task.child_nurseries
+            self._victim.enter(self.task, self)
         return self.scope.__enter__()
 
     def __exit__(

@@ -20,9 +20,7 @@ __all__ = ["Watch"]
 GRACE_S = 100.0  # of virtual time, for cleaning up behind a shield that has a deadline
 GRACE_STEPS = 10_000
 THROWS_MAX, THROW_STEPS = 10, 1_000
-# After a jump of the clock there is one pass in which nothing runs. A jump so small that a float does not
-# hold it could repeat for ever.
-STILL_PASSES, STUCK_PASSES = 2, 100
+STUCK_PASSES = 100  # a jump so small that a float does not hold it could be tried for ever
 
 
 # Kept for ever: what swallows everything would swallow its end as garbage as well, in the midst of others.
@@ -89,10 +87,9 @@ class Watch:
                 self.end(f"not done after {limit_s:g} s of virtual time")
             return
         self._still_passes += 1
-        if self._still_passes >= STILL_PASSES:
-            next_s = trio.lowlevel.current_statistics().seconds_to_next_deadline
-            if next_s == inf or self._still_passes > STUCK_PASSES:
-                self.end(f"nothing can run any more, at {now:g} s of virtual time")
+        next_s = trio.lowlevel.current_statistics().seconds_to_next_deadline
+        if next_s == inf or self._still_passes > STUCK_PASSES:
+            self.end(f"nothing can run any more, at {now:g} s of virtual time")
 
 
 def _throw_into(task: Task) -> None:
