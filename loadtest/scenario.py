@@ -1,6 +1,7 @@
 """What is asked for: how many users in how many rooms, how much they say, and who goes when and how."""
 
 from dataclasses import dataclass
+from math import isfinite
 from random import Random
 
 from trio_chat.errors import ChatError
@@ -11,6 +12,7 @@ __all__ = ["WAYS", "CannotRun", "Scenario", "Trip"]
 WAYS = {"quit": "quit", "fin": "lost", "rst": "lost", "leave": "left"}
 TEXT_BYTES_MIN = 16
 TEXT_BYTES_MAX = 4_096
+MESSAGES_MAX = 10**9  # their numbers have to fit into the shortest text
 
 
 class CannotRun(ChatError):
@@ -48,8 +50,12 @@ class Scenario:
             raise CannotRun("there must be a user and a room")
         if self.rooms > self.users:
             raise CannotRun(f"{self.rooms} rooms are too many for {self.users} users: some would be empty")
+        if not (isfinite(self.rate) and isfinite(self.duration_s)):
+            raise CannotRun("rate and duration must be numbers")
         if self.rate <= 0 or self.duration_s <= 0:
             raise CannotRun("rate and duration must be above zero")
+        if self.rate * self.duration_s > MESSAGES_MAX:
+            raise CannotRun(f"more than {MESSAGES_MAX:,} messages are too many for one run")
         if not TEXT_BYTES_MIN <= self.size <= TEXT_BYTES_MAX:
             raise CannotRun(f"a text has {TEXT_BYTES_MIN} to {TEXT_BYTES_MAX} bytes, not {self.size}")
         if not 0 <= self.disconnects <= 1:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.pacing import LATE_S, Pace
+from loadtest.pacing import AT_ONCE, LATE_S, Pace
 
 
 def test_messages_are_due_one_after_the_other() -> None:
@@ -21,9 +21,16 @@ def test_what_is_too_late_is_missed() -> None:
     assert pace.missed == 11
 
 
+def test_a_rate_that_nobody_can_keep_is_taken_in_small_steps() -> None:
+    pace = Pace(rate=1e8, messages=10**9)
+    assert len(pace.take(0.5)) == AT_ONCE
+    assert len(pace.take(9.5)) == AT_ONCE
+    assert pace.missed + 2 * AT_ONCE == pace.next
+
+
 @given(
-    rate=st.floats(0.1, 10_000),
-    messages=st.integers(1, 200),
+    rate=st.floats(0.1, 100_000),
+    messages=st.integers(1, 800),
     steps=st.lists(st.floats(0.0, 3.0), min_size=1, max_size=50),
 )
 def test_every_message_is_started_once_in_its_time_or_missed(
@@ -32,7 +39,7 @@ def test_every_message_is_started_once_in_its_time_or_missed(
     pace = Pace(rate, messages)
     now = 0.0
     numbers = []
-    for step in [*steps, messages / rate]:
+    for step in [*steps, messages / rate, 0.0]:
         now += step
         for number, due_s in pace.take(now):
             assert 0 <= now - due_s <= LATE_S

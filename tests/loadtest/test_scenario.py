@@ -1,5 +1,7 @@
 """What is asked for, and the plan that follows from it: the same for the same seed."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,12 +17,18 @@ from loadtest.scenario import WAYS, CannotRun, Scenario
         ({"users": 3, "rooms": 4}, "4 rooms are too many for 3 users"),
         ({"rate": 0.0}, "above zero"),
         ({"duration_s": -1.0}, "above zero"),
+        ({"rate": float("nan")}, "must be numbers"),
+        ({"rate": float("inf")}, "must be numbers"),
+        ({"duration_s": float("nan")}, "must be numbers"),
+        ({"duration_s": float("inf")}, "must be numbers"),
+        ({"rate": 1e9}, "more than 1,000,000,000 messages are too many"),
+        ({"rate": 1e300, "duration_s": 1e300}, "more than 1,000,000,000 messages are too many"),
         ({"size": 15}, "16 to 4096 bytes"),
         ({"size": 4_097}, "16 to 4096 bytes"),
         ({"disconnects": 1.5}, "between 0 % and 100 %"),
     ],
 )
-def test_what_makes_no_sense_is_refused(fields: dict[str, int], says: str) -> None:
+def test_what_makes_no_sense_is_refused(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(CannotRun, match=says):
         Scenario(**fields)
 
