@@ -11,7 +11,8 @@
     ├── SimulationError  what ends a simulated run that found something, and nothing else
     │   ├── Hung           nothing can run any more, or it runs for ever
     │   ├── LeftBehind     the scenario is done, and something of it is still there
-    │   └── NotSimulated   it reached for a thread, a socket, a process or a real clock
+    │   ├── NotSimulated   it reached for a thread, a socket, a process or a real clock
+    │   └── PromiseBroken  in a simulated chat, the server's
     └── ClientError      what happens to a program that uses the client (exit status 3)
         ├── CannotConnect  there was no server, or it would not have us
         ├── ConnectionLost the connection ended and nobody asked it to
@@ -34,6 +35,7 @@ __all__ = [
     "LeftBehind",
     "LinkBroken",
     "NotSimulated",
+    "PromiseBroken",
     "Refused",
     "ServerFault",
     "SimulationError",
@@ -138,6 +140,14 @@ class LeftBehind(SimulationError):
 
 class NotSimulated(SimulationError):
     """A simulated program used what only the real world has; the message says what, and from where."""
+
+
+class PromiseBroken(SimulationError):
+    """In a simulated chat a promise was broken; `breaches` says which, in words."""
+
+    def __init__(self, breaches: tuple[str, ...]) -> None:
+        super().__init__("; ".join(breaches[:5]) + (f"; and {len(breaches) - 5} more" if breaches[5:] else ""))
+        self.breaches = breaches
 
 
 class ClientError(ChatError):

@@ -52,6 +52,10 @@ class Judge:
         """A user is about to ask to be let in."""
         self._census(room).asks(user, self._tick())
 
+    def gave_up(self, room: str, user: str, *whys: str) -> None:
+        """It was cut off before it was answered: it may have been in the room meanwhile, or not."""
+        self._census(room).gave_up(user, frozenset(whys))
+
     def entered(
         self,
         room: str,

@@ -2,8 +2,9 @@
 
 Notices are live and not ordered against entries, and between a coming and its notice others come and go:
 so what is known is that a coming happened after its `join` was sent and before that was answered, and a
-going after it was begun. Of each notice it follows whether what it tells *may* be true; at the end, of
-each stay, whether it was told of what it *must* have been told of.
+going after it was begun. Of each notice it follows whether what it tells *may* be true, and of each stay,
+whether it was told of what it *must* have been told of. Both are judged at the end: who was cut off may find
+that out long after others were told.
 
 A name may be told as having joined to somebody who has counted it already in the answer to `join`, and
 oneself is told as well; whoever goes and comes back before others are told is not mentioned. So the user of
@@ -53,6 +54,13 @@ class Census:
         """A user is about to send its `join`."""
         self.visits.setdefault(user, []).append(_Visit(now))
 
+    def gave_up(self, user: str, whys: frozenset[str]) -> None:
+        """It will never know whether it was let in."""
+        visit = self.visits[user][-1]
+        visit.going = visit.asked
+        visit.whys = whys
+        visit.told = False
+
     def enters(self, user: str, now: int, members: int) -> "Hearing":
         """It was let in."""
         visits = self.visits[user]
@@ -78,6 +86,7 @@ class Hearing:
         "_joined",
         "_left",
         "_miscounts",
+        "_notices",
         "_told",
         "_user",
         "_visit",
@@ -95,6 +104,7 @@ class Hearing:
         self._joined: dict[str, int] = {}
         self._left: dict[str, int] = {}
         self._miscounts: list[str] = []
+        self._notices: list[tuple[int, list[str], list[tuple[str, str]]]] = []
 
     def noticed(
         self, now: int, members: int, joined: list[str], left: list[tuple[str, str]], *, cut: bool
@@ -108,25 +118,29 @@ class Hearing:
                 f" {len(joined)} came and {len(left)} went"
             )
         if census.large:
+            self._notices.clear()
             self._joined.clear()
             self._left.clear()
             return
+        self._notices.append((now, joined, left))
         for name in joined:
-            if self._may(name, now, self._joined, going=False):
-                self._joined[name] = self._joined.get(name, 0) + 1
-        for name, why in left:
-            if self._may(name, now, self._left, going=True, why=why):
-                self._left[name] = self._left.get(name, 0) + 1
+            self._joined[name] = self._joined.get(name, 0) + 1
+        for name, _ in left:
+            self._left[name] = self._left.get(name, 0) + 1
 
     def caught_up(self, now: int, count: int) -> None:
         self.members = self._told = count
         self._waived = now
         self._census.paged = True
 
-    def going(self, now: int, whys: frozenset[str], *, certain: bool) -> None:
-        self._visit.going = now
+    def going(self, now: int, whys: frozenset[str], *, certain: bool, early: bool) -> None:
+        self._visit.going = self._visit.entered if early else now
         self._visit.whys = whys
         self._visit.certain = certain
+
+    def cut_off(self, whys: frozenset[str]) -> None:
+        self._visit.certain = False
+        self._visit.whys |= whys
 
     def unnoticed(self) -> None:
         self._visit.told = False
@@ -194,6 +208,15 @@ class Hearing:
         return words
 
     def judge(self) -> None:
+        self._joined.clear()
+        self._left.clear()
+        for now, joined, left in self._notices:
+            for name in joined:
+                if self._may(name, now, self._joined, going=False):
+                    self._joined[name] = self._joined.get(name, 0) + 1
+            for name, why in left:
+                if self._may(name, now, self._left, going=True, why=why):
+                    self._left[name] = self._left.get(name, 0) + 1
         missing = self.untold()
         if not missing and not self._census.paged:
             missing = self._miscounts  # otherwise it is what they come from

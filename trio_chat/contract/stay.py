@@ -123,10 +123,19 @@ class Stay:
 
     # --- the end --------------------------------------------------------------------------------------
 
-    def going(self, way: str, *whys: str) -> None:
-        """The user is about to go, as `way` says; others are to hear of it with this `why`, or one of them."""
+    def going(self, way: str, *whys: str, early: bool = False) -> None:
+        """The user is about to go, as `way` says; others hear of it with this `why`, or one of them.
+
+        `early` when they may have heard of it at any time since it came: it was cut off and finds out now.
+        """
         self.way = way
-        self.hearing.going(self._tick(), frozenset(whys), certain=way in {"quit", "leave"})
+        certain = way in {"quit", "leave"}
+        self.hearing.going(self._tick(), frozenset(whys), certain=certain, early=early)
+
+    def cut_off(self, *whys: str) -> None:
+        """Its goodbye was not answered: it need not have heard all that came before, and others may have
+        heard one of these instead."""
+        self.hearing.cut_off(frozenset(whys))
 
     def unnoticed(self) -> None:
         """The user comes back so soon that others need not have heard of its going, nor of its coming."""

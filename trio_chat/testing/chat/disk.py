@@ -1,0 +1,77 @@
+"""A journal whose disk is slow, or fails now and then, before or after it has written."""
+
+from random import Random
+
+import trio
+from msgspec import Struct
+
+from trio_chat.errors import StoreError
+from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, Store
+
+__all__ = ["Disk", "UnreliableStore"]
+
+
+class Disk(Struct, frozen=True):
+    """How bad a disk is: what a commit and a read take at most, and what share of each fails. A commit that
+    fails has written everything, as often as not."""
+
+    commit_s: float = 0.0
+    read_s: float = 0.0
+    fails: float = 0.0
+
+    @classmethod
+    def draw(cls, random: Random) -> "Disk":
+        return cls(
+            commit_s=random.choice([0.0, 0.0, 0.001, 0.1]),
+            read_s=random.choice([0.0, 0.0, 0.05, 0.5]),
+            fails=random.choice([0.0, 0.0, 0.0, 0.1, 0.4]),
+        )
+
+
+class UnreliableStore:
+    """A store on such a disk; what it does, the inner one does."""
+
+    def __init__(self, inner: Store, disk: Disk, random: Random) -> None:
+        self.kept = inner.kept
+        self.disk = disk
+        """May be replaced at any time, as by one that is well."""
+        self._inner = inner
+        self._random = random
+
+    async def open(self, room: str, shown: str) -> RoomRecord:
+        await self._spin(self.disk.read_s)
+        if self._random.random() < self.disk.fails:
+            raise StoreError("input/output error")
+        return await self._inner.open(room, shown)
+
+    def close(self, room: str) -> None:
+        self._inner.close(room)
+
+    def first(self, room: str) -> int:
+        return self._inner.first(room)
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        await self._spin(self.disk.commit_s)
+        fate = self._random.random()
+        if fate < self.disk.fails / 2:
+            raise StoreError("no space left on device")
+        outcomes = await self._inner.commit(drafts, now_ms)
+        if fate < self.disk.fails:
+            raise StoreError("the answer of the disk was lost")
+        return outcomes
+
+    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+        await self._spin(self.disk.read_s)
+        if self._random.random() < self.disk.fails:
+            raise StoreError("input/output error")
+        return await self._inner.read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+
+    async def aclose(self) -> None:
+        """Nothing is closed: the next server begins with what is held here."""
+        await trio.lowlevel.checkpoint()
+
+    async def _spin(self, most_s: float) -> None:
+        if most_s:
+            await trio.sleep(most_s * self._random.random())
+        else:
+            await trio.lowlevel.checkpoint()

@@ -1,0 +1,227 @@
+"""What is to happen in a simulated chat, as data: who says what when, who sleeps, goes and comes back, what
+befalls the network and the journal.
+
+A plan is drawn from a seed (`draw_plan`), and from then on is all there is: saved as JSON, edited, cut
+down, it is performed as it stands. Each seed chooses its own mixture: some have no faults at all and a
+crowd of sleepers, some little else but resets. A mixture of everything in each would find less: what
+happens often hides what happens rarely.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from trio_chat.testing.chat.disk import Disk
+from trio_chat.testing.faults import Fault, draw
+
+__all__ = ["SERVER", "Doze", "Enter", "Go", "Knock", "Leave", "Plan", "Repeat", "Step", "Talk", "draw_plan"]
+
+SERVER = "server"
+STRANGERS = ("x", "y")
+
+
+Way = Literal["quit", "fin", "rst", "vanish"]
+
+
+class _Step(Struct, frozen=True, tag=str.lower, tag_field="do"):
+    at_s: float
+    user: str
+
+
+class Talk(_Step, frozen=True):
+    """Say so many things in one piece, each of about so many bytes. Skipped by whoever is not in the room."""
+
+    room: str
+    times: int = 1
+    size: int = 20
+
+
+class Enter(_Step, frozen=True):
+    """Join a room; the first time with so many `recent` entries, later with the cursor."""
+
+    room: str
+    recent: int = 0
+
+
+class Leave(_Step, frozen=True):
+    room: str
+
+
+class Doze(_Step, frozen=True):
+    """Read nothing for a while."""
+
+    lasts_s: float
+
+
+class Go(_Step, frozen=True):
+    """End the connection, and come back `away_s` later, all rooms resumed and all that was not acked said
+    again: at the earliest when the server has noticed, or at once if `hasty`. `vanish` leaves the
+    connection half-open."""
+
+    way: Way
+    away_s: float = 1.0
+    hasty: bool = False
+
+
+class Repeat(_Step, frozen=True):
+    """Say so many of the last things again, with the same refs, acked or not."""
+
+    times: int = 1
+
+
+class Knock(_Step, frozen=True):
+    """A stranger comes, says hello, and some of a `join`, and breaks off `after_s` later. Strangers share a few
+    names, each with a token of its own."""
+
+    after_s: float = 0.0
+    sends: float = 1.0
+    """How much of its two frames it sends, as a share."""
+
+
+Step = Talk | Enter | Leave | Doze | Go | Repeat | Knock
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """`seed` decides what is left to chance: who runs when, and what the rules of faults draw."""
+
+    seed: int
+    users: tuple[str, ...]
+    rooms: tuple[str, ...]
+    steps: tuple[Step, ...]
+    faults: tuple[Fault, ...] = ()
+    disk: Disk = Disk()
+    limits: dict[str, int] = {}
+    """Of the server, where they are not the usual ones."""
+    buffer_bytes: int = 65_536
+    """What a connection holds in each direction."""
+    crash_s: float | None = None
+    """When the server is killed; a second later there is another, with the same journal."""
+    ending: Literal["quit", "drain"] = "quit"
+    """Whether all have everything and then say goodbye, or the server stops while they are there."""
+
+    def as_json(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Plan":
+        """Raises `msgspec.ValidationError`."""
+        return msgspec.json.decode(text, type=cls)
+
+
+def draw_plan(
+    seed: int, *, users: int | None = None, talks: int | None = None, faults: int | None = None
+) -> Plan:
+    """The plan of a seed; what is given is not drawn."""
+    random = Random(seed)
+    people = tuple(f"u{number}" for number in range(users or random.choice([2, 3, 5, 8])))
+    rooms = ("lobby", "attic", "cellar")[: random.choice([1, 1, 2, 3])]
+    seconds = random.choice([3.0, 10.0, 30.0])
+    steps: list[Step] = []
+    for user in people:
+        for room in rooms[: 1 + random.randrange(len(rooms))]:
+            steps.append(Enter(_at(random, 0.3), user, room, random.choice([0, 0, 3])))
+    mixture = _Mixture(random, people, rooms, seconds)
+    steps += [mixture.talk() for _ in range(talks or random.choice([10, 40, 100]))]
+    steps += [mixture.other() for _ in range(random.choice([0, 3, 10, 30]) if talks is None else len(people))]
+    striking = random.choice([0, 0, 1, 3, 8]) if faults is None else faults
+    limits = _limits(random)
+    if forgetful := mixture.is_forgetful:
+        limits["journal_room_entries"] = random.choice([30, 60])
+        striking = 0
+    return Plan(
+        seed=seed,
+        users=people,
+        rooms=rooms,
+        steps=tuple(sorted(steps, key=lambda step: step.at_s)),
+        faults=tuple(draw(random, people, (SERVER,), within_s=seconds) for _ in range(striking)),
+        disk=Disk() if forgetful else Disk.draw(random),
+        limits=limits,
+        buffer_bytes=random.choice([700, 2_000, 8_000, 65_536]),
+        crash_s=_at(random, seconds) if random.random() < 0.1 and not forgetful else None,
+        ending=random.choice(["quit", "quit", "drain"]),
+    )
+
+
+class _Mixture:
+    """What one seed likes."""
+
+    def __init__(
+        self, random: Random, users: tuple[str, ...], rooms: tuple[str, ...], seconds: float
+    ) -> None:
+        self._random = random
+        self._users = users
+        self._rooms = rooms
+        self._seconds = seconds
+        self._sizes = random.choice([(20,), (20, 20, 300), (20, 300, 3_000)])
+        self._bursts = random.choice([(1,), (1, 1, 4), (1, 5, 20)])
+        # When all at once talk, sleep and go, what waits for each other meets.
+        self._moments = [_at(random, seconds) for _ in range(random.choice([2, 5, 1_000]))]
+        drawn: list[Callable[[float, str], Step]] = [
+            self._enter,
+            self._leave,
+            self._doze,
+            self._go,
+            self._repeat,
+            self._knock,
+        ]
+        # A journal that forgets may take for new what is said again: then nothing is.
+        self.is_forgetful = random.random() < 0.1
+        if self.is_forgetful:
+            drawn = [self._enter, self._leave, self._doze]
+        self._likes = random.sample(drawn, min(len(drawn), random.choice([1, 2, 6])))
+        self._hasty = random.choice([0.0, 0.5])
+
+    def talk(self) -> Talk:
+        at_s, user, random = self._when(), self._random.choice(self._users), self._random
+        return Talk(
+            at_s, user, random.choice(self._rooms), random.choice(self._bursts), random.choice(self._sizes)
+        )
+
+    def other(self) -> Step:
+        return self._random.choice(self._likes)(self._when(), self._random.choice(self._users))
+
+    def _when(self) -> float:
+        return round(self._random.choice(self._moments) + self._random.choice([0, 0, 0.001, 0.05]), 3)
+
+    def _enter(self, at_s: float, user: str) -> Step:
+        return Enter(at_s, user, self._random.choice(self._rooms), self._random.choice([0, 0, 5]))
+
+    def _leave(self, at_s: float, user: str) -> Step:
+        return Leave(at_s, user, self._random.choice(self._rooms))
+
+    def _doze(self, at_s: float, user: str) -> Step:
+        return Doze(at_s, user, round(self._random.choice([0.01, 1, 10]) * self._random.random(), 3))
+
+    def _go(self, at_s: float, user: str) -> Step:
+        random = self._random
+        ways: list[Way] = ["quit", "fin", "rst", "vanish"]
+        way = random.choice(ways)
+        return Go(at_s, user, way, random.choice([1.0, 3.0]), random.random() < self._hasty)
+
+    def _repeat(self, at_s: float, user: str) -> Step:
+        return Repeat(at_s, user, self._random.choice([1, 3]))
+
+    def _knock(self, at_s: float, _: str) -> Step:
+        random = self._random
+        return Knock(
+            at_s, random.choice(STRANGERS), random.choice([0, 0, 0.001, 0.5]), random.choice([1, 1, 0.9, 0.4])
+        )
+
+
+def _limits(random: Random) -> dict[str, int]:
+    """Bounds so small that a small chat reaches them."""
+    small = {
+        "tail_bytes": random.choice([1, 2_000]),
+        "sends_at_once": random.choice([1, 2, 3]),
+        "queue_entries": random.choice([1, 5]),
+        "answers_bytes": random.choice([1, 200]),
+        "sessions": random.choice([1, 2]),
+    }
+    return {name: value for name, value in small.items() if random.random() < 0.25}
+
+
+def _at(random: Random, seconds: float) -> float:
+    return round(random.uniform(0, seconds), 3)

@@ -1,0 +1,332 @@
+"""A plan performed: the real server, its members, the network and the journal, and the judge over all of it."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import assert_never
+
+import trio
+from msgspec import Struct
+
+from trio_chat.contract import Judge, Kind
+from trio_chat.errors import PromiseBroken, Refused
+from trio_chat.hub.names import prepare_name, prepare_room
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.journal.store import Draft
+from trio_chat.server.config import Config, Limits
+from trio_chat.server.serve import Server, open_server
+from trio_chat.testing.chat.actor import Actor
+from trio_chat.testing.chat.disk import Disk, UnreliableStore
+from trio_chat.testing.chat.plan import (
+    SERVER,
+    Doze,
+    Enter,
+    Go,
+    Knock,
+    Leave,
+    Plan,
+    Repeat,
+    Step,
+    Talk,
+    draw_plan,
+)
+from trio_chat.testing.chat.strangers import Strangers
+from trio_chat.testing.network import MemoryNetwork
+from trio_chat.testing.simulate import Simulation
+
+__all__ = ["Story", "drawn", "play"]
+
+START_MS = 1_790_000_000_000
+PATIENCE_S = 200.0  # for something new to happen, when all must have everything in the end
+SAY_AGAIN_S = 5.0
+PING_S = 20.0
+WATCH_S = 1.0
+LATE_S = 5.0
+DOWN_S = 1.0  # between a crash and the next start
+
+
+class Story(Struct):
+    """What came of a plan."""
+
+    deliveries: int
+    struck: int
+    """How many faults made a difference."""
+    gaps: int
+    """How many entries were left out by honest gaps."""
+
+
+async def play(
+    sim: Simulation,
+    plan: Plan,
+    *,
+    serve: Callable[..., AbstractAsyncContextManager[Server]] = open_server,
+) -> Story:
+    """Perform a plan, to its end. Raises `PromiseBroken`, and whatever the server raises."""
+    scene = _Scene(sim, plan, serve)
+    with _logged() as logged:
+        await scene.perform()
+    for words in logged:
+        scene.judge.findings.add(Kind.ENDED, "", "", f"a bug was logged: {words}")
+    findings = scene.judge.finish()
+    if findings.total:
+        raise PromiseBroken(tuple(breach.words for breach in findings.breaches))
+    sim.leaves_nothing(scene.left_behind)
+    stays = scene.judge.stays
+    return Story(
+        deliveries=sum(stay.verified for stay in stays),
+        struck=scene.network.struck,
+        gaps=sum(stay.gaps for stay in stays),
+    )
+
+
+async def drawn(sim: Simulation) -> Story:
+    """The plan of the run's own seed: `simulate(4711, drawn)`."""
+    return await play(sim, draw_plan(sim.seed))
+
+
+class _Scene:
+    """The world of one plan. An `actor.Scene`."""
+
+    def __init__(
+        self, sim: Simulation, plan: Plan, serve: Callable[..., AbstractAsyncContextManager[Server]]
+    ) -> None:
+        self.judge = Judge()
+        self.network = MemoryNetwork(sim.fork("network"), sim.note, plan.buffer_bytes)
+        self._sim = sim
+        self._plan = plan
+        self._serve = serve
+        limits = Limits(**plan.limits)
+        self._config = Config(rate_limit=False, limits=limits)
+        self._journal = MemoryStore(
+            room_entries_max=limits.journal_room_entries, random_bytes=sim.fork("epochs").randbytes
+        )
+        self._store = UnreliableStore(self._journal, plan.disk, sim.fork("disk"))
+        struck = {host for fault in plan.faults for host in (fault.first, fault.second)}
+        all_struck = plan.crash_s is not None or "*" in struck
+        self._actors = {name: Actor(self, name, exposed=all_struck or name in struck) for name in plan.users}
+        self._strangers = Strangers(self.network, self.judge)
+        self._server: Server | None = None
+        self._kill = trio.CancelScope()
+        self._stop = trio.Event()
+        self._stopped = trio.Event()
+        self._begun = 0.0
+
+    def is_known(self, name: str) -> bool:
+        try:
+            return self._server is not None and bool(self._server.hub.find(prepare_name(name)))
+        except Refused:
+            return False
+
+    def left_behind(self) -> Iterator[str]:
+        """What is still there when all is over."""
+        yield from self.network.left_behind()
+        server = self._server
+        assert server is not None, "it was started"
+        if server.sessions:
+            yield f"{server.sessions} sessions"
+        if len(server.feeds):
+            yield f"{len(server.feeds)} feeds in use"
+        yield from (f"somebody in the room {room}" for room in server.hub.rooms)
+        names = [*self._plan.users, *self._strangers.names]
+        yield from (f"the name {name}" for name in names if self.is_known(name))
+
+    # --- the whole of it ------------------------------------------------------------------------------
+
+    async def perform(self) -> None:
+        for room in self._plan.rooms:
+            await self._found(room)
+        self._begun = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._run_server)
+            async with trio.open_nursery() as actors:
+                for actor in self._actors.values():
+                    actors.start_soon(actor.live)
+                async with trio.open_nursery() as events:
+                    await self._happen(events)
+                    await self._settle()
+                    self.judge.hold_to_account()
+                    events.cancel_scope.cancel()
+                await self._end()
+            self._stop.set()
+        self._account_for_drain()
+
+    async def _happen(self, events: trio.Nursery) -> None:
+        for fault in self._plan.faults:
+            events.start_soon(self.network.befall, fault)
+        if self._plan.crash_s is not None:
+            events.start_soon(self._crash, self._plan.crash_s)
+        events.start_soon(self._watch)
+        for step in self._plan.steps:
+            await trio.sleep_until(self._begun + step.at_s)
+            self._do(step, events)
+        await trio.sleep_until(self._begun + self._horizon_s)
+
+    async def _found(self, room: str) -> None:
+        """Somebody has said something in each room long ago: a room without entries has no history to resume."""
+        key, words = prepare_room(room).key, f"{room} is open"
+        await self._journal.open(key, room)
+        await self._journal.commit([Draft(key, room, "founder", words)], START_MS)
+        self._journal.close(key)
+        self.judge.says(room, "founder", words)
+        self.judge.acked(words, 1)
+
+    @property
+    def _horizon_s(self) -> float:
+        """When the last of what is planned is over."""
+        ends = [fault.at_s + fault.lasts_s for fault in self._plan.faults]
+        ends += [self._plan.crash_s + DOWN_S] if self._plan.crash_s is not None else []
+        ends += [step.at_s + (step.after_s if isinstance(step, Knock) else 0) for step in self._plan.steps]
+        return max(ends, default=0.0) + WATCH_S
+
+    # --- the server -----------------------------------------------------------------------------------
+
+    async def _run_server(self, task_status: trio.TaskStatus[None]) -> None:
+        """The server, and after a crash the next one."""
+        while not self._stop.is_set():
+            random_bytes = self._sim.fork(f"server at {trio.current_time()}").randbytes
+            with trio.CancelScope() as self._kill:
+                async with self._serve(
+                    self._config,
+                    store=self._store,
+                    listeners=[self.network.listen(SERVER)],
+                    clock_ms=lambda: START_MS + int(trio.current_time() * 1_000),
+                    random_bytes=random_bytes,
+                ) as self._server:
+                    task_status.started()
+                    await self._stop.wait()
+            if self._kill.cancelled_caught:
+                task_status = trio.TASK_STATUS_IGNORED
+                await trio.sleep(DOWN_S)
+        self._stopped.set()
+
+    async def _crash(self, at_s: float) -> None:
+        await trio.sleep_until(self._begun + at_s)
+        self._sim.note("crash")
+        self._kill.cancel()
+
+    # --- what happens ---------------------------------------------------------------------------------
+
+    def _do(self, step: Step, events: trio.Nursery) -> None:
+        if isinstance(step, Knock):
+            events.start_soon(self._strangers.knock, step)
+            return
+        actor = self._actors[step.user]
+        match step:
+            case Talk():
+                actor.talk(step.room, step.times, step.size)
+            case Enter():
+                actor.enter(step.room, step.recent)
+            case Leave():
+                actor.leave(step.room)
+            case Doze():
+                actor.doze(step.lasts_s)
+            case Go():
+                actor.go(step.way, step.away_s, hasty=step.hasty)
+            case Repeat():
+                actor.repeat(step.times)
+            case _:
+                assert_never(step)
+
+    async def _watch(self) -> None:
+        """Members live: they ping. And nobody waits for the slowest: who reads all the time, and whom nothing
+        befalls, has soon what others have seen."""
+        heads: deque[dict[int, int]] = deque(maxlen=1 + int(LATE_S / WATCH_S))
+        steady = [] if self._plan.disk.fails else [each for each in self._actors.values() if not each.exposed]
+        pinged = trio.current_time()
+        while True:
+            await trio.sleep(WATCH_S)
+            if trio.current_time() - pinged >= PING_S:
+                pinged = trio.current_time()
+                for actor in self._actors.values():
+                    actor.ping()
+            heads.append({id(stay.truth): stay.truth.head for stay in self.judge.stays})
+            for actor in steady:
+                for stay in actor.stays.values() if actor.untouched else ():
+                    head = heads[0].get(id(stay.truth), 0)
+                    if len(heads) == heads.maxlen and stay.cursor < head and not stay.way:
+                        actor.untouched = False  # once is enough
+                        words = f"{actor.name} waits for {stay.room} {head}, which others have seen long ago"
+                        self.judge.findings.add(Kind.LOST, stay.room, actor.name, words)
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """All is well again: wait until everybody has everything, as long as something still comes."""
+        self._store.disk = Disk()
+        begun = since = said = trio.current_time()
+        facts = -1
+        for actor in self._actors.values():
+            actor.ping()
+        while not self._is_settled(begun):
+            await trio.sleep(WATCH_S)
+            now = trio.current_time()
+            for actor in self._actors.values():
+                actor.wake()
+                if now - said >= SAY_AGAIN_S:
+                    actor.say_unacked_again()
+            if now - said >= SAY_AGAIN_S:
+                said = now
+            if self.judge.facts != facts:
+                facts, since = self.judge.facts, now
+            elif now - since > PATIENCE_S:
+                for actor in self._actors.values():
+                    if not (actor.is_here and actor.is_idle):
+                        words = f"{actor.name} waits for an answer, or to be let in again, for ever"
+                        self.judge.findings.add(Kind.ENDED, "", actor.name, words)
+                return
+
+    def _is_settled(self, begun: float) -> bool:
+        idle = all(each.is_here and each.is_idle and each.heard_at >= begun for each in self._actors.values())
+        return idle and not self.judge.waits_for()
+
+    async def _end(self) -> None:
+        for actor in self._actors.values():
+            actor.is_over = True
+        if self._plan.ending == "quit":
+            for actor in self._actors.values():
+                actor.go("quit", 0.0, hasty=False)
+            return
+        for index, actor in enumerate(self._actors.values()):
+            for room in list(actor.stays):
+                actor.talk(room, 3, 300)
+            if index % 2:
+                actor.doze(self._sim.random.uniform(0, 3))
+        await trio.sleep(self._sim.random.choice([0, 0.001, 0.1]))
+        self._stop.set()
+        await self._stopped.wait()
+
+    def _account_for_drain(self) -> None:
+        """Who was there when the server stopped has its goodbye, also who was behind."""
+        if self._plan.ending != "drain":
+            return
+        for actor in self._actors.values():
+            actor.excuse_unacked()
+            if actor.bye != "draining":
+                words = (
+                    f"{actor.name} was told {actor.bye or 'nothing'} when the server stopped, not `draining`"
+                )
+                self.judge.findings.add(Kind.ENDED, "", actor.name, words)
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """What is logged with a traceback is a bug. The rest is what a server says on a bad day: not shown."""
+    bugs: list[str] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info:
+                bugs.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
+
+    logger, listening = logging.getLogger("trio_chat"), Listening()
+    was = logger.propagate
+    logger.propagate = False
+    logger.addHandler(listening)
+    try:
+        yield bugs
+    finally:
+        logger.removeHandler(listening)
+        logger.propagate = was
