@@ -8,6 +8,7 @@
     stats       latencies and counts
     line        a connection that can also be ended rudely
     user        one user: comes, speaks when told to, hears everything, goes, comes back
+    ear         what it hears, shown to the judge
     runner      the run: who is started when, and when everything must have come
     verdict     what came of it: fine, too slow, could not run, broken, invalid      pure
     report      the verdict as lines and as JSON

@@ -3,6 +3,7 @@
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 
 from trio_chat.client import Link, SocketLink, dial_tcp
@@ -14,7 +15,7 @@ class Line(Link, Protocol):
     """A link, and two more ways to end it."""
 
     def end(self) -> None:
-        """Say that no more will come (FIN), and go on reading."""
+        """Say that no more will come (FIN), and go on reading. A connection that is gone is no error."""
         ...
 
     def reset(self) -> None:
@@ -31,10 +32,12 @@ class SocketLine(SocketLink):
     __slots__ = ()
 
     def end(self) -> None:
-        self._sock.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # it broke just now, which whoever reads is told
+            self._sock.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
     @classmethod

@@ -38,7 +38,7 @@ class Pace:
     def take(self, now_s: float) -> list[tuple[int, float]]:
         """The messages to start now, each with the time at which it was due; at most 500 at a time."""
         self._miss(now_s)
-        taken = []
+        taken: list[tuple[int, float]] = []
         while self.next < self.messages and len(taken) < AT_ONCE and self.due_s(self.next) <= now_s:
             taken.append((self.next, self.due_s(self.next)))
             self.next += 1

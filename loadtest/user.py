@@ -6,24 +6,24 @@ broken connection left unanswered is said again on the next visit with the same 
 once.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import trio
 
+from loadtest.ear import Ear
 from loadtest.line import DialLine, Line
 from loadtest.scenario import WAYS
 from loadtest.stats import Stats, ticks
-from trio_chat.client import Chat, Incoming, Link, connect
+from trio_chat.client import Chat, Link, connect
 from trio_chat.contract import Judge, Kind, Stay
-from trio_chat.errors import ChatError, ClientError, Refused
-from trio_chat.wire.messages import Error, Gap, Members, Presence, Retitled, Said
+from trio_chat.errors import ChatError, ClientError, ConnectionLost, Refused
 
 __all__ = ["AWAY_S", "User", "World"]
 
 AWAY_S = 1.0
 GOODBYE_S = 10.0
+ENTER_S = 15.0
 LINGER_S = 0.25  # after leaving at the end: to see whether anything still comes
 # So large that the judge sees what the server sends, and not what the client asks for again.
 INBOX_EVENTS = 65_536
@@ -40,8 +40,6 @@ class World:
     stats: Stats
     tag: str
     """Begins the refs of this run, so that they are no other's."""
-    problems: list[str] = field(default_factory=list)
-    """What went wrong with a connection before the talk began."""
 
 
 class User:
@@ -60,6 +58,7 @@ class User:
         self._cursor: int | None = None
         self._unanswered: dict[str, str] = {}  # by ref
         self._order = ""
+        self._ear = Ear(world.judge, world.stats, name, room)
         self._hearing = trio.CancelScope()
         self._line: Line
         self._chat: Chat
@@ -86,11 +85,7 @@ class User:
     def look(self) -> None:
         """Look for what the client has left out since something last came."""
         if self.came.is_set() and not self.is_over:
-            self._look()
-
-    def _look(self) -> None:
-        if strays := self._chat.strays():
-            self._take_strays([], strays)
+            self._ear.look()
 
     # --- its life -------------------------------------------------------------------------------------
 
@@ -113,7 +108,7 @@ class User:
                     inbox_events=INBOX_EVENTS,
                 ) as chat:
                     self._token = chat.token
-                    self._chat = chat
+                    self._chat = self._ear.chat = chat
                     await self._enter()
                     self.came.set()
                     async with trio.open_nursery() as self._visit:
@@ -134,7 +129,10 @@ class User:
         judge = self._world.judge
         judge.asks(self.room, self.name)
         after = self._cursor
-        answer = await self._chat.join(self.room, after=after, epoch="" if after is None else self._epoch)
+        with trio.move_on_after(ENTER_S) as patience:
+            answer = await self._chat.join(self.room, after=after, epoch="" if after is None else self._epoch)
+        if patience.cancelled_caught:
+            raise ConnectionLost(f"its join was not answered within {ENTER_S:g} s")
         self._epoch = answer.epoch
         self._stay = judge.entered(
             self.room,
@@ -145,6 +143,7 @@ class User:
             after=after,
             resumed=answer.resumed,
         )
+        self._ear.enter(self._stay)
 
     async def _stay_until_gone(self) -> None:
         """Hear everything; go when ordered to. Comes back only when the connection is to be ended."""
@@ -163,7 +162,7 @@ class User:
             self._stay.going(*(("leave", "left") if way == "end" else (way, WAYS[way])))
             with trio.move_on_after(GOODBYE_S) as patience:
                 await self._part(way)
-            self._look()
+            self._ear.look()
             self._cursor = self._stay.cursor
             self._stay.gone()
             if patience.cancelled_caught:
@@ -186,6 +185,7 @@ class User:
             case "rst":
                 self._line.reset()
             case "leave":
+                await trio.lowlevel.checkpoint()  # what it has just begun to say goes before
                 await chat.leave(self.room)
                 with trio.move_on_after(AWAY_S):
                     await self._hear()
@@ -197,17 +197,24 @@ class User:
                 await chat.quit()
 
     def _fail(self, error: ChatError) -> None:
-        was_in = self._token != "" and hasattr(self, "_stay")
         self.is_here = False
         self.is_over = True
         self.failed = error
-        if was_in:
-            words = f"{self.name} was thrown out of {self.room} at {self._stay.cursor}: {error}"
-            self._world.judge.findings.add(Kind.ENDED, self.room, self.name, words)
-            self._stay.going("connection lost", "lost")
-            self._stay.gone()
-            for text in self._unanswered.values():
-                self._world.judge.excused(text)
+        if not self.came.is_set():
+            return
+        world, stay = self._world, self._stay
+        if not stay.is_over:
+            words = f"{self.name} was thrown out of {self.room} at {stay.cursor}: {error}"
+            stay.going("connection lost", "lost")
+            stay.gone()
+        else:
+            words = f"{self.name} could not come back to {self.room} after {stay.cursor}: {error}"
+        if isinstance(error, Refused) and error.code == "rate_limited":
+            world.stats.refused[error.code] += 1  # which makes the run invalid, and is no breach
+        else:
+            world.judge.findings.add(Kind.ENDED, self.room, self.name, words)
+        for text in self._unanswered.values():
+            world.judge.excused(text)
 
     # --- speaking -------------------------------------------------------------------------------------
 
@@ -230,75 +237,8 @@ class User:
 
     async def _hear(self) -> None:
         async for batch in self._chat.batches():
-            self._take(batch)
+            self._ear.take(batch)
 
     async def _hear_out(self) -> None:
         with suppress(ClientError):
             await self._hear()
-
-    def _take(self, batch: list[Incoming]) -> None:
-        """Show the judge what came, and count how late it is. Runs for every batch: the hot path."""
-        stay = self._stay
-        truth = stay.truth
-        before = max(stay.cursor, stay.head)  # what was said while away is not late
-        strays = self._chat.strays()
-        if strays:
-            self._take_strays(batch, strays)
-        elif not stay.agrees(batch):
-            self._sort_out(batch)
-        if stay.cursor > before:
-            now = ticks(trio.current_time())
-            dues = truth.tags[before - truth.base : stay.cursor - truth.base]
-            self._world.stats.delivery.add([now - due for due in dues if due])
-
-    def _sort_out(self, batch: Sequence[Incoming]) -> None:
-        """Entries go to the judge run by run, between other events."""
-        begun = 0
-        for index, event in enumerate(batch):
-            if type(event) is not Said:
-                self._take_run(batch[begun:index])
-                self._take_other(event)
-                begun = index + 1
-        self._take_run(batch[begun:])
-
-    def _take_run(self, run: Sequence[Incoming]) -> None:
-        if not self._stay.agrees(run):
-            for entry in run:
-                assert isinstance(entry, Said)
-                self._stay.saw(entry)
-
-    def _take_other(self, event: Incoming) -> None:
-        stay = self._stay
-        match event:
-            case Presence() if event.room == self.room:
-                left = [(departure.name, departure.why) for departure in event.left]
-                stay.noticed(event.members, event.joined, left, cut=event.more)
-            case Members() if event.room == self.room:
-                stay.was_told_members(event.count)
-            case Gap() if event.room == self.room:
-                stay.skipped(event.after, event.next)
-            case Retitled():
-                stay.saw(event)
-            case Presence() | Members() | Gap():
-                words = f"{self.name} was told of {event.room} without being there"
-                self._world.judge.findings.add(Kind.PHANTOM, event.room, self.name, words)
-            case Error():
-                self._world.stats.refused[event.code] += 1
-            case _:
-                pass
-
-    def _take_strays(self, batch: list[Incoming], strays: list[Said | Retitled]) -> None:
-        """What the client would not expect: entries after leaving, or ones that come again."""
-        stay = self._stay
-        outside = [stray for stray in strays if any(event is stray for event in batch)]
-        late: list[Incoming] = []
-        if outside:
-            at = next(index for index, event in enumerate(batch) if event is outside[0])
-            batch, late = batch[:at], batch[at:]
-        self._sort_out(batch)
-        for stray in strays:
-            if not any(stray is each for each in outside):
-                stay.saw(stray)
-        for event in late:
-            if isinstance(event, Said | Retitled):
-                stay.saw_late(event)

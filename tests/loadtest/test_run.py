@@ -11,7 +11,7 @@ from loadtest.scenario import CannotRun, Scenario
 from loadtest.verdict import Verdict
 from tests.loadtest.house import run_in_memory
 from tests.loadtest.liar import LIES, Liar
-from trio_chat.wire.messages import Bye, Event, Said
+from trio_chat.wire.messages import Bye, Event, Room, Said
 
 SMALL = Scenario(users=12, rate=40, duration_s=5, disconnects=0.5)
 VICTIM = f"u{min(set(range(12)) - {trip.user for trip in SMALL.trips()})}"  # is there all the time
@@ -162,3 +162,49 @@ async def test_progress_tells_how_far_it_is(autojump_clock: MockClock) -> None:
     assert phases[-1] == "judged"
     assert "talking" in phases
     assert 60 <= max(rates) <= 160
+
+
+def _gone_by(way: str) -> str:
+    return max(f"u{trip.user}" for trip in SMALL.trips() if trip.way == way)  # that no other's begins with
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_join_that_is_never_answered_does_not_hang(times: int, autojump_clock: MockClock) -> None:
+    def forget(liar: Liar, event: Event) -> list[Event]:
+        liar.seen += isinstance(event, Room)
+        return [] if isinstance(event, Room) and liar.seen == times else [event]
+
+    liar = Liar(_gone_by("rst"), forget)
+    if times == 1:
+        with pytest.raises(CannotRun, match="could not come in: its join was not answered within 15 s"):
+            await run_in_memory(SMALL, liar=liar)
+        return
+    outcome = await run_in_memory(SMALL, liar=liar)
+    (breach,) = (breach for breach in outcome.breaches if breach.kind == "ended")
+    assert breach.user == liar.victim
+    assert re.fullmatch(
+        rf"{liar.victim} could not come back to room0 after \d+: its join was not answered .*", breach.words
+    )
+
+
+async def test_who_is_too_fast_in_coming_back_proves_nothing(autojump_clock: MockClock) -> None:
+    scenario = Scenario(users=4, rate=20, duration_s=3, disconnects=1)
+    outcome = await run_in_memory(scenario, rate_limit=True, rooms_burst=1, rooms_per_s=1, talk_burst=1_000)
+    assert outcome.breaches == []
+    assert outcome.figures.refused["rate_limited"] > 0
+    assert outcome.verdict is Verdict.INVALID
+
+
+async def test_an_entry_of_another_room_is_no_late_one(autojump_clock: MockClock) -> None:
+    def misdeliver(liar: Liar, event: Event) -> list[Event]:
+        if isinstance(event, Said):
+            liar.seen += 1
+            if liar.seen in (20, 22):
+                return [replace(event, room="room1"), event]
+        return [event]
+
+    outcome = await run_in_memory(SMALL, liar=Liar(VICTIM, misdeliver))
+    assert outcome.kinds == {"phantom": 2}
+    assert re.fullmatch(
+        rf"{VICTIM} was shown room1 20 without being there: by u\d+", outcome.breaches[0].words
+    )

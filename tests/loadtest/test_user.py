@@ -1,0 +1,50 @@
+"""What one user makes of what comes when it should not, and of a line that is gone."""
+
+import socket
+
+from loadtest.ear import Ear
+from loadtest.line import SocketLine
+from loadtest.stats import Stats
+from trio_chat.client.inbox import Inbox
+from trio_chat.contract import Judge
+from trio_chat.wire.messages import Retitled, Said
+
+
+class _Chat:
+    """As much of a Chat as an ear needs."""
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+
+    def strays(self) -> list[Said | Retitled]:
+        strays = list(self.inbox.strays)
+        self.inbox.strays.clear()
+        return strays
+
+
+async def test_all_that_comes_after_leaving_is_late_however_it_is_cut() -> None:
+    judge = Judge()
+    ear = Ear(judge, Stats(), "u0", "room0")
+    ear.chat = chat = _Chat()  # type: ignore[assignment]
+    judge.asks("room0", "u0")
+    ear.enter(judge.entered("room0", "u0", epoch="e", head=0, members=1))
+    chat.inbox.enter("room0", 0)
+    for seq in range(1, 6):
+        judge.says("room0", "u1", str(seq))
+        if seq == 3:
+            chat.inbox.leave("room0")
+        chat.inbox.put_entry(Said("room0", seq, 0, "u1", str(seq)), keep=True)
+        if seq != 2:  # what had come before it left, and what came after, are taken together
+            ear.take(chat.inbox.take_all())
+    assert [breach.words for breach in judge.findings.breaches] == [
+        f"u0 was shown room0 {seq} after leaving at 2" for seq in (3, 4, 5)
+    ]
+
+
+async def test_ending_a_connection_that_is_gone_is_no_error() -> None:
+    for break_off in (SocketLine.end, SocketLine.reset):
+        ours, theirs = socket.socketpair()
+        line = SocketLine(ours, "")
+        ours.close()
+        break_off(line)
+        theirs.close()
