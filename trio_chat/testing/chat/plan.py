@@ -73,7 +73,7 @@ class Repeat(_Step, frozen=True):
 
 
 class Knock(_Step, frozen=True):
-    """A stranger comes, says hello, and some of a `join`, and breaks off `after_s` later. Strangers share a few
+    """A stranger comes, says hello and some of a `join`, and breaks off `after_s` later. Strangers share a few
     names, each with a token of its own."""
 
     after_s: float = 0.0
@@ -112,18 +112,23 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def draw_plan(
-    seed: int, *, users: int | None = None, talks: int | None = None, faults: int | None = None
+    seed: int,
+    *,
+    users: int | None = None,
+    rooms: int | None = None,
+    talks: int | None = None,
+    faults: int | None = None,
 ) -> Plan:
-    """The plan of a seed; what is given is not drawn."""
+    """The plan of a seed; what is given is not drawn, and where `talks` is, each is of one message."""
     random = Random(seed)
     people = tuple(f"u{number}" for number in range(users or random.choice([2, 3, 5, 8])))
-    rooms = ("lobby", "attic", "cellar")[: random.choice([1, 1, 2, 3])]
+    places = ("lobby", "attic", "cellar")[: rooms or random.choice([1, 1, 2, 3])]
     seconds = random.choice([3.0, 10.0, 30.0])
     steps: list[Step] = []
     for user in people:
-        for room in rooms[: 1 + random.randrange(len(rooms))]:
-            steps.append(Enter(_at(random, 0.3), user, room, random.choice([0, 0, 3])))
-    mixture = _Mixture(random, people, rooms, seconds)
+        chosen = places[: 1 + random.randrange(len(places))]
+        steps += [Enter(_at(random, 0.3), user, room, random.choice([0, 0, 3])) for room in chosen]
+    mixture = _Mixture(random, people, places, seconds, (1,) if talks else None)
     steps += [mixture.talk() for _ in range(talks or random.choice([10, 40, 100]))]
     steps += [mixture.other() for _ in range(random.choice([0, 3, 10, 30]) if talks is None else len(people))]
     striking = random.choice([0, 0, 1, 3, 8]) if faults is None else faults
@@ -134,7 +139,7 @@ def draw_plan(
     return Plan(
         seed=seed,
         users=people,
-        rooms=rooms,
+        rooms=places,
         steps=tuple(sorted(steps, key=lambda step: step.at_s)),
         faults=tuple(draw(random, people, (SERVER,), within_s=seconds) for _ in range(striking)),
         disk=Disk() if forgetful else Disk.draw(random),
@@ -149,14 +154,19 @@ class _Mixture:
     """What one seed likes."""
 
     def __init__(
-        self, random: Random, users: tuple[str, ...], rooms: tuple[str, ...], seconds: float
+        self,
+        random: Random,
+        users: tuple[str, ...],
+        rooms: tuple[str, ...],
+        seconds: float,
+        bursts: tuple[int, ...] | None,
     ) -> None:
         self._random = random
         self._users = users
         self._rooms = rooms
         self._seconds = seconds
         self._sizes = random.choice([(20,), (20, 20, 300), (20, 300, 3_000)])
-        self._bursts = random.choice([(1,), (1, 1, 4), (1, 5, 20)])
+        self._bursts = bursts or random.choice([(1,), (1, 1, 4), (1, 5, 20)])
         # When all at once talk, sleep and go, what waits for each other meets.
         self._moments = [_at(random, seconds) for _ in range(random.choice([2, 5, 1_000]))]
         drawn: list[Callable[[float, str], Step]] = [
