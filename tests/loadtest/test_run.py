@@ -174,7 +174,7 @@ async def test_a_join_that_is_never_answered_does_not_hang(times: int, autojump_
         liar.seen += isinstance(event, Room)
         return [] if isinstance(event, Room) and liar.seen == times else [event]
 
-    liar = Liar(_gone_by("rst"), forget)
+    liar = Liar(_gone_by("fin"), forget)
     if times == 1:
         with pytest.raises(CannotRun, match="could not come in: its join was not answered within 15 s"):
             await run_in_memory(SMALL, liar=liar)
