@@ -73,8 +73,8 @@ class Repeat(_Step, frozen=True):
 
 
 class Knock(_Step, frozen=True):
-    """A stranger comes, says hello and some of a `join`, and breaks off `after_s` later. Strangers share a few
-    names, each with a token of its own."""
+    """A stranger comes, says hello and some of a `join`, and breaks off `after_s` later. Strangers share
+    a few names, each with a token of its own."""
 
     after_s: float = 0.0
     sends: float = 1.0

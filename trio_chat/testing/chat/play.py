@@ -1,11 +1,10 @@
-"""A plan performed: the real server, its members, the network and the journal, and the judge over all of it."""
+"""A plan performed: the real server, its members, network and journal, and the judge over all of it."""
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import assert_never
 
 import trio
@@ -19,6 +18,7 @@ from trio_chat.journal.store import Draft
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import Server, open_server
 from trio_chat.testing.chat.actor import Actor
+from trio_chat.testing.chat.bugs import logged_bugs
 from trio_chat.testing.chat.disk import Disk, UnreliableStore
 from trio_chat.testing.chat.plan import (
     SERVER,
@@ -66,9 +66,9 @@ async def play(
 ) -> Story:
     """Perform a plan, to its end. Raises `PromiseBroken`, and whatever the server raises."""
     scene = _Scene(sim, plan, serve)
-    with _logged() as logged:
+    with logged_bugs() as bugs:
         await scene.perform()
-    for words in logged:
+    for words in bugs:
         scene.judge.findings.add(Kind.ENDED, "", "", f"a bug was logged: {words}")
     findings = scene.judge.finish()
     if findings.total:
@@ -165,7 +165,7 @@ class _Scene:
         await trio.sleep_until(self._begun + self._horizon_s)
 
     async def _found(self, room: str) -> None:
-        """Somebody has said something in each room long ago: a room without entries has no history to resume."""
+        """Somebody has said something in each room long ago: one without entries has nothing to resume."""
         key, words = prepare_room(room).key, f"{room} is open"
         await self._journal.open(key, room)
         await self._journal.commit([Draft(key, room, "founder", words)], START_MS)
@@ -216,17 +216,17 @@ class _Scene:
         actor = self._actors[step.user]
         match step:
             case Talk():
-                actor.talk(step.room, step.times, step.size)
+                actor.member.talk(step.room, step.times, step.size)
             case Enter():
-                actor.enter(step.room, step.recent)
+                actor.member.enter(step.room, step.recent)
             case Leave():
-                actor.leave(step.room)
+                actor.member.leave(step.room)
             case Doze():
                 actor.doze(step.lasts_s)
             case Go():
                 actor.go(step.way, step.away_s, hasty=step.hasty)
             case Repeat():
-                actor.repeat(step.times)
+                actor.member.repeat(step.times)
             case _:
                 assert_never(step)
 
@@ -234,7 +234,7 @@ class _Scene:
         """Members live: they ping. And nobody waits for the slowest: who reads all the time, and whom nothing
         befalls, has soon what others have seen."""
         heads: deque[dict[int, int]] = deque(maxlen=1 + int(LATE_S / WATCH_S))
-        steady = [] if self._plan.disk.fails else [each for each in self._actors.values() if not each.exposed]
+        fails = bool(self._plan.disk.fails)  # then anybody may have to wait for the journal
         pinged = trio.current_time()
         while True:
             await trio.sleep(WATCH_S)
@@ -243,11 +243,12 @@ class _Scene:
                 for actor in self._actors.values():
                     actor.ping()
             heads.append({id(stay.truth): stay.truth.head for stay in self.judge.stays})
-            for actor in steady:
-                for stay in actor.stays.values() if actor.untouched else ():
+            for actor in self._actors.values():
+                actor.member.ask_again()
+                for stay in actor.member.stays.values() if actor.steady and not fails else ():
                     head = heads[0].get(id(stay.truth), 0)
                     if len(heads) == heads.maxlen and stay.cursor < head and not stay.way:
-                        actor.untouched = False  # once is enough
+                        actor.steady = False  # once is enough
                         words = f"{actor.name} waits for {stay.room} {head}, which others have seen long ago"
                         self.judge.findings.add(Kind.LOST, stay.room, actor.name, words)
 
@@ -266,32 +267,32 @@ class _Scene:
             for actor in self._actors.values():
                 actor.wake()
                 if now - said >= SAY_AGAIN_S:
-                    actor.say_unacked_again()
+                    actor.member.say_unacked_again()
             if now - said >= SAY_AGAIN_S:
                 said = now
             if self.judge.facts != facts:
                 facts, since = self.judge.facts, now
             elif now - since > PATIENCE_S:
                 for actor in self._actors.values():
-                    if not (actor.is_here and actor.is_idle):
+                    if not actor.is_settled_since(begun):
                         words = f"{actor.name} waits for an answer, or to be let in again, for ever"
                         self.judge.findings.add(Kind.ENDED, "", actor.name, words)
                 return
 
     def _is_settled(self, begun: float) -> bool:
-        idle = all(each.is_here and each.is_idle and each.heard_at >= begun for each in self._actors.values())
-        return idle and not self.judge.waits_for()
+        settled = all(actor.is_settled_since(begun) for actor in self._actors.values())
+        return settled and not self.judge.waits_for()
 
     async def _end(self) -> None:
         for actor in self._actors.values():
             actor.is_over = True
         if self._plan.ending == "quit":
             for actor in self._actors.values():
-                actor.go("quit", 0.0, hasty=False)
+                actor.go("quit")
             return
         for index, actor in enumerate(self._actors.values()):
-            for room in list(actor.stays):
-                actor.talk(room, 3, 300)
+            for room in list(actor.member.stays):
+                actor.member.talk(room, 3, 300)
             if index % 2:
                 actor.doze(self._sim.random.uniform(0, 3))
         await trio.sleep(self._sim.random.choice([0, 0.001, 0.1]))
@@ -303,30 +304,8 @@ class _Scene:
         if self._plan.ending != "drain":
             return
         for actor in self._actors.values():
-            actor.excuse_unacked()
-            if actor.bye != "draining":
-                words = (
-                    f"{actor.name} was told {actor.bye or 'nothing'} when the server stopped, not `draining`"
-                )
+            actor.member.excuse_unacked()
+            if actor.member.bye != "draining":
+                told = actor.member.bye or "nothing"
+                words = f"{actor.name} was told {told} when the server stopped, not `draining`"
                 self.judge.findings.add(Kind.ENDED, "", actor.name, words)
-
-
-@contextmanager
-def _logged() -> Iterator[list[str]]:
-    """What is logged with a traceback is a bug. The rest is what a server says on a bad day: not shown."""
-    bugs: list[str] = []
-
-    class Listening(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.exc_info:
-                bugs.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
-
-    logger, listening = logging.getLogger("trio_chat"), Listening()
-    was = logger.propagate
-    logger.propagate = False
-    logger.addHandler(listening)
-    try:
-        yield bugs
-    finally:
-        logger.removeHandler(listening)
-        logger.propagate = was

@@ -18,8 +18,8 @@ PORCH = "porch"  # where no member is, so that nobody counts them
 
 
 class Strangers:
-    """They share a few names, and each has a token of its own: so a name must be free as soon as its holder has
-    gone, and be nobody else's before."""
+    """They share a few names, and each has a token of its own: so a name must be free as soon as its holder
+    has gone, and be nobody else's before."""
 
     def __init__(self, network: MemoryNetwork, judge: Judge) -> None:
         self.names: set[str] = set()

@@ -1,0 +1,82 @@
+"""One connection of an actor, which may sleep over its input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import trio
+
+from trio_chat.dialects.frames import FrameEvents
+from trio_chat.errors import LinkBroken
+from trio_chat.testing.pipe import PipeLink
+from trio_chat.wire import messages as m
+
+__all__ = ["Line"]
+
+SILENCE_S = 45.0  # after which a client gives up on its server; it pings more often
+
+
+class Line:
+    """Made by an actor, which runs it. Sending never waits: what is not taken at once follows."""
+
+    def __init__(self, link: PipeLink, wakes_at: Callable[[], float]) -> None:
+        """`wakes_at` says until when nothing is read."""
+        self.link = link
+        self.heard_at = trio.current_time()
+        self._wakes_at = wakes_at
+        self._outbox = bytearray()
+        self._nursery: trio.Nursery | None = None
+        self._scope = trio.CancelScope()
+
+    async def run(self, greeting: m.Command, see: Callable[[list[m.Event]], None]) -> None:
+        """Send the greeting and show what comes, until the connection ends or is dropped. It stays open."""
+        with self._scope:
+            async with trio.open_nursery() as self._nursery:
+                self.send(greeting)
+                with suppress(LinkBroken, trio.ClosedResourceError):
+                    await self._read(see)
+                self._nursery.cancel_scope.cancel()
+
+    def send(self, *commands: m.Command) -> None:
+        waiting = bool(self._outbox)
+        for command in commands:
+            self._outbox += FrameEvents.pack(command)
+        if not waiting and self._push() and self._nursery is not None:
+            self._nursery.start_soon(self._pour)
+
+    def ping(self) -> None:
+        """Show that one lives, and hang up on a server that does not."""
+        if trio.current_time() - self.heard_at > SILENCE_S:
+            self.link.close()
+        else:
+            self.send(m.Ping())
+
+    def drop(self) -> None:
+        """Do nothing more with the connection, not even close it."""
+        self._scope.cancel()
+
+    async def _read(self, see: Callable[[list[m.Event]], None]) -> None:
+        events = FrameEvents()
+        while True:
+            # It may be told to sleep longer while it sleeps, and be woken.
+            while (wakes_at := self._wakes_at()) > trio.current_time():  # noqa: ASYNC110
+                await trio.sleep(min(wakes_at - trio.current_time(), 1.0))
+            data = await self.link.receive_some()
+            if not data:
+                return
+            self.heard_at = trio.current_time()
+            see(events.feed(data))
+
+    def _push(self) -> bool:
+        """Send what is taken; whether some is left."""
+        try:
+            del self._outbox[: self.link.send_nowait(bytes(self._outbox))]
+        except LinkBroken:
+            self._outbox.clear()  # whoever reads finds out
+        return bool(self._outbox)
+
+    async def _pour(self) -> None:
+        with suppress(LinkBroken, trio.ClosedResourceError):
+            while self._push():
+                await self.link.wait_writable()

@@ -1,0 +1,301 @@
+"""What a member of a simulated chat says, wants, has seen and is owed; the judge hears all of it.
+
+It speaks the protocol itself, without the client: what a server owes is owed to whoever speaks it, also to
+those who say everything twice and come back before they were missed. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from trio_chat.contract import Judge, Kind, Stay
+from trio_chat.wire import messages as m
+
+__all__ = ["LOST", "Member"]
+
+TOLD_S = 1.0  # after which others have been told of a going, if the server has noticed
+LAST = 20
+# How others may hear of a going that was not announced.
+LOST = ("lost", "timeout", "slow", "replaced")
+QUIET_BYES = {
+    "quit",
+    "ping_timeout",
+    "slow_reader",
+    "frame_timeout",
+    "hello_timeout",
+    "draining",
+    "replaced",
+}
+
+
+class Member:
+    """`send` sends commands on the connection there is, and is replaced with it."""
+
+    def __init__(self, judge: Judge, name: str, *, exposed: bool) -> None:
+        """`exposed` when it may be cut off by others' doing, and find that out late."""
+        self.name = name
+        self.exposed = exposed
+        self.is_here = False
+        """Whether it was welcomed, on the connection there is."""
+        self.bye = ""
+        """The code of the last goodbye it was told."""
+        self.stays: dict[str, Stay] = {}
+        self.send: Callable[..., None] = _nothing
+        self._judge = judge
+        self._way = ""
+        self._wanted: dict[str, int] = {}  # rooms to be in, and how many recent entries at first
+        self._cursors: dict[str, tuple[str, int]] = {}  # by room: epoch, last seen
+        self._joining: dict[str, str] = {}  # by ref
+        self._turned_away: dict[str, None] = {}  # rooms to be asked for once more
+        self._leaving: dict[str, tuple[str, int]] = {}  # by ref: the room, and what must come before the ack
+        self._left: dict[str, tuple[float, Stay]] = {}  # when, and what it was
+        self._unacked: dict[str, m.Say] = {}
+        self._said: deque[m.Say] = deque(maxlen=LAST)
+        self._count = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for no answer."""
+        return not (self._unacked or self._joining or self._turned_away or self._leaving)
+
+    # --- what it says ---------------------------------------------------------------------------------
+
+    def talk(self, room: str, times: int, size: int) -> None:
+        """Say new things in one piece, if it is in the room."""
+        if not self._speaks_in(room):
+            return
+        says = []
+        for _ in range(times):
+            self._count += 1
+            text = f"{self.name} says {self._count} ".ljust(size, ".")
+            say = m.Say(room, text, ref=f"{self.name}.{self._count}")
+            self._judge.says(room, self.name, text)
+            self._unacked[say.ref] = say
+            self._said.append(say)
+            says.append(say)
+        self.send(*says)
+
+    def repeat(self, times: int) -> None:
+        """Say the last things again, those of the rooms it is in."""
+        self._say_again(list(self._said)[-times:])
+
+    def say_unacked_again(self) -> None:
+        """Say again what was refused, or what nobody has answered; come back for it if need be."""
+        for say in self._unacked.values():
+            self.enter(say.room)
+        self._say_again(list(self._unacked.values()))
+
+    def excuse_unacked(self) -> None:
+        """What nobody has answered need not be answered any more: the server has gone."""
+        for say in self._unacked.values():
+            self._judge.excused(say.text)
+
+    def enter(self, room: str, recent: int = 0) -> None:
+        if room in self._wanted:
+            return
+        self._wanted[room] = recent
+        if self.is_here and room not in self.stays:  # otherwise it is just leaving
+            self._join(room)
+
+    def leave(self, room: str) -> None:
+        stay = self.stays.get(room)
+        if stay is None or not self.is_here or stay.way:
+            return
+        del self._wanted[room]
+        ref = self._ref("l")
+        self._leaving[ref] = (room, stay.truth.head)
+        self._announce(stay, "leave", "left")
+        self.send(m.Leave(room, ref))
+
+    def ask_again(self) -> None:
+        """Ask to be let in where that could not be done just then."""
+        turned_away, self._turned_away = self._turned_away, {}
+        for room in turned_away:
+            if self.is_here and room in self._wanted and room not in self.stays:
+                self._join(room)
+
+    def quit(self) -> None:
+        self.send(m.Quit(self._ref("q")))
+
+    # --- coming and going -----------------------------------------------------------------------------
+
+    def goes(self, way: str) -> None:
+        """It is about to end its connection."""
+        self._way = way
+        for stay in self.stays.values():
+            if not stay.way:
+                self._announce(stay, way, *(("quit",) if way == "quit" else LOST))
+            elif way != "quit":
+                stay.cut_off(*LOST)
+
+    def went(self) -> bool:
+        """The connection is no more: what nobody announced is a going too. Whether there was such."""
+        self.is_here = False
+        self.send = _nothing
+        unannounced = False
+        for room, stay in self.stays.items():
+            if not stay.way:
+                unannounced = True
+                stay.going("lost", *LOST, early=True)
+            elif self.bye != "quit":
+                stay.cut_off(*LOST)
+            self._cursors[room] = (self._cursors[room][0], stay.cursor)
+            stay.gone()
+        for room in self._joining.values():
+            self._judge.gave_up(room, self.name, *LOST, "quit")
+        self._leaving.clear()
+        self._joining.clear()
+        self._turned_away.clear()
+        return unannounced
+
+    def comes_back(self, *, unnoticed: bool) -> None:
+        """It is about to connect again; `unnoticed` when others need not have heard that it went."""
+        if unnoticed:
+            for stay in self.stays.values():
+                stay.unnoticed()
+        self.stays.clear()
+        self._way = ""
+
+    def breach(self, kind: Kind, room: str, words: str) -> None:
+        self._judge.findings.add(kind, room, self.name, words)
+
+    def _announce(self, stay: Stay, way: str, *whys: str) -> None:
+        """Where it may have been cut off already without knowing, others may have heard that."""
+        stay.going(way, *(whys + LOST if self.exposed else whys), early=self.exposed)
+
+    def _join(self, room: str) -> None:
+        left_at, stay = self._left.pop(room, (float("-inf"), None))
+        if stay is not None and trio.current_time() - left_at < TOLD_S:
+            stay.unnoticed()
+        epoch, after = self._cursors.get(room, ("", 0))
+        ref = self._ref("j")
+        self._joining[ref] = room
+        self._judge.asks(room, self.name)
+        if epoch:
+            self.send(m.Join(room, after=after, epoch=epoch, ref=ref))
+        else:
+            self.send(m.Join(room, recent=self._wanted.get(room) or m.UNSET, ref=ref))
+
+    def _say_again(self, says: list[m.Say]) -> None:
+        says = [say for say in says if self._speaks_in(say.room)]
+        for say in says:
+            self._judge.says_again(say.text)
+        if says:
+            self.send(*says)
+
+    def _speaks_in(self, room: str) -> bool:
+        return self.is_here and room in self.stays and not self.stays[room].way
+
+    def _ref(self, kind: str) -> str:
+        self._count += 1
+        return f"{self.name}.{kind}{self._count}"
+
+    # --- what it sees ---------------------------------------------------------------------------------
+
+    def see(self, events: list[m.Event]) -> None:
+        """What nearly always comes is the next entries of one room; the rest goes one by one."""
+        first = events[0] if events else None
+        if type(first) is m.Said:
+            stay = self.stays.get(first.room)
+            if stay is not None and stay.agrees(events):
+                return
+        for event in events:
+            self._see_one(event)
+
+    def _see_one(self, event: m.Event) -> None:
+        match event:
+            case m.Said():
+                self._see_entry(event)
+            case m.Ack():
+                self._see_ack(event)
+            case m.Presence():
+                if stay := self._stay_of(event.room, "presence"):
+                    left = [(each.name, each.why) for each in event.left]
+                    stay.noticed(event.members, event.joined, left, cut=event.more)
+            case m.Members():
+                if stay := self._stay_of(event.room, "members"):
+                    stay.was_told_members(event.count)
+            case m.Gap():
+                if stay := self._stay_of(event.room, "a gap"):
+                    stay.skipped(event.after, event.next)
+            case m.Room():
+                self._entered(event)
+            case m.Welcome():
+                self.is_here = True
+                for room in self._wanted:
+                    self._join(room)
+            case m.Error():
+                self._refused(event)
+            case m.Bye():
+                self.bye = event.code
+                if event.code not in QUIET_BYES:
+                    words = f"{self.name} was sent away: {event.code}, {event.detail}"
+                    self.breach(Kind.ENDED, "", words)
+            case _:
+                pass
+
+    def _see_entry(self, entry: m.Said) -> None:
+        stay = self.stays.get(entry.room)
+        if stay is not None:
+            stay.saw(entry)
+        else:
+            words = f"{self.name} was shown {entry.room} {entry.seq} after leaving, or without being there"
+            self.breach(Kind.LATE, entry.room, words)
+
+    def _see_ack(self, ack: m.Ack) -> None:
+        if ack.ref in self._leaving:
+            room, due = self._leaving.pop(ack.ref)
+            stay = self.stays.pop(room)
+            stay.owes(due)
+            stay.gone()
+            self._left[room] = trio.current_time(), stay
+            self._cursors[room] = (self._cursors[room][0], stay.cursor)
+            if room in self._wanted:
+                self._join(room)
+            return
+        say = self._unacked.pop(ack.ref, None)
+        if say is None:
+            say = next((each for each in self._said if each.ref == ack.ref), None)
+        if say is not None and isinstance(ack.seq, int):
+            self._judge.acked(say.text, ack.seq)
+
+    def _entered(self, answer: m.Room) -> None:
+        room = self._joining.pop(answer.ref)
+        epoch, after = self._cursors.get(room, ("", 0))
+        recent = 0 if epoch else min(self._wanted.get(room, 0), answer.head - answer.first + 1)
+        stay = self.stays[room] = self._judge.entered(
+            room,
+            self.name,
+            epoch=answer.epoch,
+            head=answer.head,
+            members=answer.members,
+            after=after if epoch else None,
+            resumed=answer.resumed,
+            recent=recent,
+        )
+        self._cursors[room] = (answer.epoch, answer.head)
+        if self._way:  # it has gone already, perhaps before anybody was told that it had come
+            self._announce(stay, self._way, *(("quit",) if self._way == "quit" else LOST))
+            stay.unnoticed()
+        self._say_again([say for say in self._unacked.values() if say.room == room])
+
+    def _refused(self, error: m.Error) -> None:
+        """What is `unavailable` is tried again later; nothing else may be refused."""
+        room = self._joining.pop(error.ref, None)
+        if error.code != "unavailable":
+            self.breach(Kind.ACK, room or "", f"{self.name} was refused: {error.code}, {error.detail}")
+        elif room is not None:
+            self._turned_away[room] = None
+
+    def _stay_of(self, room: str, what: str) -> Stay | None:
+        stay = self.stays.get(room)
+        if stay is None:
+            self.breach(Kind.PHANTOM, room, f"{self.name} was told {what} of {room} without being there")
+        return stay
+
+
+def _nothing(*_: m.Command) -> None:
+    """There is no connection to send on."""
