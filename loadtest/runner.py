@@ -20,8 +20,9 @@ from loadtest.stats import Latencies, Stats, ticks
 from loadtest.thresholds import Threshold
 from loadtest.user import User, World
 from loadtest.verdict import Figures, Outcome, Series
-from trio_chat.contract import Judge
+from trio_chat.contract import Entry, Judge
 from trio_chat.errors import ChatError
+from trio_chat.wire.messages import Said
 
 __all__ = ["LAG_MS", "MISSED_SHARE", "Progress", "Run"]
 
@@ -83,7 +84,7 @@ class Run:
     ) -> None:
         """`tag` goes into the names, so that they are no other's on a server that is not ours alone."""
         self.scenario = scenario
-        self.judge = judge or Judge()
+        self.judge = judge or Judge(is_plain)
         self.stats = Stats()
         self.progress = Progress(scenario, self.stats, self.judge)
         self._tell = tell
@@ -233,6 +234,8 @@ class Run:
 
     def _invalid(self, figures: Figures) -> list[str]:
         reasons = []
+        if not figures.deliveries:
+            reasons.append("nothing was delivered, so that nothing is proved")
         if limited := figures.refused.get("rate_limited", 0):
             reasons.append(f"the server held us back {limited:,} times: start it with --no-rate-limit")
         if figures.missed > MISSED_SHARE * self.scenario.messages:
@@ -272,6 +275,11 @@ class Run:
         if threshold.percent is None:
             return latencies.mean_ms
         return latencies.quantile_ms(threshold.percent)
+
+
+def is_plain(entry: Entry) -> bool:
+    """All that the users say are texts: no topics, and none as an action."""
+    return type(entry) is Said and not entry.action
 
 
 def _leaves(group: BaseExceptionGroup[ChatError]) -> list[ChatError]:

@@ -224,7 +224,10 @@ class User:
             seq = await self._chat.say(self.room, text, ref=ref)
         except Refused as refusal:
             world.stats.refused[refusal.code] += 1
-            world.judge.excused(text)
+            if refusal.code == "unavailable":  # the journal may turn out to have it all the same
+                world.judge.excused(text)
+            else:
+                world.judge.refused(text)
         except ClientError:
             return  # said again when the user is back
         else:

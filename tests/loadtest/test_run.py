@@ -1,6 +1,7 @@
 """Whole runs against a server in memory: a healthy one never alarms, a lying one is found out."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from loadtest.scenario import CannotRun, Scenario
 from loadtest.verdict import Verdict
 from tests.loadtest.house import run_in_memory
 from tests.loadtest.liar import LIES, Liar
-from trio_chat.wire.messages import Bye, Event, Room, Said
+from trio_chat.wire.messages import Ack, Bye, Error, Event, Retitled, Room, Said
 
 SMALL = Scenario(users=12, rate=40, duration_s=5, disconnects=0.5)
 VICTIM = f"u{min(set(range(12)) - {trip.user for trip in SMALL.trips()})}"  # is there all the time
@@ -208,3 +209,59 @@ async def test_an_entry_of_another_room_is_no_late_one(autojump_clock: MockClock
     assert re.fullmatch(
         rf"{VICTIM} was shown room1 20 without being there: by u\d+", outcome.breaches[0].words
     )
+
+
+def _as_a_topic(said: Said) -> Event:
+    return Retitled(said.room, said.seq, said.at, said.by, said.text)
+
+
+def _as_an_action(said: Said) -> Event:
+    return replace(said, action=True)
+
+
+def _back_in_time(said: Said) -> Event:
+    return replace(said, at=1_000 - said.seq)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_as_a_topic, r"u\d+ was shown room0 \d+, “.*”, as something else than u\d+ has said"),
+        (_as_an_action, r"u\d+ was shown room0 \d+, “.*”, as something else than u\d+ has said"),
+        (_back_in_time, r"room0 \d+ is 1 ms older than room0 \d+"),
+    ],
+)
+async def test_a_lie_to_everybody_is_found(
+    change: Callable[[Said], Event], words: str, autojump_clock: MockClock
+) -> None:
+    def lie(liar: Liar, event: Event) -> list[Event]:
+        return [change(event)] if isinstance(event, Said) else [event]
+
+    scenario = Scenario(users=3, rate=20, duration_s=1, disconnects=0)
+    outcome = await run_in_memory(scenario, liar=Liar("u", lie))
+    assert outcome.kinds["phantom"] >= 19
+    assert re.fullmatch(words, next(each.words for each in outcome.breaches if each.kind == "phantom"))
+
+
+@pytest.mark.parametrize(("code", "kinds"), [("forbidden", {"ack": 1}), ("unavailable", {})])
+async def test_what_was_refused_must_not_be_shown(
+    code: str, kinds: dict[str, int], autojump_clock: MockClock
+) -> None:
+    """After `unavailable` it may: the journal may have taken it before it failed."""
+
+    def refuse(liar: Liar, event: Event) -> list[Event]:
+        if isinstance(event, Ack) and isinstance(event.seq, int) and not liar.done:
+            liar.done += 1
+            return [Error(code, "no", ref=event.ref)]
+        return [event]
+
+    outcome = await run_in_memory(SMALL, liar=Liar(VICTIM, refuse))
+    assert outcome.kinds == kinds
+    if kinds:
+        assert re.fullmatch(rf"{VICTIM} was refused what everybody .* room0 \d+", outcome.breaches[0].words)
+
+
+async def test_where_nothing_was_delivered_nothing_is_proved(autojump_clock: MockClock) -> None:
+    outcome = await run_in_memory(Scenario(users=3, rate=20, duration_s=1), text_bytes=20)
+    assert outcome.verdict is Verdict.INVALID
+    assert outcome.last_line == "INVALID: nothing was delivered, so that nothing is proved"

@@ -1,9 +1,11 @@
 """The judge: what was said and acked, who came and went, and in the end the verdict."""
 
+from collections.abc import Callable
+
 from trio_chat.contract.breaches import Findings, Kind, numbers
 from trio_chat.contract.presence import Census
 from trio_chat.contract.stay import Stay
-from trio_chat.contract.truth import Saying, Truth
+from trio_chat.contract.truth import Entry, Saying, Truth
 
 __all__ = ["Judge"]
 
@@ -11,10 +13,12 @@ __all__ = ["Judge"]
 class Judge:
     """Fed with facts in the order in which they happened; `finish` gives the verdict, once.
 
-    Nobody but the users it is told of may be in the rooms. Each message has a text of its own.
+    Nobody but the users it is told of may be in the rooms. Each message has a text of its own. `is_like`
+    says whether an entry is of the kind that is said: a text and no topic, say.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_like: Callable[[Entry], bool] = lambda _: True) -> None:
+        self._is_like = is_like
         self.findings = Findings()
         self.stays: list[Stay] = []
         self._sayings: dict[str, Saying] = {}
@@ -33,7 +37,9 @@ class Judge:
 
     def says_again(self, text: str) -> None:
         """… the same once more, with the same ref: it must be there once, and its tag means nothing now."""
-        self._sayings[text].tag = 0
+        saying = self._sayings[text]
+        saying.tag = 0
+        saying.again = True
 
     def acked(self, text: str, seq: int) -> None:
         """What was said has this number, says the ack."""
@@ -45,8 +51,13 @@ class Judge:
         saying.acked = seq
 
     def excused(self, text: str) -> None:
-        """What was said was refused: it need not be acked, and must not be shown."""
+        """Whether what was said was taken will not be known: it need not be acked, and may be shown."""
         self._unanswered.pop(text, None)
+
+    def refused(self, text: str) -> None:
+        """What was said was refused: it must not be shown, unless it was said before as well."""
+        self.excused(text)
+        self._sayings[text].refused = True
 
     def asks(self, room: str, user: str) -> None:
         """A user is about to ask to be let in."""
@@ -81,7 +92,7 @@ class Judge:
         start = after if after is not None and resumed else head - recent
         truth = self._truths.get((room, epoch))
         if truth is None:
-            truth = self._truths[room, epoch] = Truth(room, start, self._sayings)
+            truth = self._truths[room, epoch] = Truth(room, start, self._sayings, self._is_like)
         truth.reach_back(start)
         hearing = self._census(room).enters(user, self._tick(), members)
         stay = Stay(truth, user, start, head, hearing, self.findings, self._tick)
@@ -142,6 +153,7 @@ class Judge:
             stays = [stay for stay in self.stays if stay.truth is truth]
             truth.settle([stay.covers() for stay in stays], self.findings)
             truth.doubled(self.findings)
+            truth.backwards(self.findings)
             if self._epochs[truth.room] == epoch:  # earlier ones are gone, which has been told
                 self._judge_acks(truth)
             holes = [seq for seq in range(truth.base + 1, truth.head + 1) if truth.at(seq) is None]
@@ -157,6 +169,9 @@ class Judge:
 
     def _judge_acks(self, truth: Truth) -> None:
         for saying in self._sayings.values():
+            if saying.room == truth.room and saying.seen and saying.refused and not saying.again:
+                words = f"{saying.author} was refused what everybody was shown as {saying.room} {saying.seen}"
+                self.findings.add(Kind.ACK, saying.room, saying.author, words)
             if saying.room == truth.room and saying.acked and saying.seen not in (0, saying.acked):
                 words = (
                     f"{saying.author} was acked {saying.room} {saying.acked} for what everybody"

@@ -8,7 +8,7 @@ first is found out as well.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from trio_chat.contract.breaches import Findings, Kind
@@ -26,6 +26,8 @@ class Entry(Protocol):
     @property
     def seq(self) -> int: ...
     @property
+    def at(self) -> int: ...
+    @property
     def by(self) -> str: ...
     @property
     def text(self) -> str: ...
@@ -34,7 +36,7 @@ class Entry(Protocol):
 class Saying:
     """What somebody said: once, with a text that nobody else ever says. `tag` is the caller's own."""
 
-    __slots__ = ("acked", "author", "room", "seen", "tag", "text")
+    __slots__ = ("acked", "again", "author", "refused", "room", "seen", "tag", "text")
 
     def __init__(self, room: str, author: str, text: str, tag: int) -> None:
         self.room = room
@@ -43,18 +45,23 @@ class Saying:
         self.tag = tag
         self.acked = 0  # the number in its ack
         self.seen = 0  # its number as first seen
+        self.again = False  # said more than once, with the same ref
+        self.refused = False
 
 
 class Truth:
     """The entries of one history of a room, behind `base`, where it was first joined."""
 
-    def __init__(self, room: str, base: int, sayings: dict[str, Saying]) -> None:
+    def __init__(
+        self, room: str, base: int, sayings: dict[str, Saying], is_like: Callable[[Entry], bool]
+    ) -> None:
         self.room = room
         self.base = base
         self.entries: list[Entry | None] = []
         self.tags: list[int] = []  # of the saying at each number
         self._seers: list[str] = []  # who saw it first
         self._sayings = sayings
+        self._is_like = is_like
         self._disputes: list[tuple[str, Entry]] = []
         self.disputed = 0
 
@@ -147,6 +154,18 @@ class Truth:
                 findings.add(Kind.DOUBLED, self.room, entry.by, words)
             seen[entry.text] = entry.seq
 
+    def backwards(self, findings: Findings) -> None:
+        """Whether the time goes back."""
+        before: Entry | None = None
+        for entry in self.entries:
+            if entry is None:
+                continue
+            if before is not None and entry.at < before.at:
+                older = f"{before.at - entry.at} ms older than {self.room} {before.seq}"
+                words = f"{self.room} {entry.seq} is {older}"
+                findings.add(Kind.PHANTOM, self.room, entry.by, words)
+            before = entry
+
     def _right(
         self, seq: int, first: Entry | None, claims: list[tuple[str, Entry]], seers: int
     ) -> Entry | None:
@@ -170,6 +189,8 @@ class Truth:
         saying = self._sayings.get(entry.text)
         if saying is None or saying.author != entry.by or saying.room != entry.room:
             return None
+        if not self._is_like(entry):
+            return None
         return saying if self.base < entry.seq <= self.limit else None
 
     def _difference(self, user: str, entry: Entry, right: Entry | None) -> str:
@@ -186,6 +207,8 @@ class Truth:
             return f"{shown}, which {saying.author} said in {saying.room}: {_quoted(entry.text)}"
         if saying.author != entry.by:
             return f"{shown} as said by {entry.by}; it was {saying.author} who said {_quoted(entry.text)}"
+        if not self._is_like(entry):
+            return f"{shown}, {_quoted(entry.text)}, as something else than {entry.by} has said"
         number = saying.acked or saying.seen
         if number not in (0, entry.seq):
             return f"{shown}, which is {entry.room} {number}: {_quoted(entry.text)} by {entry.by}"
