@@ -158,7 +158,7 @@ class Judge:
                 self._judge_acks(truth)
             holes = [seq for seq in range(truth.base + 1, truth.head + 1) if truth.at(seq) is None]
             unshown = {saying.acked for saying in self._unshown(truth)}
-            never = [seq for seq in holes if seq not in unshown]
+            never = [seq for seq in holes if seq not in unshown and any(s.must_have_seen(seq) for s in stays)]
             if never:
                 words = f"nobody was shown {truth.room} {numbers(never)}, though there was more behind"
                 self.findings.add(Kind.LOST, truth.room, "", words, len(never))
@@ -192,9 +192,7 @@ class Judge:
     def _is_owed(self, truth: Truth, saying: Saying) -> bool:
         """Whether anybody had to be shown it: those who broke off, or have gone before it came, had not."""
         return saying.acked > truth.limit or any(
-            stay.start < saying.acked <= max(stay.cursor, stay.reach)
-            for stay in self.stays
-            if stay.truth is truth
+            stay.truth is truth and stay.must_have_seen(saying.acked) for stay in self.stays
         )
 
     def _census(self, room: str) -> Census:

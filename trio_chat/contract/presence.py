@@ -134,7 +134,10 @@ class Hearing:
         self._census.paged = True
 
     def going(self, now: int, whys: frozenset[str], *, certain: bool, early: bool) -> None:
-        self._visit.going = self._visit.entered if early else now
+        if early:
+            now = self._visit.asked
+            self.unnoticed()  # it may have been there too shortly to be mentioned
+        self._visit.going = now
         self._visit.whys = whys
         self._visit.certain = certain
 

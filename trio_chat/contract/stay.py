@@ -21,11 +21,11 @@ class Stay:
         "_holes",
         "_tick",
         "cursor",
-        "gaps",
         "head",
         "hearing",
         "is_over",
         "reach",
+        "skipped_over",
         "start",
         "truth",
         "user",
@@ -51,7 +51,7 @@ class Stay:
         self.hearing = hearing
         self.reach = 0  # up to where it must have been shown everything, if it was there at the end
         self.verified = 0
-        self.gaps = 0  # entries that an honest gap left out
+        self.skipped_over: list[range] = []  # what honest gaps left out
         self.way = ""  # how it went
         self.is_over = False
         self._holes: dict[int, None] = {}
@@ -61,6 +61,17 @@ class Stay:
     @property
     def room(self) -> str:
         return self.truth.room
+
+    @property
+    def gaps(self) -> int:
+        """How many entries honest gaps left out."""
+        return sum(map(len, self.skipped_over))
+
+    def must_have_seen(self, seq: int) -> bool:
+        """Whether it must have been shown this entry, if it was told the truth."""
+        return self.start < seq <= max(self.cursor, self.reach) and not any(
+            seq in skipped for skipped in self.skipped_over
+        )
 
     # --- entries --------------------------------------------------------------------------------------
 
@@ -106,7 +117,7 @@ class Stay:
         """The server says that the entries between these two are not part of this replay."""
         if after > self.cursor:
             self._holes.update(dict.fromkeys(range(self.cursor + 1, after + 1)))
-        self.gaps += max(0, following - 1 - max(after, self.cursor))
+        self.skipped_over.append(range(max(after, self.cursor) + 1, following))
         self.cursor = max(self.cursor, following - 1)
 
     # --- presence -------------------------------------------------------------------------------------
