@@ -12,6 +12,7 @@
     runner      the run: who is started when, and when everything must have come
     verdict     what came of it: fine, too slow, could not run, broken, invalid      pure
     report      the verdict as lines and as JSON
+    screen      standard output, which may end before the run does
     live        how far it is, on a terminal or as plain lines
     server      a server of its own, as a process, when no address is given
     command     all of it together, as `trio-chat loadtest` calls it

@@ -1,6 +1,7 @@
 """`trio-chat loadtest`: all of it together."""
 
 import gc
+import os
 import resource
 import secrets
 import signal
@@ -18,7 +19,7 @@ from loadtest.scenario import CannotRun, Scenario
 from loadtest.server import own_server
 from loadtest.thresholds import Threshold
 
-__all__ = ["allow_files", "loadtest"]
+__all__ = ["allow_files", "loadtest", "look_at"]
 
 SPARE_FILES = 64
 
@@ -64,8 +65,8 @@ async def _loadtest(
     console: Console,
 ) -> int:
     allow_files(scenario.users + SPARE_FILES)
-    if json_path is not None and not json_path.parent.is_dir():
-        raise CannotRun(f"cannot write {json_path}: there is no such directory")
+    if json_path is not None:
+        look_at(json_path)
     async with _server(scenario, address) as (host, port):
         where = f"{host}:{port}" if address else "a server of its own"
         with showing(console, where) as tell:
@@ -78,6 +79,16 @@ async def _loadtest(
     if json_path is not None:
         write_json(json_path, as_json(scenario, where, outcome))
     return outcome.verdict.value
+
+
+def look_at(path: Path) -> None:
+    """Raises `CannotRun` when there is no writing to it: better now than when the run is over."""
+    if not path.parent.is_dir():
+        raise CannotRun(f"cannot write {path}: there is no such directory")
+    if path.is_dir():
+        raise CannotRun(f"cannot write {path}: it is a directory")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise CannotRun(f"cannot write {path}: permission denied")
 
 
 def _server(
@@ -105,7 +116,10 @@ def allow_files(count: int) -> None:
         raise CannotRun(
             f"{count} open files are needed and the limit is {hard}: raise it (ulimit -n) or lower --users"
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    except (OSError, ValueError, OverflowError) as error:  # a system may have a bound beside the limit
+        raise CannotRun(f"{count} open files are needed, and cannot be had: lower --users") from error
 
 
 def _tune_memory() -> None:

@@ -38,7 +38,8 @@ async def own_server(users: int) -> AsyncGenerator[int]:
     """`trio-chat serve` for as long as the block lasts: on a free port, with a journal in memory, and
     nobody too fast. Its port. Raises `CannotRun` when it does not start."""
     command = [
-        *(sys.executable, "-c", _MAIN, "serve", "--host", "127.0.0.1", "--port", "0"),
+        # -P: without it Python would look for modules in whatever directory this is.
+        *(sys.executable, "-P", "-c", _MAIN, "serve", "--host", "127.0.0.1", "--port", "0"),
         *("--journal", "memory", "--no-rate-limit"),
         *("--max-connections", str(users + SPARE_CONNECTIONS)),
     ]

@@ -77,3 +77,11 @@ def test_joining_where_nobody_listens_is_one_line_and_exit_3() -> None:
     status, out, err = run("join", f"ada@127.0.0.1:{port}")
     assert (status, out) == (3, "")
     assert err == f"trio-chat: no server at 127.0.0.1:{port}: Connection refused\n"
+
+
+def test_a_load_test_that_is_interrupted_as_it_begins_is_exit_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("loadtest.command.loadtest", interrupted)
+    assert run("loadtest") == (2, "", "trio-chat: interrupted, and nothing is proved\n")

@@ -209,10 +209,10 @@ def loadtest(
                  3 delivery is broken, 4 the run is invalid.
     """
     import trio
-    from rich.console import Console
 
     from loadtest.command import loadtest as run
-    from loadtest.scenario import Scenario
+    from loadtest.scenario import CannotRun, Scenario
+    from loadtest.screen import Screen
     from loadtest.target import parse_address, parse_share
     from loadtest.thresholds import parse_threshold
 
@@ -224,4 +224,8 @@ def loadtest(
         raise click.UsageError(str(error)) from error
     with errors_in_one_line():
         scenario = Scenario(users, rooms, rate, duration, size, share, seed)
-        sys.exit(trio.run(run, scenario, where, thresholds, json_path, Console()))
+        try:
+            status = trio.run(run, scenario, where, thresholds, json_path, Screen.standard())
+        except KeyboardInterrupt:  # before the run has seen to signals itself
+            raise CannotRun("interrupted, and nothing is proved") from None
+    sys.exit(status)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from loadtest.command import allow_files
+from loadtest.command import allow_files, look_at
 from loadtest.scenario import CannotRun
 from loadtest.server import own_server
 from tests.loadtest.liar import LIES, Liar, proxying
@@ -76,6 +76,8 @@ async def test_a_missed_threshold_is_1() -> None:
         (["a:b"], "is no address"),
         (["--rooms", "9", "--users", "3"], "9 rooms are too many"),
         (["--json", "/nowhere/x.json"], "there is no such directory"),
+        (["--json", ""], "it is a directory"),
+        (["--rate", "nan"], "must be numbers"),
     ],
 )
 async def test_what_cannot_run_is_2_and_a_line(args: list[str], says: str) -> None:
@@ -123,6 +125,29 @@ async def test_interrupted_it_is_2_and_its_server_ends(nursery: trio.Nursery) ->
             os.kill(child, 0)
 
 
+async def test_where_nobody_reads_any_more_the_verdict_is_still_the_exit_status(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    client = await trio.lowlevel.open_process(
+        [*LOADTEST, *SHORT, f"--json={path}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert client.stdout is not None and client.stderr is not None
+    with trio.fail_after(PATIENCE_S):
+        await _first_line(client)
+        await client.stdout.aclose()
+        assert await client.stderr.receive_some() == b""
+        assert await client.wait() == 0
+    assert json.loads(path.read_text())["verdict"] == "fine"
+
+
+async def test_modules_where_it_is_started_are_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "click.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    async with own_server(4) as port:
+        assert is_listening(port)
+
+
 async def test_a_server_of_its_own_ends_with_the_block() -> None:
     async with own_server(4) as port:
         assert is_listening(port)
@@ -142,6 +167,14 @@ async def test_a_server_of_its_own_ends_when_its_parent_is_killed() -> None:
     await parent.wait()
     while is_listening(port):  # noqa: ASYNC110 - another process's end is no event of ours
         await trio.sleep(0.02)
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(CannotRun, match=r"cannot write .*x\.json: permission denied"):
+        look_at(tmp_path / "x.json")
 
 
 def test_a_limit_of_open_files_that_is_too_low_is_told() -> None:

@@ -1,0 +1,37 @@
+"""Standard output, which may end before the run does."""
+
+import os
+import sys
+from contextlib import suppress
+from io import TextIOWrapper
+from typing import Any
+
+from rich.console import Console
+
+__all__ = ["Screen"]
+
+
+class Screen(Console):
+    """A console that goes quiet when nobody reads any more (`| head`), or the disk is full.
+
+    The run goes on: its exit status is its verdict, and a report may be wanted.
+    """
+
+    @classmethod
+    def standard(cls) -> "Screen":
+        """On standard output; a character that it has no code for is shown as `?`."""
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
+        return cls()
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().print(*args, **kwargs)
+        except OSError:
+            self.on_broken_pipe()
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        with suppress(OSError), open(os.devnull, "w") as nothing:
+            # What is still in the buffer of the file would fail once more when Python ends.
+            os.dup2(nothing.fileno(), self.file.fileno())
