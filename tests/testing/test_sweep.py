@@ -106,7 +106,7 @@ def test_an_error_is_raised_where_the_victim_waits() -> None:
     with pytest.raises(AssertionError) as caught:
         sweep(handles_cancellation_only, error=InjectedError)
     text = notes_of(caught.value)
-    error = "trio_chat.testing.sweep.InjectedError"
+    error = "trio_chat.testing.InjectedError"
     assert f"made to raise {error} at its checkpoint 1 of 1" in text
     assert f"handles_cancellation_only, seed=0, error={error}, only=1)" in text
 

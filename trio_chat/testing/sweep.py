@@ -23,6 +23,8 @@ class InjectedError(Exception):
     """What no program expects. Not one of the errors of trio-chat: it stands for a bug, and nobody is to
     catch it but who catches bugs."""
 
+    __module__ = "trio_chat.testing"  # as one writes it: `trio_chat.testing.sweep` is the function there
+
     def __init__(self) -> None:
         super().__init__("raised by the sweep")
 
