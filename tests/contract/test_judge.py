@@ -302,3 +302,11 @@ def test_a_thousand_breaches_are_kept_and_all_are_counted() -> None:
         judge.findings.add(Kind.LOST, "lobby", "ada", str(number))
     assert len(judge.findings.breaches) == 1_000
     assert judge.findings.total == 1_500
+
+
+def test_what_a_server_says_does_not_reach_a_terminal_as_it_is() -> None:
+    world = settled("ada", "bob")
+    world.say("ada")
+    world.hand("bob", lambda due: [altered(due[0], by="\x1b[2J\u202eeve")])
+    words = [words for _, user, words in told(world.finish()) if user == "bob"]
+    assert words == ["bob was shown lobby 1 as said by ?[2J?eve; it was ada who said “ada says 1”"]

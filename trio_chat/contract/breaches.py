@@ -51,7 +51,9 @@ class Findings:
     def add(self, kind: Kind, room: str, user: str, words: str, times: int = 1) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + times
         if len(self.breaches) < BREACHES_KEPT:
-            self.breaches.append(Breach(kind, room, user, words))
+            # They quote a server that may lie: what does not print is no part of a sentence.
+            shown = "".join(char if char.isprintable() else "?" for char in words)
+            self.breaches.append(Breach(kind, room, user, shown))
 
     @property
     def total(self) -> int:

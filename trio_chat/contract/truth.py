@@ -221,7 +221,7 @@ def _first_difference(one: str, other: str) -> int:
 
 
 def _quoted(text: str, at: int = 0) -> str:
-    """A text in a sentence: forty characters of it around a place, on one line."""
+    """A text in a sentence: forty characters of it around a place."""
     begin = max(0, min(at - 20, len(text) - 40))
     shown = ("…" if begin else "") + text[begin : begin + 40] + ("…" if begin + 40 < len(text) else "")
-    return f"“{''.join(char if char.isprintable() else '?' for char in shown)}”"
+    return f"“{shown}”"
