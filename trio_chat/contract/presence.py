@@ -200,7 +200,8 @@ class Hearing:
         comings = [
             each
             for before, each in zip([None, *visits], visits, strict=False)
-            if each.asked > since and each.entered != NEVER and lasts and (before is None or before.told)
+            if each.asked > since and each.entered != NEVER and lasts
+            if each.told and (before is None or before.told)
         ]
         words = []
         if len(goings) > self._left.get(name, 0):
