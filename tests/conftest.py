@@ -1,0 +1,40 @@
+"""`--seeds N` and `--seed K`: how many seeds a story is simulated with, or which one.
+
+    @pytest.mark.seeds(20)
+    def test_nothing_is_lost(seed: int) -> None:
+        simulate(seed, scenario)
+
+A test that takes `seed` runs once for each: for 0, 1, 2 … as often as its mark says, which is how many the
+usual run can afford; `nox -s sim` looks further.
+"""
+
+import pytest
+
+SEEDS = 20
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("simulation")
+    group.addoption("--seeds", type=int, metavar="N", help="simulate each story with the seeds 0 to N - 1")
+    group.addoption("--seed", type=int, metavar="K", help="simulate each story with this seed alone")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"seeds(number): how many seeds a story takes, if not {SEEDS}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    own = [mark for mark in metafunc.definition.iter_markers("parametrize") if mark.args[0] == "seed"]
+    if "seed" in metafunc.fixturenames and not own:
+        metafunc.parametrize("seed", _seeds(metafunc), ids=lambda seed: f"seed {seed}")
+
+
+def _seeds(metafunc: pytest.Metafunc) -> range:
+    config = metafunc.config
+    one, many = config.getoption("--seed"), config.getoption("--seeds")
+    if one is not None:
+        return range(one, one + 1)
+    if many is not None:
+        return range(many)
+    mark = metafunc.definition.get_closest_marker("seeds")
+    return range(mark.args[0] if mark else SEEDS)
