@@ -68,7 +68,7 @@ class Simulation:
     def note(self, *what: Any) -> None:
         """Put values into the trace, with the time. Raises TypeError unless they are plain: str, bytes,
         numbers, None, and tuples and lists of them."""
-        self._trace.noted(trio.current_time(), what)
+        self._trace.noted(what)
 
     def victim(self) -> Inside:
         """`with sim.victim() as scope:` is the part of the scenario that `sweep` cancels, or makes fail, at
@@ -152,7 +152,7 @@ def run_once(
         instruments = [victim] if victim is not None else []
         ended = outcome.capture(partial(trio.run, stage.play, clock=clock, instruments=instruments))
     stage.judge(ended, replay)
-    return Run(seed, stage.value[0], trace.digest(), tuple(trace.notes), watch.steps, watch.now)
+    return Run(seed, stage.value[0], trace.digest(), trace.notes, watch.steps, watch.now)
 
 
 class _Stage(Generic[T]):

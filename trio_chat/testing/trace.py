@@ -1,11 +1,12 @@
 """What happened in a run, as one hash: the tasks stepped and in which order, the times, the notes.
 
-Two runs with one hash did the same. A step costs 0.1 µs here, a pass 0.2: what is to be hashed is gathered as
-numbers, and hashed in large pieces.
+Two runs with one hash did the same. A step costs 0.1 µs here, a pass 0.2, a note 0.6: what is to be hashed is
+gathered, and hashed in large pieces.
 """
 
 from array import array
 from collections import deque
+from copy import deepcopy
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -32,8 +33,10 @@ class Trace:
     """Takes down one run."""
 
     def __init__(self) -> None:
-        self.notes: deque[Note] = deque(maxlen=NOTES_MAX)
+        self.now = 0.0
+        self._last: deque[tuple[float, tuple[Any, ...]]] = deque(maxlen=NOTES_MAX)
         self._log: list[int] = []
+        self._noted: list[tuple[float, tuple[Any, ...]]] = []  # what each _NOTE in the log says
         self._hash = blake2b(digest_size=16)
 
     def passed(self, numbers: list[int]) -> None:
@@ -46,25 +49,37 @@ class Trace:
 
     def jumped(self, now: float) -> None:
         """Virtual time has become `now`."""
+        self.now = now
         self._log.append(_JUMP)
-        self._flush(now.hex())
+        self._noted.append((now, ()))
 
-    def noted(self, now: float, what: tuple[Any, ...]) -> None:
+    def noted(self, what: tuple[Any, ...]) -> None:
         """Raises TypeError unless it is plain values, and tuples and lists of them."""
-        if not all(type(each) in _PLAIN or _is_plain(each) for each in what):
-            raise TypeError(f"a note is of plain values, so that its hash means something: {what!r}")
-        self.notes.append(Note(now, what))
+        for each in what:
+            if type(each) not in _PLAIN:
+                if not _is_plain(each):
+                    raise TypeError(f"a note is of plain values, so that its hash means something: {what!r}")
+                what = deepcopy(what)  # a list may be changed before it is hashed
+        note = self.now, what
+        self._last.append(note)
+        self._noted.append(note)
         self._log.append(_NOTE)
-        self._flush(f"{now.hex()} {what!r}")
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The last of them."""
+        return tuple(Note(*note) for note in self._last)
 
     def digest(self) -> str:
         """The hash of all that has been taken down, in hex."""
         self._flush()
         return self._hash.hexdigest()
 
-    def _flush(self, text: str = "") -> None:
-        self._hash.update(array("q", self._log).tobytes() + text.encode())
+    def _flush(self) -> None:
+        self._hash.update(array("q", self._log).tobytes())
+        self._hash.update(repr(self._noted).encode())
         self._log.clear()
+        self._noted.clear()
 
 
 def _is_plain(value: object) -> bool:
