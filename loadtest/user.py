@@ -205,7 +205,8 @@ class User:
         world, stay = self._world, self._stay
         if not stay.is_over:
             words = f"{self.name} was thrown out of {self.room} at {stay.cursor}: {error}"
-            stay.going("connection lost", "lost")
+            # Who was refused what it cannot do without ends its connection in good order.
+            stay.going("connection lost", "quit" if isinstance(error, Refused) else "lost")
             stay.gone()
         else:
             words = f"{self.name} could not come back to {self.room} after {stay.cursor}: {error}"

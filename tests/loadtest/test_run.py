@@ -188,8 +188,11 @@ async def test_a_join_that_is_never_answered_does_not_hang(times: int, autojump_
     )
 
 
-async def test_who_is_too_fast_in_coming_back_proves_nothing(autojump_clock: MockClock) -> None:
-    scenario = Scenario(users=4, rate=20, duration_s=3, disconnects=1)
+@pytest.mark.parametrize("duration_s", [0.5, 3])
+async def test_who_is_too_fast_in_going_or_coming_back_proves_nothing(
+    duration_s: float, autojump_clock: MockClock
+) -> None:
+    scenario = Scenario(users=8, rate=20, duration_s=duration_s, disconnects=0.5)
     outcome = await run_in_memory(scenario, rate_limit=True, rooms_burst=1, rooms_per_s=1, talk_burst=1_000)
     assert outcome.breaches == []
     assert outcome.figures.refused["rate_limited"] > 0
