@@ -278,8 +278,7 @@ class Member:
         )
         self._cursors[room] = (answer.epoch, answer.head)
         if self._way:  # it has gone already, perhaps before anybody was told that it had come
-            self._announce(stay, self._way, *(("quit",) if self._way == "quit" else LOST))
-            stay.unnoticed()
+            stay.going(self._way, "quit", *LOST, early=True)
         self._say_again([say for say in self._unacked.values() if say.room == room])
 
     def _refused(self, error: m.Error) -> None:

@@ -72,7 +72,8 @@ async def play(
         scene.judge.findings.add(Kind.ENDED, "", "", f"a bug was logged: {words}")
     findings = scene.judge.finish()
     if findings.total:
-        raise PromiseBroken(tuple(breach.words for breach in findings.breaches))
+        breaches = findings.breaches
+        raise PromiseBroken(tuple(breach.words for breach in breaches), kind=breaches[0].kind)
     sim.leaves_nothing(scene.left_behind)
     stays = scene.judge.stays
     return Story(
@@ -94,6 +95,9 @@ class _Scene:
         self, sim: Simulation, plan: Plan, serve: Callable[..., AbstractAsyncContextManager[Server]]
     ) -> None:
         self.judge = Judge()
+        self.judge.findings.tell = lambda breach: sim.note(
+            "breach", "", str(breach.kind), breach.room, breach.user, breach.words
+        )
         self.network = MemoryNetwork(sim.fork("network"), sim.note, plan.buffer_bytes)
         self._sim = sim
         self._plan = plan
@@ -242,11 +246,11 @@ class _Scene:
                 pinged = trio.current_time()
                 for actor in self._actors.values():
                     actor.ping()
-            heads.append({id(stay.truth): stay.truth.head for stay in self.judge.stays})
+            heads.append({id(stay): stay.truth.head for stay in self.judge.stays})
             for actor in self._actors.values():
                 actor.member.ask_again()
                 for stay in actor.member.stays.values() if actor.steady and not fails else ():
-                    head = heads[0].get(id(stay.truth), 0)
+                    head = heads[0].get(id(stay), 0)
                     if len(heads) == heads.maxlen and stay.cursor < head and not stay.way:
                         actor.steady = False  # once is enough
                         words = f"{actor.name} waits for {stay.room} {head}, which others have seen long ago"
