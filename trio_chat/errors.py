@@ -143,11 +143,14 @@ class NotSimulated(SimulationError):
 
 
 class PromiseBroken(SimulationError):
-    """In a simulated chat a promise was broken; `breaches` says which, in words."""
+    """In a simulated chat a promise was broken; `breaches` says which, in words, `kind` what the first is:
+    a `trio_chat.contract.Kind`."""
 
-    def __init__(self, breaches: tuple[str, ...]) -> None:
-        super().__init__("; ".join(breaches[:5]) + (f"; and {len(breaches) - 5} more" if breaches[5:] else ""))
+    def __init__(self, breaches: tuple[str, ...], *, kind: str = "") -> None:
+        more = f"; and {len(breaches) - 5} more" if breaches[5:] else ""
+        super().__init__("; ".join(breaches[:5]) + more)
         self.breaches = breaches
+        self.kind = kind
 
 
 class ClientError(ChatError):

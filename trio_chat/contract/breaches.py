@@ -1,6 +1,6 @@
 """What was found: breaches of the contract, each in a sentence, and how many of each kind."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -47,6 +47,8 @@ class Findings:
     def __init__(self) -> None:
         self.breaches: list[Breach] = []
         self.counts: dict[Kind, int] = {}
+        self.tell: Callable[[Breach], None] | None = None
+        """Told of each that is kept, as it is found."""
 
     def add(self, kind: Kind, room: str, user: str, words: str, times: int = 1) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + times
@@ -54,6 +56,8 @@ class Findings:
             # They quote a server that may lie: what does not print is no part of a sentence.
             shown = "".join(char if char.isprintable() else "?" for char in words)
             self.breaches.append(Breach(kind, room, user, shown))
+            if self.tell is not None:
+                self.tell(self.breaches[-1])
 
     @property
     def total(self) -> int:

@@ -70,6 +70,21 @@ class Simulation:
         numbers, None, and tuples and lists of them."""
         self._trace.noted(what)
 
+    def keep_notes(self) -> None:
+        """Keep all that is noted from now on, and not the last 10,000."""
+        self._trace.keep_all()
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was noted and kept. Of a run that failed there is no `Run` to ask: whoever has held on to the
+        simulation may ask here."""
+        return self._trace.notes
+
+    @property
+    def trace_hash(self) -> str:
+        """That of the run, when it is over, however it ended."""
+        return self._trace.digest()
+
     def victim(self) -> Inside:
         """`with sim.victim() as scope:` is the part of the scenario that `sweep` cancels, or makes fail, at
         each of its checkpoints; the scenario goes on after the `with`. Otherwise it is a cancel scope.
@@ -98,7 +113,7 @@ class Run(Generic[T]):
     trace_hash: str
     """In hex; equal for runs that did the same."""
     trace: tuple[Note, ...]
-    """What the scenario noted: the last 10,000."""
+    """What the scenario noted: the last 10,000, or all if it said `sim.keep_notes()`."""
     steps: int
     """How often a task ran."""
     seconds: float
