@@ -1,0 +1,161 @@
+"""Rows 28, 30 and 42 of the table of faults, with many seeds, by peers that speak the wire by hand.
+
+Of row 30: another epoch is that of another journal, since the one in memory ends with its server.
+"""
+
+from contextlib import suppress
+from random import Random
+
+import pytest
+import trio
+
+from tests.server.peer import Peer, packed
+from tests.sim.house import SERVER, House, open_house
+from trio_chat.errors import LinkBroken
+from trio_chat.testing import Latency, Narrow, Rule, Simulation, Split, simulate
+from trio_chat.wire.messages import (
+    UNSET,
+    Command,
+    Entry,
+    Gap,
+    History,
+    HistoryPage,
+    Join,
+    Members,
+    Ping,
+    Pong,
+    Room,
+    Rooms,
+    RoomsPage,
+    Who,
+)
+
+pytestmark = pytest.mark.seeds(20)
+
+
+# --- rows 28 and 30: a cursor, a journal that has moved on, and `recent` ----------------------------------
+
+
+async def coming_back(sim: Simulation) -> None:
+    """Eve comes back with a cursor, good or not, while others talk; what she is shown has no hole that
+    nobody owns up to."""
+    random = sim.fork("row")
+    kept = random.choice([10, 100])
+    tail_bytes = random.choice([1, 2_000, 1 << 20])
+    async with open_house(sim, journal_room_entries=kept, tail_bytes=tail_bytes) as house:
+        ada = await house.enter("ada", "lobby")
+        epoch, head = await _said(house, ada, random.randrange(1, 60))
+        rules: list[Rule] = [Split(5), Narrow(300), Latency(0.1, 0.1)]
+        with house.network.fault(random.choice(rules), "eve", SERVER, both=True):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_murmur, ada, random)
+                await _comes_back(house, random, epoch, head)
+
+
+async def _said(house: House, ada: Peer, count: int) -> tuple[str, int]:
+    for number in range(count):
+        await ada.say(f"long ago {number}")
+    peer = await house.enter("eve")
+    room = await peer.join("lobby")
+    peer.link.close()
+    await trio.sleep(1)
+    return room.epoch, room.head
+
+
+async def _murmur(ada: Peer, random: Random) -> None:
+    for number in range(random.choice([0, 5, 40])):
+        await trio.sleep(random.choice([0, 0.001, 0.1]))
+        await ada.say(f"meanwhile {number}")
+
+
+async def _comes_back(house: House, random: Random, epoch: str, head: int) -> None:
+    after = random.choice([0, random.randrange(head + 1), head, head + 1, 10_000])
+    recent = random.choice([None, None, 0, 5, 100])
+    epoch = random.choice([epoch, epoch, "of another journal"])
+    eve = await house.enter("eve")
+    eve.send(Join("lobby", UNSET if recent is None else recent, after, epoch, "j"))
+    room = await eve.answer(Room, ref="j")
+    good = epoch == room.epoch and after <= room.head
+    assert room.resumed == good
+    start = after if good else max(room.first - 1, room.head - (recent or 0))
+    await eve.hears(20)
+    _tiles(eve, start, limit=room.head - (recent or 0))
+
+
+def _tiles(eve: Peer, start: int, limit: int) -> None:
+    """Entries and gaps are one behind the other: no hole, nothing twice, and no gap that need not be."""
+    at = start
+    for event in eve.seen:
+        if isinstance(event, Gap):
+            assert event.after == at, f"{event} does not go on after {at}"
+            assert not event.kept or event.next <= limit + 1, "only what `recent` leaves out is kept"
+            at = event.next - 1
+        elif isinstance(event, Entry):
+            assert event.seq == at + 1, f"{event} does not go on after {at}"
+            at += 1
+    last = max([start, *eve.seqs()])
+    assert at == last >= limit
+
+
+def test_rows_28_and_30_coming_back_with_a_cursor(seed: int) -> None:
+    simulate(seed, coming_back)
+
+
+async def restarted(sim: Simulation) -> None:
+    """The server comes back with an empty journal: the cursor of the old one means nothing."""
+    async with open_house(sim) as house:
+        ada = await house.enter("ada", "lobby")
+        epoch, head = await _said(house, ada, 3)
+    async with open_house(sim) as house:
+        again = await house.enter("ada")
+        room = await again.join("lobby", after=head, epoch=epoch)
+        assert not room.resumed and room.epoch != epoch
+
+
+@pytest.mark.seeds(3)
+def test_row_30_another_epoch(seed: int) -> None:
+    simulate(seed, restarted)
+
+
+# --- row 42: questions without end, and nobody who reads the answers -------------------------------------
+
+QUESTIONS: list[Command] = [History("lobby", ref="h"), Who("lobby", ref="w"), Rooms(ref="r"), Ping(ref="p")]
+ANSWERS = {"h": HistoryPage, "w": Members, "r": RoomsPage, "p": Pong}
+
+
+async def pipelines(sim: Simulation) -> None:
+    random = sim.fork("row")
+    most = random.choice([1_000, 20_000])
+    async with open_house(sim, answers_bytes=most) as house:
+        zoe = await house.bystander()
+        eve = await house.enter("eve", "lobby")
+        assert await zoe.noticed() == ["+eve"]
+        await zoe.say("x" * 1_000)
+        asked = [random.choice(QUESTIONS) for _ in range(400)]
+        small = Narrow(random.choice([700, 8_000]))
+        with house.network.fault(small, "eve", SERVER, both=True):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_ask, eve, asked)
+                for _ in range(5):
+                    assert await zoe.noticed(random.choice([0.1, 3.0])) == [], "nobody else notices"
+                    (session,) = [each for each in house.server._sessions if each.owed.link.address == "eve"]
+                    assert session.owed.answers_bytes <= most + 3_000, "and no more than one answer"
+                early = random.random() < 0.5
+                if early:
+                    nursery.start_soon(eve.hears, 5.0)
+                else:
+                    assert await zoe.noticed(70) == ["-eve slow"], "a minute in which it took nothing"
+                    nursery.cancel_scope.cancel()
+        if early:
+            answers = [event for event in eve.seen if getattr(event, "ref", "") in ANSWERS]
+            assert [type(each) for each in answers] == [ANSWERS[each.ref] for each in asked], "each, in order"
+        eve.link.close()
+
+
+async def _ask(eve: Peer, questions: list[Command]) -> None:
+    with suppress(LinkBroken):
+        await eve.pour(packed(*questions))
+
+
+def test_row_42_questions_without_end(seed: int) -> None:
+    simulate(seed, pipelines)
