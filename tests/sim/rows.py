@@ -78,7 +78,8 @@ def row_23(seed: int) -> Plan:
     limits = random.choice([{}, {"tail_bytes": 1}, {"tail_bytes": 3_000}])
     lasts_s = random.choice([5.0, 20.0, 35.0])
     steps = _talk(random, users[1:], 2 + lasts_s, 60, size=random.choice([100, 1_000]))
-    steps += [Doze(round(random.uniform(1, 3), 3), users[0], lasts_s)]
+    steps += [Doze(round(random.uniform(1, 3), 3), users[0], lasts_s), Talk(80.0, users[1], "lobby")]
+    steps += [Doze(random.choice([40.0, 45.0]), users[0], lasts_s), Talk(42.0, users[1], "lobby", 20, 1_000)]
     disk = Disk(read_s=random.choice([0.0, 0.05, 0.5]))
     return _plan(
         seed, users, steps, limits=limits, disk=disk, buffer_bytes=random.choice([700, 2_000, 8_000])
