@@ -7,10 +7,23 @@ play    the plan performed and judged
 """
 
 from trio_chat.testing.chat.disk import Disk, UnreliableStore
-from trio_chat.testing.chat.plan import Doze, Enter, Go, Knock, Leave, Plan, Repeat, Step, Talk, draw_plan
+from trio_chat.testing.chat.plan import (
+    Ask,
+    Doze,
+    Enter,
+    Go,
+    Knock,
+    Leave,
+    Plan,
+    Repeat,
+    Step,
+    Talk,
+    draw_plan,
+)
 from trio_chat.testing.chat.play import Story, drawn, play
 
 __all__ = [
+    "Ask",
     "Disk",
     "Doze",
     "Enter",

@@ -59,13 +59,24 @@ class Actor:
     def is_settled_since(self, begun: float) -> bool:
         """Whether it is here, waits for nothing, and has heard something since."""
         line = self._line
-        return line is not None and line.heard_at >= begun and self.member.is_here and self.member.is_idle
+        if line is None or line.heard_at < begun or line.unanswered:
+            return False
+        return self.member.is_here and self.member.is_idle
+
+    @property
+    def waits_s(self) -> float:
+        """For how long it has been waiting for an answer, on the connection there is."""
+        if self._line is None or not self._line.unanswered:
+            return 0.0
+        (since, *_), *_ = self._line.unanswered.values()
+        return trio.current_time() - since
 
     # --- what it is told to do -------------------------------------------------------------------------
 
     def doze(self, lasts_s: float) -> None:
         """Read nothing for a while."""
         self.steady = False
+        self.member.has_slept = True
         self._wakes_at = max(self._wakes_at, trio.current_time() + lasts_s)
 
     def wake(self) -> None:
@@ -138,6 +149,8 @@ class Actor:
             await line.run(hello, self.member.see)
         finally:
             self._line = None
+        for ref in line.unasked:
+            self.member.breach(Kind.ACK, "", f"{self.name} was answered {ref} once more than it asked")
 
     async def _stay_away(self) -> None:
         await trio.sleep(self._away_s)

@@ -24,6 +24,10 @@ class Line:
         """`wakes_at` says until when nothing is read."""
         self.link = link
         self.heard_at = trio.current_time()
+        self.unanswered: dict[str, list[float]] = {}
+        """By `ref`: when something was sent that has not been answered yet."""
+        self.unasked: list[str] = []
+        """The refs of answers to nothing, or once more than was asked."""
         self._wakes_at = wakes_at
         self._outbox = bytearray()
         self._nursery: trio.Nursery | None = None
@@ -41,6 +45,8 @@ class Line:
     def send(self, *commands: m.Command) -> None:
         waiting = bool(self._outbox)
         for command in commands:
+            if command.ref and not isinstance(command, m.Typing):  # which has no answer
+                self.unanswered.setdefault(command.ref, []).append(trio.current_time())
             self._outbox += FrameEvents.pack(command)
         if not waiting and self._push() and self._nursery is not None:
             self._nursery.start_soon(self._pour)
@@ -66,7 +72,21 @@ class Line:
             if not data:
                 return
             self.heard_at = trio.current_time()
-            see(events.feed(data))
+            seen = events.feed(data)
+            self._count_answers(seen)
+            see(seen)
+
+    def _count_answers(self, events: list[m.Event]) -> None:
+        """Each command that has a `ref` is answered once, also when it is the same one again."""
+        for event in events:
+            if type(event) is m.Said or not (ref := getattr(event, "ref", "")):
+                continue
+            if times := self.unanswered.get(ref):
+                times.pop(0)
+                if not times:
+                    del self.unanswered[ref]
+            else:
+                self.unasked.append(ref)
 
     def _push(self) -> bool:
         """Send what is taken; whether some is left."""

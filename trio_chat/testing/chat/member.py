@@ -12,6 +12,8 @@ from collections.abc import Callable
 import trio
 
 from trio_chat.contract import Judge, Kind, Stay
+from trio_chat.testing.chat.plan import Question
+from trio_chat.testing.chat.questions import check_history, question
 from trio_chat.wire import messages as m
 
 __all__ = ["LOST", "Member"]
@@ -27,7 +29,6 @@ QUIET_BYES = {
     "frame_timeout",
     "hello_timeout",
     "draining",
-    "replaced",
 }
 
 
@@ -43,6 +44,8 @@ class Member:
         self.bye = ""
         """The code of the last goodbye it was told."""
         self.stays: dict[str, Stay] = {}
+        self.has_slept = False
+        """Whether it may ever have been behind."""
         self.send: Callable[..., None] = _nothing
         self._judge = judge
         self._way = ""
@@ -87,6 +90,11 @@ class Member:
         for say in self._unacked.values():
             self.enter(say.room)
         self._say_again(list(self._unacked.values()))
+
+    def ask(self, what: Question, room: str, times: int) -> None:
+        """Ask the same so many times, if it is in the room."""
+        if self._speaks_in(room):
+            self.send(*(question(what, room, self._ref("a")) for _ in range(times)))
 
     def excuse_unacked(self) -> None:
         """What nobody has answered need not be answered any more: the server has gone."""
@@ -165,6 +173,8 @@ class Member:
     def _announce(self, stay: Stay, way: str, *whys: str) -> None:
         """Where it may have been cut off already without knowing, others may have heard that."""
         stay.going(way, *(whys + LOST if self.exposed else whys), early=self.exposed)
+        if self.has_slept or stay.cursor < stay.truth.head:
+            stay.cut_off()  # who is behind is told at the end who is here: not any more, now
 
     def _join(self, room: str) -> None:
         left_at, stay = self._left.pop(room, (float("-inf"), None))
@@ -221,6 +231,12 @@ class Member:
             case m.Gap():
                 if stay := self._stay_of(event.room, "a gap"):
                     stay.skipped(event.after, event.next)
+            case m.HistoryPage():
+                stay = self._stay_of(event.room, "history")
+                if stay is not None and (wrong := check_history(stay, event.entries)):
+                    self.breach(wrong[0], event.room, wrong[1])
+            case m.TypingNotice():
+                self._stay_of(event.room, "typing")
             case m.Room():
                 self._entered(event)
             case m.Welcome():

@@ -17,13 +17,28 @@ from msgspec import Struct
 from trio_chat.testing.chat.disk import Disk
 from trio_chat.testing.faults import Fault, draw
 
-__all__ = ["SERVER", "Doze", "Enter", "Go", "Knock", "Leave", "Plan", "Repeat", "Step", "Talk", "draw_plan"]
+__all__ = [
+    "SERVER",
+    "Ask",
+    "Doze",
+    "Enter",
+    "Go",
+    "Knock",
+    "Leave",
+    "Plan",
+    "Question",
+    "Repeat",
+    "Step",
+    "Talk",
+    "draw_plan",
+]
 
 SERVER = "server"
 STRANGERS = ("x", "y")
 
 
 Way = Literal["quit", "fin", "rst", "vanish"]
+Question = Literal["ping", "history", "rooms", "typing"]
 
 
 class _Step(Struct, frozen=True, tag=str.lower, tag_field="do"):
@@ -81,7 +96,15 @@ class Knock(_Step, frozen=True):
     """How much of its two frames it sends, as a share."""
 
 
-Step = Talk | Enter | Leave | Doze | Go | Repeat | Knock
+class Ask(_Step, frozen=True):
+    """Ask something so many times in one piece. Skipped by whoever is not in the room."""
+
+    what: Question
+    room: str
+    times: int = 1
+
+
+Step = Talk | Enter | Leave | Doze | Go | Repeat | Knock | Ask
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -176,12 +199,13 @@ class _Mixture:
             self._go,
             self._repeat,
             self._knock,
+            self._ask,
         ]
         # A journal that forgets may take for new what is said again: then nothing is.
         self.is_forgetful = random.random() < 0.1
         if self.is_forgetful:
-            drawn = [self._enter, self._leave, self._doze]
-        self._likes = random.sample(drawn, min(len(drawn), random.choice([1, 2, 6])))
+            drawn = [self._enter, self._leave, self._doze, self._ask]
+        self._likes = random.sample(drawn, min(len(drawn), random.choice([1, 2, 7])))
         self._hasty = random.choice([0.0, 0.5])
 
     def talk(self) -> Talk:
@@ -220,6 +244,11 @@ class _Mixture:
             at_s, random.choice(STRANGERS), random.choice([0, 0, 0.001, 0.5]), random.choice([1, 1, 0.9, 0.4])
         )
 
+    def _ask(self, at_s: float, user: str) -> Step:
+        random = self._random
+        whats: list[Question] = ["ping", "history", "history", "rooms", "typing"]
+        return Ask(at_s, user, random.choice(whats), random.choice(self._rooms), random.choice([1, 1, 5]))
+
 
 def _limits(random: Random) -> dict[str, int]:
     """Bounds so small that a small chat reaches them."""
@@ -230,7 +259,12 @@ def _limits(random: Random) -> dict[str, int]:
         "answers_bytes": random.choice([1, 200]),
         "sessions": random.choice([1, 2]),
     }
-    return {name: value for name, value in small.items() if random.random() < 0.25}
+    limits = {name: value for name, value in small.items() if random.random() < 0.25}
+    if random.random() < 0.2:  # so that who is silent is missed while something still happens
+        limits |= {"ping_s": 2, "silence_s": 4}
+    if random.random() < 0.2:
+        limits["stalled_s"] = random.choice([1, 3])
+    return limits
 
 
 def _at(random: Random, seconds: float) -> float:

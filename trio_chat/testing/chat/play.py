@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import assert_never
 
 import trio
@@ -22,6 +22,7 @@ from trio_chat.testing.chat.bugs import logged_bugs
 from trio_chat.testing.chat.disk import Disk, UnreliableStore
 from trio_chat.testing.chat.plan import (
     SERVER,
+    Ask,
     Doze,
     Enter,
     Go,
@@ -34,6 +35,7 @@ from trio_chat.testing.chat.plan import (
     draw_plan,
 )
 from trio_chat.testing.chat.strangers import Strangers
+from trio_chat.testing.chat.watch import WATCH_S, watch
 from trio_chat.testing.network import MemoryNetwork
 from trio_chat.testing.simulate import Simulation
 
@@ -42,9 +44,7 @@ __all__ = ["Story", "drawn", "play"]
 START_MS = 1_790_000_000_000
 PATIENCE_S = 200.0  # for something new to happen, when all must have everything in the end
 SAY_AGAIN_S = 5.0
-PING_S = 20.0
-WATCH_S = 1.0
-LATE_S = 5.0
+PING_S = 20.0  # unless the server wants it sooner
 DOWN_S = 1.0  # between a crash and the next start
 
 
@@ -162,7 +162,10 @@ class _Scene:
             events.start_soon(self.network.befall, fault)
         if self._plan.crash_s is not None:
             events.start_soon(self._crash, self._plan.crash_s)
-        events.start_soon(self._watch)
+        limits = self._config.limits
+        fails = bool(self._plan.disk.fails)
+        ping_s = min(PING_S, limits.ping_s)
+        events.start_soon(partial(watch, list(self._actors.values()), self.judge, ping_s=ping_s, fails=fails))
         for step in self._plan.steps:
             await trio.sleep_until(self._begun + step.at_s)
             self._do(step, events)
@@ -227,34 +230,16 @@ class _Scene:
                 actor.member.leave(step.room)
             case Doze():
                 actor.doze(step.lasts_s)
+                # It may be ended for it, and others hear of that before it does.
+                actor.member.exposed |= "stalled_s" in self._plan.limits
             case Go():
                 actor.go(step.way, step.away_s, hasty=step.hasty)
             case Repeat():
                 actor.member.repeat(step.times)
+            case Ask():
+                actor.member.ask(step.what, step.room, step.times)
             case _:
                 assert_never(step)
-
-    async def _watch(self) -> None:
-        """Members live: they ping. And nobody waits for the slowest: who reads all the time, and whom nothing
-        befalls, has soon what others have seen."""
-        heads: deque[dict[int, int]] = deque(maxlen=1 + int(LATE_S / WATCH_S))
-        fails = bool(self._plan.disk.fails)  # then anybody may have to wait for the journal
-        pinged = trio.current_time()
-        while True:
-            await trio.sleep(WATCH_S)
-            if trio.current_time() - pinged >= PING_S:
-                pinged = trio.current_time()
-                for actor in self._actors.values():
-                    actor.ping()
-            heads.append({id(stay): stay.truth.head for stay in self.judge.stays})
-            for actor in self._actors.values():
-                actor.member.ask_again()
-                for stay in actor.member.stays.values() if actor.steady and not fails else ():
-                    head = heads[0].get(id(stay), 0)
-                    if len(heads) == heads.maxlen and stay.cursor < head and not stay.way:
-                        actor.steady = False  # once is enough
-                        words = f"{actor.name} waits for {stay.room} {head}, which others have seen long ago"
-                        self.judge.findings.add(Kind.LOST, stay.room, actor.name, words)
 
     # --- the end --------------------------------------------------------------------------------------
 

@@ -1,0 +1,54 @@
+"""What is looked at once a second while a simulated chat goes on: that nobody waits for the slowest."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import trio
+
+from trio_chat.contract import Judge, Kind
+from trio_chat.testing.chat.actor import Actor
+
+__all__ = ["WATCH_S", "watch"]
+
+WATCH_S = 1.0
+LATE_S = 5  # seconds by which one may see something later than others
+STILL_S = 3  # seconds for which the whole chat may stand still while somebody waits for an answer
+
+
+async def watch(actors: Sequence[Actor], judge: Judge, *, ping_s: float, fails: bool) -> None:
+    """Members live: they ping, and ask again where they were turned away. Who reads all the time, and whom
+    nothing befalls, has soon what others have seen, and is answered soon. With `fails` anybody may have to
+    wait for the journal."""
+    heads: deque[dict[int, int]] = deque(maxlen=1 + LATE_S)
+    pinged = trio.current_time()
+    while True:
+        await trio.sleep(WATCH_S)
+        if trio.current_time() - pinged >= ping_s:
+            pinged = trio.current_time()
+            for actor in actors:
+                actor.ping()
+        heads.append({id(stay): stay.truth.head for stay in judge.stays})
+        for actor in actors:
+            actor.member.ask_again()
+            if actor.steady and not fails and (words := _waits(actor, heads)):
+                actor.steady = False  # once is enough
+                judge.findings.add(Kind.LOST, "", actor.name, words)
+
+
+def _waits(actor: Actor, heads: deque[dict[int, int]]) -> str:
+    """What somebody has waited for for too long, in words."""
+    if len(heads) == heads.maxlen:
+        for stay in actor.member.stays.values():
+            head = heads[0].get(id(stay), 0)
+            if stay.cursor < head and not stay.way:
+                return f"{actor.name} waits for {stay.room} {head}, which others have seen long ago"
+    waits_s = actor.waits_s
+    if waits_s > STILL_S < len(heads) and not _moved(heads[-1 - STILL_S], heads[-1]):
+        return f"{actor.name} waits for an answer for {waits_s:.1f} s, in which nobody was shown anything"
+    return ""
+
+
+def _moved(before: dict[int, int], now: dict[int, int]) -> bool:
+    return any(before.get(stay, 0) != head for stay, head in now.items())
