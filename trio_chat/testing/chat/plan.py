@@ -156,9 +156,12 @@ def draw_plan(
     steps += [mixture.other() for _ in range(random.choice([0, 3, 10, 30]) if talks is None else len(people))]
     striking = random.choice([0, 0, 1, 3, 8]) if faults is None else faults
     limits = _limits(random)
+    patience = _patience(random)
     if forgetful := mixture.is_forgetful:
         limits["journal_room_entries"] = random.choice([30, 60])
         striking = 0
+    else:
+        limits |= patience  # who is cut off says again what was not acked
     return Plan(
         seed=seed,
         users=people,
@@ -259,8 +262,13 @@ def _limits(random: Random) -> dict[str, int]:
         "answers_bytes": random.choice([1, 200]),
         "sessions": random.choice([1, 2]),
     }
-    limits = {name: value for name, value in small.items() if random.random() < 0.25}
-    if random.random() < 0.2:  # so that who is silent is missed while something still happens
+    return {name: value for name, value in small.items() if random.random() < 0.25}
+
+
+def _patience(random: Random) -> dict[str, int]:
+    """So little that who is silent, or reads nothing, is missed while something still happens."""
+    limits: dict[str, int] = {}
+    if random.random() < 0.2:
         limits |= {"ping_s": 2, "silence_s": 4}
     if random.random() < 0.2:
         limits["stalled_s"] = random.choice([1, 3])
