@@ -1,0 +1,19 @@
+"""A bug to look for, in memory only: no file of the server is changed."""
+
+from typing import Any
+
+import pytest
+
+from trio_chat.server.owed import Owed
+
+__all__ = ["forget_rests"]
+
+
+def forget_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a socket took in part is taken for sent: the rest of a frame is missing."""
+    sound = Owed.fall_behind
+
+    def forgetful(self: Owed, data: bytes, sent: int, *more: Any) -> None:
+        sound(self, data, len(data) if sent else 0, *more)
+
+    monkeypatch.setattr(Owed, "fall_behind", forgetful)

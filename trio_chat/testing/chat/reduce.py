@@ -1,0 +1,289 @@
+"""A plan that fails made smaller, as long as it fails in the same way; and what is left of it as a test.
+
+The seed stays: it decides who runs when and what the network draws. But each step that is left out changes
+what later ones meet, so that a plan may well stop failing without a step that has nothing to do with it.
+What comes out is a small plan that fails, not the smallest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+import outcome
+from msgspec.structs import replace
+
+from trio_chat.errors import PromiseBroken
+from trio_chat.testing.chat.disk import Disk
+from trio_chat.testing.chat.plan import Plan, Step, Talk
+from trio_chat.testing.chat.play import play
+from trio_chat.testing.faults import Fault
+from trio_chat.testing.shrink import shrink, smaller
+from trio_chat.testing.simulate import simulate
+
+__all__ = ["RUNS_MAX", "Failure", "Reduced", "failure_of", "perform", "reduce_plan"]
+
+RUNS_MAX = 1_000
+
+# How small a number of a step, a fault or its rule can get; others are left alone.
+_LOWEST = {
+    "after_bytes": 0,
+    "after_s": 0.0,
+    "bytes_max": 1,
+    "delay_s": 0.0,
+    "jitter_s": 0.0,
+    "lasts_s": 0.0,
+    "recent": 0,
+    "size": 20,
+    "times": 1,
+    "within_s": 0.0,
+}
+_PLAIN = {"away_s": 1.0, "both": False, "hasty": False, "sends": 1.0}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a plan fails. Two that are `alike` are taken for the same."""
+
+    alike: str
+    """The type of error; of a broken promise also the kind of the first; of several errors, the first."""
+    words: str
+    """What the error says, in a line."""
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """What was made of a plan."""
+
+    plan: Plan
+    failure: Failure
+    """How it fails."""
+    runs: int
+    is_done: bool
+    """Whether nothing more was found to leave out; otherwise the runs were used up."""
+
+
+def perform(plan: Plan) -> object:
+    """Simulate a plan with its own seed."""
+    return simulate(plan.seed, partial(play, plan=plan))
+
+
+def failure_of(plan: Plan, run: Callable[[Plan], object] = perform) -> Failure | None:
+    """How a plan fails, if it does. What is no `Exception`, as Ctrl-C, is raised."""
+    ended = outcome.capture(run, plan)
+    if isinstance(ended, outcome.Value):
+        return None
+    error = ended.error
+    if not isinstance(error, Exception):
+        raise error
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    kind = f": {error.kind}" if isinstance(error, PromiseBroken) else ""
+    words = str(error).partition("\n")[0]
+    return Failure(type(error).__name__ + kind, words)
+
+
+def reduce_plan(
+    plan: Plan,
+    run: Callable[[Plan], object] = perform,
+    *,
+    runs_max: int = RUNS_MAX,
+    tell: Callable[[Plan, int], None] | None = None,
+) -> Reduced:
+    """Make a plan that fails smaller, by running it up to `runs_max` times; `tell` is told each smaller one,
+    and the runs it took. Raises ValueError if it does not fail."""
+    failure = failure_of(plan, run)
+    if failure is None:
+        raise ValueError("this plan does not fail")
+    reducer = _Reducer(plan, failure, run, runs_max, tell)
+    reducer.reduce()
+    return Reduced(reducer.plan, reducer.failure, reducer.runs, not reducer.is_tired)
+
+
+class _Reducer:
+    """`plan` is the smallest so far, and `failure` how it fails."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        failure: Failure,
+        run: Callable[[Plan], object],
+        runs_max: int,
+        tell: Callable[[Plan, int], None] | None,
+    ) -> None:
+        self.plan = plan
+        self.failure = failure
+        self.runs = 1
+        self.is_tired = False
+        self._run = run
+        self._runs_max = runs_max
+        self._tell = tell
+        self._known: dict[str, Failure | None] = {plan.as_json(): failure}
+        self._told = _size(plan)
+
+    def reduce(self) -> None:
+        """Go down as far as it goes; then begin somewhat aside of there and see whether that leads deeper."""
+        self._descend()
+        asides = _asides(self.plan)
+        while aside := next(asides, None):
+            best = self.plan, self.failure
+            if self._fails(aside):
+                self._descend()
+                if _size(self.plan) < _size(best[0]):
+                    asides = _asides(self.plan)
+                else:
+                    self.plan, self.failure = best
+
+    def _descend(self) -> None:
+        """Until a round of everything has found nothing more."""
+        before = None
+        while self.plan != before and not self.is_tired:
+            before = self.plan
+            self._surroundings()
+            self._people()
+            self._only_steps(self.plan.steps)
+            self._moments()
+            self._numbers()
+            self._width()
+
+    def _fails(self, plan: Plan) -> bool:
+        """Whether a plan fails likewise: then it is the plan. None is run twice."""
+        text = plan.as_json()
+        if text not in self._known:
+            if self.runs >= self._runs_max:
+                self.is_tired = True
+                return False
+            self.runs += 1
+            self._known[text] = failure_of(plan, self._run)
+        failure = self._known[text]
+        if failure is None or failure.alike != self.failure.alike:
+            return False
+        self.plan, self.failure = plan, failure
+        if self._tell is not None and _size(plan) < self._told:
+            self._told = _size(plan)
+            self._tell(plan, self.runs)
+        return True
+
+    def _surroundings(self) -> None:
+        """What befalls the chat, and what its server and its journal are like."""
+        if self.plan.crash_s is not None:
+            self._fails(replace(self.plan, crash_s=None))
+        shrink(self.plan.faults, lambda faults: self._fails(replace(self.plan, faults=faults)))
+        self._fails(replace(self.plan, disk=Disk()))
+        for name in Disk.__struct_fields__:
+            self._fails(replace(self.plan, disk=replace(self.plan.disk, **{name: 0.0})))
+        limits = tuple(self.plan.limits.items())
+        shrink(limits, lambda fewer: self._fails(replace(self.plan, limits=dict(fewer))))
+        self._fails(replace(self.plan, ending="quit"))
+
+    def _people(self) -> None:
+        """Who is there, and where."""
+        shrink(self.plan.users, lambda users: self._fails(_among(self.plan, users)))
+        shrink(self.plan.rooms, lambda rooms: self._fails(_inside(self.plan, rooms)))
+
+    def _only_steps(self, steps: tuple[Step, ...]) -> None:
+        shrink(steps, lambda fewer: self._fails(replace(self.plan, steps=fewer)))
+
+    def _moments(self) -> None:
+        """All that happens at whole seconds, one moment after the other; or at least where it can."""
+        times = {step.at_s for step in self.plan.steps}
+        for fault in self.plan.faults:
+            times |= {fault.at_s, round(fault.at_s + fault.lasts_s, 3)}
+        for step_s in (1.0, 0.1):
+            nth = {at_s: round(index * step_s, 1) for index, at_s in enumerate(sorted(times))}
+            faults = tuple(
+                replace(
+                    each,
+                    at_s=nth[each.at_s],
+                    lasts_s=nth[round(each.at_s + each.lasts_s, 3)] - nth[each.at_s],
+                )
+                for each in self.plan.faults
+            )
+            steps = tuple(replace(each, at_s=nth[each.at_s]) for each in self.plan.steps)
+            if self._fails(replace(self.plan, steps=steps, faults=faults)):
+                return
+        if self.plan.crash_s is not None:
+            for at_s in smaller(self.plan.crash_s):
+                if self._fails(replace(self.plan, crash_s=at_s)):
+                    return
+
+    def _numbers(self) -> None:
+        """Every number of every step and fault."""
+        earliest = 0.0
+        for index in range(len(self.plan.steps)):
+            self._simplest(self.plan.steps[index], partial(self._with_step, index), earliest)
+            earliest = self.plan.steps[index].at_s
+        for index in range(len(self.plan.faults)):
+            fault = self.plan.faults[index]
+            self._simplest(fault.rule, partial(self._with_rule, index))
+            self._simplest(self.plan.faults[index], partial(self._with_fault, index))
+
+    def _width(self) -> None:
+        """Usual pipes, or nearly. Last, since in narrow ones fewer steps fail."""
+        for wide in (65_536, 8_000, 2_000):
+            if wide > self.plan.buffer_bytes and self._fails(replace(self.plan, buffer_bytes=wide)):
+                return
+
+    def _simplest(self, thing: msgspec.Struct, fails: Callable[..., bool], earliest: float = 0.0) -> None:
+        while simpler := next((each for each in _simpler(thing, earliest) if fails(each)), None):
+            thing = simpler
+
+    def _with_step(self, index: int, step: Step) -> bool:
+        steps = self.plan.steps
+        return self._fails(replace(self.plan, steps=(*steps[:index], step, *steps[index + 1 :])))
+
+    def _with_fault(self, index: int, fault: Fault) -> bool:
+        faults = self.plan.faults
+        return self._fails(replace(self.plan, faults=(*faults[:index], fault, *faults[index + 1 :])))
+
+    def _with_rule(self, index: int, rule: msgspec.Struct) -> bool:
+        return self._with_fault(index, replace(self.plan.faults[index], rule=rule))
+
+
+def _among(plan: Plan, users: tuple[str, ...]) -> Plan:
+    """Without the other users, what they do and what befalls them."""
+    gone = set(plan.users) - set(users)
+    return replace(
+        plan,
+        users=users,
+        steps=tuple(step for step in plan.steps if step.user not in gone),
+        faults=tuple(fault for fault in plan.faults if not {fault.first, fault.second} & gone),
+    )
+
+
+def _inside(plan: Plan, rooms: tuple[str, ...]) -> Plan:
+    """Without the other rooms and what is done there."""
+    gone = set(plan.rooms) - set(rooms)
+    return replace(
+        plan, rooms=rooms, steps=tuple(step for step in plan.steps if getattr(step, "room", "") not in gone)
+    )
+
+
+def _asides(plan: Plan) -> Iterator[Plan]:
+    """Plans that are no smaller, and may fail more readily: with narrower pipes, or longer texts."""
+    for narrow in (700, 2_000):
+        if narrow < plan.buffer_bytes:
+            yield replace(plan, buffer_bytes=narrow)
+    for size in (300, 3_000):
+        steps = tuple(replace(each, size=size) if isinstance(each, Talk) else each for each in plan.steps)
+        yield replace(plan, steps=steps)
+        yield replace(plan, steps=steps, buffer_bytes=min(plan.buffer_bytes, 700))
+
+
+def _size(plan: Plan) -> tuple[int, ...]:
+    """Which of two is smaller: first of all it is the one with less that happens."""
+    said = sum(step.times for step in plan.steps if isinstance(step, Talk))
+    return len(plan.steps) + len(plan.faults), len(plan.users) + len(plan.rooms), said
+
+
+def _simpler(thing: msgspec.Struct, earliest: float) -> Iterator[msgspec.Struct]:
+    """The same with one number smaller or rounder, or one thing as usual."""
+    for name in thing.__struct_fields__:
+        value = getattr(thing, name)
+        if name in _PLAIN and value != _PLAIN[name]:
+            yield replace(thing, **{name: _PLAIN[name]})
+        elif name == "at_s" or name in _LOWEST:
+            lowest = _LOWEST.get(name, earliest)
+            yield from (replace(thing, **{name: each}) for each in smaller(value, lowest))
