@@ -50,12 +50,14 @@ def _group(session: nox.Session, name: str) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, on each Python of pyproject's classifiers that this machine has; others are skipped.
 
-    Takes pytest's arguments: `nox -s tests-3.12 -- -k framing -x`. Without any, the Python that runs nox
-    reports what the tests reach.
+    Takes pytest's arguments: `nox -s tests-3.12 -- -k framing -x`. Without any, they run on all cores, and the
+    Python that runs nox reports what they reach.
     """
     _group(session, "test")
-    reported = () if session.posargs or session.python != HERE else REPORTED
-    session.run("pytest", *reported, *session.posargs)
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+    else:
+        session.run("pytest", "-n", "auto", *(REPORTED if session.python == HERE else ()))
 
 
 @nox.session
