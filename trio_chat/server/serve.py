@@ -202,6 +202,8 @@ class Server:
                 await close_politely(link, seconds=TURN_AWAY_S)
             except LinkBroken:
                 pass
+            except Exception:
+                log.exception("a bug ended the turning away of a connection")
             finally:
                 self._turned_away -= 1
         finally:

@@ -94,6 +94,8 @@ class Session:
                 log.exception("a bug ended session %d", self.number)
                 self.end(parting("internal", "something went wrong in the server"))
             await self._part()
+        except Exception:  # of saying goodbye: nor does that end anybody else
+            log.exception("a bug ended the goodbye of session %d", self.number)
         finally:
             self.end(LOST)
             self.owed.link.close()
