@@ -50,8 +50,8 @@ def _group(session: nox.Session, name: str) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, on each Python of pyproject's classifiers that this machine has; others are skipped.
 
-    Takes pytest's arguments: `nox -s tests-3.12 -- -k framing -x`. Without any, they run on all cores, and the
-    Python that runs nox reports what they reach.
+    Takes pytest's arguments: `nox -s tests-3.12 -- -k framing -x`. Without any, they run on all cores, and
+    the Python that runs nox reports what they reach.
     """
     _group(session, "test")
     if session.posargs:
