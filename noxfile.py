@@ -108,6 +108,17 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def sim(session: nox.Session) -> None:
+    """The whole chat simulated with thousands of seeds, in minutes; `-- --quick` is a few hundred.
+
+    A seed that fails is told with the line that replays it. `nox -s sim -- --seeds 20000 --from 5000` goes on
+    where another run has stopped, `-- row_23` is one story, `-- --help` has the rest.
+    """
+    session.install("-e.")
+    session.run("python", "-m", "tests.sim", *session.posargs)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """The wheel alone, as users get it: built, installed in a bare environment, its commands run."""
     away = Path(session.create_tmp()).resolve()

@@ -1,4 +1,4 @@
-"""Rows 28, 30 and 42 of the table of faults, with many seeds, by peers that speak the wire by hand.
+"""Rows 28, 30 and 42 of the table of faults, by peers that speak the wire by hand.
 
 Of row 30: another epoch is that of another journal, since the one in memory ends with its server.
 """
@@ -6,13 +6,12 @@ Of row 30: another epoch is that of another journal, since the one in memory end
 from contextlib import suppress
 from random import Random
 
-import pytest
 import trio
 
 from tests.server.peer import Peer, packed
 from tests.sim.house import SERVER, House, open_house
 from trio_chat.errors import LinkBroken
-from trio_chat.testing import Latency, Narrow, Rule, Simulation, Split, simulate
+from trio_chat.testing import Latency, Narrow, Rule, Simulation, Split
 from trio_chat.wire.messages import (
     UNSET,
     Command,
@@ -30,8 +29,7 @@ from trio_chat.wire.messages import (
     Who,
 )
 
-pytestmark = pytest.mark.seeds(20)
-
+__all__ = ["coming_back", "pipelines", "restarted"]
 
 # --- rows 28 and 30: a cursor, a journal that has moved on, and `recent` ----------------------------------
 
@@ -97,10 +95,6 @@ def _tiles(eve: Peer, start: int, limit: int) -> None:
     assert at == last >= limit
 
 
-def test_rows_28_and_30_coming_back_with_a_cursor(seed: int) -> None:
-    simulate(seed, coming_back)
-
-
 async def restarted(sim: Simulation) -> None:
     """The server comes back with an empty journal: the cursor of the old one means nothing."""
     async with open_house(sim) as house:
@@ -110,11 +104,6 @@ async def restarted(sim: Simulation) -> None:
         again = await house.enter("ada")
         room = await again.join("lobby", after=head, epoch=epoch)
         assert not room.resumed and room.epoch != epoch
-
-
-@pytest.mark.seeds(3)
-def test_row_30_another_epoch(seed: int) -> None:
-    simulate(seed, restarted)
 
 
 # --- row 42: questions without end, and nobody who reads the answers -------------------------------------
@@ -155,7 +144,3 @@ async def pipelines(sim: Simulation) -> None:
 async def _ask(eve: Peer, questions: list[Command]) -> None:
     with suppress(LinkBroken):
         await eve.pour(packed(*questions))
-
-
-def test_row_42_questions_without_end(seed: int) -> None:
-    simulate(seed, pipelines)

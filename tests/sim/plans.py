@@ -11,7 +11,18 @@ from typing import Any, Literal
 from trio_chat.testing import Bandwidth, Cut, Fault, Latency, Narrow, Rst, Silence, Simulation, Stall
 from trio_chat.testing.chat import Disk, Doze, Enter, Go, Leave, Plan, Repeat, Step, Story, Talk, play
 
-__all__ = ["PLANS", "SERVER", "story"]
+__all__ = [
+    "SERVER",
+    "row_7",
+    "row_23",
+    "row_24",
+    "row_25",
+    "row_28",
+    "row_29",
+    "row_37",
+    "row_43",
+    "story",
+]
 
 SERVER = "server"
 WAYS: tuple[Literal["quit", "fin", "rst", "vanish"], ...] = ("quit", "fin", "rst", "vanish")
@@ -166,9 +177,3 @@ def row_43(seed: int) -> Plan:
         faults = tuple(Fault(Stall(), SERVER, user, 3.0, 2.0) for user in users)
     limits = random.choice([{}, {"tail_bytes": 2_000}, {"sends_at_once": 3}])
     return _plan(seed, users, steps, faults=faults, limits=limits, buffer_bytes=random.choice([2_000, 8_000]))
-
-
-PLANS: dict[str, Callable[[int], Plan]] = {
-    each.__name__: each for each in (row_7, row_23, row_24, row_25, row_28, row_29, row_37, row_43)
-}
-"""By name."""
