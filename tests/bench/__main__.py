@@ -25,6 +25,7 @@ from tests.bench.process import allow_files, cores, pinned
 from tests.bench.report import render, splice
 from tests.bench.results import Results
 from tests.bench.rows import ROWS, measure_rows
+from tests.bench.simulated import measure_sim
 from tests.bench.stalls import measure_everybody, measure_stalled
 from tests.bench.yardstick import measure_yardstick
 
@@ -36,6 +37,7 @@ OTHERS = {
     "stalled": measure_stalled,
     "everybody": measure_everybody,
     "loadtool": measure_loadtool,
+    "sim": measure_sim,
 }
 NAMES = ("yardstick", *ROWS, *OTHERS)
 

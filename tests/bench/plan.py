@@ -30,6 +30,7 @@ class Plan:
     stall_s: float = 2.0  # of everybody
     loadtool_s: float = 6.0
     loadtool_repetitions: int = 3
+    sim_seeds: int = 25
 
 
 FULL = Plan()
@@ -49,6 +50,7 @@ QUICK = Plan(
     stall_s=1.0,
     loadtool_s=3.0,
     loadtool_repetitions=1,
+    sim_seeds=5,
 )
 
 

@@ -11,8 +11,9 @@ from statistics import median
 from tests.bench import words
 from tests.bench.plan import Figure
 from tests.bench.results import Results, middle, number, values
+from tests.bench.simulated import FAULTS_STRUCK, MESSAGES, USERS
 from tests.bench.tables import amount, table
-from tests.bench.wanted import IDLE_KIB, JUDGE, RECOVERED, ROOM, STALLED, VERIFIED, YARDSTICK
+from tests.bench.wanted import IDLE_KIB, JUDGE, RECOVERED, ROOM, SIMULATED, STALLED, VERIFIED, YARDSTICK
 
 __all__ = ["render", "splice"]
 
@@ -38,6 +39,7 @@ def render(results: Results) -> str:
         ("stalled", _stalled),
         ("everybody", _everybody),
         ("loadtool", _loadtool),
+        ("sim", _sim),
     ):
         if figures := results.figures.get(name):
             sections.append(section(figures))
@@ -256,3 +258,18 @@ def _loadtool(figures: list[Figure]) -> str:
         doubt = f"\n**{number(each, 'disturbed'):.0%} of the runs were disturbed by others' work.**\n"
     text = words.LOADTOOL.format(users=each["users"], paced=f"{each['paced_per_s']:,.0f}")
     return text + table(["", ""], rows) + doubt
+
+
+def _sim(figures: list[Figure]) -> str:
+    ms = middle(figures, "ms")
+    most, aim, met = SIMULATED.row(ms)
+    slowest = max(values(figures, "ms"))
+    rows = [
+        [f"a run, ms (must: {most}, aim: {aim}, met: {met})", amount(ms)],
+        ["… the slowest of the seeds", amount(slowest)],
+        ["for each delivery that was judged, µs", amount(middle(figures, "us"))],
+        ["deliveries in a run", f"{middle(figures, 'deliveries'):,.0f}"],
+        ["faults that struck", f"{middle(figures, 'struck'):.0f}"],
+    ]
+    text = words.SIMULATED.format(users=USERS, messages=MESSAGES, struck=FAULTS_STRUCK, seeds=len(figures))
+    return text + table(["", ""], rows)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CONNECTS", "IDLE_KIB", "JUDGE", "RECOVERED", "ROOM", "STALLED", "VERIFIED", "YARDSTICK", "Wanted"]
+__all__ = [
+    "CONNECTS",
+    "IDLE_KIB",
+    "JUDGE",
+    "RECOVERED",
+    "ROOM",
+    "SIMULATED",
+    "STALLED",
+    "VERIFIED",
+    "YARDSTICK",
+    "Wanted",
+]
 
 
 @dataclass(frozen=True)
@@ -48,3 +59,4 @@ STALLED = Wanted(10)  # percent
 RECOVERED = Wanted(2)  # seconds
 VERIFIED = Wanted(200_000, least=True)  # deliveries a second
 JUDGE = Wanted(25)  # percent of the load tool's CPU
+SIMULATED = Wanted(150, 75)  # milliseconds a run

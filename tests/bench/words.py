@@ -11,6 +11,7 @@ __all__ = [
     "READING",
     "ROOMS",
     "ROWS",
+    "SIMULATED",
     "STALLED",
     "YARDSTICK",
 ]
@@ -118,6 +119,14 @@ LOADTOOL = """## The load tool
 second, some of the users going and coming back. Each delivery is verified: decoded, and room, author, number
 and text held against what was said. The judge is timed in runs of their own. `fanout.c` is the yardstick's
 driver at the same rate: a bit for each delivery, and nothing decoded.
+
+"""
+
+SIMULATED = """## A chat simulated
+
+One run of `simulate`: server, {users} users in one room, the network, the journal and the judge in one process, on
+a virtual clock, {messages} messages, and at least {struck} faults that struck. Medians over {seeds} seeds, each run
+three times.
 
 """
 
