@@ -194,6 +194,17 @@ def test_a_page_shows_medians_beside_what_is_wanted() -> None:
     assert "Median of the changes from turn to turn: +5 % (must: ≤ 10 %, met: must)." in page
 
 
+def test_a_page_shows_what_a_simulated_chat_costs() -> None:
+    seeds: list[Figure] = [
+        {"seed": seed, "ms": ms, "deliveries": 5_700, "struck": 6, "us": ms / 5.7}
+        for seed, ms in ((0, 70.0), (1, 90.0), (4, 300.0))
+    ]
+    page = render(replace(NOTHING, figures={"sim": seeds}))
+    assert "Medians over\n3 seeds, each run three times." in page
+    assert "| a run, ms (must: ≤ 150, aim: ≤ 75, met: must) | 90.0 |" in page
+    assert "| for each delivery that was judged, µs | 15.8 |" in page
+
+
 def test_what_is_written_by_hand_stays() -> None:
     assert splice("new\n", "").endswith(f"new\n\n{words.BY_HAND}\n")
     by_hand = f"{words.BEGIN}\n\n## Where the microseconds go\n\nHere.\n\n{words.END}"

@@ -19,7 +19,7 @@ from trio_chat.testing.chat import Story, draw_plan, play
 __all__ = ["FAULTS_STRUCK", "MESSAGES", "USERS", "measure_sim"]
 
 USERS, MESSAGES = 20, 300
-FAULTS, FAULTS_STRUCK = 10, 5
+FAULTS, FAULTS_STRUCK = 8, 5
 SEEDS_TRIED = 1_000
 REPETITIONS = 3  # of each seed: the same run again, whatever the machine did meanwhile
 

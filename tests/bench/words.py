@@ -124,9 +124,9 @@ driver at the same rate: a bit for each delivery, and nothing decoded.
 
 SIMULATED = """## A chat simulated
 
-One run of `simulate`: server, {users} users in one room, the network, the journal and the judge in one process, on
-a virtual clock, {messages} messages, and at least {struck} faults that struck. Medians over {seeds} seeds, each run
-three times.
+One run of `simulate`: server, {users} users in one room, the network, the journal and the judge in one
+process, on a virtual clock, {messages} messages, and at least {struck} faults that struck. Medians over
+{seeds} seeds, each run three times.
 
 """
 
