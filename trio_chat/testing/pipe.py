@@ -164,6 +164,11 @@ class PipeLink:
         self._tell_closed = closed
 
     @property
+    def name(self) -> str:
+        """That of its connection; empty where there is no network."""
+        return self._in.name
+
+    @property
     def is_closed(self) -> bool:
         """Whether this end was closed by its program."""
         return self._closed

@@ -1,0 +1,104 @@
+"""Where everything is drawn: hosts from left to right, time from top to bottom.
+
+Within an instant of virtual time much happens, and between two instants nothing. So rows stand for the
+order of things: in a row below stands what came later on the same lane, or as a consequence; what has
+nothing to do with each other stands side by side. Between two instants there is a gap that grows with the
+logarithm of the time that passes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from math import log10
+
+from trio_chat.testing.picture.events import Point, Scene
+
+__all__ = ["Layout"]
+
+ROW = 15.0
+LEFT = 84.0  # for the times
+RIGHT = 460.0  # for the words
+LANES_WIDE = 880.0
+LANE_MIN, LANE_MAX = 46.0, 170.0
+GAP_MAX = 44.0
+# What one host does to several others in one row, when nothing comes in between.
+_TOGETHER = ("sent", "delivered", "accept")
+
+
+class Layout:
+    """The places of one scene, in pixels."""
+
+    def __init__(self, scene: Scene) -> None:
+        lanes = scene.lanes
+        self.lane = max(LANE_MIN, min(LANE_MAX, LANES_WIDE / len(lanes)))
+        self._x = {host: LEFT + self.lane * (index + 0.5) for index, host in enumerate(lanes)}
+        self.words_x = LEFT + self.lane * len(lanes) + 16
+        self.width = self.words_x + RIGHT
+        self._rows: dict[Point, int] = {}
+        self.instants: list[tuple[float, int]] = []
+        """Each time at which something happened, and its first row."""
+        self.rows = 0
+        self._place(scene.points)
+        self._tops = self._gaps()
+        self.height = self._tops[-1] + 2 * ROW if self._tops else ROW
+
+    def x(self, host: str) -> float:
+        """The middle of a host's lane; of no host's, the left edge."""
+        return self._x.get(host, LEFT)
+
+    def row(self, point: Point) -> int:
+        return self._rows[point]
+
+    def y(self, point: Point) -> float:
+        """The middle of its row."""
+        return self.row_y(self._rows[point])
+
+    def row_y(self, row: int) -> float:
+        return self._tops[row] + ROW / 2
+
+    def time_y(self, time: float) -> float:
+        """Where a time is at which nothing need have happened: behind what did until then."""
+        index = bisect_right(self.instants, (time, self.rows)) - 1
+        if index < 0:
+            return 0.0
+        until = self.instants[index + 1][1] if index + 1 < len(self.instants) else self.rows
+        return self.row_y(until - 1)
+
+    def _place(self, points: list[Point]) -> None:
+        """Give each point a row, as Lamport's clocks count."""
+        now = -1.0
+        first = 0
+        busy: dict[str, tuple[int, str, set[str]]] = {}  # by host: its last row, what it is, and with whom
+        for point in points:
+            if point.time != now:
+                now, first = point.time, self.rows
+                self.instants.append((now, first))
+                busy.clear()
+            row = max([first, *(self._rows[cause] + 1 for cause in point.after)])
+            if point.what == "breach":
+                row = max(row, self.rows)
+            last, what, others = busy.get(point.host, (first - 1, "", set()))
+            together = point.what == what and what in _TOGETHER and point.connection not in others
+            if together and row <= last:
+                row = last
+                others.add(point.connection)
+            else:
+                row = max(row, last + 1)
+                busy[point.host] = row, point.what, {point.connection}
+            self._rows[point] = row
+            self.rows = max(self.rows, row + 1)
+
+    def _gaps(self) -> list[float]:
+        """Where each row begins."""
+        tops = []
+        top = 0.0
+        starts = {row: time for time, row in self.instants}
+        before = 0.0
+        for row in range(self.rows):
+            if row in starts:
+                time = starts[row]
+                top += 4 + min(GAP_MAX, 9 * log10(1 + (time - before) * 100)) if row else 4
+                before = time
+            tops.append(top)
+            top += ROW
+        return tops
