@@ -77,10 +77,10 @@ async def _comes_back(house: House, random: Random, epoch: str, head: int) -> No
     assert room.resumed == good
     start = after if good else max(room.first - 1, room.head - (recent or 0))
     await eve.hears(20)
-    _tiles(eve, start, limit=room.head - (recent or 0))
+    _tiles(eve, start, limit=room.head - (recent or 0), head=house.server.feeds["lobby"].head)
 
 
-def _tiles(eve: Peer, start: int, limit: int) -> None:
+def _tiles(eve: Peer, start: int, *, limit: int, head: int) -> None:
     """Entries and gaps are one behind the other: no hole, nothing twice, and no gap that need not be."""
     at = start
     for event in eve.seen:
@@ -91,8 +91,7 @@ def _tiles(eve: Peer, start: int, limit: int) -> None:
         elif isinstance(event, Entry):
             assert event.seq == at + 1, f"{event} does not go on after {at}"
             at += 1
-    last = max([start, *eve.seqs()])
-    assert at == last >= limit
+    assert at == head, f"shown, or told of, up to {at} of {head}"
 
 
 async def restarted(sim: Simulation) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from tests.sim import by_hand, plans
-from tests.sim.plans import SERVER, story
+from tests.sim.plans import story
 from trio_chat.server.serve import Server, open_server
 from trio_chat.testing import Run, simulate
 from trio_chat.testing.chat import Story, drawn
@@ -56,9 +56,9 @@ def row_24(seed: int) -> None:
 
 def row_25(seed: int) -> None:
     run = simulate(seed, story(plans.row_25))
-    ends = [at for kind in ("fin", "rst") for at, what in told(run, kind, "u0→server#1") if SERVER in what]
-    assert ends and min(ends) <= 2.0 + NOTICED_S
-    assert connections(run, "u0") == 2
+    (back,) = [at for at, what in told(run, "dial", "u0") if what[1].endswith("#2")]
+    assert back <= 2.0 + NOTICED_S + 2.0, "the server has noticed, and so did it"
+    assert connections(run, "u0") == 2, "and goes once"
 
 
 def row_28(seed: int) -> None:
