@@ -9,8 +9,13 @@ usual run can afford; `nox -s sim` looks further.
 """
 
 import pytest
+from hypothesis import settings
 
 SEEDS = 20
+
+# No test asserts how long something takes: a busy machine would decide.
+settings.register_profile("ours", deadline=None)
+settings.load_profile("ours")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
