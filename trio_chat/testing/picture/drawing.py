@@ -163,7 +163,6 @@ class _Drawing:
         to_x = layout.x(message.target)
         size = message.end - message.start
         when = f"{message.sent.time:.3f} s"
-        guilty = " guilty" if message.shows & self._scene.guilty else ""
         if message.read is None:
             to_x, to_y = x + (to_x - x) * 0.6, y + ROW * 0.6
             end = f"{_cross('gone', to_x, to_y, 3)}"
@@ -175,9 +174,11 @@ class _Drawing:
         shrunk = 3.0 if to_x > x else -3.0
         user = message.source if message.target == SERVER else message.target
         title = f"{message.source} → {message.target}, {when}, {size} bytes: {message.words}"
+        line = f'd="M{x + shrunk:.1f},{y:.1f}L{to_x - shrunk:.1f},{to_y:.1f}"'
+        halo = f'<path class="halo" {line}/>' if message.shows & self._scene.guilty else ""
         svg = (
-            f'<g class="m {sort}{guilty}" data-h="{escape(user)}"><title>{escape(title)}</title>'
-            f'<path d="M{x + shrunk:.1f},{y:.1f}L{to_x - shrunk:.1f},{to_y:.1f}"/>{end}</g>'
+            f'<g class="m {sort}" data-h="{escape(user)}"><title>{escape(title)}</title>'
+            f"{halo}<path {line}/>{end}</g>"
         )
         return _Shape(min(y, to_y) - 4, max(y, to_y) + 4, svg)
 
@@ -219,11 +220,12 @@ class _Drawing:
             f' width="{layout.width - LEFT:.1f}" height="{ROW + 2:.1f}"/>'
         )
         if point.host:
-            svg += f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="9"/>'
-        words = f"✗ {point.words}"
-        if len(words) > (most := int((layout.width - LEFT) / 6.6)):
+            svg += f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="6"/>'
+        from_x = x + 14 if point.host else LEFT + 6
+        words = point.words
+        if len(words) > (most := int((layout.width - from_x) / 6.9)):
             words = words[: most - 1] + "…"
-        text = _text("broken-words", LEFT + 6, y + 4, words, title=point.words)
+        text = _text("broken-words", from_x, y + 4, words, title=point.words)
         return _Shape(y - ROW, y + ROW, svg + text)
 
     def _words(self) -> Iterator[_Shape]:

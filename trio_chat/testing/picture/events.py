@@ -17,6 +17,7 @@ from trio_chat.testing.picture.frames import Said, Stream
 __all__ = ["Message", "Point", "Scene", "Span", "scene_of"]
 
 BREACHES_MAX = 40
+_LIGHT = ("accept", "delivered", "fin", "sent")
 _ENTRIES = re.compile(r" (\d+(?:–\d+)?(?:, \d+(?:–\d+)?)*)")
 
 
@@ -32,6 +33,8 @@ class Point:
     words: str = ""
     after: list[Point] = field(default_factory=list)
     """What it is a consequence of."""
+    light: bool = False
+    """Whether it has nothing to do with what else its host does then, but for the same connection."""
 
 
 @dataclass(eq=False)
@@ -48,6 +51,7 @@ class Message:
     sort: str = "unknown"
     words: str = ""
     shows: frozenset[Said] = frozenset()
+    light: bool = False
 
 
 @dataclass(eq=False)
@@ -114,6 +118,7 @@ class _Reader:
             self._point("", "breach", words=failure.words or failure.alike)
         for message in self._messages:
             self._name(message)
+        self._find_light()
         plan = self._recording.plan
         seen = dict.fromkeys(point.host for point in self._points if point.host)
         others = [host for host in seen if host != SERVER and host not in plan.users]
@@ -151,7 +156,17 @@ class _Reader:
         sorts = {frame.sort for frame in frames}
         order = ("trouble", "talk", "presence", "answer", "alive", "unknown")
         message.sort = next((sort for sort in order if sort in sorts), "unknown")
+        message.light = bool(frames) and all(frame.light for frame in frames)
         message.shows = frozenset(frame.said for frame in frames if frame.said)
+
+    def _find_light(self) -> None:
+        heavy: set[Point] = set()
+        for message in self._messages:
+            if not message.light:
+                heavy.add(message.sent)
+                heavy.update([message.read] if message.read else [])
+        for point in self._points:
+            point.light = point.what in _LIGHT and point not in heavy
 
     # --- notes of the network; see MemoryNetwork ------------------------------------------------------
 

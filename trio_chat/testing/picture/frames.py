@@ -17,6 +17,7 @@ __all__ = ["Frame", "Said", "Stream"]
 
 TEXT_MAX = 28
 _ALIVE = (m.Ping, m.Pong)
+_LIGHT = (m.Ping, m.Pong, m.Hello, m.Welcome, m.Bye)
 _TALK = (m.Say, m.Said, m.Retitled, m.HistoryPage)
 _TROUBLE = (m.Error, m.Bye, m.Gap)
 _ANSWERS = (m.Ack, m.Members, m.RoomsPage, m.Found, m.Named, m.Who, m.Rooms, m.History, m.Search)
@@ -28,13 +29,15 @@ Said = tuple[str, int]
 @dataclass(frozen=True)
 class Frame:
     """One frame, from its first byte to behind its last. `sort` is one of talk, answer, alive, trouble and
-    presence, or unknown; `said` the entry that it shows."""
+    presence, or unknown; `said` the entry that it shows. A `light` one has nothing to do with others."""
 
     start: int
     end: int
     sort: str
     words: str
     said: Said | None = None
+    like: str = ""
+    light: bool = False
 
 
 class Stream:
@@ -81,7 +84,9 @@ def _frames(data: bytes, is_servers: bool) -> Iterator[Frame]:
                 yield Frame(start, at, "trouble", "no message")
             else:
                 said = (message.room, message.seq) if isinstance(message, m.Said | m.Retitled) else None
-                yield Frame(start, at, _sort(message), _words(message), said)
+                like = f"{type(message).__name__} {getattr(message, 'room', '')}"
+                light = isinstance(message, _LIGHT)
+                yield Frame(start, at, _sort(message), _words(message), said, like, light)
     except FrameError as error:
         yield Frame(at, len(data), "trouble", str(error))
         return
@@ -135,13 +140,13 @@ def _joined(frames: list[Frame]) -> Iterator[str]:
         elif first.said and last.said:
             yield f"{first.words}–{last.said[1]}"
         else:
-            yield f"{first.words} ×{count}"
+            yield f"{first.words} and {count - 1} more"
 
 
 def _follows(one: Frame, other: Frame) -> bool:
     if one.said and other.said:
         return other.said == (one.said[0], one.said[1] + 1)
-    return one.words == other.words
+    return bool(one.like) and one.like == other.like
 
 
 def _short(text: str) -> str:

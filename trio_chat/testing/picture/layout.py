@@ -19,10 +19,10 @@ ROW = 15.0
 LEFT = 84.0  # for the times
 RIGHT = 460.0  # for the words
 LANES_WIDE = 880.0
-LANE_MIN, LANE_MAX = 46.0, 170.0
+LANE_MIN, LANE_MAX = 46.0, 130.0
 GAP_MAX = 44.0
 # What one host does to several others in one row, when nothing comes in between.
-_TOGETHER = ("sent", "delivered", "accept")
+_TOGETHER = ("sent", "delivered")
 
 
 class Layout:
@@ -69,23 +69,29 @@ class Layout:
         now = -1.0
         first = 0
         busy: dict[str, tuple[int, str, set[str]]] = {}  # by host: its last row, what it is, and with whom
+        ends: dict[tuple[str, str], int] = {}  # by host and connection: its last row
         for point in points:
             if point.time != now:
                 now, first = point.time, self.rows
                 self.instants.append((now, first))
                 busy.clear()
-            row = max([first, *(self._rows[cause] + 1 for cause in point.after)])
+                ends.clear()
+            end = point.host, point.connection
+            before = ends.get(end, -1) if point.connection else -1
+            row = max([first, before + 1, *(self._rows[cause] + 1 for cause in point.after)])
             if point.what == "breach":
                 row = max(row, self.rows)
             last, what, others = busy.get(point.host, (first - 1, "", set()))
             together = point.what == what and what in _TOGETHER and point.connection not in others
-            if together and row <= last:
+            if point.light:
+                pass
+            elif together and row <= last:
                 row = last
                 others.add(point.connection)
             else:
                 row = max(row, last + 1)
                 busy[point.host] = row, point.what, {point.connection}
-            self._rows[point] = row
+            self._rows[point] = ends[end] = row
             self.rows = max(self.rows, row + 1)
 
     def _gaps(self) -> list[float]:

@@ -127,6 +127,10 @@ def _legend() -> Iterator[str]:
     )
     yield _key('<path class="broken" d="M9,2l10,10M9,12l10,-10"/>', "reset, cut, refused")
     yield _key('<circle class="ring" cx="14" cy="7" r="6"/>', "a promise broken")
+    yield _key(
+        '<g class="m talk"><path class="halo" d="M1,7L26,7"/><path d="M1,7L26,7"/></g>',
+        "… and the entry it is about",
+    )
     yield "<li>Down is later; gaps are idle time, shortened. Click a name to see it alone.</li>"
 
 

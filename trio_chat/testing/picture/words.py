@@ -19,6 +19,9 @@ def words_of_rows(scene: Scene, layout: Layout) -> dict[int, str]:
     def add(point: Point, what: str, host: str) -> None:
         rows.setdefault(layout.row(point), {}).setdefault(what, []).append(host)
 
+    for point in scene.points:
+        if point.what.startswith("fault "):
+            add(point, point.words, "")
     for message in scene.messages:
         if message.source == SERVER:
             add(message.sent, f"to {{}}: {message.words}", message.target)
@@ -27,9 +30,7 @@ def words_of_rows(scene: Scene, layout: Layout) -> dict[int, str]:
     for point, sent_at in _late(scene.messages).items():
         add(point, f"{{}}: reads what was sent at {sent_at:.3f}", point.host)
     for point in scene.points:
-        if point.what.startswith("fault "):
-            add(point, point.words, "")
-        elif point.what not in _SILENT:
+        if point.what not in _SILENT and not point.what.startswith("fault "):
             add(point, f"{{}}: {point.words}", point.host)
     return {
         row: " · ".join(what.replace("{}", _names(hosts), 1) for what, hosts in done.items())

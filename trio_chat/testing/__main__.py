@@ -1,0 +1,131 @@
+"""`python -m trio_chat.testing`: a plan, or the one of a seed, performed again, drawn, or made smaller."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from trio_chat.testing.chat import Plan, draw_plan
+from trio_chat.testing.chat.paste import as_lines, as_test
+from trio_chat.testing.chat.record import Recording, record
+from trio_chat.testing.chat.reduce import RUNS_MAX, reduce_plan
+from trio_chat.testing.picture import page
+
+__all__ = ["main"]
+
+
+class _PlanOrSeed(click.ParamType[Plan]):
+    name = "plan or seed"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Plan:
+        if isinstance(value, Plan):
+            return value
+        text = str(value)
+        if text.lstrip("-").isdecimal() and text != "-":
+            return draw_plan(int(text))
+        try:
+            return Plan.from_json(sys.stdin.read() if text == "-" else Path(text).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"no seed, and no file to read: {error}", param, ctx)
+        except msgspec.DecodeError as error:
+            self.fail(f"{text} is no plan: {error}", param, ctx)
+
+
+_plan = click.argument("plan", metavar="PLAN_OR_SEED", type=_PlanOrSeed())
+_json = click.option(
+    "--json",
+    "json_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Save the plan, to be edited and replayed.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Simulate a whole chat, server and users, from a plan: a JSON file (`-` is standard input), or a seed
+    that one is drawn from.
+
+    \b
+        python -m trio_chat.testing replay 4711 --html run.html
+        python -m trio_chat.testing shrink 4711 --json plan.json
+    """
+
+
+@main.command()
+@_plan
+@click.option(
+    "--html",
+    "html_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Draw what happened, as one page that needs no other file.",
+)
+@_json
+def replay(plan: Plan, html_path: Path | None, json_path: Path | None) -> None:
+    """Perform a plan and say what came of it.
+
+    Ends with 1 when a promise was broken, or anything else went wrong.
+    """
+    recording = record(plan)
+    for line in _told(recording):
+        click.echo(line)
+    if html_path is not None:
+        html_path.write_text(page(recording), encoding="utf-8")
+    if json_path is not None:
+        json_path.write_text(as_lines(plan) + "\n", encoding="utf-8")
+    sys.exit(1 if recording.failure else 0)
+
+
+@main.command()
+@_plan
+@click.option(
+    "--runs",
+    default=RUNS_MAX,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How often a smaller plan may be tried.",
+)
+@_json
+def shrink(plan: Plan, runs: int, json_path: Path | None) -> None:
+    """Make a plan that fails smaller, as long as it fails in the same way, and print it as a test.
+
+    Ends with 1, as it fails; with 0 when the plan does not fail, and there is nothing to print.
+    """
+
+    def tell(smaller: Plan, count: int) -> None:
+        steps, faults = len(smaller.steps), len(smaller.faults)
+        click.echo(f"run {count}: {steps} steps, {faults} faults, {len(smaller.users)} users", err=True)
+
+    try:
+        reduced = reduce_plan(plan, runs_max=runs, tell=tell)
+    except ValueError as error:
+        click.echo(str(error), err=True)
+        return
+    end = "nothing more can be left out" if reduced.is_done else "more may go with more --runs"
+    click.echo(f"{reduced.failure.alike}, after {reduced.runs} runs: {end}", err=True)
+    click.echo(as_lines(reduced.plan))
+    click.echo("\n# as a test:\n")
+    click.echo(as_test(reduced.plan, reduced.failure.words), nl=False)
+    if json_path is not None:
+        json_path.write_text(as_lines(reduced.plan) + "\n", encoding="utf-8")
+    sys.exit(1)
+
+
+def _told(recording: Recording) -> list[str]:
+    plan, story, failure = recording.plan, recording.story, recording.failure
+    struck = sum(note.what[0] == "fault strikes" for note in recording.notes)
+    lines = [
+        f"seed {plan.seed}: {len(plan.users)} users, {len(plan.steps)} steps, {len(plan.faults)} faults",
+        f"{struck} faults struck, {recording.seconds:.3f} virtual seconds, trace {recording.trace_hash}",
+    ]
+    if failure is not None:
+        return [*lines, click.style(f"{failure.alike}: {failure.words}", fg="red")]
+    if story is not None:
+        lines.append(f"{story.deliveries} deliveries judged, {story.gaps} entries left out by gaps")
+    return [*lines, "every promise was kept"]
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m trio_chat.testing")
