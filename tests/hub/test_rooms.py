@@ -202,6 +202,40 @@ def test_above_two_hundred_lists_are_cut_and_the_count_is_right() -> None:
     assert not room.large
 
 
+@pytest.mark.parametrize("by", ["a member", "a session of one"])
+def test_who_comes_in_while_somebody_is_gone_is_told_of_its_coming_back(by: str) -> None:
+    """Found by the seed 101440 of a simulated chat: of both, gone and back, nobody was told anything."""
+    room, ada, bob = lobby(), member("ada"), member("bob")
+    room.enter(ada)
+    room.enter(bob)
+    room.notice()
+    room.leave(ada, "lost")
+    cy = member("cy") if by == "a member" else bob
+    room.enter(cy)
+    here = len(room.members)  # what cy is told
+    room.enter(ada)
+    notice = room.notice()
+    assert notice is not None
+    assert notice.left == [Departure("ada", "lost")] and "ada" in notice.joined
+    assert notice.members == here + 1
+    assert told({"ada", "bob"}, notice) == told({"bob", cy.name.shown}, notice)
+    assert room.notice() is None
+
+
+def test_who_is_back_before_anybody_came_in_was_never_gone() -> None:
+    room, ada, bob = lobby(), member("ada"), member("bob")
+    room.enter(ada)
+    room.enter(bob)
+    room.notice()
+    room.leave(ada, "lost")
+    room.enter(ada)
+    assert room.notice() is None
+    room.leave(ada, "lost")
+    room.enter(ada)
+    room.enter(bob)
+    assert room.notice() is None
+
+
 def test_a_large_room_says_more_only_when_something_was_cut() -> None:
     room = lobby()
     crowd(room, LARGE + 1)

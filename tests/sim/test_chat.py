@@ -22,6 +22,12 @@ def test_a_chat_keeps_its_promises(seed: int) -> None:
     simulate(seed, drawn)
 
 
+@pytest.mark.parametrize("found", [101_440])
+def test_a_seed_that_has_found_a_bug_stays_found(found: int) -> None:
+    """Two who went and came back at once: who came in between was not told of the second."""
+    simulate(found, drawn)
+
+
 def hashes(hash_seed: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(seeds=SAME)],

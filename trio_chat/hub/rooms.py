@@ -29,21 +29,24 @@ PAGE_BYTES = 60_000
 
 class _Change(Generic[S]):
     """What has become of one member: `known` are the names under which some of the others know it, `new`
-    when some of them do not know that it is here, `why` it left last."""
+    when some of them do not know that it is here, `why` it left last. `missed`, when somebody came in
+    while it was gone: to that one its coming back is news, and to the others no change at all."""
 
-    __slots__ = ("known", "member", "new", "why")
+    __slots__ = ("gone_at", "known", "member", "missed", "new", "why")
 
     def __init__(self, told: str | None) -> None:
         self.new = told is None
         self.known = [] if told is None else [told]
         self.member: Member[S]
-        self.why: str
+        self.why = ""
+        self.missed = False
+        self.gone_at = 0  # when it left last, in `_entered`
 
 
 class Room(Generic[S]):
     """`members` counts the sessions of each member that are in the room."""
 
-    __slots__ = ("_changed", "_sorted", "_told", "key", "members", "shown")
+    __slots__ = ("_changed", "_entered", "_sorted", "_told", "key", "members", "shown")
 
     def __init__(self, name: Name) -> None:
         self.shown, self.key = name
@@ -51,15 +54,19 @@ class Room(Generic[S]):
         self._sorted: list[str] | None = None  # the names, once somebody has asked for them
         self._changed: dict[str, _Change[S]] = {}  # by token: who comes back is who went
         self._told = 0  # how many were here at the last notice
+        self._entered = 0  # how many sessions have come in
 
     def enter(self, member: Member[S]) -> bool:
         """One more of the member's sessions is here. True when it is the first."""
         here = self.members.get(member, 0)
         self.members[member] = here + 1
+        self._entered += 1
         if here:
             return False
         self._sort("", member.name.shown)
-        self._note(member, None, "")
+        change = self._note(member, None)
+        if self._entered - 1 > change.gone_at:
+            change.missed = change.missed or bool(change.why)
         return True
 
     def leave(self, member: Member[S], why: str) -> bool:
@@ -70,13 +77,15 @@ class Room(Generic[S]):
             return False
         del self.members[member]
         self._sort(member.name.shown, "")
-        self._note(member, member.name.shown, why)
+        change = self._note(member, member.name.shown)
+        change.why = why
+        change.gone_at = self._entered
         return True
 
     def renamed(self, member: Member[S], before: str) -> None:
         """A member that is here has another name than `before`."""
         self._sort(before, member.name.shown)
-        self._note(member, before, "")
+        self._note(member, before)
 
     @property
     def large(self) -> bool:
@@ -96,6 +105,10 @@ class Room(Generic[S]):
             name = change.member.name.shown
             if change.member not in self.members:
                 left += [Departure(known, change.why) for known in change.known]
+                continue
+            if change.missed and change.known:
+                left += [Departure(known, change.why) for known in change.known]
+                joined.append(name)
                 continue
             renamed += [Renaming(known, name) for known in change.known if known != name]
             if change.new:
@@ -144,10 +157,10 @@ class Room(Generic[S]):
             elif name not in change.known:
                 change.known.append(name)
 
-    def _note(self, member: Member[S], told: str | None, why: str) -> None:
+    def _note(self, member: Member[S], told: str | None) -> _Change[S]:
         """A member has changed whom others were told of as `told`, if nothing was noted since."""
         change = self._changed.get(member.token)
         if change is None:
             change = self._changed[member.token] = _Change(told)
         change.member = member
-        change.why = why
+        return change
