@@ -17,7 +17,9 @@ For any Trio program, with whatever test runner, or none. docs/testing.md is the
     stream      a pair of streams, bounded unlike Trio's own
     pipe        a pair of links
     tree        the tasks of a running program as text
+    shrink      what fails made smaller while it fails
     chat        a whole chat of ours from a seed; a door of its own
+    picture     … and a run of it as a page; `python -m trio_chat.testing --help`
 
 Behind them, from the ground up:
 
@@ -53,6 +55,7 @@ from trio_chat.testing.faults import (
 )
 from trio_chat.testing.network import MemoryNetwork
 from trio_chat.testing.pipe import PipeLink, link_pair
+from trio_chat.testing.shrink import shrink
 from trio_chat.testing.simulate import Run, Simulation, simulate
 from trio_chat.testing.stream import MemoryStream, stream_pair
 from trio_chat.testing.sweep import InjectedError, Swept, sweep
@@ -87,6 +90,7 @@ __all__ = [
     "Swept",
     "draw",
     "link_pair",
+    "shrink",
     "simulate",
     "stream_pair",
     "sweep",

@@ -4,12 +4,11 @@ import sys
 from pathlib import Path
 
 import click
-import msgspec
 
 from trio_chat.testing.chat import Plan, draw_plan
 from trio_chat.testing.chat.paste import as_lines, as_test
 from trio_chat.testing.chat.record import Recording, record
-from trio_chat.testing.chat.reduce import RUNS_MAX, reduce_plan
+from trio_chat.testing.chat.reduce import RUNS_MAX, failure_of, reduce_plan
 from trio_chat.testing.picture import page
 
 __all__ = ["main"]
@@ -25,10 +24,10 @@ class _PlanOrSeed(click.ParamType[Plan]):
         if text.lstrip("-").isdecimal() and text != "-":
             return draw_plan(int(text))
         try:
-            return Plan.from_json(sys.stdin.read() if text == "-" else Path(text).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
+            return Plan.from_json(sys.stdin.read() if text == "-" else Path(text).read_bytes())
+        except OSError as error:
             self.fail(f"no seed, and no file to read: {error}", param, ctx)
-        except msgspec.DecodeError as error:
+        except ValueError as error:  # of JSON, of a plan, or of UTF-8
             self.fail(f"{text} is no plan: {error}", param, ctx)
 
 
@@ -98,11 +97,10 @@ def shrink(plan: Plan, runs: int, json_path: Path | None) -> None:
         steps, faults = len(smaller.steps), len(smaller.faults)
         click.echo(f"run {count}: {steps} steps, {faults} faults, {len(smaller.users)} users", err=True)
 
-    try:
-        reduced = reduce_plan(plan, runs_max=runs, tell=tell)
-    except ValueError as error:
-        click.echo(str(error), err=True)
+    if failure_of(plan) is None:
+        click.echo("this plan does not fail", err=True)
         return
+    reduced = reduce_plan(plan, runs_max=runs, tell=tell)
     end = "nothing more can be left out" if reduced.is_done else "more may go with more --runs"
     click.echo(f"{reduced.failure.alike}, after {reduced.runs} runs: {end}", err=True)
     click.echo(as_lines(reduced.plan))

@@ -4,9 +4,12 @@ plan    what is to happen, as data: drawn from a seed, saved, edited, replayed
 actor   a member that does what the plan says, at the client's end of the wire
 disk    a journal that is slow, or fails before or after it has written
 play    the plan performed and judged
+record  … and taken down, byte by byte, for a picture
+reduce  a plan that fails made smaller; paste prints it as a test
 """
 
 from trio_chat.testing.chat.disk import Disk, UnreliableStore
+from trio_chat.testing.chat.paste import as_lines, as_test
 from trio_chat.testing.chat.plan import (
     Ask,
     Doze,
@@ -21,22 +24,32 @@ from trio_chat.testing.chat.plan import (
     draw_plan,
 )
 from trio_chat.testing.chat.play import Story, drawn, play
+from trio_chat.testing.chat.record import Recording, record
+from trio_chat.testing.chat.reduce import Failure, Reduced, failure_of, reduce_plan
 
 __all__ = [
     "Ask",
     "Disk",
     "Doze",
     "Enter",
+    "Failure",
     "Go",
     "Knock",
     "Leave",
     "Plan",
+    "Recording",
+    "Reduced",
     "Repeat",
     "Step",
     "Story",
     "Talk",
     "UnreliableStore",
+    "as_lines",
+    "as_test",
     "draw_plan",
     "drawn",
+    "failure_of",
     "play",
+    "record",
+    "reduce_plan",
 ]

@@ -14,10 +14,10 @@ from trio_chat.testing.picture.words import words_of_rows
 
 __all__ = ["bands", "heads"]
 
-BAND_ROWS = 48
+BAND_ROWS = 21
 IDLE_S = 1.0  # from which on a gap says how long it is
 LABEL_ROOM = 11.0
-WORDS_MAX = 84
+WORDS_MAX = 72
 FAULT_WIDE = 84.0
 SPARE = 10.0  # what a shape may stick out of the rows that it belongs to
 
