@@ -153,9 +153,13 @@ class _Scene:
                     await self._settle()
                     self.judge.hold_to_account()
                     events.cancel_scope.cancel()
+                if self.judge.findings.total:
+                    # It is judged already, and who waits for ever would not come to an end either.
+                    nursery.cancel_scope.cancel()
                 await self._end()
             self._stop.set()
-        self._account_for_drain()
+        if not nursery.cancel_scope.cancelled_caught:
+            self._account_for_drain()
 
     async def _happen(self, events: trio.Nursery) -> None:
         for fault in self._plan.faults:
