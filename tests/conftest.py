@@ -13,10 +13,6 @@ from hypothesis import settings
 
 SEEDS = 20
 
-# No test asserts how long something takes: a busy machine would decide.
-settings.register_profile("ours", deadline=None)
-settings.load_profile("ours")
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("simulation")
@@ -25,6 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # No test asserts how long something takes: a busy machine would decide.
+    settings.register_profile("ours", deadline=None)
+    settings.load_profile("ours")
     config.addinivalue_line("markers", f"seeds(number): how many seeds a story takes, if not {SEEDS}")
 
 
