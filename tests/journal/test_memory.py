@@ -1,12 +1,11 @@
-"""The journal in memory numbers without a hole, knows a ref again, and keeps within its bounds."""
+"""The journal in memory keeps within its bounds; what it shares with others is in test_sqlite_contract.py."""
 
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from itertools import count
 
-import pytest
 import trio
-from trio.testing import assert_checkpoints, assert_no_checkpoints
+from trio.testing import assert_no_checkpoints
 
 from trio_chat.journal.memory import ENTRY_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore
 from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, Store
@@ -54,37 +53,6 @@ async def record(store: MemoryStore, room: str = "lobby") -> RoomRecord:
     return known
 
 
-async def test_entries_are_numbered_from_one_in_each_room() -> None:
-    store = await opened("lobby", "attic")
-    outcomes = await store.commit([draft("a"), draft("b", "attic"), draft("c")], 5)
-    assert outcomes == [
-        Outcome(1, encode(Said("Lobby", 1, 5, "ada", "a"))),
-        Outcome(1, encode(Said("Attic", 1, 5, "ada", "b"))),
-        Outcome(2, encode(Said("Lobby", 2, 5, "ada", "c"))),
-    ]
-    assert [outcome.seq for outcome in await said(store, "d", "e")] == [3, 4]
-    assert await texts(store) == ["a", "c", "d", "e"]
-
-
-async def test_time_never_goes_back_within_a_room() -> None:
-    store = await opened("lobby", "attic")
-    await said(store, "a", now_ms=1_000)
-    await said(store, "b", now_ms=900)
-    await said(store, "c", room="attic", now_ms=900)
-    await said(store, "d", now_ms=1_001)
-    entries = [decode_entry(payload) for payload in (await page(store)).payloads]
-    assert [entry.at for entry in entries] == [1_000, 1_000, 1_001]
-
-
-async def test_a_new_room_has_an_epoch_and_nothing_in_it() -> None:
-    store = MemoryStore(random_bytes=numbered())
-    one = await store.open("lobby", "LOBBY")
-    assert one == RoomRecord("LOBBY", one.epoch, first=1, head=0, topic="")
-    assert await store.open("lobby", "lobby") == one, "it is called as its first user wrote it"
-    assert (await store.open("attic", "attic")).epoch != one.epoch
-    assert await page(store) == Page(1, [])
-
-
 async def test_epochs_are_random_unless_told_otherwise() -> None:
     epochs = {(await MemoryStore().open("lobby", "lobby")).epoch for _ in range(10)}
     assert len(epochs) == 10
@@ -101,38 +69,6 @@ async def test_the_topic_outlives_the_entry_that_set_it() -> None:
 # --- refs -------------------------------------------------------------------------------------------
 
 
-async def test_a_known_ref_gives_the_number_it_has() -> None:
-    store = await opened()
-    await store.commit([draft("a", ref="r1"), draft("b", ref="r2")], 0)
-    assert await store.commit([draft("b", ref="r2"), draft("a", ref="r1")], 9) == [
-        Outcome(2, None),
-        Outcome(1, None),
-    ]
-    assert await texts(store) == ["a", "b"]
-
-
-async def test_a_known_ref_with_something_else_is_number_zero() -> None:
-    store = await opened()
-    await store.commit([draft("a", ref="r1")], 0)
-    same_ref = Draft("lobby", "Lobby", "ada", "a", "r1", "ada r1", action=True)
-    assert await store.commit([draft("b", ref="r1"), same_ref], 0) == [Outcome(0, None)] * 2
-    assert await texts(store) == ["a"]
-
-
-async def test_a_ref_is_known_within_one_batch() -> None:
-    store = await opened()
-    outcomes = await store.commit([draft("a", ref="r1"), draft("a", ref="r1")], 0)
-    assert [outcome.seq for outcome in outcomes] == [1, 1]
-    assert outcomes[1].payload is None
-
-
-async def test_a_ref_is_of_one_author_in_one_room() -> None:
-    store = await opened("lobby", "attic")
-    drafts = [draft("a", ref="r"), draft("b", ref="r", by="bob"), draft("c", "attic", ref="r")]
-    outcomes = await store.commit(drafts, 0)
-    assert [outcome.seq for outcome in outcomes] == [1, 2, 1]
-
-
 async def test_a_ref_is_known_as_long_as_its_entry_is_kept() -> None:
     store = await opened(room_entries_max=2)
     await store.commit([draft("a", ref="r1"), draft("b", ref="r2"), draft("c")], 0)
@@ -141,33 +77,7 @@ async def test_a_ref_is_known_as_long_as_its_entry_is_kept() -> None:
     assert await texts(store) == ["c", "a"]
 
 
-async def test_without_a_ref_the_same_is_said_again() -> None:
-    store = await opened()
-    assert [outcome.seq for outcome in await said(store, "a", "a")] == [1, 2]
-
-
 # --- reading ----------------------------------------------------------------------------------------
-
-
-async def test_a_page_is_the_oldest_between_two_numbers() -> None:
-    store = await opened()
-    await said(store, *"abcdefgh")
-    assert await texts(store, after=2) == list("cdefgh")
-    assert await texts(store, after=2, through=5) == list("cde")
-    assert await texts(store, after=2, through=7, entries_max=3) == list("cde")
-    assert (await page(store, after=2)).first == 3
-    assert await page(store, after=8) == Page(9, [])
-    assert await page(store, after=100) == Page(101, [])
-    assert await page(store, after=5, through=5) == Page(6, [])
-    assert await page(store, after=5, through=2) == Page(6, [])
-
-
-async def test_a_page_keeps_to_its_bytes_but_holds_at_least_one() -> None:
-    store = await opened()
-    await said(store, *"abc")
-    size = len((await page(store)).payloads[0])
-    for bytes_max, whole in ((0, 1), (1, 1), (size, 1), (2 * size - 1, 1), (2 * size, 2), (3 * size, 3)):
-        assert len((await page(store, bytes_max=bytes_max)).payloads) == whole
 
 
 async def test_a_page_begins_where_the_journal_does() -> None:
@@ -278,23 +188,6 @@ async def test_a_room_that_lost_its_entries_while_in_use_is_forgotten_after_its_
     assert (await record(store)).epoch != before.epoch
 
 
-async def test_a_room_without_entries_is_forgotten_after_its_last_user() -> None:
-    store = await opened()
-    before = await store.open("lobby", "Lobby")
-    store.close("lobby")
-    assert await record(store) == before, "one user is left"
-    store.close("lobby")
-    assert (await record(store)).epoch != before.epoch
-
-
-async def test_a_room_with_entries_waits_for_its_next_user() -> None:
-    store = await opened()
-    await said(store, "a")
-    before = await record(store)
-    store.close("lobby")
-    assert await record(store) == before
-
-
 async def test_rooms_that_nobody_uses_do_not_pile_up() -> None:
     """A thousand strangers each say one word in a room of their own, and go."""
     store = await opened("lobby", bytes_max=room_for(20, rooms=20))
@@ -327,21 +220,6 @@ async def test_bounds_are_of_real_memory() -> None:
 
 
 # --- waiting ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda store: store.open("lobby", "Lobby"),
-        lambda store: store.read("lobby", 0, 9, entries_max=9, bytes_max=9),
-        lambda store: store.aclose(),
-    ],
-    ids=["open", "read", "aclose"],
-)
-async def test_what_waits_passes_a_checkpoint(call: Callable[[Store], Awaitable[object]]) -> None:
-    store = await opened()
-    with assert_checkpoints():
-        await call(store)
 
 
 async def test_what_does_not_wait_passes_none() -> None:

@@ -1,0 +1,39 @@
+"""Make `version-N.db`, a journal of the newest version: `python -m tests.journal.stored.make`.
+
+Once a version has been released its file stays as it is: that is its point.
+"""
+
+import sys
+from pathlib import Path
+
+import trio
+
+from trio_chat.journal.sqlite import open_sqlite
+from trio_chat.journal.sqlite_file import VERSION
+from trio_chat.journal.store import Draft
+
+
+async def make(path: Path) -> None:
+    """A lobby in which four things were said, and an attic with one."""
+    store = await open_sqlite(path, boot_id=lambda: "a boot")
+    await store.open("lobby", "Lobby")
+    await store.open("attic", "Attic")
+    await store.commit(
+        [
+            Draft("lobby", "Lobby", "ada", "hello", "r1", "ada r1"),
+            Draft("lobby", "Lobby", "ada", "waves", action=True),
+            Draft("attic", "Attic", "ada", "dusty", "r1", "ada r1"),
+            Draft("lobby", "Lobby", "bob", "a topic", retitles=True),
+        ],
+        1_700_000_000_000,
+    )
+    await store.commit([Draft("lobby", "Lobby", "bob", "again", "r1", "bob r1")], 1_700_000_001_000)
+    await store.aclose()
+
+
+if __name__ == "__main__":
+    made = Path(__file__).with_name(f"version-{VERSION}.db")
+    if made.exists():
+        sys.exit(f"{made} is there already")
+    trio.run(make, made)
+    Path(f"{made}-mark").unlink()  # of the machine it was made on

@@ -1,0 +1,138 @@
+"""Which files a server takes for its journal, and what it says of others: one line, and nothing touched."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.journal.test_memory import draft, said, texts
+from tests.journal.test_sqlite import NAME, opened, record
+from trio_chat.errors import CannotStart
+from trio_chat.journal import sqlite_file
+from trio_chat.journal.sqlite import open_sqlite
+
+STORED = Path(__file__).parent / "stored"
+
+
+async def refused(path: Path) -> str:
+    with pytest.raises(CannotStart) as refusal:
+        await open_sqlite(path)
+    assert "\n" not in str(refusal.value) and refusal.value.exit_status == 2
+    return str(refusal.value)
+
+
+async def test_row_38_a_journal_in_use_is_refused_by_whatever_name(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    (tmp_path / "link").symlink_to(path)
+    async with opened(tmp_path) as store:
+        for name in (path, tmp_path / "link", tmp_path / "x" / ".." / NAME):
+            assert await refused(name) == f"another server is using the journal {path}"
+        assert await said(store, "a"), "and the one that has it notices nothing"
+    async with opened(tmp_path) as store:
+        assert await texts(store) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"dear diary", b"x" * 10_000, b"SQLite format 3\0" + b"\1" * 5_000], ids=len
+)
+async def test_row_38_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / NAME
+    path.write_bytes(content)
+    assert await refused(path) == f"{path} is no journal of trio-chat"
+    assert path.read_bytes() == content
+    assert os.listdir(tmp_path) == [NAME], "no mark, no log"
+
+
+async def test_row_38_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    for statement in ("CREATE TABLE cookies (name)", "PRAGMA user_version = 1", "PRAGMA application_id = 5"):
+        with closing(sqlite3.connect(path)) as db:
+            db.execute(statement)
+        before = path.read_bytes()
+        assert await refused(path) == f"{path} is no journal of trio-chat"
+        assert path.read_bytes() == before
+        assert os.listdir(tmp_path) == [NAME]
+
+
+async def test_row_38_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    async with opened(tmp_path) as store:
+        await said(store, "a")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version = {sqlite_file.VERSION + 1}")
+    before = path.read_bytes()
+    assert await refused(path) == (
+        f"{path} is of a newer trio-chat: its version is {sqlite_file.VERSION + 1},"
+        f" and this one knows up to {sqlite_file.VERSION}"
+    )
+    assert path.read_bytes() == before
+
+
+async def test_what_cannot_be_a_file_is_told(tmp_path: Path) -> None:
+    assert "cannot keep a journal in" in await refused(tmp_path)
+    missing = tmp_path / "nowhere" / NAME
+    assert await refused(missing) == f"cannot keep a journal in {missing}: No such file or directory"
+
+
+async def test_an_empty_file_is_a_new_journal(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(b"")
+    async with opened(tmp_path) as store:
+        assert [outcome.seq for outcome in await said(store, "a")] == [1]
+
+
+async def test_a_name_with_odd_characters_is_a_name(tmp_path: Path) -> None:
+    directory = tmp_path / "100% mine? #1 ünï"
+    directory.mkdir()
+    async with opened(directory) as store:
+        await said(store, "a")
+    assert (directory / NAME).exists()
+
+
+@pytest.mark.parametrize("version", range(1, sqlite_file.VERSION + 1))
+async def test_a_journal_of_every_version_so_far_is_opened(tmp_path: Path, version: int) -> None:
+    """The files were made by `stored/make.py` when the version was the newest."""
+    (tmp_path / NAME).write_bytes((STORED / f"version-{version}.db").read_bytes())
+    async with opened(tmp_path) as store:
+        known = await record(store)
+        assert (known.shown, known.head, known.topic) == ("Lobby", 4, "a topic")
+        assert await texts(store) == ["hello", "waves", "a topic", "again"]
+        assert (await record(store, "attic")).head == 1
+        outcomes = await store.commit([draft("hello", ref="r1"), draft("more")], 0)
+        assert [outcome.seq for outcome in outcomes] == [1, 5]
+        (now,) = store._writer._db.execute("PRAGMA user_version").fetchone()
+        assert now == sqlite_file.VERSION
+
+
+async def test_an_older_journal_is_brought_up_to_date_in_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no such step yet; this is how there will be."""
+    async with opened(tmp_path) as store:
+        await said(store, "a")
+    monkeypatch.setattr(sqlite_file, "VERSION", 3)
+    monkeypatch.setattr(
+        sqlite_file,
+        "MIGRATIONS",
+        {1: "CREATE TABLE more (a); INSERT INTO more VALUES (1)", 2: "UPDATE more SET a = a + 1"},
+    )
+    for _ in range(2):
+        async with opened(tmp_path) as store:
+            assert store._writer._db.execute("SELECT a FROM more").fetchall() == [(2,)]
+            assert await texts(store) == ["a"]
+
+
+async def test_a_step_that_fails_leaves_the_journal_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as store:
+        await said(store, "a")
+    with monkeypatch.context() as newer:
+        newer.setattr(sqlite_file, "VERSION", 2)
+        newer.setattr(sqlite_file, "MIGRATIONS", {1: "CREATE TABLE more (a); INSERT INTO less VALUES (1)"})
+        with pytest.raises(sqlite3.OperationalError, match="no such table: less"):
+            await open_sqlite(tmp_path / NAME)
+    async with opened(tmp_path) as store:
+        assert await texts(store) == ["a"]
+        assert store._writer._db.execute("PRAGMA user_version").fetchone() == (1,)

@@ -1,0 +1,202 @@
+"""The journal in a file: what is said outlives the server.
+
+SQLite in its WAL mode. One thread at a time writes, others read beside it; the loop waits for neither. What
+each part does is told where it is done: the schema in `sqlite_file.py`, how a batch is written in
+`sqlite_writer.py`, the lock and the epochs in `sqlite_mark.py`.
+
+Durability `normal` keeps what was acked through the death of the process, however sudden: the kernel has it.
+With `full` each commit waits for the disk, and it survives the machine as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from base64 import urlsafe_b64encode
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import trio
+
+from trio_chat.errors import StoreError
+from trio_chat.journal.sqlite_file import (
+    OpenRoom,
+    connect,
+    make_file,
+    prepare,
+    starting,
+    transaction,
+    version_of,
+)
+from trio_chat.journal.sqlite_mark import LastRun, Mark, new_epochs_because, read_boot_id
+from trio_chat.journal.sqlite_reader import Readers
+from trio_chat.journal.sqlite_writer import Writer
+from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+__all__ = ["Durability", "SqliteStore", "open_sqlite"]
+
+log = logging.getLogger("trio_chat.journal")
+
+Durability = Literal["normal", "full"]
+T = TypeVar("T")
+
+READS_AT_ONCE = 4
+CLOSE_S = 5.0  # the disk's time to write all back; a server that stops has no more
+
+
+async def open_sqlite(
+    path: Path,
+    *,
+    durability: Durability = "normal",
+    random_bytes: Callable[[int], bytes] = os.urandom,
+    boot_id: Callable[[], str] = read_boot_id,
+) -> SqliteStore:
+    """Open the journal in a file, or begin one there; the directory has to exist.
+
+    Waits for the disk, and cannot be cancelled meanwhile. The file is locked until the store's `aclose`.
+    Raises `CannotStart` when another server uses it, when it is no journal or of a newer version, and when
+    the disk will not have it.
+    """
+    return await trio.to_thread.run_sync(_open, path, durability, random_bytes, boot_id)
+
+
+def _open(
+    path: Path, durability: Durability, random_bytes: Callable[[int], bytes], boot_id: Callable[[], str]
+) -> SqliteStore:
+    with starting(path):
+        path = Path(os.path.realpath(path))  # by whatever name: one file, one lock
+        if path.exists():
+            with closing(connect(path)) as db:
+                version_of(db, path)  # what is not ours is left without so much as a mark beside it
+        mark = Mark(path)
+        try:
+            make_file(path)
+            db = connect(path)
+            try:
+                prepare(db, path, durability)
+                entries = _begin(db, path, mark, durability, random_bytes, boot_id())
+                return SqliteStore(Writer(db, path, mark, entries), Readers(path), random_bytes)
+            except BaseException:
+                db.close()
+                raise
+        except BaseException:
+            mark.close()
+            raise
+
+
+def _begin(
+    db: sqlite3.Connection,
+    path: Path,
+    mark: Mark,
+    durability: Durability,
+    random_bytes: Callable[[int], bytes],
+    boot: str,
+) -> int:
+    """Begin a run, with new epochs where the last one calls for them; how many entries there are."""
+    run, was_boot, was_durability, stopped = db.execute("SELECT * FROM about").fetchone()
+    entries: int = db.execute("SELECT coalesce(sum(head), 0) FROM rooms").fetchone()[0]
+    inode = os.stat(path).st_ino
+    last = LastRun(run, was_boot, was_durability, bool(stopped))
+    why = new_epochs_because(last, mark.marked, inode, entries, boot)
+    run = new_id(random_bytes)
+    # On the disk before the first entry is: should the machine go down, the next run has to know of this one.
+    db.execute("PRAGMA synchronous = FULL")
+    with transaction(db):
+        if why:
+            rooms = db.execute("SELECT id FROM rooms").fetchall()
+            db.executemany(
+                "UPDATE rooms SET epoch = ? WHERE id = ?", [(new_id(random_bytes), id) for (id,) in rooms]
+            )
+        db.execute("UPDATE about SET run = ?, boot = ?, durability = ?, stopped = 0", (run, boot, durability))
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.execute(f"PRAGMA synchronous = {durability}")
+    mark.begin(run, inode, entries)
+    if why and entries:
+        log.warning("who comes back to a room is not resumed, of the journal %s: %s", path, why)
+    return entries
+
+
+def new_id(random_bytes: Callable[[int], bytes]) -> str:
+    return urlsafe_b64encode(random_bytes(9)).decode()
+
+
+class SqliteStore:
+    """A `Store`; made by `open_sqlite`.
+
+    A call that is cancelled leaves its thread to finish: a commit is then made or not, as if it had failed,
+    and the next waits for it.
+    """
+
+    kept = "forever"
+
+    def __init__(self, writer: Writer, readers: Readers, random_bytes: Callable[[int], bytes]) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._random_bytes = random_bytes
+        self._rooms: dict[str, OpenRoom] = {}
+        self._writing = trio.CapacityLimiter(1)
+        self._reading = trio.CapacityLimiter(READS_AT_ONCE)
+        self._closed = False
+
+    async def open(self, room: str, shown: str) -> RoomRecord:
+        known = self._rooms.get(room)
+        if known is None:
+            found = await self._read(partial(self._readers.room, room))
+            # Where nothing was said there is nothing in the file either: to look into a room costs nothing.
+            found = found or OpenRoom(room, shown, new_id(self._random_bytes))
+            known = self._rooms.setdefault(room, found)  # another may have opened it meanwhile
+        else:
+            await trio.lowlevel.checkpoint()
+        known.users += 1
+        return RoomRecord(known.shown, known.epoch, known.first, known.head, known.topic)
+
+    def close(self, room: str) -> None:
+        known = self._rooms[room]
+        known.users -= 1
+        if not known.users:
+            del self._rooms[room]
+
+    def first(self, room: str) -> int:
+        return self._rooms[room].first
+
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        if not drafts:
+            return []
+        rooms = {draft.room: self._rooms[draft.room] for draft in drafts}
+        return await trio.to_thread.run_sync(
+            self._writer.commit, rooms, drafts, now_ms, abandon_on_cancel=True, limiter=self._writing
+        )
+
+    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+        return await self._read(partial(self._readers.page, room, after, through, entries_max, bytes_max))
+
+    async def aclose(self) -> None:
+        """Wait for the commit under way, write all back to the disk, and end the lock.
+
+        Takes 5 seconds at most, also when cancelled. A disk that takes longer leaves the thread and the
+        lock behind until the process ends; the next run then finds that this one did not stop cleanly.
+        """
+        if self._closed:
+            await trio.lowlevel.checkpoint()
+            return
+        self._closed = True
+        with trio.move_on_after(CLOSE_S, shield=True) as scope:
+            try:
+                await trio.to_thread.run_sync(self._close, abandon_on_cancel=True, limiter=self._writing)
+            except StoreError as error:
+                log.warning("the journal was not closed in good order: %s", error)
+        if scope.cancelled_caught:
+            log.warning("the journal was not closed in good order: its disk takes too long")
+
+    def _close(self) -> None:
+        self._readers.close()
+        self._writer.close()
+
+    async def _read(self, call: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._reading)

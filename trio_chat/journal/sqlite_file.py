@@ -1,0 +1,215 @@
+"""The journal's file: its schema and version, how it is opened, and which of SQLite's errors are whose fault.
+
+    about    which run of a server wrote it last, and how that ended (see `sqlite_mark.py`)
+    rooms    a row each: its name, its epoch, the numbers it has given
+    batches  what was said: a row for what one commit kept of one room, the payloads a line each
+    refs     by author and `ref`: the number it stands for
+
+One row a batch, because a million entries a second can be read that way, and a fraction of that when each is
+a row of its own. Payloads are JSON, in which a newline is always escaped: so they are joined by newlines and
+taken apart by the fastest thing that Python has. The refs are a table without rowid: to insert one *is* to
+look whether it was there, so a batch of new ones costs no look-up at all (the writer looks only when an
+insert has failed). Their keys begin with their authors', and an author's own refs mostly grow: so the refs of
+a batch fall on the few pages that were written last, as hashes of them would not.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from trio_chat.errors import CannotStart, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = [
+    "BUSY_MS",
+    "VERSION",
+    "OpenRoom",
+    "connect",
+    "make_file",
+    "prepare",
+    "starting",
+    "storing",
+    "transaction",
+    "version_of",
+]
+
+APPLICATION_ID = 0x74436861  # "tCha": what `file` and we know it by
+VERSION = 1
+SCHEMA = """
+CREATE TABLE about (
+    run TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    durability TEXT NOT NULL,
+    stopped INTEGER NOT NULL
+);
+CREATE TABLE rooms (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    shown TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    head INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    topic TEXT NOT NULL
+);
+CREATE TABLE batches (
+    room INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    payloads BLOB NOT NULL,
+    PRIMARY KEY (room, last)
+);
+CREATE TABLE refs (
+    room INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (room, key)
+) WITHOUT ROWID;
+INSERT INTO about VALUES ('', '', '', 1);
+"""
+MIGRATIONS: dict[int, str] = {}
+"""By version: what makes a file of it one of the next."""
+
+BUSY_MS = 2_000  # how long somebody else's tool on the file may hold it
+# The log is written back when it is so long (16 MiB): a page that many batches touched is written once.
+# With SQLite's own 1,000 it took half as long again.
+WAL_PAGES = 4_000
+CACHE_KIB = 16_384  # the refs that are being added to; with SQLite's own 2 MiB they are read again and again
+
+# What a disk, another process or a damaged file may do to us. All else that SQLite says is a bug of ours.
+_NOT_OURS = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
+
+
+class OpenRoom(Struct, eq=False):
+    """A room in use: what the file says of it. Without an `id` it is not in the file: nothing was said."""
+
+    key: str
+    shown: str
+    epoch: str
+    first: int = 1
+    head: int = 0
+    at: int = 0
+    topic: str = ""
+    id: int = 0
+    users: int = 0
+
+
+def is_not_ours(error: sqlite3.Error) -> bool:
+    """Whether an error is the disk's or the file's. Python's own complaints have no code: those are bugs."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OURS
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """What the disk and the file do wrong comes out as `StoreError`; bugs stay what they are."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if not is_not_ours(error):
+            raise
+        raise StoreError(str(error)) from error
+    except OSError as error:
+        raise StoreError(error.strerror or str(error)) from error
+
+
+@contextmanager
+def starting(path: Path) -> Iterator[None]:
+    """The same for a server that starts: it cannot."""
+    try:
+        with storing():
+            yield
+    except StoreError as error:
+        cause = error.__cause__
+        if isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
+            raise CannotStart(f"{path} is no journal of trio-chat") from error
+        raise CannotStart(f"cannot keep a journal in {path}: {error}") from error
+
+
+def make_file(path: Path) -> None:
+    """Make an empty file where there is none, which nobody else may read. Raises `OSError`."""
+    # Never one that is there: to close it would undo the locks of whatever in this process has it open.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to the file, which must be there; transactions are begun and ended in words."""
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
+        timeout=BUSY_MS / 1_000,
+        isolation_level=None,
+        check_same_thread=False,  # one thread at a time, and whoever has it sees to that
+    )
+
+
+def version_of(db: sqlite3.Connection, path: Path) -> int:
+    """The version of the journal in the file, 0 when it is empty. Changes nothing.
+
+    Raises `CannotStart` when it is something else, or newer.
+    """
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if not version and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        return 0
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID or version < 1:
+        raise CannotStart(f"{path} is no journal of trio-chat")
+    if version > VERSION:
+        raise CannotStart(
+            f"{path} is of a newer trio-chat: its version is {version}, and this one knows up to {VERSION}"
+        )
+    return version
+
+
+def prepare(db: sqlite3.Connection, path: Path, durability: str) -> None:
+    """Make the file a journal of this version, if it is empty or an older one, and set the connection up.
+
+    Raises `CannotStart`, as `version_of` does, before anything in the file is touched.
+    """
+    version = version_of(db, path)
+    if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        raise CannotStart(f"cannot keep a journal in {path}: that file system shares no memory")
+    db.execute(f"PRAGMA synchronous = {durability}")
+    db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+    db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    while version < VERSION:
+        with transaction(db):
+            for statement in (MIGRATIONS[version] if version else SCHEMA).split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            version += 1
+            db.execute(f"PRAGMA user_version = {version}")
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """One transaction: committed at the end of the block, undone when it raises."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # SQLite has ended it by itself where the disk is full
+            db.execute("ROLLBACK")
+        raise

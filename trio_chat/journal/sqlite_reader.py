@@ -1,0 +1,97 @@
+"""The connections that read, beside the one that writes: one short transaction a call, in any thread.
+
+What a call reads it has read when it returns. So a session that takes a page a minute holds nothing open in
+between, and the log can be written back and begun again.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from trio_chat.errors import StoreError
+from trio_chat.journal.sqlite_file import OpenRoom, connect, storing
+from trio_chat.journal.store import Page
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Readers"]
+
+
+class Readers:
+    """As many connections as calls at a time, kept for the next. All methods raise `StoreError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def room(self, key: str) -> OpenRoom | None:
+        """What the file says of a room; None when nothing was ever said there."""
+        with self._connection() as db:
+            row = db.execute(
+                "SELECT key, shown, epoch, first, head, at, topic, id FROM rooms WHERE key = ?", (key,)
+            ).fetchone()
+        return OpenRoom(*row) if row else None
+
+    def page(self, room: str, after: int, through: int, entries_max: int, bytes_max: int) -> Page:
+        """`Store.read`."""
+        with self._connection() as db:
+            row = db.execute("SELECT id, first FROM rooms WHERE key = ?", (room,)).fetchone()
+            if row is None:
+                return Page(after + 1, [])
+            first = seq = max(after + 1, row[1])
+            payloads: list[bytes] = []
+            batches = db.execute(
+                "SELECT first, payloads FROM batches"
+                " WHERE room = ? AND last >= ? AND first <= ? ORDER BY last",
+                (row[0], seq, through),
+            )
+            for start, joined in batches:
+                if start > seq:
+                    raise StoreError(f"the file is damaged: entry {seq} is not where it should be")
+                stop = min(through + 1 - start, seq - start + entries_max - len(payloads))
+                for payload in joined.split(b"\n")[seq - start : stop]:
+                    bytes_max -= len(payload)
+                    if payloads and bytes_max < 0:
+                        return Page(first, payloads)
+                    payloads.append(payload)
+                seq = first + len(payloads)
+                if len(payloads) == entries_max:
+                    break
+        return Page(first, payloads)
+
+    def close(self) -> None:
+        """Close all; one that is in use is closed when its call ends."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for db in idle:
+            db.close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection for as long as the block lasts, in a transaction: the file as it stands now."""
+        with storing():
+            with self._lock:
+                db = self._idle.pop() if self._idle else None
+            if db is None:
+                db = connect(self._path)
+            try:
+                db.execute("BEGIN")
+                yield db
+            finally:
+                # A rollback also ends a cursor that was not read to its end; nothing was written.
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                with self._lock:
+                    closed = self._closed
+                    if not closed:
+                        self._idle.append(db)
+                if closed:
+                    db.close()
