@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from msgspec.structs import replace
 
+from tests.testing.plans import a_chat
 from tests.testing.planted import forget_rests
 from trio_chat.testing.__main__ import main
 from trio_chat.testing.chat import Plan, draw_plan, record
@@ -18,8 +18,8 @@ def run(*args: str | int | Path, given: str | None = None) -> Result:
 
 
 def test_replay_says_what_happened() -> None:
-    ended = run("replay", 3)
     recording = record(draw_plan(3))
+    ended = run("replay", 3)
     assert ended.exit_code == 0
     assert recording.story is not None
     assert f"{recording.story.deliveries} deliveries judged" in ended.stdout
@@ -38,7 +38,7 @@ def test_a_seed_becomes_a_plan_to_be_edited_and_replayed(tmp_path: Path) -> None
 
 def test_a_broken_promise_is_exit_status_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forget_rests(monkeypatch)
-    plan = replace(draw_plan(4), buffer_bytes=700)
+    plan = a_chat(4, 5, 200, 3, rooms=2, buffer_bytes=700)
     saved, smaller = tmp_path / "plan.json", tmp_path / "smaller.json"
     saved.write_text(plan.as_json())
     ended = run("replay", saved)

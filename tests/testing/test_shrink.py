@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from tests.testing.plans import a_chat
 from tests.testing.planted import forget_rests
 from trio_chat.errors import LeftBehind, PromiseBroken
 from trio_chat.testing import Fault, Latency, Partition, simulate
-from trio_chat.testing.chat import Disk, Enter, Go, Plan, Step, Talk, draw_plan, play
+from trio_chat.testing.chat import Disk, Enter, Go, Knock, Plan, Step, Talk, play
 from trio_chat.testing.chat.paste import as_lines, as_test
 from trio_chat.testing.chat.reduce import Failure, failure_of, perform, reduce_plan
 from trio_chat.testing.shrink import shrink, smaller
@@ -170,6 +171,34 @@ def test_a_way_round_is_taken_when_it_leads_deeper() -> None:
     assert (len(plan.steps), plan.buffer_bytes) == (1, 700)
 
 
+def test_a_way_round_that_leads_nowhere_is_left() -> None:
+    """The texts must be of one length, and one alone cannot be made shorter."""
+
+    def needs(plan: Plan) -> bool:
+        talks = [step for step in plan.steps if isinstance(step, Talk)]
+        return len(talks) >= 2 and len({talk.size for talk in talks}) == 1
+
+    steps = tuple(Talk(0.0, "ada", "den", 1, 25) for _ in range(2))
+    plan = Plan(seed=1, users=("ada",), rooms=("den",), steps=steps)
+    assert reduce_plan(plan, failing(needs, LeftBehind(()))).plan.steps == steps
+
+
+def test_nobody_is_told_of_who_is_not_there() -> None:
+    tried: list[Plan] = []
+
+    def run(plan: Plan) -> None:
+        tried.append(plan)
+        if len(plan.faults) + len(plan.users) >= 2:
+            raise LeftBehind(())
+
+    reduce_plan(replace(a_plan(), steps=(*a_plan().steps, Knock(1.0, "x"))), run)
+    for plan in tried:
+        assert {step.user for step in plan.steps} <= {*plan.users, "x"}
+        assert {fault.first for fault in plan.faults} <= set(plan.users)
+        assert {step.room for step in plan.steps if isinstance(step, Talk | Enter)} <= set(plan.rooms)
+    assert any(plan.users == () and plan.steps for plan in tried), "a stranger is no user"
+
+
 def test_what_does_not_fail_is_not_reduced() -> None:
     with pytest.raises(ValueError, match="does not fail"):
         reduce_plan(a_plan(), lambda _: None)
@@ -215,7 +244,7 @@ def test_a_planted_bug_comes_down_to_a_handful(monkeypatch: pytest.MonkeyPatch, 
     """And the test that is printed fails with the bug, passes without it, run as it was printed."""
     with monkeypatch.context() as planted:
         forget_rests(planted)
-        plan = replace(draw_plan(4, users=5, rooms=2, talks=200, faults=3), buffer_bytes=2_000)
+        plan = a_chat(4, 5, 200, 3, rooms=2, buffer_bytes=2_000)
         found = failure_of(plan)
         assert found is not None
         reduced = reduce_plan(plan)
@@ -255,6 +284,6 @@ def test_a_planted_bug_comes_down_to_a_handful(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_every_run_of_a_plan_is_the_same() -> None:
-    plan = draw_plan(3)
+    plan = a_chat(3, 3, 30, 2)
     first, second = (simulate(plan.seed, partial(play, plan=plan)).trace_hash for _ in range(2))
     assert first == second

@@ -63,7 +63,7 @@ def _cuts(layout: Layout) -> Iterator[tuple[float, float]]:
         length = row - rows[-1]
         if length >= BAND_ROWS or (length >= BAND_ROWS * 2 // 3 and row in starts):
             rows.append(row)
-    tops = [layout.row_y(row) - ROW / 2 for row in rows] if layout.rows else [0.0]
+    tops = [layout.top(row) for row in rows] if layout.rows else [0.0]
     yield from zip([0.0, *tops[1:]], [*tops[1:], layout.height], strict=True)
 
 
@@ -94,7 +94,7 @@ class _Drawing:
         labelled, before = -LABEL_ROOM, 0.0
         for time, row in layout.instants:
             y = layout.row_y(row)
-            edge = y - ROW / 2 - 2
+            edge = layout.top(row) - 2
             lines = _line("instant", LEFT, edge, layout.words_x - 16, edge)
             if time - before >= IDLE_S:
                 lines += _text("idle", LEFT - 14, edge - 8, f"{time - before:.0f} s later")

@@ -16,6 +16,7 @@ from trio_chat.testing.picture.events import Point, Scene
 __all__ = ["Layout"]
 
 ROW = 15.0
+QUIET_ROW = 9.0  # where things are only read: nothing is said beside it
 LEFT = 84.0  # for the times
 RIGHT = 460.0  # for the words
 LANES_WIDE = 880.0
@@ -39,6 +40,8 @@ class Layout:
         """Each time at which something happened, and its first row."""
         self.rows = 0
         self._place(scene.points)
+        loud = {self._rows[point] for point in scene.points if point.what not in ("accept", "delivered")}
+        self._heights = [ROW if row in loud else QUIET_ROW for row in range(self.rows)]
         self._tops = self._gaps()
         self.height = self._tops[-1] + 2 * ROW if self._tops else ROW
 
@@ -54,7 +57,11 @@ class Layout:
         return self.row_y(self._rows[point])
 
     def row_y(self, row: int) -> float:
-        return self._tops[row] + ROW / 2
+        return self._tops[row] + self._heights[row] / 2
+
+    def top(self, row: int) -> float:
+        """Where a row begins."""
+        return self._tops[row]
 
     def time_y(self, time: float) -> float:
         """Where a time is at which nothing need have happened: behind what did until then."""
@@ -68,7 +75,7 @@ class Layout:
         """Give each point a row, as Lamport's clocks count."""
         now = -1.0
         first = 0
-        busy: dict[str, tuple[int, str, set[str]]] = {}  # by host: its last row, what it is, and with whom
+        busy: dict[str, tuple[int, str]] = {}  # by host: its last row, and what it is
         ends: dict[tuple[str, str], int] = {}  # by host and connection: its last row
         for point in points:
             if point.time != now:
@@ -81,16 +88,11 @@ class Layout:
             row = max([first, before + 1, *(self._rows[cause] + 1 for cause in point.after)])
             if point.what == "breach":
                 row = max(row, self.rows)
-            last, what, others = busy.get(point.host, (first - 1, "", set()))
-            together = point.what == what and what in _TOGETHER and point.connection not in others
-            if point.light:
-                pass
-            elif together and row <= last:
-                row = last
-                others.add(point.connection)
-            else:
-                row = max(row, last + 1)
-                busy[point.host] = row, point.what, {point.connection}
+            if not point.light:
+                last, what = busy.get(point.host, (first - 1, ""))
+                together = point.what == what and what in _TOGETHER and row <= last
+                row = last if together else max(row, last + 1)
+                busy[point.host] = row, point.what
             self._rows[point] = ends[end] = row
             self.rows = max(self.rows, row + 1)
 
@@ -103,8 +105,8 @@ class Layout:
         for row in range(self.rows):
             if row in starts:
                 time = starts[row]
-                top += 4 + min(GAP_MAX, 9 * log10(1 + (time - before) * 100)) if row else 4
+                top += 4 + min(GAP_MAX, 6 * log10(1 + (time - before) * 100)) if row else 4
                 before = time
             tops.append(top)
-            top += ROW
+            top += self._heights[row]
         return tops

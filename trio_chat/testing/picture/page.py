@@ -7,6 +7,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+from trio_chat.testing.chat.disk import Disk
 from trio_chat.testing.chat.paste import as_lines
 from trio_chat.testing.chat.record import Recording
 from trio_chat.testing.picture.drawing import bands, heads
@@ -84,7 +85,7 @@ def _facts(recording: Recording, scene: Scene) -> Iterator[tuple[str, str]]:
         yield "limits", ", ".join(f"{name}={value}" for name, value in plan.limits.items())
     if plan.buffer_bytes != 65_536:
         yield "pipes hold", f"{plan.buffer_bytes} bytes"
-    if any(plan.disk.__getattribute__(name) for name in plan.disk.__struct_fields__):
+    if plan.disk != Disk():
         yield (
             "disk",
             f"commits {plan.disk.commit_s} s, reads {plan.disk.read_s} s, {plan.disk.fails:.0%} fail",
