@@ -9,6 +9,8 @@ since. At the head of every room it goes live again, in one step without a check
 
 Joining with history, resuming, and being slow are this one mechanism.
 
+Answers go out beside a writer that waits for the journal: a disk that hangs keeps nobody from its `bye`.
+
 The order answers → rooms is what makes `room` come before its replay. The other way round, nothing of a
 room after the answer to `leave`, is the leaver's to see to: it waits while it is `behind`.
 """
@@ -16,7 +18,7 @@ room after the answer to `leave`, is the leaver's to see to: it waits while it i
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import trio
 
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
     from trio_chat.dialects import Packing
     from trio_chat.net.link import Link
     from trio_chat.server.feeds import Feeds
+    from trio_chat.server.owner import Owner
     from trio_chat.server.tail import Batch, Feed
 
-__all__ = ["Owed", "Owner"]
+__all__ = ["Owed"]
 
 # With large buffers Linux reports that a socket is writable only after minutes of slow reading; so it is
 # tried every second.
@@ -40,28 +43,13 @@ READ_AGAIN_S = 1.0  # … and a journal that cannot be read, as often
 _NONE_TOLD: dict[Feed, int] = {}  # shared by all who are live, which is nearly everybody
 
 
-class Owner(Protocol):
-    """The session, as seen from what it is owed."""
-
-    def fell_behind(self) -> None:
-        """The socket takes no more for now: run `catch_up` in a task of its own."""
-        ...
-
-    def lost(self) -> None:
-        """The connection broke under a send."""
-        ...
-
-    def who_is_here(self, feed: Feed) -> bytes:
-        """The payload that makes good for presence notices missed in a room."""
-        ...
-
-
 class Owed:
     """One session's way out. What is not async never waits, and any task may call it."""
 
     __slots__ = (
         "_moved",
         "_owner",
+        "_reading",
         "_remainder",
         "_sent",
         "_then",
@@ -94,6 +82,7 @@ class Owed:
         self._sent = 0
         self._then = b""  # what comes right behind the remainder
         self._writing = False
+        self._reading: tuple[Feed, trio.CancelScope] | None = None  # the page that the writer waits for
         self._moved: trio.Event | None = None
 
     # --- what comes in -------------------------------------------------------------------------------
@@ -125,6 +114,8 @@ class Owed:
                 self.fall_behind(data, sent)
         elif not self._writing:
             self._go_on()
+        elif self._reading is not None:
+            self._send_beside(self._reading[1])
 
     def enter(self, feed: Feed, cursor: int) -> None:
         """Owe everything of a room above `cursor`."""
@@ -143,6 +134,8 @@ class Owed:
         feed.gone(self)
         self.feeds.pop(feed, None)
         self._told.pop(feed, None)
+        if self._reading is not None and self._reading[0] is feed:
+            self._reading[1].cancel()
 
     def fall_behind(self, data: bytes, sent: int, then: bytes = b"") -> None:
         """Leave the live sets: of `data` the socket took `sent` bytes, of `then` none. Nothing is copied."""
@@ -228,6 +221,16 @@ class Owed:
             self._writing = True
             self._owner.fell_behind()
 
+    def _send_beside(self, page: trio.CancelScope) -> None:
+        """Send the answers while the writer waits for a page; any that are left it has to see to first."""
+        try:
+            while self._push() and self.answers:
+                self._remainder = self.take_answers()
+        except LinkBroken:
+            self._owner.lost()
+        if self._remainder:
+            page.cancel()
+
     def _pump(self) -> Feed | Literal["socket"] | None:
         """Give the socket what it takes. What is in the way of more: the socket, or a room whose tail does
         not reach back far enough. None when nothing is owed: the session is live again."""
@@ -291,15 +294,19 @@ class Owed:
             await self.link.wait_writable()
 
     async def _read_on(self, feed: Feed, feeds: Feeds) -> None:
-        """Have the next page of a room's journal handed over."""
+        """Have the next page of a room's journal handed over, unless something else becomes more urgent."""
         cursor = self.feeds[feed]
-        try:
-            batch = await feeds.after(feed, cursor)
-        except StoreError:
-            await trio.sleep(READ_AGAIN_S)
-            return
-        if self.feeds.get(feed) != cursor:
-            return  # left meanwhile
+        batch: Batch | None = None
+        with trio.CancelScope() as page:
+            self._reading = (feed, page)
+            try:
+                batch = await feeds.after(feed, cursor)
+            except StoreError:
+                await trio.sleep(READ_AGAIN_S)
+            finally:
+                self._reading = None
+        if batch is None or self._remainder or self.feeds.get(feed) != cursor:
+            return  # nothing came, or the socket is full, or the room was left meanwhile
         if batch.first > cursor + 1:
             self.answer(encode(Gap(feed.shown, cursor, batch.first, kept=False)))
             self.feeds[feed] = batch.first - 1

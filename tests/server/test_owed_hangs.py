@@ -1,0 +1,181 @@
+"""A journal whose reads hang: who is behind is answered all the same, and told goodbye."""
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from tests.server.peer import serving
+from tests.server.stage import WIDE, Reader, on_stage, private
+from tests.server.stores import FailingStore, HeldStore
+from trio_chat.journal.store import Page
+from trio_chat.wire.codec import encode
+from trio_chat.wire.messages import Bye, Join, Ping, Pong, Quit, Said
+
+BYE = encode(Bye("quit", "goodbye", reconnect=False))
+
+
+def hanging() -> HeldStore:
+    store = HeldStore()
+    store.holds_commits, store.holds_reads = False, True
+    return store
+
+
+class LateStore(HeldStore):
+    """Has read when it is let go, and nothing comes in between."""
+
+    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+        page = await self.inner.read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+        if self.holds_reads:
+            await self._wait()
+        return page
+
+
+async def settled() -> None:
+    await wait_all_tasks_blocked()
+
+
+async def test_answers_go_out_while_a_page_is_read() -> None:
+    store = hanging()
+    async with on_stage(store, tail_bytes=1) as stage:
+        await stage.says("a")
+        await stage.says("b")
+        reader = Reader(stage)
+        reader.join("lobby", recent=2)
+        await settled()
+        for number in (1, 2):
+            reader.owed.answer(private(number))
+            reader.owed.flush()
+            assert reader.answers()[-1] == number
+        assert (store.waiting, reader.texts()) == (1, []), "and the page is still waited for"
+        store.let_go()
+        await settled()
+        assert reader.texts() == ["a", "b"]
+        assert reader.owed.live and reader.fallen == 1
+
+
+async def test_the_goodbye_goes_out_while_a_page_is_read() -> None:
+    store = hanging()
+    async with on_stage(store, tail_bytes=1) as stage:
+        await stage.says("a")
+        await stage.says("b")
+        reader = Reader(stage)
+        reader.join("lobby", recent=2)
+        await settled()
+        reader.owed.close(BYE, drop=True)
+        assert [type(event) for event in reader.events] == [Bye]
+        await reader.owed.finished()
+        await settled()
+        assert store.waiting == 0, "nobody wants the page any more"
+        assert [type(event) for event in reader.events] == [Bye]
+        assert reader.gone == 0
+
+
+async def test_who_has_more_answers_than_its_socket_takes_waits_for_the_socket() -> None:
+    store = hanging()
+    async with on_stage(store, tail_bytes=1) as stage:
+        await stage.says("a")
+        await stage.says("b")
+        reader = Reader(stage, room=10)
+        reader.join("lobby", recent=2)
+        await settled()
+        for number in (1, 2):
+            reader.owed.answer(private(number))
+            reader.owed.flush()
+        await settled()
+        assert store.waiting == 0
+        reader.link.widen(WIDE)
+        await settled()
+        assert (store.waiting, reader.answers()) == (1, [1, 2])
+        store.let_go()
+        await settled()
+        assert reader.texts() == ["a", "b"]
+
+
+async def test_a_page_that_comes_with_the_answers_is_not_put_over_them() -> None:
+    """It was read when the socket took half of an answer: the other half comes first."""
+    store = LateStore()
+    store.holds_commits, store.holds_reads = False, True
+    async with on_stage(store, tail_bytes=1) as stage:
+        await stage.says("a")
+        await stage.says("b")
+        reader = Reader(stage, room=10)
+        reader.join("lobby", recent=2)
+        await settled()
+        store.let_go()
+        reader.owed.answer(private(1))
+        reader.owed.flush()
+        store.holds_reads = False
+        reader.link.widen(WIDE)
+        await settled()
+        assert (reader.answers(), reader.texts()) == ([1], ["a", "b"])
+
+
+async def test_a_room_left_while_its_page_hangs_leaves_the_others() -> None:
+    store = hanging()
+    async with on_stage(store, tail_bytes=1) as stage:
+        for room in ("lobby", "attic"):
+            await stage.says("a", room=room)
+            await stage.says("b", room=room)
+        reader = Reader(stage)
+        for room in ("lobby", "attic"):
+            reader.join(room, recent=2)
+        await settled()
+        reader.leave("lobby")
+        store.holds_reads = False
+        await settled()
+        assert (reader.texts("lobby"), reader.texts("attic")) == ([], ["a", "b"])
+        assert reader.owed.live
+
+
+async def test_a_connection_that_breaks_while_a_page_hangs_is_over() -> None:
+    store = hanging()
+    async with on_stage(store, tail_bytes=1) as stage:
+        await stage.says("a")
+        await stage.says("b")
+        reader = Reader(stage)
+        reader.join("lobby", recent=2)
+        await settled()
+        reader.link.broken = True
+        reader.owed.answer(private(1))
+        reader.owed.flush()
+        assert reader.gone == 1
+        await reader.owed.finished()
+        assert store.waiting == 0
+
+
+async def test_answers_go_out_while_a_journal_that_cannot_be_read_is_left_alone() -> None:
+    store = FailingStore(failing=False)
+    async with on_stage(store, tail_bytes=1) as stage:
+        await stage.says("a")
+        await stage.says("b")
+        store.reading_fails = True
+        reader = Reader(stage)
+        reader.join("lobby", recent=2)
+        await settled()
+        reader.owed.answer(private(1))
+        reader.owed.flush()
+        assert reader.answers() == [1]
+        reader.owed.close(BYE, drop=True)
+        await reader.owed.finished()
+
+
+async def test_a_session_whose_page_hangs_is_served_and_ends(autojump_clock: MockClock) -> None:
+    """From outside: answers, leaving, quitting, and the goodbye when the server drains, all at once."""
+    store = hanging()
+    async with serving(store=store, tail_bytes=1) as house:
+        bob = await house.enter("bob", "lobby")
+        for text in "ab":
+            await bob.say(text)
+        peers = [await house.enter(name) for name in ("ada", "eve")]
+        begun = trio.current_time()
+        for peer in peers:
+            peer.send(Join("lobby", recent=2), Ping(7))
+            await peer.answer(Pong, n=7)
+        ada, eve = peers
+        ada.send(Quit())
+        await ada.ended_with("quit")
+        ada.hang_up()
+        await bob.say("c")
+        assert trio.current_time() - begun < 1
+    await eve.ended_with("draining")
+    assert trio.current_time() - begun < 2
+    assert not [event for event in eve.seen if isinstance(event, Said)]

@@ -1,0 +1,26 @@
+"""What stands behind `owed.py`: whose way out it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from trio_chat.server.tail import Feed
+
+__all__ = ["Owner"]
+
+
+class Owner(Protocol):
+    """The session, as seen from what it is owed."""
+
+    def fell_behind(self) -> None:
+        """The socket takes no more for now: run `catch_up` in a task of its own."""
+        ...
+
+    def lost(self) -> None:
+        """The connection broke under a send."""
+        ...
+
+    def who_is_here(self, feed: Feed) -> bytes:
+        """The payload that makes good for presence notices missed in a room."""
+        ...
