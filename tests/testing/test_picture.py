@@ -5,6 +5,7 @@ from collections import Counter
 from functools import partial
 from html.parser import HTMLParser
 from importlib.resources import files
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -246,6 +247,14 @@ def test_a_crowd_is_not_too_much() -> None:
     assert layout.width < 1_700
     assert layout.height < 20_000
     assert len(page(record(CROWD))) < 2_000_000
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_words_have_room(plan: Plan) -> None:
+    scene = scene_of(record(plan))
+    layout = Layout(scene)
+    tops = [layout.row_y(row) for row in sorted(words_of_rows(scene, layout))]
+    assert all(later - sooner >= 11 for sooner, later in pairwise(tops))
 
 
 def test_who_did_the_same_is_named_together() -> None:

@@ -40,7 +40,7 @@ class Layout:
         """Each time at which something happened, and its first row."""
         self.rows = 0
         self._place(scene.points)
-        loud = {self._rows[point] for point in scene.points if point.what not in ("accept", "delivered")}
+        loud = {self._rows[point] for point in scene.points if not _is_quiet(point)}
         self._heights = [ROW if row in loud else QUIET_ROW for row in range(self.rows)]
         self._tops = self._gaps()
         self.height = self._tops[-1] + 2 * ROW if self._tops else ROW
@@ -110,3 +110,10 @@ class Layout:
             tops.append(top)
             top += self._heights[row]
         return tops
+
+
+def _is_quiet(point: Point) -> bool:
+    """Whether nothing is said of it: somebody is accepted, or reads what was sent just now."""
+    return point.what == "accept" or (
+        point.what == "delivered" and all(cause.time == point.time for cause in point.after)
+    )
