@@ -254,7 +254,7 @@ def test_words_have_room(plan: Plan) -> None:
     scene = scene_of(record(plan))
     layout = Layout(scene)
     tops = [layout.row_y(row) for row in sorted(words_of_rows(scene, layout))]
-    assert all(later - sooner >= 11 for sooner, later in pairwise(tops))
+    assert all(later - sooner >= 14.9 for sooner, later in pairwise(tops))
 
 
 def test_who_did_the_same_is_named_together() -> None:
