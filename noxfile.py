@@ -119,6 +119,16 @@ def sim(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """The bugs planted in our own server, hunted from twenty starting points each; takes minutes.
+
+    `nox -s mutants -- told-twice` hunts one, `-- --starts 3` is quicker, `-- --help` has the rest.
+    """
+    _group(session, "test")
+    session.run("python", "-m", "tests.mutants", *session.posargs)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """The wheel alone, as users get it: built, installed in a bare environment, its commands run."""
     away = Path(session.create_tmp()).resolve()
@@ -136,7 +146,9 @@ def wheel(session: nox.Session) -> None:
 
 def _serve_once(session: nox.Session, command: str) -> None:
     """`serve` says where it listens, and a SIGTERM ends it well."""
-    with subprocess.Popen([command, "serve", "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [command, "serve", "--port=0", "--journal=memory"], stdout=subprocess.PIPE, text=True
+    ) as server:
         assert server.stdout is not None
         first = server.stdout.readline()
         server.send_signal(signal.SIGTERM)

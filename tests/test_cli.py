@@ -2,6 +2,7 @@
 
 import re
 import socket
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -30,9 +31,17 @@ def test_the_version_is_the_one() -> None:
 def test_row_39_a_port_in_use_is_one_line_and_exit_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        status, out, err = run("serve", "--port", str(port))
+        status, out, err = run("serve", "--port", str(port), "--journal", "memory")
     assert (status, out) == (2, "")
     assert err == f"trio-chat: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+def test_row_38_a_file_that_is_no_journal_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    path = tmp_path / "diary.txt"
+    path.write_text("Dear diary, " * 100)
+    status, out, err = run("serve", "--port", "0", "--journal", str(path))
+    assert (status, out) == (2, "")
+    assert err == f"trio-chat: {path} is no journal of trio-chat\n"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +59,7 @@ def test_row_39_a_limit_that_cannot_be_is_one_line_and_exit_2(args: tuple[str, .
 
 @pytest.mark.parametrize(
     "args",
-    [("--port", "70000"), ("--port", "x"), ("--journal", "clay"), ("--max-connections", "0"), ("--nope",)],
+    [("--port", "70000"), ("--port", "x"), ("--durability", "iron"), ("--max-connections", "0"), ("--nope",)],
 )
 def test_row_39_a_bad_option_is_exit_2_without_a_traceback(args: tuple[str, ...]) -> None:
     status, out, err = run("serve", *args)

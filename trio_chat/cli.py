@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -61,8 +62,17 @@ def errors_in_one_line() -> Iterator[None]:
     envvar="TRIO_CHAT_JOURNAL",
     show_default=True,
     show_envvar=True,
-    type=click.Choice(["memory"]),
-    help="Where what is said is kept: gone with the server.",
+    metavar="PATH",
+    help="The file in which what is said is kept; `memory` keeps it until the server ends.",
+)
+@click.option(
+    "--durability",
+    default="normal",
+    envvar="TRIO_CHAT_DURABILITY",
+    show_default=True,
+    show_envvar=True,
+    type=click.Choice(["normal", "full"]),
+    help="What was acked survives the server (normal), or the machine as well (full).",
 )
 @click.option(
     "--max-connections",
@@ -91,6 +101,7 @@ def serve(
     host: str,
     port: int,
     journal: str,
+    durability: Literal["normal", "full"],
     max_connections: int | None,
     no_rate_limit: bool,
     limits: tuple[str, ...],
@@ -112,7 +123,9 @@ def serve(
         settings = parse_limits(limits)
         if max_connections is not None:
             settings["connections"] = max_connections
-        config = Config(host, port, journal, rate_limit=not no_rate_limit, limits=Limits(**settings))
+        config = Config(
+            host, port, journal, durability, rate_limit=not no_rate_limit, limits=Limits(**settings)
+        )
         if not trio.run(run_process, config, _say):
             raise ChatError("stopped at once: not everybody was told")
 

@@ -108,7 +108,7 @@ class ServerProcess:
     @contextmanager
     def ours(cls, core: int | None, *, connections: int = 0) -> Iterator[ServerProcess]:
         """Our server as users have it, but that nobody is ever too fast."""
-        command = [trio_chat(), "serve", "--port", "0", "--no-rate-limit"]
+        command = [trio_chat(), "serve", "--port=0", "--journal=memory", "--no-rate-limit"]
         if connections:
             command.append(f"--max-connections={connections}")
         with cls.running(command, core) as server:

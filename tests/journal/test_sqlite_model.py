@@ -98,7 +98,7 @@ _end = st.tuples(st.sampled_from(["stop", "kill"]), st.integers(0, 1))
 STEPS = st.lists(st.one_of(_commit, _commit, _read, _read, _end), max_size=25)
 
 
-@settings(max_examples=30, deadline=None)  # each opens files, and a disk is as slow as it likes
+@settings(max_examples=30)  # each opens files, and a disk is as slow as it likes
 @given(STEPS)
 async def test_the_file_does_what_a_plain_list_of_entries_says(steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of four kinds
     with tempfile.TemporaryDirectory() as directory:

@@ -106,7 +106,7 @@ async def test_a_rate_limit_is_4_and_says_what_helps() -> None:
 
 
 async def test_a_server_that_dies_is_3(nursery: trio.Nursery) -> None:
-    command = [sys.executable, "-c", MAIN, "serve", "--port=0", "--no-rate-limit"]
+    command = [sys.executable, "-c", MAIN, "serve", "--port=0", "--journal=memory", "--no-rate-limit"]
     server = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     async with _talking(await _first_line(server), nursery) as client:
         server.kill()

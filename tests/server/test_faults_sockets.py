@@ -187,7 +187,8 @@ async def test_row_27_a_peer_that_ignores_the_goodbye() -> None:
 @asynccontextmanager
 async def process(*options: str, first: str = "") -> AsyncGenerator[tuple[trio.Process, Door]]:
     """`trio-chat serve` as a process of its own, and its port; the story ends it. `first` runs before it."""
-    command = [sys.executable, "-c", f"{first}\n{MAIN}", "serve", "--port", "0", *options]
+    serve = ["serve", "--port=0", "--journal=memory"]
+    command = [sys.executable, "-c", f"{first}\n{MAIN}", *serve, *options]
     server = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert server.stdout is not None
     assert server.stderr is not None
@@ -195,7 +196,8 @@ async def process(*options: str, first: str = "") -> AsyncGenerator[tuple[trio.P
         try:
             first_line = await server.stdout.receive_some()
             assert first_line.startswith(b"listening on tcp://127.0.0.1:"), await server.stderr.receive_some()
-            with closing(Door(int(first_line.rpartition(b":")[2]))) as door:
+            port = first_line.partition(b"\n")[0].rpartition(b":")[2]
+            with closing(Door(int(port))) as door:
                 yield server, door
             errors = b"".join([chunk async for chunk in server.stderr])
             assert b"Traceback" not in errors, errors.decode()

@@ -11,10 +11,20 @@ from trio_chat.server import process
 from trio_chat.server.config import Config
 from trio_chat.server.process import SPARE_FILES, allow_files, first_words, tune_memory
 
+IN_MEMORY = "what is said is kept in memory, until the server ends"
+
+
+def test_a_server_says_where_what_is_said_is_kept_and_for_how_long() -> None:
+    words = first_words(Config(journal="/home/ada/journal.db"), ["tcp://127.0.0.1:5555"])
+    assert words[1:] == ["what is said is kept forever, in /home/ada/journal.db"]
+
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
 def test_a_server_for_this_machine_says_where_it_listens(host: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert first_words(Config(host), ["tcp://127.0.0.1:5555"]) == ["listening on tcp://127.0.0.1:5555"]
+    assert first_words(Config(host), ["tcp://127.0.0.1:5555"]) == [
+        "listening on tcp://127.0.0.1:5555",
+        IN_MEMORY,
+    ]
     assert not caplog.records
 
 
@@ -28,6 +38,7 @@ def test_a_server_for_others_says_how_to_join_and_warns(
     monkeypatch.setattr(process, "lan_address", lambda: "192.0.2.9")
     assert first_words(Config(host), [f"tcp://{host}:5555"]) == [
         f"listening on tcp://{host}:5555",
+        IN_MEMORY,
         f"others join with: trio-chat join {handed_out}",
     ]
     assert "anyone who can reach this address can read and join" in caplog.text
@@ -39,7 +50,7 @@ def test_without_a_network_there_is_no_address_to_hand_out(
 ) -> None:
     monkeypatch.setattr(process, "lan_address", lambda: "")
     words = first_words(Config("0.0.0.0"), ["tcp://0.0.0.0:5555"])
-    assert words == ["listening on tcp://0.0.0.0:5555"]
+    assert words == ["listening on tcp://0.0.0.0:5555", IN_MEMORY]
     caplog.clear()
 
 

@@ -1,5 +1,7 @@
 """The server as a whole: where it listens, whom it turns away, and how the block ends."""
 
+from pathlib import Path
+
 import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair
@@ -65,10 +67,10 @@ async def test_a_port_in_use_is_said_before_the_block() -> None:
                 pytest.fail("it cannot start")
 
 
-async def test_an_unknown_journal_is_said_before_the_block() -> None:
+async def test_a_journal_that_cannot_be_is_said_before_the_block(tmp_path: Path) -> None:
     listener = PipeListener()
-    with pytest.raises(CannotStart, match="no such journal: papyrus"):
-        async with open_server(Config(journal="papyrus"), listeners=[listener]):
+    with pytest.raises(CannotStart, match="papyrus: No such file or directory"):
+        async with open_server(Config(journal=f"{tmp_path}/none/papyrus"), listeners=[listener]):
             pytest.fail("it cannot start")
     with pytest.raises(trio.BrokenResourceError):
         listener.dial(1, "")

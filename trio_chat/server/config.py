@@ -5,11 +5,14 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 
 from trio_chat.errors import CannotStart
+from trio_chat.journal.sqlite import Durability
 from trio_chat.server.fanout import SENDS_AT_ONCE
 from trio_chat.wire.framing import FRAME_BYTES_MAX, HELLO_BYTES_MAX
 from trio_chat.wire.messages import MAX_NUMBER
 
-__all__ = ["Config", "Limits", "parse_limits"]
+__all__ = ["MEMORY", "Config", "Limits", "parse_limits"]
+
+MEMORY = "memory"
 
 DIGITS_MAX = 100  # Python refuses to read very long ones, and in its own words
 
@@ -102,11 +105,16 @@ def parse_limits(settings: Iterable[str]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How a server is set up. `port` 0 takes any free one; without `rate_limit` nobody is ever too fast."""
+    """How a server is set up. `port` 0 takes any free one; without `rate_limit` nobody is ever too fast.
+
+    `journal` is where what is said is kept: the path of a file, or `memory`, as long as the server runs. In a
+    file what was acked survives the death of the process; with the durability `full`, that of the machine.
+    """
 
     host: str = "127.0.0.1"
     port: int = 5555
-    journal: str = "memory"
+    journal: str = MEMORY
+    durability: Durability = "normal"
     rate_limit: bool = True
     limits: Limits = field(default_factory=Limits)
 

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_chat.errors import CannotStart
+from trio_chat.server.config import MEMORY, Config
 from trio_chat.server.serve import open_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
-
-    from trio_chat.server.config import Config
 
 __all__ = ["run_process"]
 
@@ -64,8 +63,13 @@ async def _heed(signals: AsyncIterator[int], stop: trio.Event, force: trio.Cance
 
 
 def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
-    """Where the server listens; and when others can reach it, what to tell them, and what that means."""
+    """Where the server listens, and what becomes of what is said; and when others can reach it, what to tell
+    them, and what that means."""
     words = [f"listening on {address}" for address in addresses]
+    if config.journal == MEMORY:
+        words.append("what is said is kept in memory, until the server ends")
+    else:
+        words.append(f"what is said is kept forever, in {config.journal}")
     if config.host not in EVERYBODY and _only_here(config.host):
         return words
     port = addresses[0].rpartition(":")[2]

@@ -17,19 +17,21 @@ import os
 import time
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
 from trio_chat.dialects.frames import FRAMES, FrameCommands
-from trio_chat.errors import CannotStart, LinkBroken
+from trio_chat.errors import LinkBroken
 from trio_chat.hub.hub import Hub
 from trio_chat.journal.memory import MemoryStore
+from trio_chat.journal.sqlite import open_sqlite
 from trio_chat.net.link import close_politely
 from trio_chat.net.listen import open_listeners
 from trio_chat.net.stream import open_stream_link
 from trio_chat.server.commit import Committer
-from trio_chat.server.config import Config
+from trio_chat.server.config import MEMORY, Config
 from trio_chat.server.fanout import publish
 from trio_chat.server.feeds import Feeds
 from trio_chat.server.keepalive import sweep
@@ -270,7 +272,7 @@ async def open_server(
     if listeners is None:
         listeners = await open_listeners(config.host, config.port)
     try:
-        store = store or _open_store(config, random_bytes)
+        store = store or await _open_store(config, random_bytes)
         server = Server(
             config, store, clock_ms=clock_ms, random_bytes=random_bytes, software=f"trio-chat {__version__}"
         )
@@ -286,9 +288,10 @@ async def open_server(
             listener.close()
 
 
-def _open_store(config: Config, random_bytes: Callable[[int], bytes]) -> Store:
-    if config.journal != "memory":
-        raise CannotStart(f"no such journal: {config.journal}")
+async def _open_store(config: Config, random_bytes: Callable[[int], bytes]) -> Store:
+    if config.journal != MEMORY:
+        path = Path(config.journal)
+        return await open_sqlite(path, durability=config.durability, random_bytes=random_bytes)
     limits = config.limits
     return MemoryStore(
         room_entries_max=limits.journal_room_entries,
