@@ -138,3 +138,18 @@ def test_the_count_at_the_end_is_judged_in_a_large_room() -> None:
     world.enter("u7")
     world.hand("u9", lambda due: due[:1])
     assert [words for *_, words in told(world.finish())] == ["u9 counts 200 in lobby, where 201 are"]
+
+
+@pytest.mark.parametrize("brief", [True, False])
+def test_who_goes_as_soon_as_it_came_need_not_be_mentioned(brief: bool) -> None:
+    world = settled("ada", "bob", "eve")
+    world.go("bob", "quit")
+    world.enter("bob")
+    stay = world.people["bob"].stay
+    world.go("bob", "quit")
+    if brief:
+        assert stay is not None
+        stay.brief()
+    world.hand("eve", lambda due: due[:1])
+    missed = [] if brief else [("presence", "eve", "eve was not told that bob left lobby (quit)")]
+    assert told(world.finish()) == missed

@@ -25,7 +25,7 @@ NEVER = 1 << 62
 class _Visit:
     """A user in the room: asked to be let in, was, began to go. `until` is when it was in again."""
 
-    __slots__ = ("asked", "certain", "entered", "going", "told", "until", "whys")
+    __slots__ = ("asked", "brief", "certain", "entered", "going", "told", "until", "whys")
 
     def __init__(self, asked: int) -> None:
         self.asked = asked
@@ -35,6 +35,7 @@ class _Visit:
         self.whys: frozenset[str] = frozenset()  # one of which others are told
         self.certain = False
         self.told = True  # others must hear of its going
+        self.brief = False  # … and need not even hear of its coming
 
 
 class Census:
@@ -147,6 +148,10 @@ class Hearing:
 
     def unnoticed(self) -> None:
         self._visit.told = False
+
+    def brief(self) -> None:
+        self._visit.told = False
+        self._visit.brief = True
 
     def _may(self, name: str, now: int, told: dict[str, int], *, going: bool, why: str = "") -> bool:
         """Whether somebody can have come, or gone, so often while this stay lasted; once more than told."""

@@ -152,6 +152,10 @@ class Stay:
         """The user comes back so soon that others need not have heard of its going, nor of its coming."""
         self.hearing.unnoticed()
 
+    def brief(self) -> None:
+        """The user goes so soon after it came that others need not have heard of either."""
+        self.hearing.brief()
+
     def gone(self) -> None:
         """Nothing more can come. What was lost is lost."""
         self.is_over = True

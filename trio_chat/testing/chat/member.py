@@ -22,14 +22,7 @@ TOLD_S = 1.0  # after which others have been told of a going, if the server has 
 LAST = 20
 # How others may hear of a going that was not announced.
 LOST = ("lost", "timeout", "slow", "replaced")
-QUIET_BYES = {
-    "quit",
-    "ping_timeout",
-    "slow_reader",
-    "frame_timeout",
-    "hello_timeout",
-    "draining",
-}
+QUIET_BYES = frozenset(("quit", "ping_timeout", "slow_reader", "frame_timeout", "hello_timeout", "draining"))
 
 
 class Member:
@@ -48,6 +41,7 @@ class Member:
         """Whether it may ever have been behind."""
         self.send: Callable[..., None] = _nothing
         self._judge = judge
+        self._quiet = QUIET_BYES
         self._way = ""
         self._wanted: dict[str, int] = {}  # rooms to be in, and how many recent entries at first
         self._cursors: dict[str, tuple[str, int]] = {}  # by room: epoch, last seen
@@ -55,6 +49,7 @@ class Member:
         self._turned_away: dict[str, None] = {}  # rooms to be asked for once more
         self._leaving: dict[str, tuple[str, int]] = {}  # by ref: the room, and what must come before the ack
         self._left: dict[str, tuple[float, Stay]] = {}  # when, and what it was
+        self._entered_at: dict[str, float] = {}
         self._unacked: dict[str, m.Say] = {}
         self._said: deque[m.Say] = deque(maxlen=LAST)
         self._count = 0
@@ -141,13 +136,16 @@ class Member:
 
     def went(self) -> bool:
         """The connection is no more: what nobody announced is a going too. Whether there was such."""
+        if not self.is_here:
+            # Its greeting may still be on the way, and be taken for the newest of its sessions.
+            self._quiet |= {"replaced"}
         self.is_here = False
         self.send = _nothing
         unannounced = False
         for room, stay in self.stays.items():
             if not stay.way:
                 unannounced = True
-                stay.going("lost", *LOST, early=True)
+                self._going(stay, "lost", *LOST, early=True)
             elif self.bye != "quit":
                 stay.cut_off(*LOST)
             self._cursors[room] = (self._cursors[room][0], stay.cursor)
@@ -172,7 +170,12 @@ class Member:
 
     def _announce(self, stay: Stay, way: str, *whys: str) -> None:
         """Where it may have been cut off already without knowing, others may have heard that."""
-        stay.going(way, *(whys + LOST if self.exposed else whys), early=self.exposed)
+        self._going(stay, way, *(whys + LOST if self.exposed else whys), early=self.exposed)
+
+    def _going(self, stay: Stay, way: str, *whys: str, early: bool) -> None:
+        stay.going(way, *whys, early=early)
+        if trio.current_time() - self._entered_at[stay.room] < TOLD_S:
+            stay.brief()
         if self.has_slept or stay.cursor < stay.truth.head:
             stay.cut_off()  # who is behind is told at the end who is here: not any more, now
 
@@ -247,7 +250,7 @@ class Member:
                 self._refused(event)
             case m.Bye():
                 self.bye = event.code
-                if event.code not in QUIET_BYES:
+                if event.code not in self._quiet:
                     words = f"{self.name} was sent away: {event.code}, {event.detail}"
                     self.breach(Kind.ENDED, "", words)
             case _:
@@ -293,8 +296,9 @@ class Member:
             recent=recent,
         )
         self._cursors[room] = (answer.epoch, answer.head)
+        self._entered_at[room] = trio.current_time()
         if self._way:  # it has gone already, perhaps before anybody was told that it had come
-            stay.going(self._way, "quit", *LOST, early=True)
+            self._going(stay, self._way, "quit", *LOST, early=True)
         self._say_again([say for say in self._unacked.values() if say.room == room])
 
     def _refused(self, error: m.Error) -> None:

@@ -170,7 +170,7 @@ def draw_plan(
         faults=tuple(draw(random, people, (SERVER,), within_s=seconds) for _ in range(striking)),
         disk=Disk() if forgetful else Disk.draw(random),
         limits=limits,
-        buffer_bytes=random.choice([700, 2_000, 8_000, 65_536]),
+        buffer_bytes=random.choice([700, 700, 2_000, 8_000, 65_536]),
         crash_s=_at(random, seconds) if random.random() < 0.1 and not forgetful else None,
         ending=random.choice(["quit", "quit", "drain"]),
     )
@@ -194,7 +194,7 @@ class _Mixture:
         self._sizes = random.choice([(20,), (20, 20, 300), (20, 300, 3_000)])
         self._bursts = bursts or random.choice([(1,), (1, 1, 4), (1, 5, 20)])
         # When all at once talk, sleep and go, what waits for each other meets.
-        self._moments = [_at(random, seconds) for _ in range(random.choice([2, 5, 1_000]))]
+        self._moments = [_at(random, seconds) for _ in range(random.choice([1, 3, 10, 1_000]))]
         drawn: list[Callable[[float, str], Step]] = [
             self._enter,
             self._leave,
@@ -209,7 +209,7 @@ class _Mixture:
         if self.is_forgetful:
             drawn = [self._enter, self._leave, self._doze, self._ask]
         self._likes = random.sample(drawn, min(len(drawn), random.choice([1, 2, 7])))
-        self._hasty = random.choice([0.0, 0.5])
+        self._hasty = random.choice([0.0, 0.5, 1.0])
 
     def talk(self) -> Talk:
         at_s, user, random = self._when(), self._random.choice(self._users), self._random
@@ -236,7 +236,9 @@ class _Mixture:
         random = self._random
         ways: list[Way] = ["quit", "fin", "rst", "vanish"]
         way = random.choice(ways)
-        return Go(at_s, user, way, random.choice([1.0, 3.0]), random.random() < self._hasty)
+        hasty = random.random() < self._hasty
+        away_s = random.choice([0.0, 0.2, 1.0, 3.0] if hasty else [1.0, 3.0])
+        return Go(at_s, user, way, away_s, hasty)
 
     def _repeat(self, at_s: float, user: str) -> Step:
         return Repeat(at_s, user, self._random.choice([1, 3]))
@@ -262,7 +264,7 @@ def _limits(random: Random) -> dict[str, int]:
         "answers_bytes": random.choice([1, 200]),
         "sessions": random.choice([1, 2]),
     }
-    often = {"sends_at_once": 0.4}  # only who falls behind in the middle of one is a case of its own
+    often = {"sends_at_once": 0.4, "sessions": 0.4}  # what then meets in one moment meets rarely
     return {name: value for name, value in small.items() if random.random() < often.get(name, 0.25)}
 
 

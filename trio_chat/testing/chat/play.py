@@ -43,6 +43,7 @@ __all__ = ["Story", "drawn", "play"]
 
 START_MS = 1_790_000_000_000
 PATIENCE_S = 200.0  # for something new to happen, when all must have everything in the end
+SETTLED_S = 800.0  # … and by when it must be so, whatever happens
 SAY_AGAIN_S = 5.0
 PING_S = 20.0  # unless the server wants it sooner
 DOWN_S = 1.0  # between a crash and the next start
@@ -265,7 +266,7 @@ class _Scene:
                 said = now
             if self.judge.facts != facts:
                 facts, since = self.judge.facts, now
-            elif now - since > PATIENCE_S:
+            if now - since > PATIENCE_S or now - begun > SETTLED_S:
                 for actor in self._actors.values():
                     if not actor.is_settled_since(begun):
                         words = f"{actor.name} waits for an answer, or to be let in again, for ever"
