@@ -1,0 +1,89 @@
+"""`nox -s mutants -- [OPTION …] [NAME …]`: hunt the planted bugs, by seed alone.
+
+Each is hunted from several starting points, seed after seed, by the scenario that the sound server has to
+pass, and each seed that finds it has to pass with the sound server. Ends with 1 when one is not found.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from statistics import median
+
+import click
+
+from tests.mutants.hunt import Find, hunt
+from tests.mutants.planted import PLANTED, keep_seeds
+
+APART = 10_000  # a start from the next
+HEADS = ("mutant", "the mistake", "median", "worst", "found by, for one")
+
+
+@click.command(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", nargs=-1, type=click.Choice(list(PLANTED)), metavar="[NAME]…")
+@click.option("--starts", default=20, show_default=True, type=click.IntRange(1))
+@click.option("--seeds", default=2_000, show_default=True, type=click.IntRange(1), help="From each start.")
+@click.option("--processes", default=os.cpu_count(), show_default=True, type=click.IntRange(1))
+@click.option("--keep", is_flag=True, help="Keep for the default run the seeds that were quickest to find.")
+def main(names: tuple[str, ...], starts: int, seeds: int, processes: int, keep: bool) -> None:
+    begun = time.monotonic()
+    found = _hunt_all(names or tuple(PLANTED), starts, seeds, processes)
+    missed = [name for name, finds in found.items() if not all(find.words for find in finds)]
+    click.echo(f"seeds until found, from {starts} starting points, at most {seeds} each:\n")
+    click.echo(table(found))
+    click.echo(f"\n{len(found) - len(missed)} of {len(found)} found in {time.monotonic() - begun:.0f} s")
+    if keep:
+        keep_seeds({name: min(finds, key=lambda find: find.seeds).seed for name, finds in found.items()})
+    if missed:
+        click.echo(f"NOT FOUND, from some start at least: {', '.join(missed)}", err=True)
+        sys.exit(1)
+
+
+def _hunt_all(names: tuple[str, ...], starts: int, seeds: int, processes: int) -> dict[str, list[Find]]:
+    # Spawned, so that a hunt is the same on every system: none begins with what another has imported.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        hunts: dict[Future[Find], str] = {}
+        for start in range(starts):
+            for name in names:
+                hunts[pool.submit(hunt, name, start * APART, seeds)] = name
+        try:
+            return _gather(hunts, names)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _gather(hunts: dict[Future[Find], str], names: tuple[str, ...]) -> dict[str, list[Find]]:
+    found: dict[str, list[Find]] = {name: [] for name in names}
+    for count, done in enumerate(as_completed(hunts), 1):
+        found[hunts[done]].append(done.result())
+        click.echo(f"\r{count} of {len(hunts)} hunts are over", nl=False, err=True)
+    click.echo("", err=True)
+    return found
+
+
+def table(found: dict[str, list[Find]]) -> str:
+    """What it took, a line each."""
+    rows = [HEADS, *(_row(name, finds) for name, finds in found.items())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
+    ruled = [rows[0], tuple("-" * width for width in widths), *rows[1:]]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in ruled
+    )
+
+
+def _row(name: str, finds: list[Find]) -> tuple[str, ...]:
+    words = next((find.words for find in finds if find.words), "").replace("|", "/")
+    missed = sum(not find.words for find in finds)
+    worst = f"NOT FOUND by {missed}" if missed else str(max(find.seeds for find in finds))
+    middle = f"{median(find.seeds for find in finds):g}"
+    return name, PLANTED[name].description, middle, worst, words
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Mistakes in coming and going: hello, join, leave, the ends of sessions and of the server."""
+
+from tests.mutants.mutant import Edit, Mutant
+
+__all__ = ["COMING"]
+
+SESSION = "trio_chat.server.session:Session"
+SERVER = "trio_chat.server.serve:Server"
+HUB = "trio_chat.hub.hub:Hub"
+LEAVE = "trio_chat.server.entering:leave"
+
+COMING = (
+    Mutant(
+        "acked-leave",
+        "a `leave` is acked before what was said in the room is settled: entries come after one's own leave",
+        (
+            Edit(
+                LEAVE,
+                "await session.settle()",
+                """
+                if command.ref:
+                    session.owed.answer(encode(m.Ack(command.ref, feed.shown)))
+                await session.settle()
+                """,
+            ),
+            Edit(
+                LEAVE,
+                """
+                if command.ref:
+                    owed.answer(encode(m.Ack(command.ref, feed.shown)))
+                """,
+                "pass",
+            ),
+        ),
+    ),
+    Mutant(
+        "leave-at-once",
+        "a `leave` does not wait until what was shown before has been handed over",
+        (
+            Edit(
+                LEAVE,
+                "while session.over is None and not session.draining and owed.behind(feed, head):",
+                "while False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "name-not-freed",
+        "a handshake that breaks off before the first room leaves its name taken",
+        (Edit(f"{SESSION}.end", "if seat is not None:", "if seat is not None and feeds:"),),
+    ),
+    Mutant(
+        "awaits-first",
+        "a session's task awaits once before it does its bookkeeping: when cancelled, it does none",
+        (
+            Edit(
+                f"{SESSION}.run",
+                """
+                self.end(LOST)
+                self.owed.link.close()
+                """,
+                """
+                await trio.lowlevel.checkpoint()
+                self.end(LOST)
+                self.owed.link.close()
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "told-twice",
+        "a connection that breaks while a session says goodbye is a second going: RST and the sweep meet",
+        (
+            Edit(f"{SESSION}.end", "seat, self.seat = self.seat, None", "seat = self.seat"),
+            Edit(
+                f"{SESSION}.lost",
+                "self.end(LOST)",
+                """
+                if self.seat is not None:
+                    self.server.stand_up(self.seat, LOST.why)
+                self.end(LOST)
+                """,
+            ),
+            Edit(
+                f"{HUB}.stand_up",
+                """
+                if seat not in member.seats:
+                    return []
+                changed = [room for room in list(seat.rooms.values()) if self.leave(seat, room, why)]
+                """,
+                """
+                if seat not in member.seats:
+                    for room in seat.rooms.values():
+                        room._note(member, member.name.shown).why = why
+                    return list(seat.rooms.values())
+                changed = [room for room in list(seat.rooms.values()) if self.leave(seat, room, why)]
+                seat.rooms = {room.key: room for room in changed}
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "late-cleanup",
+        "a session that has said goodbye frees its name once more, by name: also when it is another's by now",
+        (
+            Edit(
+                f"{SESSION}.end",
+                """
+                if self.over is not None:
+                    return
+                self.over = parting
+                seat, self.seat = self.seat, None
+                """,
+                """
+                seat = self.seat
+                if self.over is not None:
+                    if seat is not None:
+                        self.server.hub._names.pop(seat.member.name.key, None)
+                    return
+                self.over = parting
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "drain-forgets",
+        "a drain tells only the sessions that keep up; those that are behind are cut off at its deadline",
+        (
+            Edit(
+                f"{SERVER}._drain",
+                """
+                for session in list(self._sessions):
+                    session.drain()
+                """,
+                """
+                for session in list(self._sessions):
+                    if session.owed.live:
+                        session.drain()
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "newest-replaced",
+        "the session too many ends itself, not the oldest",
+        (
+            Edit(
+                f"{HUB}.sit_down",
+                "member.seats[seat] = None",
+                """
+                member.seats[seat] = None
+                if oldest is not None:
+                    oldest = seat
+                """,
+            ),
+        ),
+    ),
+)

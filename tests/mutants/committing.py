@@ -1,0 +1,133 @@
+"""Mistakes around the journal: what is kept, when it is shown, and which `ref` stands for what."""
+
+from tests.mutants.mutant import Edit, Mutant
+
+__all__ = ["COMMITTING"]
+
+KEEP = "trio_chat.journal.memory:_Kept.extend"
+COMMIT = "trio_chat.server.commit:Committer"
+
+COMMITTING = (
+    Mutant(
+        "shown-before-committed",
+        "a batch is numbered, shown and acked before the journal holds it",
+        (
+            Edit(f"{COMMIT}.run", "await self._show(outcomes)", "pass"),
+            Edit(
+                f"{COMMIT}.run",
+                "outcomes = await self._store.commit(drafts, self._clock_ms())",
+                """
+                from trio_chat.journal.store import Outcome
+                from trio_chat.wire.codec import encode
+                now_ms = self._clock_ms()
+                known = self.__dict__.setdefault("_known", {})
+                heads = {}
+                outcomes = []
+                for each in self._batch:
+                    key, seq = (each.feed.key, each.draft.key), heads.get(each.feed, each.feed.head) + 1
+                    if each.draft.key and known.setdefault(key, seq) != seq:
+                        outcomes.append(Outcome(known[key], None))
+                        continue
+                    heads[each.feed] = seq
+                    outcomes.append(Outcome(seq, encode(each.draft.entry(seq, now_ms))))
+                await self._show(outcomes)
+                outcomes = await self._store.commit(drafts, now_ms)
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "unshown-read",
+        "who catches up reads what the journal holds, not only as far as was shown",
+        (
+            Edit(
+                "trio_chat.server.feeds:Feeds.after",
+                "through = feed.tail[0].first - 1 if feed.tail else feed.head",
+                "through = 1 << 40",
+            ),
+        ),
+    ),
+    Mutant(
+        "doubts-forgotten",
+        "after a commit that failed nobody looks whether it had been written",
+        (
+            Edit(
+                f"{COMMIT}._clear_doubts",
+                "if not page.payloads:",
+                "if page:",
+            ),
+        ),
+    ),
+    Mutant(
+        "ref-before",
+        "a `ref` is remembered before the commit: when that fails, whoever says it again waits for ever",
+        (
+            Edit(
+                f"{COMMIT}._answer",
+                "if draft.key:",
+                "if draft.key and refused is None:",
+            ),
+        ),
+    ),
+    Mutant(
+        "ref-after",
+        "a `ref` is remembered only after the commit: sent again while pending, it is a second entry",
+        (
+            Edit(
+                f"{COMMIT}.submit",
+                "first = feed.pending.setdefault(draft.key, pending)",
+                "first = feed.pending[draft.key] = pending",
+            ),
+            Edit(
+                f"{COMMIT}._show",
+                "del pending.feed.pending[draft.key]",
+                "pending.feed.pending.pop(draft.key, None)",
+            ),
+            Edit(
+                f"{COMMIT}._answer",
+                "del pending.feed.pending[draft.key]",
+                "pending.feed.pending.pop(draft.key, None)",
+            ),
+            Edit(KEEP, "outcomes: list[Outcome] = []", "outcomes, fresh = [], {}"),
+            Edit(KEEP, "seqs[key] = seq", "fresh[key] = seq"),
+            Edit(KEEP, "if size:", "seqs.update(fresh)\nif size:"),
+        ),
+    ),
+    Mutant(
+        "again-unanswered",
+        "who sends a pending `ref` again is not answered; only the first is",
+        (
+            Edit(
+                f"{COMMIT}._answer",
+                "for author in (pending.author, *pending.again):",
+                "for author in (pending.author,):",
+            ),
+        ),
+    ),
+    Mutant(
+        "read-leaks",
+        "a read of the journal that fails leaves its room in use for ever",
+        (
+            Edit(
+                "trio_chat.server.feeds:Feeds.read",
+                """
+                try:
+                    async with self._reads:
+                        return await self._store.read(
+                            feed.key, after, through, entries_max=entries_max, bytes_max=bytes_max
+                        )
+                finally:
+                    self.release(feed)
+                """,
+                """
+                async with self._reads:
+                    page = await self._store.read(
+                        feed.key, after, through, entries_max=entries_max, bytes_max=bytes_max
+                    )
+                self.release(feed)
+                return page
+                """,
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,167 @@
+"""Mistakes on the way out: who is handed what, when, and what of it was taken."""
+
+from tests.mutants.mutant import Edit, Mutant
+
+__all__ = ["HANDING"]
+
+FANOUT = "trio_chat.server.fanout"
+OWED = "trio_chat.server.owed:Owed"
+TAIL = "trio_chat.server.tail"
+
+HANDING = (
+    Mutant(
+        "partial-send",
+        "a non-blocking send that was taken in part counts as done; the rest is forgotten",
+        (Edit(f"{FANOUT}:hand_out", "if sent != len(data):", "if not sent:"),),
+    ),
+    Mutant(
+        "second-part",
+        "when a socket takes only some of the answers, the batch joined to them is forgotten",
+        (
+            Edit(
+                f"{FANOUT}:hand_out",
+                "owed.fall_behind(data[:own], sent, packed)",
+                "owed.fall_behind(data[:own], sent)",
+            ),
+        ),
+    ),
+    Mutant(
+        "catch-up-late",
+        "who reads on in the middle of a batch begins one entry too late",
+        (
+            Edit(
+                f"{TAIL}:Batch.packed",
+                "return packing.pack(self.payloads[after + 1 - self.first :])",
+                "return packing.pack(self.payloads[after + 2 - self.first :])",
+            ),
+        ),
+    ),
+    Mutant(
+        "catch-up-early",
+        "who reads on in the middle of a batch begins one entry too early",
+        (
+            Edit(
+                f"{TAIL}:Batch.packed",
+                "return packing.pack(self.payloads[after + 1 - self.first :])",
+                "return packing.pack(self.payloads[after - self.first :])",
+            ),
+        ),
+    ),
+    Mutant(
+        "live-while-handing",
+        "who goes live while a batch is on its way in chunks is handed it as well, having read it already",
+        (
+            Edit(
+                f"{OWED}._go_live",
+                "feed.live[self] = None",
+                """
+                feed.live[self] = None
+                if feed.handing:
+                    feed.handing[self] = None
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "behind-while-handing",
+        "who falls behind while a batch is on its way in chunks counts as having seen it",
+        (
+            Edit(
+                f"{TAIL}:Feed.cursor",
+                "return self.tail[-1].first - 1 if owed in self.handing else self.head",
+                "return self.head",
+            ),
+        ),
+    ),
+    Mutant(
+        "handed-when-gone",
+        "who leaves or falls behind while a batch is on its way in chunks is handed it all the same",
+        (Edit(f"{TAIL}:Feed.gone", "self.handing.pop(owed, None)", "pass"),),
+    ),
+    Mutant(
+        "replay-and-live",
+        "a joiner who begins behind is in the live set at once: shown live what the replay brings again",
+        (
+            Edit(
+                f"{OWED}.enter",
+                """
+                self.fall_behind(b"", 0)
+                self._told[feed] = feed.notices
+                """,
+                """
+                self.fall_behind(b"", 0)
+                self._told[feed] = feed.notices
+                feed.live[self] = None
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "entries-before-answers",
+        "who is behind is sent what the rooms have said before its answers, so also before `room`",
+        (
+            Edit(
+                f"{OWED}._pump",
+                """
+                if self.answers:
+                    self._remainder = self.take_answers()
+                elif feed := self._next_feed():
+                    batch = feed.after(self.feeds[feed])
+                    if batch is None:
+                        return feed
+                    self._hand(feed, batch)
+                """,
+                """
+                if feed := self._next_feed():
+                    batch = feed.after(self.feeds[feed])
+                    if batch is None:
+                        return feed
+                    self._hand(feed, batch)
+                elif self.answers:
+                    self._remainder = self.take_answers()
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "slowest-first",
+        "the fan-out waits for those whose sockets are full before the next batch is committed",
+        (
+            Edit(
+                f"{FANOUT}:publish",
+                """
+                if len(feed.live) <= sends_at_once:
+                    hand_out(feed.live, batch)
+                    return
+                """,
+                """
+                if len(feed.live) <= sends_at_once:
+                    audience = list(feed.live)
+                    hand_out(feed.live, batch)
+                    for owed in audience:
+                        await owed.finished()
+                    return
+                """,
+            ),
+        ),
+    ),
+    Mutant(
+        "missed-notices",
+        "who was behind is not told who is here, though it missed a notice of presence",
+        (Edit(f"{OWED}._make_good", "if notices != feed.notices:", "if notices > feed.notices:"),),
+    ),
+    Mutant(
+        "no-wake-up",
+        "the writer does not say that it has got on: whoever waits for it waits until it ends",
+        (
+            Edit(
+                f"{OWED}.catch_up",
+                """
+                self._writing = False
+                self.nudge()
+                """,
+                "self._writing = False",
+            ),
+        ),
+    ),
+)
