@@ -116,8 +116,8 @@ def _told(recording: Recording) -> list[str]:
     struck = sum(note.what[0] == "fault strikes" for note in recording.notes)
     lines = [
         f"seed {plan.seed}: {len(plan.users)} users, {len(plan.steps)} steps, {len(plan.faults)} faults",
-        f"{struck} fault{'s' * (struck != 1)} struck, {recording.seconds:.3f} virtual seconds,"
-        f" trace {recording.trace_hash}",
+        f"{struck} fault{'s' * (struck != 1)} struck, {recording.seconds:.3f} virtual seconds",
+        f"trace {recording.trace_hash}",
     ]
     if failure is not None:
         return [*lines, click.style(f"{failure.alike}: {failure.words}", fg="red")]
