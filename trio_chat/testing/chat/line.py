@@ -66,7 +66,7 @@ class Line:
         events = FrameEvents()
         while True:
             # It may be told to sleep longer while it sleeps, and be woken.
-            while (wakes_at := self._wakes_at()) > trio.current_time():  # noqa: ASYNC110
+            while (wakes_at := self._wakes_at()) and wakes_at > trio.current_time():  # noqa: ASYNC110
                 await trio.sleep(min(wakes_at - trio.current_time(), 1.0))
             data = await self.link.receive_some()
             if not data:
