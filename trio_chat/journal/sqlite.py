@@ -179,8 +179,9 @@ class SqliteStore:
     async def aclose(self) -> None:
         """Wait for the commit under way, write all back to the disk, and end the lock.
 
-        Takes 5 seconds at most, also when cancelled. A disk that takes longer leaves the thread and the
-        lock behind until the process ends; the next run then finds that this one did not stop cleanly.
+        Takes 5 seconds at most, also when cancelled. A disk that takes longer leaves a thread behind that
+        does all this when it can; should the process end before, the next run finds that this one did not
+        stop cleanly.
         """
         if self._closed:
             await trio.lowlevel.checkpoint()
@@ -188,7 +189,7 @@ class SqliteStore:
         self._closed = True
         with trio.move_on_after(CLOSE_S, shield=True) as scope:
             try:
-                await trio.to_thread.run_sync(self._close, abandon_on_cancel=True, limiter=self._writing)
+                await trio.to_thread.run_sync(self._close, abandon_on_cancel=True)
             except StoreError as error:
                 log.warning("the journal was not closed in good order: %s", error)
         if scope.cancelled_caught:

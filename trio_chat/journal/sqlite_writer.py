@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -66,11 +67,12 @@ class Writer:
         self._mark = mark
         self._entries = entries
         self._long_wal = WAL_BYTES_MAX
+        self._lock = threading.Lock()  # a commit that nobody waits for any more is still under way
 
     def commit(self, rooms: dict[str, OpenRoom], drafts: list[Draft], now_ms: int) -> list[Outcome]:
         """`Store.commit`. Raises `StoreError`; the rooms are then as they were."""
         look = False
-        with storing():
+        with self._lock, storing():
             for _ in range(3):
                 try:
                     return self._commit(rooms, drafts, now_ms, look)
@@ -195,20 +197,22 @@ class Writer:
         self._long_wal = wal_bytes + WAL_BYTES_MAX if busy else WAL_BYTES_MAX
 
     def close(self) -> None:
-        """Write everything back to the disk, say in the file that it is, and end the lock.
+        """Write everything back to the disk, say in the file that it is, and end its lock. Waits for a commit
+        that is under way.
 
         Raises `StoreError` when that fails; the connection is closed and the lock ended all the same.
         """
-        try:
-            with storing():
-                self._check_there()
-                self._db.execute("PRAGMA synchronous = FULL")
-                with transaction(self._db):
-                    self._db.execute("UPDATE about SET stopped = 1")
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            self._db.close()
-            self._mark.close()
+        with self._lock:
+            try:
+                with storing():
+                    self._check_there()
+                    self._db.execute("PRAGMA synchronous = FULL")
+                    with transaction(self._db):
+                        self._db.execute("UPDATE about SET stopped = 1")
+                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self._db.close()
+                self._mark.close()
 
 
 def _number(
