@@ -53,7 +53,7 @@ def _hunt_all(names: tuple[str, ...], starts: int, seeds: int, processes: int) -
         try:
             return _gather(hunts, names)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # leaving the block would hunt on to the end
             raise
 
 
