@@ -2,8 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.journal.test_memory import draft, page, said, texts, topic
 from trio_chat.errors import CannotStart, StoreError
-from trio_chat.journal import sqlite_writer
+from trio_chat.journal import sqlite_file, sqlite_writer
 from trio_chat.journal.sqlite import Durability, SqliteStore, open_sqlite
 from trio_chat.journal.store import Outcome, RoomRecord
 
@@ -189,18 +189,62 @@ async def test_a_mistake_in_a_statement_is_a_bug_and_stays_one(tmp_path: Path) -
             db.execute("ALTER TABLE butches RENAME TO batches")
 
 
-async def test_a_failed_commit_that_was_made_after_all_is_found_and_gone_on_from(tmp_path: Path) -> None:
-    """As the next commit sees it: the file holds more than this process knows of."""
+@contextmanager
+def transaction_whose_end_is_not_told(db: sqlite3.Connection) -> Iterator[None]:
+    with sqlite_file.transaction(db):
+        yield
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    raise error
+
+
+async def test_a_failed_commit_that_was_made_after_all_is_found_and_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with opened(tmp_path) as store:
-        await store.commit([draft("a", ref="r1")], 0)
-        known = store._rooms["lobby"]
-        known.head, known.id, known.topic = 0, 0, "wrong"
-        outcomes = await store.commit([draft("b", ref="r2"), draft("a", ref="r1")], 0)
-        assert [outcome.seq for outcome in outcomes] == [2, 1]
-        known.head = 1
-        assert [outcome.seq for outcome in await said(store, "c")] == [3]
-        assert (await record(store)).topic == ""
-        assert await texts(store) == ["a", "b", "c"]
+        with monkeypatch.context() as broken, pytest.raises(StoreError, match="disk I/O error"):
+            broken.setattr(sqlite_writer, "transaction", transaction_whose_end_is_not_told)
+            await store.commit([draft("a", ref="r1"), topic("b"), draft("c", "attic")], 0)
+        assert await texts(store) == ["a", "b"], "the caller finds out by reading"
+        assert (await store.commit([draft("a", ref="r1")], 0)) == [Outcome(1, None)]
+        assert [outcome.seq for outcome in await said(store, "d")] == [3]
+        assert [outcome.seq for outcome in await said(store, "d", room="attic")] == [2]
+        assert (await record(store)).topic == "b"
+
+
+async def test_refs_are_known_before_and_after_they_are_put_in_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "FRESH_MAX", 3)
+
+    def places(store: SqliteStore) -> list[int]:
+        counts = "SELECT (SELECT count(*) FROM refs), (SELECT count(*) FROM fresh)"
+        return list(store._writer._db.execute(counts).fetchone())
+
+    async def all_are_known(store: SqliteStore, count: int) -> None:
+        for number in range(count):
+            same, other = draft(f"{number}", ref=f"{number}"), draft("other", ref=f"{number}")
+            outcomes = await store.commit(
+                [same, other, draft(f"{number}", "attic", ref="of another room")], 0
+            )
+            assert [outcome.seq for outcome in outcomes[:2]] == [number + 1, 0]
+
+    async with opened(tmp_path) as store:
+        await store.commit([draft(f"{number}", ref=f"{number}") for number in (0, 1)], 0)
+        await store.commit([draft(f"{number}", ref=f"{number}") for number in (2, 3)], 0)
+        assert places(store) == [0, 2]
+        no_space(store)
+        with pytest.raises(StoreError):
+            await store.commit([draft("x" * 100_000, ref="x")], 0)
+        space(store)
+        assert places(store) == [0, 2], "neither here nor there would be a ref lost"
+        await store.commit([draft("4", ref="4")], 0)
+        assert places(store) == [4, 1]
+        assert list((store._writer._fresh or {}).values()) == [5], "nor kept in memory for ever"
+        await all_are_known(store, 5)
+        kill(store)
+    async with opened(tmp_path) as store:
+        await all_are_known(store, 5)
 
 
 # --- the log ----------------------------------------------------------------------------------------
@@ -269,6 +313,9 @@ async def test_a_cancelled_commit_is_made_or_not_and_the_next_goes_on_from_there
         await said(store, "a")
         async with held(tmp_path):
             await commit_and_give_up(store, "b", "r1")
+            # Whoever opens the room now is told what is not true any more when it says something.
+            store.close("lobby")
+            assert (await store.open("lobby", "Lobby")).head == 1
         # It is made, as it happens, and nobody has heard of it.
         assert await store.commit([draft("b", ref="r1"), draft("c")], 0) == [
             Outcome(2, None),
@@ -331,3 +378,13 @@ async def test_a_cancelled_read_leaves_its_thread_to_finish(tmp_path: Path) -> N
             await texts(store)
         assert scope.cancelled_caught
         assert await texts(store) == ["a", "b", "c"]
+
+
+async def test_a_connection_that_is_in_use_when_the_journal_is_closed_is_closed_after_it(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as store:
+        with store._readers._connection() as db:
+            store._readers.close()
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            db.execute("SELECT 1")

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from tests.journal.test_memory import draft
 from tests.journal.test_memory_model import Book, Line
 from tests.journal.test_sqlite import NAME, kill
+from trio_chat.journal import sqlite_writer
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.store import Draft, Outcome
 from trio_chat.wire.codec import encode
@@ -101,7 +103,8 @@ STEPS = st.lists(st.one_of(_commit, _commit, _read, _read, _end), max_size=25)
 @settings(max_examples=30)  # each opens files, and a disk is as slow as it likes
 @given(STEPS)
 async def test_the_file_does_what_a_plain_list_of_entries_says(steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of four kinds
-    with tempfile.TemporaryDirectory() as directory:
+    # The refs of a few batches, not of thousands, before they are put in their places.
+    with tempfile.TemporaryDirectory() as directory, patch.object(sqlite_writer, "FRESH_MAX", 4):
         shelf = Shelf(Path(directory, NAME))
         await shelf.begin()
         for what, *arguments in steps:

@@ -4,13 +4,12 @@
     rooms    a row each: its name, its epoch, the numbers it has given
     batches  what was said: a row for what one commit kept of one room, the payloads a line each
     refs     by author and `ref`: the number it stands for
+    fresh    the newest refs, a row a commit, until they are put in their places (see `sqlite_writer.py`)
 
 One row a batch, because a million entries a second can be read that way, and a fraction of that when each is
 a row of its own. Payloads are JSON, in which a newline is always escaped: so they are joined by newlines and
-taken apart by the fastest thing that Python has. The refs are a table without rowid: to insert one *is* to
-look whether it was there, so a batch of new ones costs no look-up at all (the writer looks only when an
-insert has failed). Their keys begin with their authors', and an author's own refs mostly grow: so the refs of
-a batch fall on the few pages that were written last, as hashes of them would not.
+taken apart by the fastest thing that Python has. The keys of refs begin with their authors', and an author's
+own refs mostly grow: so those of a few thousand entries fall on a few hundred pages, as hashes would not.
 """
 
 from __future__ import annotations
@@ -74,6 +73,10 @@ CREATE TABLE refs (
     seq INTEGER NOT NULL,
     PRIMARY KEY (room, key)
 ) WITHOUT ROWID;
+CREATE TABLE fresh (
+    id INTEGER PRIMARY KEY,
+    refs BLOB NOT NULL
+);
 INSERT INTO about VALUES ('', '', '', 1);
 """
 MIGRATIONS: dict[int, str] = {}
@@ -103,7 +106,10 @@ _NOT_OURS = {
 
 
 class OpenRoom(Struct, eq=False):
-    """A room in use: what the file says of it. Without an `id` it is not in the file: nothing was said."""
+    """A room in use: what the file says of it. Without an `id` it is not in the file: nothing was said.
+
+    It may say more by now, unless the writer is `sure`.
+    """
 
     key: str
     shown: str
@@ -114,6 +120,7 @@ class OpenRoom(Struct, eq=False):
     topic: str = ""
     id: int = 0
     users: int = 0
+    sure: bool = False
 
 
 def is_not_ours(error: sqlite3.Error) -> bool:

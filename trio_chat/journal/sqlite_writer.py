@@ -1,9 +1,15 @@
 """The one connection that writes. All of it runs in a thread, one call at a time.
 
-A batch is written as if none of its refs were known, which is true of nearly all: the numbers go on from
-where the room stood, and only if a ref is there already is all of it undone and done again with a look at
-each. In the same way a room's numbers are taken from memory and held against the file in the statement that
-raises them. So a commit that failed, or that nobody waited for, needs no repair here: the next one finds out.
+*Refs.* Each new entry's key has to be looked for among all that there ever were, and kept. Put where they
+belong, the hundred keys of a batch of a hundred authors are a hundred pages of the file: several times the
+cost of all the rest. So the newest few thousand are in memory too, and on the disk in the order of their
+coming (`fresh`); when there are enough they are put where they belong in one go, in order (`_settle`).
+
+*Statements.* Between two steps of SQLite the interpreter is handed to whoever waits for it, which is the
+loop; so rows go to SQLite many at a time.
+
+*Failing.* What the file says of a room, and which keys are fresh, is in memory, and true only as long as
+every commit succeeds. One that fails may have been made after all: then both are read again before the next.
 """
 
 from __future__ import annotations
@@ -11,8 +17,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.sqlite_file import BUSY_MS, storing, transaction
@@ -20,7 +28,7 @@ from trio_chat.journal.store import Outcome
 from trio_chat.wire.codec import decode_entry, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from trio_chat.journal.sqlite_file import OpenRoom
@@ -33,27 +41,27 @@ __all__ = ["Writer"]
 # A log so long has not been written back for a while, because somebody was always reading: then they wait.
 WAL_BYTES_MAX = 64 << 20
 READERS_GONE_MS = 200  # our own take less than one
+FRESH_MAX = 4_000  # to settle them takes some ten milliseconds, in which nothing else is committed
+ROWS_AT_ONCE = (64, 16, 4, 1)  # few sizes, so that their statements stay prepared
+
+Ref = tuple[int, str]  # the room's `id`, and the key
+
+_encode_refs = msgspec.json.Encoder().encode
+_decode_refs = msgspec.json.Decoder(list[tuple[int, str, int]]).decode
 
 
 class _Run:
     """What one batch adds to one room."""
 
-    __slots__ = ("at", "head", "payloads", "room", "topic")
+    __slots__ = ("at", "head", "id", "payloads", "room", "topic")
 
     def __init__(self, room: OpenRoom, now_ms: int) -> None:
         self.room = room
+        self.id = room.id
         self.head = room.head
         self.at = max(room.at, now_ms)
         self.topic = room.topic
         self.payloads: list[bytes] = []
-
-
-class _RefKnownError(Exception):
-    """One of the refs is in the file."""
-
-
-class _MovedError(Exception):
-    """The file holds more of a room than its `OpenRoom` says."""
 
 
 class Writer:
@@ -66,101 +74,97 @@ class Writer:
         self._inodes = (os.stat(path).st_ino, os.stat(self._wal).st_ino)
         self._mark = mark
         self._entries = entries
+        self._fresh: dict[Ref, int] | None = None
         self._long_wal = WAL_BYTES_MAX
         self._lock = threading.Lock()  # a commit that nobody waits for any more is still under way
 
     def commit(self, rooms: dict[str, OpenRoom], drafts: list[Draft], now_ms: int) -> list[Outcome]:
-        """`Store.commit`. Raises `StoreError`; the rooms are then as they were."""
-        look = False
+        """`Store.commit`. Raises `StoreError`."""
         with self._lock, storing():
-            for _ in range(3):
-                try:
-                    return self._commit(rooms, drafts, now_ms, look)
-                except _RefKnownError:
-                    look = True
-                except _MovedError:
-                    for room in rooms.values():
+            try:
+                for room in rooms.values():
+                    if not room.sure:
                         self._learn(room)
-        raise AssertionError("a batch that was written with its rooms learnt and its refs looked up fits")
+                if self._fresh is None:
+                    self._fresh = self._read_fresh()
+                return self._commit(rooms, drafts, now_ms, self._fresh)
+            except BaseException:
+                self._fresh = None
+                for room in rooms.values():
+                    room.sure = False
+                raise
 
     def _commit(
-        self, rooms: dict[str, OpenRoom], drafts: list[Draft], now_ms: int, look: bool
+        self, rooms: dict[str, OpenRoom], drafts: list[Draft], now_ms: int, fresh: dict[Ref, int]
     ) -> list[Outcome]:
         runs = {key: _Run(room, now_ms) for key, room in rooms.items()}
-        created: dict[str, int] = {}
+        refs: dict[Ref, int] = {}
+        settles = len(fresh) >= FRESH_MAX
         with transaction(self._db):
-            for key, room in rooms.items():
-                created[key] = room.id or self._create(room)
-            refs: list[tuple[int, str, int]] = []
-            find = partial(self._find, created, {}) if look else None
-            outcomes = _number(runs, created, drafts, refs, find)
+            for run in runs.values():
+                run.id = run.id or self._create(run.room)
+            if settles:
+                self._settle(fresh)
+            outcomes = self._number(runs, drafts, refs, self._find(runs, drafts, fresh))
             runs = {key: run for key, run in runs.items() if run.payloads}
-            self._insert(runs, created, refs, look)
+            self._insert(list(runs.values()), refs)
             wal_bytes = self._check_there()
-        for key, run in runs.items():
+        if settles:
+            fresh.clear()
+        fresh.update(refs)
+        for run in runs.values():
             room = run.room
-            room.id = created[key]
-            room.head, room.at, room.topic = run.head, run.at, run.topic
+            room.id, room.head, room.at, room.topic = run.id, run.head, run.at, run.topic
             self._entries += len(run.payloads)
         self._mark.count(self._entries)
         if wal_bytes > self._long_wal:
             self._shorten(wal_bytes)
         return outcomes
 
-    def _create(self, room: OpenRoom) -> int:
-        try:
-            made = self._db.execute(
-                "INSERT INTO rooms (key, shown, epoch, first, head, at, topic) VALUES (?, ?, ?, 1, 0, 0, '')",
-                (room.key, room.shown, room.epoch),
+    # --- what the file says --------------------------------------------------------------------------
+
+    def _learn(self, room: OpenRoom) -> None:
+        row = self._db.execute(
+            "SELECT id, epoch, head, at, topic FROM rooms WHERE key = ?", (room.key,)
+        ).fetchone()
+        if row is not None:
+            room.id, room.epoch, room.head, room.at, room.topic = row
+        room.sure = True
+
+    def _read_fresh(self) -> dict[Ref, int]:
+        rows = self._db.execute("SELECT refs FROM fresh ORDER BY id")
+        return {(room, key): seq for (refs,) in rows for room, key, seq in _decode_refs(refs)}
+
+    def _find(self, runs: dict[str, _Run], drafts: list[Draft], fresh: dict[Ref, int]) -> dict[Ref, int]:
+        """The numbers of those refs of a batch that are known, those of entries that are kept no more too."""
+        found: dict[Ref, int] = {}
+        wanted: list[Ref] = []
+        for draft in drafts:
+            if draft.key:
+                ref = (runs[draft.room].id, draft.key)
+                seq = fresh.get(ref)
+                if seq is None:
+                    wanted.append(ref)
+                else:
+                    found[ref] = seq
+        for values, arguments in _in_chunks(wanted):
+            rows = self._db.execute(
+                # CROSS: these first, and the table by its key, whatever SQLite thinks of their sizes.
+                f"SELECT room, key, seq FROM (VALUES {values}) CROSS JOIN refs"
+                " ON room = column1 AND key = column2",
+                arguments,
             )
-        except sqlite3.IntegrityError as error:
-            raise _MovedError from error
-        assert made.lastrowid, "a row has an id"
-        return made.lastrowid
+            for room, key, seq in rows:
+                found[room, key] = seq
+        return found
 
-    def _insert(
-        self, runs: dict[str, _Run], ids: dict[str, int], refs: list[tuple[int, str, int]], look: bool
-    ) -> None:
-        moved = self._db.executemany(
-            "UPDATE rooms SET head = ?, at = ?, topic = ? WHERE id = ? AND head = ?",
-            [(run.head, run.at, run.topic, ids[key], run.room.head) for key, run in runs.items()],
-        )
-        if moved.rowcount < len(runs):
-            raise _MovedError
-        self._db.executemany(
-            "INSERT INTO batches (room, last, first, payloads) VALUES (?, ?, ?, ?)",
-            [(ids[key], run.head, run.room.head + 1, b"\n".join(run.payloads)) for key, run in runs.items()],
-        )
-        # One that is found by a look may be there still, of an entry that is kept no longer.
-        verb = "REPLACE" if look else "INSERT"
-        try:
-            self._db.executemany(f"{verb} INTO refs (room, key, seq) VALUES (?, ?, ?)", refs)
-        except sqlite3.IntegrityError as error:
-            raise _RefKnownError from error
-
-    def _find(
-        self, ids: dict[str, int], fresh: dict[tuple[str, str], int], run: _Run, draft: Draft
-    ) -> Outcome | None:
-        """What became of a draft whose ref is known; `fresh` are those of this batch."""
-        room = run.room
-        seq = fresh.get((draft.room, draft.key))
-        if seq is not None:
-            entry = decode_entry(run.payloads[seq - room.head - 1])
-        else:
-            row = self._db.execute(
-                "SELECT seq FROM refs WHERE room = ? AND key = ?", (ids[draft.room], draft.key)
-            ).fetchone()
-            if row is None or row[0] < room.first:
-                fresh[draft.room, draft.key] = run.head + 1
-                return None
-            seq = row[0]
-            entry = self._entry(ids[draft.room], seq)
-        return Outcome(seq if draft.same_as(entry) else 0, None)
-
-    def _entry(self, room: int, seq: int) -> Said | Retitled:
+    def _entry(self, run: _Run, seq: int) -> Said | Retitled:
+        if seq > run.room.head:
+            new: Said | Retitled = decode_entry(run.payloads[seq - run.room.head - 1])
+            return new
         row = self._db.execute(
             "SELECT first, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last LIMIT 1",
-            (room, seq),
+            (run.id, seq),
         ).fetchone()
         if row is None or row[0] > seq:
             raise StoreError("the file is damaged: it knows a ref, and not its entry")
@@ -168,13 +172,67 @@ class Writer:
         entry: Said | Retitled = decode_entry(joined.split(b"\n")[seq - first])
         return entry
 
-    def _learn(self, room: OpenRoom) -> None:
-        """Take over what the file says of a room."""
-        row = self._db.execute(
-            "SELECT id, epoch, head, at, topic FROM rooms WHERE key = ?", (room.key,)
-        ).fetchone()
-        if row is not None:
-            room.id, room.epoch, room.head, room.at, room.topic = row
+    # --- what is added to it -------------------------------------------------------------------------
+
+    def _create(self, room: OpenRoom) -> int:
+        made = self._db.execute(
+            "INSERT INTO rooms (key, shown, epoch, first, head, at, topic) VALUES (?, ?, ?, 1, 0, 0, '')",
+            (room.key, room.shown, room.epoch),
+        )
+        assert made.lastrowid, "a row has an id"
+        return made.lastrowid
+
+    def _settle(self, fresh: dict[Ref, int]) -> None:
+        """Put the fresh refs where they belong. One that is there is of an entry that is kept no more."""
+        rows = [(*ref, seq) for ref, seq in sorted(fresh.items())]
+        for values, arguments in _in_chunks(rows):
+            self._db.execute(f"REPLACE INTO refs (room, key, seq) VALUES {values}", arguments)
+        self._db.execute("DELETE FROM fresh")
+
+    def _number(
+        self, runs: dict[str, _Run], drafts: list[Draft], refs: dict[Ref, int], known: dict[Ref, int]
+    ) -> list[Outcome]:
+        """Number and encode a batch; the refs of what is new are added to `refs`."""
+        outcomes: list[Outcome] = []
+        for draft in drafts:
+            run = runs[draft.room]
+            key = draft.key
+            if key:
+                ref = (run.id, key)
+                seq = refs.get(ref) or known.get(ref, 0)
+                if seq >= run.room.first:
+                    same = draft.same_as(self._entry(run, seq))
+                    outcomes.append(Outcome(seq if same else 0, None))
+                    continue
+                refs[ref] = run.head + 1
+            run.head = seq = run.head + 1
+            payload = encode(draft.entry(seq, run.at))
+            run.payloads.append(payload)
+            if draft.retitles:
+                run.topic = draft.text
+            outcomes.append(Outcome(seq, payload))
+        return outcomes
+
+    def _insert(self, runs: list[_Run], refs: dict[Ref, int]) -> None:
+        batches = [(run.id, run.head, run.room.head + 1, b"\n".join(run.payloads)) for run in runs]
+        for values, arguments in _in_chunks(batches):
+            self._db.execute(f"INSERT INTO batches (room, last, first, payloads) VALUES {values}", arguments)
+        # All of a row, though only three change: an UPDATE takes one row at a time.
+        rows = [
+            (run.id, room.key, room.shown, room.epoch, room.first, run.head, run.at, run.topic)
+            for run in runs
+            for room in (run.room,)
+        ]
+        for values, arguments in _in_chunks(rows):
+            self._db.execute(
+                f"INSERT INTO rooms (id, key, shown, epoch, first, head, at, topic) VALUES {values}"
+                " ON CONFLICT (id) DO UPDATE SET"
+                " head = excluded.head, at = excluded.at, topic = excluded.topic",
+                arguments,
+            )
+        if refs:
+            triples = [(room, key, seq) for (room, key), seq in refs.items()]
+            self._db.execute("INSERT INTO fresh (refs) VALUES (?)", (_encode_refs(triples),))
 
     def _check_there(self) -> int:
         """How long the log is. Raises `StoreError` when what is written would go where nobody looks."""
@@ -215,27 +273,12 @@ class Writer:
                 self._mark.close()
 
 
-def _number(
-    runs: dict[str, _Run],
-    ids: dict[str, int],
-    drafts: list[Draft],
-    refs: list[tuple[int, str, int]],
-    find: Callable[[_Run, Draft], Outcome | None] | None,
-) -> list[Outcome]:
-    """Number and encode a batch; what has a ref is added to `refs`."""
-    outcomes: list[Outcome] = []
-    for draft in drafts:
-        run = runs[draft.room]
-        key = draft.key
-        if key and find is not None and (known := find(run, draft)) is not None:
-            outcomes.append(known)
-            continue
-        run.head = seq = run.head + 1
-        payload = encode(draft.entry(seq, run.at))
-        run.payloads.append(payload)
-        if key:
-            refs.append((ids[draft.room], key, seq))
-        if draft.retitles:
-            run.topic = draft.text
-        outcomes.append(Outcome(seq, payload))
-    return outcomes
+def _in_chunks(rows: Sequence[tuple[object, ...]]) -> Iterator[tuple[str, list[object]]]:
+    """Rows as what stands behind VALUES, and its arguments, many at a time."""
+    start = 0
+    for size in ROWS_AT_ONCE:
+        while len(rows) - start >= size:
+            chunk = rows[start : start + size]
+            start += size
+            row = f"({', '.join('?' * len(chunk[0]))})"
+            yield ", ".join([row] * size), list(chain.from_iterable(chunk))
