@@ -47,8 +47,8 @@ def _hunt_all(names: tuple[str, ...], starts: int, seeds: int, processes: int) -
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         hunts: dict[Future[Find], str] = {}
-        for start in range(starts):
-            for name in names:
+        for name in names:
+            for start in range(starts):
                 hunts[pool.submit(hunt, name, start * APART, seeds)] = name
         try:
             return _gather(hunts, names)
@@ -60,9 +60,11 @@ def _hunt_all(names: tuple[str, ...], starts: int, seeds: int, processes: int) -
 def _gather(hunts: dict[Future[Find], str], names: tuple[str, ...]) -> dict[str, list[Find]]:
     found: dict[str, list[Find]] = {name: [] for name in names}
     for count, done in enumerate(as_completed(hunts), 1):
-        found[hunts[done]].append(done.result())
-        click.echo(f"\r{count} of {len(hunts)} hunts are over", nl=False, err=True)
-    click.echo("", err=True)
+        name = hunts[done]
+        found[name].append(done.result())
+        if len(found[name]) * len(names) == len(hunts):
+            _, _, *row = _row(name, found[name])
+            click.echo(f"{count} of {len(hunts)} hunts are over; {name}: {', '.join(row)}", err=True)
     return found
 
 
