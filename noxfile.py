@@ -4,6 +4,7 @@ The sessions are the same here and in CI, and each installs what it needs.
 """
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -141,17 +142,20 @@ def wheel(session: nox.Session) -> None:
     session.chdir(away)  # where no checkout stands in for what the wheel forgot
     session.run(str(away / "bare" / "bin" / "pip"), "install", "--quiet", str(built), external=True)
     session.run(command, "--help", external=True)
-    _serve_once(session, command)
+    _serve_once(session, command, away)
 
 
-def _serve_once(session: nox.Session, command: str) -> None:
-    """`serve` says where it listens, and a SIGTERM ends it well."""
+def _serve_once(session: nox.Session, command: str, away: Path) -> None:
+    """`serve` says where it listens and where it keeps what is said, and a SIGTERM ends it well."""
+    # Not in the data directory of whoever runs this.
+    environment = {**os.environ, "HOME": str(away), "XDG_DATA_HOME": str(away / "data")}
     with subprocess.Popen(
-        [command, "serve", "--port=0", "--journal=memory"], stdout=subprocess.PIPE, text=True
+        [command, "serve", "--port=0"], stdout=subprocess.PIPE, text=True, env=environment
     ) as server:
         assert server.stdout is not None
-        first = server.stdout.readline()
+        said = server.stdout.readline() + server.stdout.readline()
         server.send_signal(signal.SIGTERM)
         status = server.wait(20)
-    if not re.fullmatch(r"listening on tcp://127\.0\.0\.1:\d+\n", first) or status != 0:
-        session.error(f"serve said {first!r} first and ended with status {status}")
+    kept = re.escape(f"what is said is kept forever, in {away}/")
+    if not re.fullmatch(rf"listening on tcp://127\.0\.0\.1:\d+\n{kept}.*\n", said) or status != 0:
+        session.error(f"serve said {said!r} first and ended with status {status}")

@@ -8,6 +8,8 @@ A test that takes `seed` runs once for each: for 0, 1, 2 … as often as its mar
 usual run can afford; `nox -s sim` looks further.
 """
 
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -24,6 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # No test asserts how long something takes: a busy machine would decide.
     settings.register_profile("ours", deadline=None)
     settings.load_profile("ours")
+    # A server that a test starts without a word on its journal must not find that of whoever runs the tests.
+    os.environ["TRIO_CHAT_JOURNAL"] = "memory"
     config.addinivalue_line("markers", f"seeds(number): how many seeds a story takes, if not {SEEDS}")
 
 

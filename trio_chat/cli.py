@@ -58,12 +58,11 @@ def errors_in_one_line() -> Iterator[None]:
 )
 @click.option(
     "--journal",
-    default="memory",
     envvar="TRIO_CHAT_JOURNAL",
-    show_default=True,
     show_envvar=True,
     metavar="PATH",
-    help="The file in which what is said is kept; `memory` keeps it until the server ends.",
+    help="The file in which what is said is kept; `memory` keeps it until the server ends."
+    "  [default: journal.db in your directory for such data; `serve` says where that is]",
 )
 @click.option(
     "--durability",
@@ -100,7 +99,7 @@ def errors_in_one_line() -> Iterator[None]:
 def serve(
     host: str,
     port: int,
-    journal: str,
+    journal: str | None,
     durability: Literal["normal", "full"],
     max_connections: int | None,
     no_rate_limit: bool,
@@ -113,7 +112,7 @@ def serve(
     import trio
 
     from trio_chat.server.config import Config, Limits, parse_limits
-    from trio_chat.server.process import run_process
+    from trio_chat.server.process import default_journal, run_process
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     if "help" in limits:
@@ -123,9 +122,9 @@ def serve(
         settings = parse_limits(limits)
         if max_connections is not None:
             settings["connections"] = max_connections
-        config = Config(
-            host, port, journal, durability, rate_limit=not no_rate_limit, limits=Limits(**settings)
-        )
+        limited = Limits(**settings)
+        journal = journal or default_journal()
+        config = Config(host, port, journal, durability, rate_limit=not no_rate_limit, limits=limited)
         if not trio.run(run_process, config, _say):
             raise ChatError("stopped at once: not everybody was told")
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from loadtest.server import own_server
+from tests.bench.process import ServerProcess
 from tests.journal.test_memory import said, texts
 from tests.journal.test_sqlite import NAME, reopened
 from tests.server.peer import House, Peer, packed, serving
@@ -244,3 +246,43 @@ async def test_row_36_killed_while_200_talk_every_acked_entry_is_there_once(tmp_
             back.send(Say(room, "u0.0", ref="u0.0"))
             await back.answer(Ack, ref="u0.0", seq=acked["u0.0"])
             assert await back.say("and on it goes", room) == len(kept[room]) + 1
+
+
+async def test_a_server_that_is_told_nothing_keeps_a_file_and_says_where(tmp_path: Path) -> None:
+    """Two of them on one file are one too many: row 38."""
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
+    del environment["TRIO_CHAT_JOURNAL"]
+    command = [sys.executable, "-c", MAIN, "serve", "--port=0"]
+    with trio.fail_after(PATIENCE_S):
+        server = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, env=environment)
+        assert server.stdout is not None
+        try:
+            said = b""
+            while said.count(b"\n") < 2:
+                said += await server.stdout.receive_some()
+            where = said.decode().splitlines()[1].removeprefix("what is said is kept forever, in ")
+            assert Path(where).is_relative_to(tmp_path)
+            assert os.path.exists(where)  # noqa: ASYNC240 - a look at a file that is there
+            second = await trio.run_process(
+                command, capture_stdout=True, capture_stderr=True, check=False, env=environment
+            )
+            assert (second.returncode, second.stdout) == (2, b"")
+            assert second.stderr.decode() == f"trio-chat: another server is using the journal {where}\n"
+            server.terminate()
+            assert await server.wait() == 0
+            await server.stdout.aclose()
+        finally:
+            server.kill()  # should it still be there
+
+
+async def test_the_load_tool_and_the_benchmark_leave_that_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRIO_CHAT_JOURNAL")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with trio.fail_after(PATIENCE_S):
+        async with own_server(4):
+            assert os.listdir(tmp_path) == []
+    with ServerProcess.ours(None):
+        assert os.listdir(tmp_path) == []

@@ -4,12 +4,14 @@ import gc
 import logging
 import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from trio_chat.errors import CannotStart
 from trio_chat.server import process
 from trio_chat.server.config import Config
-from trio_chat.server.process import SPARE_FILES, allow_files, first_words, tune_memory
+from trio_chat.server.process import SPARE_FILES, allow_files, default_journal, first_words, tune_memory
 
 IN_MEMORY = "what is said is kept in memory, until the server ends"
 
@@ -52,6 +54,28 @@ def test_without_a_network_there_is_no_address_to_hand_out(
     words = first_words(Config("0.0.0.0"), ["tcp://0.0.0.0:5555"])
     assert words == ["listening on tcp://0.0.0.0:5555", IN_MEMORY]
     caplog.clear()
+
+
+def test_a_journal_is_kept_where_the_platform_keeps_such_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    journal = Path(default_journal())
+    assert journal.is_relative_to(tmp_path)
+    assert (journal.parent.name, journal.name) == ("trio-chat", "journal.db")
+    assert journal.parent.is_dir() and not journal.exists()
+
+
+def test_without_a_place_for_a_journal_one_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobodys = tmp_path / "nobodys"
+    nobodys.write_text("a file")
+    monkeypatch.setenv("HOME", str(nobodys))
+    monkeypatch.setenv("XDG_DATA_HOME", str(nobodys))
+    with pytest.raises(CannotStart, match="no place for a journal, "):
+        default_journal()
 
 
 class Files:

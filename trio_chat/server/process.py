@@ -10,6 +10,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import trio
+from platformdirs import user_data_path
 
 from trio_chat.errors import CannotStart
 from trio_chat.server.config import MEMORY, Config
@@ -18,12 +19,21 @@ from trio_chat.server.serve import open_server
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-__all__ = ["run_process"]
+__all__ = ["default_journal", "run_process"]
 
 log = logging.getLogger("trio_chat.server")
 
 SPARE_FILES = 64  # listeners, the journal, connections that are being turned away
 EVERYBODY = {"0.0.0.0", "::", ""}
+
+
+def default_journal() -> str:
+    """The file of the user who starts the server; its directory is made. Raises `CannotStart`."""
+    try:
+        return str(user_data_path("trio-chat", appauthor=False, ensure_exists=True) / "journal.db")
+    except OSError as error:
+        where = f"{error.filename}: {error.strerror}"
+        raise CannotStart(f"no place for a journal, {where}; --journal PATH names one") from error
 
 
 async def run_process(config: Config, say: Callable[[str], None]) -> bool:
