@@ -251,6 +251,19 @@ async def test_cancelling_the_block_closes_at_once(nursery: trio.Nursery) -> Non
     assert await peers[0].command() is None, "no quit was said"
 
 
+async def test_cancelled_from_outside_it_is_one_plain_cancelled(nursery: trio.Nursery) -> None:
+    raised: list[BaseException] = []
+    with trio.CancelScope() as scope:
+        try:
+            async with chatting(nursery):
+                scope.cancel()
+                await trio.sleep_forever()
+        except BaseException as error:
+            raised.append(error)
+            raise
+    assert [type(error) for error in raised] == [trio.Cancelled]
+
+
 async def test_what_fails_while_it_is_cancelled_is_one_plain_error_too(nursery: trio.Nursery) -> None:
     with trio.CancelScope() as scope, pytest.raises(KeyError):
         async with chatting(nursery):

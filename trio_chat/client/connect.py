@@ -75,9 +75,9 @@ async def connect(
         # has wrapped; who connects does not care that there is a nursery. Cancelled from outside, the tasks
         # are cancelled beside it: as in any function, an exception that is on its way out goes before.
         others = [error for error in group.exceptions if not isinstance(error, trio.Cancelled)]
-        if len(others) != 1:
+        if len(others) > 1:
             raise
-        alone = others[0]
+        alone = others[0] if others else group.exceptions[0]
     finally:
         link.close()
     # Not in the except clause: there the group would become its context.
