@@ -40,6 +40,18 @@ class Book:
     def first(self) -> int:
         return self.head - len(self.lines) + 1
 
+    def commit(self, draft: Draft, now_ms: int) -> Outcome:
+        """What becomes of a draft; it is kept unless its key is known."""
+        known = [line for line in self.lines if draft.key and line.draft.key == draft.key]
+        if known:
+            same = known[0].draft.text == draft.text
+            return Outcome(known[0].seq if same else 0, None)
+        self.head += 1
+        self.at = max(self.at, now_ms)
+        payload = encode(Said(self.shown, self.head, self.at, draft.by, draft.text))
+        self.lines.append(Line(self.head, draft, payload))
+        return Outcome(self.head, payload)
+
 
 class Shelf:
     """A journal as one would write it who has all the time in the world; each step is made in the store
@@ -78,17 +90,7 @@ class Shelf:
         drafts = [each for each in drafts if each.room in self.books and self.books[each.room].users]
         outcomes = await self.store.commit(drafts, now_ms)
         for each, outcome in zip(drafts, outcomes, strict=True):
-            book = self.books[each.room]
-            known = [line for line in book.lines if each.key and line.draft.key == each.key]
-            if known:
-                same = known[0].draft.text == each.text
-                assert outcome == Outcome(known[0].seq if same else 0, None)
-                continue
-            book.head += 1
-            book.at = max(book.at, now_ms)
-            payload = encode(Said(book.shown, book.head, book.at, each.by, each.text))
-            assert outcome == Outcome(book.head, payload)
-            book.lines.append(Line(book.head, each, payload))
+            assert outcome == self.books[each.room].commit(each, now_ms)
         for room in dict.fromkeys(each.room for each in drafts):
             self.books[room] = book = self.books.pop(room)
             while len(book.lines) > self.ROOM_ENTRIES or self.size(book) > self.ROOM_BYTES_MAX:

@@ -4,7 +4,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.server.peer import serving
-from tests.server.stage import WIDE, Reader, on_stage, private
+from tests.server.stage import WIDE, Reader, Stage, on_stage, private
 from tests.server.stores import FailingStore, HeldStore
 from trio_chat.journal.store import Page
 from trio_chat.wire.codec import encode
@@ -29,25 +29,26 @@ class LateStore(HeldStore):
         return page
 
 
-async def settled() -> None:
+async def one_who_waits_for_a_page(stage: Stage) -> Reader:
+    await stage.says("a")
+    await stage.says("b")
+    reader = Reader(stage)
+    reader.join("lobby", recent=2)
     await wait_all_tasks_blocked()
+    return reader
 
 
 async def test_answers_go_out_while_a_page_is_read() -> None:
     store = hanging()
     async with on_stage(store, tail_bytes=1) as stage:
-        await stage.says("a")
-        await stage.says("b")
-        reader = Reader(stage)
-        reader.join("lobby", recent=2)
-        await settled()
+        reader = await one_who_waits_for_a_page(stage)
         for number in (1, 2):
             reader.owed.answer(private(number))
             reader.owed.flush()
             assert reader.answers()[-1] == number
         assert (store.waiting, reader.texts()) == (1, []), "and the page is still waited for"
         store.let_go()
-        await settled()
+        await wait_all_tasks_blocked()
         assert reader.texts() == ["a", "b"]
         assert reader.owed.live and reader.fallen == 1
 
@@ -55,15 +56,11 @@ async def test_answers_go_out_while_a_page_is_read() -> None:
 async def test_the_goodbye_goes_out_while_a_page_is_read() -> None:
     store = hanging()
     async with on_stage(store, tail_bytes=1) as stage:
-        await stage.says("a")
-        await stage.says("b")
-        reader = Reader(stage)
-        reader.join("lobby", recent=2)
-        await settled()
+        reader = await one_who_waits_for_a_page(stage)
         reader.owed.close(BYE, drop=True)
         assert [type(event) for event in reader.events] == [Bye]
         await reader.owed.finished()
-        await settled()
+        await wait_all_tasks_blocked()
         assert store.waiting == 0, "nobody wants the page any more"
         assert [type(event) for event in reader.events] == [Bye]
         assert reader.gone == 0
@@ -76,17 +73,17 @@ async def test_who_has_more_answers_than_its_socket_takes_waits_for_the_socket()
         await stage.says("b")
         reader = Reader(stage, room=10)
         reader.join("lobby", recent=2)
-        await settled()
+        await wait_all_tasks_blocked()
         for number in (1, 2):
             reader.owed.answer(private(number))
             reader.owed.flush()
-        await settled()
+        await wait_all_tasks_blocked()
         assert store.waiting == 0
         reader.link.widen(WIDE)
-        await settled()
+        await wait_all_tasks_blocked()
         assert (store.waiting, reader.answers()) == (1, [1, 2])
         store.let_go()
-        await settled()
+        await wait_all_tasks_blocked()
         assert reader.texts() == ["a", "b"]
 
 
@@ -99,13 +96,13 @@ async def test_a_page_that_comes_with_the_answers_is_not_put_over_them() -> None
         await stage.says("b")
         reader = Reader(stage, room=10)
         reader.join("lobby", recent=2)
-        await settled()
+        await wait_all_tasks_blocked()
         store.let_go()
         reader.owed.answer(private(1))
         reader.owed.flush()
         store.holds_reads = False
         reader.link.widen(WIDE)
-        await settled()
+        await wait_all_tasks_blocked()
         assert (reader.answers(), reader.texts()) == ([1], ["a", "b"])
 
 
@@ -118,10 +115,10 @@ async def test_a_room_left_while_its_page_hangs_leaves_the_others() -> None:
         reader = Reader(stage)
         for room in ("lobby", "attic"):
             reader.join(room, recent=2)
-        await settled()
+        await wait_all_tasks_blocked()
         reader.leave("lobby")
         store.holds_reads = False
-        await settled()
+        await wait_all_tasks_blocked()
         assert (reader.texts("lobby"), reader.texts("attic")) == ([], ["a", "b"])
         assert reader.owed.live
 
@@ -129,11 +126,7 @@ async def test_a_room_left_while_its_page_hangs_leaves_the_others() -> None:
 async def test_a_connection_that_breaks_while_a_page_hangs_is_over() -> None:
     store = hanging()
     async with on_stage(store, tail_bytes=1) as stage:
-        await stage.says("a")
-        await stage.says("b")
-        reader = Reader(stage)
-        reader.join("lobby", recent=2)
-        await settled()
+        reader = await one_who_waits_for_a_page(stage)
         reader.link.broken = True
         reader.owed.answer(private(1))
         reader.owed.flush()
@@ -150,7 +143,7 @@ async def test_answers_go_out_while_a_journal_that_cannot_be_read_is_left_alone(
         store.reading_fails = True
         reader = Reader(stage)
         reader.join("lobby", recent=2)
-        await settled()
+        await wait_all_tasks_blocked()
         reader.owed.answer(private(1))
         reader.owed.flush()
         assert reader.answers() == [1]
