@@ -1,0 +1,46 @@
+"""`trio-chat join`: chatting, in a terminal or a pipe."""
+
+import sys
+
+import click
+
+from trio_chat.cli.one_line import errors_in_one_line
+
+__all__ = ["join"]
+
+
+@click.command()
+@click.argument("target", metavar="[NAME@]HOST[:PORT]", default="")
+@click.option(
+    "--room",
+    "rooms",
+    multiple=True,
+    default=["lobby"],
+    show_default=True,
+    help="Which to enter; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what comes as JSON, an event a line.")
+def join(target: str, rooms: tuple[str, ...], as_json: bool) -> None:
+    """Chat, line by line, in a terminal or in a pipe.
+
+    What is typed is said; a line that begins with a slash is a command (/help). Without a name one is who
+    one is on this machine; the host is this machine and the port 5555 unless given.
+    """
+    import os
+    from dataclasses import replace
+
+    import trio
+
+    from trio_chat.terminal.lines import run
+    from trio_chat.terminal.target import parse_target
+
+    try:
+        where = parse_target(target)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    where = replace(where, name=where.name or os.environ.get("USER") or "guest")
+    with errors_in_one_line():
+        try:
+            trio.run(lambda: run(where, rooms, as_json=as_json))
+        except BrokenPipeError:  # nobody reads any more, as with `| head`: no news to anyone
+            sys.exit(1)

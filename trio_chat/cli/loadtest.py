@@ -1,0 +1,81 @@
+"""`trio-chat loadtest`: users who load a server and prove every delivery."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from trio_chat.cli.one_line import errors_in_one_line
+
+__all__ = ["loadtest"]
+
+
+@click.command()
+@click.argument("address", metavar="[HOST:PORT]", default="")
+@click.option("--users", default=200, show_default=True, help="How many, each with its own connection.")
+@click.option("--rooms", default=1, show_default=True, help="How many; each user is in one.")
+@click.option("--rate", default=50.0, show_default=True, help="Messages a second, of all users together.")
+@click.option("--duration", default=10.0, show_default=True, help="Seconds of talk.")
+@click.option("--size", default=100, show_default=True, help="Bytes of each text.")
+@click.option(
+    "--disconnects",
+    default="10%",
+    show_default=True,
+    help="The share of the users that goes, each in another way, and comes back after a second.",
+)
+@click.option("--seed", default=0, show_default=True, help="Who speaks and who goes, when: the same again.")
+@click.option(
+    "--fail-if",
+    "fail_if",
+    multiple=True,
+    metavar="THRESHOLD",
+    help="Exit with 1 when this is true, as 'p99 > 50ms'; may be repeated.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the whole report to a file.",
+)
+def loadtest(
+    address: str,
+    users: int,
+    rooms: int,
+    rate: float,
+    duration: float,
+    size: int,
+    disconnects: str,
+    seed: int,
+    fail_if: tuple[str, ...],
+    json_path: Path | None,
+) -> None:
+    """Load a server with users, and prove every delivery.
+
+    Without an address it starts a server of its own. The last line is the verdict.
+
+    \b
+    Exit status: 0 fine, 1 a threshold was missed, 2 could not run,
+                 3 delivery is broken, 4 the run is invalid.
+    """
+    import trio
+
+    from loadtest.command import loadtest as run
+    from loadtest.scenario import CannotRun, Scenario
+    from loadtest.screen import Screen
+    from loadtest.target import parse_address, parse_share
+    from loadtest.thresholds import parse_threshold
+
+    try:
+        where = parse_address(address)
+        share = parse_share(disconnects)
+        thresholds = [parse_threshold(text) for text in fail_if]
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    with errors_in_one_line():
+        scenario = Scenario(users, rooms, rate, duration, size, share, seed)
+        try:
+            status = trio.run(run, scenario, where, thresholds, json_path, Screen.standard())
+        except KeyboardInterrupt:  # before the run has seen to signals itself
+            raise CannotRun("interrupted, and nothing is proved") from None
+    sys.exit(status)

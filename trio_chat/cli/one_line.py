@@ -1,0 +1,21 @@
+"""What went wrong, in one line."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from trio_chat.errors import ChatError
+
+__all__ = ["errors_in_one_line"]
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """What we raise on purpose ends the command with one line and its exit status; a bug is not hidden."""
+    try:
+        yield
+    except ChatError as error:
+        click.secho(f"trio-chat: {error}", fg="red", err=True)
+        sys.exit(error.exit_status)

@@ -1,0 +1,109 @@
+"""`trio-chat serve`: a server, until a signal ends it."""
+
+import logging
+import sys
+from typing import Literal
+
+import click
+
+from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.errors import ChatError
+
+__all__ = ["serve"]
+
+
+@click.command()
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    envvar="TRIO_CHAT_HOST",
+    show_default=True,
+    show_envvar=True,
+    help="Where to listen; 0.0.0.0 is everywhere.",
+)
+@click.option(
+    "--port",
+    default=5555,
+    envvar="TRIO_CHAT_PORT",
+    show_default=True,
+    show_envvar=True,
+    type=click.IntRange(0, 65_535),
+    help="0 takes any free one.",
+)
+@click.option(
+    "--journal",
+    envvar="TRIO_CHAT_JOURNAL",
+    show_envvar=True,
+    metavar="PATH",
+    help="The file in which what is said is kept; `memory` keeps it until the server ends."
+    "  [default: journal.db in your directory for such data; `serve` says where that is]",
+)
+@click.option(
+    "--durability",
+    default="normal",
+    envvar="TRIO_CHAT_DURABILITY",
+    show_default=True,
+    show_envvar=True,
+    type=click.Choice(["normal", "full"]),
+    help="What was acked survives the server (normal), or the machine as well (full).",
+)
+@click.option(
+    "--max-connections",
+    envvar="TRIO_CHAT_MAX_CONNECTIONS",
+    show_envvar=True,
+    type=click.IntRange(min=1),
+    help="The same as --limit connections=N.  [default: 10000]",
+)
+@click.option(
+    "--no-rate-limit",
+    is_flag=True,
+    envvar="TRIO_CHAT_NO_RATE_LIMIT",
+    show_envvar=True,
+    help="Nobody is ever too fast: for load tests.",
+)
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    envvar="TRIO_CHAT_LIMIT",
+    show_envvar=True,
+    help="Set one of the server's limits; `--limit help` lists them.",
+)
+def serve(
+    host: str,
+    port: int,
+    journal: str | None,
+    durability: Literal["normal", "full"],
+    max_connections: int | None,
+    no_rate_limit: bool,
+    limits: tuple[str, ...],
+) -> None:
+    """Run a chat server until Ctrl-C or SIGTERM.
+
+    It then takes its leave of everybody: what was said is settled first. A second Ctrl-C ends it at once.
+    """
+    import trio
+
+    from trio_chat.server.config import Config, Limits, parse_limits
+    from trio_chat.server.process import default_journal, run_process
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    if "help" in limits:
+        click.echo(Limits.described())
+        return
+    with errors_in_one_line():
+        settings = parse_limits(limits)
+        if max_connections is not None:
+            settings["connections"] = max_connections
+        limited = Limits(**settings)
+        journal = journal or default_journal()
+        config = Config(host, port, journal, durability, rate_limit=not no_rate_limit, limits=limited)
+        if not trio.run(run_process, config, _say):
+            raise ChatError("stopped at once: not everybody was told")
+
+
+def _say(line: str) -> None:
+    """A line for standard output, at once: whoever started the server waits for it."""
+    click.echo(line)
+    sys.stdout.flush()
