@@ -5,7 +5,7 @@ a client dials with. `Hall` is a room that answers by itself, for stories in whi
 of those who talk; it keeps a journal as a server does, and nothing else of one.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
@@ -48,14 +48,16 @@ __all__ = ["Hall", "Peer", "Stage", "chatting", "said", "welcome"]
 C = TypeVar("C", bound=Command)
 
 
-def welcome(hello: Hello, *, ping_s: int = 25, frame_bytes: int = 65_536) -> Welcome:
+def welcome(
+    hello: Hello, *, ping_s: int = 25, frame_bytes: int = 65_536, features: Sequence[str] = ()
+) -> Welcome:
     return Welcome(
         version=1,
         name=hello.name,
         session=1,
         token=hello.token or "a-token-of-the-server-s",
         server="scripted",
-        features=[],
+        features=[*features],
         kept="memory",
         ping_s=ping_s,
         limits=Limits(frame_bytes=frame_bytes, text_bytes=4096, rooms=100, talk_burst=20, talk_per_s=5),
@@ -111,10 +113,12 @@ class Peer:
             while data := data[self.link.send_nowait(data) :]:
                 await self.link.wait_writable()
 
-    async def greet(self, *, ping_s: int = 25, frame_bytes: int = 65_536) -> Hello:
+    async def greet(
+        self, *, ping_s: int = 25, frame_bytes: int = 65_536, features: Sequence[str] = ()
+    ) -> Hello:
         hello = await self.expect(Hello)
         self._commands.welcomed()
-        await self.say(welcome(hello, ping_s=ping_s, frame_bytes=frame_bytes))
+        await self.say(welcome(hello, ping_s=ping_s, frame_bytes=frame_bytes, features=features))
         return hello
 
     async def admit(self, *, head: int = 0, first: int = 1, room: str = "") -> Join:

@@ -1,6 +1,6 @@
 """A desk to test the line client at: keys to type on, a screen to look at, and a server to play."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from random import randint
@@ -101,13 +101,14 @@ async def at_desk(
     *rooms: str,
     as_json: bool = False,
     interactive: bool = False,
+    features: Sequence[str] = (),
 ) -> AsyncGenerator[Desk]:
     """A line client that was welcomed by a server which plays this; when the block ends, its input does."""
     desk = Desk(as_json=as_json, interactive=interactive)
 
     async def server() -> None:
         peer = await desk.stage.accept()
-        await peer.greet()
+        await peer.greet(features=features)
         await play(peer)
 
     nursery.start_soon(server)

@@ -27,6 +27,9 @@ from trio_chat.terminal.commands import Action, parse, split_text
         ("/msg bob two words", commands.Tell("bob", "two words")),
         ("/nick eva", commands.Nick("eva")),
         ("/topic ducks, mostly", commands.Topic("ducks, mostly")),
+        ("/history", commands.History(20)),
+        ("/history 200", commands.History(200)),
+        ('/search "two" OR words*', commands.Search('"two" OR words*')),
         ("/quit", commands.Quit()),
         ("/quit supper time", commands.Quit("supper time")),
         ("/help", commands.Help()),
@@ -43,6 +46,11 @@ def test_a_line_is_an_action(line: str, action: Action) -> None:
         ("/me ", "/me what? (/help)"),
         ("/msg", "/msg what? (/help)"),
         ("/msg bob", "/msg bob what? (/help)"),
+        ("/search ", "/search what? (/help)"),
+        ("/history 0", "/history takes a number from 1 to 200 (/help)"),
+        ("/history 201", "/history takes a number from 1 to 200 (/help)"),
+        ("/history all", "/history takes a number from 1 to 200 (/help)"),
+        ("/history \u0663", "/history takes a number from 1 to 200 (/help)"),
         ("/dance now", "no such command: /dance (/help, or //dance to say it)"),
         ("/", "no such command: / (/help, or // to say it)"),
     ],
@@ -52,9 +60,9 @@ def test_what_is_unclear_is_told_why(line: str, why: str) -> None:
 
 
 def test_every_command_is_in_the_help() -> None:
-    for word in ("join", "leave", "rooms", "who", "msg", "me", "nick", "topic", "quit"):
+    for word in ("join", "leave", "rooms", "who", "msg", "me", "nick", "topic", "history", "search", "quit"):
         assert f"/{word} " in commands.HELP
-        assert not isinstance(parse(f"/{word} a b"), commands.Unclear)
+        assert not isinstance(parse(f"/{word} 1" + " b" * (word == "msg")), commands.Unclear)
 
 
 @given(st.text())

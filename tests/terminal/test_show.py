@@ -14,7 +14,9 @@ from trio_chat.terminal.escape import escape
 from trio_chat.wire.messages import (
     Departure,
     Error,
+    Found,
     Gap,
+    HistoryPage,
     Members,
     Named,
     Presence,
@@ -102,9 +104,46 @@ def test_answers_in_lines() -> None:
     assert show.rooms_lines(listings) == ["-- lobby: 3 here, about: ducks", "-- pond: 1 here"]
 
 
+def test_earlier_lines_have_their_day_and_say_what_is_before_them() -> None:
+    entries: list[Said | Retitled] = [
+        Said("lobby", 8, AT, "ada", "one\ntwo"),
+        Retitled("lobby", 9, AT, "bob", "ducks"),
+    ]
+    lines = ["2026-09-21 15:13 ada: one", "      two", "2026-09-21 15:13 -- bob set the topic: ducks"]
+    assert show.history_lines(HistoryPage("lobby", entries, more=True)) == [
+        *lines,
+        "-- 2 lines of lobby; there is more (/history)",
+    ]
+    assert show.history_lines(HistoryPage("lobby", entries, more=False)) == [
+        *lines,
+        "-- 2 lines of lobby; nothing earlier is kept",
+    ]
+    assert show.history_lines(HistoryPage("lobby", [], more=False)) == [
+        "-- no lines of lobby; nothing earlier is kept"
+    ]
+
+
+def test_what_was_found_has_its_room_and_day_and_ends_with_the_newest() -> None:
+    entries: list[Said | Retitled] = [
+        Said("pond", 2, AT + 60_000, "bob", "ducks", action=True),
+        Said("lobby", 7, AT, "ada", "duck\n?"),
+    ]
+    lines = [
+        "[lobby] 2026-09-21 15:13 ada: duck",
+        "[lobby]       ?",
+        "[pond] 2026-09-21 15:14 * bob ducks",
+    ]
+    assert show.found_lines(Found(entries, more=True)) == [*lines, "-- the newest 2 lines; there is more"]
+    assert show.found_lines(Found(entries, more=False)) == [*lines, "-- 2 lines found"]
+    assert show.found_lines(Found([], more=False)) == ["-- nothing found"]
+
+
 @pytest.mark.parametrize("at", [10**22, -(10**22), 10**400], ids=["far", "past", "beyond"])
 def test_a_time_that_no_calendar_holds_is_shown_as_none(at: int) -> None:
     assert show.clock(at) == "--:--"
+    assert show.found_lines(Found([Said("lobby", 1, at, "ada", "hm")], more=False))[0] == (
+        "[lobby] ---------- --:-- ada: hm"
+    )
 
 
 texts = st.text(st.characters(codec=None)) | st.just(EVIL)
@@ -126,6 +165,8 @@ def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str
     ]
     lines = [line for event in events for line in show.event_lines(event)]
     lines += show.room_lines(room(a, b)) + show.rooms_lines([RoomListing(a, n, b)])
+    entries: list[Said | Retitled] = [Said(a, n, n, b, c, flag), Retitled(a, n, n, b, c)]
+    lines += show.history_lines(HistoryPage(a, entries, flag)) + show.found_lines(Found(entries, flag))
     assert [escape(line) for line in lines] == lines
 
 

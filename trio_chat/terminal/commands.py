@@ -4,6 +4,7 @@ A line is said in the current room, unless it begins with a slash. Two slashes s
 with one.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ __all__ = [
     "HELP",
     "Action",
     "Help",
+    "History",
     "Join",
     "Leave",
     "Nick",
@@ -18,6 +20,7 @@ __all__ = [
     "Quit",
     "Rooms",
     "Say",
+    "Search",
     "Tell",
     "Topic",
     "Unclear",
@@ -35,8 +38,13 @@ HELP = """\
 /me TEXT         /me waves
 /nick NAME       take another name
 /topic TEXT      say what the current room is about
+/history [N]     N earlier lines of the current room; again, and they are earlier still
+/search TEXT     what was said that has TEXT in it, in the rooms you are in
 /quit [REASON]   leave; so does Ctrl-D
 //TEXT           say a text that begins with a slash"""
+
+HISTORY_LINES = 20
+HISTORY_LINES_MAX = 200  # what a server gives in one answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,18 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """Earlier lines of the current room than those that were shown."""
+
+    lines: int = HISTORY_LINES
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quit:
     reason: str = ""
 
@@ -105,7 +125,22 @@ class Unclear:
     why: str
 
 
-Action = Say | Join | Leave | Rooms | Who | Tell | Nick | Topic | Quit | Help | Nothing | Unclear
+Action = (
+    Say
+    | Join
+    | Leave
+    | Rooms
+    | Who
+    | Tell
+    | Nick
+    | Topic
+    | History
+    | Search
+    | Quit
+    | Help
+    | Nothing
+    | Unclear
+)
 
 
 def parse(line: str) -> Action:
@@ -132,7 +167,9 @@ def _command(word: str, rest: str) -> Action:
             return Who()
         case "/leave", room:
             return Leave(room)
-        case (("/join" | "/msg" | "/me" | "/nick" | "/topic"), ""):
+        case "/history", count:
+            return _history(count)
+        case (("/join" | "/msg" | "/me" | "/nick" | "/topic" | "/search"), ""):
             return Unclear(f"{word} what? (/help)")
         case "/join", room:
             return Join(room)
@@ -142,11 +179,21 @@ def _command(word: str, rest: str) -> Action:
             return Nick(name)
         case "/topic", text:
             return Topic(text)
+        case "/search", text:
+            return Search(text)
         case "/msg", rest:
             to, _, text = rest.partition(" ")
             return Tell(to, text.strip()) if text.strip() else Unclear(f"/msg {to} what? (/help)")
         case _:
             return Unclear(f"no such command: {word} (/help, or {word.replace('/', '//', 1)} to say it)")
+
+
+def _history(count: str) -> Action:
+    if not count:
+        return History()
+    if re.fullmatch("[0-9]{1,3}", count) and 0 < int(count) <= HISTORY_LINES_MAX:
+        return History(int(count))
+    return Unclear(f"/history takes a number from 1 to {HISTORY_LINES_MAX} (/help)")
 
 
 def split_text(text: str, bytes_max: int) -> Iterator[str]:

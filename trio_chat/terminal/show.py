@@ -5,6 +5,7 @@
     -- bob joined (3 here)
     -- bob left (lost)
     [garden] 12:05 eve: shall we?
+    [garden] 2026-11-20 12:05 eve: shall we?     asked for, and perhaps of another day
 
 Nothing that came from a peer is shown but through `escape`. A text of several lines goes on indented, so
 that its lines cannot be taken for somebody else's.
@@ -20,7 +21,9 @@ from trio_chat.wire.messages import (
     Departure,
     Error,
     Event,
+    Found,
     Gap,
+    HistoryPage,
     Members,
     Named,
     Presence,
@@ -32,7 +35,17 @@ from trio_chat.wire.messages import (
     Whispered,
 )
 
-__all__ = ["as_json", "clock", "event_lines", "kept", "room_lines", "rooms_lines", "who_lines"]
+__all__ = [
+    "as_json",
+    "clock",
+    "event_lines",
+    "found_lines",
+    "history_lines",
+    "kept",
+    "room_lines",
+    "rooms_lines",
+    "who_lines",
+]
 
 _INDENT = " " * 6
 
@@ -44,12 +57,8 @@ def event_lines(event: Incoming, *, me: str = "", room: str = "") -> list[str]:
     are not marked with it.
     """
     match event:
-        case Said(text=text) if event.action:
-            lines = _text(f"{clock(event.at)} * {escape(event.by)} ", text)
-        case Said(text=text):
-            lines = _text(f"{clock(event.at)} {escape(event.by)}: ", text)
-        case Retitled(text=text):
-            lines = _text(f"{clock(event.at)} -- {escape(event.by)} set the topic: ", text)
+        case Said() | Retitled():
+            lines = _entry(event, clock(event.at))
         case Presence():
             lines = _presence(event, me)
         case Whispered() if event.by == me and event.to != me:
@@ -68,7 +77,7 @@ def event_lines(event: Incoming, *, me: str = "", room: str = "") -> list[str]:
             return []
         case _:
             assert_never(event)
-    return lines if event.room == room else [f"[{escape(event.room)}] {line}" for line in lines]
+    return lines if event.room == room else _marked(event.room, lines)
 
 
 def room_lines(room: Room) -> list[str]:
@@ -87,6 +96,26 @@ def rooms_lines(rooms: list[RoomListing]) -> list[str]:
     return [_about(each.room, each.members, each.topic) for each in rooms]
 
 
+def history_lines(page: HistoryPage) -> list[str]:
+    """The lines for a page of what was said earlier, and whether there is more before it."""
+    lines = [line for entry in page.entries for line in _entry(entry, _day_and_clock(entry.at))]
+    more = "there is more (/history)" if page.more else "nothing earlier is kept"
+    return [*lines, f"-- {_lines(len(page.entries))} of {escape(page.room)}; {more}"]
+
+
+def found_lines(found: Found) -> list[str]:
+    """The lines for what was found, the newest last as in a conversation, and whether that is all."""
+    lines = [
+        line
+        for entry in reversed(found.entries)
+        for line in _marked(entry.room, _entry(entry, _day_and_clock(entry.at)))
+    ]
+    if not found.entries:
+        return ["-- nothing found"]
+    count = _lines(len(found.entries))
+    return [*lines, f"-- the newest {count}; there is more" if found.more else f"-- {count} found"]
+
+
 def kept(kept: str) -> str:
     """What a welcome says happens to what is said, to go on after "is kept"."""
     return {"memory": "in memory", "forever": "forever"}.get(kept) or f"for {escape(kept)}"
@@ -99,10 +128,39 @@ def as_json(event: Event) -> str:
 
 def clock(at: int) -> str:
     """HH:MM where we are. A server's numbers are not bounded by what a calendar can hold."""
+    return _time("%H:%M", at) or "--:--"
+
+
+def _day_and_clock(at: int) -> str:
+    return _time("%Y-%m-%d %H:%M", at) or "---------- --:--"
+
+
+def _time(form: str, at: int) -> str:
     try:
-        return time.strftime("%H:%M", time.localtime(at / 1000))
+        return time.strftime(form, time.localtime(at / 1000))
     except (OverflowError, OSError, ValueError):
-        return "--:--"
+        return ""
+
+
+def _entry(entry: Said | Retitled, when: str) -> list[str]:
+    by = escape(entry.by)
+    match entry:
+        case Said() if entry.action:
+            return _text(f"{when} * {by} ", entry.text)
+        case Said():
+            return _text(f"{when} {by}: ", entry.text)
+        case Retitled():
+            return _text(f"{when} -- {by} set the topic: ", entry.text)
+        case _:
+            assert_never(entry)
+
+
+def _marked(room: str, lines: list[str]) -> list[str]:
+    return [f"[{escape(room)}] {line}" for line in lines]
+
+
+def _lines(count: int) -> str:
+    return f"{count or 'no'} line{'s' if count != 1 else ''}"
 
 
 def _text(head: str, text: str) -> list[str]:
@@ -147,6 +205,5 @@ def _by_reason(left: list[Departure], me: str) -> dict[str, list[str]]:
 
 
 def _gap(gap: Gap) -> str:
-    count = gap.next - gap.after - 1
-    lines = f"{count} line{'s' if count != 1 else ''}"
+    lines = _lines(gap.next - gap.after - 1)
     return f"-- {lines} not shown here" if gap.kept else f"-- {lines} no longer kept"

@@ -21,7 +21,8 @@ __all__ = ["Speaker"]
 
 RECENT = 20
 ASK_AGAIN_S = 1
-_FOR_NOW = {"rate_limited", "unavailable"}
+_TOO_FAST = frozenset({"rate_limited"})
+_FOR_NOW = _TOO_FAST | {"unavailable"}
 
 T = TypeVar("T")
 
@@ -35,6 +36,7 @@ class Speaker:
         self._chat = chat
         self._screen = screen
         self._rooms: list[str] = []  # as the server writes them; the last is the current one
+        self._oldest: dict[str, int] = {}  # the number of the oldest entry shown, of each of them
         self._told_to_wait = False
 
     @property
@@ -90,6 +92,11 @@ class Speaker:
             case commands.Topic(text):
                 if room := await self._current():
                     await self._insist(partial(chat.topic, room, text))
+            case commands.History(lines):
+                if room := await self._current():
+                    await self._history(room, lines)
+            case commands.Search(text):
+                await self._search(text)
             case commands.Nick(name):
                 name = await self._insist(partial(chat.rename, name))
                 await screen.note(f"you are {name} now")
@@ -119,12 +126,28 @@ class Speaker:
         async with self._screen.held:  # a room is announced before what is said in it
             joined = await self._chat.join(room, RECENT)
             self._rooms.append(joined.room)
+            self._oldest[joined.room] = max(joined.head - RECENT, joined.first - 1) + 1
             await self._screen.answer(joined, show.room_lines(joined))
+
+    async def _history(self, room: str, lines: int) -> None:
+        ask = partial(self._chat.history, room, before=self._oldest[room], limit=lines)
+        page = await self._insist(ask, _TOO_FAST)
+        if page.entries:
+            self._oldest[room] = page.entries[0].seq
+        await self._screen.answer(page, show.history_lines(page))
+
+    async def _search(self, text: str) -> None:
+        if "search" not in self._chat.welcome.features:
+            await self._screen.note(f"this server does not search; not done: {self.line}")
+            return
+        found = await self._insist(partial(self._chat.search, text), _TOO_FAST)
+        await self._screen.answer(found, show.found_lines(found))
 
     async def _leave(self, room: str) -> None:
         if room := room or await self._current():
             await self._insist(partial(self._chat.leave, room))
             self._rooms = [each for each in self._rooms if each.casefold() != room.casefold()]
+            self._oldest = {each: self._oldest[each] for each in self._rooms}
             await self._screen.note(f"left {room}")
 
     async def _current(self) -> str:
@@ -132,13 +155,16 @@ class Speaker:
             await self._screen.note(f"you are in no room (/join ROOM); not done: {self.line}")
         return self.room
 
-    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask until the server does not say "not now" any more."""
+    async def _insist(self, ask: Callable[[], Awaitable[T]], not_now: frozenset[str] = _FOR_NOW) -> T:
+        """Ask until the server does not say "not now" any more.
+
+        A look at the past is worth no wait for a journal that cannot be read: what is said next is behind it.
+        """
         while True:
             try:
                 return await ask()
             except Refused as refusal:
-                if refusal.code not in _FOR_NOW:
+                if refusal.code not in not_now:
                     raise
                 if not self._told_to_wait:
                     self._told_to_wait = True
