@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("ours")
     # A server that a test starts without a word on its journal must not find that of whoever runs the tests.
     os.environ["TRIO_CHAT_JOURNAL"] = "memory"
+    os.environ["TRIO_CHAT_TOKENS"] = "none"  # nor a client who they are
     config.addinivalue_line("markers", f"seeds(number): how many seeds a story takes, if not {SEEDS}")
 
 

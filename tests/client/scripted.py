@@ -49,11 +49,16 @@ C = TypeVar("C", bound=Command)
 
 
 def welcome(
-    hello: Hello, *, ping_s: int = 25, frame_bytes: int = 65_536, features: Sequence[str] = ()
+    hello: Hello,
+    *,
+    name: str = "",
+    ping_s: int = 25,
+    frame_bytes: int = 65_536,
+    features: Sequence[str] = (),
 ) -> Welcome:
     return Welcome(
         version=1,
-        name=hello.name,
+        name=name or hello.name,
         session=1,
         token=hello.token or "a-token-of-the-server-s",
         server="scripted",
@@ -174,7 +179,7 @@ async def chatting(
     frame_bytes: int = 65_536,
     hangs_up: bool = True,
 ) -> AsyncGenerator[tuple[Chat, Peer]]:
-    """A Chat with a server that has welcomed it, and does nothing more by itself.
+    """A Chat with a server that has welcomed it, and does nothing more by itself; it does not come back.
 
     At the end of the block it `hangs_up`, so that nobody has to play the goodbye.
     """
@@ -188,7 +193,9 @@ async def chatting(
         await greeted.send(peer)
 
     nursery.start_soon(greet)
-    async with connect(name="ada", dial=stage.dial, inbox_events=inbox_events, ref_prefix="r") as chat:
+    async with connect(
+        name="ada", dial=stage.dial, inbox_events=inbox_events, ref_prefix="r", come_back=False
+    ) as chat:
         peer = await peers.receive()
         yield chat, peer
         if hangs_up:

@@ -13,6 +13,7 @@ from trio_chat.errors import CannotConnect, ConnectionLost, Refused
 from trio_chat.terminal.lines import LineClient
 from trio_chat.terminal.standard import Input, Output
 from trio_chat.terminal.target import Target
+from trio_chat.terminal.tokens import Tokens
 from trio_chat.wire.messages import Error, Hello
 
 __all__ = ["Desk", "Door", "at_desk"]
@@ -25,18 +26,14 @@ class Keys(Input):
         super().__init__(-1)
         self.type, self._typed = trio.open_memory_channel[str](1000)
 
-    async def line(self) -> str | None:
+    async def _receive(self) -> bytes:
         try:
-            return await self._typed.receive()
+            lines = [await self._typed.receive()]
         except trio.EndOfChannel:
-            return None
-
-    @property
-    def waiting(self) -> list[str]:
-        lines = []
+            return b""
         while self._typed.statistics().current_buffer_used:
             lines.append(self._typed.receive_nowait())
-        return lines
+        return "".join(f"{line}\n" for line in lines).encode()
 
 
 class Screen(Output):
@@ -63,13 +60,16 @@ class Screen(Output):
 class Desk:
     """A line client at work, and the server's end of it."""
 
-    def __init__(self, *, as_json: bool = False, interactive: bool = False) -> None:
+    def __init__(
+        self, *, as_json: bool = False, interactive: bool = False, tokens: Tokens | None = None
+    ) -> None:
         self.keys = Keys()
         self.screen = Screen()
         self.stage = Stage()
         self.client = LineClient(
             self.keys,
             self.screen,
+            tokens,
             as_json=as_json,
             interactive=interactive,
             connect=partial(connect, dial=self.stage.dial),
@@ -124,13 +124,17 @@ class Door:
         self._stage = stage
         self._taken = taken
         self._bad = bad
-        self.names: list[str] = []
+        self.hellos: list[Hello] = []
+
+    @property
+    def names(self) -> list[str]:
+        return [hello.name for hello in self.hellos]
 
     async def keep(self) -> None:
         while True:
             peer = await self._stage.accept()
             hello = await peer.expect(Hello)
-            self.names.append(hello.name)
+            self.hellos.append(hello)
             if hello.name == self._bad:
                 await peer.say(Error("bad_name", "a name has no spaces", ref=hello.ref))
             elif hello.name in self._taken:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from trio_chat.client import Chat, connect
+from trio_chat.client import Chat, Incoming, connect
 from trio_chat.net.link import Link
 from trio_chat.net.listen import open_listeners
 from trio_chat.server.config import Config, Limits
@@ -353,3 +354,29 @@ async def test_a_terminal_that_goes_away_takes_its_client_with_it() -> None:
             terminal.hang_up()
             assert await terminal.process.wait() == 0
             assert await told_of_leaving(bob, "ada") == "quit"
+
+
+async def test_two_terminals_are_one_person_also_when_one_of_them_hangs(tmp_path: Path) -> None:
+    """And so whoever is started anew while their own dead connection is still there is in at once."""
+    tokens = ["--tokens", str(tmp_path / "tokens.json")]
+    async with serving() as port, connect(port=port, name="bob") as bob:
+        await bob.join("lobby")
+        async with at_terminal(f"ada@:{port}", *tokens) as first:
+            await first.read_until("-- lobby: 2 here\n")
+            first.process.send_signal(signal.SIGSTOP)
+            async with at_terminal(f"ada@:{port}", *tokens) as second:
+                await second.read_until("as ada;")
+                await second.read_until("-- lobby: 2 here\n")
+                await second.type("it is me\n/quit\n")
+                assert await second.left() == 0
+        seen = [event async for event in until_said(bob)]
+    came = [event.joined for event in seen if isinstance(event, Presence)]
+    assert [name for names in came for name in names if name != "bob"] == ["ada"]
+
+
+async def until_said(chat: Chat) -> AsyncGenerator[Incoming]:
+    """What a member is told until somebody says something."""
+    async for event in chat:
+        yield event
+        if isinstance(event, Said):
+            return

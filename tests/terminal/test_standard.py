@@ -2,15 +2,15 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_chat.terminal.standard import Input, LineSplitter, Output
+from trio_chat.terminal.standard import LINES_AHEAD, READ_BYTES, Input, LineSplitter, Output
 
 
 @pytest.fixture
@@ -64,32 +64,87 @@ def test_a_long_line_is_not_scanned_again_for_every_read() -> None:
 # --- input ------------------------------------------------------------------------------------------
 
 
+@asynccontextmanager
+async def reading_from(fd: int) -> AsyncGenerator[Input]:
+    typed = Input(fd)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(typed.read)
+        yield typed
+        nursery.cancel_scope.cancel()
+
+
 async def test_lines_come_until_the_input_ends(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    typed = Input(reading)
-    os.write(writing, b"one\ntwo\nthr")
-    assert await typed.line() == "one"
-    assert typed.waiting == ["two"]
-    assert await typed.line() == "two"
-    os.write(writing, b"ee")
-    os.close(writing)
-    assert await typed.line() == "three"
-    assert await typed.line() is None
-    assert await typed.line() is None
+    async with reading_from(reading) as typed:
+        os.write(writing, b"one\ntwo\nthr")
+        assert await typed.line() == "one"
+        assert typed.waiting == ["two"]
+        assert await typed.line() == "two"
+        os.write(writing, b"ee")
+        os.close(writing)
+        assert await typed.line() == "three"
+        assert await typed.line() is None
+        assert await typed.line() is None
 
 
-async def test_a_wait_for_a_line_can_be_cancelled(pipe: tuple[int, int]) -> None:
-    typed = Input(pipe[0])
-    with trio.move_on_after(0.01) as waiting:
-        await typed.line()
-    assert waiting.cancelled_caught
+async def test_a_wait_for_a_line_that_is_cancelled_loses_nothing(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    async with reading_from(reading) as typed:
+        with trio.move_on_after(0.01) as waiting:
+            await typed.line()
+        assert waiting.cancelled_caught
+        os.write(writing, b"one\n")
+        assert await typed.line() == "one"
+
+
+async def test_what_nobody_wants_stays_for_the_next_program(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    os.set_blocking(reading, False)
+    os.write(writing, b"one\n")
+    async with reading_from(reading):
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    assert os.read(reading, 100) == b"one\n"
+
+
+async def test_lines_are_read_ahead_and_not_without_end(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    os.set_blocking(writing, False)
+    lines = b"".join(b"%8d\n" % n for n in range(20_000))
+    async with reading_from(reading) as typed:
+        taken: list[str | None] = []
+        rest = lines[os.write(writing, lines) :]
+        taken.append(await typed.line())
+        for _ in range(100):  # what fits into the pipe and what is read from it
+            with suppress(BlockingIOError):
+                rest = rest[os.write(writing, rest) :]
+            await trio.testing.wait_all_tasks_blocked(0.001)
+        assert LINES_AHEAD <= len(typed.waiting) <= LINES_AHEAD + READ_BYTES // 9
+        assert rest, "the pipe keeps the others"
+        while typed.waiting:
+            taken.append(await typed.line())
+    assert taken == [f"{n:8}" for n in range(len(taken))]
+
+
+async def test_a_line_is_seen_ahead_of_those_before_it_and_stays(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    async with reading_from(reading) as typed:
+        os.write(writing, b"one\ntwo\n")
+        assert await typed.line() == "one"
+        async with trio.open_nursery() as nursery:
+
+            async def look() -> None:
+                assert await typed.ahead("four".__eq__) == "four"
+
+            nursery.start_soon(look)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            os.write(writing, b"three\nfour\n")
+        assert [await typed.line() for _ in range(3)] == ["two", "three", "four"]
 
 
 async def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.set_blocking(reading, False)
-    typed = Input(reading)
-    async with trio.open_nursery() as nursery:
+    async with reading_from(reading) as typed, trio.open_nursery() as nursery:
 
         async def read() -> None:
             assert await typed.line() == "late"
@@ -100,8 +155,8 @@ async def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tupl
 
 
 async def test_an_input_that_is_gone_has_ended(pipe: tuple[int, int]) -> None:
-    typed = Input(pipe[1])  # which cannot be read from
-    assert await typed.line() is None
+    async with reading_from(pipe[1]) as typed:  # which cannot be read from
+        assert await typed.line() is None
 
 
 # --- output -----------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ def test_without_anything_it_is_this_machine() -> None:
         ("host:0", "there is no port 0"),
         ("host:65536", "there is no port 65536"),
         ("host:555555", "is not NAME@HOST:PORT"),
+        ("a\udcff@host", r"^'a\\udcff@host' is not NAME@HOST:PORT$"),
+        ("a\x1b[2J@host", r"^'a\\x1b\[2J@host' is not NAME@HOST:PORT$"),
     ],
 )
 def test_what_is_no_target_is_told_why(text: str, why: str) -> None:

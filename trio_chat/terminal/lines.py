@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -25,10 +26,12 @@ from trio_chat.terminal.screen import Screen
 from trio_chat.terminal.speaker import Speaker
 from trio_chat.terminal.standard import Input, Output
 from trio_chat.terminal.target import Target
+from trio_chat.terminal.tokens import Tokens
 
 __all__ = ["LineClient", "run"]
 
 GOODBYE_S = 5
+DISK_S = 3
 NAMES_TRIED = 9
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -36,16 +39,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Connect(Protocol):
     """`trio_chat.client.connect`, or what stands in for it."""
 
-    def __call__(self, host: str, port: int, *, name: str) -> AbstractAsyncContextManager[Chat]: ...
+    def __call__(
+        self, host: str, port: int, *, name: str, token: str
+    ) -> AbstractAsyncContextManager[Chat]: ...
 
 
-async def run(target: Target, rooms: Sequence[str], *, as_json: bool) -> None:
+async def run(target: Target, rooms: Sequence[str], tokens: Tokens | None, *, as_json: bool) -> None:
     """Chat on standard input and output until the input ends, or somebody ends it.
 
-    Raises `ChatError` when there is no server, when it will not have us, or when it is gone, and
-    BrokenPipeError when nobody reads standard output any more.
+    One is who the tokens say, or without them somebody new. Raises `ChatError` when there is no server, when
+    it will not have us, or when it is gone, and BrokenPipeError when nobody reads standard output any more.
     """
-    lines = LineClient(Input(0), Output(1, 2), as_json=as_json, interactive=os.isatty(0))
+    lines = LineClient(Input(0), Output(1, 2), tokens, as_json=as_json, interactive=os.isatty(0))
     await lines.run(target, rooms)
 
 
@@ -53,9 +58,17 @@ class LineClient:
     """One run of the line client."""
 
     def __init__(
-        self, typed: Input, output: Output, *, as_json: bool, interactive: bool, connect: Connect = connect
+        self,
+        typed: Input,
+        output: Output,
+        tokens: Tokens | None,
+        *,
+        as_json: bool,
+        interactive: bool,
+        connect: Connect = connect,
     ) -> None:
         self._typed = typed
+        self._tokens = tokens
         self._screen = Screen(output, as_json=as_json, fail=self._fail)
         self._interactive = interactive
         self._connect = connect
@@ -70,6 +83,7 @@ class LineClient:
         with trio.open_signal_receiver(*heeded) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._heed, signals, nursery.cancel_scope)
+                nursery.start_soon(self._typed.read)
                 try:
                     await self._enter(target, rooms)
                 except ChatError as error:
@@ -99,8 +113,9 @@ class LineClient:
         wanted = name = target.name
         for tries in count(2):
             try:
-                async with self._connect(target.host, target.port, name=name) as chat:
-                    await self._welcome(target, chat, name == wanted)
+                token = await self._token(target, name)
+                async with self._connect(target.host, target.port, name=name, token=token) as chat:
+                    await self._welcome(target, chat, name)
                     await self._talk(chat, rooms)
                     return
             except Refused as refusal:
@@ -128,14 +143,29 @@ class LineClient:
             name = line.strip()
         return name
 
-    async def _welcome(self, target: Target, chat: Chat, as_wanted: bool) -> None:
+    async def _token(self, target: Target, name: str) -> str:
+        """Who is to be called that; empty, which makes one somebody new, where it cannot be remembered."""
+        if self._tokens is None:
+            return ""
+        find = partial(self._tokens.find, f"{target.host}:{target.port}", name)
+        why = "the disk does not answer"
+        with trio.move_on_after(DISK_S):
+            try:
+                return await trio.to_thread.run_sync(find, abandon_on_cancel=True)
+            except OSError as error:
+                why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        await self._screen.note(f"who you are is not remembered: {why}")
+        return ""
+
+    async def _welcome(self, target: Target, chat: Chat, name: str) -> None:
+        """Say where one is, and who: a name of one's own that is in use there goes before the one given."""
         if self._interactive:
             kept = show.kept(chat.welcome.kept)
             where = f"{target.host}:{target.port}"
             await self._screen.note(
                 f"connected to {where} as {chat.name}; what is said is kept {kept} (/help)"
             )
-        elif not as_wanted:
+        if chat.name != (name if self._interactive else target.name):
             await self._screen.note(f"you are {chat.name} here")
 
     # --- chatting -----------------------------------------------------------------------------------

@@ -10,14 +10,17 @@ import codecs
 import os
 import select
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
 import trio
+from trio.lowlevel import ParkingLot
 
 __all__ = ["Input", "LineSplitter", "Output"]
 
 READ_BYTES = 65_536
+LINES_AHEAD = 1000  # and what one read brings; where they are not taken, the terminal or the pipe keeps more
 
 
 class LineSplitter:
@@ -49,38 +52,66 @@ class LineSplitter:
 
 
 class Input:
-    """Lines from a descriptor."""
+    """Lines from a descriptor, which `read` takes from it, somewhat ahead of who takes them from here."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._splitter = LineSplitter()
         self._lines: deque[str] = deque()
         self._ended = False
+        self._wanted = trio.Event()
+        self._taken = ParkingLot()
+        self._news = ParkingLot()
 
     @property
     def waiting(self) -> list[str]:
         """The lines that were read and nobody has taken."""
         return list(self._lines)
 
+    async def read(self) -> None:
+        """The task that reads, until the input ends; cancelling it loses what comes meanwhile.
+
+        It begins when a line is first waited for: what is not wanted here may be by the next program.
+        """
+        await self._wanted.wait()
+        while not self._ended:
+            if len(self._lines) >= LINES_AHEAD:
+                await self._taken.park()
+                continue
+            data = await self._receive()
+            self._lines += self._splitter.feed(data)
+            if not data:
+                self._lines += self._splitter.end()
+                self._ended = True
+            self._news.unpark_all()
+
     async def line(self) -> str | None:
-        """Wait for the next line; None at the end. Cancelling loses what the terminal gives meanwhile."""
+        """Wait for the next line; None at the end. Cancelling loses nothing."""
+        self._wanted.set()
         await trio.lowlevel.checkpoint()
         while not self._lines and not self._ended:
-            await self._read()
+            await self._news.park()
+        self._taken.unpark_all()
         return self._lines.popleft() if self._lines else None
 
-    async def _read(self) -> None:
-        try:
-            data = await trio.to_thread.run_sync(os.read, self._fd, READ_BYTES, abandon_on_cancel=True)
-        except BlockingIOError:  # whoever shares the terminal has left it non-blocking
-            await trio.lowlevel.wait_readable(self._fd)
-            return
-        except OSError:  # the terminal is gone
-            data = b""
-        self._lines += self._splitter.feed(data)
-        if not data:
-            self._ended = True
-            self._lines += self._splitter.end()
+    async def ahead(self, looked_for: Callable[[str], bool]) -> str:
+        """Wait until such a line has been read, and leave it where it is."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            for line in self._lines:
+                if looked_for(line):
+                    return line
+            await self._news.park()
+
+    async def _receive(self) -> bytes:
+        """What there is, or nothing at the end."""
+        while True:
+            try:
+                return await trio.to_thread.run_sync(os.read, self._fd, READ_BYTES, abandon_on_cancel=True)
+            except BlockingIOError:  # whoever shares the terminal has left it non-blocking
+                await trio.lowlevel.wait_readable(self._fd)
+            except OSError:  # the terminal is gone
+                return b""
 
 
 class Output:

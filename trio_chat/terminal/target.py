@@ -23,6 +23,8 @@ class Target:
 
 def parse_target(text: str) -> Target:
     """The target that `text` names; every part may be left out. Raises ValueError, fit to be shown."""
+    if not text.isprintable():  # nor are bytes that are no UTF-8, as Python has them in an argument
+        raise ValueError(f"{text!a} is not NAME@HOST:PORT")
     match = _TARGET.fullmatch(text)
     if match is None:
         hint = ", with brackets round an IPv6 address" if text.count(":") > 1 else ""
