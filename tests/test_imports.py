@@ -43,6 +43,7 @@ TABLE = {
     "contract": row("errors", never=IMPURE),
     "hub": row("errors wire", never=IMPURE),
     "journal": row("errors wire"),
+    "owner": row("errors wire hub journal", never="trio asyncio threading"),
     "net": row("errors"),
     "dialects": row("errors wire", never=IMPURE),
     "server": row(f"{SERVER_SIDE} version"),
@@ -50,7 +51,7 @@ TABLE = {
     "terminal": row("errors wire client"),
     "testing": row(f"{SERVER_SIDE} server client", never="pytest _pytest"),
     "loadtest": row("errors wire contract client"),
-    "cli": row(f"{SERVER_SIDE} server client terminal testing loadtest version trio_chat"),
+    "cli": row(f"{SERVER_SIDE} server client terminal testing loadtest owner version trio_chat"),
     # The front door: the names that programs import.
     "trio_chat": row("errors version server client"),
 }

@@ -8,6 +8,7 @@
     ├── StoreError       the journal cannot do what was asked
     ├── LinkBroken       a connection is gone: reset, closed, or cut
     ├── CannotStart      a server cannot start                        (exit status 2)
+    ├── NotDone          what its owner asked of a journal cannot be  (exit status 2)
     ├── SimulationError  what ends a simulated run that found something, and nothing else
     │   ├── Hung           nothing can run any more, or it runs for ever
     │   ├── LeftBehind     the scenario is done, and something of it is still there
@@ -34,6 +35,7 @@ __all__ = [
     "Hung",
     "LeftBehind",
     "LinkBroken",
+    "NotDone",
     "NotSimulated",
     "PromiseBroken",
     "Refused",
@@ -107,6 +109,12 @@ class LinkBroken(ChatError, OSError):
 
 class CannotStart(ChatError):
     """The server cannot start: a port in use, a journal that is none, an impossible limit."""
+
+    exit_status = 2
+
+
+class NotDone(ChatError):
+    """What its owner asked of a journal cannot be done, and nothing was changed."""
 
     exit_status = 2
 

@@ -6,13 +6,13 @@ loads no server.
 
 import click
 
-from trio_chat.cli import join, loadtest, serve
+from trio_chat.cli import join, journal, loadtest, serve
 
 __all__ = ["main"]
 
 
 @click.group(
-    commands=[serve.serve, join.join, loadtest.loadtest],
+    commands=[serve.serve, join.join, journal.journal, loadtest.loadtest],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="trio-chat", message="%(prog)s %(version)s")

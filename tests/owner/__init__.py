@@ -1,0 +1,1 @@
+"""What the owner does with a journal's file."""

@@ -1,0 +1,179 @@
+"""`trio-chat journal`: what it says, and what it ends with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+from click.testing import CliRunner
+
+from tests.journal.test_sqlite import NAME
+from tests.owner.journals import run_sql, say, small, text_of, written
+from trio_chat.cli import main
+from trio_chat.journal.sqlite import open_sqlite
+from trio_chat.journal.sqlite_file import VERSION
+from trio_chat.owner import importing
+
+MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
+COMMANDS = ("info", "export", "import", "backup", "check")
+
+
+def run(path: Path, *args: str, stdin: bytes = b"") -> tuple[int, str, str]:
+    """A command's exit status, standard output and standard error."""
+    environment = {"TRIO_CHAT_JOURNAL": str(path)}
+    result = CliRunner().invoke(main, ["journal", *args], env=environment, input=stdin, prog_name="trio-chat")
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    return result.exit_code, result.stdout, result.stderr
+
+
+def arguments(command: str, directory: Path) -> list[str]:
+    """A command with all that it must be given."""
+    (directory / "text").write_bytes(b'{"type":"trio_chat_journal","version":1,"refs":false}\n')
+    more = {"import": [str(directory / "text")], "backup": [str(directory / "copy.db")]}
+    return [command, *more.get(command, [])]
+
+
+def test_a_journal_is_told_in_lines_or_as_json(tmp_path: Path) -> None:
+    path = small(tmp_path / NAME)
+    status, out, err = run(path, "info")
+    assert (status, err) == (0, "")
+    assert f"journal     {path}\nstate       stopped in good order\n" in out
+    status, out, err = run(path, "info", "--json")
+    assert (status, json.loads(out)["entries"], err) == (0, 5, "")
+
+
+def test_text_goes_out_and_comes_in_by_file_or_by_pipe(tmp_path: Path) -> None:
+    path, text = small(tmp_path / NAME), tmp_path / "text"
+    assert run(path, "export", "--with-refs", "-o", str(text)) == (0, "", "")
+    assert text.read_bytes() == text_of(path, with_refs=True)
+    status, out, _ = run(path, "export", "--room", "ATTIC")
+    assert (status, out.encode()) == (0, text_of(path, rooms=["attic"]))
+    first, second = tmp_path / "first.db", tmp_path / "second.db"
+    assert run(first, "import", str(text)) == (0, f"2 rooms and 5 entries imported into {first}\n", "")
+    said = (0, f"1 room and 1 entry imported into {second}\n", "")
+    assert run(second, "import", "-", stdin=out.encode()) == said
+
+
+def test_an_export_does_not_replace_a_file_unless_told_to(tmp_path: Path) -> None:
+    path, text = small(tmp_path / NAME), tmp_path / "text"
+    text.write_text("precious")
+    refused = f"trio-chat: {text} is there already; --force replaces it\n"
+    assert run(path, "export", "-o", str(text)) == (2, "", refused)
+    assert text.read_text() == "precious"
+    assert run(path, "export", "--force", "-o", str(text)) == (0, "", "")
+    assert text.read_bytes() == text_of(path)
+
+
+def test_a_copy_is_made_and_told(tmp_path: Path) -> None:
+    path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
+    status, out, err = run(path, "backup", str(copy))
+    assert (status, out, err) == (0, f"{copy}: {copy.stat().st_size:,} bytes\n", "")
+
+
+def test_a_check_ends_with_0_or_1(tmp_path: Path) -> None:
+    path = small(tmp_path / NAME)
+    assert run(path, "check") == (0, f"{path}: 2 rooms and 5 entries, nothing wrong\n", "")
+    run_sql(path, "UPDATE rooms SET topic = 'other', epoch = '' WHERE key = 'attic'")
+    assert run(path, "check", "--quick") == (
+        1,
+        "room Attic: it has no epoch\nroom Attic: its topic is not the one that was set last\n",
+        f"trio-chat: {path} is damaged: 2 found in 2 rooms and 5 entries\n",
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_cannot_be_done_is_one_line_and_exit_2(command: str, tmp_path: Path) -> None:
+    args = arguments(command, tmp_path)
+    memory = "trio-chat: what is kept in memory has no file; --journal PATH names one\n"
+    assert run(Path("memory"), *args) == (2, "", memory)
+    missing = tmp_path / "missing" / NAME
+    status, out, err = run(missing, *args)
+    says = "No such file or directory" if command == "import" else "there is no journal"
+    assert (status, out) == (2, "") and says in err and err.count("\n") == 1
+    (tmp_path / NAME).write_text("Dear diary, " * 100)
+    diary = f"trio-chat: {tmp_path / NAME} is no journal of trio-chat\n"
+    assert run(tmp_path / NAME, *args) == (2, "", diary)
+    newer = small(tmp_path / "newer.db")
+    run_sql(newer, f"PRAGMA user_version = {VERSION + 1}")
+    status, out, err = run(newer, *args)
+    assert (status, out) == (2, "") and "is of a newer trio-chat" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_who_changes_a_journal_has_it_alone_and_who_reads_has_not(command: str, tmp_path: Path) -> None:
+    async def beside_a_server() -> tuple[int, str, str]:
+        store = await open_sqlite(tmp_path / NAME)
+        try:
+            await store.open("lobby", "Lobby")
+            await store.commit([say("hello")], 1_700_000_000_000)
+            return run(tmp_path / NAME, *arguments(command, tmp_path))
+        finally:
+            await store.aclose()
+
+    status, out, err = trio.run(beside_a_server)
+    if command in ("import", "prune"):
+        assert (status, out) == (2, "")
+        assert err == f"trio-chat: another server is using the journal {tmp_path / NAME}\n"
+    else:
+        assert (status, err) == (0, "") and out
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("export", "--room", "a b"), "a room is made of letters, digits and marks, without spaces"),
+        (("export", "--room", "cellar"), "there is no room cellar in the journal"),
+        (("export", "--since", "soon"), "'soon' is no time: write 90d, 12h, or a date as 2026-01-31"),
+        (("import", "nowhere"), "cannot read nowhere: No such file or directory"),
+        (("import", "/"), "cannot read /: Is a directory"),
+    ],
+)
+def test_what_is_said_wrongly_is_one_line_and_exit_2(
+    args: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    assert run(small(tmp_path / NAME), *args) == (2, "", f"trio-chat: {says}\n")
+
+
+def test_an_export_that_nobody_reads_to_its_end_ends_quietly(tmp_path: Path) -> None:
+    path = written(tmp_path / NAME, *[[say("x" * 4_000) for _ in range(500)] for _ in range(2)])
+    command = [sys.executable, "-c", MAIN, "journal", "export", "--journal", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline().startswith(b'{"type":"trio_chat_journal"')
+        process.stdout.close()
+        assert process.wait(60) == 1
+        assert process.stderr.read() == b""
+
+
+def test_ctrl_c_is_one_line_and_exit_130_and_changes_nothing(tmp_path: Path) -> None:
+    """The import reads what there is of its text, and waits for more."""
+    path = written(tmp_path / NAME, [say("hello")])
+    before = text_of(path)
+    text = text_of(small(tmp_path / "first.db"), rooms=["attic"])
+    command = [sys.executable, "-c", MAIN, "journal", "import", "--journal", str(path), "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        process.stdin.write(text[:-10])
+        process.stdin.flush()
+        while not (tmp_path / f"{NAME}-wal").exists():  # it is at work
+            os.sched_yield()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stdout.read() == b""
+        assert process.stderr.read() == b"\ntrio-chat: interrupted, and nothing was changed\n"
+    assert text_of(path) == before
+
+
+def test_a_bug_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(importing, "import_journal", broken)
+    result = CliRunner().invoke(main, ["journal", "import", "--journal", str(tmp_path / NAME), "-"])
+    assert isinstance(result.exception, RuntimeError)

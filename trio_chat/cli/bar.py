@@ -1,0 +1,32 @@
+"""A progress bar for long work, on a terminal's standard error and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["bar"]
+
+
+@contextmanager
+def bar(label: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], None] | None]:
+    """What is to be told how much is done, and of how much; None where nobody would see it."""
+    if hidden or not sys.stderr.isatty():
+        yield None
+        return
+    with ExitStack() as stack:
+        shown: list[click._termui_impl.ProgressBar[int]] = []
+
+        def tell(done: int, total: int) -> None:
+            if not shown:
+                made = click.progressbar(length=total, label=label, file=sys.stderr)
+                shown.append(stack.enter_context(made))
+            shown[0].update(done - shown[0].pos)
+
+        yield tell

@@ -1,0 +1,207 @@
+"""`trio-chat journal`: what the owner of a journal does with its file.
+
+The work is in `trio_chat.owner`; here it is parsed, called, and told.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from trio_chat.cli.bar import bar
+from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.errors import NotDone, Refused
+
+__all__ = ["journal"]
+
+ROOMS_SHOWN = 10
+INTERRUPTED = 130
+
+_at = click.option(
+    "--journal",
+    "name",
+    envvar="TRIO_CHAT_JOURNAL",
+    show_envvar=True,
+    metavar="PATH",
+    help="The journal's file.  [default: that of `trio-chat serve`]",
+)
+
+
+@click.group()
+def journal() -> None:
+    """Look at a journal, take it out, bring it in, copy it, check it, prune it.
+
+    \b
+    Exit status: 0 fine, 1 something is wrong in the journal,
+                 2 it could not be done, 130 interrupted.
+    """
+
+
+@journal.command()
+@_at
+@click.option("--all", "every", is_flag=True, help=f"Every room, not just the {ROOMS_SHOWN} largest.")
+@click.option("--json", "as_json", is_flag=True, help="All of it, every room, as one JSON object.")
+def info(name: str | None, every: bool, as_json: bool) -> None:
+    """What is in it, and how it fares; beside a server, too."""
+    import msgspec
+
+    from trio_chat.owner.described import described
+    from trio_chat.owner.info import info
+
+    with _one_line():
+        found = info(_path(name))
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+        return
+    for line in described(found, None if every else ROOMS_SHOWN):
+        click.echo(line)
+
+
+@journal.command()
+@_at
+@click.option("--room", "rooms", multiple=True, help="Only this one; may be repeated.")
+@click.option("--since", metavar="TIME", help="Only what was said since: 90d, 12h, or a date as 2026-01-31.")
+@click.option("--with-refs", is_flag=True, help="Also what lets clients send again after an import.")
+@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Into this new file.")
+@click.option("--force", is_flag=True, help="Replace that file if it is there.")
+def export(
+    name: str | None,
+    rooms: tuple[str, ...],
+    since: str | None,
+    with_refs: bool,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Write it out as JSON lines; beside a server, too."""
+    from trio_chat.owner.export import export
+    from trio_chat.owner.whole import whole_file
+
+    quiet = output is None and sys.stdout.isatty()  # the bar would stand among the lines
+    with _one_line(), bar("exporting", hidden=quiet) as tell:
+        since_ms = _moment(since) if since else 0
+        text = export(_path(name), rooms=_keys(rooms), since_ms=since_ms, with_refs=with_refs, progress=tell)
+        if output is None:
+            _write_out(text)
+            return
+        with whole_file(output, replace=force) as made, made.open("wb") as file:
+            file.writelines(text)
+
+
+@journal.command("import")
+@_at
+@click.argument("source", metavar="FILE", type=click.Path(allow_dash=True, path_type=Path))
+def import_(name: str | None, source: Path) -> None:
+    """Take an export in, `-` for standard input; no server may run.
+
+    The rooms in it must not be in the journal yet. They keep their numbers, and have new epochs: nobody is
+    resumed in them. All of it comes in, or nothing.
+    """
+    from trio_chat.owner.importing import import_journal
+
+    with _one_line(), bar("importing") as tell:
+        path = _path(name)
+        if str(source) == "-":
+            done = import_journal(path, sys.stdin.buffer)
+        else:
+            try:
+                file = source.open("rb")
+            except OSError as error:
+                raise NotDone(f"cannot read {source}: {error.strerror}") from error
+            with file:
+                done = import_journal(path, file, progress=tell)
+    click.echo(f"{_count(done.rooms, 'room')} and {_count(done.entries, 'entry')} imported into {path}")
+
+
+@journal.command()
+@_at
+@click.argument("to", metavar="TO", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace that file if it is there.")
+def backup(name: str | None, to: Path, force: bool) -> None:
+    """Copy it to another file, whole and checked; beside a server, too.
+
+    A server that starts on the copy gives its rooms new epochs.
+    """
+    from trio_chat.owner.backup import backup
+
+    with _one_line(), bar("copying") as tell:
+        size = backup(_path(name), to, replace=force, progress=tell)
+    click.echo(f"{to}: {size:,} bytes")
+
+
+@journal.command()
+@_at
+@click.option("--quick", is_flag=True, help="Do not compare SQLite's own indexes with its tables.")
+def check(name: str | None, quick: bool) -> None:
+    """Check every number, entry, ref and the search index; beside a server, too."""
+    from trio_chat.owner.check import FINDINGS_MAX, check
+
+    with _one_line(), bar("checking") as tell:
+        path = _path(name)
+        checked = check(path, quick=quick, progress=tell)
+    for finding in checked.findings:
+        click.echo(finding)
+    looked = f"{_count(checked.rooms, 'room')} and {_count(checked.entries, 'entry')}"
+    if checked.findings:
+        count = len(checked.findings)
+        more = " or more" if count == FINDINGS_MAX else ""
+        click.secho(f"trio-chat: {path} is damaged: {count}{more} found in {looked}", fg="red", err=True)
+        sys.exit(1)
+    click.echo(f"{path}: {looked}, nothing wrong")
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Ctrl-C too is one line. Every command does its work whole or not at all."""
+    with errors_in_one_line():
+        try:
+            yield
+        except KeyboardInterrupt:
+            click.secho("\ntrio-chat: interrupted, and nothing was changed", fg="red", err=True)
+            sys.exit(INTERRUPTED)
+
+
+def _path(name: str | None) -> Path:
+    """The file meant, by name or as `serve` would have it."""
+    if name is None:
+        from trio_chat.server.process import default_journal
+
+        name = default_journal()
+    if name == "memory":
+        raise NotDone("what is kept in memory has no file; --journal PATH names one")
+    return Path(name)
+
+
+def _keys(rooms: tuple[str, ...]) -> list[str]:
+    from trio_chat.hub.names import prepare_room
+
+    try:
+        return [prepare_room(room).key for room in rooms]
+    except Refused as refused:
+        raise NotDone(refused.detail) from None
+
+
+def _moment(text: str) -> int:
+    from trio_chat.owner.times import moment_of
+
+    return moment_of(text, int(time.time() * 1_000))
+
+
+def _write_out(text: Iterator[bytes]) -> None:
+    out = sys.stdout.buffer
+    try:
+        for some in text:
+            out.write(some)
+        out.flush()
+    except BrokenPipeError:  # nobody reads any more, as with `| head`: no news to anyone
+        # What is buffered still goes somewhere when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _count(number: int, what: str) -> str:
+    many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    return f"{number:,} {what if number == 1 else many}"

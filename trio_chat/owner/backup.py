@@ -1,0 +1,57 @@
+"""A copy of a journal, made while the server goes on.
+
+The copy is of one moment: that at which it began. It is made in steps inside one transaction that reads, so
+what is committed meanwhile does not begin it anew, as SQLite otherwise would; the server's log grows until
+the copy is made. It appears under its name when it is whole, checked, and on the disk.
+
+No mark comes with it, so a server that starts on it gives its rooms new epochs: the original may have gone
+on.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from trio_chat.errors import NotDone
+from trio_chat.owner.opening import interruptible, moment, reading
+from trio_chat.owner.whole import whole_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio_chat.owner.opening import Progress
+
+__all__ = ["backup"]
+
+PAGES_AT_ONCE = 2_000  # 8 MiB: some ten milliseconds
+
+
+def backup(path: Path, to: Path, *, replace: bool = False, progress: Progress | None = None) -> int:
+    """Copy the journal to another file, and return how large that is. Raises `NotDone`; then, and when
+    interrupted, the other file is what it was."""
+    if to.exists() and path.exists() and to.samefile(path):
+        raise NotDone(f"{to} is the journal itself")
+    if replace and os.path.exists(f"{to}-wal"):
+        raise NotDone(f"{to} is a journal that is in use, or was when its server died: move it away")
+    with reading(path) as db, whole_file(to, replace=replace) as copy:
+        _copy(db, copy, progress)
+    return to.stat().st_size
+
+
+def _copy(db: sqlite3.Connection, copy: Path, progress: Progress | None) -> None:
+    def tell(_: int, remaining: int, total: int) -> None:
+        if progress is not None:
+            progress(total - remaining, total)
+
+    with closing(sqlite3.connect(copy, isolation_level=None)) as other:
+        other.execute("PRAGMA synchronous = OFF")  # it is flushed once, when it is whole
+        with moment(db):
+            db.execute("SELECT run FROM about").fetchone()  # from here on it is this moment
+            db.backup(other, pages=PAGES_AT_ONCE, progress=tell, sleep=0)
+        interruptible(other)
+        found = other.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise NotDone(f"the journal is damaged, and a copy would be: {found}; `check` says more")

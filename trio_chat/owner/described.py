@@ -1,0 +1,61 @@
+"""What is in a journal, in lines for its owner."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trio_chat.owner.info import JournalInfo, RoomInfo
+
+__all__ = ["described"]
+
+
+def described(info: JournalInfo, rooms_max: int | None) -> Iterator[str]:
+    """The journal in some lines, then a table of its rooms, the largest of them first."""
+    yield f"journal     {info.path}"
+    yield f"state       {info.state}"
+    yield f"size        {_size(info.bytes)}, and {_size(info.log_bytes)} of log"
+    yield f"version     {info.version}, durability {info.durability or 'not chosen yet'}"
+    span = f", {_time(info.oldest)} to {_time(info.newest)}" if info.entries else ""
+    yield f"entries     {info.entries:,} in {len(info.rooms):,} rooms{span}"
+    if info.rooms:
+        yield ""
+        yield from _table(info.rooms[:rooms_max])
+    if rooms_max is not None and len(info.rooms) > rooms_max:
+        yield f"and {len(info.rooms) - rooms_max:,} smaller ones (--all)"
+
+
+def _table(rooms: list[RoomInfo]) -> Iterator[str]:
+    rows = [("room", "numbers", "entries", "size", "newest", "topic")]
+    for room in rooms:
+        numbers = f"{room.first}-{room.head}" if room.entries else "none"
+        newest = _time(room.newest) if room.newest else ""
+        topic = " ".join(_shown(room.topic).split())[:40]
+        rows.append((_shown(room.room), numbers, f"{room.entries:,}", _size(room.bytes), newest, topic))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        yield "  ".join([*cells, row[5]]).rstrip()
+
+
+def _size(count: int) -> str:
+    if count < 10_000:
+        return f"{count} B"
+    for unit in ("KiB", "MiB"):
+        count_in_unit = count / 1_024
+        if count_in_unit < 1_000:
+            return f"{count_in_unit:.1f} {unit}"
+        count //= 1_024
+    return f"{count / 1_024:.1f} GiB"
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _shown(text: str) -> str:
+    """Others wrote it: nothing in it moves a cursor or turns the order of letters round."""
+    return "".join(char if char.isprintable() else " " for char in text)

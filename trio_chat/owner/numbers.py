@@ -1,0 +1,33 @@
+"""Where in the numbers of a room a moment lies: the time of its entries never goes back."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from trio_chat.errors import NotDone
+from trio_chat.wire.codec import decode_entry
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["first_since", "time_of"]
+
+
+def first_since(db: sqlite3.Connection, room: int, first: int, head: int, at_ms: int) -> int:
+    """The first number from `first` to `head` whose entry is not older than `at_ms`, or `head` + 1."""
+    return first + bisect_left(range(first, head + 1), at_ms, key=lambda seq: time_of(db, room, seq))
+
+
+def time_of(db: sqlite3.Connection, room: int, seq: int) -> int:
+    """When an entry that is kept was said. Raises `NotDone` when it is not there."""
+    row = db.execute(
+        "SELECT first, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last LIMIT 1", (room, seq)
+    ).fetchone()
+    try:
+        if row is None:
+            raise IndexError
+        at: int = decode_entry(row[1].split(b"\n")[seq - row[0]]).at
+    except (IndexError, ValueError) as error:
+        raise NotDone(f"the file is damaged at entry {seq} of a room; `check` says more") from error
+    return at

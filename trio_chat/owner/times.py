@@ -1,0 +1,29 @@
+"""A moment as the owner writes it: so long ago, or a date."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from trio_chat.errors import NotDone
+
+__all__ = ["moment_of"]
+
+_AGO = re.compile(r"(\d{1,9})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def moment_of(text: str, now_ms: int) -> int:
+    """`90d`, `12h`, `30m`, `45s` ago, or a date or time in ISO 8601 (UTC without a zone), in ms since 1970.
+
+    Raises `NotDone`.
+    """
+    if ago := _AGO.fullmatch(text):
+        return max(0, now_ms - int(ago[1]) * _SECONDS[ago[2]] * 1_000)
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise NotDone(f"{text!r} is no time: write 90d, 12h, or a date as 2026-01-31") from None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0, int(when.timestamp() * 1_000))
