@@ -18,6 +18,7 @@ import click
 
 from tests.bench.crowds import measure_connects, measure_idle, measure_rooms
 from tests.bench.errors import BenchError
+from tests.bench.journals import measure_journals
 from tests.bench.loadtool import measure_loadtool
 from tests.bench.machine import describe, steal_share, ticks
 from tests.bench.plan import FULL, QUICK, Figure, Plan, Stage
@@ -37,6 +38,7 @@ OTHERS = {
     "stalled": measure_stalled,
     "everybody": measure_everybody,
     "loadtool": measure_loadtool,
+    "journal": measure_journals,
     "sim": measure_sim,
 }
 NAMES = ("yardstick", *ROWS, *OTHERS)

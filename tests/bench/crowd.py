@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Self
 
@@ -34,7 +34,7 @@ class Member:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.recv = sock.recv
+        self.recv: Callable[[int], bytes] = sock.recv
         self.name = f"u{next(_names)}"  # never used twice: the last one's owner may still be leaving
         self.at = 0
         self.messages = 0
@@ -54,7 +54,7 @@ class Crowd:
         self.dialect = dialect
         self.members: dict[int, Member] = {}
         self.epoll = select.epoll()
-        self._port = port
+        self.port = port
         self._pinged_at = time.monotonic()
         self._listener: Member | None = None  # the first of all, who hears of the others
         self._company = Company()
@@ -88,12 +88,17 @@ class Crowd:
                 raise BenchError(f"only {len(came) - len(waiting)} of {many} came in {CONNECT_S:.0f} s")
         return came
 
+    def add(self, member: Member) -> None:
+        """Let one in that has come by its own means, and is in another room."""
+        self.members[member.sock.fileno()] = member
+        self.epoll.register(member.sock, select.EPOLLIN)
+
     def settle(self, *, quiet_s: float = 0.0) -> None:
         """Read and forget until all have come, the room has been told so, and nothing comes any more.
 
         In large rooms the notices of who has come are rare: one in ten times what one costs to send.
         """
-        self._keep_alive()
+        self.keep_alive()
         quiet_s = quiet_s or 0.4 + len(self.members) / 20_000
         now = time.monotonic()
         deadline = now + SETTLE_S
@@ -105,7 +110,7 @@ class Crowd:
             if now > deadline:
                 raise BenchError(f"the room has not come to rest in {SETTLE_S:.0f} s")
 
-    def _keep_alive(self) -> None:
+    def keep_alive(self) -> None:
         """Say something, as clients have to now and then: who is silent for a minute is given up."""
         now = time.monotonic()
         if self.dialect.ping and now - self._pinged_at > PING_S:
@@ -143,7 +148,7 @@ class Crowd:
                 sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
                 sock.bind((source, 0))
             sock.settimeout(10)
-            sock.connect(("127.0.0.1", self._port))
+            sock.connect(("127.0.0.1", self.port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)
         except BaseException:
@@ -152,8 +157,7 @@ class Crowd:
         member = Member(sock)
         self._company.forget()
         self._listener = self._listener or member
-        self.members[sock.fileno()] = member
-        self.epoll.register(sock, select.EPOLLIN)
+        self.add(member)
         return member
 
     def _step(self, member: Member) -> None:

@@ -31,6 +31,11 @@ class Plan:
     loadtool_s: float = 6.0
     loadtool_repetitions: int = 3
     sim_seeds: int = 25
+    journal_repetitions: int = 5
+    journal_sizes: tuple[int, ...] = (500, 1_000)
+    journal_s: float = 1.5
+    journal_batches: int = 1_000
+    behind: int = 1_000_000  # entries
 
 
 FULL = Plan()
@@ -51,6 +56,11 @@ QUICK = Plan(
     loadtool_s=3.0,
     loadtool_repetitions=1,
     sim_seeds=5,
+    journal_repetitions=1,
+    journal_sizes=(100,),
+    journal_s=0.4,
+    journal_batches=50,
+    behind=20_000,
 )
 
 

@@ -106,9 +106,11 @@ class ServerProcess:
 
     @classmethod
     @contextmanager
-    def ours(cls, core: int | None, *, connections: int = 0) -> Iterator[ServerProcess]:
+    def ours(
+        cls, core: int | None, *, connections: int = 0, journal: str = "memory"
+    ) -> Iterator[ServerProcess]:
         """Our server as users have it, but that nobody is ever too fast."""
-        command = [trio_chat(), "serve", "--port=0", "--journal=memory", "--no-rate-limit"]
+        command = [trio_chat(), "serve", "--port=0", f"--journal={journal}", "--no-rate-limit"]
         if connections:
             command.append(f"--max-connections={connections}")
         with cls.running(command, core) as server:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from statistics import median
 
 from tests.bench import words
+from tests.bench.journal_tables import journal_section
 from tests.bench.plan import Figure
 from tests.bench.results import Results, middle, number, values
 from tests.bench.simulated import FAULTS_STRUCK, MESSAGES, USERS
@@ -39,6 +40,7 @@ def render(results: Results) -> str:
         ("stalled", _stalled),
         ("everybody", _everybody),
         ("loadtool", _loadtool),
+        ("journal", journal_section),
         ("sim", _sim),
     ):
         if figures := results.figures.get(name):

@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "BEHIND",
+    "BEHIND_OTHERS",
     "CONNECTS",
+    "FILE_ACKS",
+    "FILE_ALONE",
+    "FILE_TALK",
     "IDLE_KIB",
     "JUDGE",
     "RECOVERED",
     "ROOM",
     "SIMULATED",
     "STALLED",
+    "STORE",
     "VERIFIED",
     "YARDSTICK",
     "Wanted",
@@ -60,3 +66,10 @@ RECOVERED = Wanted(2)  # seconds
 VERIFIED = Wanted(200_000, least=True)  # deliveries a second
 JUDGE = Wanted(25)  # percent of the load tool's CPU
 SIMULATED = Wanted(150, 75)  # milliseconds a run
+FILE_ACKS = Wanted(60, least=True)  # percent of what the journal in memory has, of acked messages a second
+FILE_ALONE = Wanted(0.5)  # milliseconds more, until one client alone has its ack
+FILE_TALK = {"burst": Wanted(75, 90, least=True), "many": Wanted(65, 90, least=True)}
+"""Percent of what the journal in memory has, of deliveries a second."""
+STORE = Wanted(1.3)  # CPU of an entry in the store, to that of a loop that only writes
+BEHIND = Wanted(500_000, least=True)  # entries a second, to one who has none
+BEHIND_OTHERS = Wanted(1.5)  # others' latency meanwhile, to that before

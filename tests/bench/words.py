@@ -8,6 +8,7 @@ __all__ = [
     "EVERYBODY",
     "HOW",
     "INTRODUCTION",
+    "JOURNAL",
     "READING",
     "ROOMS",
     "ROWS",
@@ -127,6 +128,17 @@ SIMULATED = """## A chat simulated
 One run of `simulate`: server, {users} users in one room, the network, the journal and the judge in one
 process, on a virtual clock, {messages} messages, and at least {struck} faults that struck. Medians over
 {seeds} seeds, each run three times.
+
+"""
+
+JOURNAL = """## The journal in a file
+
+The same server, in turn with its journal in memory and in a file (SQLite, durability `normal`), the thread
+that writes on the server's core. *acks*: clients in one room that each wait for the ack of what they said
+before they say more. `burst` and `many` are those of the large table. *The store by itself* numbers, encodes
+and writes batches of 60, and is held against a loop that writes the same entries and refs by `executemany`
+and decides nothing. *One who is behind* enters a room with {behind} entries and reads all of them, while
+others talk in another room, 50,000 deliveries a second.
 
 """
 
