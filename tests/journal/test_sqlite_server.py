@@ -51,7 +51,7 @@ async def on_file(directory: Path, **limits: int) -> AsyncGenerator[House]:
 
 
 def refuse_writes(house: House, refuse: bool = True) -> None:
-    house.server._store._writer._db.execute(f"PRAGMA query_only = {int(refuse)}")  # type: ignore[attr-defined]
+    house.server.store._writer._db.execute(f"PRAGMA query_only = {int(refuse)}")  # type: ignore[attr-defined]
 
 
 async def test_row_28_who_comes_back_after_a_restart_has_exactly_what_it_missed(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.journal.test_sqlite import NAME, opened, record
 from trio_chat.errors import CannotStart
 from trio_chat.journal import sqlite_file
 from trio_chat.journal.sqlite import open_sqlite
+from trio_chat.wire.codec import decode_entry
 
 STORED = Path(__file__).parent / "stored"
 
@@ -103,20 +104,23 @@ async def test_a_journal_of_every_version_so_far_is_opened(tmp_path: Path, versi
         assert [outcome.seq for outcome in outcomes] == [1, 5]
         (now,) = store._writer._db.execute("PRAGMA user_version").fetchone()
         assert now == sqlite_file.VERSION
+        while await store.tidy(0):
+            pass
+        found = await store.search({"lobby": 9, "cellar": 9_999}, "WAVE", None, 10)
+        expected = ["waves"] if version == 1 else [*(f"a wave, the {n}th" for n in range(199, 189, -1))]
+        assert [decode_entry(hit.payload).text for hit in found.hits] == expected
+        assert (found.rest is not None) == (version > 1)
 
 
 async def test_an_older_journal_is_brought_up_to_date_in_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is no such step yet; this is how there will be."""
     async with opened(tmp_path) as store:
         await said(store, "a")
-    monkeypatch.setattr(sqlite_file, "VERSION", 3)
-    monkeypatch.setattr(
-        sqlite_file,
-        "MIGRATIONS",
-        {1: "CREATE TABLE more (a); INSERT INTO more VALUES (1)", 2: "UPDATE more SET a = a + 1"},
-    )
+    now = sqlite_file.VERSION
+    monkeypatch.setattr(sqlite_file, "VERSION", now + 2)
+    monkeypatch.setitem(sqlite_file.MIGRATIONS, now, "CREATE TABLE more (a); INSERT INTO more VALUES (1)")
+    monkeypatch.setitem(sqlite_file.MIGRATIONS, now + 1, "UPDATE more SET a = a + 1")
     for _ in range(2):
         async with opened(tmp_path) as store:
             assert store._writer._db.execute("SELECT a FROM more").fetchall() == [(2,)]
@@ -128,11 +132,13 @@ async def test_a_step_that_fails_leaves_the_journal_as_it_was(
 ) -> None:
     async with opened(tmp_path) as store:
         await said(store, "a")
+    now = sqlite_file.VERSION
     with monkeypatch.context() as newer:
-        newer.setattr(sqlite_file, "VERSION", 2)
-        newer.setattr(sqlite_file, "MIGRATIONS", {1: "CREATE TABLE more (a); INSERT INTO less VALUES (1)"})
+        newer.setattr(sqlite_file, "VERSION", now + 1)
+        step = "CREATE TABLE more (a); INSERT INTO less VALUES (1)"
+        newer.setitem(sqlite_file.MIGRATIONS, now, step)
         with pytest.raises(sqlite3.OperationalError, match="no such table: less"):
             await open_sqlite(tmp_path / NAME)
     async with opened(tmp_path) as store:
         assert await texts(store) == ["a"]
-        assert store._writer._db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert store._writer._db.execute("PRAGMA user_version").fetchone() == (now,)

@@ -10,7 +10,7 @@ import trio
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, Store
+from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, Store
 
 __all__ = [
     "BuggyStore",
@@ -30,6 +30,7 @@ class _Around:
     def __init__(self, inner: Store | None = None) -> None:
         self.inner: Store = MemoryStore() if inner is None else inner
         self.kept = self.inner.kept
+        self.tidies = self.inner.tidies
         self.batches: list[list[Draft]] = []
 
     async def open(self, room: str, shown: str) -> RoomRecord:
@@ -47,6 +48,16 @@ class _Around:
 
     async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
         return await self.inner.read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+
+    async def search(self, rooms: dict[str, int], text: str, below: Place | None, limit: int) -> Matches:
+        return await self.inner.search(rooms, text, below, limit)
+
+    @property
+    def backlog(self) -> int:
+        return self.inner.backlog
+
+    async def tidy(self, now_ms: int) -> bool:
+        return await self.inner.tidy(now_ms)
 
     async def aclose(self) -> None:
         await self.inner.aclose()
@@ -115,13 +126,14 @@ class HeldStore(_Around):
 
 class FailingStore(_Around):
     """A disk that is full while `failing`: nothing is written. With `reading_fails` it cannot be read
-    either, with `opening_fails` no room can be opened."""
+    either, with `opening_fails` no room can be opened, with `tidying_fails` nothing is tidied."""
 
     def __init__(self, inner: Store | None = None, *, failing: bool = True) -> None:
         super().__init__(inner)
         self.failing = failing
         self.reading_fails = False
         self.opening_fails = False
+        self.tidying_fails = False
 
     async def open(self, room: str, shown: str) -> RoomRecord:
         if self.opening_fails:
@@ -141,6 +153,18 @@ class FailingStore(_Around):
             await trio.lowlevel.checkpoint()
             raise StoreError("input/output error")
         return await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+
+    async def search(self, rooms: dict[str, int], text: str, below: Place | None, limit: int) -> Matches:
+        if self.reading_fails:
+            await trio.lowlevel.checkpoint()
+            raise StoreError("input/output error")
+        return await super().search(rooms, text, below, limit)
+
+    async def tidy(self, now_ms: int) -> bool:
+        if self.tidying_fails:
+            await trio.lowlevel.checkpoint()
+            raise StoreError("no space left on device")
+        return await super().tidy(now_ms)
 
 
 class TornStore(FailingStore):

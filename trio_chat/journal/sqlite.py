@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import trio
 
 from trio_chat.errors import StoreError
+from trio_chat.journal.search import Slice, Wanted, in_slices
 from trio_chat.journal.sqlite_file import (
     OpenRoom,
     connect,
@@ -33,7 +34,7 @@ from trio_chat.journal.sqlite_file import (
 from trio_chat.journal.sqlite_mark import LastRun, Mark, new_epochs_because, read_boot_id
 from trio_chat.journal.sqlite_reader import Readers
 from trio_chat.journal.sqlite_writer import Writer
-from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord
+from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, RoomRecord
 
 if TYPE_CHECKING:
     import sqlite3
@@ -46,6 +47,7 @@ log = logging.getLogger("trio_chat.journal")
 Durability = Literal["normal", "full"]
 T = TypeVar("T")
 
+FOREVER = Keep()
 READS_AT_ONCE = 4
 CLOSE_S = 5.0  # the disk's time to write all back; a server that stops has no more
 
@@ -54,6 +56,7 @@ async def open_sqlite(
     path: Path,
     *,
     durability: Durability = "normal",
+    keep: Keep = FOREVER,
     random_bytes: Callable[[int], bytes] = os.urandom,
     boot_id: Callable[[], str] = read_boot_id,
 ) -> SqliteStore:
@@ -63,11 +66,15 @@ async def open_sqlite(
     Raises `CannotStart` when another server uses it, when it is no journal or of a newer version, and when
     the disk will not have it.
     """
-    return await trio.to_thread.run_sync(_open, path, durability, random_bytes, boot_id)
+    return await trio.to_thread.run_sync(_open, path, durability, keep, random_bytes, boot_id)
 
 
 def _open(
-    path: Path, durability: Durability, random_bytes: Callable[[int], bytes], boot_id: Callable[[], str]
+    path: Path,
+    durability: Durability,
+    keep: Keep,
+    random_bytes: Callable[[int], bytes],
+    boot_id: Callable[[], str],
 ) -> SqliteStore:
     with starting(path):
         path = Path(os.path.realpath(path))  # by whatever name: one file, one lock
@@ -81,7 +88,7 @@ def _open(
             try:
                 prepare(db, path, durability)
                 entries = _begin(db, path, mark, durability, random_bytes, boot_id())
-                return SqliteStore(Writer(db, path, mark, entries), Readers(path), random_bytes)
+                return SqliteStore(Writer(db, path, mark, entries, keep), Readers(path), keep, random_bytes)
             except BaseException:
                 db.close()
                 raise
@@ -133,15 +140,21 @@ class SqliteStore:
     and the next waits for it.
     """
 
-    kept = "forever"
+    tidies = True
 
-    def __init__(self, writer: Writer, readers: Readers, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, writer: Writer, readers: Readers, keep: Keep, random_bytes: Callable[[int], bytes]
+    ) -> None:
+        self.kept = keep.words
         self._writer = writer
         self._readers = readers
         self._random_bytes = random_bytes
         self._rooms: dict[str, OpenRoom] = {}
         self._writing = trio.CapacityLimiter(1)
         self._reading = trio.CapacityLimiter(READS_AT_ONCE)
+        self._searching = trio.CapacityLimiter(
+            1
+        )  # it never waits for the disk alone: one is enough of a load
         self._closed = False
 
     async def open(self, room: str, shown: str) -> RoomRecord:
@@ -175,6 +188,31 @@ class SqliteStore:
 
     async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
         return await self._read(partial(self._readers.page, room, after, through, entries_max, bytes_max))
+
+    async def search(self, rooms: dict[str, int], text: str, below: Place | None, limit: int) -> Matches:
+        wanted = Wanted(text)
+
+        async def look(below: Place | None, hits_max: int) -> Slice:
+            return await trio.to_thread.run_sync(
+                self._readers.search,
+                rooms,
+                wanted,
+                below,
+                hits_max,
+                abandon_on_cancel=True,
+                limiter=self._searching,
+            )
+
+        return await in_slices(look, below, limit)
+
+    @property
+    def backlog(self) -> int:
+        return self._writer.index.backlog
+
+    async def tidy(self, now_ms: int) -> bool:
+        return await trio.to_thread.run_sync(
+            self._writer.tidy, self._rooms, now_ms, abandon_on_cancel=True, limiter=self._writing
+        )
 
     async def aclose(self) -> None:
         """Wait for the commit under way, write all back to the disk, and end the lock.

@@ -5,6 +5,8 @@
     batches  what was said: a row for what one commit kept of one room, the payloads a line each
     refs     by author and `ref`: the number it stands for
     fresh    the newest refs, a row a commit, until they are put in their places (see `sqlite_writer.py`)
+    chunks   which entries of a room are one document of the index
+    words    the index (see `sqlite_index.py`)
 
 One row a batch, because a million entries a second can be read that way, and a fraction of that when each is
 a row of its own. Payloads are JSON, in which a newline is always escaped: so they are joined by newlines and
@@ -42,8 +44,8 @@ __all__ = [
 ]
 
 APPLICATION_ID = 0x74436861  # "tCha": what `file` and we know it by
-VERSION = 1
-SCHEMA = """
+VERSION = 2
+FIRST_SCHEMA = """
 CREATE TABLE about (
     run TEXT NOT NULL,
     boot TEXT NOT NULL,
@@ -79,8 +81,28 @@ CREATE TABLE fresh (
 );
 INSERT INTO about VALUES ('', '', '', 1);
 """
-MIGRATIONS: dict[int, str] = {}
-"""By version: what makes a file of it one of the next."""
+MIGRATIONS = {
+    1: """
+ALTER TABLE rooms ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rooms ADD COLUMN refs_from INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY,
+    room INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    began INTEGER NOT NULL,
+    ended INTEGER NOT NULL
+);
+CREATE INDEX chunks_in_order ON chunks (room, began, first);
+CREATE VIRTUAL TABLE words USING fts5 (
+    text, tokenize = 'trigram case_sensitive 1', content = '', columnsize = 0, detail = none
+);
+INSERT INTO words (words, rank) VALUES ('automerge', 0);
+INSERT INTO words (words, rank) VALUES ('crisismerge', 1000)
+"""
+}
+"""By version: what makes a file of it one of the next; a new one goes through all of them. Of a room
+`indexed` is the last entry that is in the index, and none before `refs_from` has a ref."""
 
 BUSY_MS = 2_000  # how long somebody else's tool on the file may hold it
 # The log is written back when it is so long (16 MiB): a page that many batches touched is written once.
@@ -202,7 +224,7 @@ def prepare(db: sqlite3.Connection, path: Path, durability: str) -> None:
     db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     while version < VERSION:
         with transaction(db):
-            for statement in (MIGRATIONS[version] if version else SCHEMA).split(";"):
+            for statement in (MIGRATIONS[version] if version else FIRST_SCHEMA).split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             version += 1

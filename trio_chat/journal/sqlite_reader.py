@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.sqlite_file import OpenRoom, connect, storing
+from trio_chat.journal.sqlite_search import search
 from trio_chat.journal.store import Page
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
+
+    from trio_chat.journal.search import Slice, Wanted
+    from trio_chat.journal.store import Place
 
 __all__ = ["Readers"]
 
@@ -65,6 +69,11 @@ class Readers:
                 if len(payloads) == entries_max:
                     break
         return Page(first, payloads)
+
+    def search(self, rooms: dict[str, int], wanted: Wanted, below: Place | None, hits_max: int) -> Slice:
+        """A slice of `Store.search`."""
+        with self._connection() as db:
+            return search(db, rooms, wanted, below, hits_max)
 
     def close(self) -> None:
         """Close all; one that is in use is closed when its call ends."""

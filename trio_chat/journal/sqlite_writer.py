@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from contextlib import contextmanager
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ import msgspec
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.sqlite_file import BUSY_MS, storing, transaction
+from trio_chat.journal.sqlite_forget import Forgetting
+from trio_chat.journal.sqlite_index import Index, lines_between
 from trio_chat.journal.store import Outcome
 from trio_chat.wire.codec import decode_entry, encode
 
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
     from trio_chat.journal.sqlite_file import OpenRoom
     from trio_chat.journal.sqlite_mark import Mark
-    from trio_chat.journal.store import Draft
+    from trio_chat.journal.store import Draft, Keep
     from trio_chat.wire.messages import Retitled, Said
 
 __all__ = ["Writer"]
@@ -68,7 +71,9 @@ class _Run:
 class Writer:
     """Writes to a journal that was prepared for it; `close` ends the run."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path, mark: Mark, entries: int) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path, mark: Mark, entries: int, keep: Keep) -> None:
+        self.index = Index()
+        self._forgetting = Forgetting(keep, self.index)
         self._db = db
         self._path = path
         self._wal = f"{path}-wal"
@@ -81,17 +86,38 @@ class Writer:
 
     def commit(self, rooms: dict[str, OpenRoom], drafts: list[Draft], now_ms: int) -> list[Outcome]:
         """`Store.commit`. Raises `StoreError`."""
+        with self._writing(rooms):
+            for room in rooms.values():
+                if not room.sure:
+                    self._learn(room)
+            if self._fresh is None:
+                self._fresh = self._read_fresh()
+            return self._commit(rooms, drafts, now_ms, self._fresh)
+
+    def tidy(self, rooms: dict[str, OpenRoom], now_ms: int) -> bool:
+        """`Store.tidy`; `rooms` are all that are open. Raises `StoreError`."""
+        db = self._db
+        with self._writing(rooms):
+            with transaction(db):
+                # One of them, not all: a commit waits.
+                more = self.index.merge(db) or self._forgetting.step(db, now_ms) or self.index.step(db)
+                wal_bytes = self._check_there()
+            self._forgetting.tell(rooms)
+            if wal_bytes > self._long_wal:
+                self._shorten(wal_bytes)
+            return more
+
+    @contextmanager
+    def _writing(self, rooms: dict[str, OpenRoom]) -> Iterator[None]:
+        """One at a time. Should it fail, nothing that is in memory of these rooms is sure."""
         with self._lock, storing():
             try:
-                for room in rooms.values():
-                    if not room.sure:
-                        self._learn(room)
-                if self._fresh is None:
-                    self._fresh = self._read_fresh()
-                return self._commit(rooms, drafts, now_ms, self._fresh)
+                yield
             except BaseException:
                 self._fresh = None
-                for room in rooms.values():
+                self.index.doubt()
+                self._forgetting.doubt()
+                for room in list(rooms.values()):
                     room.sure = False
                 raise
 
@@ -117,6 +143,7 @@ class Writer:
             room = run.room
             room.id, room.head, room.at, room.topic = run.id, run.head, run.at, run.topic
             self._entries += len(run.payloads)
+            self.index.grown(run.id, run.payloads)
         self._mark.count(self._entries)
         if wal_bytes > self._long_wal:
             self._shorten(wal_bytes)
@@ -126,10 +153,10 @@ class Writer:
 
     def _learn(self, room: OpenRoom) -> None:
         row = self._db.execute(
-            "SELECT id, epoch, head, at, topic FROM rooms WHERE key = ?", (room.key,)
+            "SELECT id, epoch, first, head, at, topic FROM rooms WHERE key = ?", (room.key,)
         ).fetchone()
         if row is not None:
-            room.id, room.epoch, room.head, room.at, room.topic = row
+            room.id, room.epoch, room.first, room.head, room.at, room.topic = row
         room.sure = True
 
     def _read_fresh(self) -> dict[Ref, int]:
@@ -163,14 +190,10 @@ class Writer:
         if seq > run.room.head:
             new: Said | Retitled = decode_entry(run.payloads[seq - run.room.head - 1])
             return new
-        row = self._db.execute(
-            "SELECT first, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last LIMIT 1",
-            (run.id, seq),
-        ).fetchone()
-        if row is None or row[0] > seq:
+        lines = lines_between(self._db, run.id, seq, seq)
+        if not lines:
             raise StoreError("the file is damaged: it knows a ref, and not its entry")
-        first, joined = row
-        entry: Said | Retitled = decode_entry(joined.split(b"\n")[seq - first])
+        entry: Said | Retitled = decode_entry(lines[0])
         return entry
 
     # --- what is added to it -------------------------------------------------------------------------

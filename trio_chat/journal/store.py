@@ -7,13 +7,13 @@ Entries leave a store as the payloads of the wire, encoded once, after their num
 the catch-up and `history` hand the same bytes on.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
 from trio_chat.wire.messages import Retitled, Said
 
-__all__ = ["Draft", "Outcome", "Page", "RoomRecord", "Store"]
+__all__ = ["Draft", "Hit", "Keep", "Matches", "Outcome", "Page", "Place", "RoomRecord", "Store"]
 
 
 class Draft(Struct, frozen=True, gc=False):
@@ -81,6 +81,65 @@ class Page(Struct, frozen=True, gc=False):
         return self.first + len(self.payloads) - 1
 
 
+class Place(NamedTuple):
+    """Where an entry stands among those of all rooms, the newest first: by `at`, then by the room's key, then
+    by its number. So that order is the same in every answer, and a place is where the next one goes on."""
+
+    at: int
+    room: str
+    seq: int
+
+    @property
+    def order(self) -> tuple[int, str, int]:
+        """What sorts places: the newest have the smallest."""
+        return (-self.at, self.room, -self.seq)
+
+
+class Hit(Struct, frozen=True, gc=False):
+    """An entry that was found, as it is shown."""
+
+    place: Place
+    payload: bytes
+
+
+class Matches(Struct, frozen=True):
+    """Entries that were found, the newest first. When there may be more they stand behind `rest`."""
+
+    hits: list[Hit]
+    rest: Place | None
+
+
+class Keep(Struct, frozen=True):
+    """How long what is said is kept: for so long, or so many entries of a room, whichever is less; 0 is no
+    bound."""
+
+    age_ms: int = 0
+    entries: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.age_ms or self.entries)
+
+    @property
+    def words(self) -> str:
+        """What `welcome` says of it, of a journal that nothing else bounds."""
+        words = []
+        if self.age_ms:
+            words.append(_duration(self.age_ms))
+        if self.entries:
+            words.append(f"at most {self.entries:,} entries a room")
+        return ", ".join(words) or "forever"
+
+
+def _duration(ms: int) -> str:
+    """In the largest unit that leaves nothing over."""
+    count, unit = next(
+        (ms // size, unit)
+        for size, unit in ((86_400_000, "day"), (3_600_000, "hour"), (1_000, "second"), (1, "millisecond"))
+        if ms % size == 0
+    )
+    return f"{count:,} {unit}" + ("" if count == 1 else "s")
+
+
 class Store(Protocol):
     """Every method that waits may raise `StoreError`; then, or when cancelled, it may or may not have done
     its work, and the caller finds out by reading. Rooms are named by key."""
@@ -111,6 +170,29 @@ class Store(Protocol):
     async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
         """The oldest entries kept above `after`, up to the number `through`; at least one if there is one,
         else as many as both bounds allow. Always passes a checkpoint."""
+        ...
+
+    async def search(self, rooms: dict[str, int], text: str, below: Place | None, limit: int) -> Matches:
+        """The newest `limit` entries that hold a text (see `search.py`) in these rooms, each up to the number
+        it is given with; of those behind the place `below`, when there is one.
+
+        Looks at so many entries and no more: then `rest` says where to go on, however little was found. A
+        room that is not known holds nothing. Always passes a checkpoint.
+        """
+        ...
+
+    tidies: bool
+    """Whether there is ever anything to `tidy`."""
+
+    @property
+    def backlog(self) -> int:
+        """How many entries wait to be tidied, about: each commit adds to it."""
+        ...
+
+    async def tidy(self, now_ms: int) -> bool:
+        """One step of the work that is not done in a commit: what was said becomes quick to find, and what is
+        kept no longer goes. It takes some milliseconds, and a commit waits for one step at most. Whether
+        there is more to do now. Always passes a checkpoint."""
         ...
 
     async def aclose(self) -> None: ...

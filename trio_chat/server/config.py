@@ -1,16 +1,18 @@
 """All that can be set, in one frozen object: every bound of the server, with the reason for its default."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 
 from trio_chat.errors import CannotStart
 from trio_chat.journal.sqlite import Durability
+from trio_chat.journal.store import Keep
 from trio_chat.server.fanout import SENDS_AT_ONCE
 from trio_chat.wire.framing import FRAME_BYTES_MAX, HELLO_BYTES_MAX
 from trio_chat.wire.messages import MAX_NUMBER
 
-__all__ = ["MEMORY", "Config", "Limits", "parse_limits"]
+__all__ = ["MEMORY", "Config", "Limits", "parse_age", "parse_limits"]
 
 MEMORY = "memory"
 
@@ -103,18 +105,32 @@ def parse_limits(settings: Iterable[str]) -> dict[str, int]:
     return parsed
 
 
+_AGE = re.compile(r"([0-9]{1,6})([hdw])", re.ASCII)
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24}
+
+
+def parse_age(age: str) -> int:
+    """An age such as `90d` in milliseconds: hours, days or weeks. Raises `CannotStart`."""
+    found = _AGE.fullmatch(age)
+    if found is None or not int(found[1]):
+        raise CannotStart(f"what is said is kept for hours, days or weeks, as 12h, 90d or 4w, not {age!r}")
+    return int(found[1]) * _HOURS[found[2]] * 3_600_000
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """How a server is set up. `port` 0 takes any free one; without `rate_limit` nobody is ever too fast.
 
     `journal` is where what is said is kept: the path of a file, or `memory`, as long as the server runs. In a
     file what was acked survives the death of the process; with the durability `full`, that of the machine.
+    `keep` is for how long; by itself for ever.
     """
 
     host: str = "127.0.0.1"
     port: int = 5555
     journal: str = MEMORY
     durability: Durability = "normal"
+    keep: Keep = field(default_factory=Keep)
     rate_limit: bool = True
     limits: Limits = field(default_factory=Limits)
 

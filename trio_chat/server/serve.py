@@ -1,7 +1,7 @@
 """The server and its nurseries: who starts whom, and who ends whom.
 
     open_server()
-    └ stores     the committer, the notices                  ended last, when nothing is pending
+    └ stores     the committer, the notices, the upkeep      ended last, when nothing is pending
       └ writers  one per session that is behind              its failure ends only its session
         └ sessions  one task per connection                  a deadline at drain
           └ listeners  accept loops, the keepalive sweep     cancelled first
@@ -39,6 +39,7 @@ from trio_chat.server.notices import Notices
 from trio_chat.server.partings import parting
 from trio_chat.server.session import Session
 from trio_chat.server.tail import Tails
+from trio_chat.server.upkeep import keep_tidy
 from trio_chat.version import __version__
 from trio_chat.wire.messages import VERSION, Limits, Welcome
 
@@ -92,7 +93,7 @@ class Server:
             queue_bytes=limits.queue_bytes,
         )
         self.notices = Notices(self.hub, self.feeds, limits.sends_at_once)
-        self._store = store
+        self.store = store
         self._software = software
         self._sessions: dict[Session, None] = {}
         self._writers: trio.Nursery | None = None
@@ -148,8 +149,8 @@ class Server:
             session=session,
             token=token,
             server=self._software,
-            features=[],
-            kept=self._store.kept,
+            features=["search"],
+            kept=self.store.kept,
             ping_s=limits.ping_s,
             limits=Limits(
                 limits.frame_bytes, limits.text_bytes, limits.rooms, limits.talk_burst, limits.talk_per_s
@@ -227,6 +228,8 @@ class Server:
         async with trio.open_nursery() as stores:
             stores.start_soon(self.committer.run)
             stores.start_soon(self.notices.run)
+            if self.store.tidies:
+                stores.start_soon(keep_tidy, self.store, self.clock_ms)
             async with trio.open_nursery() as self._writers, trio.open_nursery() as sessions:
                 async with trio.open_nursery() as accepting:
                     accepting.start_soon(sweep, self._sessions)
@@ -291,12 +294,15 @@ async def open_server(
 async def _open_store(config: Config, random_bytes: Callable[[int], bytes]) -> Store:
     if config.journal != MEMORY:
         path = Path(config.journal)
-        return await open_sqlite(path, durability=config.durability, random_bytes=random_bytes)
+        return await open_sqlite(
+            path, durability=config.durability, keep=config.keep, random_bytes=random_bytes
+        )
     limits = config.limits
     return MemoryStore(
         room_entries_max=limits.journal_room_entries,
         room_bytes_max=limits.journal_room_bytes,
         bytes_max=limits.journal_bytes,
+        keep=config.keep,
         random_bytes=random_bytes,
     )
 

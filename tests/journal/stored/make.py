@@ -14,7 +14,8 @@ from trio_chat.journal.store import Draft
 
 
 async def make(path: Path) -> None:
-    """A lobby in which four things were said, and an attic with one."""
+    """A lobby in which four things were said, an attic with one, and a cellar with so many that most of them
+    are in the index."""
     store = await open_sqlite(path, boot_id=lambda: "a boot")
     await store.open("lobby", "Lobby")
     await store.open("attic", "Attic")
@@ -28,6 +29,12 @@ async def make(path: Path) -> None:
         1_700_000_000_000,
     )
     await store.commit([Draft("lobby", "Lobby", "bob", "again", "r1", "bob r1")], 1_700_000_001_000)
+    await store.open("cellar", "Cellar")
+    for start in range(0, 200, 50):
+        drafts = [Draft("cellar", "Cellar", "eve", f"a wave, the {n}th") for n in range(start, start + 50)]
+        await store.commit(drafts, 1_700_000_002_000 + start)
+    while await store.tidy(1_700_000_003_000):
+        pass
     await store.aclose()
 
 

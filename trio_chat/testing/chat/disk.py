@@ -6,7 +6,7 @@ import trio
 from msgspec import Struct
 
 from trio_chat.errors import StoreError
-from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, Store
+from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, Store
 
 __all__ = ["Disk", "UnreliableStore"]
 
@@ -33,6 +33,7 @@ class UnreliableStore:
 
     def __init__(self, inner: Store, disk: Disk, random: Random) -> None:
         self.kept = inner.kept
+        self.tidies = inner.tidies
         self.disk = disk
         """May be replaced at any time, as by one that is well."""
         self._inner = inner
@@ -65,6 +66,22 @@ class UnreliableStore:
         if self._random.random() < self.disk.fails:
             raise StoreError("input/output error")
         return await self._inner.read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
+
+    async def search(self, rooms: dict[str, int], text: str, below: Place | None, limit: int) -> Matches:
+        await self._spin(self.disk.read_s)
+        if self._random.random() < self.disk.fails:
+            raise StoreError("input/output error")
+        return await self._inner.search(rooms, text, below, limit)
+
+    @property
+    def backlog(self) -> int:
+        return self._inner.backlog
+
+    async def tidy(self, now_ms: int) -> bool:
+        await self._spin(self.disk.commit_s)
+        if self._random.random() < self.disk.fails:
+            raise StoreError("no space left on device")
+        return await self._inner.tidy(now_ms)
 
     async def aclose(self) -> None:
         """Nothing is closed: the next server begins with what is held here."""

@@ -1,0 +1,169 @@
+"""Forgetting what is kept no longer, a little at a time.
+
+Once a minute all rooms are looked at. First the number moves from which on a room is kept: from then on
+nobody is shown what stands before it. Then, as many steps as it takes, what stands there goes: out of the
+index, which has to be told the text again to forget it; then the batches, those of which nothing is kept any
+more; then the refs, which lie in no order of time, once so many are of no use that looking through all of a
+room's is worth it. Until then they mean nothing: a ref of an entry that is not kept is as good as none.
+
+The space is used again for what is said next; the file does not get smaller.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trio_chat.journal.search import read_texts
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from trio_chat.journal.sqlite_file import OpenRoom
+    from trio_chat.journal.sqlite_index import Index
+    from trio_chat.journal.store import Keep
+
+__all__ = ["Forgetting"]
+
+EVERY_MS = 60_000
+# For one step, some milliseconds: rooms looked at, bytes of payloads read and taken out of the index (which
+# takes as long as putting them there), refs looked through.
+ROOMS_AT_ONCE = 50
+BYTES_AT_ONCE = 64 << 10
+BATCHES_AT_ONCE = 100
+REFS_AT_ONCE = 1_000
+STALE_REFS_MIN = 1_000
+
+
+class Forgetting:
+    """How far it has come: all of it begins again when something has failed, or the server has."""
+
+    def __init__(self, keep: Keep, index: Index) -> None:
+        self._keep = keep
+        self._index = index
+        self._firsts: dict[str, int] = {}  # from which number on those rooms are kept, of the last step
+        self._next_ms: float = 0
+        self._room: int | None = None  # the last that is done, while rooms are looked at
+        self._refs: tuple[str, int] | None = None  # of the next room: the last one looked at, and up to when
+
+    def doubt(self) -> None:
+        """Something may not have been done."""
+        self._room, self._next_ms, self._refs = None, 0, None
+
+    def step(self, db: sqlite3.Connection, now_ms: int) -> bool:
+        """Do some of what is due, inside a transaction; whether there is more."""
+        self._firsts.clear()
+        if self._room is None:
+            if now_ms < self._next_ms:
+                return False
+            # Who keeps everything has only to finish what an earlier run has begun.
+            self._next_ms = now_ms + EVERY_MS if self._keep else float("inf")
+            self._room = 0
+        looked_at = db.execute(
+            "SELECT id, key, first, head, refs_from FROM rooms WHERE id > ? ORDER BY id LIMIT ?",
+            (self._room, ROOMS_AT_ONCE),
+        ).fetchall()
+        for room, key, first, head, refs_from in looked_at:
+            first, all_found = self._move(db, room, first, head, now_ms)
+            self._firsts[key] = first
+            if not (
+                all_found
+                and self._forget_chunks(db, room, first)
+                and _forget_batches(db, room, first)
+                and self._forget_refs(db, room, first, head, refs_from)
+            ):
+                return True
+            self._room = room
+        if not looked_at:
+            self._room = None
+        return bool(looked_at)
+
+    def tell(self, rooms: dict[str, OpenRoom]) -> None:
+        """Tell those of the open rooms that the last step has looked at, once it is committed."""
+        for key, first in self._firsts.items():
+            if (room := rooms.get(key)) is not None:
+                room.first = first
+
+    def _move(
+        self, db: sqlite3.Connection, room: int, first: int, head: int, now_ms: int
+    ) -> tuple[int, bool]:
+        """The number from which on a room is kept now, and whether all was looked at for it."""
+        was = first
+        all_found = True
+        if self._keep.entries:
+            first = max(first, head + 1 - self._keep.entries)
+        if self._keep.age_ms:
+            size = 0
+            rows = db.execute(
+                "SELECT last, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last", (room, first)
+            )
+            for last, payloads in rows:
+                # All of a batch was said at the same time.
+                (newest,) = read_texts([payloads[payloads.rfind(b"\n") + 1 :]])
+                if newest.at >= now_ms - self._keep.age_ms:
+                    break
+                if size >= BYTES_AT_ONCE:
+                    all_found = False
+                    break
+                first = last + 1
+                size += len(payloads) + 200  # many small ones take their time too
+        if first != was:
+            db.execute("UPDATE rooms SET first = ? WHERE id = ?", (first, room))
+        return first, all_found
+
+    def _forget_chunks(self, db: sqlite3.Connection, room: int, first: int) -> bool:
+        size = 0
+        while size < BYTES_AT_ONCE:
+            oldest = _oldest_chunk(db, room)
+            if oldest is None or oldest[2] >= first:
+                return True
+            chunk, start, last = oldest
+            size += self._index.forget(db, chunk, room, start, last)
+        return False
+
+    def _forget_refs(self, db: sqlite3.Connection, room: int, first: int, head: int, refs_from: int) -> bool:
+        if self._refs is None:
+            if first - refs_from < max(STALE_REFS_MIN, (head + 1 - first) // 4):
+                return True
+            self._refs = "", first
+        after, forgotten = self._refs
+        keys = db.execute(
+            "SELECT key FROM refs WHERE room = ? AND key > ? ORDER BY key LIMIT ?",
+            (room, after, REFS_AT_ONCE),
+        ).fetchall()
+        if not keys:
+            db.execute("UPDATE rooms SET refs_from = ? WHERE id = ?", (forgotten, room))
+            self._refs = None
+            return True
+        (last,) = keys[-1]
+        db.execute(
+            "DELETE FROM refs WHERE room = ? AND key > ? AND key <= ? AND seq < ?",
+            (room, after, last, forgotten),
+        )
+        self._refs = last, forgotten
+        return False
+
+
+def _forget_batches(db: sqlite3.Connection, room: int, first: int) -> bool:
+    """Forget those of which nothing is kept, nor needed to take the oldest chunk out of the index."""
+    oldest = _oldest_chunk(db, room)
+    below = min(first, oldest[1]) if oldest else first
+    rows = db.execute(
+        "SELECT last, length(payloads) FROM batches WHERE room = ? AND last < ? ORDER BY last LIMIT ?",
+        (room, below, BATCHES_AT_ONCE),
+    )
+    gone = size = 0
+    for last, length in rows:
+        gone = last
+        size += length
+        if size >= 4 * BYTES_AT_ONCE:  # these are not even read
+            break
+    if gone:
+        db.execute("DELETE FROM batches WHERE room = ? AND last <= ?", (room, gone))
+    return not gone
+
+
+def _oldest_chunk(db: sqlite3.Connection, room: int) -> tuple[int, int, int] | None:
+    oldest: tuple[int, int, int] | None = db.execute(
+        "SELECT id, first, last FROM chunks WHERE room = ? ORDER BY began, first LIMIT 1", (room,)
+    ).fetchone()
+    return oldest

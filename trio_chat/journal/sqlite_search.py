@@ -1,0 +1,107 @@
+"""Searching the file: the stretches of each room in which a text may stand, the newest first.
+
+A text of three characters or more is looked for in the chunks that the index names, and in what is not in the
+index yet. A shorter one is looked for everywhere.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from trio_chat.journal.search import Bounds, Slice, Stretch, Wanted, look, read_texts
+from trio_chat.journal.sqlite_index import expression, lines_between
+from trio_chat.journal.store import Place
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+__all__ = ["search"]
+
+# For one transaction, which is ten to thirty milliseconds at most. The log cannot be written back meanwhile.
+SLICE = Bounds(20_000, 4 << 20)
+STRETCH_BYTES = 16 << 10  # where there is no chunk
+
+
+def search(
+    db: sqlite3.Connection, rooms: dict[str, int], wanted: Wanted, below: Place | None, hits_max: int
+) -> Slice:
+    """Look for a text in rooms, each up to a number, inside a transaction."""
+    known = [_Room(db, key, through, below) for key, through in rooms.items()]
+    return look((room.stretches(wanted) for room in known), wanted, below, hits_max, SLICE)
+
+
+class _Room:
+    """One room of a search: what lies above `after` up to `through` is looked at."""
+
+    def __init__(self, db: sqlite3.Connection, key: str, through: int, below: Place | None) -> None:
+        self._db = db
+        self._key = key
+        row = db.execute("SELECT id, first - 1, indexed FROM rooms WHERE key = ?", (key,)).fetchone()
+        self._id: int
+        self._after: int
+        self._indexed: int
+        self._id, self._after, self._indexed = row or (0, 0, 0)
+        self._through = through
+        if below is not None and below.room == key:
+            self._through = min(through, below.seq - 1)
+        elif below is not None and self._id:
+            # Whole chunks that are too new are passed over, not looked at.
+            newer = db.execute(
+                "SELECT first FROM chunks WHERE room = ? AND began > ? ORDER BY began, first LIMIT 1",
+                (self._id, below.at),
+            ).fetchone()
+            if newer is not None:
+                self._through = min(through, newer[0] - 1)
+
+    def stretches(self, wanted: Wanted) -> Iterator[Stretch]:
+        """Where the text may stand, the newest first."""
+        match = expression(self._id, wanted)
+        if match is None:
+            yield from self._all(self._after)
+        else:
+            yield from self._all(max(self._after, self._indexed))
+            yield from self._chunks(match)
+
+    def _all(self, after: int) -> Iterator[Stretch]:
+        """Everything above a number, some batches at a time."""
+        through = self._through
+        if through <= after:
+            return
+        rows = self._db.execute(
+            "SELECT first, payloads FROM batches WHERE room = ?1 AND last > ?2 AND first <= ?3 AND last <="
+            " coalesce((SELECT last FROM batches WHERE room = ?1 AND last >= ?3 ORDER BY last LIMIT 1), ?3)"
+            " ORDER BY last DESC",
+            (self._id, after, through),
+        )
+        parts: list[list[bytes]] = []
+        size = first = 0
+        for start, joined in rows:
+            first = max(start, after + 1)
+            parts.append(joined.split(b"\n")[first - start : through + 1 - start])
+            size += len(joined)
+            if size >= STRETCH_BYTES:
+                yield self._stretch(first, parts)
+                parts, size = [], 0
+        if parts:
+            yield self._stretch(first, parts)
+
+    def _stretch(self, first: int, parts: list[list[bytes]]) -> Stretch:
+        lines = [line for part in reversed(parts) for line in part]
+        (newest,) = read_texts(lines[-1:])
+        return Stretch(Place(newest.at, self._key, first + len(lines) - 1), first, lambda: lines)
+
+    def _chunks(self, match: str) -> Iterator[Stretch]:
+        """Those that the index names."""
+        rows = self._db.execute(
+            # CROSS: the index first. It gives them in order, and a room's are in order of its numbers.
+            "SELECT chunks.first, chunks.last, chunks.ended FROM words CROSS JOIN chunks"
+            " ON chunks.id = words.rowid WHERE words MATCH ? AND chunks.room = ?"
+            " AND chunks.last > ? AND chunks.first <= ? ORDER BY words.rowid DESC",
+            (match, self._id, self._after, self._through),
+        )
+        for start, end, ended in rows:
+            first, last = max(start, self._after + 1), min(end, self._through)
+            newest = Place(ended, self._key, last)
+            yield Stretch(newest, first, partial(lines_between, self._db, self._id, first, last))
