@@ -26,7 +26,6 @@ from trio_chat.wire.messages import (
     Retitled,
     Said,
     Say,
-    Search,
     Topic,
     Typing,
     TypingNotice,
@@ -321,11 +320,6 @@ async def test_who_quits_has_quit(autojump_clock: MockClock) -> None:
         ada.send(Quit("tea", ref="q"), Say("lobby", "too late"))
         assert await ada.ended() == Bye("quit", "goodbye", reconnect=False, ref="q")
         assert await zoe.noticed() == ["-ada quit"]
-
-
-async def test_there_is_nothing_to_search_in_yet(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        await refused(await house.enter("ada"), Search("tea", ref="s"), "unavailable", ref="s")
 
 
 # --- what is refused everywhere -------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from trio_chat.journal.store import Draft
 from trio_chat.server.entering import join, leave
 from trio_chat.server.fanout import hand_out
 from trio_chat.server.partings import parting
-from trio_chat.server.questions import history, rooms, who
+from trio_chat.server.questions import history, rooms, search, who
 from trio_chat.server.tail import Batch
 from trio_chat.wire import messages as m
 from trio_chat.wire.codec import encode
@@ -68,8 +68,7 @@ async def obey(session: Session, command: m.Command) -> None:
         case m.History():
             await history(session, seat, command)
         case m.Search():
-            session.server.hub.pay(seat.member, "questions", trio.current_time())
-            raise Refused("unavailable", "this server keeps no index to search")
+            await search(session, seat, command)
         case m.Typing():
             typing(session, seat, command)
         case m.Quit():

@@ -1,13 +1,16 @@
-"""Questions: who is here, which rooms there are, what was said. They change nothing."""
+"""Questions: who is here, which rooms there are, what was said and where. They change nothing."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 import trio
 
 from trio_chat.errors import BadMessage, Refused, StoreError
+from trio_chat.hub.names import check_text
+from trio_chat.journal.store import Place
 from trio_chat.wire import messages as m
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import UNSET
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from trio_chat.hub.members import Seat
     from trio_chat.server.session import Session
 
-__all__ = ["history", "rooms", "who"]
+__all__ = ["history", "rooms", "search", "who"]
+
+_NEXT = re.compile(r"(-?[0-9]{1,16})\.([0-9]{1,16})\.(.+)", re.DOTALL | re.ASCII)
 
 PAGE_BYTES = 60_000  # of a frame's 65,536; the rest is for what stands around the list
 ROOMS_PAGE = 500
@@ -74,10 +79,46 @@ async def history(session: Session, seat: Seat[Session], command: m.History) -> 
         more = page.first + len(payloads) <= through
     else:
         payloads = _fit(page.payloads[::-1])[::-1]
-        more = page.last + 1 - len(payloads) > server.feeds.first(feed)
+        # Where the page begins later than was asked, the journal has forgotten what stood before.
+        more = page.first == after + 1 or len(payloads) < len(page.payloads)
+        more = more and page.last + 1 - len(payloads) > server.feeds.first(feed)
     # The payloads are entries as they stand: they go into the answer as they are.
     entries = cast("list[m.Said | m.Retitled]", [msgspec.Raw(payload) for payload in payloads])
     session.owed.answer(encode(m.HistoryPage(feed.shown, entries, more, command.ref)))
+
+
+async def search(session: Session, seat: Seat[Session], command: m.Search) -> None:
+    """A page of the newest entries that hold a text, of those shown in the rooms that the session is in."""
+    server = session.server
+    server.hub.pay(seat.member, "questions", trio.current_time())
+    check_text(command.text, server.limits.text_bytes, server.limits.text_lines)
+    keys = [server.hub.room_of(seat, command.room).key] if command.room else list(seat.rooms)
+    heads = {key: server.feeds[key].head for key in keys}
+    below = _place(command.next) if command.next else None
+    if command.before is not UNSET:
+        if command.room:
+            heads = {key: min(head, command.before - 1) for key, head in heads.items()}
+        elif below is None or command.before <= below.at:
+            below = Place(command.before - 1, "", 0)
+    try:
+        found = await server.store.search(heads, command.text, below, command.limit)
+    except StoreError as error:
+        raise Refused("unavailable", f"the journal cannot be read: {error}") from error
+    if session.over is not None:
+        return
+    payloads = _fit([hit.payload for hit in found.hits])
+    rest = found.rest if len(payloads) == len(found.hits) else found.hits[len(payloads) - 1].place
+    entries = cast("list[m.Said | m.Retitled]", [msgspec.Raw(payload) for payload in payloads])
+    following = f"{rest.at}.{rest.seq}.{rest.room}" if rest is not None else ""
+    session.owed.answer(encode(m.Found(entries, rest is not None, command.ref, following)))
+
+
+def _place(following: str) -> Place:
+    """The place that the `next` of an answer stands for. Raises `BadMessage`."""
+    found = _NEXT.fullmatch(following)
+    if found is None:
+        raise BadMessage("next is what an answer said, and nothing else", field="next")
+    return Place(int(found[1]), found[3], int(found[2]))
 
 
 def _fit(payloads: list[bytes]) -> list[bytes]:

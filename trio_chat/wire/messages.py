@@ -166,6 +166,7 @@ class Search(_Command, frozen=True):
     before: Number | UnsetType = UNSET
     limit: Annotated[int, Meta(ge=1, le=100)] = 100
     ref: Ref = ""
+    next: Cursor = ""
 
 
 class Typing(_Command, frozen=True):
@@ -330,9 +331,12 @@ class HistoryPage(_Event, frozen=True, tag="history"):
 
 
 class Found(_Event, frozen=True):
+    """The answer to `search`. With `more`, a search that is given its `next` goes on where it ends."""
+
     entries: "list[Said | Retitled]"
     more: bool
     ref: str = ""
+    next: str = ""
 
 
 class Named(_Event, frozen=True):
