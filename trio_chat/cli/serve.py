@@ -48,6 +48,20 @@ __all__ = ["serve"]
     help="What was acked survives the server (normal), or the machine as well (full).",
 )
 @click.option(
+    "--keep",
+    envvar="TRIO_CHAT_KEEP",
+    show_envvar=True,
+    metavar="AGE",
+    help="Forget what is older than so many hours, days or weeks: 12h, 90d, 4w.  [default: forever]",
+)
+@click.option(
+    "--keep-entries",
+    envvar="TRIO_CHAT_KEEP_ENTRIES",
+    show_envvar=True,
+    type=click.IntRange(min=1),
+    help="Forget all but the newest so many entries of each room.  [default: all are kept]",
+)
+@click.option(
     "--max-connections",
     envvar="TRIO_CHAT_MAX_CONNECTIONS",
     show_envvar=True,
@@ -75,6 +89,8 @@ def serve(
     port: int,
     journal: str | None,
     durability: Literal["normal", "full"],
+    keep: str | None,
+    keep_entries: int | None,
     max_connections: int | None,
     no_rate_limit: bool,
     limits: tuple[str, ...],
@@ -85,7 +101,8 @@ def serve(
     """
     import trio
 
-    from trio_chat.server.config import Config, Limits, parse_limits
+    from trio_chat.journal.store import Keep
+    from trio_chat.server.config import Config, Limits, parse_age, parse_limits
     from trio_chat.server.process import default_journal, run_process
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
@@ -98,7 +115,8 @@ def serve(
             settings["connections"] = max_connections
         limited = Limits(**settings)
         journal = journal or default_journal()
-        config = Config(host, port, journal, durability, rate_limit=not no_rate_limit, limits=limited)
+        kept = Keep(parse_age(keep) if keep else 0, keep_entries or 0)
+        config = Config(host, port, journal, durability, kept, rate_limit=not no_rate_limit, limits=limited)
         if not trio.run(run_process, config, _say):
             raise ChatError("stopped at once: not everybody was told")
 

@@ -79,7 +79,10 @@ def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
     if config.journal == MEMORY:
         words.append("what is said is kept in memory, until the server ends")
     else:
-        words.append(f"what is said is kept forever, in {config.journal}")
+        kept = config.keep.words
+        words.append(
+            f"what is said is kept {f'for {kept}' if config.keep.age_ms else kept}, in {config.journal}"
+        )
     if config.host not in EVERYBODY and _only_here(config.host):
         return words
     port = addresses[0].rpartition(":")[2]
