@@ -61,3 +61,18 @@ def run_sql(path: Path, *statements: str) -> None:
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(path)) as db:
         return db.execute(query).fetchall()
+
+
+def tidied(path: Path) -> Path:
+    """The same after a server has put into the index what was said."""
+
+    async def tidy() -> None:
+        store = await open_sqlite(path)
+        try:
+            while await store.tidy(TIME):
+                pass
+        finally:
+            await store.aclose()
+
+    trio.run(tidy)
+    return path

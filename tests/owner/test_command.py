@@ -19,7 +19,7 @@ from trio_chat.journal.sqlite_file import VERSION
 from trio_chat.owner import importing
 
 MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
-COMMANDS = ("info", "export", "import", "backup", "check")
+COMMANDS = ("info", "export", "import", "backup", "check", "prune")
 
 
 def run(path: Path, *args: str, stdin: bytes = b"") -> tuple[int, str, str]:
@@ -33,7 +33,11 @@ def run(path: Path, *args: str, stdin: bytes = b"") -> tuple[int, str, str]:
 def arguments(command: str, directory: Path) -> list[str]:
     """A command with all that it must be given."""
     (directory / "text").write_bytes(b'{"type":"trio_chat_journal","version":1,"refs":false}\n')
-    more = {"import": [str(directory / "text")], "backup": [str(directory / "copy.db")]}
+    more = {
+        "import": [str(directory / "text")],
+        "backup": [str(directory / "copy.db")],
+        "prune": ["--before=1d"],
+    }
     return [command, *more.get(command, [])]
 
 
@@ -85,6 +89,25 @@ def test_a_check_ends_with_0_or_1(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_old_goes_when_it_was_shown(tmp_path: Path) -> None:
+    path = small(tmp_path / NAME)
+    args = ("prune", "--keep-entries", "3", "--before", "2023-11-14T22:13:21Z")
+    gone = "Attic: 1 to 1\nLobby: 1 to 2\n3 entries"
+    assert run(path, *args, "--dry-run") == (0, f"{gone} would be forgotten\n", "")
+    assert run(path, *args) == (0, f"{gone} forgotten\n", "")
+    assert run(path, *args) == (0, "0 entries forgotten\n", "")
+    status, out, _ = run(path, "prune", "--keep-entries", "1", "--room", "lobby", "--vacuum")
+    size = path.stat().st_size
+    assert (
+        status == 0 and out.startswith("Lobby: 3 to 3\n1 entry forgotten, ") and f"became {size:,}\n" in out
+    )
+
+
+def test_what_is_to_go_has_to_be_said(tmp_path: Path) -> None:
+    status, out, err = run(small(tmp_path / NAME), "prune")
+    assert (status, out) == (2, "") and "say what is to go: --before TIME, --keep-entries N, or both" in err
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_cannot_be_done_is_one_line_and_exit_2(command: str, tmp_path: Path) -> None:
     args = arguments(command, tmp_path)
@@ -128,6 +151,7 @@ def test_who_changes_a_journal_has_it_alone_and_who_reads_has_not(command: str, 
         (("export", "--room", "a b"), "a room is made of letters, digits and marks, without spaces"),
         (("export", "--room", "cellar"), "there is no room cellar in the journal"),
         (("export", "--since", "soon"), "'soon' is no time: write 90d, 12h, or a date as 2026-01-31"),
+        (("prune", "--room", "cellar", "--keep-entries", "1"), "there is no room cellar in the journal"),
         (("import", "nowhere"), "cannot read nowhere: No such file or directory"),
         (("import", "/"), "cannot read /: Is a directory"),
     ],

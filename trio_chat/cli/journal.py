@@ -153,6 +153,44 @@ def check(name: str | None, quick: bool) -> None:
     click.echo(f"{path}: {looked}, nothing wrong")
 
 
+@journal.command()
+@_at
+@click.option("--before", metavar="TIME", help="What was said before: 90d ago, 12h, or a date as 2026-01-31.")
+@click.option("--keep-entries", type=click.IntRange(min=1), help="All but the newest so many of each room.")
+@click.option("--room", "rooms", multiple=True, help="Only in this one; may be repeated.")
+@click.option("--vacuum", is_flag=True, help="Then write the file anew, and so make it smaller.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go; beside a server, too.")
+def prune(
+    name: str | None,
+    before: str | None,
+    keep_entries: int | None,
+    rooms: tuple[str, ...],
+    vacuum: bool,
+    dry_run: bool,
+) -> None:
+    """Forget what is old; no server may run.
+
+    Who comes back to what is forgotten is told of the gap. A server that is to forget by itself takes --keep.
+    """
+    from trio_chat.owner.prune import Old, prune
+
+    if before is None and keep_entries is None:
+        raise click.UsageError("say what is to go: --before TIME, --keep-entries N, or both")
+    with _one_line(), bar("forgetting") as tell:
+        old = Old(_keys(rooms), _moment(before) if before else 0, keep_entries or 0)
+        path = _path(name)
+        pruned = prune(path, old, dry_run=dry_run, vacuum=vacuum, progress=tell)
+    for room in pruned.rooms:
+        click.echo(f"{room.room}: {room.first} to {room.last}")
+    gone = sum(room.last + 1 - room.first for room in pruned.rooms)
+    would = "would be forgotten" if dry_run else "forgotten"
+    shrunk = f", {pruned.bytes_before:,} bytes became {pruned.bytes_after:,}" if pruned.vacuumed else ""
+    click.echo(f"{_count(gone, 'entry')} {would}{shrunk}")
+    if vacuum and not dry_run and not pruned.vacuumed:
+        click.secho("trio-chat: interrupted, and the file is as large as it was", fg="red", err=True)
+        sys.exit(INTERRUPTED)
+
+
 @contextmanager
 def _one_line() -> Iterator[None]:
     """Ctrl-C too is one line. Every command does its work whole or not at all."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from trio_chat.journal.search import Wanted
 
-__all__ = ["Index", "expression", "lines_between"]
+__all__ = ["Index", "document", "expression", "lines_between", "room_mark"]
 
 # In bytes of payloads: some 60 short entries at least, as many as make it worth while …
 CHUNK_BYTES_MIN = 8 << 10

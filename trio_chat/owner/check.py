@@ -14,6 +14,7 @@ from msgspec import Struct
 from trio_chat.errors import Refused
 from trio_chat.hub.names import prepare_room
 from trio_chat.journal.sqlite_file import is_not_ours
+from trio_chat.owner.check_index import check_index, has_index
 from trio_chat.owner.opening import moment, reading
 from trio_chat.wire.codec import decode_entry
 from trio_chat.wire.messages import MAX_NUMBER, Retitled
@@ -90,9 +91,14 @@ class _Checking:
                 rooms.append(msgspec.convert(dict(zip(_Row.__struct_fields__, row, strict=True)), _Row))
             except msgspec.ValidationError:
                 yield f"a room is not made as a server makes it: {row[2]!r}"
+        indexed = has_index(self._db)
         self._total = sum(max(0, room.head + 1 - room.first) for room in rooms)
         for room in rooms:
+            sound = len(self.findings)
             yield from (f"room {room.shown}: {finding}" for finding in self._room(room))
+            if indexed and len(self.findings) == sound:  # else the index is the least of its troubles
+                found = check_index(self._db, room.id, room.first, room.head)
+                yield from (f"room {room.shown}: {finding}" for finding in found)
             self.rooms += 1
         yield from self._strays()
         yield from self._refs({room.id: room for room in rooms})
@@ -108,14 +114,15 @@ class _Checking:
         topic = None if room.first > 1 else ""
         due = room.first
         rows = self._db.execute(
-            "SELECT first, last, payloads FROM batches WHERE room = ? ORDER BY last", (room.id,)
+            "SELECT first, last, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last",
+            (room.id, room.first),  # those before may be there still: they are about to go
         )
         for first, last, payloads in rows:
             if (type(first), type(last), type(payloads)) != (int, int, bytes):
                 yield f"a row of entries, {first!r} to {last!r}, is not made as a server makes it"
                 continue
             # The oldest that is kept may have older ones in its row, which are forgotten.
-            if first > due or (first < due and not first <= due == room.first <= last):
+            if first > due or first < due > room.first:
                 yield _misplaced(first, due)
             lines = payloads.split(b"\n")
             if len(lines) != last + 1 - first:

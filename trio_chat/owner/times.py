@@ -9,12 +9,12 @@ from trio_chat.errors import NotDone
 
 __all__ = ["moment_of"]
 
-_AGO = re.compile(r"(\d{1,9})([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_AGO = re.compile(r"([0-9]{1,9})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def moment_of(text: str, now_ms: int) -> int:
-    """`90d`, `12h`, `30m`, `45s` ago, or a date or time in ISO 8601 (UTC without a zone), in ms since 1970.
+    """`4w`, `90d`, `12h`, `30m`, `45s` ago, or a date or time in ISO 8601 (in UTC without a zone), in ms.
 
     Raises `NotDone`.
     """
