@@ -105,6 +105,7 @@ class User:
                     name=self.name,
                     token=self._token,
                     dial=self._dial,
+                    come_back=False,
                     inbox_events=INBOX_EVENTS,
                 ) as chat:
                     self._token = chat.token

@@ -7,6 +7,7 @@ of those who talk; it keeps a journal as a server does, and nothing else of one.
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from typing import TypeVar
 
 import trio
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 
 from trio_chat.client import Chat, connect
 from trio_chat.dialects.frames import FrameCommands
-from trio_chat.errors import BadMessage, LinkBroken
+from trio_chat.errors import BadMessage, CannotConnect, LinkBroken
 from trio_chat.net.link import Link
 from trio_chat.testing.pipe import PipeLink, link_pair
 from trio_chat.wire import framing
@@ -126,13 +127,15 @@ class Peer:
         await self.say(welcome(hello, ping_s=ping_s, frame_bytes=frame_bytes, features=features))
         return hello
 
-    async def admit(self, *, head: int = 0, first: int = 1, room: str = "") -> Join:
+    async def admit(
+        self, *, head: int = 0, first: int = 1, room: str = "", epoch: str = "e", resumed: bool = False
+    ) -> Join:
         join = await self.expect(Join)
         await self.say(
             Room(
                 room=room or join.room,
-                epoch="e",
-                resumed=False,
+                epoch=epoch,
+                resumed=resumed,
                 first=first,
                 head=head,
                 members=2,
@@ -156,10 +159,15 @@ class Stage:
         self.buffer_bytes = buffer_bytes
         self._send, self._receive = trio.open_memory_channel[Peer](100)
         self.dialled: list[tuple[str, int]] = []
+        self.refuses = 0  # so many more who dial find nobody
         self.client_links: list[PipeLink] = []
 
     async def dial(self, host: str, port: int) -> Link:
         self.dialled.append((host, port))
+        if self.refuses:
+            self.refuses -= 1
+            await trio.lowlevel.checkpoint()
+            raise CannotConnect("no server there")
         here, there = link_pair(self.buffer_bytes)
         self.client_links.append(here)
         await self._send.send(Peer(there))
@@ -178,13 +186,17 @@ async def chatting(
     ping_s: int = 25,
     frame_bytes: int = 65_536,
     hangs_up: bool = True,
+    stage: Stage | None = None,
+    patience_s: float = inf,
+    clock_s: Callable[[], float] = trio.current_time,
 ) -> AsyncGenerator[tuple[Chat, Peer]]:
-    """A Chat with a server that has welcomed it, and does nothing more by itself; it does not come back.
+    """A Chat with a server that has welcomed it, and does nothing more by itself.
 
+    It comes back if it is told to which `stage`, each time in the middle of the time that it might take.
     At the end of the block it `hangs_up`, so that nobody has to play the goodbye.
     """
-    stage = Stage(buffer_bytes)
-
+    come_back = stage is not None
+    stage = stage or Stage(buffer_bytes)
     greeted, peers = trio.open_memory_channel[Peer](1)
 
     async def greet() -> None:
@@ -194,7 +206,14 @@ async def chatting(
 
     nursery.start_soon(greet)
     async with connect(
-        name="ada", dial=stage.dial, inbox_events=inbox_events, ref_prefix="r", come_back=False
+        name="ada",
+        dial=stage.dial,
+        inbox_events=inbox_events,
+        ref_prefix="r",
+        come_back=come_back,
+        patience_s=patience_s,
+        random=lambda: 0.5,
+        clock_s=clock_s,
     ) as chat:
         peer = await peers.receive()
         yield chat, peer

@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.client.scripted import Hall, Peer, chatting, said
 from trio_chat.client import Chat
-from trio_chat.client.inbox import Incoming
+from trio_chat.client.news import Incoming
 from trio_chat.errors import ConnectionLost, Refused, ServerFault
 from trio_chat.wire.messages import (
     Ack,

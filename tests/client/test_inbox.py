@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.client.scripted import said
-from trio_chat.client.inbox import PAGE_ENTRIES, Inbox, Incoming
+from trio_chat.client.inbox import PAGE_ENTRIES, Inbox
+from trio_chat.client.news import Incoming
 from trio_chat.wire.messages import (
     Error,
     Gap,
@@ -233,8 +234,9 @@ def test_whispers_beyond_the_bound_are_kept_in_order_up_to_the_bound_again() -> 
     inbox = full_inbox(2)
     put(inbox, whisper("a"), Named("b"), Error("c", "c"))
     assert inbox.take() == said(1)
-    put(inbox, whisper("d"))
-    assert drained(inbox) == [said(2), Error("c", "c"), whisper("d")], "the oldest were dropped"
+    put(inbox, whisper("d"), whisper("e"))
+    rest = [said(2), Named("b"), whisper("d"), whisper("e")]
+    assert drained(inbox) == rest, "the oldest beyond it were dropped"
     put(inbox, whisper("e"))
     assert inbox.take() == whisper("e")
 

@@ -125,7 +125,8 @@ def test_row_34_one_who_is_turned_away_ended_at_each_checkpoint(error: Error) ->
 @asynccontextmanager
 async def chatting(network: MemoryNetwork, name: str) -> AsyncGenerator[Chat]:
     token = f"{name}-and-a-token-of-its-own"  # nothing is to be drawn by chance
-    async with connect(SERVER, name=name, token=token, dial=network.dialler(name), ref_prefix=name) as chat:
+    dial = network.dialler(name)
+    async with connect(SERVER, name=name, token=token, dial=dial, ref_prefix=name, come_back=False) as chat:
         yield chat
 
 

@@ -1,17 +1,28 @@
-"""The client: `connect` to a server and hold a `Chat`.
+"""The client: `connect` to a server and hold a `Chat`, which comes back by itself.
 
 connect       from an address to a Chat, and to its end: owns the tasks
 chat          what a program says and hears, a method for each command
-conversation  what comes is given to whom it is for; why it ended
-connection    commands out and events in, over one link
-requests      which command an answer belongs to
+conversation  what a program says and hears, whatever the connection; why it ended
+news          what a program is told unasked
+
+requests      which command an answer belongs to, and what is sent again         outlive a
+rooms         PURE: the rooms one is in, and whether one is back                 connection
 inbox         PURE: what was not taken yet, and how what was missed is caught up
+reception     what comes is given to whom it is for
+
+visits        one connection after another, and the outages between
+backoff       PURE: how long to wait before the next try
+greeting      from an address to a welcome
+reentry       back into the rooms, and then what waits to be said
+keepalive     pings, silence, and a machine that has slept
+brake         when to read on
+connection    commands out and events in, over one link
 """
 
 from trio_chat.client.chat import Chat
 from trio_chat.client.connect import connect
-from trio_chat.client.inbox import Incoming
+from trio_chat.client.news import Back, Incoming, Outage
 from trio_chat.net.dial import Dial, dial_tcp
 from trio_chat.net.link import Link, SocketLink
 
-__all__ = ["Chat", "Dial", "Incoming", "Link", "SocketLink", "connect", "dial_tcp"]
+__all__ = ["Back", "Chat", "Dial", "Incoming", "Link", "Outage", "SocketLink", "connect", "dial_tcp"]

@@ -11,7 +11,7 @@ import trio
 
 from trio_chat.client.conversation import Conversation
 from trio_chat.client.faults import nonsense
-from trio_chat.client.inbox import Incoming
+from trio_chat.client.news import Incoming
 from trio_chat.errors import ClientError
 from trio_chat.wire.messages import (
     UNSET,
@@ -48,17 +48,33 @@ __all__ = ["Chat"]
 
 
 class Chat:
-    """A connection that was welcomed; made by `connect`, whose block is its life.
+    """A chat with a server that has welcomed us; made by `connect`, whose block is its life.
 
     Every method that waits for an answer raises `Refused` when the server will not, and `ClientError`
-    (as a rule `ConnectionLost`) when the connection has ended. A call that is cancelled may or may not
+    (as a rule `ConnectionLost`) when the Chat has ended. A call that is cancelled may or may not
     have taken effect; its late answer is dropped, and the Chat is as good as before.
+
+    A connection that is lost does not end it. It comes back with its token into its rooms, and what a
+    program hears goes on behind what it has heard, between the events `Outage` and `Back` and after them.
+    Where entries could not be had any more there is a `Gap`. A `Room` means that a room has another history
+    now, as after a restart with a journal in memory: its numbers begin anew, with its newest entries. After
+    an outage `Members` says who is in a room.
+
+    What one calls during an outage waits for its end, and so does what was not answered when it began: it is
+    asked or said again, and said once. The exceptions: `leave` leaves at once, `typing` is dropped, `quit`
+    ends the Chat, and a `whisper` that was under way raises `ConnectionLost`, since it may have arrived. So
+    does, with the code `internal`, what was under way when the server ended a connection by its own fault
+    for the second time. At most a thousand calls wait for an answer at a time; more wait to be among them.
     """
 
-    def __init__(self, conversation: Conversation, welcome: Welcome) -> None:
-        self.welcome = welcome
-        self.token = welcome.token
+    def __init__(self, conversation: Conversation) -> None:
+        self.token = conversation.welcome.token
         self._talk = conversation
+
+    @property
+    def welcome(self) -> Welcome:
+        """What the server has welcomed us with, the last time."""
+        return self._talk.welcome
 
     @property
     def name(self) -> str:
@@ -71,7 +87,7 @@ class Chat:
         """The events nobody asked for, one by one: entries of rooms, presence, whispers and so on.
 
         Iterating waits for the next event, and cancelling loses none: another loop goes on where this
-        one stopped. It ends when this Chat has `quit`, and raises `ClientError` when the connection
+        one stopped. It ends when this Chat has `quit`, and raises `ClientError` when the Chat has
         ended otherwise; in both cases after what had come. A program that is too slow for its rooms
         still gets every entry once, in order (`inbox.py` says how, and what is not kept).
         """
@@ -165,9 +181,11 @@ class Chat:
         command = History(room, _given(before), _given(after), limit, self._talk.new_ref())
         return await self._talk.request(command, HistoryPage)
 
-    async def search(self, text: str, room: str = "", before: int | None = None, limit: int = 100) -> Found:
-        """The newest entries that match, of one room or of all one is in."""
-        command = Search(text, room, _given(before), limit, self._talk.new_ref())
+    async def search(
+        self, text: str, room: str = "", before: int | None = None, limit: int = 100, next: str = ""
+    ) -> Found:
+        """The newest entries that match, of one room or of all one is in; an answer's `next` gets more."""
+        command = Search(text, room, _given(before), limit, self._talk.new_ref(), next)
         return await self._talk.request(command, Found)
 
     async def ping(self) -> float:
@@ -180,10 +198,10 @@ class Chat:
         """Say goodbye, and wait until what is pending is settled and the server has said it too.
 
         After it nothing can be said any more, and iterating ends with what had come. A connection that
-        breaks meanwhile has ended as well, and is no error here. `connect` does this at the end of its
-        block, for at most five seconds.
+        breaks meanwhile has ended as well, and is no error here; in an outage there is nothing to wait for.
+        `connect` does this at the end of its block, for at most five seconds.
         """
-        self._talk.leaving = True
+        self._talk.leave_soon()
         with suppress(ClientError):
             await self._talk.request(Quit(reason, self._talk.new_ref()), Bye)
 

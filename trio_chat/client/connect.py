@@ -1,22 +1,26 @@
 """Connecting: from an address to a Chat, and to its end."""
 
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from math import inf
+from random import random
 
 import trio
 
+from trio_chat.client.backoff import Backoff
 from trio_chat.client.chat import Chat
-from trio_chat.client.connection import Connection
 from trio_chat.client.conversation import Conversation
+from trio_chat.client.greeting import Greeted, greet
 from trio_chat.client.inbox import INBOX_EVENTS, Inbox
 from trio_chat.client.requests import Requests
+from trio_chat.client.visits import Visits, sole
 from trio_chat.errors import CannotConnect, ConnectionLost
 from trio_chat.net.dial import Dial, dial_tcp
-from trio_chat.wire.messages import VERSION, Hello, Welcome
+from trio_chat.wire.messages import VERSION, Hello
 
 __all__ = ["connect"]
 
-CONNECT_S = 10
 GOODBYE_S = 5
 
 
@@ -28,9 +32,13 @@ async def connect(
     name: str,
     token: str = "",
     agent: str = "",
+    come_back: bool = True,
+    patience_s: float = inf,
     dial: Dial = dial_tcp,
     inbox_events: int = INBOX_EVENTS,
     ref_prefix: str = "",
+    random: Callable[[], float] = random,
+    clock_s: Callable[[], float] = time.time,
 ) -> AsyncGenerator[Chat]:
     """A Chat with a server, for as long as the block lasts.
 
@@ -42,54 +50,55 @@ async def connect(
     is no server, when it says nothing, or when it says goodbye; `Refused` (`bad_name`, `name_taken`) when
     another name is needed; `ServerFault` when it is no server of ours.
 
-    Leaving the block says goodbye, and waits for the server to settle what was said and to say it too,
-    for at most five seconds; leaving it by an exception or cancelled closes the connection at once.
-    An exception of the block comes out as it is. Cancelled at any point, nothing stays open.
+    From then on the Chat comes back by itself when its connection is lost (`Chat` says what a program sees
+    of that), unless the server has said not to. `patience_s` is how long one outage may last before the Chat
+    ends with `ConnectionLost`; without `come_back` it ends with its first connection. `random`, from 0 up to
+    1, makes the waits between the tries (`backoff.py`). `clock_s` is a clock that goes on while the machine
+    sleeps: after that the server is asked at once whether it is still there.
+
+    Leaving the block says goodbye, and waits for the server to settle what was said and to say it too, for
+    at most five seconds; in an outage it waits for nothing. Leaving it by an exception or cancelled closes
+    the connection at once. An exception of the block comes out as it is. Cancelled at any point, nothing
+    stays open.
     """
-    deadline = trio.current_time() + CONNECT_S
-    with trio.move_on_at(deadline) as dialling:
-        link = await dial(host, port)
-    if dialling.cancelled_caught:
-        raise CannotConnect(f"no answer from {host}:{port} within {CONNECT_S} s")
+    requests = Requests(ref_prefix)
+
+    def hello(name: str, token: str) -> Hello:
+        return Hello(version=VERSION, name=name, token=token, agent=agent, ref=requests.new_ref())
+
+    try:
+        first = await greet(host, port, dial, hello(name, token))
+    except ConnectionLost as lost:
+        raise CannotConnect(str(lost), code=lost.code) from lost
+    talk = Conversation(Inbox(inbox_events), requests, first.connection, first.welcome)
+    chat = Chat(talk)
+
+    async def greet_again() -> Greeted:
+        return await greet(host, port, dial, hello(chat.name, chat.token))
+
+    visits = Visits(
+        talk,
+        greet_again,
+        backoff=Backoff(random) if come_back else None,
+        patience_s=patience_s,
+        clock_s=clock_s if come_back else None,
+    )
     alone: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
-            connection = Connection(link)
-            talk = Conversation(connection, Inbox(inbox_events), Requests(ref_prefix))
-            nursery.start_soon(talk.read)
-            nursery.start_soon(connection.write)
-            hello = Hello(version=VERSION, name=name, token=token, agent=agent, ref=talk.new_ref())
-            with trio.move_on_at(deadline) as greeting:
-                welcome = await _greet(talk, hello)
-            if greeting.cancelled_caught:
-                raise CannotConnect(f"{host}:{port} says nothing")
-            nursery.start_soon(talk.keep_alive, welcome.ping_s)
-            chat = Chat(talk, welcome)
+            nursery.start_soon(visits.run, first)
             yield chat
-            if not talk.leaving:  # a program that has tried to quit has waited for as long as it would
+            if not talk.is_leaving:  # otherwise the program has said it, or has given up on it
                 with trio.move_on_after(GOODBYE_S):
                     await chat.quit()
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        # The tasks raise nothing but bugs. Without one it is the block's own exception, which the nursery
-        # has wrapped; who connects does not care that there is a nursery. Cancelled from outside, the tasks
-        # are cancelled beside it: as in any function, an exception that is on its way out goes before.
-        others = [error for error in group.exceptions if not isinstance(error, trio.Cancelled)]
-        if len(others) > 1:
+        # The tasks raise nothing but bugs. Without one it is the block's own exception.
+        if (alone := sole(group)) is None:
             raise
-        alone = others[0] if others else group.exceptions[0]
-    finally:
-        link.close()
     # Not in the except clause: there the group would become its context.
     if alone is not None:
         try:
             raise alone
         finally:
             del alone
-
-
-async def _greet(talk: Conversation, hello: Hello) -> Welcome:
-    try:
-        return await talk.greet(hello)
-    except ConnectionLost as lost:
-        raise CannotConnect(str(lost), code=lost.code) from lost

@@ -76,17 +76,23 @@ class Connection:
             while len(self._outbox) >= OUTBOX_BYTES:
                 await self._written.park()
 
-    def send_nowait(self, frame: bytes) -> None:
-        """Send a frame, or queue what does not go out at once. On a broken connection it is forgotten:
-        `receive` has the news, or will."""
+    def send_nowait(self, frame: bytes) -> bool:
+        """Send a frame, or queue what does not go out at once. On a broken connection it is forgotten,
+        which is false: `receive` has the news, or will."""
         if self._broken:
-            return
+            return False
         self.sent_at = trio.current_time()
         behind = bool(self._outbox)
         self._outbox += frame
         if not behind:
             self._push()
             self._queued.unpark_all()
+        return True
+
+    def close(self) -> None:
+        """Close the link at once; idempotent."""
+        self.abandon()
+        self._link.close()
 
     def abandon(self) -> None:
         """Send nothing more; who waits for space goes on."""
@@ -97,9 +103,13 @@ class Connection:
     async def write(self) -> None:
         """Send what the link did not take at once, until the connection breaks."""
         while not self._broken:
-            if not self._outbox:
+            await self.flush()
+            if not self._broken:
                 await self._queued.park()
-                continue
+
+    async def flush(self) -> None:
+        """Wait until everything queued is out, or the connection broken."""
+        while self._outbox:
             try:
                 await self._link.wait_writable()
             except (LinkBroken, trio.ClosedResourceError):

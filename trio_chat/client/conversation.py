@@ -1,48 +1,41 @@
-"""The conversation: what comes is given to the request that waits for it or to the inbox.
+"""The conversation: what a program says and hears, on one connection after another.
 
-Three tasks serve it, and `connect` owns them: the reader, the connection's writer, and `keep_alive`. All
-else runs in the program's own tasks. Nothing that a server does makes one of the three raise: the reader
-notes why the conversation ended, and the program meets that where it waits, as one plain error, and not
-as a cancellation out of nowhere. What was taken into the inbox before is still given out first.
+All of it runs in the program's own tasks. The tasks that serve a connection are those of `visits.py`, and
+nothing that a server does makes one of them raise: why the conversation ended is noted, and the program meets
+that where it waits, as one plain error, and not as a cancellation out of nowhere. What was taken into the
+inbox before is still given out first.
+
+While `_direct` is a connection, a command goes out on it at once. While there is an outage, and until what
+waited before has gone out, a command only joins those that wait, and `reentry.py` sends them.
 """
 
 from copy import copy
-from typing import TypeVar, assert_never
+from typing import TypeVar
 
 import trio
-from trio.lowlevel import ParkingLot
 
 from trio_chat.client.brake import Brake
 from trio_chat.client.connection import Connection
-from trio_chat.client.faults import lost, refused, unfitting
-from trio_chat.client.inbox import Inbox, Incoming
+from trio_chat.client.faults import refused, unfitting
+from trio_chat.client.inbox import Inbox
+from trio_chat.client.news import Incoming, Outage
+from trio_chat.client.reception import Reception
 from trio_chat.client.requests import Request, Requests
+from trio_chat.client.rooms import Rooms, room_of
 from trio_chat.errors import ClientError, ConnectionLost
 from trio_chat.wire.messages import (
     Ack,
-    Bye,
     Command,
     Error,
     Event,
-    Found,
-    Gap,
-    Hello,
     HistoryPage,
-    Join,
     Leave,
     Members,
     Named,
-    Ping,
-    Pong,
-    Presence,
     Retitled,
-    Room,
-    RoomsPage,
     Said,
-    TypingNotice,
     UnsetType,
     Welcome,
-    Whispered,
 )
 
 __all__ = ["Conversation"]
@@ -53,57 +46,75 @@ A = TypeVar("A", bound=Event)
 
 
 class Conversation:
-    """Requests out, answers and events in, over one connection, until it has `ended`."""
+    """Requests out, answers and events in, until it has `ended`."""
 
-    def __init__(self, connection: Connection, inbox: Inbox, requests: Requests) -> None:
-        self.name = ""
-        self.leaving = False  # from here on the end is what the program asked for
+    def __init__(self, inbox: Inbox, requests: Requests, connection: Connection, welcome: Welcome) -> None:
         self.ended: ClientError | None = None
-        self._connection = connection
-        self._inbox = inbox
-        self._requests = requests
-        self._rooms: dict[str, str] = {}  # as asked for: as the server writes it
-        self._brake = Brake(inbox)
+        self.is_leaving = False  # from here on the end is what the program asked for
+        self.inbox = inbox
+        self.requests = requests
+        self.rooms = Rooms()
+        self.brake = Brake(inbox)
+        self.reception = Reception(inbox, requests, self.rooms)
+        self.stirred = trio.Event()
+        """Set when there may be more to be sent on coming back."""
+        self._is_away = False
+        self._absence = trio.CancelScope()
         self._ask_at = 0.0
-        self._arrived = ParkingLot()
+        self._direct: Connection | None = None
+        self.greeted(connection, welcome)
+        self.open(connection)
 
     # --- the program's side -------------------------------------------------------------------------
 
+    @property
+    def name(self) -> str:
+        """One's own name, as the server last said it."""
+        return self.reception.name
+
     def new_ref(self) -> str:
-        return self._requests.new_ref()
+        return self.requests.new_ref()
 
     async def request(self, command: Command, kind: type[A]) -> A:
         """Send a command with a ref, and wait for its answer.
 
-        Cancelled before there was space for it, the command was not sent; cancelled later, it may take
-        effect, and its answer is dropped. Raises `Refused`, and what ended the conversation.
+        Cancelled before there was space for it, or in an outage, the command was not sent; cancelled later,
+        it may take effect, and its answer is dropped. Raises `Refused`, and what ended the conversation.
         """
         frame = self._connection.pack(command)
         request = Request(command)
-        with self._brake:
-            await self._until_space()
-            self._requests.add(request)
-            self._connection.send_nowait(frame)
-            await request.done.wait()
+        with self.brake:
+            self._check()
+            await self.requests.admit(request)
+            try:
+                connection = self._direct
+                if connection is None:
+                    self._settle_leaves()
+                    self.stirred.set()
+                else:
+                    if connection.crowded:
+                        await connection.space()
+                    if connection is self._direct and request.waits:
+                        request.is_sent = connection.send_nowait(frame)
+                await request.done.wait()
+            except BaseException:
+                self.requests.give_up(request)
+                raise
         return self._outcome(request, kind)
 
-    async def greet(self, hello: Hello) -> Welcome:
-        """Say hello and wait for the welcome, which sets one's name and the limits. Raises as `request`."""
-        welcome = await self.request(hello, Welcome)
-        self.name = welcome.name
-        self._connection.frame_bytes = welcome.limits.frame_bytes
-        return welcome
-
     async def tell(self, command: Command) -> None:
-        """Send a command that has no answer. Cancelled, it was not sent.
+        """Send a command that has no answer, or drop it in an outage. Cancelled, it was not sent.
 
         Raises what ended the conversation.
         """
         frame = self._connection.pack(command)
-        with self._brake:
+        with self.brake:
             await trio.lowlevel.checkpoint()
-            await self._until_space()
-            self._connection.send_nowait(frame)
+            if self._direct is not None and self._direct.crowded:
+                await self._direct.space()
+            self._check()
+            if self._direct is not None:
+                self._direct.send_nowait(frame)
 
     async def next(self) -> Incoming:
         """Wait for the next event. Cancelling loses none.
@@ -111,166 +122,143 @@ class Conversation:
         Raises what ended the conversation, or `StopAsyncIteration` where the program ended it.
         """
         await trio.lowlevel.checkpoint()
-        while (event := self._inbox.take()) is None:
+        while (event := self.inbox.take()) is None:
             await self._more()
-        self._brake.ease()
+        self.brake.ease()
         return event
 
     async def next_batch(self) -> list[Incoming]:
         """Wait for events and take all that have come; otherwise as `next`."""
-        if self._inbox:
+        if self.inbox:
             await trio.lowlevel.checkpoint()
         # Waiting is a checkpoint; another before it would be a tenth of all that a batch costs.
-        while not self._inbox:
+        while not self.inbox:
             await self._more()
-        events = self._inbox.take_all()
-        self._brake.ease()
+        events = self.inbox.take_all()
+        self.brake.ease()
         return events
 
+    def leave_soon(self) -> None:
+        """The program goes: the end of the connection is the end, and in an outage it is now."""
+        self.is_leaving = True
+        if self._is_away:
+            self.end(ConnectionLost("left during an outage", code="quit", reconnect=False))
+
     def strays(self) -> list[Said | Retitled]:
-        strays = list(self._inbox.strays)
-        self._inbox.strays.clear()
+        strays = list(self.inbox.strays)
+        self.inbox.strays.clear()
         return strays
 
-    # --- the tasks ----------------------------------------------------------------------------------
+    # --- the visits' side ---------------------------------------------------------------------------
 
-    async def read(self) -> None:
-        """The reader: runs until the conversation has ended."""
-        while self.ended is None:
-            await self._brake.wait()
-            try:
-                events = await self._connection.receive()
-            except ClientError as error:
-                self._end(error)
-            else:
-                self._take(events)
+    def greeted(self, connection: Connection, welcome: Welcome) -> None:
+        """There is a connection, and the server has welcomed us on it."""
+        self._connection = connection
+        self._is_away = False
+        self.welcome = welcome
+        if self.name and welcome.name != self.name:
+            self.inbox.put(Named(welcome.name), keep=not self.inbox.full)
+        self.reception.name = welcome.name
 
-    async def keep_alive(self, ping_s: int) -> None:
-        """Ping when nothing was said for `ping_s` by either side; end when the server says nothing at all.
+    def open(self, connection: Connection) -> None:
+        """Nothing waits to be sent any more: from here on commands go out by themselves."""
+        self._direct = connection
+        self.reception.arrived.unpark_all()
 
-        While the reader holds, what the server says is not heard, and its silence means nothing.
-        """
-        ping_s = max(ping_s, 1)  # 0 would have us say nothing else
-        silence_s = 2 * ping_s + 10
-        pinged_at = trio.current_time()
-        while self.ended is None:
-            connection, now = self._connection, trio.current_time()
-            if self._brake.holds:
-                connection.heard_at = now
-            if now >= connection.heard_at + silence_s:
-                self._end(ConnectionLost(f"connection lost: nothing heard from the server for {silence_s} s"))
-                return
-            due = max(min(connection.sent_at, connection.heard_at), pinged_at) + ping_s
-            if now >= due:
-                if not connection.crowded:
-                    connection.send_nowait(connection.pack(Ping()))
-                pinged_at = now
-                continue
-            await trio.sleep_until(min(due, connection.heard_at + silence_s))
+    def lost(self, why: ConnectionLost, outage: Outage | None) -> None:
+        """The connection is gone, and one will come back. `outage` is the news of it, where it is some."""
+        self._connection.abandon()
+        self._direct = None
+        self._is_away = True
+        self._absence = trio.CancelScope()
+        self.inbox.lost()
+        self.rooms.lost()
+        self._settle_leaves()
+        self.requests.lost(why)
+        if outage is not None:
+            self.inbox.put(outage, keep=not self.inbox.full)
+        self.reception.arrived.unpark_all()
 
-    # --- what comes ---------------------------------------------------------------------------------
+    @property
+    def absence(self) -> trio.CancelScope:
+        """To come back in: cancelled when the program goes before that."""
+        return self._absence
 
-    def _take(self, events: list[Event]) -> None:
-        keep = not self._inbox.full
-        put, put_entry = self._inbox.put, self._inbox.put_entry
-        for event in events:
-            match event:
-                case Said() | Retitled():
-                    put_entry(event, keep)
-                case Presence() | TypingNotice() | Whispered() | Gap():
-                    put(event, keep)
-                case Ack() | Room() | RoomsPage() | HistoryPage() | Found() | Welcome() | Pong():
-                    self._take_answer(event)
-                case Members() | Named() | Error():
-                    if isinstance(event, Named):
-                        self.name = event.name
-                    if event.ref:
-                        self._take_answer(event)
-                    else:
-                        put(event, keep)
-                case Bye():
-                    self._end(lost(event))
-                    return
-                case _:
-                    assert_never(event)
-        self._arrived.unpark_all()
-
-    def _take_answer(
-        self,
-        event: Ack | Room | RoomsPage | HistoryPage | Found | Welcome | Pong | Members | Named | Error,
-    ) -> None:
-        """Hand an answer to its request. What it means for a room counts from this place in the stream on,
-        whenever the one who asked wakes up, and if nobody does."""
-        request = self._requests.take(event.ref)
-        if request is None:
+    def end(self, error: ClientError) -> None:
+        """Note why the conversation ended, once, and wake whoever waits for more of it."""
+        if self.ended is not None:
             return
-        match request.command, event:
-            case Join() as join, Room():
-                self._rooms[join.room] = event.room
-                self._inbox.enter(event.room, _cursor(join, event))
-            case Leave(room=room), Ack():
-                room = self._rooms.pop(room, room)
-                self._inbox.leave(event.room or room)
-            case _:
-                pass
-        if request.catching_up:
-            self._caught_up(event)
-        request.answer = event
-        request.done.set()
+        self.ended = error
+        if self.is_leaving:
+            self.inbox.give_up()
+        self._connection.abandon()
+        self.requests.end()
+        self.reception.arrived.unpark_all()
+        self._absence.cancel()
+
+    def _settle_leaves(self) -> None:
+        """Who leaves a room in an outage has left it, unless something is to be sent there before."""
+        busy: dict[str, None] = {}
+        for request in list(self.requests):
+            if request.then is not None:
+                continue
+            room = room_of(request.command)
+            membership = self.rooms.get(room) if room else None
+            if (
+                isinstance(request.command, Leave)
+                and membership is not None
+                and membership.name not in busy
+                and not membership.is_back
+                and not membership.is_asked
+            ):
+                self.reception.leave(request.command.room, membership.name)
+                self.requests.answer(request, Ack(request.command.ref, membership.name))
+            elif room and not request.is_given_up:
+                busy[membership.name if membership else room] = None
+
+    # --- waiting ------------------------------------------------------------------------------------
+
+    async def _more(self) -> None:
+        """Wait until there may be more in the inbox; ask for it where the server has what was not kept."""
+        if self.is_leaving and self.ended is not None:
+            raise StopAsyncIteration
+        self._check()
+        arrived = self.reception.arrived
+        if not self.inbox.lagging or self._direct is None:
+            await arrived.park()
+        elif trio.current_time() < self._ask_at:
+            with trio.move_on_at(self._ask_at):
+                await arrived.park()
+        else:
+            await self._ask(self._direct)
+
+    async def _ask(self, connection: Connection) -> None:
+        with self.brake:
+            if connection.crowded:
+                await connection.space()
+            self._check()
+        if connection is not self._direct:
+            await trio.lowlevel.checkpoint()
+            return
+        question = self.inbox.question(self.requests.new_ref())
+        if question is None:  # one is under way
+            await self.reception.arrived.park()
+            return
+        self.requests.add(Request(question, then=self._caught_up))
+        connection.send_nowait(connection.pack(question))
 
     def _caught_up(self, event: Event) -> None:
         match event:
             case HistoryPage() | Members():
-                self._inbox.answer(event)
+                self.inbox.answer(event)
             case Error():
-                if self._inbox.refuse(event.code):
+                if self.inbox.refuse(event.code):
                     wait_s = (
                         ASK_AGAIN_S if isinstance(event.retry_after_s, UnsetType) else event.retry_after_s
                     )
                     self._ask_at = trio.current_time() + wait_s
             case _:
-                self._end(unfitting(event))
-
-    def _end(self, error: ClientError) -> None:
-        """Note why the conversation ended, once, and wake whoever waits for more of it."""
-        if self.ended is not None:
-            return
-        self.ended = error
-        if self.leaving:
-            self._inbox.give_up()
-        self._connection.abandon()
-        self._requests.end()
-        self._arrived.unpark_all()
-
-    # --- waiting ------------------------------------------------------------------------------------
-
-    async def _until_space(self) -> None:
-        if self._connection.crowded:
-            await self._connection.space()
-        self._check()
-
-    async def _more(self) -> None:
-        """Wait until there may be more in the inbox; ask for it where the server has what was not kept."""
-        if self.leaving and self.ended is not None:
-            raise StopAsyncIteration
-        self._check()
-        if not self._inbox.lagging:
-            await self._arrived.park()
-        elif trio.current_time() < self._ask_at:
-            with trio.move_on_at(self._ask_at):
-                await self._arrived.park()
-        else:
-            await self._ask()
-
-    async def _ask(self) -> None:
-        with self._brake:
-            await self._until_space()
-        question = self._inbox.question(self._requests.new_ref())
-        if question is None:  # one is under way
-            await self._arrived.park()
-            return
-        self._requests.add(Request(question, catching_up=True))
-        self._connection.send_nowait(self._connection.pack(question))
+                raise unfitting(event)
 
     def _check(self) -> None:
         if self.ended is not None:
@@ -284,6 +272,8 @@ class Conversation:
         return error
 
     def _outcome(self, request: Request, kind: type[A]) -> A:
+        if request.failure is not None:
+            raise request.failure
         answer = request.answer
         if answer is None:
             raise self._why()
@@ -292,11 +282,3 @@ class Conversation:
         if isinstance(answer, Error):
             raise refused(answer)
         raise unfitting(answer)
-
-
-def _cursor(join: Join, room: Room) -> int:
-    """The number after which a room's replay begins (docs/protocol.md, `join`)."""
-    if room.resumed and not isinstance(join.after, UnsetType):
-        return join.after
-    recent = 0 if isinstance(join.recent, UnsetType) else join.recent
-    return max(room.head - recent, room.first - 1)

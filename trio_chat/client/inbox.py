@@ -13,15 +13,20 @@ comes behind the events. What then comes beyond the bound is treated by its kind
   of `history` bring what lies between, until a page reaches the newest seen;
 - of *presence*, only that some was missed: once the entries are caught up, one page of `who` makes good
   for it, as an unasked `members` does from a server;
-- *whispers*, names of one's own and errors are nowhere else to be had: they are kept, up to `bound` more
-  of them, and then the oldest are dropped;
+- *whispers*, names of one's own, errors and the news of the connection are nowhere else to be had: they are
+  kept, up to `bound` more of them, and then the oldest are dropped;
 - *typing* is dropped.
 
 Rules an editor must keep. A page is taken in the order of the stream, where the reader meets it and not
 where somebody wakes up with it: so between "the page reaches the newest seen" and "live again" nothing
 can come. What is at or below the cursor is dropped: the answer to `history` may overtake the live
 entries that it holds. Only one question is under way at a time, since it is judged by what had been
-seen when it was asked.
+seen when it was asked. While anything is beyond the bound, all within it is older: what is taken makes room
+for it first.
+
+An outage leaves all of this as it is, but for the question under way. A room is gone on with behind the
+newest entry that was *seen*, since the pages go on as well, and its presence counts as missed. If its history
+is another one now, nothing of the old can be had any more, and of the new one the newest page is missed.
 
 Where nothing was asked for, an entry at or below the cursor is one that the server has sent twice or too
 late, and one of a room that was not entered is one that it should not have sent at all. No program wants
@@ -34,6 +39,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from trio_chat.client.news import Back, Incoming, Outage
 from trio_chat.wire.messages import (
     Error,
     Gap,
@@ -43,21 +49,19 @@ from trio_chat.wire.messages import (
     Named,
     Presence,
     Retitled,
+    Room,
     Said,
     TypingNotice,
     Whispered,
     Who,
 )
 
-__all__ = ["INBOX_EVENTS", "PAGE_ENTRIES", "Inbox", "Incoming"]
+__all__ = ["INBOX_EVENTS", "PAGE_ENTRIES", "Inbox"]
 
 INBOX_EVENTS = 1024
 # Always the most that one may ask for, also for a small inbox: questions are rated by their number.
 PAGE_ENTRIES = 200
 STRAYS = 1_000
-
-Incoming = Said | Retitled | Presence | TypingNotice | Whispered | Named | Members | Gap | Error
-"""What a program is told without having asked."""
 
 # A question refused so is asked again later; one refused otherwise will be refused again.
 _FOR_NOW = {"rate_limited", "unavailable"}
@@ -137,9 +141,8 @@ class Inbox:
             case TypingNotice():
                 if keep:
                     self._events.append(event)
-            case Whispered() | Named() | Error():
-                # In order among themselves: behind what waits beyond the bound already, if anything does.
-                (self._events if keep and not self._beyond else self._beyond).append(event)
+            case Whispered() | Named() | Error() | Room() | Outage() | Back():
+                self._put_news(event, keep)
             case _:
                 assert_never(event)
 
@@ -160,13 +163,43 @@ class Inbox:
         for room in list(self._lagging):
             self.leave(room)
 
+    # --- an outage ----------------------------------------------------------------------------------
+
+    def lost(self) -> None:
+        """The connection is gone: what was asked is not answered any more."""
+        self._asked = None
+
+    def newest(self, room: str) -> int:
+        """The newest entry that was seen of a room: one comes back to it after that."""
+        return self._places[room].newest
+
+    def resume(self, name: str, room: str) -> None:
+        """A room was come back to, which goes on. It may be written otherwise than before, as `name`."""
+        place = self._places.pop(name)
+        self._lagging.pop(name, None)
+        self._places[room] = self._lagging[room] = place
+        place.missed_presence = True
+
+    def begin_anew(self, name: str, answer: Room, keep: bool) -> None:
+        """A room was come back to, and its history is another one than that of the room `name` before."""
+        place = self._places.pop(name)
+        self._lagging.pop(name, None)
+        if place.behind:
+            self._put_news(Gap(name, place.cursor, place.newest + 1, kept=False), keep)
+        self._put_news(replace(answer, ref=""), keep)
+        place = self._places[answer.room] = _Place(max(answer.head - PAGE_ENTRIES, answer.first - 1))
+        place.missed_presence = True
+        self._miss(answer.room, place, answer.head)
+
     # --- out ----------------------------------------------------------------------------------------
 
     def take(self) -> Incoming | None:
         """The oldest event, or None when there is none."""
-        if self._events:
-            return self._events.popleft()
-        return self._beyond.popleft() if self._beyond else None
+        if not self._events:
+            return None
+        if self._beyond:
+            self._events.append(self._beyond.popleft())
+        return self._events.popleft()
 
     def take_all(self) -> list[Incoming]:
         """All that has come."""
@@ -229,6 +262,10 @@ class Inbox:
         return False
 
     # --- within -------------------------------------------------------------------------------------
+
+    def _put_news(self, event: Incoming, keep: bool) -> None:
+        # Behind what waits beyond the bound already, if anything does.
+        (self._events if keep and not self._beyond else self._beyond).append(event)
 
     def _put_gap(self, gap: Gap, keep: bool) -> None:
         place = self._places.get(gap.room)

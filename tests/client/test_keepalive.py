@@ -1,0 +1,62 @@
+"""Silence, and a machine that has slept: the server is asked, and a short while is all it has."""
+
+import pytest
+import trio
+
+from tests.client.scripted import Stage, chatting
+from trio_chat.client.keepalive import ANSWER_S, LOOK_S, SLEPT_S, Sleep
+from trio_chat.client.news import Outage
+from trio_chat.wire.messages import Ping, Pong
+
+
+def test_a_sleep_is_noticed_once_by_the_clock_that_went_on() -> None:
+    sleep = Sleep(1_000.0, 0.0)
+    assert not sleep.noticed(1_005.0, 5.0)
+    assert not sleep.noticed(1_010.0 + SLEPT_S, 10.0), "clocks drift"
+    assert sleep.noticed(1_100.0, 15.0)
+    assert not sleep.noticed(1_105.0, 20.0)
+
+
+def test_a_clock_that_is_set_back_is_no_sleep() -> None:
+    sleep = Sleep(1_000.0, 0.0)
+    assert not sleep.noticed(10.0, 5.0)
+    assert sleep.noticed(15.0 + SLEPT_S + 1, 10.0)
+
+
+class Wall:
+    """The clock on the wall."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 1_790_000_000.0
+
+    def __call__(self) -> float:
+        return trio.current_time() + self.ahead_s
+
+
+async def test_after_a_sleep_a_dead_connection_is_found_out_within_seconds(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    wall, stage = Wall(), Stage()
+    async with chatting(nursery, stage=stage, clock_s=wall) as (chat, peer):
+        await trio.sleep(1)
+        wall.ahead_s += 3_600
+        assert await peer.command() == Ping()
+        assert trio.current_time() == pytest.approx(LOOK_S)
+        outage = await anext(chat)
+        assert isinstance(outage, Outage)
+        assert trio.current_time() == pytest.approx(LOOK_S + ANSWER_S)
+
+
+async def test_after_a_sleep_a_connection_that_lives_goes_on(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    wall, stage = Wall(), Stage()
+    async with chatting(nursery, stage=stage, clock_s=wall, ping_s=100) as (chat, peer):
+        wall.ahead_s += 3_600
+        assert await peer.command() == Ping()
+        await trio.sleep(ANSWER_S - 1)
+        await peer.say(Pong())
+        with trio.move_on_after(90) as patience:
+            await anext(chat)
+        assert patience.cancelled_caught, "nothing happened"
+        assert len(stage.dialled) == 1

@@ -1,0 +1,181 @@
+"""Coming back into the rooms: where they go on, what begins anew, and what is left."""
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.client.outages import Calls, enter, expect_all, length_of, next_of, said_in
+from tests.client.scripted import Stage, chatting, said
+from trio_chat.client import Back, Outage
+from trio_chat.wire.messages import (
+    Error,
+    Gap,
+    History,
+    HistoryPage,
+    Join,
+    Leave,
+    Members,
+    Presence,
+    Room,
+    Said,
+    Say,
+    Who,
+)
+
+
+async def test_a_room_goes_on_behind_what_was_seen(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby", head=3)
+        await peer.say(said(4), said(5))
+        await wait_all_tasks_blocked()
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        join = await peer.admit(head=8, resumed=True)
+        assert (join.room, join.after, join.epoch) == ("lobby", 5, "e")
+        await peer.say(Gap("lobby", 5, 7, kept=False), said(7), said(8))
+        heard = await next_of(chat, 7)
+        assert heard[:2] == [said(4), said(5)]
+        assert isinstance(heard[2], Outage)
+        assert isinstance(heard[3], Back)
+        assert heard[4:] == [Gap("lobby", 5, 7, kept=False), said(7), said(8)]
+
+
+async def test_who_is_here_is_told_after_an_outage(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """The notices until then may be about people one has never heard of."""
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        await peer.admit(resumed=True)
+        await peer.say(Presence("lobby", 3, joined=["bob"]))
+        await next_of(chat, 2)
+
+        async def answer() -> None:
+            who = await peer.expect(Who)
+            await peer.say(Members("lobby", ["ada", "bob", "eve"], 3, more=False, ref=who.ref))
+
+        nursery.start_soon(answer)
+        assert await next_of(chat, 1) == [Members("lobby", ["ada", "bob", "eve"], 3, more=False)]
+
+
+async def test_another_history_is_begun_anew_with_its_newest_page(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby", head=900)
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        await peer.admit(head=300, epoch="another")
+        await peer.say(said(301))
+
+        async def answer() -> None:
+            asked = await peer.expect(History)
+            assert asked == History("lobby", after=100, limit=200, ref=asked.ref)
+            page = [said(seq) for seq in range(101, 301)]
+            await peer.say(HistoryPage("lobby", list(page), more=True, ref=asked.ref))
+            asked = await peer.expect(History)
+            await peer.say(HistoryPage("lobby", [said(301)], more=False, ref=asked.ref))
+            who = await peer.expect(Who)
+            await peer.say(Members("lobby", ["ada"], 1, more=False, ref=who.ref), said(302))
+
+        nursery.start_soon(answer)
+        heard = await next_of(chat, 206)
+        room = heard[1]
+        assert isinstance(room, Room)
+        assert (room.epoch, room.resumed, room.head, room.ref) == ("another", False, 300, "")
+        assert isinstance(heard[2], Back)
+        assert [event.seq for event in heard if isinstance(event, Said)] == list(range(101, 303))
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        join = await peer.admit(resumed=True)
+        assert (join.after, join.epoch) == (302, "another")
+
+
+async def test_a_hundred_rooms_are_come_back_to_and_then_it_is_over(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage(buffer_bytes=500)
+    rooms = [f"room{n}" for n in range(100)]
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, *rooms)
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        asked = [(await peer.admit(resumed=True)).room for _ in rooms]
+        assert asked == rooms
+        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+
+
+async def test_a_room_that_cannot_be_entered_just_now_is_asked_for_again(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby", "attic")
+        calls = Calls(nursery)
+        peer.reset()
+        await wait_all_tasks_blocked()
+        await calls.begin("say", said_in(chat, "lobby", "hello"))
+        peer = await stage.accept()
+        await peer.greet()
+        join = await peer.expect(Join)
+        await peer.say(Error("rate_limited", "slowly", retry_after_s=3, ref=join.ref))
+        await peer.admit(resumed=True)
+        join = await peer.expect(Join)
+        assert trio.current_time() == pytest.approx(3.25)
+        await peer.say(Error("unavailable", "the disk is full", ref=join.ref))
+        await peer.admit(resumed=True)
+        assert trio.current_time() == pytest.approx(4.25)
+        assert (await peer.expect(Say)).text == "hello"
+        assert length_of((await next_of(chat, 2))[1]) == pytest.approx(4.25)
+
+
+async def test_a_room_that_may_not_be_entered_any_more_is_left_and_the_program_told(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby", "attic")
+        peer.reset()
+        for _ in range(2):
+            peer = await stage.accept()
+            await peer.greet()
+            join = await peer.expect(Join)
+            if join.room == "lobby":
+                await peer.say(Error("too_many_rooms", "no more than one", ref=join.ref))
+                await peer.admit(resumed=True)
+                _, error, back = await next_of(chat, 3)
+                assert error == Error("too_many_rooms", "no way back into lobby: no more than one")
+                assert isinstance(back, Back)
+                peer.reset()
+            else:
+                assert join.room == "attic", "the other one is not asked for again"
+
+
+async def test_a_room_that_is_written_otherwise_now_is_the_same_room(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby", head=1)
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        await peer.admit(room="Lobby", head=1, resumed=True)
+        await peer.say(said(1, "Lobby"), said(2, "Lobby"))
+        assert (await next_of(chat, 3))[2] == said(2, "Lobby")
+        assert chat.strays() == [said(1, "Lobby")]
+        calls = Calls(nursery)
+        await calls.begin("leave", lambda: chat.leave("lobby"))
+        assert await expect_all(peer, 1) == [Leave("lobby", ref="r.5")]

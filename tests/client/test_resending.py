@@ -1,0 +1,335 @@
+"""What was asked and said before an outage and in it: once, in its order, or not at all."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.client.outages import Calls, enter, expect_all, next_of, said_in
+from tests.client.scripted import Stage, chatting
+from trio_chat.client import Back, Outage
+from trio_chat.client.requests import OUTSTANDING
+from trio_chat.errors import ConnectionLost, Refused
+from trio_chat.wire.messages import (
+    Ack,
+    Bye,
+    Error,
+    Event,
+    History,
+    HistoryPage,
+    Join,
+    Leave,
+    Members,
+    Ping,
+    Pong,
+    Room,
+    Rooms,
+    RoomsPage,
+    Say,
+    Whisper,
+    Who,
+)
+
+
+async def test_what_was_not_answered_is_sent_again_in_its_order_behind_the_room(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby", "attic")
+        calls = Calls(nursery)
+        await calls.begin("one", said_in(chat, "lobby", "one"))
+        await calls.begin("topic", lambda: chat.topic("lobby", "tea"))
+        await calls.begin("above", said_in(chat, "attic", "above"))
+        await calls.begin("rename", lambda: chat.rename("eva"))
+        first = await expect_all(peer, 4)
+        peer.reset()
+        await wait_all_tasks_blocked()
+        await calls.begin("two", said_in(chat, "lobby", "two"))
+        peer = await stage.accept()
+        await peer.greet()
+        joins = [await peer.expect(Join) for _ in range(2)]
+        await calls.begin("three", said_in(chat, "lobby", "three"))
+        assert await expect_all(peer, 1) == [first[3]], "which is about no room"
+        peer.hear_again(joins[1])
+        await peer.admit(resumed=True)
+        assert await expect_all(peer, 1) == [first[2]]
+        peer.hear_again(joins[0])
+        await peer.admit(resumed=True)
+        assert await expect_all(peer, 2) == first[:2]
+        later = [await peer.expect(Say) for _ in range(2)]
+        assert [say.text for say in later] == ["two", "three"]
+        await peer.say(*(Ack(say.ref, "lobby", 10 + n) for n, say in enumerate(later)))
+        await wait_all_tasks_blocked()
+        assert calls.ended == {"two": 10, "three": 11}
+        await calls.begin("four", said_in(chat, "lobby", "four"))
+        assert (await peer.expect(Say)).text == "four"
+
+
+async def test_questions_are_asked_again(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
+    stage = Stage()
+    answers: dict[type[object], Callable[[str], Event]] = {
+        Who: lambda ref: Members("lobby", ["ada"], 1, more=False, ref=ref),
+        Rooms: lambda ref: RoomsPage([], more=False, ref=ref),
+        History: lambda ref: HistoryPage("lobby", [], more=False, ref=ref),
+        Ping: lambda ref: Pong(ref=ref),
+        Join: lambda ref: Room(
+            room="attic", epoch="e", resumed=False, first=1, head=0, members=1, topic="", ref=ref
+        ),
+    }
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        calls = Calls(nursery)
+        for call in (lambda: chat.who("lobby"), chat.rooms, lambda: chat.history("lobby"), chat.ping):
+            await calls.begin(str(call), call)
+        await calls.begin("join", lambda: chat.join("attic", recent=5))
+        first = await expect_all(peer, 5)
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        await peer.admit(resumed=True)
+        again = await expect_all(peer, 5)
+        assert sorted(map(repr, again)) == sorted(map(repr, first))
+        for command in again:
+            assert isinstance(command, Who | Rooms | History | Ping | Join)
+            await peer.say(answers[type(command)](command.ref))
+        await wait_all_tasks_blocked()
+        assert len(calls.ended) == 5
+        assert not [end for end in calls.ended.values() if isinstance(end, Exception)]
+
+
+async def test_a_whisper_that_may_have_arrived_is_not_said_again(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        calls = Calls(nursery)
+        await calls.begin("sent", lambda: chat.whisper("bob", "psst"))
+        await peer.expect(Whisper)
+        peer.reset()
+        await wait_all_tasks_blocked()
+        assert isinstance(calls.ended["sent"], ConnectionLost)
+        await calls.begin("waits", lambda: chat.whisper("bob", "pssst"))
+        peer = await stage.accept()
+        await peer.greet()
+        whisper = await peer.expect(Whisper)
+        assert whisper.text == "pssst"
+        await peer.say(Ack(whisper.ref))
+        await wait_all_tasks_blocked()
+        assert calls.ended["waits"] is None
+
+
+async def test_who_leaves_in_an_outage_has_left(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby", "attic", "cellar")
+        calls = Calls(nursery)
+        await calls.begin("sent", lambda: chat.leave("lobby"))
+        peer.reset()
+        await wait_all_tasks_blocked()
+        assert calls.ended == {"sent": None}
+        await chat.leave("attic")
+        peer = await stage.accept()
+        await peer.greet()
+        assert (await peer.admit(resumed=True)).room == "cellar"
+        await calls.begin("say", said_in(chat, "cellar", "hello"))
+        assert isinstance(await peer.command(), Say), "and no other room was asked for"
+
+
+async def test_what_was_said_before_leaving_is_said_before_leaving(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        calls = Calls(nursery)
+        await calls.begin("say", said_in(chat, "lobby", "farewell"))
+        await calls.begin("leave", lambda: chat.leave("lobby"))
+        first = [*await expect_all(peer, 2)]
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        await peer.admit(resumed=True)
+        assert await expect_all(peer, 2) == first
+        assert calls.ended == {}
+
+
+async def test_who_leaves_while_the_room_is_being_come_back_to_leaves_it_then(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        calls = Calls(nursery)
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        join = await peer.expect(Join)
+        await calls.begin("leave", lambda: chat.leave("lobby"))
+        peer.hear_again(join)
+        await peer.admit(resumed=True)
+        leave = await peer.expect(Leave)
+        await peer.say(Ack(leave.ref, "lobby"))
+        await wait_all_tasks_blocked()
+        assert calls.ended == {"leave": None}
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        await calls.begin("ping", chat.ping)
+        assert isinstance(await peer.command(), Ping)
+
+
+async def test_a_room_left_as_the_last_that_was_waited_for_ends_the_outage(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        join = await peer.expect(Join)
+        await peer.say(Error("rate_limited", "slowly", retry_after_s=1_000, ref=join.ref))
+        await wait_all_tasks_blocked()
+        await chat.leave("lobby")
+        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+        assert trio.current_time() < 1
+
+
+async def test_what_is_cancelled_in_an_outage_is_not_sent(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """Nor what was cancelled before it: nobody wants to know any more."""
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        with trio.move_on_after(0):
+            await chat.say("lobby", "before")
+        calls = Calls(nursery)
+        async with trio.open_nursery() as cancelled:
+            over_it = Calls(cancelled)
+            await over_it.begin("before and in it", said_in(chat, "lobby", "before and in it"))
+            peer.reset()
+            await wait_all_tasks_blocked()
+            await over_it.begin("in it", said_in(chat, "lobby", "in it"))
+            await calls.begin("behind", said_in(chat, "lobby", "behind"))
+            cancelled.cancel_scope.cancel()
+        peer = await stage.accept()
+        await peer.greet()
+        await peer.admit(resumed=True)
+        assert (await peer.expect(Say)).text == "behind"
+
+
+async def test_a_message_that_ails_the_server_twice_is_given_up(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        calls = Calls(nursery)
+        await enter(chat, peer, "lobby")
+        await calls.begin("bad", said_in(chat, "lobby", "bad"))
+        for _ in range(2):
+            assert (await peer.expect(Say)).text == "bad"
+            await peer.say(Bye("internal", "a bug", reconnect=True))
+            peer.link.close()
+            peer = await stage.accept()
+            await peer.greet()
+            await peer.admit(resumed=True)
+        bad = calls.ended["bad"]
+        assert isinstance(bad, ConnectionLost)
+        assert bad.code == "internal"
+        await calls.begin("good", said_in(chat, "lobby", "good"))
+        good = await peer.expect(Say)
+        await peer.say(Ack(good.ref, "lobby", 1))
+        await wait_all_tasks_blocked()
+        assert calls.ended["good"] == 1
+
+
+async def test_a_connection_that_breaks_otherwise_is_no_fault_of_the_message(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        calls = Calls(nursery)
+        await enter(chat, peer, "lobby")
+        await calls.begin("say", said_in(chat, "lobby", "hello"))
+        for code in ("internal", "draining", "", "slow_reader"):
+            await peer.expect(Say)
+            if code:
+                await peer.say(Bye(code, "come back", reconnect=True))
+                peer.link.close()
+            else:
+                peer.reset()
+            peer = await stage.accept()
+            await peer.greet()
+            await peer.admit(resumed=True)
+        await peer.say(Ack((await peer.expect(Say)).ref, "lobby", 7))
+        await wait_all_tasks_blocked()
+        assert calls.ended == {"say": 7}
+
+
+async def test_so_many_wait_for_an_answer_and_the_rest_for_a_place(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        peer.reset()
+        await wait_all_tasks_blocked()
+        numbers: list[int] = []
+
+        async def say(n: int) -> None:
+            with suppress(trio.Cancelled):
+                numbers.append(await chat.say("lobby", str(n)))
+
+        async with trio.open_nursery() as asking:
+            for n in range(OUTSTANDING + 5):
+                asking.start_soon(say, n)
+            peer = await stage.accept()
+            await peer.greet()
+            await peer.admit(resumed=True)
+            says = [await peer.expect(Say) for _ in range(OUTSTANDING)]
+            with trio.move_on_after(1) as patience:
+                await peer.command()
+            assert patience.cancelled_caught, "nobody else had a place"
+            await peer.say(*(Ack(say.ref, "lobby", n + 1) for n, say in enumerate(says[:10])))
+            says = [await peer.expect(Say) for _ in range(5)]
+            assert len({say.text for say in says}) == 5
+            asking.cancel_scope.cancel()
+        assert len(numbers) == 10
+
+
+async def test_who_waits_for_a_place_is_told_of_the_end(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        calls = Calls(nursery)
+        peer.reset()
+        for n in range(OUTSTANDING):
+            nursery.start_soon(calls.call, str(n), chat.ping)
+        await wait_all_tasks_blocked()
+        await calls.begin("one more", chat.ping)
+        await chat.quit()
+        await wait_all_tasks_blocked()
+        assert len(calls.ended) == OUTSTANDING + 1
+        assert all(isinstance(end, ConnectionLost) for end in calls.ended.values())
+
+
+async def test_a_server_with_smaller_frames_refuses_what_was_small_enough(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        calls = Calls(nursery)
+        await calls.begin("long", said_in(chat, "lobby", "x" * 3000))
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet(frame_bytes=2000)
+        await wait_all_tasks_blocked()
+        refused = calls.ended["long"]
+        assert isinstance(refused, Refused)
+        assert refused.code == "too_long"

@@ -1,0 +1,47 @@
+"""The rooms one is in, by whichever of its names."""
+
+from trio_chat.client.rooms import Rooms, room_of
+from trio_chat.wire.messages import Ping, Room, Search, Topic, Whisper
+
+
+def answer(room: str, epoch: str = "e") -> Room:
+    return Room(room=room, epoch=epoch, resumed=False, first=1, head=0, members=1, topic="")
+
+
+def test_a_room_goes_by_both_its_names() -> None:
+    rooms = Rooms()
+    rooms.entered("lobby", answer("Lobby"))
+    assert rooms.get("lobby") is rooms.get("Lobby") is not None
+    assert rooms.get("LOBBY") is None
+    assert rooms.left("lobby") == "Lobby"
+    assert rooms.get("lobby") is rooms.get("Lobby") is None
+    assert rooms.left("lobby") == "lobby", "nothing of it is left"
+
+
+def test_what_a_server_says_was_left_is_left() -> None:
+    rooms = Rooms()
+    rooms.entered("lobby", answer("Lobby"))
+    assert rooms.left("LOBBY", "Lobby") == "Lobby"
+    assert list(rooms) == []
+    assert rooms.left("lobby") == "lobby"
+
+
+def test_what_is_about_a_room_waits_for_it_and_what_is_about_one_unknown_for_all() -> None:
+    rooms = Rooms()
+    rooms.entered("lobby", answer("lobby"))
+    rooms.entered("attic", answer("attic"))
+    assert not any(rooms.holds(room) for room in ("lobby", "attic", "cellar", "", None))
+    rooms.lost()
+    rooms.entered("attic", answer("attic"))
+    held = [rooms.holds(room) for room in ("lobby", "attic", "cellar", "", None)]
+    assert held == [True, False, True, True, False]
+    rooms.left("lobby")
+    assert rooms.is_back
+    assert not rooms.holds("cellar")
+
+
+def test_the_room_that_a_command_is_about() -> None:
+    assert room_of(Topic("lobby", "tea")) == "lobby"
+    assert room_of(Search("tea")) == "", "all that one is in"
+    assert room_of(Ping()) is None
+    assert room_of(Whisper("lobby", "psst")) is None, "which is somebody's name"

@@ -1,0 +1,285 @@
+"""One connection after another: when the client comes back, when it does not, and what a program is told."""
+
+from collections.abc import Callable
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.client.outages import length_of, next_of
+from tests.client.scripted import Peer, Stage, chatting, said
+from trio_chat.client import Back, Outage, connect
+from trio_chat.errors import ChatError, ClientError, ConnectionLost, ServerFault
+from trio_chat.wire.messages import Bye, Error, Hello, Named, Ping, Pong, Say, Typing
+
+LOST = "connection lost: the server closed it without a word"
+
+
+async def test_a_program_sees_an_outage_and_its_end_between_what_it_hears(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await peer.say(said(1))
+        peer.link.close()
+        assert await next_of(chat, 2) == [said(1), Outage(LOST, 0.25)]
+        peer = await stage.accept()
+        assert trio.current_time() == pytest.approx(0.25)
+        hello = await peer.greet()
+        assert (hello.name, hello.token) == ("ada", chat.token)
+        assert length_of(await anext(chat)) == pytest.approx(0.25)
+        await peer.say(said(2))
+        assert await next_of(chat, 1) == [said(2)]
+        peer.link.close()
+
+
+async def test_it_goes_on_trying_and_there_is_one_outage(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """Nobody there, nobody who answers, too many, a bug: each is a reason to wait longer."""
+    stage = Stage()
+
+    async def server() -> None:
+        await (await stage.accept()).expect(Hello)  # says nothing: 10 s
+        peer = await stage.accept()
+        await peer.expect(Hello)
+        await peer.say(Bye("too_many_connections", "full", reconnect=True))
+        peer = await stage.accept()
+        hello = await peer.expect(Hello)
+        await peer.say(Error("unavailable", "not now", retry_after_s=5, ref=hello.ref))
+        peer = await stage.accept()
+        await peer.expect(Hello)
+        peer.reset()
+        await (await stage.accept()).greet()
+
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        stage.refuses = 2
+        nursery.start_soon(server)
+        await peer.say(Bye("draining", "back soon", reconnect=True, after_s=3))
+        peer.link.close()
+        outage, back = await next_of(chat, 2)
+        waits = 3 + 0.25 + 0.5 + 1 + 10 + 2 + 4 + 5 + 8 + 15
+        assert outage == Outage("the server ended the connection: back soon (draining)", 3.25)
+        assert length_of(back) == pytest.approx(waits)
+        assert trio.current_time() == pytest.approx(waits)
+
+
+async def test_a_connection_that_breaks_before_one_is_back_is_the_same_outage(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        nursery.start_soon(peer.admit)
+        await chat.join("lobby")
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        await peer.admit(resumed=True)
+        events = await next_of(chat, 2)
+        assert [type(event) for event in events] == [Outage, Back]
+        assert length_of(events[1]) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("code", ["replaced", "kicked", "banned", "quit"])
+async def test_who_is_told_not_to_come_back_does_not(nursery: trio.Nursery, code: str) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await peer.say(Bye(code, "away with you", reconnect=False))
+        with pytest.raises(ConnectionLost, match="away with you") as caught:
+            await anext(chat)
+        assert (caught.value.code, len(stage.dialled)) == (code, 1)
+
+
+def _error(code: str) -> Callable[[Hello], Error]:
+    return lambda hello: Error(code, "not you", ref=hello.ref)
+
+
+def _bye(code: str) -> Callable[[Hello], Bye]:
+    return lambda hello: Bye(code, "not you", reconnect=False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "kind"),
+    [
+        (_error("name_taken"), "name_taken", ConnectionLost),
+        (_error("bad_name"), "bad_name", ConnectionLost),
+        (_bye("banned"), "banned", ConnectionLost),
+        (_bye("version"), "", ServerFault),
+        (lambda hello: Pong(ref=hello.ref), "", ServerFault),
+    ],
+    ids=["taken", "bad", "banned", "version", "nonsense"],
+)
+async def test_what_will_not_change_by_waiting_ends_the_chat(
+    nursery: trio.Nursery,
+    autojump_clock: trio.abc.Clock,
+    answer: Callable[[Hello], Error | Bye | Pong],
+    code: str,
+    kind: type[ClientError],
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        peer.reset()
+        peer = await stage.accept()
+        await peer.say(answer(await peer.expect(Hello)))
+        assert isinstance(await anext(chat), Outage)
+        with pytest.raises(kind) as caught:
+            await anext(chat)
+        assert getattr(caught.value, "code", "") == code
+        assert not getattr(caught.value, "reconnect", False)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(kind):
+            await chat.ping()
+
+
+async def test_garbage_ends_the_chat_also_later(nursery: trio.Nursery) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await peer.say_bytes(b"HTTP/1.1 400\r\n\r\n")
+        with pytest.raises(ServerFault):
+            await anext(chat)
+        assert len(stage.dialled) == 1
+
+
+async def test_patience_ends(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage, patience_s=60) as (chat, peer):
+        stage.refuses = 1_000
+        peer.reset()
+        assert isinstance(await anext(chat), Outage)
+        with pytest.raises(ConnectionLost, match="no way back within 60 s: no server there"):
+            await chat.say("lobby", "is anybody there?")
+        assert trio.current_time() == pytest.approx(60)
+
+
+async def test_patience_ends_with_a_server_that_does_not_let_us_in(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+
+    async def server() -> None:
+        while True:
+            peer = await stage.accept()
+            await peer.greet()
+            nursery.start_soon(answer_pings, peer)
+
+    async def answer_pings(peer: Peer) -> None:
+        while (command := await peer.command()) is not None:
+            if isinstance(command, Ping):
+                await peer.say(Pong(ref=command.ref))
+
+    async with chatting(nursery, stage=stage, patience_s=100) as (chat, peer):
+        nursery.start_soon(peer.admit)
+        await chat.join("lobby")
+        peer.reset()
+        nursery.start_soon(server)
+        assert isinstance(await anext(chat), Outage)
+        with pytest.raises(ConnectionLost, match="no way back within 100 s"):
+            await anext(chat)
+        assert trio.current_time() == pytest.approx(100)
+
+
+async def test_the_present_name_is_what_one_comes_back_with(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """… and if the server knows better, that is the name."""
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await peer.say(Named("eva"))
+        assert await next_of(chat, 1) == [Named("eva")]
+        peer.reset()
+        peer = await stage.accept()
+        hello = await peer.greet()
+        assert hello.name == "eva"
+        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+        peer.reset()
+        peer = await stage.accept()
+        hello = await peer.expect(Hello)
+        peer.hear_again(Hello(version=1, name="evelyn", token=hello.token, ref=hello.ref))
+        await peer.greet()
+        assert (await next_of(chat, 3))[1] == Named("evelyn")
+        assert chat.name == chat.welcome.name == "evelyn"
+
+
+async def test_quitting_in_an_outage_ends_at_once(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        stage.refuses = 1_000
+        peer.reset()
+        outage = await anext(chat)
+        await chat.quit()
+        assert [event async for event in chat] == []
+        assert isinstance(outage, Outage)
+    assert trio.current_time() == 0
+
+
+async def test_leaving_the_block_in_an_outage_waits_for_nothing(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage, hangs_up=False) as (_, peer):
+        peer.reset()
+        await wait_all_tasks_blocked()
+    assert trio.current_time() == 0
+    assert all(link.is_closed for link in stage.client_links)
+
+
+async def test_quitting_while_the_welcome_is_under_way_leaves_nothing_open(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage, hangs_up=False) as (chat, peer):
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()  # the welcome is there, and not read yet
+        await chat.quit()
+        await wait_all_tasks_blocked()
+        assert all(link.is_closed for link in stage.client_links)
+
+
+async def test_a_connection_that_breaks_in_a_goodbye_is_not_come_back_to(nursery: trio.Nursery) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage, hangs_up=False) as (chat, peer):
+        async with trio.open_nursery() as quitting:
+            quitting.start_soon(chat.quit)
+            await wait_all_tasks_blocked()
+            peer.reset()
+    assert len(stage.dialled) == 1
+
+
+async def test_without_coming_back_the_first_connection_is_the_only_one(nursery: trio.Nursery) -> None:
+    stage = Stage()
+    failed: list[ChatError] = []
+
+    async def server() -> None:
+        peer = await stage.accept()
+        await peer.greet()
+        peer.link.close()
+
+    nursery.start_soon(server)
+    async with connect(name="ada", dial=stage.dial, come_back=False) as chat:
+        try:
+            await anext(chat)
+        except ConnectionLost as error:
+            failed.append(error)
+    assert failed and len(stage.dialled) == 1
+
+
+async def test_typing_in_an_outage_is_dropped(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        peer.reset()
+        await anext(chat)
+        await chat.typing("lobby")
+        peer = await stage.accept()
+        await peer.greet()
+        await anext(chat)
+        with trio.move_on_after(0):
+            await chat.say("lobby", "hello")
+        assert isinstance(await peer.command(), Say)
+        await chat.typing("lobby")
+        assert await peer.command() == Typing("lobby")

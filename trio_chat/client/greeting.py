@@ -1,0 +1,68 @@
+"""The greeting: from an address to a connection on which the server has welcomed us."""
+
+from dataclasses import dataclass
+
+import trio
+
+from trio_chat.client.connection import Connection
+from trio_chat.client.faults import lost, refused, unfitting
+from trio_chat.errors import CannotConnect
+from trio_chat.net.dial import Dial
+from trio_chat.wire.messages import Bye, Error, Event, Hello, Welcome
+
+__all__ = ["CONNECT_S", "Greeted", "greet"]
+
+CONNECT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """A connection, what the server has welcomed us with, and what it has said behind that."""
+
+    connection: Connection
+    welcome: Welcome
+    events: list[Event]
+
+
+async def greet(host: str, port: int, dial: Dial, hello: Hello) -> Greeted:
+    """Connect, say hello, and wait for the welcome; for ten seconds, both together.
+
+    Raises `CannotConnect` when there is no server or it says nothing, `ConnectionLost` when it ends the
+    connection, `Refused`, and `ServerFault`. Nothing stays open then, nor when it is cancelled.
+    """
+    deadline = trio.current_time() + CONNECT_S
+    with trio.move_on_at(deadline) as dialling:
+        link = await dial(host, port)
+    if dialling.cancelled_caught:
+        raise CannotConnect(f"no answer from {host}:{port} within {CONNECT_S} s")
+    connection = Connection(link)
+    greeted: Greeted | None = None
+    try:
+        with trio.move_on_at(deadline):
+            greeted = await _welcomed(connection, hello)
+    finally:
+        if greeted is None:
+            connection.close()
+    if greeted is None:
+        raise CannotConnect(f"{host}:{port} says nothing")
+    return greeted
+
+
+async def _welcomed(connection: Connection, hello: Hello) -> Greeted:
+    connection.send_nowait(connection.pack(hello))
+    await connection.flush()
+    while True:
+        events = await connection.receive()
+        for number, event in enumerate(events, 1):
+            match event:
+                case Welcome():
+                    connection.frame_bytes = event.limits.frame_bytes
+                    return Greeted(connection, event, events[number:])
+                case Bye():
+                    raise lost(event)
+                case Error() if event.ref == hello.ref:
+                    raise refused(event)
+                case _ if getattr(event, "ref", "") == hello.ref:
+                    raise unfitting(event)
+                case _:
+                    pass  # of no room, since we are in none

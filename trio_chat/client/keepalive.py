@@ -1,0 +1,70 @@
+"""Keeping a connection alive, and noticing that it is not."""
+
+from collections.abc import Callable
+from math import inf
+
+import trio
+
+from trio_chat.client.brake import Brake
+from trio_chat.client.connection import Connection
+from trio_chat.errors import ConnectionLost
+from trio_chat.wire.messages import Ping
+
+__all__ = ["ANSWER_S", "LOOK_S", "SLEPT_S", "Sleep", "keep_alive"]
+
+LOOK_S = 5
+SLEPT_S = 10
+ANSWER_S = 10
+
+
+class Sleep:
+    """Whether this machine has slept, told by two clocks. Pure.
+
+    Trio's stands still meanwhile, on Linux at least, and so a connection that has died in the sleep would
+    only be missed a minute later. Not so the clock on the wall. If that is merely set, a ping too many goes
+    out.
+    """
+
+    def __init__(self, wall_s: float, now: float) -> None:
+        self._ahead_s = wall_s - now
+
+    def noticed(self, wall_s: float, now: float) -> bool:
+        """Whether it has slept since this was asked last."""
+        before_s, self._ahead_s = self._ahead_s, wall_s - now
+        return self._ahead_s > before_s + SLEPT_S
+
+
+async def keep_alive(
+    connection: Connection, brake: Brake, ping_s: int, clock_s: Callable[[], float] | None
+) -> ConnectionLost:
+    """Ping when nothing was said for `ping_s` by either side. Ends when the server says nothing at all.
+
+    While the reader holds, what the server says is not heard, and its silence means nothing. `clock_s` is
+    the clock on the wall: when that has run on without Trio's, the server is asked at once, and has ten
+    seconds for its answer.
+    """
+    ping_s = max(ping_s, 1)  # 0 would have us say nothing else
+    silence_s = 2 * ping_s + 10
+    pinged_at = trio.current_time()
+    asked_at, answer_by = -inf, inf
+    sleep = Sleep(clock_s(), pinged_at) if clock_s is not None else None
+    while True:
+        now = trio.current_time()
+        if brake.holds:
+            connection.heard_at = now
+        if connection.heard_at > asked_at:
+            answer_by = inf
+        if sleep is not None and clock_s is not None and sleep.noticed(clock_s(), now):
+            asked_at, answer_by = now, now + ANSWER_S
+        over_at = min(connection.heard_at + silence_s, answer_by)
+        if now >= over_at:
+            heard_s = round(now - connection.heard_at)
+            return ConnectionLost(f"connection lost: nothing heard from the server for {heard_s} s")
+        due = max(min(connection.sent_at, connection.heard_at), pinged_at) + ping_s
+        if now >= due or asked_at == now:
+            if not connection.crowded:
+                connection.send_nowait(connection.pack(Ping()))
+            pinged_at = now
+            due = now + ping_s
+        look_at = inf if sleep is None else now + LOOK_S
+        await trio.sleep_until(min(due, over_at, look_at))

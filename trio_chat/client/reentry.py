@@ -1,0 +1,131 @@
+"""Coming back on a new connection: into the rooms, and then with what waits to be said.
+
+Each room is joined again after the newest entry that was seen of its history (`inbox.py`). What is about a
+room is sent when one is back in it, in the order in which it was first said: behind it, and not before, what
+is said from then on. A room that cannot be entered just then is asked for again later; one that may not be
+entered is left, and the program is told by the server's error.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from math import inf
+
+import trio
+
+from trio_chat.client.connection import Connection
+from trio_chat.client.conversation import Conversation
+from trio_chat.client.faults import unfitting
+from trio_chat.client.requests import Request
+from trio_chat.client.rooms import Membership, room_of
+from trio_chat.errors import Refused
+from trio_chat.wire.messages import Error, Event, Join, Room, UnsetType
+
+__all__ = ["Reentry"]
+
+AGAIN_S = 1
+_FOR_NOW = ("rate_limited", "unavailable")
+
+
+class Reentry:
+    """One coming back. `on_back` is called when one is in all rooms again that would have one."""
+
+    def __init__(self, talk: Conversation, connection: Connection, on_back: Callable[[], None]) -> None:
+        self._talk = talk
+        self._connection = connection
+        self._on_back = on_back
+        self._is_back = False
+
+    async def run(self) -> None:
+        """Come back; from its end on commands go out by themselves. Cancelled, what waits still waits."""
+        talk = self._talk
+        with talk.brake:
+            while True:
+                stirred = talk.stirred = trio.Event()
+                await self._join_rooms()
+                await self._send_waiting()
+                self._look()
+                if self._is_back and not any(request.waits for request in talk.requests):
+                    break
+                with trio.move_on_at(self._again_at()):
+                    await stirred.wait()
+        talk.open(self._connection)
+
+    # --- rooms --------------------------------------------------------------------------------------
+
+    async def _join_rooms(self) -> None:
+        talk = self._talk
+        for membership in talk.rooms:
+            if self._connection.crowded:
+                await self._connection.space()
+            wanted = talk.rooms.get(membership.name) is membership  # it may have been left by now
+            if not wanted or membership.is_back or membership.is_asked:
+                continue
+            if trio.current_time() < membership.again_at:
+                continue
+            after = talk.inbox.newest(membership.name)
+            join = Join(membership.asked, after=after, epoch=membership.epoch, ref=talk.new_ref())
+            membership.is_asked = True
+            talk.requests.add(Request(join, then=partial(self._answered, membership)))
+            self._connection.send_nowait(self._connection.pack(join))
+
+    def _answered(self, membership: Membership, event: Event) -> None:
+        membership.is_asked = False
+        match event:
+            case Room():
+                self._enter(membership, event)
+            case Error(code=code) if code in _FOR_NOW:
+                wait_s = AGAIN_S if isinstance(event.retry_after_s, UnsetType) else event.retry_after_s
+                membership.again_at = trio.current_time() + wait_s
+            case Error():
+                detail = f"no way back into {membership.name}: {event.detail}"
+                self._talk.reception.leave(membership.asked, membership.name)
+                news = Error(event.code, detail, event.field, event.retry_after_s)
+                self._talk.inbox.put(news, self._talk.reception.keeps)
+            case _:
+                raise unfitting(event)
+        self._look()
+        self._talk.stirred.set()
+
+    def _enter(self, membership: Membership, answer: Room) -> None:
+        talk = self._talk
+        talk.rooms.left(membership.asked, membership.name)
+        talk.rooms.entered(membership.asked, answer)
+        if answer.resumed:
+            talk.inbox.resume(membership.name, answer.room)
+        else:
+            talk.inbox.begin_anew(membership.name, answer, talk.reception.keeps)
+
+    def _look(self) -> None:
+        if not self._is_back and self._talk.rooms.is_back:
+            self._is_back = True
+            self._on_back()
+
+    def _again_at(self) -> float:
+        """When there is a room to be asked for again."""
+        rooms = self._talk.rooms
+        return min((each.again_at for each in rooms if not each.is_back and not each.is_asked), default=inf)
+
+    # --- what waits ---------------------------------------------------------------------------------
+
+    async def _send_waiting(self) -> None:
+        """Send what may be sent. What comes later of a room that must wait, waits as well."""
+        held: set[str] = set()
+        for request in list(self._talk.requests):
+            if not request.waits:
+                continue
+            room = room_of(request.command)
+            if room in held or self._talk.rooms.holds(room):
+                held.add(room or "")
+                continue
+            if self._connection.crowded:
+                await self._connection.space()
+            if request.waits:
+                self._send(request)
+
+    def _send(self, request: Request) -> None:
+        try:
+            frame = self._connection.pack(request.command)
+        except Refused as refusal:  # by another server's limit, perhaps
+            self._talk.requests.fail(request, refusal)
+        else:
+            request.is_sent = self._connection.send_nowait(frame)
