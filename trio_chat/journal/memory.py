@@ -107,10 +107,11 @@ class _Kept:
         through = min(through, self.head)
         if below is None or below.room == room:
             return through if below is None else min(through, below.seq - 1)
+        latest = below.latest(room)
         low, high = self.first - 1, through
         while low < high:
             middle = (low + high + 1) // 2
-            if self.said_at(middle) > below.at:
+            if self.said_at(middle) > latest:
                 high = middle - 1
             else:
                 low = middle

@@ -122,7 +122,8 @@ class Slice(Struct, frozen=True):
 def look(
     rooms: Iterable[Iterator[Stretch]], wanted: Wanted, below: Place | None, hits_max: int, bounds: Bounds
 ) -> Slice:
-    """Look for a text in rooms, each with its stretches from the newest on, behind the place `below`."""
+    """Look for a text in rooms, behind the place `below`. Each room comes with its stretches, the newest
+    first, of which few begin before that place."""
     hits: list[Hit] = []
     entries = size = 0
     heap: list[tuple[tuple[int, str, int], int, Hit | tuple[Stretch, Iterator[Stretch]]]] = []
@@ -140,13 +141,16 @@ def look(
                 return Slice(hits, item.place, entries, size)
             continue
         stretch, stretches = item
-        if entries >= bounds.entries or size >= bounds.bytes:
-            newest = stretch.newest
+        newest = stretch.newest
+        # A stretch that begins before the place is there only for its end: to stop at it were to go back.
+        counts = below is None or newest.order > below.order
+        if counts and (entries >= bounds.entries or size >= bounds.bytes):
             return Slice(hits, newest._replace(seq=newest.seq + 1), entries, size)
         lines = stretch.load()
-        entries += len(lines)
-        size += sum(map(len, lines))
-        for hit in wanted.hits(stretch.newest.room, stretch.first, lines):
+        if counts:
+            entries += len(lines)
+            size += sum(map(len, lines))
+        for hit in wanted.hits(newest.room, stretch.first, lines):
             if below is None or hit.place.order > below.order:
                 heappush(heap, (hit.place.order, count := count + 1, hit))
         for stretch in stretches:

@@ -63,10 +63,11 @@ def lines_between(db: sqlite3.Connection, room: int, first: int, last: int) -> l
     """The payloads of a room from one number to another, as far as they are there."""
     lines: list[bytes] = []
     rows = db.execute(
-        "SELECT first, payloads FROM batches WHERE room = ? AND last >= ? AND first <= ? ORDER BY last",
-        (room, first, last),
+        "SELECT first, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last", (room, first)
     )
     for start, joined in rows:
+        if start > last:  # said here: SQLite would go on to the end of the room to find no more
+            break
         lines += joined.split(b"\n")[max(first - start, 0) : last + 1 - start]
     return lines
 

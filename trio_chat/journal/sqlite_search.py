@@ -47,13 +47,29 @@ class _Room:
         if below is not None and below.room == key:
             self._through = min(through, below.seq - 1)
         elif below is not None and self._id:
-            # Whole chunks that are too new are passed over, not looked at.
-            newer = db.execute(
-                "SELECT first FROM chunks WHERE room = ? AND began > ? ORDER BY began, first LIMIT 1",
-                (self._id, below.at),
-            ).fetchone()
-            if newer is not None:
-                self._through = min(through, newer[0] - 1)
+            self._through = min(through, self._newest(below.latest(key)))
+
+    def _newest(self, latest: int) -> int:
+        """Up to which number what was said by then reaches; it may be the end of a chunk in which it does."""
+        newer = self._db.execute(
+            "SELECT first FROM chunks WHERE room = ? AND began > ? ORDER BY began, first LIMIT 1",
+            (self._id, latest),
+        ).fetchone()
+        if newer is not None:
+            return int(newer[0]) - 1
+        low, high = max(self._after, self._indexed), self._through
+        while low < high:
+            middle = (low + high + 1) // 2
+            last, payloads = self._db.execute(
+                "SELECT last, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last LIMIT 1",
+                (self._id, middle),
+            ).fetchone() or (middle, b"")
+            # All of a batch was said at the same time.
+            if payloads and read_texts([payloads[payloads.rfind(b"\n") + 1 :]])[0].at > latest:
+                high = middle - 1
+            else:
+                low = max(middle, min(last, high))
+        return low
 
     def stretches(self, wanted: Wanted) -> Iterator[Stretch]:
         """Where the text may stand, the newest first."""

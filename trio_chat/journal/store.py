@@ -94,6 +94,10 @@ class Place(NamedTuple):
         """What sorts places: the newest have the smallest."""
         return (-self.at, self.room, -self.seq)
 
+    def latest(self, room: str) -> int:
+        """The latest `at` that an entry of a room has which stands behind this place."""
+        return self.at if room >= self.room else self.at - 1
+
 
 class Hit(Struct, frozen=True, gc=False):
     """An entry that was found, as it is shown."""

@@ -1,0 +1,129 @@
+"""What is found by a text: its normal form, its trigrams, and in which order stretches are looked at."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from trio_chat.journal.search import TRIGRAMS_MAX, Bounds, Stretch, Wanted, look, normal
+from trio_chat.journal.store import Place
+from trio_chat.wire.codec import encode
+from trio_chat.wire.messages import Said
+
+# Where forms meet: of several scripts, with marks, escaped in JSON, of one character that becomes several.
+CHARACTERS = 'ab İIıißſẞΣσςéÉe\u0301\u0307\u0308ﬁ①Ａ猫ねｶ\u3099\uac00\u1100\u1161👋🏽\u200d"\\\n\t\x7f*(:\0'
+texts = st.text(st.sampled_from(CHARACTERS), max_size=12) | st.text(max_size=5)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        ("ADA", "ada"),
+        ("istanbul", "İSTANBUL"),
+        ("İstanbul", "istanbul"),
+        ("strasse", "Straße"),
+        ("STRAẞE", "strasse"),
+        ("ΟΔΥΣΣΕΥΣ", "Οδυσσεύς".replace("ύ", "υ")),
+        ("ada", "Ａｄａ"),
+        ("fi", "oﬃce"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("猫", "三匹の猫がいる"),
+        ("ガ", "ｶﾞ"),
+        ("👋🏽", "hi 👋🏽!"),
+        ('"a" OR b*', 'so: "A" or B*.'),
+    ],
+)
+def test_what_reads_the_same_is_found(wanted: str, text: str) -> None:
+    assert Wanted(wanted).text in normal(text)
+
+
+@pytest.mark.parametrize(("wanted", "text"), [("cafe", "café"), ("ab", "a b"), ("a OR b", "b"), ("a*", "ab")])
+def test_what_reads_otherwise_is_not(wanted: str, text: str) -> None:
+    assert Wanted(wanted).text not in normal(text)
+
+
+@given(st.lists(texts, min_size=1, max_size=4), texts)
+@example(["\n\u0301a"], "\u0301a")  # an escaped newline ends in an n, to which the mark would belong
+@example(["\u0307"], "\u0307")
+@example(['"'], '"')
+def test_one_look_at_all_payloads_rules_out_none(said: list[str], text: str) -> None:
+    payloads = [encode(Said("Lobby", seq, 5, "ada", each)) for seq, each in enumerate(said, 1)]
+    hits = Wanted(text).hits("lobby", 1, payloads)
+    assert [hit.place.seq for hit in hits] == [
+        seq for seq, each in enumerate(said, 1) if normal(text) in normal(each)
+    ]
+
+
+@given(st.lists(texts, min_size=1, max_size=4))
+def test_texts_are_made_normal_together_as_each_by_itself(said: list[str]) -> None:
+    assert normal("\n".join(said)) == "\n".join(map(normal, said))
+
+
+@given(texts, texts, texts)
+def test_all_its_trigrams_stand_in_whatever_holds_a_text(before: str, text: str, after: str) -> None:
+    wanted = Wanted(text)
+    whole = normal(before + text + after)
+    if wanted.text in whole:
+        assert all(trigram in whole and len(trigram) == 3 for trigram in wanted.trigrams())
+
+
+def test_of_a_long_text_some_trigrams_do() -> None:
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 1_000)))
+    trigrams = Wanted(text).trigrams()
+    assert 20 < len(trigrams) <= TRIGRAMS_MAX
+    assert trigrams[0] == text[:3]
+    assert text.index(trigrams[-1]) > 900, "from all over it"
+    assert Wanted("aaaa").trigrams() == ["aaa"]
+    assert Wanted("aa").trigrams() == []
+
+
+# --- the order in which it is looked ------------------------------------------------------------------
+
+
+ALL = Bounds(10**9, 10**9)
+
+
+class Shelf:
+    """Rooms of which every entry has the text `x`, in stretches of given times; it counts the looks."""
+
+    def __init__(self, **rooms: list[list[int]]) -> None:
+        self.rooms = rooms
+        self.looked: list[tuple[str, int]] = []
+
+    def look(self, hits_max: int = 99, bounds: Bounds = ALL) -> tuple[list[str], Place | None]:
+        rooms = [self._stretches(room, stretches) for room, stretches in self.rooms.items()]
+        found = look((iter(stretches) for stretches in rooms), Wanted("x"), None, hits_max, bounds)
+        return [f"{hit.place.room}{hit.place.seq}" for hit in found.hits], found.rest
+
+    def _stretches(self, room: str, stretches: list[list[int]]) -> list[Stretch]:
+        made = []
+        seq = 1
+        for times in stretches:
+
+            def load(first: int = seq, times: list[int] = times) -> list[bytes]:
+                self.looked.append((room, first))
+                return [encode(Said(room, first + n, at, "ada", "x")) for n, at in enumerate(times)]
+
+            made.append(Stretch(Place(times[-1], room, seq + len(times) - 1), seq, load))
+            seq += len(times)
+        return made[::-1]
+
+
+def test_the_newest_of_all_rooms_come_first() -> None:
+    shelf = Shelf(a=[[1, 5], [9, 9]], b=[[2, 3], [4, 8]], c=[[9]])
+    found, rest = shelf.look()
+    assert found == ["a4", "a3", "c1", "b4", "a2", "b3", "b2", "b1", "a1"]
+    assert rest is None
+
+
+def test_no_more_is_looked_at_than_it_takes() -> None:
+    shelf = Shelf(a=[[1, 5], [9, 9]], b=[[2, 3], [4, 8]])
+    assert shelf.look(hits_max=3) == (["a4", "a3", "b4"], Place(8, "b", 4))
+    assert shelf.looked == [("a", 3), ("b", 3)]
+
+
+def test_at_the_bound_it_is_told_where_to_go_on() -> None:
+    shelf = Shelf(a=[[1, 5], [9, 9]], b=[[2, 3], [4, 8]])
+    found, rest = shelf.look(bounds=Bounds(3, 10**9))
+    assert found == ["a4", "a3", "b4"]
+    assert rest == Place(5, "a", 3), "behind everything that comes before that stretch"
+    assert shelf.look(bounds=Bounds(1, 1)) == (["a4", "a3"], Place(8, "b", 5)), "one stretch always is"

@@ -1,0 +1,232 @@
+"""Searching finds what one finds who reads everything, whatever is indexed or forgotten meanwhile."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.journal.test_memory import draft, numbered
+from tests.journal.test_search import texts
+from trio_chat.journal import memory, search, sqlite_forget, sqlite_index, sqlite_search
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.journal.search import Bounds, normal
+from trio_chat.journal.sqlite import SqliteStore, open_sqlite
+from trio_chat.journal.store import Draft, Keep, Place, Store
+from trio_chat.wire.codec import decode_entry
+
+ROOMS = ("lobby", "attic")
+
+
+@contextmanager
+def everything_small() -> Iterator[None]:
+    """Chunks of a few entries, steps of a few chunks, slices of a few stretches."""
+    small = Bounds(3, 10**9)
+    with ExitStack() as stack:
+        for module, name, value in (
+            (sqlite_index, "CHUNK_BYTES_MIN", 200),
+            (sqlite_index, "CHUNK_BYTES_MAX", 400),
+            (sqlite_index, "STEP_BYTES", 500),
+            (sqlite_index, "MERGE_PAGES", 1),
+            (sqlite_forget, "EVERY_MS", 0),
+            (sqlite_forget, "ROOMS_AT_ONCE", 1),
+            (sqlite_forget, "BYTES_AT_ONCE", 300),
+            (sqlite_forget, "BATCHES_AT_ONCE", 2),
+            (sqlite_forget, "REFS_AT_ONCE", 2),
+            (sqlite_forget, "STALE_REFS_MIN", 2),
+            (sqlite_search, "STRETCH_BYTES", 200),
+            (sqlite_search, "SLICE", small),
+            (memory, "SLICE", small),
+            (memory, "STRETCH_ENTRIES", 2),
+            (memory, "TIDY_EVERY_MS", 0),
+            (memory, "FORGET_AT_ONCE", 2),
+            (memory, "ROOMS_AT_ONCE", 1),
+            (search, "PAGE", Bounds(7, 10**9)),
+        ):
+            stack.enter_context(patch.object(module, name, value))
+        yield
+
+
+class Library:
+    """All that was ever said, in order, beside the store that may have forgotten some of it."""
+
+    def __init__(self, directory: Path | None, keep: Keep) -> None:
+        self.directory = directory
+        self.keep = keep
+        self.now_ms = 1_000
+        self.store: Store
+        self.said: dict[str, list[tuple[Place, str]]] = {room: [] for room in ROOMS}
+        self.refs: dict[tuple[str, str], int] = {}
+        self.firsts = dict.fromkeys(ROOMS, 1)
+
+    async def begin(self) -> None:
+        if self.directory is None:
+            self.store = MemoryStore(keep=self.keep, random_bytes=numbered())
+        else:
+            self.store = await open_sqlite(self.directory / "journal.db", keep=self.keep)
+        for room in ROOMS:
+            await self.store.open(room, room.title())
+
+    async def reopen(self) -> None:
+        if self.directory is not None:
+            await self.store.aclose()
+            await self.begin()
+
+    async def later(self, ms: int) -> None:
+        self.now_ms += ms
+
+    async def commit(self, drafts: list[Draft]) -> None:
+        for each, outcome in zip(drafts, await self.store.commit(drafts, self.now_ms), strict=True):
+            said = self.said[each.room]
+            if each.ref:
+                known = self.refs.get((each.room, each.ref), 0)
+                if outcome.payload is None:
+                    assert outcome.seq == known
+                    continue
+                assert known < self.firsts[each.room], "a ref holds as long as its entry is kept"
+                self.refs[each.room, each.ref] = outcome.seq
+            assert outcome.seq == len(said) + 1, "numbers go on without a hole, whatever was forgotten"
+            said.append((Place(self.now_ms, each.room, outcome.seq), each.text))
+        if self.directory is None:
+            await self.look()  # the journal in memory forgets at once what there is too much of
+
+    async def tidy(self, steps: int) -> None:
+        for _ in range(steps):
+            if not await self.store.tidy(self.now_ms):
+                break
+        await self.look()
+
+    async def tidy_all(self) -> None:
+        for _ in range(2):  # the first may be under way, and past a room already
+            while await self.store.tidy(self.now_ms):
+                pass
+        await self.look()
+        for room, said in self.said.items():
+            oldest = len(said) + 1 - (self.keep.entries or len(said))
+            recent = [place.seq for place, _ in said if place.at >= self.now_ms - self.keep.age_ms]
+            if self.keep.age_ms:
+                oldest = max(oldest, min(recent, default=len(said) + 1))
+            assert self.firsts[room] == self.store.first(room) == max(oldest, 1)
+
+    async def look(self) -> None:
+        """What is kept is all from some number on, and that never goes back."""
+        for room, said in self.said.items():
+            page = await self.store.read(room, 0, 2**53, entries_max=10**6, bytes_max=10**9)
+            assert page.first >= self.firsts[room] and page.last == len(said)
+            assert [decode_entry(each).text for each in page.payloads] == [
+                text for _, text in said[page.first - 1 :]
+            ]
+            self.firsts[room] = page.first
+
+    async def search(
+        self, text: str, rooms: tuple[str, ...], limit: int, unseen: int, before_ms: int | None
+    ) -> None:
+        """All pages together are what one finds by reading."""
+        heads = {room: len(self.said[room]) - unseen for room in rooms}
+        below = start = None if before_ms is None else Place(before_ms - 1, "", 0)
+        expected = sorted(
+            (
+                (place, said)
+                for room, head in heads.items()
+                for place, said in self.said[room]
+                if self.firsts[room] <= place.seq <= head and normal(text) in normal(said)
+                if start is None or place.order > start.order
+            ),
+            key=lambda each: each[0].order,
+        )
+        found = []
+        while True:
+            matches = await self.store.search({**heads, "nowhere": 9}, text, below, limit)
+            assert len(matches.hits) <= limit
+            found += [(hit.place, decode_entry(hit.payload).text) for hit in matches.hits]
+            if matches.rest is None:
+                break
+            assert below is None or matches.rest.order > below.order, "it gets on"
+            below = matches.rest
+        assert found == expected
+
+
+_room = st.sampled_from(ROOMS)
+_draft = st.builds(draft, text=texts, room=_room, ref=st.just(""))
+_again = st.builds(lambda ref, room: draft(ref, room, ref=ref), st.sampled_from("abc"), _room)
+_commit = st.tuples(st.just("commit"), st.lists(_draft | _again, min_size=1, max_size=8))
+_search = st.tuples(
+    st.just("search"),
+    texts | st.sampled_from(["a", "ss", "i", "aaa", "\n"]),
+    st.sampled_from([("lobby",), ROOMS]),
+    st.integers(1, 4),
+    st.integers(0, 2),
+    st.none() | st.integers(990, 1_030),
+)
+_tidy = st.tuples(st.just("tidy"), st.integers(1, 5))
+STEPS = st.lists(
+    st.one_of(
+        _commit,
+        _commit,
+        _search,
+        _search,
+        _tidy,
+        st.tuples(st.just("later"), st.integers(1, 9)),
+        st.tuples(st.just("tidy_all")),
+        st.tuples(st.just("reopen")),
+    ),
+    max_size=30,
+)
+KEEP = st.builds(Keep, st.sampled_from([0, 0, 8]), st.sampled_from([0, 0, 6]))
+
+
+async def _perform(directory: Path | None, keep: Keep, steps: list[tuple]) -> Library:  # type: ignore[type-arg]  # of several kinds
+    library = Library(directory, keep)
+    await library.begin()
+    for what, *arguments in steps:
+        await getattr(library, what)(*arguments)
+    for text in ("a", "ss", "aaa"):
+        await library.search(text, ROOMS, 3, 0, None)
+    return library
+
+
+@settings(max_examples=100)
+@given(KEEP, STEPS)
+async def test_in_memory_it_is_found(keep: Keep, steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of several kinds
+    with everything_small():
+        await _perform(None, keep, steps)
+
+
+@settings(max_examples=50)  # each opens files, and a disk is as slow as it likes
+@given(KEEP, STEPS)
+async def test_in_a_file_it_is_found(keep: Keep, steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of several kinds
+    with tempfile.TemporaryDirectory() as directory, everything_small():
+        library = await _perform(Path(directory), keep, steps)
+        await library.tidy_all()
+        assert isinstance(library.store, SqliteStore)
+        the_index_is_of_the_chunks(library.store)
+        await library.store.aclose()
+
+
+def the_index_is_of_the_chunks(store: SqliteStore) -> None:
+    """The index holds the trigrams of its chunks and no more; what is kept no longer is not in the file."""
+    db = store._writer._db
+    db.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab (main, words, row)")
+    terms = dict(db.execute("SELECT term, doc FROM temp.terms"))
+    expected: dict[str, int] = {}
+    for room, first, last in db.execute("SELECT room, first, last FROM chunks").fetchall():
+        lines = sqlite_index.lines_between(db, room, first, last)
+        assert len(lines) == last + 1 - first
+        text = sqlite_index.document(room, lines)
+        for trigram in {text[start : start + 3] for start in range(len(text) - 2)}:
+            expected[trigram] = expected.get(trigram, 0) + 1
+    assert terms == expected
+    for room, first, oldest, newest, covered in db.execute(
+        "SELECT id, first, (SELECT min(last) FROM batches WHERE room = rooms.id), indexed,"
+        " (SELECT max(last) FROM chunks WHERE room = rooms.id) FROM rooms"
+    ).fetchall():
+        oldest_chunk = db.execute(
+            "SELECT min(first), min(last) FROM chunks WHERE room = ?", (room,)
+        ).fetchone()
+        assert oldest is None or oldest >= min(first, oldest_chunk[0] or first)
+        assert oldest_chunk[1] is None or oldest_chunk[1] >= first
+        assert covered is None or covered == newest
+    db.execute("DROP TABLE temp.terms")
