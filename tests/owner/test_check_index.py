@@ -98,6 +98,7 @@ def test_one_document_that_says_something_else_is_found(indexed: Path) -> None:
         f"INSERT INTO words (rowid, text) VALUES ({chunk}, '{room_mark(room)}another text')",
     )
     assert f"room Lobby: a search does not find all that entries 1 to {last} say" in check(indexed).findings
+    assert check(indexed, quick=True).findings == [], "as quickly as that it is not found"
 
 
 def test_a_journal_of_the_first_version_has_none(tmp_path: Path) -> None:

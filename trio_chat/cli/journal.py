@@ -134,7 +134,7 @@ def backup(name: str | None, to: Path, force: bool) -> None:
 
 @journal.command()
 @_at
-@click.option("--quick", is_flag=True, help="Do not compare SQLite's own indexes with its tables.")
+@click.option("--quick", is_flag=True, help="Without what takes longest: whether a search finds the words.")
 def check(name: str | None, quick: bool) -> None:
     """Check every number, entry, ref and the search index; beside a server, too."""
     from trio_chat.owner.check import FINDINGS_MAX, check

@@ -41,8 +41,11 @@ class Checked(Struct, frozen=True):
 
 
 def check(path: Path, *, quick: bool = False, progress: Progress | None = None) -> Checked:
-    """Check a journal; a server may be using it. `quick` leaves out what SQLite takes long for: whether its
-    indexes fit its tables. Raises `NotDone` when there is nothing that could be checked."""
+    """Check a journal; a server may be using it.
+
+    `quick` leaves out what takes longest: whether SQLite's indexes fit its tables, and whether a search
+    finds the words. Raises `NotDone` when there is nothing that could be checked.
+    """
     with reading(path) as db, moment(db):
         checking = _Checking(db, progress)
         try:
@@ -97,7 +100,7 @@ class _Checking:
             sound = len(self.findings)
             yield from (f"room {room.shown}: {finding}" for finding in self._room(room))
             if indexed and len(self.findings) == sound:  # else the index is the least of its troubles
-                found = check_index(self._db, room.id, room.first, room.head)
+                found = check_index(self._db, room.id, room.first, room.head, ask=not quick)
                 yield from (f"room {room.shown}: {finding}" for finding in found)
             self.rooms += 1
         yield from self._strays()
