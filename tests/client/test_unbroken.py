@@ -1,0 +1,80 @@
+"""Whatever breaks, a program sees one unbroken stream, and what it says is said once."""
+
+import pytest
+
+from tests.client.unbroken import NAMES, ROOMS, SAYS, Talk, talk
+from trio_chat.testing import Simulation, simulate
+from trio_chat.wire.messages import Gap, Room, Said
+
+ALL = {f"{name} says {n} in {room}" for name in NAMES for room in ROOMS for n in range(SAYS)}
+FIRST = {f"{name} begins in {room}" for name in NAMES for room in ROOMS}
+LAST = {f"{name} is done in {room}" for name in NAMES for room in ROOMS}
+
+
+def histories(told: Talk, name: str, room: str) -> list[list[Said]]:
+    """What somebody heard of a room, each of its histories; in each of them nothing doubled or left out."""
+    found: list[list[Said]] = [[]]
+    at: int | None = 0
+    for event in told.heard[name]:
+        match event:
+            case Room() if event.room == room:
+                assert (event.resumed, event.ref) == (False, "")
+                found.append([])
+                at = None
+            case Said() if event.room == room:
+                assert at is None or event.seq == at + 1, event
+                found[-1].append(event)
+                at = event.seq
+            case Gap() if event.room == room:
+                at = honest(event, at, told.forgets)
+            case _:
+                pass
+    return found
+
+
+def honest(gap: Gap, at: int | None, forgets: bool) -> int:
+    assert forgets and not gap.kept, "all is kept, and may be asked for"
+    assert at is None or gap.after == at
+    return gap.next - 1
+
+
+def in_order(texts: list[str]) -> bool:
+    """Whether what each has said there stands in the order in which it was said."""
+    for name in NAMES:
+        numbers = [int(text.split()[2]) for text in texts if text.startswith(f"{name} says")]
+        if numbers != sorted(set(numbers)):
+            return False
+    return True
+
+
+@pytest.mark.seeds(25)
+def test_everything_is_heard_once_in_order_and_said_once(seed: int) -> None:
+    told = simulate(seed, talk).value
+    assert told.outages
+    assert set(told.numbers) == FIRST | ALL | LAST
+    for name in NAMES:
+        for room in ROOMS:
+            (entries,) = histories(told, name, room)
+            texts = [entry.text for entry in entries]
+            assert set(texts) == {text for text in FIRST | ALL | LAST if text.endswith(room)}
+            assert len(texts) == len(set(texts))
+            assert in_order(texts)
+            assert {entry.text: entry.seq for entry in entries}.items() <= told.numbers.items()
+
+
+async def forgetful(sim: Simulation) -> Talk:
+    return await talk(sim, forgets=True)
+
+
+@pytest.mark.seeds(25)
+def test_where_the_journal_is_forgotten_each_history_is_one_unbroken_stream(seed: int) -> None:
+    told = simulate(seed, forgetful).value
+    assert set(told.numbers) == FIRST | ALL | LAST, "everything was acked"
+    for name in NAMES:
+        for room in ROOMS:
+            several = histories(told, name, room)
+            for entries in several:
+                texts = [entry.text for entry in entries]
+                assert len(texts) == len(set(texts))
+                assert in_order(texts)
+            assert {text for text in LAST if text.endswith(room)} <= {entry.text for entry in several[-1]}

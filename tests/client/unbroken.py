@@ -1,0 +1,170 @@
+"""A chat in which everything breaks: the network, and the server, which comes back, perhaps with its journal.
+
+    told = simulate(seed, talk).value
+
+Two programs talk and listen, each in a `Chat` that comes back by itself, and know nothing of all that.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.server.peer import START_MS
+from trio_chat.client import Chat, Incoming, Outage, connect
+from trio_chat.errors import Refused
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.server.config import Config
+from trio_chat.server.serve import open_server
+from trio_chat.testing import MemoryNetwork, Simulation
+from trio_chat.testing.chat.disk import Disk, UnreliableStore
+from trio_chat.testing.faults import Cut, Partition, Rst, Rule, Silence
+from trio_chat.wire.messages import Said
+
+__all__ = ["NAMES", "ROOMS", "SAYS", "Talk", "talk"]
+
+ROOMS = ("lobby", "attic")
+NAMES = ("ada", "bob")
+SAYS = 12  # of each, in each room
+DISK = Disk(commit_s=0.1, read_s=0.1)
+
+
+class Talk:
+    """What was said and heard. `forgets`: the server comes back with an empty journal."""
+
+    def __init__(self, sim: Simulation, *, forgets: bool) -> None:
+        self.sim = sim
+        self.forgets = forgets
+        self.network = MemoryNetwork(sim.fork("network"))
+        self.numbers: dict[str, int] = {}
+        """By text: the number that its author was told."""
+        self.heard: dict[str, list[Incoming]] = {name: [] for name in NAMES}
+        self.is_over = trio.Event()
+        self.is_steady = trio.Event()
+        self._random = sim.fork("talk")
+
+    @property
+    def outages(self) -> int:
+        """How many there were, of both."""
+        return sum(isinstance(event, Outage) for heard in self.heard.values() for event in heard)
+
+    # --- the server ---------------------------------------------------------------------------------
+
+    def _new_store(self) -> UnreliableStore:
+        return UnreliableStore(MemoryStore(random_bytes=self._random.randbytes), DISK, self._random)
+
+    async def serve(self) -> None:
+        """Be a server that ends and begins again, gently or not, until the talk is over; then stay."""
+        store = self._new_store()
+        while True:
+            with trio.CancelScope() as killed:
+                async with open_server(
+                    Config(rate_limit=False),
+                    store=store,
+                    listeners=[self.network.listen("server")],
+                    clock_ms=lambda: START_MS + int(trio.current_time() * 1_000),
+                    random_bytes=self._random.randbytes,
+                ):
+                    if self.is_over.is_set():
+                        self.is_steady.set()
+                        await trio.sleep_forever()
+                    await trio.sleep(self._random.uniform(1, 40))
+                    if self._random.random() < 0.5:
+                        killed.cancel()
+                        await trio.lowlevel.checkpoint()
+            if self.forgets:
+                store = self._new_store()
+            await trio.sleep(self._random.choice([0, 0, 1, 20]))
+
+    # --- the network --------------------------------------------------------------------------------
+
+    async def break_the_network(self) -> None:
+        """Let one thing after another befall it, until the talk is over."""
+        random = self._random
+        while not self.is_over.is_set():
+            await trio.sleep(random.expovariate(1 / 8))
+            rules: list[Rule] = [Rst(), Rst(), Silence(), Partition(), Cut(random.randrange(300))]
+            with self.network.fault(random.choice(rules), random.choice(NAMES), "server", both=True):
+                await trio.sleep(random.choice([0, 0.1, 10]))
+
+    # --- the programs -------------------------------------------------------------------------------
+
+    async def live(self, name: str, *, task_status: trio.TaskStatus[Chat]) -> None:
+        """Come into the rooms, and from then on talk and listen."""
+        random = self.sim.fork(name)
+        async with connect(
+            "server",
+            name=name,
+            token=f"{name}-and-a-token-of-its-own",
+            dial=self.network.dialler(name),
+            inbox_events=random.choice([2, 1024]),
+            ref_prefix=name,
+            random=random.random,
+            clock_s=trio.current_time,
+        ) as chat:
+            for room in ROOMS:
+                await chat.join(room)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._listen, chat, name)
+                task_status.started(chat)
+
+    async def _listen(self, chat: Chat, name: str) -> None:
+        heard = self.heard[name]
+        last = {f"{each} is done in {room}" for each in NAMES for room in ROOMS}
+        async for event in chat:
+            heard.append(event)
+            if isinstance(event, Said):
+                last.discard(event.text)
+            if not last:
+                return
+            await trio.sleep(0 if self.is_over.is_set() else 0.1)
+
+    async def speak(self, chat: Chat, name: str, room: str) -> None:
+        """Say one thing after another, each when the one before is in the journal."""
+        random = self.sim.fork(f"{name} in {room}")
+        for n in range(SAYS):
+            await trio.sleep(random.uniform(0, 20))
+            await self._say(chat, room, f"{name} says {n} in {room}")
+
+    async def begin(self, chat: Chat, name: str, room: str) -> None:
+        """Say something while all is well: a journal in memory forgets a room in which nothing was said."""
+        await self._say(chat, room, f"{name} begins in {room}")
+
+    async def end(self, chat: Chat, name: str, room: str) -> None:
+        """Say that this was all."""
+        await self._say(chat, room, f"{name} is done in {room}")
+
+    async def _say(self, chat: Chat, room: str, text: str) -> None:
+        """A server that is ended by force may refuse what it cannot commit any more: then say it again."""
+        ref = text.replace(" ", "-")
+        while text not in self.numbers:
+            try:
+                self.numbers[text] = await chat.say(room, text, ref=ref)
+            except Refused as refusal:
+                assert refusal.code == "unavailable", refusal
+                await trio.sleep(1)
+
+
+async def talk(sim: Simulation, *, forgets: bool = False) -> Talk:
+    """Both come into both rooms; then everything breaks, until they have said all they wanted to."""
+    told = Talk(sim, forgets=forgets)
+
+    async def all_together(what: Callable[[Chat, str, str], Awaitable[None]]) -> None:
+        async with trio.open_nursery() as speaking:
+            for name, chat in chats.items():
+                for room in ROOMS:
+                    speaking.start_soon(what, chat, name, room)
+
+    async with trio.open_nursery() as world:
+        world.start_soon(told.serve)
+        await wait_all_tasks_blocked()
+        async with trio.open_nursery() as living:
+            chats = {name: await living.start(told.live, name) for name in NAMES}
+            await all_together(told.begin)
+            world.start_soon(told.break_the_network)
+            await all_together(told.speak)
+            told.is_over.set()
+            await told.is_steady.wait()
+            await all_together(told.end)
+        world.cancel_scope.cancel()
+    return told
