@@ -37,17 +37,20 @@ class Keys(Input):
 
 
 class Screen(Output):
-    """What is shown; a reader who has gone away is one whose `gone` is set."""
+    """What is shown; to a reader who has `gone` nothing, to one who has `stopped` it nothing until then."""
 
     def __init__(self) -> None:
         super().__init__(-1, -1)
         self.lines: list[str] = []
         self.talked = ""
         self.gone = False
+        self.stopped: trio.Event | None = None
 
     async def data(self, lines: list[str]) -> None:
         for _ in range(randint(1, 5)):  # now quick, now slow, as threads are
             await trio.lowlevel.checkpoint()
+        if self.stopped is not None:
+            await self.stopped.wait()
         if self.gone:
             raise BrokenPipeError
         self.lines += lines

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -37,10 +37,10 @@ async def run(*args: str, typed: str = "") -> subprocess.CompletedProcess[bytes]
 
 
 @asynccontextmanager
-async def serving(**limits: int) -> AsyncGenerator[int]:
+async def serving(port: int = 0, journal: str = "memory", **limits: int) -> AsyncGenerator[int]:
     """A real server; its port."""
     with trio.fail_after(PATIENCE_S):
-        async with open_server(Config(port=0, limits=Limits(**limits))) as server:
+        async with open_server(Config(port=port, journal=journal, limits=Limits(**limits))) as server:
             yield int(server.addresses[0].rpartition(":")[2])
 
 
@@ -192,15 +192,18 @@ async def test_no_server_is_one_line_and_exit_3() -> None:
     assert done.stderr == f"trio-chat: no server at 127.0.0.1:{port}: Connection refused\n".encode()
 
 
-async def test_a_server_that_goes_is_one_line_and_exit_3() -> None:
-    async with serving() as port:
+async def test_a_server_that_will_not_have_us_any_more_is_one_line_and_exit_3(tmp_path: Path) -> None:
+    """As the ninth of one person's terminals makes of the first."""
+    command = [*JOIN, "--tokens", str(tmp_path / "tokens.json")]
+    async with serving(sessions=1) as port:
         process = await trio.lowlevel.open_process(
-            [*JOIN, f"ada@:{port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*command, f"ada@:{port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         assert process.stdin and process.stdout and process.stderr
         assert await process.stdout.receive_some()
-    assert await process.wait() == 3
-    said = await process.stderr.receive_some()
+        await run(f"ada@:{port}", *command[-2:])
+        assert await process.wait() == 3
+        said = await process.stderr.receive_some()
     assert said.startswith(b"trio-chat: the server ended the connection: ")
     assert said.count(b"\n") == 1
 
@@ -313,6 +316,25 @@ async def test_a_wall_of_text_pasted_at_a_terminal_is_all_said_in_order() -> Non
             await terminal.type("\x04")
             assert await terminal.left() == 0
     assert heard == wall
+
+
+async def test_a_server_that_is_started_again_is_come_back_to(tmp_path: Path) -> None:
+    journal = str(tmp_path / "journal.db")
+    async with AsyncExitStack() as stack:
+        async with serving(journal=journal) as port:
+            terminal = await stack.enter_async_context(at_terminal(f"ada@:{port}"))
+            await terminal.read_until("-- lobby: 1 here\n")
+            await terminal.type("one\n")
+            await terminal.read_until("ada: one\n")
+        with trio.fail_after(PATIENCE_S):
+            await terminal.read_until("; coming back by itself\n")
+        await terminal.type("two\n")
+        async with serving(port, journal):
+            await terminal.read_until("-- back after ")
+            await terminal.read_until("ada: two\n")
+            await terminal.type("/quit\n")
+            assert await terminal.left() == 0
+    assert terminal.shown.count("ada: ") == 2
 
 
 @pytest.mark.parametrize("typed", ["", "half a line that was not fin"])

@@ -19,6 +19,8 @@ from trio_chat.wire.messages import (
     Say,
 )
 
+KICKED = Bye("kicked", "enough", reconnect=False)
+
 # --- chatting ---------------------------------------------------------------------------------------
 
 
@@ -133,17 +135,19 @@ async def test_a_room_that_will_not_do_ends_it(nursery: trio.Nursery) -> None:
 # --- the end ----------------------------------------------------------------------------------------
 
 
-async def test_a_server_that_is_gone_ends_it_and_what_was_typed_is_shown(nursery: trio.Nursery) -> None:
+async def test_a_server_that_will_not_have_us_ends_it_and_what_was_typed_is_shown(
+    nursery: trio.Nursery,
+) -> None:
     async def server(peer: Peer) -> None:
         await peer.admit()
         await peer.expect(Say)
-        peer.reset()
+        await peer.say(KICKED)
 
     async with at_desk(nursery, server, interactive=True) as desk:
         desk.type("one", "two", "three")
         await desk.left.wait()
     assert isinstance(desk.failed, ConnectionLost)
-    assert desk.screen.talked.partition("\n")[2] == "".join(
+    assert desk.screen.talked.partition("\n")[2].lstrip() == "".join(
         f"-- perhaps not said: {line}\n" for line in ("one", "two", "three")
     )
 
@@ -152,7 +156,7 @@ async def test_a_pipe_is_told_in_one_line_what_was_not_said(nursery: trio.Nurser
     async def server(peer: Peer) -> None:
         await peer.admit()
         await peer.expect(Say)
-        await peer.say(Bye("draining", "back soon", reconnect=True))
+        await peer.say(KICKED)
 
     async with at_desk(nursery, server) as desk:
         desk.type(*(f"line {n}" for n in range(100)))
@@ -161,12 +165,12 @@ async def test_a_pipe_is_told_in_one_line_what_was_not_said(nursery: trio.Nurser
     assert desk.screen.talked == "-- perhaps not said: 100 lines, the first of them: line 0\n"
 
 
-async def test_a_server_that_is_gone_while_nothing_is_typed_ends_it_without_a_word(
+async def test_a_server_that_ends_it_while_nothing_is_typed_is_left_without_a_word(
     nursery: trio.Nursery,
 ) -> None:
     async def server(peer: Peer) -> None:
         await peer.admit()
-        peer.link.close()
+        await peer.say(KICKED)
 
     async with at_desk(nursery, server) as desk:
         await desk.left.wait()

@@ -106,17 +106,33 @@ async def test_history_as_json_is_the_answer(nursery: trio.Nursery) -> None:
 # --- /search ----------------------------------------------------------------------------------------
 
 
-async def test_a_search_asks_for_the_text_as_it_was_typed(nursery: trio.Nursery) -> None:
+async def test_a_search_asks_for_the_text_as_it_was_typed_and_goes_on_where_it_ended(
+    nursery: trio.Nursery,
+) -> None:
     asked: list[Search] = []
 
     async def server(peer: Peer) -> None:
-        asked.extend(await finding(lambda ref: Found([said(9), said(2)], more=True, ref=ref))(peer))
+        play = finding(
+            lambda ref: Found([said(9), said(2)], more=True, ref=ref, next="there"),
+            lambda ref: Found([], more=True, ref=ref, next="further"),
+            lambda ref: Found([said(1)], more=False, ref=ref),
+        )
+        asked.extend(await play(peer))
 
     async with at_desk(nursery, server, features=["search"]) as desk:
-        desk.type('/search  number* OR "two  words" ')
-    assert [(each.text, each.room) for each in asked] == [('number* OR "two  words"', "")]
-    assert [line[25:] for line in desk.screen.lines[1:3]] == ["bob: number 2", "bob: number 9"]
-    assert desk.screen.lines[3:] == ["-- the newest 2 lines; there is more"]
+        desk.type("/search", '/search  number* OR "two  words" ', "/search", "/search", "/search")
+    assert [(each.text, each.room, each.next) for each in asked] == [
+        ('number* OR "two  words"', "", next) for next in ("", "there", "further")
+    ]
+    assert [line.partition("bob: ")[2] or line for line in desk.screen.lines[1:]] == [
+        "number 2",
+        "number 9",
+        "-- 2 lines found; there may be more (/search)",
+        "-- nothing found; there may be more (/search)",
+        "number 1",
+        "-- 1 line found",
+    ]
+    assert desk.screen.talked == 2 * "-- nothing to go on with (/search TEXT); not done: /search\n"
 
 
 async def test_what_was_found_as_json_is_the_answer(nursery: trio.Nursery) -> None:

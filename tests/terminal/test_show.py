@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_chat.client import Incoming
+from trio_chat.client import Back, Incoming, Outage
 from trio_chat.terminal import show
 from trio_chat.terminal.escape import escape
 from trio_chat.wire.messages import (
@@ -31,6 +31,10 @@ from trio_chat.wire.messages import (
 
 AT = 1_790_000_000_000  # 14:13:20 UTC on a day in September
 EVIL = "\x1b[2J\u202e\n"
+
+
+def room(name: str, topic: str = "") -> Room:
+    return Room(room=name, epoch="e", resumed=False, first=1, head=0, members=3, topic=topic)
 
 
 @pytest.fixture(autouse=True)
@@ -84,16 +88,18 @@ def _in_vienna(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (Members("lobby", ["ada", "bob"], 900, more=True), ["-- here: ada, bob and 898 more (900 here)"]),
         (Gap("lobby", 5, 7, kept=True), ["-- 1 line not shown here"]),
         (Gap("lobby", 5, 9, kept=False), ["-- 3 lines no longer kept"]),
+        (Outage("connection lost: \x1b", 0.5), ["-- connection lost: ^[; coming back by itself"]),
+        (Back(0.2), ["-- back after 1 s"]),
+        (Back(119.4), ["-- back after 119 s"]),
+        (Back(7100), ["-- back after 118 min"]),
+        (Back(7200), ["-- back after 2 h"]),
+        (room("lobby", "ducks"), ["-- lobby: 3 here, about: ducks (what was said there before is gone)"]),
         (Error("forbidden", "no"), ["-- no (forbidden)"]),
         (TypingNotice("lobby", "bob"), []),
     ],
 )
 def test_an_event_in_lines(event: Incoming, lines: list[str]) -> None:
     assert show.event_lines(event, me="ada", room="lobby") == lines
-
-
-def room(name: str, topic: str = "") -> Room:
-    return Room(room=name, epoch="e", resumed=False, first=1, head=0, members=3, topic=topic)
 
 
 def test_answers_in_lines() -> None:
@@ -133,9 +139,13 @@ def test_what_was_found_has_its_room_and_day_and_ends_with_the_newest() -> None:
         "[lobby]       ?",
         "[pond] 2026-09-21 15:14 * bob ducks",
     ]
-    assert show.found_lines(Found(entries, more=True)) == [*lines, "-- the newest 2 lines; there is more"]
+    assert show.found_lines(Found(entries, more=True)) == [
+        *lines,
+        "-- 2 lines found; there may be more (/search)",
+    ]
     assert show.found_lines(Found(entries, more=False)) == [*lines, "-- 2 lines found"]
     assert show.found_lines(Found([], more=False)) == ["-- nothing found"]
+    assert show.found_lines(Found([], more=True)) == ["-- nothing found; there may be more (/search)"]
 
 
 @pytest.mark.parametrize("at", [10**22, -(10**22), 10**400], ids=["far", "past", "beyond"])
@@ -162,6 +172,8 @@ def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str
         Gap(a, n, n, flag),
         Error(a, b),
         TypingNotice(a, b),
+        Outage(a, n),
+        room(a, b),
     ]
     lines = [line for event in events for line in show.event_lines(event)]
     lines += show.room_lines(room(a, b)) + show.rooms_lines([RoomListing(a, n, b)])
@@ -172,7 +184,13 @@ def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str
 
 @pytest.mark.parametrize(
     ("kept", "words"),
-    [("memory", "in memory"), ("forever", "forever"), ("90 days", "for 90 days"), ("\x1b", "for ^[")],
+    [
+        ("memory", "in memory"),
+        ("forever", "forever"),
+        ("90 days", "for 90 days"),
+        ("7\x1b", "for 7^["),
+        ("at most a few\x1b", "in part: at most a few^["),
+    ],
 )
 def test_what_happens_to_what_is_said_in_words(kept: str, words: str) -> None:
     assert show.kept(kept) == words

@@ -131,11 +131,7 @@ async def test_a_line_is_seen_ahead_of_those_before_it_and_stays(pipe: tuple[int
         os.write(writing, b"one\ntwo\n")
         assert await typed.line() == "one"
         async with trio.open_nursery() as nursery:
-
-            async def look() -> None:
-                assert await typed.ahead("four".__eq__) == "four"
-
-            nursery.start_soon(look)
+            nursery.start_soon(typed.ahead, "four".__eq__)
             await trio.testing.wait_all_tasks_blocked(0.01)
             os.write(writing, b"three\nfour\n")
         assert [await typed.line() for _ in range(3)] == ["two", "three", "four"]

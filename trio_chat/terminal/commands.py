@@ -39,7 +39,7 @@ HELP = """\
 /nick NAME       take another name
 /topic TEXT      say what the current room is about
 /history [N]     N earlier lines of the current room; again, and they are earlier still
-/search TEXT     what was said that has TEXT in it, in the rooms you are in
+/search TEXT     what was said with TEXT in it, in the rooms you are in; /search alone goes on
 /quit [REASON]   leave; so does Ctrl-D
 //TEXT           say a text that begins with a slash"""
 
@@ -100,7 +100,9 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    text: str
+    """Without a text, what the search before has left."""
+
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ def _command(word: str, rest: str) -> Action:
             return Leave(room)
         case "/history", count:
             return _history(count)
-        case (("/join" | "/msg" | "/me" | "/nick" | "/topic" | "/search"), ""):
+        case (("/join" | "/msg" | "/me" | "/nick" | "/topic"), ""):
             return Unclear(f"{word} what? (/help)")
         case "/join", room:
             return Join(room)

@@ -4,6 +4,9 @@ Two tasks for a Chat: one shows what comes, the other hands the speaker what is 
 end of the input everything was acked, and goodbye can be said; what could not be said when it all ended
 some other way is shown.
 
+A connection that is lost comes back by itself. What is typed meanwhile waits, and is said then, in order; at
+a terminal for ever, in a pipe for five minutes.
+
 The first Ctrl-C (or SIGTERM, or the end of the terminal) ends the typing and says goodbye; the second
 waits for nothing.
 """
@@ -14,13 +17,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import count
+from math import inf
 from typing import Protocol
 
 import trio
 
-from trio_chat.client import Chat, connect
+from trio_chat.client import Back, Chat, Outage, connect
 from trio_chat.errors import ChatError, ClientError, Refused
 from trio_chat.terminal import show
+from trio_chat.terminal.commands import Quit, parse
 from trio_chat.terminal.escape import escape
 from trio_chat.terminal.screen import Screen
 from trio_chat.terminal.speaker import Speaker
@@ -33,6 +38,7 @@ __all__ = ["LineClient", "run"]
 GOODBYE_S = 5
 DISK_S = 3
 NAMES_TRIED = 9
+PATIENCE_S = 300  # with an outage, where nobody is there to see it
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -40,7 +46,7 @@ class Connect(Protocol):
     """`trio_chat.client.connect`, or what stands in for it."""
 
     def __call__(
-        self, host: str, port: int, *, name: str, token: str
+        self, host: str, port: int, *, name: str, token: str, patience_s: float
     ) -> AbstractAsyncContextManager[Chat]: ...
 
 
@@ -71,10 +77,12 @@ class LineClient:
         self._tokens = tokens
         self._screen = Screen(output, as_json=as_json, fail=self._fail)
         self._interactive = interactive
+        self._patience_s = inf if interactive else PATIENCE_S
         self._connect = connect
         self._failed: ChatError | BrokenPipeError | None = None
         self._typing: trio.CancelScope | None = None  # once there is a Chat to type into
         self._interrupted = False
+        self._away = trio.Event()  # set for as long as an outage lasts
 
     async def run(self, target: Target, rooms: Sequence[str]) -> None:
         """As the function `run`. Cancelled, it closes the connection without a goodbye."""
@@ -114,7 +122,9 @@ class LineClient:
         for tries in count(2):
             try:
                 token = await self._token(target, name)
-                async with self._connect(target.host, target.port, name=name, token=token) as chat:
+                async with self._connect(
+                    target.host, target.port, name=name, token=token, patience_s=self._patience_s
+                ) as chat:
                     await self._welcome(target, chat, name)
                     await self._talk(chat, rooms)
                     return
@@ -175,7 +185,7 @@ class LineClient:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._show, chat, speaker)
             with trio.CancelScope() as self._typing:
-                await self._speak(speaker, rooms)
+                await self._speak_or_quit(speaker, rooms)
             if self._typing.cancelled_caught and self._interactive:
                 await self._screen.talk()  # what comes now does not belong behind a half-typed line
             await self._show_unsaid(speaker)
@@ -187,10 +197,31 @@ class LineClient:
     async def _show(self, chat: Chat, speaker: Speaker) -> None:
         try:
             async for events in chat.batches():
+                speaker.saw(events)
                 async with self._screen.held:
                     await self._screen.events(events, me=chat.name, room=speaker.room)
+                for event in events:
+                    if isinstance(event, Outage):
+                        self._away.set()
+                    elif isinstance(event, Back):
+                        self._away = trio.Event()
         except ClientError as error:
             self._fail(error)
+
+    async def _speak_or_quit(self, speaker: Speaker, rooms: Sequence[str]) -> None:
+        async with trio.open_nursery() as nursery:
+            if self._interactive:
+                nursery.start_soon(self._heed_quit, nursery.cancel_scope)
+            await self._speak(speaker, rooms)
+            nursery.cancel_scope.cancel()
+
+    async def _heed_quit(self, speaking: trio.CancelScope) -> None:
+        """In an outage /quit waits for nothing that was typed before it. (In a pipe all is said first.)"""
+        while not speaking.cancel_called:
+            await self._away.wait()
+            await self._typed.ahead(_is_quit)
+            if self._away.is_set():
+                speaking.cancel()
 
     async def _speak(self, speaker: Speaker, rooms: Sequence[str]) -> None:
         try:
@@ -204,10 +235,15 @@ class LineClient:
 
     async def _show_unsaid(self, speaker: Speaker) -> None:
         """What was typed, or piped, and not said: in full to who has typed it."""
-        unsaid = [line for line in (speaker.line, *self._typed.waiting) if line.strip()]
+        typed = (speaker.line, *self._typed.waiting)
+        unsaid = [line for line in typed if line.strip() and not _is_quit(line)]
         if self._interactive:
             for line in unsaid:
                 await self._screen.note(f"perhaps not said: {line}")
         elif unsaid:
             lines = f"{len(unsaid)} lines, the first of them" if len(unsaid) > 1 else "1 line"
             await self._screen.note(f"perhaps not said: {lines}: {escape(unsaid[0])[:60]}")
+
+
+def _is_quit(line: str) -> bool:
+    return isinstance(parse(line), Quit)

@@ -14,7 +14,7 @@ that its lines cannot be taken for somebody else's.
 import time
 from typing import assert_never
 
-from trio_chat.client import Incoming
+from trio_chat.client import Back, Incoming, Outage
 from trio_chat.terminal.escape import escape, escape_json
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
@@ -73,6 +73,12 @@ def event_lines(event: Incoming, *, me: str = "", room: str = "") -> list[str]:
             lines = [_gap(event)]
         case Error():
             return [f"-- {escape(event.detail)} ({escape(event.code)})"]
+        case Outage():
+            return [f"-- {escape(event.why)}; coming back by itself"]
+        case Back():
+            return [f"-- back after {_duration(event.after_s)}"]
+        case Room():
+            return [f"{_about(event.room, event.members, event.topic)} (what was said there before is gone)"]
         case TypingNotice():
             return []
         case _:
@@ -110,19 +116,19 @@ def found_lines(found: Found) -> list[str]:
         for entry in reversed(found.entries)
         for line in _marked(entry.room, _entry(entry, _day_and_clock(entry.at)))
     ]
-    if not found.entries:
-        return ["-- nothing found"]
-    count = _lines(len(found.entries))
-    return [*lines, f"-- the newest {count}; there is more" if found.more else f"-- {count} found"]
+    count = _lines(len(found.entries)) if found.entries else "nothing"
+    return [*lines, f"-- {count} found{'; there may be more (/search)' if found.more else ''}"]
 
 
 def kept(kept: str) -> str:
     """What a welcome says happens to what is said, to go on after "is kept"."""
-    return {"memory": "in memory", "forever": "forever"}.get(kept) or f"for {escape(kept)}"
+    if kept[:1].isdecimal():  # a duration, and perhaps more
+        return f"for {escape(kept)}"
+    return {"memory": "in memory", "forever": "forever"}.get(kept) or f"in part: {escape(kept)}"
 
 
-def as_json(event: Event) -> str:
-    """The event as the wire has it, on one line."""
+def as_json(event: Event | Outage | Back) -> str:
+    """The event as the wire has it, or would have it, on one line."""
     return escape_json(encode(event).decode())
 
 
@@ -179,6 +185,13 @@ def _flat(text: str) -> str:
 def _about(room: str, members: int, topic: str) -> str:
     about = f", about: {_flat(topic)}" if topic else ""
     return f"-- {escape(room)}: {members} here{about}"
+
+
+def _duration(seconds: float) -> str:
+    for unit_s, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * unit_s:
+            return f"{seconds / unit_s:.0f} {unit}"
+    return f"{max(seconds, 1):.0f} s"
 
 
 def _presence(event: Presence, me: str) -> list[str]:

@@ -1,21 +1,22 @@
 """The speaker: does what was typed, one line after the other.
 
 Each line is waited for before the next, so order is kept without further thought; and so is every line:
-what the server will not take just now is asked for again, a `say` with its ref, until it is taken.
+what the server will not take just now is asked for again, a `say` with its ref, until it is taken. An outage
+is one more thing that a line waits for.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar, assert_never
 
 import trio
 
-from trio_chat.client import Chat
-from trio_chat.errors import Refused
+from trio_chat.client import Chat, Incoming
+from trio_chat.errors import ConnectionLost, Refused
 from trio_chat.terminal import commands, show
 from trio_chat.terminal.screen import Screen
-from trio_chat.wire.messages import Members, RoomsPage
+from trio_chat.wire.messages import Found, Members, Retitled, Room, RoomsPage, Said
 
 __all__ = ["Speaker"]
 
@@ -37,6 +38,7 @@ class Speaker:
         self._screen = screen
         self._rooms: list[str] = []  # as the server writes them; the last is the current one
         self._oldest: dict[str, int] = {}  # the number of the oldest entry shown, of each of them
+        self._sought, self._found = "", Found([], more=False)
         self._told_to_wait = False
 
     @property
@@ -51,13 +53,30 @@ class Speaker:
         hand. Raises `ClientError`.
         """
         self.line = line
+        leaving = False
         try:
             leaving = await self._do(commands.parse(line))
         except Refused as refusal:
             await self._screen.note(f"{refusal}; not done: {line}")
-            leaving = False
+        except ConnectionLost as lost:
+            # Of this command it is not known whether it was done, and a Chat does not do it again. Any other
+            # question says whether the Chat goes on: it waits for the end of an outage, or raises.
+            await self._chat.ping()
+            await self._screen.note(f"{lost}; perhaps not said: {line}")
         self.line = ""
         return leaving
+
+    def saw(self, events: Sequence[Incoming]) -> None:
+        """Note what is shown unasked: after an outage, perhaps the newest lines of another history."""
+        for event in events:
+            match event:
+                case Said(room=room, seq=seq) | Retitled(room=room, seq=seq):
+                    if seq < self._oldest.get(room, 0):
+                        self._oldest[room] = seq
+                case Room():
+                    self._oldest[event.room] = event.head + 1
+                case _:
+                    pass
 
     async def join(self, room: str) -> None:
         """Enter a room, or go back to one that we are in. Raises `Refused` and `ClientError`."""
@@ -86,12 +105,12 @@ class Speaker:
                 await screen.answer(RoomsPage(rooms, more=False), show.rooms_lines(rooms))
             case commands.Who():
                 if room := await self._current():
-                    names = await self._insist(partial(chat.who, room))
+                    names = await self._ask(room, partial(chat.who, room))
                     members = Members(room, names, len(names), more=False)
                     await screen.answer(members, show.who_lines(names, len(names)))
             case commands.Topic(text):
                 if room := await self._current():
-                    await self._insist(partial(chat.topic, room, text))
+                    await self._ask(room, partial(chat.topic, room, text))
             case commands.History(lines):
                 if room := await self._current():
                     await self._history(room, lines)
@@ -117,7 +136,7 @@ class Speaker:
         if room := await self._current():
             for piece in self._pieces(text):
                 ref = secrets.token_urlsafe(12)
-                await self._insist(partial(self._chat.say, room, piece, action, ref))
+                await self._ask(room, partial(self._chat.say, room, piece, action, ref))
 
     def _pieces(self, text: str) -> list[str]:
         return list(commands.split_text(text, self._chat.welcome.limits.text_bytes))
@@ -131,7 +150,7 @@ class Speaker:
 
     async def _history(self, room: str, lines: int) -> None:
         ask = partial(self._chat.history, room, before=self._oldest[room], limit=lines)
-        page = await self._insist(ask, _TOO_FAST)
+        page = await self._ask(room, ask, _TOO_FAST)
         if page.entries:
             self._oldest[room] = page.entries[0].seq
         await self._screen.answer(page, show.history_lines(page))
@@ -140,20 +159,37 @@ class Speaker:
         if "search" not in self._chat.welcome.features:
             await self._screen.note(f"this server does not search; not done: {self.line}")
             return
-        found = await self._insist(partial(self._chat.search, text), _TOO_FAST)
-        await self._screen.answer(found, show.found_lines(found))
+        if not text and not self._found.more:
+            await self._screen.note(f"nothing to go on with (/search TEXT); not done: {self.line}")
+            return
+        text, next = (text, "") if text else (self._sought, self._found.next)
+        self._found = await self._insist(partial(self._chat.search, text, next=next), _TOO_FAST)
+        self._sought = text
+        await self._screen.answer(self._found, show.found_lines(self._found))
 
     async def _leave(self, room: str) -> None:
         if room := room or await self._current():
-            await self._insist(partial(self._chat.leave, room))
-            self._rooms = [each for each in self._rooms if each.casefold() != room.casefold()]
-            self._oldest = {each: self._oldest[each] for each in self._rooms}
+            await self._ask(room, partial(self._chat.leave, room))
+            self._forget(room)
             await self._screen.note(f"left {room}")
+
+    def _forget(self, room: str) -> None:
+        self._rooms = [each for each in self._rooms if each.casefold() != room.casefold()]
+        self._oldest = {each: self._oldest[each] for each in self._rooms}
 
     async def _current(self) -> str:
         if not self.room:
             await self._screen.note(f"you are in no room (/join ROOM); not done: {self.line}")
         return self.room
+
+    async def _ask(self, room: str, ask: Callable[[], Awaitable[T]], not_now: frozenset[str] = _FOR_NOW) -> T:
+        """Insist on something about a room, in which one is no more when one was not let back into it."""
+        try:
+            return await self._insist(ask, not_now)
+        except Refused as refusal:
+            if refusal.code == "not_in_room":
+                self._forget(room)
+            raise
 
     async def _insist(self, ask: Callable[[], Awaitable[T]], not_now: frozenset[str] = _FOR_NOW) -> T:
         """Ask until the server does not say "not now" any more.

@@ -94,13 +94,10 @@ class Input:
         self._taken.unpark_all()
         return self._lines.popleft() if self._lines else None
 
-    async def ahead(self, looked_for: Callable[[str], bool]) -> str:
-        """Wait until such a line has been read, and leave it where it is."""
+    async def ahead(self, looked_for: Callable[[str], bool]) -> None:
+        """Wait until such a line has been read that nobody has taken yet."""
         await trio.lowlevel.checkpoint()
-        while True:
-            for line in self._lines:
-                if looked_for(line):
-                    return line
+        while not any(looked_for(line) for line in self._lines):
             await self._news.park()
 
     async def _receive(self) -> bytes:
