@@ -35,8 +35,8 @@ def join(target: str, rooms: tuple[str, ...], as_json: bool, tokens: str | None)
     What is typed is said; a line that begins with a slash is a command (/help). Without a name one is who
     one is on this machine; the host is this machine and the port 5555 unless given.
 
-    A lost connection comes back by itself, and what is typed meanwhile is said then. In a pipe it is waited for
-    five minutes; what could not be said is shown, and the exit status is 3.
+    A lost connection comes back by itself, and what is typed meanwhile is said then. A pipe waits for that
+    for five minutes; then what could not be said is shown, and the exit status is 3.
     """
     import os
     from dataclasses import replace
