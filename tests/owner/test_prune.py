@@ -121,3 +121,14 @@ def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
     before = path.read_bytes()
     assert prune(path, Old(keep_entries=1), dry_run=True, vacuum=True).vacuumed is False
     assert path.read_bytes() == before
+
+
+def test_a_vacuum_leaves_nothing_of_it_in_the_index(tmp_path: Path) -> None:
+    """It is much the same as that of a journal in which no more was ever said."""
+    texts = ["".join(chr(0x4E00 + number * 7 + each) for each in range(60)) for number in range(900)]
+    path = tidied(written(tmp_path / NAME, *[[say(text)] for text in texts]))
+    other = tidied(written(tmp_path / "other.db", *[[say(text)] for text in texts[-100:]]))
+    prune(path, Old(keep_entries=100), vacuum=True)
+    sizes = [rows(each, "SELECT sum(length(block)) FROM words_data")[0][0] for each in (path, other)]
+    assert isinstance(sizes[0], int) and isinstance(sizes[1], int)
+    assert sizes[0] < 2 * sizes[1]
