@@ -132,6 +132,15 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
+def marathon(session: nox.Session) -> None:
+    """A real server killed ten times while two hundred real members talk, who come back by themselves; takes
+    minutes. `nox -s marathon -- --kills 3 --members 50` is shorter; `tests` runs a shorter one yet.
+    """
+    _group(session, "test")
+    session.run("python", "-m", "tests.faults.marathon", *session.posargs)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """The wheel alone, as users get it: built, installed in a bare environment, its commands run."""
     away = Path(session.create_tmp()).resolve()
