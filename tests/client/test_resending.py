@@ -67,6 +67,34 @@ async def test_what_was_not_answered_is_sent_again_in_its_order_behind_the_room(
         assert (await peer.expect(Say)).text == "four"
 
 
+async def test_a_room_one_is_back_in_halfway_keeps_its_order(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """While what is about another room waits for the connection to take more."""
+    stage = Stage(buffer_bytes=500)
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby", "attic")
+        peer.reset()
+        await wait_all_tasks_blocked()
+        calls = Calls(nursery)
+        await calls.begin("one", said_in(chat, "lobby", "one"))
+        for n in range(40):
+            await calls.begin(f"long {n}", said_in(chat, "attic", f"{n:4000}"))
+        await calls.begin("two", said_in(chat, "lobby", "two"))
+        peer = await stage.accept()
+        await peer.greet()
+        lobby, attic = [await peer.expect(Join) for _ in range(2)]
+        peer.hear_again(attic)
+        await peer.admit(resumed=True)
+        await wait_all_tasks_blocked()
+        peer.hear_again(lobby)
+        await peer.admit(resumed=True)
+        await calls.begin("three", said_in(chat, "attic", "three"))
+        says = [await peer.expect(Say) for _ in range(43)]
+        assert says[-1].text in ("two", "three")
+        assert [say.text for say in says if say.room == "lobby"] == ["one", "two"]
+
+
 async def test_questions_are_asked_again(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
     stage = Stage()
     answers: dict[type[object], Callable[[str], Event]] = {

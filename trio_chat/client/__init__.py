@@ -8,6 +8,7 @@ news          what a program is told unasked
 requests      which command an answer belongs to, and what is sent again         outlive a
 rooms         PURE: the rooms one is in, and whether one is back                 connection
 inbox         PURE: what was not taken yet, and how what was missed is caught up
+beyond        PURE: what came while the inbox was full
 reception     what comes is given to whom it is for
 
 visits        one connection after another, and the outages between

@@ -13,8 +13,7 @@ comes behind the events. What then comes beyond the bound is treated by its kind
   of `history` bring what lies between, until a page reaches the newest seen;
 - of *presence*, only that some was missed: once the entries are caught up, one page of `who` makes good
   for it, as an unasked `members` does from a server;
-- *whispers*, names of one's own, errors and the news of the connection are nowhere else to be had: they are
-  kept, up to `bound` more of them, and then the oldest are dropped;
+- *whispers*, names of one's own, errors and news of the connection are kept, up to a bound (`beyond.py`);
 - *typing* is dropped.
 
 Rules an editor must keep. A page is taken in the order of the stream, where the reader meets it and not
@@ -39,6 +38,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from trio_chat.client.beyond import Beyond
 from trio_chat.client.news import Back, Incoming, Outage
 from trio_chat.wire.messages import (
     Error,
@@ -98,7 +98,7 @@ class Inbox:
     def __init__(self, bound: int = INBOX_EVENTS) -> None:
         self.bound = bound
         self._events: deque[Incoming] = deque()
-        self._beyond: deque[Incoming] = deque(maxlen=bound)
+        self._beyond = Beyond(bound)
         self.strays: deque[Said | Retitled] = deque(maxlen=STRAYS)
         self._places: dict[str, _Place] = {}
         self._lagging: dict[str, _Place] = {}  # a dict keeps their order, so that a run can be replayed
@@ -184,7 +184,7 @@ class Inbox:
         """A room was come back to, and its history is another one than that of the room `name` before."""
         place = self._places.pop(name)
         self._lagging.pop(name, None)
-        if place.behind:
+        if not self._beyond.forget_history(name) and place.behind:
             self._put_news(Gap(name, place.cursor, place.newest + 1, kept=False), keep)
         self._put_news(replace(answer, ref=""), keep)
         place = self._places[answer.room] = _Place(max(answer.head - PAGE_ENTRIES, answer.first - 1))
@@ -198,14 +198,13 @@ class Inbox:
         if not self._events:
             return None
         if self._beyond:
-            self._events.append(self._beyond.popleft())
+            self._events.append(self._beyond.take())
         return self._events.popleft()
 
     def take_all(self) -> list[Incoming]:
         """All that has come."""
-        events = [*self._events, *self._beyond]
+        events = [*self._events, *self._beyond.take_all()] if self._beyond else list(self._events)
         self._events.clear()
-        self._beyond.clear()
         return events
 
     # --- catching up --------------------------------------------------------------------------------
@@ -265,7 +264,10 @@ class Inbox:
 
     def _put_news(self, event: Incoming, keep: bool) -> None:
         # Behind what waits beyond the bound already, if anything does.
-        (self._events if keep and not self._beyond else self._beyond).append(event)
+        if keep and not self._beyond:
+            self._events.append(event)
+        else:
+            self._beyond.put(event)
 
     def _put_gap(self, gap: Gap, keep: bool) -> None:
         place = self._places.get(gap.room)
