@@ -16,7 +16,7 @@
     │   └── PromiseBroken  in a simulated chat, the server's
     └── ClientError      what happens to a program that uses the client (exit status 3)
         ├── CannotConnect  there was no server, or it would not have us
-        ├── ConnectionLost the connection ended and nobody asked it to
+        ├── ConnectionLost the connection ended, nobody asked it to, and there is no way back
         └── ServerFault    the server said what no server of ours says
 
 Whose fault it is decides where an error goes. A peer's fault is quiet: it carries the wire code that
@@ -176,10 +176,11 @@ class CannotConnect(ClientError):
 
 
 class ConnectionLost(ClientError):
-    """The connection ended and nobody asked it to.
+    """The connection ended and nobody asked it to: what a `Chat` that comes back raises when that is in vain,
+    or for one message that it will not send again.
 
-    `code` is that of the server's `bye`, or empty when it said none; `reconnect` says whether coming
-    back is welcome, and after how many seconds at the earliest.
+    `code` is that of the server's `bye`, or of what it said to our coming back, or empty when it said
+    nothing; `reconnect` says whether coming back is welcome, and after how many seconds at the earliest.
     """
 
     def __init__(self, detail: str, *, code: str = "", reconnect: bool = True, after_s: int = 0) -> None:
