@@ -120,7 +120,7 @@ async def run(
     with trio.CancelScope(shield=True):
         kept = await _kept(journal)
     return Marathon(
-        breaches=[str(each) for each in findings.breaches],
+        breaches=[each.words for each in findings.breaches],
         said=sum(talker.said for talker in talkers),
         kept=len(kept),
         deliveries=sum(talker.stay.verified for talker in talkers if talker.stay),
