@@ -54,13 +54,13 @@ async def test_a_restart_of_a_server_with_a_journal_in_a_file_is_an_outage_and_n
         async with trio.open_nursery() as nursery:
             stop, ended = trio.Event(), trio.Event()
 
-            async def first(task_status: trio.TaskStatus[None]) -> None:
+            async def _run_server(task_status: trio.TaskStatus[None]) -> None:
                 async with serving(network, journal):
                     task_status.started()
                     await stop.wait()
                 ended.set()
 
-            await nursery.start(first)
+            await nursery.start(_run_server)
             async with chatting(network, "ada") as ada, chatting(network, "bob") as bob:
                 for chat in (ada, bob):
                     await chat.join("lobby")
@@ -111,14 +111,14 @@ async def chatting_over_a_restart(network: MemoryNetwork) -> AsyncGenerator[Chat
     async with trio.open_nursery() as nursery:
         stop = trio.Event()
 
-        async def serve(task_status: trio.TaskStatus[None]) -> None:
+        async def _run_server(task_status: trio.TaskStatus[None]) -> None:
             async with serving(network, "memory"):
                 task_status.started()
                 await stop.wait()
             async with serving(network, "memory"):
                 await trio.sleep_forever()
 
-        await nursery.start(serve)
+        await nursery.start(_run_server)
         async with chatting(network, "ada") as ada:
             await ada.join("lobby")
             assert await ada.say("lobby", "before") == 1
@@ -132,7 +132,7 @@ async def test_who_has_taken_the_name_meanwhile_keeps_it(autojump_clock: trio.ab
     async with trio.open_nursery() as nursery:
         stop, eve_is_in = trio.Event(), trio.Event()
 
-        async def serve(task_status: trio.TaskStatus[None]) -> None:
+        async def _run_server(task_status: trio.TaskStatus[None]) -> None:
             async with serving(network, "memory"):
                 task_status.started()
                 await stop.wait()
@@ -141,7 +141,7 @@ async def test_who_has_taken_the_name_meanwhile_keeps_it(autojump_clock: trio.ab
                     eve_is_in.set()
                     await trio.sleep_forever()
 
-        await nursery.start(serve)
+        await nursery.start(_run_server)
         async with connect(SERVER, name="ada", dial=network.dialler("ada"), random=lambda: 0.99) as ada:
             stop.set()
             with pytest.raises(ConnectionLost, match="no way back: the name ada is taken") as caught:

@@ -10,7 +10,7 @@ from tests.client.outages import length_of, next_of
 from tests.client.scripted import Peer, Stage, chatting, said
 from trio_chat.client import Back, Outage, connect
 from trio_chat.errors import ChatError, ClientError, ConnectionLost, ServerFault
-from trio_chat.wire.messages import Bye, Error, Hello, Named, Ping, Pong, Say, Typing
+from trio_chat.wire.messages import Ack, Bye, Error, Hello, Named, Ping, Pong, Say, Typing
 
 LOST = "connection lost: the server closed it without a word"
 
@@ -179,6 +179,26 @@ async def test_patience_ends_with_a_server_that_does_not_let_us_in(
         with pytest.raises(ConnectionLost, match="no way back within 100 s"):
             await anext(chat)
         assert trio.current_time() == pytest.approx(100)
+
+
+async def test_patience_is_over_with_the_outage_whatever_is_still_to_be_sent(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage(buffer_bytes=500)
+    async with chatting(nursery, stage=stage, patience_s=10) as (chat, peer):
+        peer.reset()
+        for _ in range(40):
+            nursery.start_soon(chat.say, "lobby", "x" * 4000)
+        peer = await stage.accept()
+        await peer.greet()
+        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+        await trio.sleep(30)
+        for _ in range(40):
+            say = await peer.expect(Say)
+            nursery.start_soon(peer.say, Ack(say.ref, "lobby", 1))
+        await chat.typing("lobby")
+        assert await peer.command() == Typing("lobby")
+        assert len(stage.dialled) == 2
 
 
 async def test_the_present_name_is_what_one_comes_back_with(

@@ -89,7 +89,8 @@ class Conversation:
             try:
                 connection = self._direct
                 if connection is None:
-                    self._settle_leaves()
+                    if isinstance(command, Leave):
+                        self._settle_leaves()
                     self.stirred.set()
                 else:
                     if connection.crowded:

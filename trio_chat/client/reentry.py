@@ -42,8 +42,8 @@ class Reentry:
             while True:
                 stirred = talk.stirred = trio.Event()
                 await self._join_rooms()
-                await self._send_waiting()
                 self._look()
+                await self._send_waiting()
                 if self._is_back and not any(request.waits for request in talk.requests):
                     break
                 with trio.move_on_at(self._again_at()):

@@ -18,7 +18,6 @@ At most `OUTSTANDING` of a program's commands are open at a time. Who has anothe
 
 import secrets
 from collections.abc import Callable, Iterator
-from copy import copy
 from itertools import count
 
 import trio
@@ -147,8 +146,10 @@ class Requests:
                 self._remove(request)
             elif sent:
                 request.internal += why.code == "internal"
-                if isinstance(request.command, Whisper) or request.internal >= _INTERNAL_MAX:
-                    self.fail(request, copy(why))
+                if isinstance(request.command, Whisper):
+                    self.fail(request, ConnectionLost(f"{why}; the whisper may have arrived", code=why.code))
+                elif request.internal >= _INTERNAL_MAX:
+                    self.fail(request, ConnectionLost(f"{why}; twice over the same message", code=why.code))
 
     def end(self) -> None:
         """No more answers will come: everyone who waits goes on, without one."""

@@ -10,6 +10,7 @@ An outage lasts until one is in all rooms again that would have one, over as man
 
 from collections.abc import Awaitable, Callable
 from copy import copy
+from math import inf
 
 import trio
 
@@ -48,6 +49,7 @@ class Visits:
         self._patience_s = patience_s
         self._clock_s = clock_s
         self._reading = trio.CancelScope()
+        self._patience = trio.CancelScope()
         self._overdue: ConnectionLost | None = None
         self._lost_at: float | None = None  # since when there is an outage
         self._again_at = 0.0
@@ -105,9 +107,9 @@ class Visits:
         self._give_up(await keep_alive(greeted.connection, self._talk.brake, ping_s, self._clock_s))
 
     async def _come_in(self, greeted: Greeted) -> None:
-        with trio.move_on_at(self._patient_until) as patience:
+        with trio.move_on_at(self._patient_until) as self._patience:
             await Reentry(self._talk, greeted.connection, self._is_back).run()
-        if patience.cancelled_caught:
+        if self._patience.cancelled_caught:
             self._give_up(ConnectionLost("connection lost: the server did not let us back into our rooms"))
 
     def _give_up(self, why: ConnectionLost) -> None:
@@ -135,6 +137,7 @@ class Visits:
         assert self._lost_at is not None, "one comes back from an outage"
         after_s = trio.current_time() - self._lost_at
         self._lost_at = None
+        self._patience.deadline = inf
         self._talk.inbox.put(Back(after_s), self._talk.reception.keeps)
         self._talk.reception.arrived.unpark_all()
 
