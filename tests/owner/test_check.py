@@ -148,6 +148,29 @@ def test_a_page_of_the_file_that_is_overwritten_is_found(tmp_path: Path) -> None
         assert findings and all(finding.isprintable() for finding in findings)
 
 
+def test_a_table_that_is_missing_is_found(tmp_path: Path) -> None:
+    path = small(tmp_path / NAME)
+    run_sql(path, "DROP TABLE fresh")
+    assert check(path).findings == ["the file: no such table: fresh"]
+
+
+def test_a_name_that_is_no_text_is_found(tmp_path: Path) -> None:
+    path = small(tmp_path / NAME)
+    run_sql(path, "UPDATE rooms SET shown = CAST(X'FF' AS TEXT) WHERE key = 'attic'")
+    (finding,) = check(path).findings
+    assert finding.startswith("the file: Could not decode to UTF-8")
+
+
+def test_a_check_that_is_interrupted_finds_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path / NAME, *[[say(str(number))] for number in range(100)])
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(path, progress=interrupt)
+
+
 def test_an_index_that_does_not_fit_its_table_is_found_unless_quick(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     run_sql(

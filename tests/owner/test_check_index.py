@@ -101,6 +101,19 @@ def test_one_document_that_says_something_else_is_found(indexed: Path) -> None:
     assert check(indexed, quick=True).findings == [], "as quickly as that it is not found"
 
 
+def test_what_is_about_to_be_forgotten_and_cannot_be_read_is_found(indexed: Path) -> None:
+    """It would have to be, to be taken out of the index."""
+    ((last,),) = rows(indexed, "SELECT last FROM chunks WHERE first = 1")
+    assert isinstance(last, int)
+    run_sql(
+        indexed,
+        f"UPDATE rooms SET first = {last + 3} WHERE key = 'lobby'",
+        "UPDATE batches SET payloads = X'0A' WHERE last = 2",
+    )
+    says = f"room Lobby: entries 1 to {last}, which are in the index, cannot be read"
+    assert check(indexed).findings == [says]
+
+
 def test_a_journal_of_the_first_version_has_none(tmp_path: Path) -> None:
     path = Path(shutil.copy(STORED / "version-1.db", tmp_path / NAME))
     with reading(path) as db:

@@ -108,6 +108,13 @@ def test_what_is_to_go_has_to_be_said(tmp_path: Path) -> None:
     assert (status, out) == (2, "") and "say what is to go: --before TIME, --keep-entries N, or both" in err
 
 
+def test_what_a_damaged_file_says_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+    path = small(tmp_path / NAME)
+    run_sql(path, "UPDATE rooms SET shown = char(27) || '[2J' WHERE key = 'attic'")
+    status, out, _ = run(path, "check")
+    assert status == 1 and out.startswith("room \\x1b[2J: nobody finds it") and "\x1b" not in out
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_cannot_be_done_is_one_line_and_exit_2(command: str, tmp_path: Path) -> None:
     args = arguments(command, tmp_path)

@@ -132,6 +132,10 @@ def line_twice(number: int) -> Callable[[bytes], bytes]:
         (lambda text: b"Dear diary,\n", "line 1 is no line of an export: JSON is malformed"),
         (lambda text: b"\xff\xfe\n", "line 1 is no line of an export: "),
         (lambda text: b"[" * 100_000 + b"\n", "line 1 is no line of an export: "),
+        (
+            lambda text: b'{"type":"end","more":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n",
+            "line 1 is no line of an export: ",
+        ),
         (lambda text: b" " * 2_000_000, "line 1 is longer than any line of an export"),
         (line_gone(1), "line 1 is not the first of an export of a journal"),
         (replaced('"version":1', '"version":2'), "line 1 is of version 2, and this trio-chat reads 1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = ["bar"]
+
+BETWEEN_S = 0.1  # to draw it costs more than what it tells of
 
 
 @contextmanager
@@ -23,7 +26,13 @@ def bar(label: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], No
     with ExitStack() as stack:
         shown: list[click._termui_impl.ProgressBar[int]] = []
 
+        drawn_at = 0.0
+
         def tell(done: int, total: int) -> None:
+            nonlocal drawn_at
+            if done < total and time.monotonic() < drawn_at + BETWEEN_S:
+                return
+            drawn_at = time.monotonic()
             if not shown:
                 made = click.progressbar(length=total, label=label, file=sys.stderr)
                 shown.append(stack.enter_context(made))

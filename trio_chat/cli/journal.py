@@ -143,7 +143,8 @@ def check(name: str | None, quick: bool) -> None:
         path = _path(name)
         checked = check(path, quick=quick, progress=tell)
     for finding in checked.findings:
-        click.echo(finding)
+        # What is in a damaged file may be anything: it does nothing to a terminal.
+        click.echo("".join(char if char.isprintable() else ascii(char)[1:-1] for char in finding))
     looked = f"{_count(checked.rooms, 'room')} and {_count(checked.entries, 'entry')}"
     if checked.findings:
         count = len(checked.findings)

@@ -13,9 +13,8 @@ from msgspec import Struct
 
 from trio_chat.errors import Refused
 from trio_chat.hub.names import prepare_room
-from trio_chat.journal.sqlite_file import is_not_ours
 from trio_chat.owner.check_index import check_index, has_index
-from trio_chat.owner.opening import moment, reading
+from trio_chat.owner.opening import moment, reading, was_interrupted
 from trio_chat.wire.codec import decode_entry
 from trio_chat.wire.messages import MAX_NUMBER, Retitled
 
@@ -54,7 +53,8 @@ def check(path: Path, *, quick: bool = False, progress: Progress | None = None) 
                 if len(checking.findings) == FINDINGS_MAX:
                     break
         except sqlite3.DatabaseError as error:
-            if not is_not_ours(error):
+            # Of a file in which anything may be wrong, tables may be missing as well.
+            if was_interrupted(error):
                 raise
             checking.findings.append(f"the file: {error}")
         return Checked(checking.rooms, checking.entries, checking.findings)

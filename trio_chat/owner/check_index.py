@@ -47,10 +47,15 @@ def check_index(
         if len(lines) != last + 1 - start:
             yield f"entries {start} to {last} are in the index, and not all of them are there"
             continue
-        texts = read_texts([lines[0], lines[-1]])
+        try:
+            texts = read_texts([lines[0], lines[-1]])
+            text = document(room, lines)
+        except ValueError:
+            yield f"entries {start} to {last}, which are in the index, cannot be read"
+            continue
         if (began, ended) != (texts[0].at, texts[1].at):
             yield f"the index has another time for entries {start} to {last}"
-        if ask and not _found(db, id, document(room, lines)):
+        if ask and not _found(db, id, text):
             yield f"a search does not find all that entries {start} to {last} say"
     if due <= indexed:
         yield f"entries {due} to {indexed} are not in the index"

@@ -21,7 +21,16 @@ from trio_chat.journal.sqlite_mark import Mark
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Progress", "changing", "interruptible", "is_in_use", "moment", "owning", "reading"]
+__all__ = [
+    "Progress",
+    "changing",
+    "interruptible",
+    "is_in_use",
+    "moment",
+    "owning",
+    "reading",
+    "was_interrupted",
+]
 
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much in all; called some ten times a second, or oftener."""
@@ -42,9 +51,14 @@ def owning(path: Path) -> Iterator[None]:
             raise CannotStart(f"{path} is no journal of trio-chat") from error
         raise NotDone(f"{path}: {error}") from error
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+        if not was_interrupted(error):
             raise
         raise KeyboardInterrupt from None
+
+
+def was_interrupted(error: sqlite3.Error) -> bool:
+    """Whether a statement ended because Python raised in it. Python's own complaints have no code."""
+    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT
 
 
 @contextmanager

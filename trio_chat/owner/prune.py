@@ -18,7 +18,7 @@ from trio_chat.journal.sqlite_forget import Forgetting
 from trio_chat.journal.sqlite_index import Index
 from trio_chat.journal.store import Keep
 from trio_chat.owner.numbers import first_since
-from trio_chat.owner.opening import changing, moment, reading
+from trio_chat.owner.opening import changing, moment, reading, was_interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +119,7 @@ def _vacuum(db: sqlite3.Connection) -> bool:
         db.execute("INSERT INTO words (words) VALUES ('optimize')")
         db.execute("VACUUM")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+        if not was_interrupted(error):
             raise
         return False
     return True
