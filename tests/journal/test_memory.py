@@ -28,7 +28,7 @@ def numbered() -> Callable[[int], bytes]:
 
 
 async def opened(*rooms: str, **bounds: int) -> MemoryStore:
-    store = MemoryStore(random_bytes=numbered(), **bounds)
+    store = MemoryStore(random_bytes=numbered(), **bounds)  # type: ignore[arg-type]  # bounds are numbers
     for room in rooms or ("lobby",):
         await store.open(room, room.title())
     return store

@@ -130,7 +130,7 @@ class Keep(Struct, frozen=True):
         if self.age_ms:
             words.append(_duration(self.age_ms))
         if self.entries:
-            words.append(f"at most {self.entries:,} entries a room")
+            words.append(f"at most {self.entries:,} {'entry' if self.entries == 1 else 'entries'} a room")
         return ", ".join(words) or "forever"
 
 

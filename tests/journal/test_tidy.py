@@ -1,0 +1,364 @@
+"""What a journal in a file does beside its commits: it puts what was said into the index, and forgets."""
+
+import os
+import sqlite3
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import assert_checkpoints, wait_all_tasks_blocked
+
+from tests.journal.test_memory import draft, page, said, texts
+from tests.journal.test_sqlite import NAME, held, no_space, opened, record, space, talk, wal_bytes
+from trio_chat.errors import StoreError
+from trio_chat.journal import sqlite_forget, sqlite_index, sqlite_writer
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.journal.sqlite import SqliteStore, open_sqlite
+from trio_chat.journal.store import Keep, Store
+from trio_chat.wire.codec import decode_entry
+
+DAY_MS = 86_400_000
+
+
+def number(store: SqliteStore, what: str) -> int:
+    """What one of the file's numbers is: `count(*) FROM refs`."""
+    (found,) = store._writer._db.execute(f"SELECT {what}").fetchone()
+    return int(found or 0)
+
+
+async def tidied(store: Store, now_ms: int = 0) -> int:
+    """Tidy all there is to tidy; how many steps it took."""
+    steps = 1
+    while await store.tidy(now_ms):
+        steps += 1
+    return steps
+
+
+async def found(store: Store, text: str) -> list[int]:
+    matches = await store.search({"lobby": 2**53, "attic": 2**53}, text, None, 10_000)
+    assert matches.rest is None
+    return [hit.place.seq for hit in matches.hits]
+
+
+# --- the index --------------------------------------------------------------------------------------
+
+
+async def test_what_is_too_little_for_a_chunk_waits_and_is_found(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await said(store, "a needle", *("hay" for _ in range(20)))
+        assert store.backlog == 21
+        await tidied(store)
+        assert (store.backlog, number(store, "count(*) FROM chunks")) == (21, 0)
+        assert await found(store, "needle") == [1]
+        await said(store, *("more hay" for _ in range(200)))
+        await tidied(store)
+        assert store.backlog < 60
+        assert number(store, "count(*) FROM chunks") == 1
+        assert await found(store, "needle") == [1]
+
+
+async def test_only_what_the_index_names_is_read(tmp_path: Path) -> None:
+    """Where all is indexed, chunks without the text might as well be gone."""
+    async with opened(tmp_path) as store:
+        for n in range(40):
+            await said(store, *(f"hay {n}" for _ in range(50)), *["a needle"] * (n == 30))
+        await tidied(store)
+        store._writer._db.execute("UPDATE rooms SET indexed = head")
+        (chunk,) = store._writer._db.execute(
+            "SELECT count(*) FROM words WHERE words MATCH ?", ('"nee" "edl"',)
+        ).fetchone()
+        assert chunk == 1 < number(store, "count(*) FROM chunks")
+        first, last = store._writer._db.execute(
+            "SELECT first, last FROM chunks JOIN words ON words.rowid = id WHERE words MATCH 'nee'"
+        ).fetchone()
+        store._writer._db.execute("DELETE FROM batches WHERE last < ? OR first > ?", (first, last))
+        assert await found(store, "needle") == [1_551]
+
+
+async def test_another_rooms_talk_is_not_waded_through(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        for room in ("attic", "lobby"):
+            await said(store, *("the same everywhere" for _ in range(200)), room=room)
+        await tidied(store)
+        seen = [
+            (
+                room,
+                store._writer._db.execute(
+                    "SELECT count(*) FROM words WHERE words MATCH ?",
+                    (f'"{sqlite_index.room_mark(room)}" "eve"',),
+                ).fetchone()[0],
+            )
+            for room in (1, 2, 3)
+        ]
+        assert [count > 0 for _, count in seen] == [True, True, False]
+        assert sum(count for _, count in seen) == number(store, "count(*) FROM chunks")
+
+
+def test_each_room_has_a_mark_of_its_own() -> None:
+    rooms = [0, 1, 2, 65_533, 65_534, 65_535, 2**32, 2**40]
+    marks = {sqlite_index.room_mark(room) for room in rooms}
+    assert len(marks) == len(rooms)
+    assert {len(mark) for mark in marks} == {3}
+
+
+async def test_one_step_is_so_much_and_no_more(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        for _ in range(20):
+            await said(store, *("hay " * 100 for _ in range(100)))
+        indexed = [0]
+        while await store.tidy(0):
+            indexed.append(number(store, "sum(indexed) FROM rooms"))
+        sizes = [after - before for before, after in pairwise(indexed)]
+        assert sum(sizes) > 1_900
+        assert max(sizes) * 450 < sqlite_index.STEP_BYTES + 2 * sqlite_index.CHUNK_BYTES_MAX
+
+
+async def test_an_older_file_is_indexed_in_steps_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        for n in range(30):
+            await said(store, *(f"hay {n}" for _ in range(50)))
+    async with opened(tmp_path) as store:
+        while not number(store, "sum(indexed) FROM rooms"):
+            assert await store.tidy(0)
+        indexed = number(store, "sum(indexed) FROM rooms")
+        assert indexed < 1_400
+        assert store.backlog == 1_500 - indexed
+    async with opened(tmp_path) as store:
+        await tidied(store)
+        chunks = store._writer._db.execute("SELECT first, last FROM chunks ORDER BY first").fetchall()
+        assert chunks[0][0] == 1
+        assert [first for first, _ in chunks[1:]] == [last + 1 for _, last in chunks[:-1]]
+        assert len(await found(store, "hay 29")) == 50
+
+
+async def test_a_commit_waits_for_one_step_at_most(tmp_path: Path) -> None:
+    """However much there is to do, whoever speaks comes after the step that is under way."""
+    async with opened(tmp_path) as store:
+        for _ in range(30):
+            await said(store, *("hay" for _ in range(100)))
+        events: list[str] = []
+
+        async def keep_tidying() -> None:
+            while await store.tidy(0):
+                events.append("step")
+
+        async def speak() -> None:
+            await said(store, "at last")
+            events.append("said")
+
+        async with trio.open_nursery() as nursery:
+            async with held(tmp_path):
+                nursery.start_soon(keep_tidying)
+                await wait_all_tasks_blocked()
+                nursery.start_soon(speak)
+                await wait_all_tasks_blocked()
+        assert events.index("said") <= 1
+        assert len(events) > 4
+
+
+async def test_row_37_a_disk_that_is_full_fails_the_step_and_nothing_else(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await said(
+            store, *("".join(map(chr, range(n, n + 500))) + "needle" for n in range(0x4E00, 0x5000, 5))
+        )
+        no_space(store)
+        with pytest.raises(StoreError, match="database or disk is full"):
+            await tidied(store)
+        assert len(await found(store, "needle")) == 103
+        space(store)
+        await tidied(store)
+        assert number(store, "count(*) FROM chunks") > 0
+        assert len(await found(store, "needle")) == 103
+        assert [outcome.seq for outcome in await said(store, "on")] == [104]
+
+
+async def test_a_cancelled_step_is_made_or_not(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await said(store, *("some hay" for _ in range(200)))
+        async with held(tmp_path):
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(store.tidy, 0)
+                    await wait_all_tasks_blocked()
+                    scope.cancel()
+            assert scope.cancelled_caught
+        await tidied(store)
+        assert len(await found(store, "hay")) == 200
+
+
+async def test_the_log_is_cut_off_by_a_step_as_by_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "WAL_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(sqlite_writer, "READERS_GONE_MS", 0)
+    async with opened(tmp_path) as store:
+        with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM batches").fetchall()
+            await talk(store, 40)
+        assert wal_bytes(tmp_path) > 4 << 20
+        store._writer._long_wal = 1 << 20
+        await store.tidy(0)
+        assert wal_bytes(tmp_path) == 0
+
+
+# --- forgetting -------------------------------------------------------------------------------------
+
+
+async def keeping(directory: Path, **keep: int) -> SqliteStore:
+    store = await open_sqlite(directory / NAME, keep=Keep(**keep))
+    for room in ("lobby", "attic"):
+        await store.open(room, room.title())
+    return store
+
+
+@pytest.mark.parametrize(
+    ("keep", "words"),
+    [
+        (Keep(), "forever"),
+        (Keep(90 * DAY_MS), "90 days"),
+        (Keep(DAY_MS), "1 day"),
+        (Keep(36 * DAY_MS // 24), "36 hours"),
+        (Keep(0, 10_000), "at most 10,000 entries a room"),
+        (Keep(7 * DAY_MS, 1), "7 days, at most 1 entry a room"),
+        (Keep(5_000), "5 seconds"),
+    ],
+)
+def test_how_long_it_is_kept_is_told_in_words(keep: Keep, words: str) -> None:
+    assert keep.words == words
+
+
+async def test_what_is_too_old_goes_and_so_does_what_is_too_much(tmp_path: Path) -> None:
+    store = await keeping(tmp_path, age_ms=DAY_MS, entries=3)
+    for day, room, what in (
+        (0, "lobby", "abc"),
+        (0, "attic", "xyz"),
+        (1, "attic", "vw"),
+        (2, "lobby", "defgh"),
+    ):
+        await said(store, *what, room=room, now_ms=day * DAY_MS)
+    await tidied(store, DAY_MS)
+    assert (store.first("lobby"), store.first("attic")) == (6, 3), "a day old is not yet too old"
+    await tidied(store, 2 * DAY_MS + 1)
+    assert (store.first("lobby"), store.first("attic")) == (6, 6)
+    assert await texts(store) == ["f", "g", "h"]
+    assert (await page(store)).first == 6
+    assert [outcome.seq for outcome in await said(store, "s", room="attic")] == [6], "no number comes twice"
+    await store.aclose()
+
+
+async def test_a_room_of_which_nothing_is_kept_goes_on(tmp_path: Path) -> None:
+    store = await keeping(tmp_path, age_ms=DAY_MS)
+    await store.commit([draft("a", ref="r"), draft("b")], 0)
+    before = await record(store)
+    await tidied(store, 2 * DAY_MS)
+    after = await record(store)
+    assert (after.first, after.head, after.epoch) == (3, 2, before.epoch)
+    await store.aclose()
+    store = await keeping(tmp_path, age_ms=DAY_MS)
+    assert await record(store) == after
+    outcomes = await store.commit([draft("a", ref="r")], 3 * DAY_MS)
+    assert [outcome.seq for outcome in outcomes] == [3], "the ref went with its entry"
+    assert await texts(store) == ["a"]
+    await store.aclose()
+
+
+async def test_what_is_forgotten_leaves_nothing_and_its_space_is_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "FRESH_MAX", 100)
+    store = await keeping(tmp_path, age_ms=DAY_MS)
+    sizes = []
+    for day in range(0, 12, 2):
+        for n in range(30):
+            await store.commit(
+                [draft(f"{day} {n} {m} " * 9, ref=f"{day} {n} {m}") for m in range(60)], day * DAY_MS
+            )
+            await store.tidy(day * DAY_MS)
+        await tidied(store, (day + 1) * DAY_MS + 1)
+        store._writer._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        sizes.append(os.stat(tmp_path / NAME).st_size)
+        assert number(store, "count(*) FROM batches") == 0
+        assert number(store, "count(*) FROM chunks") == 0
+        assert number(store, "count(*) FROM words WHERE words MATCH ' \"0 1\" '") == 0
+        assert number(store, "count(*) FROM refs") < 200, "and those that came to their places since"
+    assert max(sizes[3:]) < 1.2 * max(sizes[:3])
+    await store.aclose()
+
+
+async def test_a_step_of_forgetting_is_so_much_and_no_more(tmp_path: Path) -> None:
+    store = await keeping(tmp_path, age_ms=DAY_MS)
+    for n in range(100):
+        await said(store, *(f"hay {n} " * 9 for _ in range(30)))
+    await tidied(store)
+    kept, batches = [1], [number(store, "count(*) FROM batches")]
+    while await store.tidy(2 * DAY_MS):
+        kept.append(store.first("lobby"))
+        batches.append(number(store, "count(*) FROM batches"))
+    assert kept[-1] == 3_001 and batches[-1] == 0
+    assert max(b - a for a, b in pairwise(kept)) < 1_000
+    assert max(a - b for a, b in pairwise(batches)) <= sqlite_forget.BATCHES_AT_ONCE
+    await store.aclose()
+
+
+async def test_rooms_are_looked_at_once_a_minute(tmp_path: Path) -> None:
+    store = await keeping(tmp_path, entries=1)
+    await tidied(store, 0)
+    await said(store, "a", "b")
+    await tidied(store, sqlite_forget.EVERY_MS - 1)
+    assert store.first("lobby") == 1
+    await tidied(store, sqlite_forget.EVERY_MS)
+    assert store.first("lobby") == 2
+    await store.aclose()
+
+
+async def test_what_was_begun_is_finished_by_one_who_keeps_everything(tmp_path: Path) -> None:
+    store = await keeping(tmp_path, entries=1)
+    for n in range(300):
+        await said(store, f"{n}")
+    while store.first("lobby") == 1:
+        await store.tidy(0)
+    await store.aclose()
+    async with opened(tmp_path) as store:
+        assert store.first("lobby") == 300
+        await tidied(store)
+        assert number(store, "count(*) FROM batches") == 1
+        await said(store, *"abc")
+        await tidied(store, 10 * sqlite_forget.EVERY_MS)
+        assert len(await texts(store)) == 4
+
+
+async def test_in_memory_too_it_goes() -> None:
+    store = MemoryStore(keep=Keep(DAY_MS, 3))
+    for room in ("lobby", "attic"):
+        await store.open(room, room)
+    assert store.tidies and store.kept == "memory"
+    await said(store, *"abcde")
+    assert await texts(store) == ["c", "d", "e"]
+    await said(store, "f", now_ms=DAY_MS)
+    await said(store, "x", room="attic")
+    store.close("attic")
+    await tidied(store, DAY_MS + 1)
+    assert await texts(store) == ["f"]
+    assert not MemoryStore().tidies
+    with assert_checkpoints():
+        assert (await store.open("attic", "attic")).first == 1, "nobody used it: it is new"
+
+
+# --- both --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_searching_and_tidying_pass_checkpoints(kind: str, tmp_path: Path) -> None:
+    store: Store = MemoryStore() if kind == "memory" else await open_sqlite(tmp_path / NAME)
+    await store.open("lobby", "Lobby")
+    with assert_checkpoints():
+        assert (await store.search({"lobby": 9}, "a", None, 9)).hits == []
+    with assert_checkpoints():
+        assert not await store.tidy(0)
+    await said(store, "Salz", "pepper")
+    (hit,) = (await store.search({"lobby": 9}, "SALZ", None, 9)).hits
+    assert decode_entry(hit.payload).text == "Salz"
+    await store.aclose()
