@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from tests.journal.test_sqlite import NAME, opened
-from tests.owner.journals import TIME, run_sql, say, small, written
+from tests.owner.journals import TIME, rows, run_sql, say, small, written
 from trio_chat.errors import CannotStart, NotDone
 from trio_chat.owner.check import Checked, check
 
@@ -172,14 +172,17 @@ def test_a_check_that_is_interrupted_finds_nothing(tmp_path: Path) -> None:
 
 
 def test_an_index_that_does_not_fit_its_table_is_found_unless_quick(tmp_path: Path) -> None:
+    """SQLite does not know of the index while a row is added."""
     path = small(tmp_path / NAME)
-    run_sql(
-        path,
-        "PRAGMA writable_schema = ON",
-        "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'batches')"
-        " WHERE name = 'sqlite_autoindex_rooms_1'",
-    )
-    assert any(line.startswith("the file: ") for line in check(path).findings)
+    index = "sqlite_master WHERE name = 'chunks_in_order'"
+    ((root, sql),) = rows(path, f"SELECT rootpage, sql FROM {index}")
+    run_sql(path, "PRAGMA writable_schema = ON", f"DELETE FROM {index}")
+    run_sql(path, f"INSERT INTO chunks VALUES (1, {LOBBY}, 1, 4, {TIME}, {TIME + 2_000})")
+    again = f"INSERT INTO sqlite_master VALUES ('index', 'chunks_in_order', 'chunks', {root}, '{sql}')"
+    run_sql(path, "PRAGMA writable_schema = ON", again)
+    finding = "the file: row 1 missing from index chunks_in_order"
+    assert finding in check(path).findings
+    assert finding not in check(path, quick=True).findings
 
 
 def test_a_thousand_findings_are_a_hundred_lines(tmp_path: Path) -> None:

@@ -39,9 +39,11 @@ def test_who_changes_keeps_all_others_out_until_the_end(tmp_path: Path) -> None:
 
 def test_what_was_changed_is_in_the_file_itself(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
-    with changing(path) as db, reading(path):  # who reads beside it keeps the log from being taken away
-        db.execute("UPDATE rooms SET topic = 'changed'")
-    assert b"changed" in path.read_bytes()
+    with reading(path):  # who reads beside it keeps the log from being taken away
+        with changing(path) as db:
+            db.execute("UPDATE rooms SET topic = 'changed'")
+            assert b"changed" not in path.read_bytes()
+        assert b"changed" in path.read_bytes()
 
 
 def test_a_journal_is_begun_only_where_one_is_to_be(tmp_path: Path) -> None:
