@@ -133,6 +133,19 @@ async def test_an_older_file_is_indexed_in_steps_and_goes_on_where_it_was(tmp_pa
         assert len(await found(store, "hay 29")) == 50
 
 
+async def test_the_index_is_merged_in_steps_of_its_own(tmp_path: Path) -> None:
+    """By itself FTS5 would do it within the steps, some of which took ten times as long as others."""
+    async with opened(tmp_path) as store:
+        for n in range(80):
+            await said(store, *(f"hay {n} {m} " * 20 for m in range(50)))
+        await tidied(store)
+        # As FTS5 numbers its pages: the segment stands above the lower 37 bits.
+        segments = number(store, "count(DISTINCT id >> 37) FROM words_data WHERE id >= 1 << 37")
+        assert 0 < segments < 12 < number(store, "count(*) FROM chunks") / 2
+        settings = dict(store._writer._db.execute("SELECT k, v FROM words_config"))
+        assert (settings["automerge"], settings["crisismerge"]) == (0, 1_000)
+
+
 async def test_a_commit_waits_for_one_step_at_most(tmp_path: Path) -> None:
     """However much there is to do, whoever speaks comes after the step that is under way."""
     async with opened(tmp_path) as store:
@@ -262,6 +275,21 @@ async def test_a_room_of_which_nothing_is_kept_goes_on(tmp_path: Path) -> None:
     outcomes = await store.commit([draft("a", ref="r")], 3 * DAY_MS)
     assert [outcome.seq for outcome in outcomes] == [3], "the ref went with its entry"
     assert await texts(store) == ["a"]
+    await store.aclose()
+
+
+async def test_who_opened_a_room_while_it_was_forgotten_has_the_file_asked_again(tmp_path: Path) -> None:
+    store = await keeping(tmp_path, entries=1)
+    await store.commit([draft("a", ref="r"), draft("b"), draft("c")], 0)
+    stale = await record(store)
+    await tidied(store)
+    for room, first in (("lobby", stale.first), ("attic", 1)):  # as one that was read before that step
+        store.close(room)
+        await store.open(room, room.title())
+        store._rooms[room].first = first
+    outcomes = await store.commit([draft("a", ref="r")], 0)
+    assert [outcome.seq for outcome in outcomes] == [4]
+    assert store.first("lobby") == 3
     await store.aclose()
 
 
