@@ -1,0 +1,60 @@
+/**
+ * Telling somebody who looks elsewhere: the title, a notification when asked for, a word for screen readers.
+ */
+
+import { $ } from "./dom.js";
+import { addressOf } from "./names.js";
+import { Room } from "./room.js";
+import { mentions, oneLine } from "./text.js";
+
+const SPOKEN_MAX = 200;
+const SPOKEN_LINES = 5; // in a busy room the rest is passed over: nobody could follow
+
+/** @returns {boolean} whether somebody is looking */
+export function attentive() {
+  return document.visibilityState === "visible" && document.hasFocus();
+}
+
+/** @param {string} text  as the page's title */
+export function title(text) {
+  if (document.title !== text) document.title = text;
+}
+
+/** @returns {Promise<string>} why there will be none, or empty */
+export async function allowNotifications() {
+  const answer = await Notification.requestPermission();
+  return answer === "granted" ? "" : "This browser has been told not to show any from this page.";
+}
+
+/**
+ * @param {import("./state.js").State} state
+ * @param {Room | import("./thread.js").Thread} place
+ * @param {any} entry
+ */
+export function notify(state, place, entry) {
+  const called = !(place instanceof Room) || (entry.type === "said" && mentions(entry.text, state.me.name));
+  if (!called || (attentive() && place.key === state.active)) return;
+  if (!state.storage.get("notify", false) || !isSecureContext || globalThis.Notification?.permission !== "granted") return;
+  const where = place instanceof Room ? `${entry.by} in #${place.name}` : `${entry.by} whispers`;
+  try {
+    // The same tag in all of one's tabs: the browser shows it once.
+    const shown = new Notification(where, { body: oneLine(entry.text).slice(0, SPOKEN_MAX), tag: `${place.key} ${entry.at}` });
+    shown.onclick = () => {
+      window.focus();
+      location.hash = addressOf(place.key, place.name);
+    };
+  } catch {
+    // Phones have the interface and throw: there it takes a service worker, which plain http has not.
+  }
+}
+
+/** Say what has just come to the place that is shown, to those who listen. @param {any} entry */
+export function announce(entry) {
+  const announcer = $("announcer");
+  const what = entry.type === "retitled" ? `${entry.by} changed the topic to ${entry.text}`
+    : entry.action ? `${entry.by} ${entry.text}` : `${entry.by}: ${entry.text}`;
+  const line = document.createElement("p");
+  line.textContent = oneLine(what).slice(0, SPOKEN_MAX);
+  announcer.append(line);
+  while (announcer.children.length > SPOKEN_LINES) announcer.firstChild.remove();
+}

@@ -1,0 +1,44 @@
+/**
+ * What was typed, as an action. The words are those of the terminal.
+ *
+ * @typedef {{do: "say", text: string, action: boolean}
+ *   | {do: "join" | "leave" | "nick" | "topic" | "search", text: string}
+ *   | {do: "tell", to: string, text: string}
+ *   | {do: "who" | "rooms" | "help" | "nothing"}
+ *   | {do: "unclear", why: string}} Action
+ */
+
+export const HELP = [
+  ["/join ROOM", "enter a room, or go back to one you are in"],
+  ["/leave", "leave this room"],
+  ["/rooms", "the rooms with somebody in them"],
+  ["/who", "who is here"],
+  ["/msg NAME TEXT", "say something to one person only"],
+  ["/me TEXT", "/me waves"],
+  ["/nick NAME", "take another name"],
+  ["/topic TEXT", "say what the room is about"],
+  ["/search TEXT", "what was said with TEXT in it"],
+  ["//TEXT", "say a text that begins with a slash"],
+];
+
+const WITH_TEXT = { "/join": "join", "/nick": "nick", "/topic": "topic", "/search": "search" };
+const ALONE = { "/who": "who", "/rooms": "rooms", "/help": "help" };
+
+/** @param {string} line  @returns {Action} */
+export function parse(line) {
+  if (!line.trim()) return { do: "nothing" };
+  if (line.startsWith("//")) return { do: "say", text: line.slice(1), action: false };
+  if (!line.startsWith("/")) return { do: "say", text: line, action: false };
+  const [, typed, rest] = /^(\S+)\s*([^]*)$/u.exec(line.trim());
+  const word = typed.toLowerCase();
+  if (word in ALONE) return { do: ALONE[word] };
+  if (word === "/leave") return { do: "leave", text: rest };
+  if (word === "/me" && rest) return { do: "say", text: rest, action: true };
+  if (word === "/msg" && rest) {
+    const [, to, text] = /^(\S+)\s*([^]*)$/u.exec(rest);
+    return text ? { do: "tell", to, text } : { do: "unclear", why: `/msg ${to} what?` };
+  }
+  if (word in WITH_TEXT && rest) return { do: WITH_TEXT[word], text: rest };
+  if (word in WITH_TEXT || word === "/me" || word === "/msg") return { do: "unclear", why: `${word} what?` };
+  return { do: "unclear", why: `There is no command ${word}. To say it, type a second slash: /${word}` };
+}

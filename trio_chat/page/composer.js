@@ -1,0 +1,144 @@
+/**
+ * Where one writes: a draft for each place, and what becomes of it on Enter.
+ */
+
+import { parse } from "./commands.js";
+import { $, write } from "./dom.js";
+import { Room } from "./room.js";
+import { sayable } from "./text.js";
+
+const LINES_MAX = 100; // the protocol's
+const KEEP_EVERY_MS = 400;
+
+export class Composer {
+  /**
+   * @param {import("./client.js").Client} client
+   * @param {(action: import("./commands.js").Action) => void} act  for what is not said
+   * @param {() => void} sent
+   */
+  constructor(client, act, sent) {
+    Object.assign(this, { client, act, sent });
+    this.box = $("say");
+    this.key = "";
+    /** @type {any} */ this.keeping = 0;
+    /** @type {Map<string, string>} what one said last in a place */
+    this.last = new Map();
+    this.box.addEventListener("input", () => this.#typed());
+    this.box.addEventListener("keydown", (event) => this.#pressed(event));
+    $("composer").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#enter();
+    });
+    addEventListener("pagehide", () => this.#keep());
+  }
+
+  /** @param {import("./state.js").State["place"]} place */
+  open(place) {
+    this.#keep();
+    this.key = place?.key ?? "";
+    this.#put(this.client.state.draft(this.key));
+    this.box.placeholder = place instanceof Room ? `Message #${place.name}` : `Whisper to ${place?.name}`;
+    this.box.setAttribute("aria-label", this.box.placeholder);
+  }
+
+  /** Put a line back that was not sent. @param {string} text */
+  edit(text) {
+    this.#put(this.box.value ? `${text}\n${this.box.value}` : text);
+    this.box.focus();
+  }
+
+  /** Type as if into the composer. */
+  focus() {
+    this.box.focus({ preventScroll: true });
+  }
+
+  draw() {
+    const { state } = this.client;
+    const place = state.place;
+    const now = Date.now();
+    const typing = [...(place?.typing ?? [])].filter(([, until]) => until > now).map(([name]) => name);
+    write($("note"), this.#tooLong() || state.note);
+    $("note").classList.toggle("error", Boolean(this.#tooLong()));
+    write($("typing"), state.note || this.#tooLong() ? "" : typingLine(typing));
+    $("send").disabled = !this.box.value.trim();
+  }
+
+  #typed() {
+    const { state } = this.client;
+    state.note = "";
+    this.#fit();
+    clearTimeout(this.keeping);
+    this.keeping = setTimeout(() => this.#keep(), KEEP_EVERY_MS);
+    if (this.box.value && !this.box.value.startsWith("/")) this.client.typing(state.place);
+    state.changed();
+  }
+
+  #pressed(event) {
+    if (event.isComposing) return;
+    if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.altKey) {
+      event.preventDefault();
+      this.#enter();
+    } else if (event.key === "ArrowUp" && !event.altKey && !this.box.value && this.last.has(this.key)) {
+      event.preventDefault();
+      this.#put(this.last.get(this.key));
+      this.box.setSelectionRange(this.box.value.length, this.box.value.length);
+    }
+  }
+
+  #enter() {
+    const text = sayable(this.box.value).replace(/\s+$/u, "");
+    const action = parse(text);
+    const { state } = this.client;
+    if (action.do === "nothing" || this.#tooLong()) return;
+    state.note = "";
+    if (action.do === "say") {
+      if (!this.client.say(state.place, action.text, action.action)) {
+        state.say("Too much is waiting to be sent. This stays here until there is room for it.");
+        return;
+      }
+      this.last.set(this.key, text);
+      this.sent();
+    }
+    if (action.do === "unclear") {
+      state.say(action.why);
+      return;
+    }
+    this.#put("");
+    this.#keep();
+    if (action.do !== "say") this.act(action);
+    state.changed();
+  }
+
+  #tooLong() {
+    const text = this.box.value;
+    const limit = this.client.state.text_bytes;
+    if (text.split("\n", LINES_MAX + 1).length > LINES_MAX) return `At most ${LINES_MAX} lines at once`;
+    if (text.length * 3 <= limit) return "";
+    const bytes = new TextEncoder().encode(text).length;
+    return bytes > limit ? `Too long by ${(bytes - limit).toLocaleString()} bytes` : "";
+  }
+
+  #put(text) {
+    this.box.value = text;
+    this.#fit();
+    this.client.state.changed();
+  }
+
+  /** As high as what is in it; the style sheet has the most. */
+  #fit() {
+    this.box.style.height = "auto";
+    this.box.style.height = `${this.box.scrollHeight}px`;
+  }
+
+  #keep() {
+    clearTimeout(this.keeping);
+    if (this.key) this.client.state.keepDraft(this.key, this.box.value);
+  }
+}
+
+function typingLine(names) {
+  if (names.length === 0) return "";
+  if (names.length === 1) return `${names[0]} is typing…`;
+  if (names.length === 2) return `${names[0]} and ${names[1]} are typing…`;
+  return "Several people are typing…";
+}

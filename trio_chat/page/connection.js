@@ -1,0 +1,134 @@
+/**
+ * One WebSocket at a time, and the next one when it is gone.
+ *
+ * It knows nothing of rooms: it hands up what was heard, says when a connection begins and ends, and keeps it
+ * alive. A browser notices a dead connection late or never, so silence after a ping ends it here.
+ *
+ * @typedef {{phase: "idle" | "connecting" | "open" | "waiting" | "ended", why: string}} Status
+ */
+
+import { pause_s } from "./backoff.js";
+
+const OPENING_MS = 10_000;
+const ANSWER_MS = 10_000;
+const STEADY_MS = 10_000; // a connection that ends sooner counts as a failed try
+
+export class Connection {
+  /**
+   * @param {string} url
+   * @param {{opened: () => void, heard: (event: any) => void, closed: () => void, changed: () => void}} above
+   */
+  constructor(url, above) {
+    this.url = url;
+    this.above = above;
+    /** @type {Status} */
+    this.status = { phase: "idle", why: "" };
+    /** @type {WebSocket | null} */
+    this.socket = null;
+    this.failures = 0;
+    this.notBefore = 0;
+    this.welcomedAt = 0;
+    this.heardAt = 0;
+    /** @type {any} */ this.bye = null;
+    /** @type {any} */ this.timer = 0;
+    /** @type {any} */ this.pinger = 0;
+  }
+
+  /** Connect, unless that is done or under way. */
+  start() {
+    if (this.socket) return;
+    clearTimeout(this.timer);
+    this.bye = null;
+    this.#become("connecting");
+    const socket = new WebSocket(this.url);
+    this.socket = socket;
+    this.timer = setTimeout(() => this.#gone(socket), OPENING_MS);
+    socket.onopen = () => {
+      this.heardAt = Date.now();
+      this.above.opened();
+    };
+    socket.onmessage = ({ data }) => this.#hear(data);
+    socket.onclose = () => this.#gone(socket);
+  }
+
+  /** There is reason to hope: try now, if waiting, or see whether the connection still lives. */
+  nudge() {
+    if (this.status.phase === "waiting" && Date.now() >= this.notBefore) this.start();
+    if (this.status.phase === "open") this.#ping();
+  }
+
+  /** @param {object} command  @returns {boolean} whether there was a connection to put it on */
+  send(command) {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(JSON.stringify(command));
+    return true;
+  }
+
+  /** The server took us. @param {number} ping_s */
+  welcomed(ping_s) {
+    clearTimeout(this.timer);
+    this.welcomedAt = Date.now();
+    this.pinger = setInterval(() => this.#ping(), ping_s * 1000);
+    this.#become("open");
+  }
+
+  /** A person is asked something: do not call that a failure to connect. */
+  hold() {
+    clearTimeout(this.timer);
+    this.#become("idle");
+  }
+
+  #hear(data) {
+    this.heardAt = Date.now();
+    for (const line of String(data).split("\n")) {
+      if (!line) continue;
+      let event;
+      try {
+        event = JSON.parse(line);
+      } catch {
+        continue; // not for us to judge; what follows may be sound
+      }
+      if (event?.type === "bye") this.bye = event;
+      else if (event) this.above.heard(event);
+    }
+  }
+
+  #ping() {
+    const socket = this.socket;
+    const asked = Date.now();
+    if (!socket || !this.send({ type: "ping" })) return;
+    setTimeout(() => {
+      if (this.socket === socket && this.heardAt < asked) this.#gone(socket);
+    }, ANSWER_MS);
+  }
+
+  /** @param {WebSocket} socket */
+  #gone(socket) {
+    if (this.socket !== socket) return;
+    this.socket = null;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+    clearInterval(this.pinger);
+    clearTimeout(this.timer);
+    const steady = this.welcomedAt && Date.now() - this.welcomedAt > STEADY_MS;
+    this.failures = steady ? 0 : this.failures + 1;
+    this.welcomedAt = 0;
+    const held = this.status.phase === "idle";
+    this.above.closed();
+    if (held) return;
+    if (this.bye && !this.bye.reconnect) {
+      this.#become("ended", this.bye.detail);
+      return;
+    }
+    const earliest_s = this.bye?.after_s ?? 0;
+    this.notBefore = Date.now() + 1000 * earliest_s;
+    this.timer = setTimeout(() => this.start(), 1000 * pause_s(this.failures, earliest_s));
+    this.#become("waiting", this.bye?.detail ?? "");
+  }
+
+  /** @param {Status["phase"]} phase */
+  #become(phase, why = "") {
+    this.status = { phase, why };
+    this.above.changed();
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Nodes from texts. What others wrote reaches the page only as text, never as markup.
+ */
+
+import { segments } from "./text.js";
+
+/** @param {string} id  @returns {any} */
+export const $ = (id) => document.getElementById(id);
+
+/**
+ * @param {string} tag
+ * @param {Record<string, any>} [properties]  `class`, `aria-…`, `data-…` and `role` are attributes; nothing is markup
+ * @param {...(Node | string | null)} children
+ * @returns {any}
+ */
+export function make(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (/^(class|role|aria-.*|data-.*|for|datetime)$/.test(name)) node.setAttribute(name, String(value));
+    else node[name] = value;
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+/** Show `text` in `node`, if it does not already. @param {any} node  @param {string} text */
+export function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** What somebody wrote, kept apart from what stands around it. @param {string} text  @param {string} [me] */
+export function written(text, me = "") {
+  return make("bdi", {}, ...segments(text, me).map((segment) => {
+    switch (segment.kind) {
+      case "link":
+        return make("a", {
+          href: segment.href, title: segment.href, target: "_blank", rel: "noopener noreferrer nofollow",
+          textContent: segment.text,
+        });
+      case "mention": return make("mark", { textContent: segment.text });
+      case "mark": return make("span", { class: "turn", title: "Turns the writing around", textContent: segment.text });
+      default: return document.createTextNode(segment.text);
+    }
+  }));
+}
+
+/** @type {WeakMap<Node, Map<string, {look: string, node: any}>>} */
+const drawn = new WeakMap();
+
+/**
+ * Make the children of `parent` what `rows` says, touching only what differs.
+ *
+ * @template {{key: string, look: string}} Row
+ * @param {any} parent
+ * @param {Row[]} rows  with different keys
+ * @param {(row: Row) => any} draw
+ * @returns {boolean} whether anything differed
+ */
+export function reconcile(parent, rows, draw) {
+  const before = drawn.get(parent) ?? new Map();
+  const after = new Map();
+  let different = false;
+  for (const row of rows) {
+    const old = before.get(row.key);
+    after.set(row.key, old?.look === row.look ? old : { look: row.look, node: draw(row) });
+  }
+  for (const [key, { node }] of before) {
+    if (after.get(key)?.node === node) continue;
+    node.remove();
+    different = true;
+  }
+  let next = parent.firstChild;
+  for (const { node } of after.values()) {
+    if (node === next) {
+      next = next.nextSibling;
+    } else {
+      parent.insertBefore(node, next);
+      different = true;
+    }
+  }
+  drawn.set(parent, after);
+  return different;
+}
+
+/** One stop for the Tab key in a list, and arrows within it. @param {any} list */
+export function arrows(list) {
+  list.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
+    if (step === undefined || event.altKey || event.ctrlKey) return;
+    const all = [...list.querySelectorAll("button, a")];
+    const at = all.indexOf(document.activeElement);
+    if (at < 0) return;
+    event.preventDefault();
+    all[Math.max(0, Math.min(all.length - 1, at + step))].focus();
+  });
+}

@@ -1,0 +1,70 @@
+/**
+ * Above the talk: where one is, whether there is a connection, and what is out of sight.
+ */
+
+import { $, make, write, written } from "./dom.js";
+import { Room } from "./room.js";
+import { oneLine } from "./text.js";
+
+const QUIET_MS = 1_500; // so long nothing is said of a connection that is only just being made
+
+let since = 0;
+let shownTopic = "";
+
+/**
+ * @param {import("./state.js").State} state
+ * @param {import("./talk.js").Talk} talk
+ */
+export function drawHeader(state, talk) {
+  const place = /** @type {Room} */ (state.place);
+  const room = place instanceof Room;
+  if ($("title").dataset.name !== place.key + place.name) {
+    $("title").dataset.name = place.key + place.name;
+    $("title").replaceChildren(make("span", { class: "sign", textContent: room ? "#" : "@" }), make("bdi", { textContent: place.name }));
+  }
+  const topic = room ? oneLine(place.topic) || "Set a topic" : "Whispers";
+  if (topic !== shownTopic) $("topic").replaceChildren(written((shownTopic = topic)));
+  for (const link of $("topic").querySelectorAll("a")) link.replaceWith(link.textContent); // it is a button already
+  $("topic").disabled = !room || !state.connected;
+  $("topic").classList.toggle("unset", room && !place.topic);
+  $("leave").setAttribute("aria-label", room ? "Leave this room" : "Close these whispers");
+  $("leave").title = room ? "Leave this room" : "Close these whispers";
+  drawEmpty(state, place);
+  const { unread } = place.unread(state.me.name);
+  const last = place.entries.at(-1)?.seq ?? 0;
+  $("to-end").hidden = talk.stuck || last === 0;
+  $("to-end").firstChild.data = unread ? `${unread > 99 ? "99+" : unread} new ` : "To the newest ";
+  $("unread-above").hidden = !room || !talk.dividerAbove;
+  write($("unread-above"), "↑ Where the new ones begin");
+}
+
+function drawEmpty(state, place) {
+  const room = place instanceof Room;
+  const items = document.querySelector("#rows .line, #rows .action, #rows .retitled");
+  const text = items ? "" : place.why ? `You are not in this room: ${place.why}.`
+    : room && !place.epoch ? "" : !room ? "Nothing whispered yet."
+    : place.here <= 1 ? "Nobody else is here yet. Give somebody the address of this page, and they can join you."
+    : "Nothing has been said here yet. You could be the first.";
+  $("empty").hidden = !text;
+  write($("empty"), text);
+}
+
+/** @param {import("./state.js").State} state */
+export function drawStatus(state) {
+  const { phase, why } = state.status;
+  const now = Date.now();
+  if (phase === "open") since = 0;
+  else since ||= now;
+  const wait = QUIET_MS - (now - since);
+  const silent = phase === "open" || (phase === "connecting" && wait > 0);
+  if (phase === "connecting" && wait > 0) setTimeout(() => state.changed(), wait);
+  $("status").hidden = silent;
+  $("app").classList.toggle("cut-off", !silent);
+  if (silent) return;
+  const reason = why ? `: ${why.replace(/\.$/, "")}` : "";
+  const text = phase === "ended" ? `You were disconnected${reason}.`
+    : `No connection${reason}. What you write is sent when it is back.`;
+  write($("status-text"), text);
+  write($("status-now"), phase === "ended" ? "Come back" : "Try now");
+  $("status-now").disabled = phase === "connecting";
+}

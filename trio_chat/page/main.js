@@ -1,0 +1,249 @@
+/**
+ * The page: puts the parts together, and goes where the address says.
+ *
+ * One way round: socket → client → state → drawing. Drawing reads the state and is done at most once a frame.
+ */
+
+import { allowNotifications, announce, attentive, notify, title } from "./alerts.js";
+import { Client } from "./client.js";
+import { Composer } from "./composer.js";
+import { ask, closeBeside, drawCard, prepareCard, prepareSettings, showHelp } from "./dialogs.js";
+import { $, write } from "./dom.js";
+import { addressOf, placeAt, roomKey } from "./names.js";
+import { closeDrawers, openDrawer, prepareDrawers } from "./drawers.js";
+import { People } from "./people.js";
+import { Room } from "./room.js";
+import { Search } from "./search.js";
+import { drawSidebar, neighbour } from "./sidebar.js";
+import { State } from "./state.js";
+import { browsers, Storage } from "./storage.js";
+import { drawHeader, drawStatus } from "./header.js";
+import { Switcher } from "./switcher.js";
+import { Tab } from "./tab.js";
+import { Talk } from "./talk.js";
+
+const LOOK_ROUND_MS = 30_000;
+
+const storage = new Storage(browsers("localStorage"));
+const tab = new Tab(storage, new Storage(browsers("sessionStorage")));
+const state = new State(storage);
+const socket = new URL("ws", location.href);
+socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+socket.hash = "";
+
+const client = new Client(state, tab, socket.href, heard);
+const talk = new Talk($("talk"), $("rows"), client, { moved: later, edit: (text) => composer.edit(text) });
+const composer = new Composer(client, act, () => talk.follow());
+const people = new People(client, (name) => go("@" + name));
+const switcher = new Switcher(client, go);
+const search = new Search(client, (room, seq) => show(room, seq));
+
+/** Go to a room, or to whispers with `@name`. @param {string} name */
+function go(name) {
+  const place = placeAt("#" + encodeURIComponent(name).replace(/^%40/, "@"));
+  if (!place) return;
+  const address = addressOf(place.key, place.name);
+  if (location.hash === address) open();
+  else location.hash = address;
+}
+
+/** Be where the address says. */
+function open() {
+  const at = placeAt(location.hash) ?? placeAt(addressOf("#", state.lastRoom));
+  if (!at) return;
+  const whispers = at.key.startsWith("@");
+  const place = whispers ? state.thread(at.name.replace(/^@/, "")) : state.me.name ? client.join(at.name) : state.room(at.name);
+  const { unread } = place.unread(state.me.name);
+  const same = state.active === place.key;
+  state.active = place.key;
+  state.note = "";
+  storage.set("last", addressOf(place.key, place.name));
+  if (!whispers) state.keepRooms();
+  if (!same) {
+    place.divider = unread ? place.read : null;
+    talk.open(place);
+    composer.open(place);
+  }
+  closeDrawers();
+  if (matchMedia("(pointer: fine)").matches) composer.focus();
+  state.changed();
+}
+
+/** Show one entry of a room, wherever it is. @param {string} room  @param {number} seq */
+async function show(room, seq) {
+  go(room);
+  const place = state.rooms.get(roomKey(room));
+  if (!place) return;
+  try {
+    if (place.entries[place.indexOf(seq)]?.seq !== seq) await client.around(place, seq);
+  } catch (error) {
+    state.say(/** @type {any} */ (error).detail);
+    return;
+  }
+  open();
+  talk.draw();
+  talk.show(place.entries[place.indexOf(seq)]?.seq ?? seq);
+}
+
+/** What was typed with a slash. @param {import("./commands.js").Action} action */
+function act(action) {
+  const { place } = state;
+  const sorry = (error) => state.say(error.detail);
+  switch (action.do) {
+    case "join": return go(action.text.replace(/^#/, ""));
+    case "leave": return place && leave(place);
+    case "rooms": return switcher.show();
+    case "who": return openDrawer("people");
+    case "help": return showHelp();
+    case "search": return search.show(action.text);
+    case "nick": return client.rename(action.text).catch(sorry);
+    case "topic": return place instanceof Room && client.retitle(place, action.text).catch(sorry);
+    case "tell":
+      go("@" + action.to);
+      open();
+      client.say(state.place, action.text);
+  }
+}
+
+/** @param {import("./room.js").Room | import("./thread.js").Thread} place */
+function leave(place) {
+  const next = neighbour(state, -1, false);
+  client.leave(/** @type {any} */ (place));
+  if (state.at(place.key)) return;
+  state.active = "";
+  go(next && next !== place ? (next.key.startsWith("@") ? "@" : "") + next.name : "lobby");
+}
+
+/** Somebody else said something just now. */
+function heard(place, entry) {
+  const looking = attentive() && place.key === state.active;
+  // What comes while one is away begins behind a line; a line from before has done its duty by then.
+  const before = place.entries.length > 1 ? place.entries.at(-2).seq : 0;
+  if (!looking && place.key === state.active && place.read >= before) place.divider = place.read;
+  if (place.key === state.active) announce(entry);
+  notify(state, place, entry);
+}
+
+let drawing = false;
+
+/** Draw once, soon: with the next frame, or now and then while nobody looks. */
+function later() {
+  if (drawing) return;
+  drawing = true;
+  const draw = () => {
+    drawing = false;
+    drawAll();
+  };
+  if (document.hidden) setTimeout(draw, 250);
+  else requestAnimationFrame(draw);
+}
+
+function drawAll() {
+  const where = placeAt(location.hash)?.name ?? state.lastRoom;
+  if (drawCard(state, where)) return title("trio-chat");
+  const { place } = state;
+  if (!place) return open();
+  talk.draw();
+  if (attentive() && talk.stuck) state.seen(place);
+  const { unread, called } = drawSidebar(state);
+  drawHeader(state, talk);
+  drawStatus(state);
+  people.draw();
+  composer.draw();
+  const sign = place instanceof Room ? "#" : "@";
+  title(`${called ? "(@) " : unread ? `(${unread > 99 ? "99+" : unread}) ` : ""}${sign}${place.name} · trio-chat`);
+}
+
+function pressed(event) {
+  const control = event.ctrlKey || event.metaKey;
+  const inDialog = document.querySelector("dialog[open]");
+  if ($("app").hidden) return;
+  if (control && !event.altKey && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    if (!inDialog) switcher.show();
+  } else if (control && event.shiftKey && event.key.toLowerCase() === "f") {
+    event.preventDefault();
+    if (!inDialog) search.show();
+  } else if (event.altKey && !control && (event.key === "ArrowUp" || event.key === "ArrowDown") && !inDialog) {
+    event.preventDefault();
+    const place = neighbour(state, event.key === "ArrowUp" ? -1 : 1, event.shiftKey);
+    if (place) location.hash = addressOf(place.key, place.name);
+  } else if (event.key === "Escape" && !inDialog && !closeDrawers()) {
+    talk.follow();
+    composer.focus();
+  }
+}
+
+/** Another tab has changed what all of them share. @param {StorageEvent} event */
+function elsewhere(event) {
+  const key = Storage.ours(event.key);
+  if (key.startsWith("read.")) state.seenElsewhere(key.slice("read.".length));
+  if (key === "rooms" && state.connected) {
+    const rooms = new Set(storage.get("rooms", []).map(roomKey));
+    for (const name of storage.get("rooms", [])) client.join(name);
+    for (const room of [...state.rooms.values()]) {
+      if (!rooms.has(room.key) && room.key !== state.active) client.leave(room);
+    }
+  }
+  if (key === "me" && !state.me.token) {
+    Object.assign(state.me, storage.get("me", {}));
+    if (state.me.token) client.callMe(state.me.name);
+  }
+  state.changed();
+}
+
+function prepare() {
+  prepareCard(client);
+  prepareDrawers();
+  closeBeside();
+  const askName = () => ask({ title: "Take another name", label: "Your name", value: state.me.name, max: 64,
+    take: (name) => client.rename(name) });
+  prepareSettings(state, { rename: askName, notify: allowNotifications });
+  $("find").onclick = () => switcher.show();
+  $("search-open").onclick = () => search.show();
+  $("leave").onclick = () => state.place && leave(state.place);
+  $("status-now").onclick = () => client.connection.start();
+  $("to-end").onclick = () => { talk.follow(); later(); };
+  $("unread-above").onclick = () => {
+    const { place } = state;
+    if (place instanceof Room && place.divider !== null) show(place.name, place.divider + 1);
+  };
+  $("skip").onclick = (event) => { event.preventDefault(); composer.focus(); };
+  $("topic").onclick = () => {
+    const { place } = state;
+    if (place instanceof Room) {
+      ask({ title: `The topic of #${place.name}`, label: "Topic", value: place.topic, max: 500,
+        take: (text) => client.retitle(place, text) });
+    }
+  };
+}
+
+/** What happens to the page as a whole. */
+function listen() {
+  addEventListener("hashchange", open);
+  addEventListener("keydown", pressed);
+  addEventListener("storage", elsewhere);
+  addEventListener("online", () => client.connection.nudge());
+  addEventListener("focus", later);
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) client.connection.nudge();
+    later();
+  });
+  addEventListener("pagehide", () => tab.letGo(Date.now()));
+  addEventListener("pageshow", () => tab.live(Date.now()));
+  setInterval(() => { client.adopt(); later(); }, LOOK_ROUND_MS);
+  // On a phone whose keyboard covers the page instead of making it smaller, only this knows what is in sight.
+  visualViewport?.addEventListener("resize", () => {
+    document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
+    scrollTo(0, 0);
+  });
+}
+
+state.listeners.add(later);
+prepare();
+listen();
+if (state.me.name) {
+  open();
+  client.start();
+}
+later();

@@ -1,0 +1,74 @@
+/**
+ * Who is here, on the right.
+ */
+
+import { $, arrows, make, reconcile, write } from "./dom.js";
+import { hue, initial } from "./names.js";
+import { Room } from "./room.js";
+
+const EVERY_MS = 250; // a thousand names are sorted no more often than that
+
+export class People {
+  /**
+   * @param {import("./client.js").Client} client
+   * @param {(name: string) => void} whisper
+   */
+  constructor(client, whisper) {
+    this.client = client;
+    this.drawn = "";
+    this.drawnAt = 0;
+    this.order = new Intl.Collator(undefined, { sensitivity: "base", numeric: true });
+    const list = $("people-list");
+    arrows(list);
+    list.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (button) whisper(button.dataset.name);
+    });
+    list.addEventListener("focusin", (event) => {
+      list.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
+      event.target.closest("button")?.setAttribute("tabindex", "0");
+    });
+    $("people-more").onclick = () => {
+      const room = client.state.place;
+      if (room instanceof Room) client.who(room, true);
+    };
+  }
+
+  draw() {
+    const { state } = this.client;
+    const room = state.place;
+    const inRoom = room instanceof Room;
+    const count = inRoom && room.epoch ? room.here.toLocaleString() : "";
+    write($("people-count"), count);
+    write($("people-total"), count);
+    $("people-open").hidden = !inRoom;
+    $("people-open").setAttribute("aria-label", `Who is here: ${count}`);
+    if (inRoom && room.joined && room.members === null && state.connected) this.client.who(room);
+    const names = inRoom ? room.members : new Set([state.me.name, room?.name ?? ""]);
+    const look = [room?.key, inRoom && room.membersVersion, state.me.name, names === null].join("\n");
+    if (look === this.drawn) return;
+    const early = EVERY_MS - (Date.now() - this.drawnAt);
+    if (names && names.size > 200 && early > 0) {
+      setTimeout(() => state.changed(), early);
+      return;
+    }
+    this.drawn = look;
+    this.drawnAt = Date.now();
+    this.#list([...(names ?? [])]);
+    $("people-more").hidden = !(inRoom && room.membersMore);
+  }
+
+  #list(names) {
+    const { state } = this.client;
+    const list = $("people-list");
+    names.sort((a, b) => Number(state.isMe(b)) - Number(state.isMe(a)) || this.order.compare(a, b));
+    reconcile(list, names.map((name) => ({ key: name, look: String(state.isMe(name)) })), ({ key: name }) => {
+      const me = state.isMe(name);
+      return make("li", { "data-hue": hue(name), class: me ? "own" : "" }, make("button", {
+        "data-name": name, tabIndex: -1, disabled: me, title: me ? name : `Whisper to ${name}`,
+      }, make("span", { class: "face", "aria-hidden": "true", textContent: initial(name) }),
+      make("bdi", { class: "name", textContent: name }), me ? make("span", { class: "quiet", textContent: " you" }) : null));
+    });
+    if (!list.querySelector('[tabindex="0"]')) list.querySelector("button:enabled")?.setAttribute("tabindex", "0");
+  }
+}

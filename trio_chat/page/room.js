@@ -1,0 +1,181 @@
+/**
+ * A room as one session sees it: the entries that are here, the cursor behind them, and who is in.
+ *
+ * Entries come in two ways: behind the cursor as they are said, and in pages of history. They are kept by their
+ * number, each once; where numbers are missing there is a hole, and nothing else needs to say so.
+ *
+ * @typedef {{type: "said" | "retitled" | "whispered", seq: number, at: number, by: string, text: string,
+ *   action?: boolean, to?: string}} Entry
+ */
+
+import { roomKey } from "./names.js";
+import { mentions } from "./text.js";
+
+/** How many of the newest entries are asked for on entering, and at most on coming back. */
+export const RECENT = 60;
+export const RECENT_BACK = 200;
+
+const ENTRIES_MAX = 5_000; // of the oldest, history has them again
+const ENTRIES_CUT = 1_000;
+const UNREAD_MAX = 100; // counted no further: "99+" is all that is shown
+
+export class Room {
+  /** @param {string} name  as it was typed, until the server says how it is written */
+  constructor(name) {
+    this.key = roomKey(name);
+    this.name = name;
+    this.joined = false;
+    this.epoch = "";
+    this.first = 1;
+    this.head = 0;
+    /** @type {number | null} the last entry that came live; null before the room was ever entered */
+    this.cursor = null;
+    this.topic = "";
+    /** @type {Entry[]} ascending */
+    this.entries = [];
+    /** @type {{after: number, next: number}[]} what nobody has any more */
+    this.lost = [];
+    /** Whether nothing older than the first of the entries is kept. */
+    this.begun = false;
+    /** Whether this history is another than the one that was shown here before. */
+    this.anew = false;
+    this.read = 0;
+    /** @type {number | null} the "new" line stands behind this entry */
+    this.divider = null;
+    this.here = 0;
+    /** @type {Set<string> | null} null until asked */
+    this.members = null;
+    this.membersMore = false;
+    this.membersVersion = 0;
+    /** @type {Map<string, number>} until when they are shown as typing */
+    this.typing = new Map();
+    /** @type {string} why one is not in it */
+    this.why = "";
+  }
+
+  /** How to come in: at the end, or behind what is here already. */
+  get door() {
+    return this.cursor === null
+      ? { recent: RECENT }
+      : { recent: RECENT_BACK, after: this.cursor, epoch: this.epoch };
+  }
+
+  /**
+   * One is in the room.
+   *
+   * @param {any} answer  the `room` event
+   * @param {number} recent  how many were asked for
+   * @param {{epoch: string, seq: number} | null} read  what this browser remembers to have shown
+   */
+  entered(answer, recent, read) {
+    Object.assign(this, { name: answer.room, topic: answer.topic, here: answer.members, joined: true, why: "" });
+    this.first = answer.first;
+    this.members = null; // comings and goings went by unseen
+    this.membersVersion++;
+    if (!answer.resumed) {
+      this.anew = this.entries.length > 0;
+      Object.assign(this, { entries: [], lost: [], begun: false, divider: null });
+      this.cursor = Math.max(0, Math.min(answer.head, Math.max(answer.first - 1, answer.head - recent)));
+      const known = read && read.epoch === answer.epoch && read.seq <= answer.head;
+      this.read = known ? read.seq : answer.head;
+    }
+    this.epoch = answer.epoch;
+    this.head = answer.head;
+    if (answer.head < answer.first) this.begun = true;
+  }
+
+  /** Said, or retitled, just now or while one was away. @param {Entry} entry  @returns {boolean} false if known */
+  add(entry) {
+    if (this.cursor !== null && entry.seq <= this.cursor) return false;
+    this.cursor = entry.seq;
+    this.head = Math.max(this.head, entry.seq);
+    if (entry.type === "retitled") this.topic = entry.text;
+    this.typing.delete(entry.by);
+    this.insert([entry]);
+    if (this.entries.length > ENTRIES_MAX) {
+      this.entries.splice(0, ENTRIES_CUT);
+      this.begun = false;
+    }
+    return true;
+  }
+
+  /** A page of history. @param {Entry[]} entries  ascending */
+  insert(entries) {
+    for (const entry of entries) {
+      const at = this.indexOf(entry.seq);
+      if (this.entries[at]?.seq !== entry.seq) this.entries.splice(at, 0, entry);
+    }
+    if (this.entries.length && this.entries[0].seq <= this.first) this.begun = true;
+  }
+
+  /** @param {number} seq  @returns {number} the index of that entry, or of the one behind it */
+  indexOf(seq) {
+    let low = 0;
+    let high = this.entries.length;
+    if (high && this.entries[high - 1].seq < seq) return high; // nearly always
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.entries[middle].seq < seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Entries that do not come by themselves. @param {{after: number, next: number, kept: boolean}} gap */
+  skip(gap) {
+    if (this.cursor !== null) this.cursor = Math.max(this.cursor, gap.next - 1);
+    if (!gap.kept) this.forgotten(gap.after, gap.next);
+  }
+
+  /** Nobody has what lies between two numbers. @param {number} after  @param {number} next */
+  forgotten(after, next) {
+    this.lost.push({ after, next });
+  }
+
+  /** @param {number} after  @param {number} next  @returns {boolean} whether history may have what lies between */
+  kept(after, next) {
+    return next > this.first && !this.lost.some((gap) => gap.after <= after && gap.next >= next);
+  }
+
+  /** @param {any} notice  `presence` */
+  changed(notice) {
+    this.here = notice.members;
+    if (!this.members) return;
+    for (const { name } of notice.left ?? []) this.members.delete(name);
+    for (const { name } of notice.renamed ?? []) this.members.delete(name);
+    for (const { to } of notice.renamed ?? []) this.members.add(to);
+    for (const name of notice.joined ?? []) this.members.add(name);
+    this.membersVersion++;
+  }
+
+  /** @param {any} page  `members`  @param {boolean} further  whether it goes on where another ended */
+  listed(page, further) {
+    this.members = further && this.members ? this.members : new Set();
+    for (const name of page.names) this.members.add(name);
+    this.here = page.count;
+    this.membersMore = page.more;
+    this.membersVersion++;
+  }
+
+  /** @param {string} me  @returns {{unread: number, called: boolean}} and whether one's name is in them */
+  unread(me) {
+    let unread = 0;
+    let called = false;
+    let n = this.entries.length - 1;
+    for (; n >= 0 && this.entries[n].seq > this.read && unread < UNREAD_MAX; n--) {
+      const entry = this.entries[n];
+      if (entry.type !== "said" || entry.by === me) continue;
+      unread++;
+      called ||= (entry.called ??= mentions(entry.text, me));
+    }
+    if (n < 0 && this.entries.length) unread += Math.max(0, this.entries[0].seq - 1 - this.read);
+    return { unread: Math.min(unread, UNREAD_MAX), called };
+  }
+
+  /** All that is here has been seen. @returns {boolean} whether that is news */
+  seen() {
+    if (this.cursor === null || this.read >= this.cursor) return false;
+    this.read = this.cursor;
+    return true;
+  }
+}

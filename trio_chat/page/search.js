@@ -1,0 +1,82 @@
+/**
+ * What was said, by what is in it. A find leads to its place in the talk.
+ */
+
+import { $, make, write, written } from "./dom.js";
+import { hue } from "./names.js";
+import { Room } from "./room.js";
+import { dayLabel, timeLabel } from "./rows.js";
+
+export class Search {
+  /**
+   * @param {import("./client.js").Client} client
+   * @param {(room: string, seq: number) => void} go
+   */
+  constructor(client, go) {
+    Object.assign(this, { client, go });
+    this.dialog = $("search");
+    this.asked = 0;
+    this.next = "";
+    $("search-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#search();
+    });
+    $("search-all").addEventListener("change", () => this.#search());
+    $("search-more").onclick = () => this.#page();
+  }
+
+  show(text = "") {
+    if (this.dialog.open) return;
+    $("search-all").checked ||= !(this.client.state.place instanceof Room);
+    if (text) $("search-text").value = text;
+    this.dialog.showModal();
+    $("search-text").select();
+    if (text) this.#search();
+  }
+
+  #search() {
+    const text = $("search-text").value.trim();
+    $("search-list").replaceChildren();
+    $("search-more").hidden = true;
+    this.asked++;
+    this.next = "";
+    if (text) this.#page();
+    else write($("search-state"), "");
+  }
+
+  async #page() {
+    const asked = this.asked;
+    const { state } = this.client;
+    const room = !$("search-all").checked && state.place instanceof Room ? state.place.name : "";
+    const text = $("search-text").value.trim();
+    write($("search-state"), "Looking…");
+    try {
+      const page = await this.client.search(text, room, this.next || undefined);
+      if (asked !== this.asked) return; // something else is being looked for by now
+      this.next = page.more ? page.next ?? "" : "";
+      $("search-more").hidden = !this.next;
+      $("search-list").append(...page.entries.map((entry) => this.#found(entry, !room)));
+    } catch (error) {
+      if (asked === this.asked) write($("search-state"), `${/** @type {any} */ (error).detail}.`);
+      return;
+    }
+    const found = $("search-list").children.length;
+    const where = room ? `in #${room}` : "in your rooms";
+    write($("search-state"), found ? `${found}${this.next ? " or more" : ""} ${where}, newest first`
+      : this.next ? "Nothing among the newest. There is more to look through." : `Nothing ${where} has that in it.`);
+  }
+
+  #found(entry, withRoom) {
+    const link = make("button", { type: "button", class: "found" },
+      make("span", { class: "found-head", "data-hue": hue(entry.by) },
+        make("bdi", { class: "by", textContent: entry.by }), " ",
+        make("span", { class: "quiet" }, withRoom ? make("bdi", { textContent: `#${entry.room} · ` }) : null,
+          `${dayLabel(entry.at, Date.now())}, ${timeLabel(entry.at)}`)),
+      make("span", { class: "found-text" }, make("bdi", { textContent: written(entry.text).textContent })));
+    link.onclick = () => {
+      this.dialog.close();
+      this.go(entry.room, entry.seq);
+    };
+    return make("li", {}, link);
+  }
+}

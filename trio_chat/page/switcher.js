@@ -1,0 +1,121 @@
+/**
+ * Ctrl-K: go to a room one is in, to one with people in it, to a new one, or to whispers with somebody.
+ *
+ * @typedef {{key: string, look: string, kind: "room" | "open" | "new" | "person", name: string, about: string}} Choice
+ */
+
+import { $, make, reconcile } from "./dom.js";
+import { fold, roomKey, whisperKey } from "./names.js";
+import { Room } from "./room.js";
+
+const SHOWN_MAX = 40;
+
+/**
+ * @param {string} typed
+ * @param {import("./state.js").State} state
+ * @param {{room: string, members: number, topic: string}[]} open
+ * @returns {Choice[]}
+ */
+export function choices(typed, state, open) {
+  const wanted = typed.trim().replace(/^#/, "");
+  if (wanted.startsWith("@")) return people(wanted.slice(1), state);
+  const fits = (name) => fold(name).includes(fold(wanted));
+  const mine = [...state.rooms.values()].filter((room) => fits(room.name));
+  const unread = (room) => (room.key === state.active ? 0 : room.unread(state.me.name).unread);
+  mine.sort((a, b) => unread(b) - unread(a));
+  const made = mine.map((room) => choice("room", room.name, unread(room) ? `${unread(room)} unread` : room.topic));
+  for (const { room, members, topic } of open) {
+    if (!state.rooms.has(roomKey(room)) && fits(room)) {
+      made.push(choice("open", room, `${members} here${topic ? " · " + topic : ""}`));
+    }
+  }
+  const known = [...mine.map((room) => room.name), ...open.map(({ room }) => room)];
+  if (wanted && !known.some((name) => fold(name) === fold(wanted))) made.push(choice("new", wanted, ""));
+  const first = (one) => (fold(one.name) === fold(wanted) ? 0 : fold(one.name).startsWith(fold(wanted)) ? 1 : 2);
+  if (wanted) made.sort((a, b) => (a.kind === "new" ? 3 : first(a)) - (b.kind === "new" ? 3 : first(b)));
+  return made.slice(0, SHOWN_MAX);
+}
+
+function people(wanted, state) {
+  const names = new Map([...state.threads.values()].map((thread) => [thread.key, thread.name]));
+  for (const name of state.place instanceof Room ? state.place.members ?? [] : []) names.set(whisperKey(name), name);
+  names.delete(whisperKey(state.me.name));
+  const made = [...names.values()].filter((name) => fold(name).includes(fold(wanted))).sort();
+  if (wanted && !names.has(whisperKey(wanted))) made.push(wanted);
+  return made.slice(0, SHOWN_MAX).map((name) => choice("person", name, "whisper"));
+}
+
+/** @returns {Choice} */
+function choice(kind, name, about) {
+  return { key: `${kind} ${name}`, look: about, kind, name, about };
+}
+
+export class Switcher {
+  /**
+   * @param {import("./client.js").Client} client
+   * @param {(address: string) => void} go  to `name`, or `@name`
+   */
+  constructor(client, go) {
+    Object.assign(this, { client, go });
+    this.dialog = $("switcher");
+    this.text = $("switcher-text");
+    this.list = $("switcher-list");
+    /** @type {any[]} */ this.open = [];
+    /** @type {Choice[]} */ this.made = [];
+    this.at = 0;
+    this.text.addEventListener("input", () => this.#draw(0));
+    this.text.addEventListener("keydown", (event) => this.#pressed(event));
+    this.list.addEventListener("click", (event) => {
+      const option = event.target.closest("[role=option]");
+      if (option) this.#take([...this.list.children].indexOf(option));
+    });
+  }
+
+  async show(typed = "") {
+    if (this.dialog.open) return;
+    this.text.value = typed;
+    this.open = [];
+    this.dialog.showModal();
+    this.#draw(0);
+    try {
+      this.open = await this.client.openRooms();
+    } catch {
+      return; // without a connection there are one's own rooms, and that will do
+    }
+    this.#draw(this.at);
+  }
+
+  #pressed(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) {
+      event.preventDefault();
+      this.#draw((this.at + step + this.made.length) % Math.max(1, this.made.length));
+    } else if (event.key === "Enter" && !event.isComposing) {
+      event.preventDefault();
+      this.#take(this.at);
+    }
+  }
+
+  #take(at) {
+    const taken = this.made[at];
+    if (!taken) return;
+    this.dialog.close();
+    this.go((taken.kind === "person" ? "@" : "") + taken.name);
+  }
+
+  #draw(at) {
+    this.made = choices(this.text.value, this.client.state, this.open);
+    this.at = Math.max(0, Math.min(at, this.made.length - 1));
+    reconcile(this.list, this.made, ({ kind, name, about }) => make("li", { role: "option" },
+      make("span", { class: "sign", "aria-hidden": "true", textContent: kind === "person" ? "@" : kind === "new" ? "+" : "#" }),
+      kind === "new" ? make("span", { class: "name" }, "Join or make ", make("bdi", { textContent: name }))
+        : make("bdi", { class: "name", textContent: name }),
+      make("bdi", { class: "about", textContent: about })));
+    [...this.list.children].forEach((option, n) => {
+      option.id = `choice-${n}`;
+      option.setAttribute("aria-selected", String(n === this.at));
+    });
+    this.text.setAttribute("aria-activedescendant", this.made.length ? `choice-${this.at}` : "");
+    this.list.children[this.at]?.scrollIntoView({ block: "nearest" });
+  }
+}

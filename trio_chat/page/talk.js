@@ -1,0 +1,289 @@
+/**
+ * The talk of one place: a window over its entries that moves as one scrolls.
+ *
+ * Only some hundred rows are in the document, however long the room is. The place on the screen holds still when
+ * rows come in above or go; at the end, and only there, the view follows what is said.
+ */
+
+import { make, reconcile, written } from "./dom.js";
+import { hue, initial } from "./names.js";
+import { Room } from "./room.js";
+import { rows, timeLabel } from "./rows.js";
+
+const SHOWN = 200; // rows when one comes into a place
+const STEP = 100; // more of them, when one scrolls to an end
+const SHOWN_MAX = 500; // beyond it the far end goes
+const EDGE = 900; // so near to an end, in pixels, more is fetched
+const BOTTOM = 48; // so near to the bottom is at the bottom
+
+export class Talk {
+  /**
+   * @param {any} scroller
+   * @param {any} list
+   * @param {import("./client.js").Client} client
+   * @param {{moved: () => void, edit: (text: string) => void}} above
+   */
+  constructor(scroller, list, client, above) {
+    Object.assign(this, { scroller, list, client, above });
+    /** @type {import("./state.js").State["place"]} */ this.place = undefined;
+    this.start = 0; // the number of the first entry in the window
+    this.end = Infinity; // and of its last, unless it follows the talk
+    this.stuck = true;
+    this.flash = 0;
+    scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    const settle = new ResizeObserver(() => this.stuck && this.#toBottom());
+    settle.observe(scroller);
+    settle.observe(list);
+  }
+
+  /** Show another place, where its unread begins or at its end. @param {import("./state.js").State["place"]} place */
+  open(place) {
+    this.place = place;
+    this.end = Infinity;
+    this.start = 0;
+    this.stuck = true;
+    this.fresh = true;
+  }
+
+  /** Back to the end. */
+  follow() {
+    this.end = Infinity;
+    this.start = 0;
+    this.stuck = true;
+    this.draw();
+    this.#toBottom();
+  }
+
+  /** Put an entry that is here into the middle of the view. @param {number} seq */
+  show(seq) {
+    const { entries } = /** @type {Room} */ (this.place);
+    const at = this.place.indexOf(seq);
+    this.start = entries[Math.max(0, at - STEP)]?.seq ?? 0;
+    this.end = at + STEP < entries.length ? entries[at + STEP].seq : Infinity;
+    this.stuck = false;
+    this.flash = seq;
+    this.draw();
+    const node = this.list.querySelector(`[data-seq="${seq}"]`);
+    node?.scrollIntoView({ block: "center" });
+    this.flash = 0;
+    this.above.moved();
+  }
+
+  /** Whether the line that parts read from unread is above what is in sight. */
+  get dividerAbove() {
+    const divider = this.place?.divider;
+    if (divider == null || !this.list.firstChild) return false;
+    const line = this.list.querySelector(".new");
+    if (line) return line.getBoundingClientRect().bottom < this.scroller.getBoundingClientRect().top;
+    return this.#window().shown[0]?.seq > divider + 1;
+  }
+
+  draw() {
+    const place = this.place;
+    if (!place) return;
+    this.#trim();
+    const { shown, from } = this.#window();
+    const anchor = this.stuck ? null : this.#anchor();
+    const older = from > 0 || !place.begun;
+    const top = older ? (place.entries.length ? "older" : "") : "start";
+    const changed = reconcile(this.list, rows({
+      entries: shown,
+      items: this.end === Infinity ? this.client.outbox.in(place.key) : [],
+      divider: place.divider,
+      top: place instanceof Room && !place.epoch ? "" : top,
+      kept: (after, next) => place.kept(after, next),
+      id: place instanceof Room ? `${place.key} ${place.epoch}` : place.key,
+      me: this.client.state.me.name,
+      connected: this.client.state.connected,
+      now: Date.now(),
+    }), (row) => this.#row(row));
+    if (this.fresh && (place.entries.length || place.begun)) {
+      this.fresh = false;
+      this.#toBottom();
+      const line = this.list.querySelector(".new");
+      if (line && line.offsetTop < this.scroller.scrollTop) {
+        this.scroller.scrollTop = line.offsetTop - this.scroller.clientHeight / 4;
+        this.stuck = this.#atBottom;
+      }
+    } else if (this.stuck) {
+      if (changed) this.#toBottom();
+    } else if (anchor && changed) {
+      this.scroller.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
+    }
+    if (changed) this.#edges();
+  }
+
+  #window() {
+    const { entries } = this.place;
+    const to = this.end === Infinity ? entries.length : Math.min(entries.length, this.place.indexOf(this.end) + 1);
+    let from = this.place.indexOf(this.start);
+    if (this.start === 0) from = Math.max(0, to - SHOWN);
+    return { shown: entries.slice(from, to), from, to };
+  }
+
+  /** Keep the window at its size: its far end gives way. */
+  #trim() {
+    const { entries } = this.place;
+    const { from, to } = this.#window();
+    if (this.start === 0 && from > 0) this.start = entries[from].seq;
+    if (to - from <= SHOWN_MAX) return;
+    if (this.stuck) this.start = entries[to - SHOWN].seq;
+    else if (this.end === Infinity) this.end = entries[from + SHOWN_MAX - 1].seq;
+  }
+
+  /** A row in sight, and where it is. */
+  #anchor() {
+    const edge = this.scroller.getBoundingClientRect().top;
+    for (const node of this.list.querySelectorAll("[data-seq]")) {
+      const box = node.getBoundingClientRect();
+      if (box.bottom > edge) return { node, top: box.top };
+    }
+    return null;
+  }
+
+  get #atBottom() {
+    const { scrollHeight, scrollTop, clientHeight } = this.scroller;
+    return this.end === Infinity && scrollHeight - scrollTop - clientHeight < BOTTOM;
+  }
+
+  #toBottom() {
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  #scrolled() {
+    if (!this.place) return;
+    this.stuck = this.#atBottom;
+    this.#edges();
+    this.above.moved();
+  }
+
+  /** Near an end of the window: move it on, or fetch what is behind it. */
+  #edges() {
+    const { place, scroller } = this;
+    if (!place.entries.length) return;
+    const { entries } = place;
+    const { from, to } = this.#window();
+    if (scroller.scrollTop < EDGE) {
+      if (from > 0 && !this.fresh) {
+        this.start = entries[Math.max(0, from - STEP)].seq;
+        if (to - from + STEP > SHOWN_MAX) this.end = entries[Math.max(from, 0) - STEP + SHOWN_MAX]?.seq ?? Infinity;
+        this.above.moved();
+      } else if (from === 0 && !place.begun && place instanceof Room && place.joined) {
+        this.client.history(place, entries[0].seq);
+        this.start = 1;
+      }
+    }
+    const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+    if (this.end !== Infinity && below < EDGE) {
+      const last = Math.min(entries.length - 1, to - 1 + STEP);
+      this.end = last === entries.length - 1 ? Infinity : entries[last].seq;
+      this.start = entries[Math.max(from, last - SHOWN_MAX + 1)].seq;
+      this.above.moved();
+    }
+  }
+
+  #row(row) {
+    switch (row.kind) {
+      case "day": return make("li", { class: "day" }, make("span", { textContent: row.label }));
+      case "new": return make("li", { class: "new" }, make("span", { textContent: row.label }));
+      case "older": return make("li", { class: "older", textContent: "Earlier messages are being fetched…" });
+      case "start": return this.#beginning();
+      case "hole": return this.#hole(row);
+      case "item": return this.#item(row);
+      default: return this.#entry(row);
+    }
+  }
+
+  #beginning() {
+    const { place, client } = this;
+    const node = make("li", { class: "start" });
+    if (!(place instanceof Room)) {
+      node.append("Whispers are for the two of you, and kept nowhere: they are gone when this page is closed.");
+      return node;
+    }
+    if (place.anew) {
+      node.append(make("p", { class: "anew", textContent:
+        "The server began this room’s history anew. What you saw here before is not part of it." }));
+    }
+    const gone = place.first > 1 ? "What was said before this is no longer kept." : null;
+    node.append(make("p", {}, gone ?? "This is where the room begins. ", gone ? "" : keeping(client.state.kept)));
+    return node;
+  }
+
+  #hole(row) {
+    const { place, client } = this;
+    if (!row.kept) return make("li", { class: "hole" }, `${row.label} here are no longer kept`);
+    const button = make("button", { class: "plain-button", textContent: "Show them" });
+    button.onclick = () => {
+      button.disabled = true;
+      client.history(place, row.next, row.after);
+    };
+    return make("li", { class: "hole" }, `${row.label} not shown here `, button);
+  }
+
+  #entry({ entry, head }) {
+    const { me } = this.client.state;
+    const own = this.client.state.isMe(entry.by);
+    const kind = entry.type === "retitled" ? "retitled" : entry.action ? "action" : "line";
+    const node = make("li", {
+      class: [kind, head ? "head" : "", own ? "own" : "", this.flash === entry.seq ? "flash" : ""].join(" "),
+      "data-seq": entry.seq, "data-hue": hue(entry.by),
+    });
+    const body = this.#body(entry.by, entry.at, entry.text, kind, head, own ? "" : me.name);
+    if (body.querySelector("mark")) node.classList.add("called");
+    node.append(...body.children);
+    return node;
+  }
+
+  #item({ item, head }) {
+    const { client } = this;
+    const { name } = client.state.me;
+    const kind = item.action ? "action" : "line";
+    const node = make("li", { class: `${kind} own ${head ? "head" : ""} ${item.state}`, "data-hue": hue(name) });
+    node.append(...this.#body(name, item.at, item.text, kind, head, "").children);
+    const state = make("span", { class: "fate" });
+    if (item.state === "failed" || item.state === "perhaps") {
+      const what = item.state === "failed" ? `Not sent: ${item.why}` : item.why;
+      const button = (text, act) => make("button", { class: "link-button", type: "button", textContent: text, onclick: act });
+      state.append(what + " ", button("Send again", () => client.again(item.ref)),
+        button("Edit", () => this.above.edit(client.discard(item.ref))),
+        button("Discard", () => client.discard(item.ref)));
+    } else {
+      state.append(item.state === "sent" ? "Sent" : client.state.connected ? "Sending…" : "Waiting for the connection");
+    }
+    node.append(state);
+    return node;
+  }
+
+  #body(by, at, text, kind, head, me) {
+    const body = make("div");
+    const time = make("time", {
+      datetime: new Date(at).toISOString(), title: new Date(at).toLocaleString(), textContent: timeLabel(at),
+    });
+    const author = make("bdi", { class: "by", textContent: by });
+    const words = make("div", { class: "text" });
+    if (kind === "line") {
+      if (head) {
+        body.append(make("span", { class: "face", "aria-hidden": "true", textContent: initial(by) }));
+        body.append(make("div", { class: "who" }, author, time));
+      } else {
+        body.append(time, make("span", { class: "visually-hidden", textContent: `${by}: ` }));
+      }
+      words.append(written(text, me));
+    } else if (kind === "action") {
+      words.append(author, " ", written(text, me));
+    } else {
+      words.append(author, " changed the topic to ", make("q", {}, written(text)));
+    }
+    body.append(words);
+    if (kind !== "line") body.append(time);
+    return body;
+  }
+}
+
+/** @param {string} kept  as the server says it  @returns {string} for people */
+function keeping(kept) {
+  if (kept === "memory") return "What is said is kept until the server ends.";
+  if (kept === "forever" || !kept) return "What is said is kept for good.";
+  return `What is said is kept for ${kept}.`.replace("for at most", "at most:");
+}

@@ -1,0 +1,56 @@
+/**
+ * Whispers with one person, in the shape of a room, so that they are read and shown as one.
+ *
+ * The server keeps none of them, so neither does the page: they are numbered as they come, and gone with it.
+ */
+
+import { whisperKey } from "./names.js";
+
+const WHISPERS_MAX = 1_000;
+
+export class Thread {
+  /** @param {string} name  whom with */
+  constructor(name) {
+    this.key = whisperKey(name);
+    this.name = name;
+    this.joined = true;
+    this.topic = "";
+    /** @type {import("./room.js").Entry[]} */
+    this.entries = [];
+    this.cursor = 0;
+    this.read = 0;
+    /** @type {number | null} */
+    this.divider = null;
+    this.begun = true;
+    this.anew = false;
+    this.typing = new Map();
+    this.why = "";
+  }
+
+  /** @param {any} whispered  the event */
+  add(whispered) {
+    this.entries.push({ ...whispered, seq: ++this.cursor });
+    if (this.entries.length > WHISPERS_MAX) this.entries.shift();
+  }
+
+  /** @param {number} seq  @returns {number} */
+  indexOf(seq) {
+    return this.entries.length ? Math.max(0, Math.min(seq - this.entries[0].seq, this.entries.length)) : 0;
+  }
+
+  kept() {
+    return false;
+  }
+
+  /** Somebody who whispers calls one by it. @param {string} me */
+  unread(me) {
+    const unread = this.entries.filter((entry) => entry.seq > this.read && entry.by !== me).length;
+    return { unread, called: unread > 0 };
+  }
+
+  seen() {
+    if (this.read >= this.cursor) return false;
+    this.read = this.cursor;
+    return true;
+  }
+}
