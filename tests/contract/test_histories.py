@@ -21,7 +21,7 @@ def test_what_nobody_had_to_be_shown_is_not_missed() -> None:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["say", "say", "hand", "ack", *WHY, "enter"]), st.sampled_from(NAMES)),
+    st.tuples(st.sampled_from(["say", "say", "hand", "ack", *WHY, "enter", "die"]), st.sampled_from(NAMES)),
     max_size=60,
 )
 
@@ -34,6 +34,8 @@ def play(steps: list[tuple[str, str]]) -> World:
                 world.say(name)
             case "hand", True:
                 world.hand(name)
+            case "die", _:
+                world.die(len(world.log) - NAMES.index(name))
             case "ack", _:
                 world.ack(name)
             case "enter", False:

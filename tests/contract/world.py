@@ -34,6 +34,7 @@ class Notice:
 class Person:
     name: str
     stay: Stay | None = None
+    epoch: str = ""
     due: list[Line | Notice] = field(default_factory=list)
     acks: list[tuple[str, int]] = field(default_factory=list)
 
@@ -51,6 +52,7 @@ class World:
         self.log: list[Line] = []
         self.people = {name: Person(name) for name in names}
         self.here: dict[str, Person] = {}
+        self.epoch = "e"
         self._count = 0
         for name in names:
             self.enter(name)
@@ -58,33 +60,59 @@ class World:
     def enter(self, name: str) -> Stay:
         person = self.people[name]
         after = person.stay.cursor if person.stay is not None else None
+        resumed = after is not None and person.epoch == self.epoch
+        anew = after is not None and not resumed
+        person.epoch = self.epoch
         self.judge.asks(self.room, name)
         self.here[name] = person
         head = len(self.log)
         person.stay = self.judge.entered(
             self.room,
             name,
-            epoch="e",
+            epoch=self.epoch,
             head=head,
             members=len(self.here),
             after=after,
-            resumed=after is not None,
+            resumed=resumed,
         )
         person.due = list(self.log[person.stay.start :])
         self._tell(Notice(len(self.here), joined=[name]))
+        if anew:
+            self._say_again(name)
         return person.stay
 
     def say(self, name: str, *, shown: bool = True) -> str:
         self._count += 1
         text = f"{name} says {self._count}"
         self.judge.says(self.room, name, text, tag=self._count)
+        self.people[name].acks.append((text, self._append(name, text, shown=shown)))
+        return text
+
+    def die(self, kept: int) -> None:
+        """The machine goes down, and comes up with what was said up to a number, as another history."""
+        for name in list(self.here):
+            self.go(name, "fin")
+        del self.log[kept:]
+        self.epoch += "'"
+        self.judge.lost_tail(self.room, len(self.log))
+
+    def _say_again(self, name: str) -> None:
+        """What was not acked, in the new history."""
+        person = self.people[name]
+        there = {line.text: line.seq for line in self.log}
+        for text, _ in person.acks:
+            self.judge.says_again(text)
+            if text not in there:
+                there[text] = self._append(name, text)
+        person.acks = [(text, there[text]) for text, _ in person.acks]
+
+    def _append(self, name: str, text: str, *, shown: bool = True) -> int:
         line = Line(self.room, len(self.log) + 1, name, text)
         self.log.append(line)
-        self.people[name].acks.append((text, line.seq))
         if shown:
             for person in self.here.values():
                 person.due.append(line)
-        return text
+        return line.seq
 
     def ack(self, name: str) -> None:
         acks = self.people[name].acks

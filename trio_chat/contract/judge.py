@@ -24,6 +24,8 @@ class Judge:
         self._sayings: dict[str, Saying] = {}
         self._truths: dict[tuple[str, str], Truth] = {}  # by room and epoch
         self._epochs: dict[str, str] = {}
+        self._last_in: dict[tuple[str, str], str] = {}  # by room and user: the epoch it knows
+        self._cut: set[str] = set()  # rooms in which something may be lost
         self._censuses: dict[str, Census] = {}
         self._unanswered: dict[str, Saying] = {}
         self._now = 0
@@ -45,6 +47,8 @@ class Judge:
         """What was said has this number, says the ack."""
         saying = self._sayings[text]
         self._unanswered.pop(text, None)
+        if saying.room in self._cut and self._is_lost(saying, seq):
+            return  # it was on the way when the machine went down
         if saying.acked not in (0, seq):
             words = f"{saying.author} was acked {saying.room} {saying.acked} and {seq} for one message"
             self.findings.add(Kind.ACK, saying.room, saying.author, words)
@@ -58,6 +62,17 @@ class Judge:
         """What was said was refused: it must not be shown, unless it was said before as well."""
         self.excused(text)
         self._sayings[text].refused = True
+
+    def lost_tail(self, room: str, kept: int) -> None:
+        """The machine went down that had the journal: what was said in the room is there up to that number.
+
+        What is beyond need not be kept, nor shown to anybody. But it is another history from now on: who is
+        let in as if it were the same will take new entries for those that it has seen.
+        """
+        truth = self._truths.get((room, self._epochs.get(room, "")))
+        if truth is not None:  # otherwise nobody knows any of it
+            truth.cut(kept)
+            self._cut.add(room)
 
     def asks(self, room: str, user: str) -> None:
         """A user is about to ask to be let in."""
@@ -81,23 +96,44 @@ class Judge:
     ) -> Stay:
         """It was let in; `after` is the cursor with which it came back, `resumed` whether that was taken, and
         `recent` how many entries it is shown of what was said before it was ever there."""
-        known = self._epochs.setdefault(room, epoch)
-        if known != epoch:
-            words = f"{room} began anew while {user} was away: what was said there before is gone"
-            self.findings.add(Kind.RESUME, room, user, words)
-        elif after is not None and not resumed:
-            words = f"{user} came back to {room} with {after} as the last, and was not resumed"
-            self.findings.add(Kind.RESUME, room, user, words)
-        self._epochs[room] = epoch
+        self._judge_resuming(room, user, epoch, after, resumed)
         start = after if after is not None and resumed else head - recent
         truth = self._truths.get((room, epoch))
         if truth is None:
             truth = self._truths[room, epoch] = Truth(room, start, self._sayings, self._is_like)
+            before = self._truths.get((room, self._epochs.get(room, "")))
+            if before is not None and before.kept is not None:
+                truth.begin_with(before)
+        self._epochs[room] = self._last_in[room, user] = epoch
         truth.reach_back(start)
         hearing = self._census(room).enters(user, self._tick(), members)
         stay = Stay(truth, user, start, head, hearing, self.findings, self._tick)
         self.stays.append(stay)
         return stay
+
+    def _judge_resuming(self, room: str, user: str, epoch: str, after: int | None, resumed: bool) -> None:
+        known = self._epochs.get(room, epoch)
+        mine = self._last_in.get((room, user), epoch)
+        words = ""
+        if known == epoch and self._is_cut(room, epoch):
+            words = f"{user} was let into {room} as if nothing of it were lost: numbers will be given twice"
+        elif known != epoch and not self._is_cut(room, known):
+            words = f"{room} began anew while {user} was away: what was said there before is gone"
+        elif resumed and mine != epoch:
+            words = f"{user} came back to {room} with {after} as the last, and was resumed in another history"
+        elif after is not None and not resumed and not (mine != epoch and self._is_cut(room, mine)):
+            words = f"{user} came back to {room} with {after} as the last, and was not resumed"
+        if words:
+            self.findings.add(Kind.RESUME, room, user, words)
+
+    def _is_lost(self, saying: Saying, seq: int) -> bool:
+        """Whether a number is of what was lost of the history that the author knows."""
+        truth = self._truths.get((saying.room, self._last_in.get((saying.room, saying.author), "")))
+        return truth is not None and truth.is_lost(seq)
+
+    def _is_cut(self, room: str, epoch: str) -> bool:
+        truth = self._truths.get((room, epoch))
+        return truth is not None and truth.kept is not None
 
     # --- on the way -----------------------------------------------------------------------------------
 
@@ -154,7 +190,7 @@ class Judge:
             truth.settle([stay.covers() for stay in stays], self.findings)
             truth.doubled(self.findings)
             truth.backwards(self.findings)
-            if self._epochs[truth.room] == epoch:  # earlier ones are gone, which has been told
+            if self._epochs[truth.room] == epoch:  # earlier ones are gone: told already, if it is a breach
                 self._judge_acks(truth)
             holes = [seq for seq in range(truth.base + 1, truth.head + 1) if truth.at(seq) is None]
             unshown = {saying.acked for saying in self._unshown(truth)}

@@ -7,6 +7,8 @@ acks and all sights are known: by the ack, otherwise by what most have seen. So 
 first is found out as well.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -64,6 +66,8 @@ class Truth:
         self._is_like = is_like
         self._disputes: list[tuple[str, Entry]] = []
         self.disputed = 0
+        self.kept: int | None = None
+        """Up to where it was left, when it was cut: what is beyond is lost, and this history over."""
 
     @property
     def head(self) -> int:
@@ -74,6 +78,25 @@ class Truth:
     def limit(self) -> int:
         """No number can be larger, since nobody else speaks here; even if all were numbered twice."""
         return self.base + 2 * len(self._sayings) + 100
+
+    def is_lost(self, seq: int) -> bool:
+        return self.kept is not None and seq > self.kept
+
+    def cut(self, kept: int) -> None:
+        """What is beyond that number is lost. Who said it may say it again, and need not."""
+        self.kept = kept if self.kept is None else min(kept, self.kept)
+        for saying in self._sayings.values():
+            if saying.room == self.room:
+                saying.acked = 0 if self.is_lost(saying.acked) else saying.acked
+                saying.seen = 0 if self.is_lost(saying.seen) else saying.seen
+
+    def begin_with(self, other: Truth) -> None:
+        """It begins with what another that was cut has left: that is at the same numbers in both."""
+        assert other.kept is not None, "it was cut"
+        many = max(0, other.kept - other.base)
+        self.base = other.base
+        self.entries, self.tags = other.entries[:many], other.tags[:many]
+        self._seers = other._seers[:many]
 
     def reach_back(self, base: int) -> None:
         """Somebody is in the room since an earlier number."""
@@ -94,7 +117,8 @@ class Truth:
         if known is None:
             saying = self._said(entry)
             if saying is not None:
-                saying.seen = entry.seq
+                if not self.is_lost(entry.seq):
+                    saying.seen = entry.seq
                 self._set(entry, user, saying.tag)
                 return True
         elif known == entry:
@@ -131,7 +155,8 @@ class Truth:
             seer = self._seers[seq - self.base - 1] if first is not None else ""
             if right is not None and right != first:
                 self._set(right, seer, self._sayings[right.text].tag)
-                self._sayings[right.text].seen = seq
+                if not self.is_lost(seq):
+                    self._sayings[right.text].seen = seq
             if first is not None and right != first:
                 claims = [(seer, first), *claims]
             for user, entry in claims:
