@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from trio_chat.testing import Bandwidth, Cut, Fault, Latency, Narrow, Rst, Silence, Simulation, Stall
 from trio_chat.testing.chat import Disk, Doze, Enter, Go, Leave, Plan, Repeat, Step, Story, Talk, play
 
@@ -19,6 +21,7 @@ __all__ = [
     "row_25",
     "row_28",
     "row_29",
+    "row_36",
     "row_37",
     "row_43",
     "story",
@@ -149,6 +152,33 @@ def row_29(seed: int) -> Plan:
     ]
     disk = Disk(commit_s=random.choice([0.0, 0.1, 0.5]))
     return _plan(seed, users, steps, faults=tuple(random.sample(faults, random.choice([0, 1, 3]))), disk=disk)
+
+
+def row_36(seed: int) -> Plan:
+    """The server is killed while all talk, with a disk that is slow and fails; or its machine goes down with
+    it, and the newest commits with that. Some say the last again, and one comes who was never there."""
+    random = Random(f"row 36/{seed}")
+    late, *users = _people(random)
+    crash_s = round(random.uniform(2, 6), 3)
+
+    def later() -> float:
+        return round(random.uniform(crash_s, 12), 3)
+
+    steps = _talk(random, tuple(users), 10, 60)
+    steps += [Repeat(later(), random.choice(users), 20) for _ in range(4)]
+    steps += [Go(round(random.uniform(1, 12), 3), random.choice(users), random.choice(WAYS)) for _ in "abc"]
+    steps += [Enter(later(), late, "lobby", random.choice([5, 200])), Talk(12.0, late, "lobby")]
+    plan = _plan(
+        seed,
+        tuple(users),
+        steps,
+        disk=Disk(commit_s=random.choice([0.0, 0.1, 0.5]), fails=random.choice([0.0, 0.0, 0.3])),
+        limits=random.choice([{}, {"tail_bytes": 1}]),
+        buffer_bytes=random.choice([700, 65_536]),
+        crash_s=crash_s,
+        lost_commits=random.choice([None, 0, 1, 3, 10, 1_000]),
+    )
+    return replace(plan, users=(late, *users))
 
 
 def row_37(seed: int) -> Plan:

@@ -1,10 +1,11 @@
 """The stories that are told with many seeds: each runs with one, and raises what is wrong.
 
-Of rows 7, 23 to 25, 28 to 30, 37, 42 and 43 of the table of faults, and the chat that a seed draws as it
+Of rows 7, 23 to 25, 28 to 30, 36, 37, 42 and 43 of the table of faults, and the chat that a seed draws as it
 likes. The judge of a plan's run holds the server to its promises: each entry once and in order, one going
 for each coming, nobody who keeps up waits for somebody who does not. Beside it, here, what only this row
-asks for. Rows 28 to 30 are of the journal in memory, which ends with its server, and row 37 of a disk that
-fails, not of a file that is gone: a journal on disk does not exist yet. Row 34 is swept (test_sweeps.py).
+asks for. The journal is the one in memory, since a file would need threads: it outlives its server where a
+row is about that, and may lose its tail then. What a real file does is for tests/faults and tests/journal.
+Row 34 is swept (test_sweeps.py).
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -70,6 +71,15 @@ def row_28(seed: int) -> None:
 
 def row_29(seed: int) -> None:
     simulate(seed, story(plans.row_29))
+
+
+def row_36(seed: int) -> None:
+    plan = plans.row_36(seed)
+    run = simulate(seed, story(plans.row_36))
+    notes = [note.what[0] for note in run.trace]
+    assert notes.count("crash") == 1
+    assert notes.count("lost tail") == (plan.lost_commits is not None), "the machine has gone down, or not"
+    assert all(connections(run, user) >= 2 for user in plan.users[1:]), "and they came back"
 
 
 def row_37(seed: int) -> None:
@@ -141,6 +151,7 @@ STORIES: dict[str, Callable[[int], None]] = {
         row_28_by_hand,
         row_29,
         row_30,
+        row_36,
         row_37,
         row_42,
         row_43,

@@ -1,4 +1,8 @@
-"""A journal whose disk is slow, or fails now and then, before or after it has written."""
+"""A journal whose disk is slow, or fails now and then, before or after it has written, or loses its tail.
+
+The last is what a journal with durability `normal` may do when its machine goes down: the first part of what
+was committed is there, whole commits of all rooms in their order, and the rooms have new epochs.
+"""
 
 from random import Random
 
@@ -38,6 +42,7 @@ class UnreliableStore:
         """May be replaced at any time, as by one that is well."""
         self._inner = inner
         self._random = random
+        self._commits: list[tuple[list[Draft], int]] = []  # all of a run: it is in memory anyway
 
     async def open(self, room: str, shown: str) -> RoomRecord:
         await self._spin(self.disk.read_s)
@@ -57,9 +62,23 @@ class UnreliableStore:
         if fate < self.disk.fails / 2:
             raise StoreError("no space left on device")
         outcomes = await self._inner.commit(drafts, now_ms)
+        self._commits.append((drafts, now_ms))
         if fate < self.disk.fails:
             raise StoreError("the answer of the disk was lost")
         return outcomes
+
+    async def lose_tail(self, fresh: Store, commits: int) -> None:
+        """Go on with another store, which has what this one began with, and is told what was committed since
+        but for the newest so many commits. Nobody may use this one meanwhile."""
+        del self._commits[max(0, len(self._commits) - commits) :]
+        rooms = {draft.room: draft.shown for drafts, _ in self._commits for draft in drafts}
+        for room, shown in rooms.items():
+            await fresh.open(room, shown)
+        for drafts, now_ms in self._commits:
+            await fresh.commit(drafts, now_ms)
+        for room in rooms:
+            fresh.close(room)
+        self._inner = fresh
 
     async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
         await self._spin(self.disk.read_s)

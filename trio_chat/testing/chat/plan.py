@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trio_chat.testing.chat.disk import Disk
 from trio_chat.testing.faults import Fault, draw
@@ -122,6 +123,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What a connection holds in each direction."""
     crash_s: float | None = None
     """When the server is killed; a second later there is another, with the same journal."""
+    lost_commits: int | None = None
+    """With its machine then, and so many of the newest commits with that: rooms have new epochs."""
     ending: Literal["quit", "drain"] = "quit"
     """Whether all have everything and then say goodbye, or the server stops while they are there."""
 
@@ -162,7 +165,7 @@ def draw_plan(
         striking = 0
     else:
         limits |= patience  # who is cut off says again what was not acked
-    return Plan(
+    plan = Plan(
         seed=seed,
         users=people,
         rooms=places,
@@ -174,6 +177,10 @@ def draw_plan(
         crash_s=_at(random, seconds) if random.random() < 0.1 and not forgetful else None,
         ending=random.choice(["quit", "quit", "drain"]),
     )
+    if plan.crash_s is None:
+        return plan
+    # Its own source of chance: what seeds drew before there was this, they still do.
+    return replace(plan, lost_commits=Random(f"machine/{seed}").choice([None, None, 0, 1, 5, 50]))
 
 
 class _Mixture:

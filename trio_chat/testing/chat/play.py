@@ -103,11 +103,8 @@ class _Scene:
         self._sim = sim
         self._plan = plan
         self._serve = serve
-        limits = Limits(**plan.limits)
-        self._config = Config(rate_limit=False, limits=limits)
-        self._journal = MemoryStore(
-            room_entries_max=limits.journal_room_entries, random_bytes=sim.fork("epochs").randbytes
-        )
+        self._config = Config(rate_limit=False, limits=Limits(**plan.limits))
+        self._journal = self._new_journal()
         self._store = UnreliableStore(self._journal, plan.disk, sim.fork("disk"))
         struck = {host for fault in plan.faults for host in (fault.first, fault.second)}
         all_struck = plan.crash_s is not None or "*" in struck
@@ -142,7 +139,9 @@ class _Scene:
 
     async def perform(self) -> None:
         for room in self._plan.rooms:
-            await self._found(room)
+            words = await self._found(room)
+            self.judge.says(room, "founder", words)
+            self.judge.acked(words, 1)
         self._begun = trio.current_time()
         async with trio.open_nursery() as nursery:
             await nursery.start(self._run_server)
@@ -176,14 +175,17 @@ class _Scene:
             self._do(step, events)
         await trio.sleep_until(self._begun + self._horizon_s)
 
-    async def _found(self, room: str) -> None:
+    def _new_journal(self, when: str = "") -> MemoryStore:
+        most, random = self._config.limits.journal_room_entries, self._sim.fork(f"epochs{when}")
+        return MemoryStore(room_entries_max=most, random_bytes=random.randbytes)
+
+    async def _found(self, room: str) -> str:
         """Somebody has said something in each room long ago: one without entries has nothing to resume."""
         key, words = prepare_room(room).key, f"{room} is open"
         await self._journal.open(key, room)
         await self._journal.commit([Draft(key, room, "founder", words)], START_MS)
         self._journal.close(key)
-        self.judge.says(room, "founder", words)
-        self.judge.acked(words, 1)
+        return words
 
     @property
     def _horizon_s(self) -> float:
@@ -211,8 +213,21 @@ class _Scene:
                     await self._stop.wait()
             if self._kill.cancelled_caught:
                 task_status = trio.TASK_STATUS_IGNORED
+                if self._plan.lost_commits is not None:
+                    await self._lose_tail(self._plan.lost_commits)
                 await trio.sleep(DOWN_S)
         self._stopped.set()
+
+    async def _lose_tail(self, commits: int) -> None:
+        """The machine has gone down, and the newest commits with it: rooms have new epochs."""
+        self._journal = self._new_journal(f" at {trio.current_time()}")
+        for room in self._plan.rooms:
+            await self._found(room)
+        await self._store.lose_tail(self._journal, commits)
+        for room in self._plan.rooms:
+            head = (await self._journal.open(prepare_room(room).key, room)).head
+            self._sim.note("lost tail", "", room, head)
+            self.judge.lost_tail(room, head)
 
     async def _crash(self, at_s: float) -> None:
         await trio.sleep_until(self._begun + at_s)

@@ -169,7 +169,9 @@ class _Reducer:
     def _surroundings(self) -> None:
         """What befalls the chat, and what its server and its journal are like."""
         if self.plan.crash_s is not None:
-            self._fails(replace(self.plan, crash_s=None))
+            self._fails(replace(self.plan, crash_s=None, lost_commits=None))
+        if self.plan.lost_commits is not None:
+            self._fails(replace(self.plan, lost_commits=None))
         shrink(self.plan.faults, lambda faults: self._fails(replace(self.plan, faults=faults)))
         self._fails(replace(self.plan, disk=Disk()))
         for name in Disk.__struct_fields__:
