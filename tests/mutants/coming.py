@@ -34,6 +34,18 @@ COMING = (
         ),
     ),
     Mutant(
+        "epoch-ignored",
+        "whoever comes back is resumed by the number alone, also in a history that is another one by now",
+        (
+            Edit(
+                "trio_chat.server.entering:join",
+                "resumed = command.epoch == feed.epoch and command.after is not UNSET"
+                " and command.after <= feed.head",
+                "resumed = command.after is not UNSET and command.after <= feed.head",
+            ),
+        ),
+    ),
+    Mutant(
         "leave-at-once",
         "a `leave` does not wait until what was shown before has been handed over",
         (

@@ -130,4 +130,15 @@ COMMITTING = (
             ),
         ),
     ),
+    Mutant(
+        "epochs-kept",
+        "a journal that has lost its tail with its machine goes on under the epochs that it had",
+        (
+            Edit(
+                "trio_chat.testing.chat.play:_Scene._lose_tail",
+                'self._journal = self._new_journal(f" at {trio.current_time()}")',
+                "self._journal = self._new_journal()",
+            ),
+        ),
+    ),
 )
