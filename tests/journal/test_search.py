@@ -89,9 +89,11 @@ class Shelf:
         self.rooms = rooms
         self.looked: list[tuple[str, int]] = []
 
-    def look(self, hits_max: int = 99, bounds: Bounds = ALL) -> tuple[list[str], Place | None]:
+    def look(
+        self, hits_max: int = 99, bounds: Bounds = ALL, below: Place | None = None
+    ) -> tuple[list[str], Place | None]:
         rooms = [self._stretches(room, stretches) for room, stretches in self.rooms.items()]
-        found = look((iter(stretches) for stretches in rooms), Wanted("x"), None, hits_max, bounds)
+        found = look((iter(stretches) for stretches in rooms), Wanted("x"), below, hits_max, bounds)
         return [f"{hit.place.room}{hit.place.seq}" for hit in found.hits], found.rest
 
     def _stretches(self, room: str, stretches: list[list[int]]) -> list[Stretch]:
@@ -127,3 +129,13 @@ def test_at_the_bound_it_is_told_where_to_go_on() -> None:
     assert found == ["a4", "a3", "b4"]
     assert rest == Place(5, "a", 3), "behind everything that comes before that stretch"
     assert shelf.look(bounds=Bounds(1, 1)) == (["a4", "a3"], Place(8, "b", 5)), "one stretch always is"
+
+
+def test_it_gets_on_from_the_place_where_it_was_however_much_begins_before_it() -> None:
+    """As where a thousand entries of many rooms were said at one time."""
+    shelf = Shelf(a=[[1, 5, 9]], b=[[2, 3]], c=[[1], [9, 9, 9]])
+    assert shelf.look(bounds=Bounds(1, 10**9), below=Place(3, "b", 3)) == (
+        ["b2", "b1", "a1"],
+        Place(1, "c", 2),
+    )
+    assert shelf.look(below=Place(3, "b", 3)) == (["b2", "b1", "a1", "c1"], None)

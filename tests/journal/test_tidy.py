@@ -13,10 +13,10 @@ from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 from tests.journal.test_memory import draft, page, said, texts
 from tests.journal.test_sqlite import NAME, held, no_space, opened, record, space, talk, wal_bytes
 from trio_chat.errors import StoreError
-from trio_chat.journal import sqlite_forget, sqlite_index, sqlite_writer
+from trio_chat.journal import sqlite_forget, sqlite_index, sqlite_search, sqlite_writer
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
-from trio_chat.journal.store import Keep, Store
+from trio_chat.journal.store import Keep, Place, Store
 from trio_chat.wire.codec import decode_entry
 
 DAY_MS = 86_400_000
@@ -94,6 +94,31 @@ async def test_another_rooms_talk_is_not_waded_through(tmp_path: Path) -> None:
         ]
         assert [count > 0 for _, count in seen] == [True, True, False]
         assert sum(count for _, count in seen) == number(store, "count(*) FROM chunks")
+
+
+async def test_what_is_too_new_for_a_page_is_not_even_looked_at(tmp_path: Path) -> None:
+    """In the hundredth page of a search in many rooms each room's part begins where it should."""
+    async with opened(tmp_path) as store:
+        for at in range(100, 120):
+            await said(store, *("hay" for _ in range(50)), now_ms=at)
+        await tidied(store)
+        for at in range(120, 140):
+            await said(store, "hay", "more hay", now_ms=at)
+        db = store._writer._db
+        (indexed, head) = db.execute("SELECT indexed, head FROM rooms").fetchone()
+        assert 800 < indexed <= 1_000 and head == 1_040
+
+        def reaches(below: Place | None) -> int:
+            return sqlite_search._Room(db, "lobby", 2**53, below)._through
+
+        assert reaches(None) == head
+        assert reaches(Place(105, "lobby", 40)) == 39
+        for at in range(120, 140):
+            assert reaches(Place(at, "attic", 5)) == 1_000 + 2 * (at - 119)
+            assert reaches(Place(at, "porch", 5)) == 1_000 + 2 * (at - 120)
+        for at in range(100, 118):
+            entries = 50 * (at - 99)
+            assert entries <= reaches(Place(at, "attic", 5)) < entries + 300, "to the end of its chunk"
 
 
 def test_each_room_has_a_mark_of_its_own() -> None:

@@ -142,12 +142,11 @@ def look(
             continue
         stretch, stretches = item
         newest = stretch.newest
-        # A stretch that begins before the place is there only for its end: to stop at it were to go back.
-        counts = below is None or newest.order > below.order
-        if counts and (entries >= bounds.entries or size >= bounds.bytes):
+        if entries >= bounds.entries or size >= bounds.bytes:
             return Slice(hits, newest._replace(seq=newest.seq + 1), entries, size)
         lines = stretch.load()
-        if counts:
+        # What begins before the place comes first and does not count: to stop right behind it leads nowhere.
+        if below is None or newest.order > below.order:
             entries += len(lines)
             size += sum(map(len, lines))
         for hit in wanted.hits(newest.room, stretch.first, lines):

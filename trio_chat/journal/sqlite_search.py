@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from trio_chat.errors import StoreError
 from trio_chat.journal.search import Bounds, Slice, Stretch, Wanted, look, read_texts
 from trio_chat.journal.sqlite_index import expression, lines_between
 from trio_chat.journal.store import Place
@@ -38,16 +39,15 @@ class _Room:
     def __init__(self, db: sqlite3.Connection, key: str, through: int, below: Place | None) -> None:
         self._db = db
         self._key = key
-        row = db.execute("SELECT id, first - 1, indexed FROM rooms WHERE key = ?", (key,)).fetchone()
-        self._id: int
-        self._after: int
-        self._indexed: int
-        self._id, self._after, self._indexed = row or (0, 0, 0)
-        self._through = through
+        row: tuple[int, int, int, int] = db.execute(
+            "SELECT id, first - 1, indexed, head FROM rooms WHERE key = ?", (key,)
+        ).fetchone() or (0, 0, 0, 0)
+        self._id, self._after, self._indexed, head = row
+        self._through = min(through, head)
         if below is not None and below.room == key:
             self._through = min(through, below.seq - 1)
-        elif below is not None and self._id:
-            self._through = min(through, self._newest(below.latest(key)))
+        elif below is not None:
+            self._through = min(self._through, self._newest(below.latest(key)))
 
     def _newest(self, latest: int) -> int:
         """Up to which number what was said by then reaches; it may be the end of a chunk in which it does."""
@@ -60,15 +60,13 @@ class _Room:
         low, high = max(self._after, self._indexed), self._through
         while low < high:
             middle = (low + high + 1) // 2
-            last, payloads = self._db.execute(
-                "SELECT last, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last LIMIT 1",
-                (self._id, middle),
-            ).fetchone() or (middle, b"")
-            # All of a batch was said at the same time.
-            if payloads and read_texts([payloads[payloads.rfind(b"\n") + 1 :]])[0].at > latest:
+            lines = lines_between(self._db, self._id, middle, middle)
+            if not lines:
+                raise StoreError(f"the file is damaged: entry {middle} is not where it should be")
+            if read_texts(lines)[0].at > latest:
                 high = middle - 1
             else:
-                low = max(middle, min(last, high))
+                low = middle
         return low
 
     def stretches(self, wanted: Wanted) -> Iterator[Stretch]:
