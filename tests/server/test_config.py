@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from trio_chat.errors import CannotStart
-from trio_chat.server.config import Config, Limits, parse_limits
+from trio_chat.server.config import Config, Limits, parse_age, parse_limits
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Retitled, Said, Whispered
 
@@ -97,3 +97,15 @@ def test_the_rates_are_those_of_the_limits() -> None:
     assert Config().rates == {"talk": (20, 5), "rooms": (200, 5), "questions": (50, 10)}
     assert Config(limits=Limits(talk_burst=1, talk_per_s=2)).rates["talk"] == (1, 2)
     assert Config(rate_limit=False).rates == {}
+
+
+@pytest.mark.parametrize(("age", "hours"), [("12h", 12), ("1d", 24), ("90d", 2_160), ("4w", 672)])
+def test_an_age_is_of_hours_days_or_weeks(age: str, hours: int) -> None:
+    assert parse_age(age) == hours * 3_600_000
+
+
+@pytest.mark.parametrize("age", ["", "90", "d", "0d", "1.5d", "-1d", "90 d", "90m", "90D", "٩d", "9" * 50])
+def test_another_age_is_refused_in_one_line(age: str) -> None:
+    with pytest.raises(CannotStart, match="hours, days or weeks") as refusal:
+        parse_age(age)
+    assert "\n" not in str(refusal.value)

@@ -76,13 +76,14 @@ def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
     """Where the server listens, and what becomes of what is said; and when others can reach it, what to tell
     them, and what that means."""
     words = [f"listening on {address}" for address in addresses]
-    if config.journal == MEMORY:
-        words.append("what is said is kept in memory, until the server ends")
+    keep = config.keep
+    kept = f"for {keep.words}" if keep.age_ms else keep.words
+    if config.journal != MEMORY:
+        words.append(f"what is said is kept {kept}, in {config.journal}")
+    elif keep:
+        words.append(f"what is said is kept {kept}, in memory, until the server ends")
     else:
-        kept = config.keep.words
-        words.append(
-            f"what is said is kept {f'for {kept}' if config.keep.age_ms else kept}, in {config.journal}"
-        )
+        words.append("what is said is kept in memory, until the server ends")
     if config.host not in EVERYBODY and _only_here(config.host):
         return words
     port = addresses[0].rpartition(":")[2]
