@@ -52,8 +52,10 @@ async def test_after_a_sleep_a_connection_that_lives_goes_on(
 ) -> None:
     wall, stage = Wall(), Stage()
     async with chatting(nursery, stage=stage, clock_s=wall, ping_s=100) as (chat, peer):
+        await trio.sleep(1)
         wall.ahead_s += 3_600
         assert await peer.command() == Ping()
+        assert trio.current_time() == pytest.approx(LOOK_S)
         await trio.sleep(ANSWER_S - 1)
         await peer.say(Pong())
         with trio.move_on_after(90) as patience:

@@ -141,6 +141,26 @@ async def test_a_room_that_cannot_be_entered_just_now_is_asked_for_again(
         assert length_of((await next_of(chat, 2))[1]) == pytest.approx(4.25)
 
 
+async def test_a_full_inbox_keeps_nobody_from_coming_back(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """Though nobody takes anything, nor waits for anything."""
+    stage = Stage()
+    async with chatting(nursery, stage=stage, inbox_events=1) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        await peer.say(said(1))
+        await wait_all_tasks_blocked()
+        peer.reset()
+        await trio.sleep(25)  # for so long the reader may hold
+        peer = await stage.accept()
+        await peer.greet()
+        join = await peer.expect(Join)
+        began = trio.current_time()
+        await peer.say(Error("rate_limited", "slowly", retry_after_s=1, ref=join.ref))
+        await peer.expect(Join)
+        assert trio.current_time() - began == pytest.approx(1)
+
+
 async def test_a_room_that_may_not_be_entered_any_more_is_left_and_the_program_told(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:

@@ -231,10 +231,13 @@ async def test_quitting_in_an_outage_ends_at_once(
         stage.refuses = 1_000
         peer.reset()
         outage = await anext(chat)
+        await wait_all_tasks_blocked()
         await chat.quit()
         assert [event async for event in chat] == []
         assert isinstance(outage, Outage)
-    assert trio.current_time() == 0
+        assert trio.current_time() == 0
+        await trio.sleep(1_000)
+        assert len(stage.dialled) == 1, "nobody tries any more"
 
 
 async def test_leaving_the_block_in_an_outage_waits_for_nothing(
