@@ -130,6 +130,30 @@ def test_an_ack_that_was_on_its_way_is_of_the_old_history() -> None:
     assert told(world.finish()) == []
 
 
+def test_an_entry_that_was_on_its_way_is_of_the_old_history() -> None:
+    """Bob reads on what his old connection holds, when ada has said it again in the new history."""
+    judge = Judge()
+    for name in ("ada", "bob"):
+        judge.asks("lobby", name)
+    old, bob = [
+        judge.entered("lobby", name, epoch="e", head=0, members=2, after=None) for name in ("ada", "bob")
+    ]
+    judge.says("lobby", "ada", "lost")
+    old.going("rst", "lost")
+    old.gone()
+    judge.lost_tail("lobby", 0)
+    judge.asks("lobby", "ada")
+    ada = judge.entered("lobby", "ada", epoch="f", head=0, members=1, after=0)
+    judge.says("lobby", "ada", "new")
+    judge.says_again("lost")
+    for seq, text in enumerate(("new", "lost"), 1):
+        judge.acked(text, seq)
+        ada.saw(Line("lobby", seq, "ada", text))
+    bob.saw(Line("lobby", 1, "ada", "lost"))
+    bob.going("rst", "lost")
+    assert told(judge.finish()) == []
+
+
 def test_a_second_fall_takes_more() -> None:
     world = after_a_fall(kept=2)
     world.die(1)

@@ -155,8 +155,7 @@ class Truth:
             seer = self._seers[seq - self.base - 1] if first is not None else ""
             if right is not None and right != first:
                 self._set(right, seer, self._sayings[right.text].tag)
-                if not self.is_lost(seq):
-                    self._sayings[right.text].seen = seq
+                self._sayings[right.text].seen = seq
             if first is not None and right != first:
                 claims = [(seer, first), *claims]
             for user, entry in claims:
