@@ -161,6 +161,26 @@ async def test_a_full_inbox_keeps_nobody_from_coming_back(
         assert trio.current_time() - began == pytest.approx(1)
 
 
+async def test_outages_that_nobody_takes_notice_of_do_not_pile_up(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage, inbox_events=1) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        await peer.say(said(1))
+        await wait_all_tasks_blocked()
+        for n in range(4):
+            peer.reset()
+            peer = await stage.accept()
+            await peer.greet()
+            await peer.admit(epoch=f"history {n}")
+            await wait_all_tasks_blocked()
+        one, room, back = await anext(chat.batches())
+        assert one == said(1)
+        assert isinstance(room, Room) and room.epoch == "history 3"
+        assert isinstance(back, Back)
+
+
 async def test_a_room_that_may_not_be_entered_any_more_is_left_and_the_program_told(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
