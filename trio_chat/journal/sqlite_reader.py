@@ -66,7 +66,8 @@ class Readers:
                         return Page(first, payloads)
                     payloads.append(payload)
                 seq = first + len(payloads)
-                if len(payloads) == entries_max:
+                # The next row would be looked for up to the room's end, however far that is.
+                if len(payloads) == entries_max or seq > through:
                     break
         return Page(first, payloads)
 

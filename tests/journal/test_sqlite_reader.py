@@ -1,0 +1,46 @@
+"""What a page costs: it is read on the loop's time as well, since reads wait for each other."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.journal.test_memory import draft
+from tests.journal.test_sqlite import opened
+from trio_chat.journal import sqlite_reader
+from trio_chat.journal.sqlite_file import connect
+from trio_chat.journal.store import Draft, Page
+
+BATCHES = 3_000
+
+
+async def test_the_first_page_of_a_long_room_costs_no_more_than_its_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def counted(path: Path) -> sqlite3.Connection:
+        db = connect(path)
+        db.set_progress_handler(step, 1)
+        return db
+
+    async with opened(tmp_path) as store:
+        drafts: list[Draft] = [draft("x")]
+        for _ in range(BATCHES):
+            await store.commit(drafts, 0)
+        monkeypatch.setattr(sqlite_reader, "connect", counted)
+
+        async def cost(after: int) -> int:
+            nonlocal steps
+            before = steps
+            page: Page = await store.read("lobby", after, after + 5, entries_max=100, bytes_max=1 << 20)
+            assert page.last == after + 5
+            return steps - before
+
+        last, first = await cost(BATCHES - 5), await cost(0)
+        assert 0 < first <= 2 * last
