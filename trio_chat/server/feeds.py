@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Feeds"]
 
 READS_AT_ONCE = 4
-PAGE_ENTRIES = 1_000
-# A page is read, packed and sent in one step each: with 256 KiB one who reads a long history doubled all others'
-# latency, and had a million entries a second; with these it is 700,000.
+PAGE_ENTRIES = 500
+# A page is read, packed and sent in one step each: with 256 KiB who reads a long history doubled the latency
+# of all others, and had a million entries a second; with these it has 700,000.
 PAGE_BYTES = 48 << 10
 
 
