@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from trio_chat.client import Chat, Incoming, connect
+from trio_chat.client import Chat, connect
 from trio_chat.net.link import Link
 from trio_chat.net.listen import open_listeners
 from trio_chat.server.config import Config, Limits
@@ -391,14 +391,10 @@ async def test_two_terminals_are_one_person_also_when_one_of_them_hangs(tmp_path
                 await second.read_until("-- lobby: 2 here\n")
                 await second.type("it is me\n/quit\n")
                 assert await second.left() == 0
-        seen = [event async for event in until_said(bob)]
-    came = [event.joined for event in seen if isinstance(event, Presence)]
-    assert [name for names in came for name in names if name != "bob"] == ["ada"]
-
-
-async def until_said(chat: Chat) -> AsyncGenerator[Incoming]:
-    """What a member is told until somebody says something."""
-    async for event in chat:
-        yield event
-        if isinstance(event, Said):
-            return
+        came: list[str] = []
+        async for event in bob:
+            if isinstance(event, Presence):
+                came += event.joined
+            elif isinstance(event, Said):
+                break
+    assert [name for name in came if name != "bob"] == ["ada"]

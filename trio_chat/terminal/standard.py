@@ -102,13 +102,13 @@ class Input:
 
     async def _receive(self) -> bytes:
         """What there is, or nothing at the end."""
-        while True:
-            try:
-                return await trio.to_thread.run_sync(os.read, self._fd, READ_BYTES, abandon_on_cancel=True)
-            except BlockingIOError:  # whoever shares the terminal has left it non-blocking
-                await trio.lowlevel.wait_readable(self._fd)
-            except OSError:  # the terminal is gone
-                return b""
+        try:
+            return await trio.to_thread.run_sync(os.read, self._fd, READ_BYTES, abandon_on_cancel=True)
+        except BlockingIOError:  # whoever shares the terminal has left it non-blocking
+            await trio.lowlevel.wait_readable(self._fd)
+            return await self._receive()
+        except OSError:  # the terminal is gone
+            return b""
 
 
 class Output:
