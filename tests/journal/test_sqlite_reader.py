@@ -1,22 +1,15 @@
 """What a page costs: it is read on the loop's time as well, since reads wait for each other."""
 
-import sqlite3
 from pathlib import Path
-
-import pytest
 
 from tests.journal.test_memory import draft
 from tests.journal.test_sqlite import opened
-from trio_chat.journal import sqlite_reader
-from trio_chat.journal.sqlite_file import connect
 from trio_chat.journal.store import Draft, Page
 
 BATCHES = 3_000
 
 
-async def test_the_first_page_of_a_long_room_costs_no_more_than_its_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_first_page_of_a_long_room_costs_no_more_than_its_last(tmp_path: Path) -> None:
     steps = 0
 
     def step() -> int:
@@ -24,16 +17,12 @@ async def test_the_first_page_of_a_long_room_costs_no_more_than_its_last(
         steps += 1
         return 0
 
-    def counted(path: Path) -> sqlite3.Connection:
-        db = connect(path)
-        db.set_progress_handler(step, 1)
-        return db
-
     async with opened(tmp_path) as store:
         drafts: list[Draft] = [draft("x")]
         for _ in range(BATCHES):
             await store.commit(drafts, 0)
-        monkeypatch.setattr(sqlite_reader, "connect", counted)
+        (db,) = store._readers._idle
+        db.set_progress_handler(step, 1)
 
         async def cost(after: int) -> int:
             nonlocal steps
