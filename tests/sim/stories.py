@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from tests.sim import by_hand, plans
+from tests.sim import by_hand, plans, programs
 from tests.sim.plans import story
 from trio_chat.server.serve import Server, open_server
 from trio_chat.testing import Run, simulate
@@ -131,6 +131,10 @@ def row_30(seed: int) -> None:
     simulate(seed, by_hand.restarted)
 
 
+def row_30_programs(seed: int) -> None:
+    simulate(seed, programs.fallen_machines)
+
+
 def row_42(seed: int) -> None:
     simulate(seed, by_hand.pipelines)
 
@@ -151,6 +155,7 @@ STORIES: dict[str, Callable[[int], None]] = {
         row_28_by_hand,
         row_29,
         row_30,
+        row_30_programs,
         row_36,
         row_37,
         row_42,
