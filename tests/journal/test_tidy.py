@@ -15,6 +15,7 @@ from tests.journal.test_sqlite import NAME, held, no_space, opened, record, spac
 from trio_chat.errors import StoreError
 from trio_chat.journal import sqlite_forget, sqlite_index, sqlite_search, sqlite_writer
 from trio_chat.journal.memory import MemoryStore
+from trio_chat.journal.search import Wanted
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.store import Keep, Place, Store
 from trio_chat.wire.codec import decode_entry
@@ -82,18 +83,14 @@ async def test_another_rooms_talk_is_not_waded_through(tmp_path: Path) -> None:
         for room in ("attic", "lobby"):
             await said(store, *("the same everywhere" for _ in range(200)), room=room)
         await tidied(store)
-        seen = [
-            (
-                room,
-                store._writer._db.execute(
-                    "SELECT count(*) FROM words WHERE words MATCH ?",
-                    (f'"{sqlite_index.room_mark(room)}" "eve"',),
-                ).fetchone()[0],
-            )
-            for room in (1, 2, 3)
-        ]
-        assert [count > 0 for _, count in seen] == [True, True, False]
-        assert sum(count for _, count in seen) == number(store, "count(*) FROM chunks")
+        db = store._writer._db
+        named: list[int] = []
+        for room in (1, 2, 3):
+            match = sqlite_index.expression(room, Wanted("everywhere"))
+            chunks = [id for (id,) in db.execute("SELECT rowid FROM words WHERE words MATCH ?", (match,))]
+            assert {number(store, f"room FROM chunks WHERE id = {id}") for id in chunks} <= {room}
+            named += chunks
+        assert len(named) == number(store, "count(*) FROM chunks") > 1
 
 
 async def test_what_is_too_new_for_a_page_is_not_even_looked_at(tmp_path: Path) -> None:
@@ -287,6 +284,26 @@ async def test_what_is_too_old_goes_and_so_does_what_is_too_much(tmp_path: Path)
     await store.aclose()
 
 
+async def test_of_a_chunk_in_part_forgotten_the_text_stays_until_all_of_it_is(tmp_path: Path) -> None:
+    store = await keeping(tmp_path, entries=100)
+    for n in range(60):
+        await said(store, *(f"hay {n} {m}" for m in range(10)))
+        if not n:
+            await tidied(store)
+    await tidied(store)
+    await tidied(store, sqlite_forget.EVERY_MS)
+    assert store.first("lobby") == 501
+    first, last = store._writer._db.execute(
+        "SELECT first, last FROM chunks ORDER BY first LIMIT 1"
+    ).fetchone()
+    assert first < 501 <= last
+    lines = sqlite_index.lines_between(store._writer._db, 1, first, last)
+    assert len(lines) == last + 1 - first, "to forget it one has to know it"
+    assert await found(store, "hay 49 9") == []
+    assert await found(store, "hay 50 0") == [501]
+    await store.aclose()
+
+
 async def test_a_room_of_which_nothing_is_kept_goes_on(tmp_path: Path) -> None:
     store = await keeping(tmp_path, age_ms=DAY_MS)
     await store.commit([draft("a", ref="r"), draft("b")], 0)
@@ -315,6 +332,22 @@ async def test_who_opened_a_room_while_it_was_forgotten_has_the_file_asked_again
     outcomes = await store.commit([draft("a", ref="r")], 0)
     assert [outcome.seq for outcome in outcomes] == [4]
     assert store.first("lobby") == 3
+    await store.aclose()
+
+
+async def test_of_refs_only_those_go_whose_entries_have_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "FRESH_MAX", 1)
+    monkeypatch.setattr(sqlite_forget, "STALE_REFS_MIN", 2)
+    store = await keeping(tmp_path, entries=2)
+    for ref in "dcbaz":
+        await store.commit([draft(ref, ref=ref)], 0)
+    assert number(store, "count(*) FROM refs") == 4
+    await tidied(store)
+    assert number(store, "count(*) FROM refs") == 1
+    again = await store.commit([draft(ref, ref=ref) for ref in "zadc"], 0)
+    assert [outcome.seq for outcome in again] == [5, 4, 6, 7]
     await store.aclose()
 
 
