@@ -9,11 +9,11 @@ import { Connection } from "./connection.js";
 import { fold } from "./names.js";
 import { Outbox } from "./outbox.js";
 import { Questions } from "./questions.js";
+import { Reading } from "./reading.js";
 import { Room } from "./room.js";
 
 const TYPING_EVERY_MS = 2_500;
 const TYPING_SHOWN_MS = 5_000;
-const PAGE = 100;
 
 export class Client {
   /**
@@ -35,10 +35,9 @@ export class Client {
       changed: () => this.#status(),
     });
     this.questions = new Questions((command) => this.connection.send(command), () => this.outbox.ref());
+    this.reading = new Reading(state, this.questions);
     this.pausedUntil = 0;
     this.typedAt = 0;
-    /** @type {Set<string>} what is being asked for now, so that it is asked once */
-    this.asking = new Set();
   }
 
   /** Take over what is left from before, and connect. */
@@ -127,68 +126,12 @@ export class Client {
     return this.questions.answer({ type: "topic", room: room.name, text });
   }
 
-  /** @returns {Promise<{room: string, members: number, topic: string}[]>} those with somebody in them */
-  async openRooms() {
-    return (await this.questions.answer({ type: "rooms" })).rooms;
-  }
-
-  /** @param {string} text  @param {string} room  empty for all  @param {string} [next] */
-  search(text, room, next) {
-    const within = { ...(room ? { room } : {}), ...(next ? { next } : {}) };
-    return this.questions.answer({ type: "search", text, limit: 30, ...within });
-  }
-
-  /** Who is in a room: the first page, or the next one. @param {Room} room */
-  who(room, further = false) {
-    const after = further && room.members ? [...room.members].sort(byCodePoint).at(-1) : undefined;
-    this.#once("who " + room.key, { type: "who", room: room.name, ...(after ? { after } : {}) }, (page) => {
-      room.listed(page, further);
-    });
-  }
-
-  /** Entries below a number. @param {Room} room  @param {number} before  @param {number} [after]  of a hole */
-  history(room, before, after = 0) {
-    const epoch = room.epoch;
-    const command = { type: "history", room: room.name, before, limit: Math.min(PAGE, before - after - 1) };
-    this.#once(`history ${room.key} ${before}`, command, (page) => {
-      if (room.epoch !== epoch) return;
-      if (!page.entries.length) {
-        if (after) room.forgotten(after, before);
-        else room.begun = true;
-        return;
-      }
-      const index = room.indexOf(before);
-      room.insert(page.entries);
-      if (!page.more && index === 0) room.begun = true;
-      if (!page.more && after) room.forgotten(after, page.entries[0].seq);
-    });
-  }
-
-  /** The entries around one, so that it can be shown. @param {Room} room  @param {number} seq */
-  async around(room, seq) {
-    const page = await this.questions.answer({
-      type: "history", room: room.name, before: seq + PAGE / 2, limit: PAGE,
-    });
-    room.insert(page.entries);
-    this.state.changed();
-  }
-
   /** Tell a room that one is typing, now and then. @param {import("./state.js").State["place"]} place */
   typing(place) {
     const now = Date.now();
     if (!(place instanceof Room) || !place.joined || now - this.typedAt < TYPING_EVERY_MS) return;
     this.typedAt = now;
     this.connection.send({ type: "typing", room: place.name });
-  }
-
-  #once(what, command, done) {
-    if (this.asking.has(what)) return;
-    this.asking.add(what);
-    const over = () => {
-      this.asking.delete(what);
-      this.state.changed();
-    };
-    this.questions.ask(command, (answer) => { done(answer); over(); }, over);
   }
 
   #hello() {
@@ -239,7 +182,7 @@ export class Client {
       case "whispered": return this.#whispered(event);
       case "presence":
         room?.changed(event);
-        if (room && event.more && room.key === this.state.active) this.who(room);
+        if (room && event.more && room.key === this.state.active) this.reading.who(room);
         return;
       case "members": return room?.listed(event, false);
       case "typing": return room && this.#typing(room, event.by);
@@ -351,12 +294,4 @@ export class Client {
     this.state.status = this.connection.status;
     this.state.changed();
   }
-}
-
-function byCodePoint(one, other) {
-  const [a, b] = [Array.from(one), Array.from(other)];
-  for (let n = 0; n < a.length && n < b.length; n++) {
-    if (a[n] !== b[n]) return a[n].codePointAt(0) - b[n].codePointAt(0);
-  }
-  return a.length - b.length;
 }

@@ -5,7 +5,7 @@
 import { parse } from "./commands.js";
 import { $, write } from "./dom.js";
 import { Room } from "./room.js";
-import { sayable } from "./text.js";
+import { sayable, sentence } from "./text.js";
 
 const LINES_MAX = 100; // the protocol's
 const KEEP_EVERY_MS = 400;
@@ -20,6 +20,7 @@ export class Composer {
     Object.assign(this, { client, act, sent });
     this.box = $("say");
     this.key = "";
+    this.kept = ""; // the draft as it is stored
     /** @type {any} */ this.keeping = 0;
     /** @type {Map<string, string>} what one said last in a place */
     this.last = new Map();
@@ -36,7 +37,8 @@ export class Composer {
   open(place) {
     this.#keep();
     this.key = place?.key ?? "";
-    this.#put(this.client.state.draft(this.key));
+    this.kept = this.client.state.draft(this.key);
+    this.#put(this.kept);
     this.box.placeholder = place instanceof Room ? `Message #${place.name}` : `Whisper to ${place?.name}`;
     this.box.setAttribute("aria-label", this.box.placeholder);
   }
@@ -57,7 +59,7 @@ export class Composer {
     const place = state.place;
     const now = Date.now();
     const typing = [...(place?.typing ?? [])].filter(([, until]) => until > now).map(([name]) => name);
-    write($("note"), this.#tooLong() || state.note);
+    write($("note"), this.#tooLong() || sentence(state.note));
     $("note").classList.toggle("error", Boolean(this.#tooLong()));
     write($("typing"), state.note || this.#tooLong() ? "" : typingLine(typing));
     $("send").disabled = !this.box.value.trim();
@@ -127,12 +129,14 @@ export class Composer {
   /** As high as what is in it; the style sheet has the most. */
   #fit() {
     this.box.style.height = "auto";
-    this.box.style.height = `${this.box.scrollHeight}px`;
+    if (this.box.scrollHeight) this.box.style.height = `${this.box.scrollHeight}px`; // none while out of sight
   }
 
   #keep() {
     clearTimeout(this.keeping);
-    if (this.key) this.client.state.keepDraft(this.key, this.box.value);
+    if (!this.key || this.box.value === this.kept) return; // another tab's draft is not overwritten by none
+    this.kept = this.box.value;
+    this.client.state.keepDraft(this.key, this.kept);
   }
 }
 

@@ -4,6 +4,7 @@
 
 import { HELP } from "./commands.js";
 import { $, make, write } from "./dom.js";
+import { sentence } from "./text.js";
 
 const KEYS = [
   ["Ctrl K", "go to a room, or @somebody"],
@@ -33,9 +34,9 @@ export function prepareCard(client) {
 export function drawCard(state, where) {
   const asking = !state.me.name || state.refused !== "";
   write($("welcome-where"), `to #${where} on ${location.host}`);
-  write($("welcome-error"), state.refused);
+  write($("welcome-error"), sentence(state.refused));
   $("welcome-name").setAttribute("aria-invalid", String(state.refused !== ""));
-  if ($("card").hidden !== !asking) {
+  if ($("card").hidden === asking || $("app").hidden !== asking) {
     $("card").hidden = !asking;
     $("app").hidden = asking;
     if (asking) {
@@ -64,7 +65,7 @@ export function ask({ title, label, value, max, take }) {
       await take(text);
       $("ask").close();
     } catch (error) {
-      write($("ask-error"), /** @type {any} */ (error).detail);
+      write($("ask-error"), sentence(/** @type {any} */ (error).detail));
     }
   };
   $("ask").showModal();

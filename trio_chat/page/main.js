@@ -75,7 +75,7 @@ async function show(room, seq) {
   const place = state.rooms.get(roomKey(room));
   if (!place) return;
   try {
-    if (place.entries[place.indexOf(seq)]?.seq !== seq) await client.around(place, seq);
+    if (place.entries[place.indexOf(seq)]?.seq !== seq) await client.reading.around(place, seq);
   } catch (error) {
     state.say(/** @type {any} */ (error).detail);
     return;
@@ -140,9 +140,11 @@ function later() {
 
 function drawAll() {
   const where = placeAt(location.hash)?.name ?? state.lastRoom;
+  const outside = $("app").hidden;
   if (drawCard(state, where)) return title("trio-chat");
   const { place } = state;
-  if (!place) return open();
+  if (!place || outside) open();
+  if (!place) return;
   talk.draw();
   if (attentive() && talk.stuck) state.seen(place);
   const { unread, called } = drawSidebar(state);

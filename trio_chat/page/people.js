@@ -30,7 +30,7 @@ export class People {
     });
     $("people-more").onclick = () => {
       const room = client.state.place;
-      if (room instanceof Room) client.who(room, true);
+      if (room instanceof Room) client.reading.who(room, true);
     };
   }
 
@@ -39,11 +39,12 @@ export class People {
     const room = state.place;
     const inRoom = room instanceof Room;
     const count = inRoom && room.epoch ? room.here.toLocaleString() : "";
+    write($("people-title"), inRoom ? "Here" : "The two of you");
     write($("people-count"), count);
     write($("people-total"), count);
     $("people-open").hidden = !inRoom;
     $("people-open").setAttribute("aria-label", `Who is here: ${count}`);
-    if (inRoom && room.joined && room.members === null && state.connected) this.client.who(room);
+    if (inRoom && room.joined && room.members === null && state.connected) this.client.reading.who(room);
     const names = inRoom ? room.members : new Set([state.me.name, room?.name ?? ""]);
     const look = [room?.key, inRoom && room.membersVersion, state.me.name, names === null].join("\n");
     if (look === this.drawn) return;

@@ -6,6 +6,7 @@ import { $, make, write, written } from "./dom.js";
 import { hue } from "./names.js";
 import { Room } from "./room.js";
 import { dayLabel, timeLabel } from "./rows.js";
+import { sentence } from "./text.js";
 
 export class Search {
   /**
@@ -51,13 +52,13 @@ export class Search {
     const text = $("search-text").value.trim();
     write($("search-state"), "Looking…");
     try {
-      const page = await this.client.search(text, room, this.next || undefined);
+      const page = await this.client.reading.search(text, room, this.next || undefined);
       if (asked !== this.asked) return; // something else is being looked for by now
       this.next = page.more ? page.next ?? "" : "";
       $("search-more").hidden = !this.next;
       $("search-list").append(...page.entries.map((entry) => this.#found(entry, !room)));
     } catch (error) {
-      if (asked === this.asked) write($("search-state"), `${/** @type {any} */ (error).detail}.`);
+      if (asked === this.asked) write($("search-state"), sentence(/** @type {any} */ (error).detail));
       return;
     }
     const found = $("search-list").children.length;

@@ -78,7 +78,7 @@ export class Switcher {
     this.dialog.showModal();
     this.#draw(0);
     try {
-      this.open = await this.client.openRooms();
+      this.open = await this.client.reading.openRooms();
     } catch {
       return; // without a connection there are one's own rooms, and that will do
     }

@@ -12,7 +12,7 @@ import { rows, timeLabel } from "./rows.js";
 
 const SHOWN = 200; // rows when one comes into a place
 const STEP = 100; // more of them, when one scrolls to an end
-const SHOWN_MAX = 500; // beyond it the far end goes
+const SHOWN_MAX = 400; // beyond it the far end goes
 const EDGE = 900; // so near to an end, in pixels, more is fetched
 const BOTTOM = 48; // so near to the bottom is at the bottom
 
@@ -127,8 +127,11 @@ export class Talk {
     const { from, to } = this.#window();
     if (this.start === 0 && from > 0) this.start = entries[from].seq;
     if (to - from <= SHOWN_MAX) return;
-    if (this.stuck) this.start = entries[to - SHOWN].seq;
-    else if (this.end === Infinity) this.end = entries[from + SHOWN_MAX - 1].seq;
+    const keep = this.stuck ? SHOWN : SHOWN_MAX - STEP; // so that not every further row costs one
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    const nearTop = scrollTop + clientHeight / 2 < scrollHeight / 2;
+    if (nearTop && !this.stuck) this.end = entries[from + keep - 1].seq;
+    else this.start = entries[to - keep].seq;
   }
 
   /** A row in sight, and where it is. */
@@ -166,10 +169,9 @@ export class Talk {
     if (scroller.scrollTop < EDGE) {
       if (from > 0 && !this.fresh) {
         this.start = entries[Math.max(0, from - STEP)].seq;
-        if (to - from + STEP > SHOWN_MAX) this.end = entries[Math.max(from, 0) - STEP + SHOWN_MAX]?.seq ?? Infinity;
         this.above.moved();
       } else if (from === 0 && !place.begun && place instanceof Room && place.joined) {
-        this.client.history(place, entries[0].seq);
+        this.client.reading.history(place, entries[0].seq);
         this.start = 1;
       }
     }
@@ -177,7 +179,6 @@ export class Talk {
     if (this.end !== Infinity && below < EDGE) {
       const last = Math.min(entries.length - 1, to - 1 + STEP);
       this.end = last === entries.length - 1 ? Infinity : entries[last].seq;
-      this.start = entries[Math.max(from, last - SHOWN_MAX + 1)].seq;
       this.above.moved();
     }
   }
@@ -216,7 +217,7 @@ export class Talk {
     const button = make("button", { class: "plain-button", textContent: "Show them" });
     button.onclick = () => {
       button.disabled = true;
-      client.history(place, row.next, row.after);
+      client.reading.history(place, row.next, row.after);
     };
     return make("li", { class: "hole" }, `${row.label} not shown here `, button);
   }

@@ -43,6 +43,11 @@ export function oneLine(text) {
   return text.replace(/\s+/gu, " ").trim();
 }
 
+/** @param {string} detail  of an error  @returns {string} as a sentence begins */
+export function sentence(detail) {
+  return detail.charAt(0).toUpperCase() + detail.slice(1);
+}
+
 /** What may be said: a text has no control characters but newline and tab, and a paste may. */
 export function sayable(/** @type {string} */ text) {
   // eslint-disable-next-line no-control-regex

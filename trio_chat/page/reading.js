@@ -1,0 +1,82 @@
+/**
+ * What is asked for to be read: who is here, which rooms there are, what was said before.
+ */
+
+const PAGE = 100;
+const FOUND = 30;
+
+export class Reading {
+  /**
+   * @param {import("./state.js").State} state
+   * @param {import("./questions.js").Questions} questions
+   */
+  constructor(state, questions) {
+    Object.assign(this, { state, questions });
+    /** @type {Set<string>} what is being asked for now, so that it is asked once */
+    this.asking = new Set();
+  }
+
+  /** @returns {Promise<{room: string, members: number, topic: string}[]>} those with somebody in them */
+  async openRooms() {
+    return (await this.questions.answer({ type: "rooms" })).rooms;
+  }
+
+  /** @param {string} text  @param {string} room  empty for all  @param {string} [next] */
+  search(text, room, next) {
+    const within = { ...(room ? { room } : {}), ...(next ? { next } : {}) };
+    return this.questions.answer({ type: "search", text, limit: FOUND, ...within });
+  }
+
+  /** Who is in a room: the first page, or the next one. @param {Room} room */
+  who(room, further = false) {
+    const after = further && room.members ? [...room.members].sort(byCodePoint).at(-1) : undefined;
+    this.#once("who " + room.key, { type: "who", room: room.name, ...(after ? { after } : {}) }, (page) => {
+      room.listed(page, further);
+    });
+  }
+
+  /** Entries below a number. @param {Room} room  @param {number} before  @param {number} [after]  of a hole */
+  history(room, before, after = 0) {
+    const epoch = room.epoch;
+    const command = { type: "history", room: room.name, before, limit: Math.min(PAGE, before - after - 1) };
+    this.#once(`history ${room.key} ${before}`, command, (page) => {
+      if (room.epoch !== epoch) return;
+      if (!page.entries.length) {
+        if (after) room.forgotten(after, before);
+        else room.begun = true;
+        return;
+      }
+      const index = room.indexOf(before);
+      room.insert(page.entries);
+      if (!page.more && index === 0) room.begun = true;
+      if (!page.more && after) room.forgotten(after, page.entries[0].seq);
+    });
+  }
+
+  /** The entries around one, so that it can be shown. @param {Room} room  @param {number} seq */
+  async around(room, seq) {
+    const page = await this.questions.answer({
+      type: "history", room: room.name, before: seq + PAGE / 2, limit: PAGE,
+    });
+    room.insert(page.entries);
+    this.state.changed();
+  }
+
+  #once(what, command, done) {
+    if (this.asking.has(what)) return;
+    this.asking.add(what);
+    const over = () => {
+      this.asking.delete(what);
+      this.state.changed();
+    };
+    this.questions.ask(command, (answer) => { done(answer); over(); }, over);
+  }
+}
+
+function byCodePoint(one, other) {
+  const [a, b] = [Array.from(one), Array.from(other)];
+  for (let n = 0; n < a.length && n < b.length; n++) {
+    if (a[n] !== b[n]) return a[n].codePointAt(0) - b[n].codePointAt(0);
+  }
+  return a.length - b.length;
+}
