@@ -7,7 +7,7 @@ limit that any process may set stands for all of it.
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -134,18 +134,23 @@ async def is_all_there(server: Served, talk: Talk, ada: Peer) -> None:
     assert talk.acked[await says(back, first, first.split()[1])] == first
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Where the test's own directory is, for those who run inside."""
+    with small_disk(tmp_path) as disk:
+        yield disk
+
+
 @pytest.mark.parametrize("kind", [full, read_only])
 async def test_row_37_a_disk_that_cannot_be_written_refuses_and_recovers(
-    tmp_path: Path, kind: Callable[[SmallDisk], Trouble]
+    disk: SmallDisk, kind: Callable[[SmallDisk], Trouble]
 ) -> None:
-    talk = Talk()
-    with small_disk(tmp_path) as disk:
-        inside = disk.inside([])
-        async with served(tmp_path, inside=inside) as server:
-            ada = await through_trouble(server, talk, kind(disk))
-            await server.kill()
-        async with served(tmp_path, inside=inside) as server:
-            await is_all_there(server, talk, ada)
+    talk, inside = Talk(), disk.inside([])
+    async with served(disk.path, inside=inside) as server:
+        ada = await through_trouble(server, talk, kind(disk))
+        await server.kill()
+    async with served(disk.path, inside=inside) as server:
+        await is_all_there(server, talk, ada)
 
 
 async def test_row_37_a_process_that_may_not_write_refuses_and_recovers(tmp_path: Path) -> None:
@@ -157,56 +162,53 @@ async def test_row_37_a_process_that_may_not_write_refuses_and_recovers(tmp_path
         await is_all_there(server, talk, ada)
 
 
-async def test_row_37_stopped_while_the_disk_is_full_it_ends_in_good_order(tmp_path: Path) -> None:
+async def test_row_37_stopped_while_the_disk_is_full_it_ends_in_good_order(disk: SmallDisk) -> None:
     """It cannot even say that it has stopped; the next finds all that was acked."""
-    talk = Talk()
-    with small_disk(tmp_path) as disk:
-        inside = disk.inside([])
-        async with served(tmp_path, inside=inside) as server:
-            ada = await enter(server, "ada")
-            await talk.go_on(ada)
-            disk.fill()
-            while not talk.refused:
-                await talk.go_on(ada, times=1)
-            server.process.send_signal(signal.SIGTERM)
-            await ada.ended_with("draining")
-            ada.link.close()
-            assert await server.process.wait() == 0
-        disk.free()
-        async with served(tmp_path, inside=inside) as server:
-            await is_all_there(server, talk, ada)
+    talk, inside = Talk(), disk.inside([])
+    async with served(disk.path, inside=inside) as server:
+        ada = await enter(server, "ada")
+        await talk.go_on(ada)
+        disk.fill()
+        while not talk.refused:
+            await talk.go_on(ada, times=1)
+        server.process.send_signal(signal.SIGTERM)
+        await ada.ended_with("draining")
+        ada.link.close()
+        assert await server.process.wait() == 0
+    disk.free()
+    async with served(disk.path, inside=inside) as server:
+        await is_all_there(server, talk, ada)
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["a new journal", "one that was there"])
 @pytest.mark.parametrize("kind", ["full", "read-only"])
 async def test_row_37_where_nothing_can_be_written_no_server_starts_and_it_says_why(
-    tmp_path: Path, kind: str, before: bool
+    disk: SmallDisk, kind: str, before: bool
 ) -> None:
-    with small_disk(tmp_path) as disk:
-        inside = disk.inside([])
-        if before:
-            async with served(tmp_path, inside=inside) as server:
-                assert await says(await enter(server, "ada"), "hello", "r1") == 1
-                server.process.terminate()
-                assert await server.process.wait() == 0
-        begin, end = (disk.fill, disk.free) if kind == "full" else (disk.forbid_opening, disk.allow_opening)
-        begin()
-        said = await refused(tmp_path, inside=inside)
-        assert said.startswith(f"cannot keep a journal in {tmp_path / JOURNAL}: ")
-        assert said.rpartition(": ")[2] in WHY[kind]
-        end()
-        async with served(tmp_path, inside=inside) as server:
-            assert await says(await enter(server, "bob"), "and on", "r2") == 1 + before
+    inside = disk.inside([])
+    if before:
+        async with served(disk.path, inside=inside) as server:
+            assert await says(await enter(server, "ada"), "hello", "r1") == 1
+            server.process.terminate()
+            assert await server.process.wait() == 0
+    begin, end = (disk.fill, disk.free) if kind == "full" else (disk.forbid_opening, disk.allow_opening)
+    begin()
+    said = await refused(disk.path, inside=inside)
+    assert said.startswith(f"cannot keep a journal in {disk.path / JOURNAL}: ")
+    assert said.rpartition(": ")[2] in WHY[kind]
+    end()
+    async with served(disk.path, inside=inside) as server:
+        assert await says(await enter(server, "bob"), "and on", "r2") == 1 + before
 
 
-async def test_a_disk_is_as_small_as_it_says(tmp_path: Path) -> None:
-    """And what is on it is seen from outside, and gone with it: or all of the above would prove nothing."""
-    with small_disk(tmp_path, "1m") as disk, trio.fail_after(PATIENCE_S):
-        copy = disk.inside(["cp", __file__, str(tmp_path / "copy")])
+async def test_a_disk_is_what_it_says(tmp_path: Path, disk: SmallDisk) -> None:
+    """Small, and nobody else's: or all of the above would prove nothing."""
+    copy = disk.inside(["cp", __file__, str(tmp_path / "copy")])
 
-        async def error() -> str:
-            return (await trio.run_process(copy, check=False, capture_stderr=True)).stderr.decode()
+    async def error() -> str:
+        return (await trio.run_process(copy, check=False, capture_stderr=True)).stderr.decode()
 
+    with trio.fail_after(PATIENCE_S):
         disk.fill()
         assert "No space left on device" in await error()
         disk.free()
