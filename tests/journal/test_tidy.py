@@ -205,6 +205,7 @@ async def test_row_37_a_disk_that_is_full_fails_the_step_and_nothing_else(tmp_pa
         space(store)
         await tidied(store)
         assert number(store, "count(*) FROM chunks") > 0
+        assert store.backlog == number(store, "sum(head - indexed) FROM rooms") < 20, "nothing is passed over"
         assert len(await found(store, "needle")) == 103
         assert [outcome.seq for outcome in await said(store, "on")] == [104]
 
