@@ -52,8 +52,11 @@ class Readers:
             first = seq = max(after + 1, row[1])
             payloads: list[bytes] = []
             batches = db.execute(
-                "SELECT first, payloads FROM batches"
-                " WHERE room = ? AND last >= ? AND first <= ? ORDER BY last",
+                # Its end is looked for first: with `first <= through` each row would be looked at, up to the
+                # end of the room.
+                "SELECT first, payloads FROM batches WHERE room = ?1 AND last >= ?2 AND last <= coalesce("
+                "(SELECT last FROM batches WHERE room = ?1 AND last >= ?3 ORDER BY last LIMIT 1), ?3)"
+                " ORDER BY last",
                 (row[0], seq, through),
             )
             for start, joined in batches:
@@ -66,8 +69,7 @@ class Readers:
                         return Page(first, payloads)
                     payloads.append(payload)
                 seq = first + len(payloads)
-                # The next row would be looked for up to the room's end, however far that is.
-                if len(payloads) == entries_max or seq > through:
+                if len(payloads) == entries_max:
                     break
         return Page(first, payloads)
 
