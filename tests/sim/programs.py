@@ -83,13 +83,13 @@ class _Scene:
 
     async def run(self) -> None:
         async with trio.open_nursery() as machine:
-            await machine.start(self._serve)
+            await machine.start(self._run_server)
             async with trio.open_nursery() as programs:
                 for name in NAMES:
                     programs.start_soon(self._live, name)
             machine.cancel_scope.cancel()
 
-    async def _serve(self, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _run_server(self, *, task_status: trio.TaskStatus[None]) -> None:
         """A server that falls with its machine, and the next one on what is left; the last one stays."""
         disk = Disk(commit_s=self.random.choice([0.0, 0.1, 0.5]), fails=self.random.choice([0.0, 0.0, 0.2]))
         store = UnreliableStore(self.new_journal(), disk, self.sim.fork("disk"))
