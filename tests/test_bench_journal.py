@@ -38,6 +38,8 @@ def test_an_ack_of_something_else_is_no_ack() -> None:
 
 def figures(file_share: float, others_ms: float) -> list[Figure]:
     made: list[Figure] = []
+    indexed: Figure = {"per_s": 800 * file_share, "cpu_us": 30.0, "p50_ms": 2.0, "p99_ms": 9.0}
+    made.append({"what": "acks", "journal": "file, indexed", "clients": 100, **indexed})
     for journal, share in (("memory", 1.0), ("file", file_share)):
         for clients in (100, 1):
             cost: Figure = {"per_s": 1_000 * share, "cpu_us": 20.0, "p50_ms": 1 / share, "p99_ms": 9.0}
@@ -54,6 +56,7 @@ def figures(file_share: float, others_ms: float) -> list[Figure]:
 def test_the_page_says_what_of_the_journal_is_met() -> None:
     page = render(replace(NOTHING, figures={"journal": figures(0.9, 0.7)}))
     assert "| acked messages a second, 100 clients | 1,000 | 900 | 90 % | ≥ 60 |  | must |" in page
+    assert "100 clients, the index made meanwhile | 1,000 | 720 | 72 % | ≥ 60 |  | must |" in page
     assert "| ack p50, one client, ms | 1.00 | 1.11 | +0.11 | ≤ 0.5 |  | must |" in page
     assert "| deliveries a second, many, 500 members | 5,000 | 4,500 | 90 % | ≥ 65 | ≥ 90 | aim |" in page
     assert "| CPU an entry, µs | 7.00 | 6.30 | 1.11 | ≤ 1.3 | must |" in page
@@ -62,4 +65,4 @@ def test_the_page_says_what_of_the_journal_is_met() -> None:
 
 def test_the_page_says_what_of_the_journal_is_not_met() -> None:
     page = render(replace(NOTHING, figures={"journal": figures(0.5, 0.9)}))
-    assert page.count("**no**") == 7
+    assert page.count("**no**") == 8

@@ -78,8 +78,8 @@ class Client:
         return int(found[2])
 
 
-def wait_for_acks(crowd: Crowd, server: ServerProcess, seconds: float) -> Acked:
-    """Let everybody say and wait for so long, after a moment in which it is not counted."""
+def wait_for_acks(crowd: Crowd, server: ServerProcess, seconds: float, *, after: int = 0) -> Acked:
+    """Let everybody say and wait for so long, after a moment and so many messages that are not counted."""
     clients = {fd: Client(index, member) for index, (fd, member) in enumerate(crowd.members.items())}
     numbers: set[int] = set()
     latencies_s: list[float] = []
@@ -94,12 +94,12 @@ def wait_for_acks(crowd: Crowd, server: ServerProcess, seconds: float) -> Acked:
     counted = 0
     while waiting:
         now = time.perf_counter()
-        if not counting and now >= began:
+        if not counting and now >= began and len(numbers) >= after:
             counting, began = True, now
             latencies_s.clear()
             counted = len(numbers)
             server_cpu_s, driver_cpu_s = server.cpu_s(), own_cpu_s()
-        elif not stop and now >= began + seconds:
+        elif counting and not stop and now >= began + seconds:
             stop, ended = True, now
             counted = len(numbers) - counted
             server_cpu_s, driver_cpu_s = server.cpu_s() - server_cpu_s, own_cpu_s() - driver_cpu_s

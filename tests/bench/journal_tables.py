@@ -17,6 +17,7 @@ from tests.bench.wanted import (
     STORE,
     Wanted,
 )
+from trio_chat.server.upkeep import BACKLOG_MAX
 
 __all__ = ["journal_section"]
 
@@ -27,13 +28,19 @@ def journal_section(figures: list[Figure]) -> str:
     kinds = {kind: [each for each in figures if each["what"] == kind] for kind in ("acks", "talk")}
     store = [each for each in figures if each["what"] == "store"]
     behind = [each for each in figures if each["what"] == "behind"]
-    text = words.JOURNAL.format(behind=f"{behind[0]['entries']:,}")
+    text = words.JOURNAL.format(behind=f"{behind[0]['entries']:,}", backlog=f"{BACKLOG_MAX:,}")
     rows = _acks(kinds["acks"]) + _talk(kinds["talk"])
     return text + table(_HEAD, rows) + "\n" + _store(store) + "\n" + _behind(behind)
 
 
 def _acks(figures: list[Figure]) -> list[list[str]]:
     rows = []
+    memory, file = (
+        middle(figures, "per_s", journal=journal, clients=100) for journal in ("memory", "file, indexed")
+    )
+    rows.append(
+        _share("acked messages a second, 100 clients, the index made meanwhile", memory, file, FILE_ACKS)
+    )
     for clients in dict.fromkeys(values(figures, "clients")):
         who = f"{clients:.0f} clients" if clients > 1 else "one client"
         memory, file = _both(figures, "per_s", clients=clients)

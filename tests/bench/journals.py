@@ -1,6 +1,7 @@
 """The journal in a file, in turn with the one in memory: what it costs that what is said outlives the server.
 
-    acks    clients that each wait for the ack of what they said before they say more; a hundred, and one
+    acks    clients that each wait for the ack of what they said before they say more; a hundred, and one;
+            and a hundred that have said so much that the search index is made meanwhile
     talk    `burst` and `many` of the large table
     behind  one member reads a long history, while others talk
     store   the store by itself, beside a loop that only writes the same rows
@@ -29,6 +30,8 @@ __all__ = ["JOURNALS", "measure_journals"]
 
 JOURNALS = ("memory", "file")
 CLIENTS = (100, 1)
+# More than the server lets wait for its index while there is talk.
+BACKLOG = 120_000
 
 
 def measure_journals(plan: Plan, stage: Stage) -> Iterator[Figure]:
@@ -37,6 +40,8 @@ def measure_journals(plan: Plan, stage: Stage) -> Iterator[Figure]:
             stage.say(f"journal: acks, in {journal}, repetition {repetition + 1}")
             for clients in CLIENTS:
                 yield _acks(journal, clients, plan, stage)
+        stage.say(f"journal: acks, while the index is made, repetition {repetition + 1}")
+        yield _acks("file", CLIENTS[0], plan, stage, after=min(BACKLOG, plan.behind))
         for members in plan.journal_sizes:
             for journal in JOURNALS:
                 stage.say(f"journal: {members} members, in {journal}, repetition {repetition + 1}")
@@ -54,14 +59,14 @@ def _server(journal: str, stage: Stage) -> Iterator[ServerProcess]:
         yield stack.enter_context(ServerProcess.ours(stage.server_core, journal=journal))
 
 
-def _acks(journal: str, clients: int, plan: Plan, stage: Stage) -> Figure:
+def _acks(journal: str, clients: int, plan: Plan, stage: Stage, *, after: int = 0) -> Figure:
     with _server(journal, stage) as server, Crowd(server.port, OURS) as crowd:
         crowd.connect(clients)
         crowd.settle()
-        acked = wait_for_acks(crowd, server, plan.journal_s)
+        acked = wait_for_acks(crowd, server, plan.journal_s, after=after)
     return {
         "what": "acks",
-        "journal": journal,
+        "journal": f"{journal}, indexed" if after else journal,
         "clients": clients,
         "per_s": acked.per_s,
         "cpu_us": acked.cpu_us,

@@ -135,10 +135,11 @@ JOURNAL = """## The journal in a file
 
 The same server, in turn with its journal in memory and in a file (SQLite, durability `normal`), the thread
 that writes on the server's core. *acks*: clients in one room that each wait for the ack of what they said
-before they say more. `burst` and `many` are those of the large table. *The store by itself* numbers, encodes
-and writes batches of 60, and is held against a loop that writes the same entries and refs by `executemany`
-and decides nothing. *One who is behind* enters a room with {behind} entries and reads all of them, while
-others talk in another room, 50,000 deliveries a second.
+before they say more. The search index is made when there is nothing else to do, or beside the commits once
+more than {backlog} entries wait for it. `burst` and `many` are those of the large table. *The store by
+itself* numbers, encodes and writes batches of 60, and is held against a loop that writes the same entries and
+refs by `executemany` and decides nothing. *One who is behind* enters a room with {behind} entries and reads
+all of them, while others talk in another room, 50,000 deliveries a second.
 
 """
 

@@ -25,7 +25,9 @@ log = logging.getLogger("trio_chat.upkeep")
 QUIET_S = 0.5  # in which nothing was said
 PAUSE_S = 0.01  # between two steps: an old file is not brought up to date at the cost of whoever speaks
 OFTEN_ENOUGH_S = 60.0
-BACKLOG_MAX = 20_000  # entries, which each search looks through: some twenty milliseconds
+# Entries, which each search looks through: so many are looked at for one answer in any case. At the pace of a
+# hundred authors who never pause that is some seconds, and indexing costs them a quarter of it.
+BACKLOG_MAX = 100_000
 AGAIN_S = 30.0  # after a failure
 
 
