@@ -4,6 +4,7 @@
 
 import { parse } from "./commands.js";
 import { $, write } from "./dom.js";
+import { begun, fold } from "./names.js";
 import { Room } from "./room.js";
 import { sayable, sentence } from "./text.js";
 
@@ -80,6 +81,8 @@ export class Composer {
     if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.altKey) {
       event.preventDefault();
       this.#enter();
+    } else if (event.key === "Tab" && !event.shiftKey && this.#complete()) {
+      event.preventDefault(); // only here: otherwise Tab goes on, as it does everywhere
     } else if (event.key === "ArrowUp" && !event.altKey && !this.box.value && this.last.has(this.key)) {
       event.preventDefault();
       this.#put(this.last.get(this.key));
@@ -111,6 +114,22 @@ export class Composer {
     state.changed();
   }
 
+  /** Finish a name that was begun with an @. @returns {boolean} whether there was one */
+  #complete() {
+    const { place } = this.client.state;
+    const caret = this.box.selectionStart;
+    const found = begun(this.box.value.slice(0, caret), (place instanceof Room && place.members) || []);
+    if (!found) return false;
+    const name = found.fits.length === 1 ? `@${found.fits[0]} ` : "@" + shared(found.fits);
+    if (name.length <= caret - found.from && found.fits.length > 1) {
+      this.client.state.say(found.fits.slice(0, 8).join("  ") + (found.fits.length > 8 ? "  …" : ""));
+      return true;
+    }
+    this.box.setRangeText(name, found.from, caret, "end");
+    this.#typed();
+    return true;
+  }
+
   #tooLong() {
     const text = this.box.value;
     const limit = this.client.state.text_bytes;
@@ -138,6 +157,13 @@ export class Composer {
     this.kept = this.box.value;
     this.client.state.keepDraft(this.key, this.kept);
   }
+}
+
+/** How all of them begin. */
+function shared(names) {
+  let length = 0;
+  while (length < names[0].length && names.every((name) => fold(name).startsWith(fold(names[0].slice(0, length + 1))))) length++;
+  return names[0].slice(0, length);
 }
 
 function typingLine(names) {

@@ -12,6 +12,7 @@ const KEYS = [
   ["Alt Shift ↑ ↓", "the next with something unread"],
   ["Enter", "send"],
   ["Shift Enter", "a new line"],
+  ["@na Tab", "the rest of a name"],
   ["↑", "what you said last, when nothing is typed"],
   ["Ctrl Shift F", "search"],
   ["Esc", "close, or back to the newest"],

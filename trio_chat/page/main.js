@@ -187,9 +187,13 @@ function elsewhere(event) {
       if (!rooms.has(room.key) && room.key !== state.active) client.leave(room);
     }
   }
-  if (key === "me" && !state.me.token) {
-    Object.assign(state.me, storage.get("me", {}));
-    if (state.me.token) client.callMe(state.me.name);
+  if (key === "me" && (!state.me.token || state.refused)) {
+    const { name, token } = { name: "", token: "", ...storage.get("me", {}) };
+    const news = token !== state.me.token || name !== state.me.name;
+    if (token && news) {
+      state.me.token = token; // who has come in there is who stands at the door here
+      client.callMe(name);
+    }
   }
   state.changed();
 }

@@ -54,3 +54,17 @@ export function placeAt(hash) {
   }
   return name ? { key: roomKey(name), name } : null;
 }
+
+/**
+ * The rest of a name that was begun with `@` before the caret.
+ *
+ * @param {string} before  what stands before the caret
+ * @param {Iterable<string>} names
+ * @returns {{from: number, fits: string[]} | null} where the begun name is, and which names it may become
+ */
+export function begun(before, names) {
+  const match = /(?<=^|\s)@(\S+)$/u.exec(before);
+  if (!match) return null;
+  const fits = [...names].filter((name) => fold(name).startsWith(fold(match[1]))).sort();
+  return fits.length ? { from: match.index, fits } : null;
+}
