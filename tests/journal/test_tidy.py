@@ -85,10 +85,10 @@ async def test_another_rooms_talk_is_not_waded_through(tmp_path: Path) -> None:
         await tidied(store)
         db = store._writer._db
         named: list[int] = []
-        for room in (1, 2, 3):
-            match = sqlite_index.expression(room, Wanted("everywhere"))
+        for room_id in (1, 2, 3):
+            match = sqlite_index.expression(room_id, Wanted("everywhere"))
             chunks = [id for (id,) in db.execute("SELECT rowid FROM words WHERE words MATCH ?", (match,))]
-            assert {number(store, f"room FROM chunks WHERE id = {id}") for id in chunks} <= {room}
+            assert {number(store, f"room FROM chunks WHERE id = {id}") for id in chunks} <= {room_id}
             named += chunks
         assert len(named) == number(store, "count(*) FROM chunks") > 1
 
