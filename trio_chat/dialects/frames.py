@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from trio_chat.dialects import Control
 from trio_chat.errors import BadMessage
 from trio_chat.wire import framing
 from trio_chat.wire.codec import decode_command, decode_event, encode
@@ -13,6 +14,7 @@ __all__ = ["FRAMES", "FrameCommands", "FrameEvents", "FramePacking"]
 class FramePacking:
     """Events out: the server's half without state."""
 
+    probe: Control | None = None  # clients ping
     pack = staticmethod(framing.pack)
     whole = staticmethod(framing.frame_end)
 
@@ -24,6 +26,8 @@ class FrameCommands:
     """Commands in: the server's half of one connection."""
 
     __slots__ = ("_frame_bytes", "_reader")
+
+    ended = False  # the end of the connection's input says it
 
     def __init__(
         self, *, hello_bytes: int = framing.HELLO_BYTES_MAX, frame_bytes: int = framing.FRAME_BYTES_MAX
@@ -45,6 +49,9 @@ class FrameCommands:
             except BadMessage as error:
                 command = error
             yield command
+
+    def farewell(self, code: str) -> Control | None:
+        return None  # `bye` is all
 
 
 class FrameEvents:
@@ -68,5 +75,12 @@ class FrameEvents:
         return [event for event in events if event is not None]
 
     @staticmethod
+    def frame(payload: bytes) -> bytes:
+        return framing.pack((payload,))
+
+    @staticmethod
     def pack(command: Command) -> bytes:
         return framing.pack((encode(command),))
+
+    def replies(self) -> bytes:
+        return b""
