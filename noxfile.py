@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import nox
 
@@ -157,16 +158,27 @@ def wheel(session: nox.Session) -> None:
 
 
 def _serve_once(session: nox.Session, command: str, away: Path) -> None:
-    """`serve` says where it listens and where it keeps what is said, and a SIGTERM ends it well."""
+    """`serve` says where it listens and where it keeps what is said, shows its page, and ends well."""
     # Not in the data directory of whoever runs this.
     environment = {**os.environ, "HOME": str(away), "XDG_DATA_HOME": str(away / "data")}
     with subprocess.Popen(
         [command, "serve", "--port=0"], stdout=subprocess.PIPE, text=True, env=environment
     ) as server:
         assert server.stdout is not None
-        said = server.stdout.readline() + server.stdout.readline()
+        said = "".join(server.stdout.readline() for _ in range(3))
+        page = _page(said.split()[2])
         server.send_signal(signal.SIGTERM)
         status = server.wait(20)
     kept = re.escape(f"what is said is kept forever, in {away}/")
-    if not re.fullmatch(rf"listening on tcp://127\.0\.0\.1:\d+\n{kept}.*\n", said) or status != 0:
+    if (
+        not re.fullmatch(rf"listening on tcp://127\.0\.0\.1:\d+\nopen http.*\n{kept}.*\n", said)
+        or status != 0
+    ):
         session.error(f"serve said {said!r} first and ended with status {status}")
+    if "<!doctype html>" not in page:
+        session.error(f"the page begins with {page[:80]!r}")
+
+
+def _page(listening: str) -> str:
+    with urlopen(listening.replace("tcp://", "http://"), timeout=20) as answer:
+        return str(answer.read().decode())

@@ -20,13 +20,16 @@ from typing import TypeVar
 
 import trio
 
+from tests.server.upgraded import Upgraded
+from trio_chat.dialects import EventReader
 from trio_chat.dialects.frames import FrameEvents
+from trio_chat.errors import LinkBroken
 from trio_chat.journal.store import Store
 from trio_chat.net.link import Link
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import Server, open_server
 from trio_chat.testing.pipe import PipeLink, link_pair
-from trio_chat.wire import framing
+from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
     UNSET,
     Ack,
@@ -69,22 +72,26 @@ START_MS = 1_790_000_000_000
 class Peer:
     """One connection, at the client's end. `seen` is everything that has been read, in order."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, wire: EventReader | None = None) -> None:
         self.link = link
         self.token = ""
         self.seen: list[Event] = []
-        self._events = FrameEvents()
+        self._wire = wire or FrameEvents()
         self._unread: deque[Event] = deque()
 
     # --- out -----------------------------------------------------------------------------------------
 
     def send(self, *commands: Command) -> None:
         """Send commands in one segment."""
-        self.send_bytes(packed(*commands))
+        self.send_bytes(self.packed(*commands))
+
+    def packed(self, *commands: Command) -> bytes:
+        """These commands, as this peer sends them."""
+        return b"".join(self._wire.frame(encode(command)) for command in commands)
 
     def send_payloads(self, *payloads: bytes) -> None:
         """Send frames that hold whatever the story wants."""
-        self.send_bytes(framing.pack(payloads))
+        self.send_bytes(b"".join(map(self._wire.frame, payloads)))
 
     def send_bytes(self, data: bytes) -> None:
         took = self.link.send_nowait(data)
@@ -114,7 +121,10 @@ class Peer:
 
     def take(self, data: bytes) -> None:
         """Read bytes that the story has received for itself."""
-        events = self._events.feed(data)
+        events = self._wire.feed(data)
+        if replies := self._wire.replies():
+            with suppress(LinkBroken):  # the server has gone meanwhile
+                self.send_bytes(replies)
         self.seen += events
         self._unread += events
 
@@ -162,7 +172,7 @@ class Peer:
                 last = await self.next()
                 byes += isinstance(last, Bye)
         except trio.EndOfChannel:
-            assert not self._events.inside_frame, "the end is between two frames"
+            assert not self._wire.inside_frame, "the end is between two frames"
             assert byes == isinstance(last, Bye), "a bye is the last frame"
             return last if isinstance(last, Bye) else None
 
@@ -267,13 +277,23 @@ class PipeListener:
 class House:
     """A server, and the ways to connect to it."""
 
-    def __init__(self, server: Server, listener: PipeListener) -> None:
+    def __init__(self, server: Server, listener: PipeListener, *, websocket: bool = False) -> None:
         self.server = server
         self._listener = listener
+        self._websocket = websocket
 
     def dial(self, *, buffer_bytes: int = 65_536, address: str = "") -> Peer:
         """A connection that holds so many bytes each way."""
-        return Peer(self._listener.dial(buffer_bytes, address))
+        return self._dial(Peer, buffer_bytes, address)
+
+    def _dial(self, kind: type[P], buffer_bytes: int, address: str) -> P:
+        link = self._listener.dial(buffer_bytes, address)
+        if not self._websocket:
+            return kind(link)
+        wire = Upgraded()
+        peer = kind(link, wire)
+        peer.send_bytes(wire.request)
+        return peer
 
     async def enter(
         self, name: str, *rooms: str, token: str = "", buffer_bytes: int = 65_536, address: str = ""
@@ -283,7 +303,7 @@ class House:
         return await _entered(peer, name, *rooms, token=token)
 
     async def bystander(self, room: str = "lobby") -> Bystander:
-        bystander = await _entered(Bystander(self._listener.dial(65_536, "")), "zoe", room)
+        bystander = await _entered(self._dial(Bystander, 65_536, ""), "zoe", room)
         bystander.room = room
         await bystander.expect(Presence, joined=["zoe"])
         return bystander
@@ -304,10 +324,12 @@ async def serving(
     in_doubt: bool = False,
     rate_limit: bool = True,
     random_bytes: Callable[[int], bytes] | None = None,
+    websocket: bool = False,
     **limits: int,
 ) -> AsyncGenerator[House]:
     """A server for as long as the block lasts, with these limits; leaving the block drains it.
 
+    With `websocket` that is what everybody speaks.
     `in_doubt`: the story ends with a batch at the journal, and what became of it nobody will know.
     """
     listener = PipeListener()
@@ -321,7 +343,7 @@ async def serving(
             random_bytes=random_bytes or Random(0).randbytes,
         ) as server:
             try:
-                yield House(server, listener)
+                yield House(server, listener, websocket=websocket)
             except Exception as error:  # noqa: BLE001
                 failure = error
     if failure is not None:
@@ -338,11 +360,15 @@ def packed(*commands: Command) -> bytes:
 
 @asynccontextmanager
 async def beside_a_bystander(
-    *changes: str, store: Store | None = None, rate_limit: bool = True, **limits: int
+    *changes: str,
+    store: Store | None = None,
+    rate_limit: bool = True,
+    websocket: bool = False,
+    **limits: int,
 ) -> AsyncGenerator[tuple[House, Bystander, Peer]]:
     """The story of eve, who is in the lobby; zoe sees these comings and goings of hers and nothing else."""
     config = Config(rate_limit=rate_limit, limits=Limits(**limits))
-    async with serving(config, store=store) as house:
+    async with serving(config, store=store, websocket=websocket) as house:
         zoe = await house.bystander()
         eve = await house.enter("eve", "lobby")
         assert await zoe.noticed() == ["+eve"]

@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import House, Peer, packed, serving
+from tests.server.peer import House, Peer, serving
 from tests.server.stores import FatedStore, SlowStore
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Store
@@ -153,7 +153,7 @@ class Member:
         async with trio.open_nursery() as nursery:
 
             async def pour() -> None:
-                await self.peer.pour(packed(command))
+                await self.peer.pour(self.peer.packed(command))
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(pour)
@@ -261,15 +261,17 @@ def _stores(seed: int) -> Iterator[Store]:
     yield FatedStore(commits=[random.choice(fates) for _ in range(200)])
 
 
+@pytest.mark.parametrize("dialect", ["frames", "websocket"])
 @pytest.mark.parametrize("journal", ["memory", "slow", "failing"])
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_everyone_sees_everything_once_and_in_order(
-    seed: int, journal: str, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+    seed: int, journal: str, dialect: str, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     random = Random(seed)
     store = dict(zip(["memory", "slow", "failing"], _stores(seed), strict=True))[journal]
     tail_bytes = random.choice([1, 10_000, 4 << 20])
-    async with serving(store=store, rate_limit=False, tail_bytes=tail_bytes) as house:
+    websocket = dialect == "websocket"
+    async with serving(store=store, rate_limit=False, tail_bytes=tail_bytes, websocket=websocket) as house:
         truth = Truth()
         members = [Member(house, f"m{n}", Random(f"{seed}.{n}"), truth) for n in range(MEMBERS)]
         async with trio.open_nursery() as nursery:

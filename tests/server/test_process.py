@@ -19,21 +19,39 @@ IN_MEMORY = "what is said is kept in memory, until the server ends"
 
 def test_a_server_says_where_what_is_said_is_kept_and_for_how_long() -> None:
     words = first_words(Config(journal="/home/ada/journal.db"), ["tcp://127.0.0.1:5555"])
-    assert words[1:] == ["what is said is kept forever, in /home/ada/journal.db"]
+    assert words[2:] == ["what is said is kept forever, in /home/ada/journal.db"]
     keep = Keep(90 * 86_400_000)
     words = first_words(Config(journal="journal.db", keep=keep), ["tcp://127.0.0.1:5555"])
-    assert words[1:] == ["what is said is kept for 90 days, in journal.db"]
+    assert words[2:] == ["what is said is kept for 90 days, in journal.db"]
     words = first_words(Config(keep=Keep(entries=500)), ["tcp://127.0.0.1:5555"])
-    assert words[1:] == ["what is said is kept at most 500 entries a room, in memory, until the server ends"]
+    assert words[2:] == ["what is said is kept at most 500 entries a room, in memory, until the server ends"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
 def test_a_server_for_this_machine_says_where_it_listens(host: str, caplog: pytest.LogCaptureFixture) -> None:
     assert first_words(Config(host), ["tcp://127.0.0.1:5555"]) == [
         "listening on tcp://127.0.0.1:5555",
+        "open http://127.0.0.1:5555 in a browser",
+        IN_MEMORY,
+    ]
+    assert first_words(Config(host, web=False), ["tcp://127.0.0.1:5555"]) == [
+        "listening on tcp://127.0.0.1:5555",
         IN_MEMORY,
     ]
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("host", "opened"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("[::]", "http://[::1]:80"),
+        ("[::1]", "http://[::1]:80"),
+        ("192.0.2.7", "http://192.0.2.7:80"),
+    ],
+)
+def test_a_browser_is_sent_to_an_address_that_it_can_open(host: str, opened: str) -> None:
+    assert first_words(Config(), [f"tcp://{host}:80"])[1] == f"open {opened} in a browser"
 
 
 @pytest.mark.parametrize(
@@ -44,11 +62,14 @@ def test_a_server_for_others_says_how_to_join_and_warns(
     host: str, handed_out: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(process, "lan_address", lambda: "192.0.2.9")
-    assert first_words(Config(host), [f"tcp://{host}:5555"]) == [
+    said = [
         f"listening on tcp://{host}:5555",
         IN_MEMORY,
         f"others join with: trio-chat join {handed_out}",
     ]
+    assert first_words(Config(host, web=False), [f"tcp://{host}:5555"]) == said
+    with_page = first_words(Config(host), [f"tcp://{host}:5555"])
+    assert [with_page[0], *with_page[2:]] == [*said[:2], f"{said[2]}, or open http://{handed_out}"]
     assert "anyone who can reach this address can read and join" in caplog.text
     caplog.clear()
 
@@ -57,7 +78,7 @@ def test_without_a_network_there_is_no_address_to_hand_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(process, "lan_address", lambda: "")
-    words = first_words(Config("0.0.0.0"), ["tcp://0.0.0.0:5555"])
+    words = first_words(Config("0.0.0.0", web=False), ["tcp://0.0.0.0:5555"])
     assert words == ["listening on tcp://0.0.0.0:5555", IN_MEMORY]
     caplog.clear()
 

@@ -80,5 +80,5 @@ def _left(server: Server) -> list[str]:
     left += [f"the name {name}" for name in server.hub._names]
     left += [f"{server.sessions} sessions"] if server.sessions else []
     left += [f"{len(server.feeds)} feeds"] if len(server.feeds) else []
-    left += [f"{server._connections} connections counted"] if server._connections else []
+    left += [f"{server.connections} connections counted"] if server.connections else []
     return left

@@ -31,6 +31,22 @@ __all__ = ["serve"]
     help="0 takes any free one.",
 )
 @click.option(
+    "--no-web",
+    is_flag=True,
+    envvar="TRIO_CHAT_NO_WEB",
+    show_envvar=True,
+    help="No HTTP, no WebSocket, no page for browsers.",
+)
+@click.option(
+    "--public-name",
+    "public_names",
+    multiple=True,
+    metavar="NAME",
+    envvar="TRIO_CHAT_PUBLIC_NAME",
+    show_envvar=True,
+    help="A name by which browsers may ask for this server, beside addresses and localhost; may be repeated.",
+)
+@click.option(
     "--journal",
     envvar="TRIO_CHAT_JOURNAL",
     show_envvar=True,
@@ -87,6 +103,8 @@ __all__ = ["serve"]
 def serve(
     host: str,
     port: int,
+    no_web: bool,
+    public_names: tuple[str, ...],
     journal: str | None,
     durability: Literal["normal", "full"],
     keep: str | None,
@@ -116,7 +134,17 @@ def serve(
         limited = Limits(**settings)
         journal = journal or default_journal()
         kept = Keep(parse_age(keep) if keep else 0, keep_entries or 0)
-        config = Config(host, port, journal, durability, kept, rate_limit=not no_rate_limit, limits=limited)
+        config = Config(
+            host,
+            port,
+            journal,
+            durability,
+            kept,
+            rate_limit=not no_rate_limit,
+            web=not no_web,
+            public_names=public_names,
+            limits=limited,
+        )
         if not trio.run(run_process, config, _say):
             raise ChatError("stopped at once: not everybody was told")
 

@@ -125,6 +125,11 @@ class Committer:
         if len(self._queue) + self._again >= self._queue_entries or self._bytes >= self._queue_bytes:
             self.full = True
 
+    @property
+    def failing(self) -> bool:
+        """Whether the store took nothing when it was last asked."""
+        return self._failing
+
     async def run(self) -> None:
         """Commit what is queued, until cancelled; what is pending then fails as `unavailable`."""
         try:

@@ -124,6 +124,10 @@ class Config:
     `journal` is where what is said is kept: the path of a file, or `memory`, as long as the server runs. In a
     file what was acked survives the death of the process; with the durability `full`, that of the machine.
     `keep` is for how long; by itself for ever.
+
+    `web`: the port speaks HTTP and WebSocket as well, and has a page for browsers. So it does unless told
+    otherwise, also inside another program: who can reach the port can chat there with or without a browser.
+    `public_names` are those by which browsers may ask for it, beside addresses and `localhost`.
     """
 
     host: str = "127.0.0.1"
@@ -132,6 +136,8 @@ class Config:
     durability: Durability = "normal"
     keep: Keep = field(default_factory=Keep)
     rate_limit: bool = True
+    web: bool = True
+    public_names: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
     @property

@@ -20,7 +20,7 @@ CHUNK = 2_000  # sessions looked at in one step
 
 
 async def sweep(sessions: dict[Session, None]) -> None:
-    """End every session that keeps the server waiting for too long, until cancelled."""
+    """End every session that keeps the server waiting for too long, and probe the silent, until cancelled."""
     while True:
         await trio.sleep(SWEEP_S)
         now = trio.current_time()
@@ -30,4 +30,6 @@ async def sweep(sessions: dict[Session, None]) -> None:
                 overdue = session.overdue(now)
                 if overdue is not None:
                     session.end(overdue)
+                else:
+                    session.probe(now)
             await trio.lowlevel.checkpoint()

@@ -27,7 +27,7 @@ from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Gap
 
 if TYPE_CHECKING:
-    from trio_chat.dialects import Packing
+    from trio_chat.dialects import Control, Packing
     from trio_chat.net.link import Link
     from trio_chat.server.feeds import Feeds
     from trio_chat.server.owner import Owner
@@ -162,8 +162,8 @@ class Owed:
         """The connection broke under a send that another task made."""
         self._owner.lost()
 
-    def close(self, bye: bytes | None, *, drop: bool) -> None:
-        """Owe nothing of any room any more, and `bye` as the last answer.
+    def close(self, bye: bytes | None, farewell: Control | None = None, *, drop: bool) -> None:
+        """Owe nothing of any room any more, and `bye` as the last answer; behind it what the dialect says.
 
         With `drop`, a session that is behind is not sent what has not begun either: of the remainder only
         the frame half out. One that keeps up has its answers, however its commands were cut into segments.
@@ -175,8 +175,8 @@ class Owed:
             self.answers_bytes = 0
             self._remainder = self._remainder[: self.packing.whole(self._remainder, self._sent)]
             self._then = b""
-        if bye is not None:
-            self.answer(bye)
+        for last in filter(None, (bye, farewell)):
+            self.answer(last)
         self.flush()
         self.nudge()
 

@@ -32,11 +32,12 @@ _ORDERLY = {"quit", "draining"}
 
 
 class Parting(Struct, frozen=True):
-    """`bye` is the payload that says it, `None` when there is nobody left to be told."""
+    """`bye` is the payload that says it, `None` when there is nobody left to be told; `code` is its code."""
 
     why: str
     bye: bytes | None
     orderly: bool
+    code: str = ""
 
 
 LOST = Parting("lost", None, orderly=True)
@@ -47,4 +48,4 @@ def parting(code: str, detail: str, *, after_s: int | None = None, ref: str = ""
     """The parting for a code of `bye`."""
     wait = UNSET if after_s is None else after_s
     bye = Bye(code, detail, code in _COME_BACK, after_s=wait, ref=ref)
-    return Parting(_WHY.get(code, "lost"), encode(bye), code in _ORDERLY)
+    return Parting(_WHY.get(code, "lost"), encode(bye), code in _ORDERLY, code)

@@ -73,9 +73,11 @@ async def _heed(signals: AsyncIterator[int], stop: trio.Event, force: trio.Cance
 
 
 def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
-    """Where the server listens, and what becomes of what is said; and when others can reach it, what to tell
-    them, and what that means."""
+    """Where the server listens, for programs and for browsers, and what becomes of what is said; and when
+    others can reach it, what to tell them, and what that means."""
     words = [f"listening on {address}" for address in addresses]
+    if config.web:
+        words.append(f"open {_for_browsers(addresses[0])} in a browser")
     keep = config.keep
     kept = f"for {keep.words}" if keep.age_ms else keep.words
     if config.journal != MEMORY:
@@ -89,9 +91,21 @@ def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
     port = addresses[0].rpartition(":")[2]
     host = lan_address() if config.host in EVERYBODY else config.host
     if host:
-        words.append(f"others join with: trio-chat join {f'[{host}]' if ':' in host else host}:{port}")
+        place = f"{f'[{host}]' if ':' in host else host}:{port}"
+        words.append(
+            f"others join with: trio-chat join {place}" + (f", or open http://{place}" if config.web else "")
+        )
     log.warning("anyone who can reach this address can read and join: there are no passwords")
     return words
+
+
+def _for_browsers(address: str) -> str:
+    """Of what listens on all addresses, the one that this machine can open."""
+    return (
+        address.replace("tcp://", "http://")
+        .replace("//0.0.0.0:", "//127.0.0.1:")
+        .replace("//[::]:", "//[::1]:")
+    )
 
 
 def _only_here(host: str) -> bool:

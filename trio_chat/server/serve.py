@@ -22,22 +22,22 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_chat.dialects.frames import FRAMES, FrameCommands
 from trio_chat.errors import LinkBroken
 from trio_chat.hub.hub import Hub
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.net.link import close_politely
 from trio_chat.net.listen import open_listeners
 from trio_chat.net.stream import open_stream_link
 from trio_chat.server.commit import Committer
 from trio_chat.server.config import MEMORY, Config
+from trio_chat.server.door import Door
 from trio_chat.server.fanout import publish
 from trio_chat.server.feeds import Feeds
 from trio_chat.server.keepalive import sweep
 from trio_chat.server.notices import Notices
 from trio_chat.server.partings import parting
 from trio_chat.server.session import Session
+from trio_chat.server.site import Site
 from trio_chat.server.tail import Tails
 from trio_chat.server.upkeep import keep_tidy
 from trio_chat.version import __version__
@@ -54,10 +54,6 @@ if TYPE_CHECKING:
 __all__ = ["Server", "open_server"]
 
 log = logging.getLogger("trio_chat.server")
-
-TURNED_AWAY_AT_ONCE = 100  # who is told that the server is full; beyond that, connections just close
-TURN_AWAY_S = 1.0
-COME_BACK_S = 5
 
 
 def wall_clock_ms() -> int:
@@ -94,19 +90,22 @@ class Server:
         )
         self.notices = Notices(self.hub, self.feeds, limits.sends_at_once)
         self.store = store
+        site = Site(config.public_names, clock_ms, self._is_well) if config.web else None
+        self._door = Door(limits, site)
         self._software = software
         self._sessions: dict[Session, None] = {}
         self._writers: trio.Nursery | None = None
-        self._connections = 0
-        self._by_address: dict[str, int] = {}
         self._numbers = 0
-        self._turned_away = 0
-        self._draining = False
 
     @property
     def sessions(self) -> int:
         """How many sessions there are, those that have not said hello included."""
-        return len(self._sessions)
+        return len(self._sessions) + self._door.callers
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are, browsers that only look included."""
+        return self._door.connections
 
     async def serve_stream(self, stream: trio.abc.Stream, address: str = "") -> None:
         """Serve one connection that came in some other way, until it ends; the stream is closed then."""
@@ -118,26 +117,21 @@ class Server:
 
         A connection over one of the limits is told so and closed.
         """
-        full = self._full(link.address)
-        if full or self._draining:
-            await self._turn_away(link, full)
+        full = self._door.full(link.address)
+        if full or self._door.is_shut():
+            await self._door.turn_away(link, full)
             return
-        self._connections += 1
-        if link.address:
-            self._by_address[link.address] = self._by_address.get(link.address, 0) + 1
         self._numbers += 1
-        limits = self.limits
-        commands = FrameCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
-        session = Session(self, link, self._numbers, commands, FRAMES)
-        self._sessions[session] = None
-        try:
-            await session.run()
-        finally:
-            self._connections -= 1
-            if link.address:
-                self._by_address[link.address] -= 1
-                if not self._by_address[link.address]:
-                    del self._by_address[link.address]
+        number = self._numbers
+        with self._door.counting(link.address):
+            caller = await self._door.ask(link)
+            if caller is None:
+                return
+            session = Session(self, link, number, caller.commands, caller.packing, caller.since)
+            self._sessions[session] = None
+            if self._door.is_shut():  # meanwhile
+                session.drain()
+            await session.run(caller.first)
 
     # --- for its parts -------------------------------------------------------------------------------
 
@@ -163,6 +157,9 @@ class Server:
         for room in self.hub.stand_up(seat, why):
             self.notices.changed(room)
 
+    def _is_well(self) -> bool:
+        return not (self._door.is_shut() or self.committer.failing)
+
     def forget(self, session: Session) -> None:
         self._sessions.pop(session, None)
 
@@ -180,37 +177,7 @@ class Server:
             log.exception("a bug ended the writer of session %d", session.number)
             session.end(parting("internal", "something went wrong in the server"))
 
-    # --- coming in -----------------------------------------------------------------------------------
-
-    def _full(self, address: str) -> str:
-        if self._connections >= self.limits.connections:
-            return "the server is full"
-        at_most = self.limits.connections_per_address
-        if self._by_address.get(address, 0) >= at_most and not _is_loopback(address):
-            return f"at most {at_most} connections from one address"
-        return ""
-
-    async def _turn_away(self, link: Link, full: str) -> None:
-        try:
-            if self._turned_away >= TURNED_AWAY_AT_ONCE:
-                return
-            self._turned_away += 1
-            try:
-                if full:
-                    bye = parting("too_many_connections", full, after_s=COME_BACK_S).bye
-                else:
-                    bye = parting("draining", "the server is stopping").bye
-                assert bye is not None, "a code has words"
-                link.send_nowait(FRAMES.pack((bye,)))
-                await close_politely(link, seconds=TURN_AWAY_S)
-            except LinkBroken:
-                pass
-            except Exception:
-                log.exception("a bug ended the turning away of a connection")
-            finally:
-                self._turned_away -= 1
-        finally:
-            link.close()
+    # --- the nurseries -------------------------------------------------------------------------------
 
     async def _accept(self, listener: Listener, sessions: trio.Nursery) -> None:
         try:
@@ -219,8 +186,6 @@ class Server:
                     sessions.start_soon(self.serve_link, link)
         finally:
             listener.close()
-
-    # --- the nurseries -------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def running(self, listeners: Sequence[Listener]) -> AsyncGenerator[None]:
@@ -243,11 +208,11 @@ class Server:
             stores.cancel_scope.cancel()
 
     def _drain(self, sessions: trio.Nursery) -> None:
-        self._draining = True
         deadline = trio.current_time() + self.limits.drain_s
         for nursery in (self._writers, sessions):
             assert nursery is not None
             nursery.cancel_scope.deadline = deadline
+        self._door.shut()
         for session in list(self._sessions):
             session.drain()
 
@@ -305,7 +270,3 @@ async def _open_store(config: Config, random_bytes: Callable[[int], bytes]) -> S
         keep=config.keep,
         random_bytes=random_bytes,
     )
-
-
-def _is_loopback(address: str) -> bool:
-    return address.startswith("127.") or address in ("", "::1", "::ffff:127.0.0.1")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_chat.dialects import Control
 from trio_chat.errors import BadMessage, FrameError, LinkBroken, Refused
 from trio_chat.net.link import close_politely
 from trio_chat.server.commands import obey, say
@@ -54,6 +55,7 @@ class Session:
         "number",
         "over",
         "owed",
+        "probed_at",
         "reading",
         "seat",
         "server",
@@ -62,7 +64,7 @@ class Session:
     )
 
     def __init__(
-        self, server: Server, link: Link, number: int, commands: CommandReader, packing: Packing
+        self, server: Server, link: Link, number: int, commands: CommandReader, packing: Packing, since: float
     ) -> None:
         self.server = server
         self.number = number
@@ -71,7 +73,8 @@ class Session:
         self.over: Parting | None = None
         self.draining = False
         self.reading = False  # while it is not, no clock of the sweep runs
-        self.heard_at = trio.current_time()  # before hello: since when it is connected
+        self.heard_at = since  # before hello: since when it is connected
+        self.probed_at = since
         self.frame_since: float | None = None  # a frame has begun and is not whole
         self.typed_at = float("-inf")
         self._commands = commands
@@ -81,11 +84,14 @@ class Session:
 
     # --- its task -----------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Serve the connection until it ends, and close it. Cancelling closes it at once."""
+    async def run(self, first: bytes = b"") -> None:
+        """Serve the connection until it ends, and close it. `first` is what has been read of it.
+
+        Cancelling closes it at once.
+        """
         try:
             try:
-                await self._converse()
+                await self._converse(first)
             except LinkBroken:
                 self.lost()
             except FrameError as error:
@@ -100,10 +106,12 @@ class Session:
             self.end(LOST)
             self.owed.link.close()
 
-    async def _converse(self) -> None:
+    async def _converse(self, first: bytes) -> None:
         """Obey commands until one side ends it; then settle what is pending."""
         link = self.owed.link
-        while self.over is None and not self.draining:
+        if first:
+            await self._take(first)
+        while self.over is None and not self.draining and not self._commands.ended:
             self.reading = True
             try:
                 data = await link.receive_some()
@@ -130,7 +138,8 @@ class Session:
         owed = self.owed
         committer = server.committer
         answers_bytes = server.limits.answers_bytes
-        count = 0
+        count = 0  # of everything
+        asides = 0  # … that is no command: a frame of the dialect's own, part of a message
         for command in self._commands.feed(data):
             count += 1
             seat = self.seat
@@ -141,6 +150,10 @@ class Session:
                     self.refuse(refusal, command.ref)
             elif isinstance(command, BadMessage):
                 self._bad_message(command)
+            elif command is None or isinstance(command, Control):
+                asides += 1
+                if command is not None:
+                    owed.answer(command)
             else:
                 await self._obey(command)
             if owed.answers_bytes >= answers_bytes:
@@ -153,7 +166,7 @@ class Session:
         owed.flush()
         if not self._commands.inside_frame:
             self.frame_since = None
-        elif count or not inside:
+        elif count > asides or not inside:
             self.frame_since = trio.current_time()
 
     async def _obey(self, command: Command) -> None:
@@ -202,7 +215,7 @@ class Session:
         self.over = parting
         seat, self.seat = self.seat, None
         feeds = list(self.owed.feeds)
-        self.owed.close(parting.bye, drop=not parting.orderly)
+        self.owed.close(parting.bye, self._commands.farewell(parting.code), drop=not parting.orderly)
         if seat is not None:
             self.server.stand_up(seat, parting.why)
         for feed in feeds:
@@ -236,6 +249,15 @@ class Session:
         if now - self.heard_at > limits.silence_s:
             return parting("ping_timeout", f"nothing was heard for {limits.silence_s} seconds")
         return None
+
+    def probe(self, now: float) -> None:
+        """Have a peer that has been silent for a while say that it is there, where the dialect can."""
+        probe = self.owed.packing.probe
+        due = max(self.heard_at, self.probed_at) + self.server.limits.ping_s
+        if probe is not None and self.seat is not None and now >= due:
+            self.probed_at = now
+            self.owed.answer(probe)
+            self.owed.flush()
 
     # --- answers -------------------------------------------------------------------------------------
 

@@ -1,0 +1,188 @@
+"""The door: who is calling, told by the first byte, and whether there is a place for them.
+
+    0x00          the length of a frame: our own protocol
+    G H P D O C T the first letter of a method: HTTP, and behind an upgrade WebSocket
+    0x16          TLS, which this server does not speak: the connection is closed without a word
+    any other     none of ours: it is read as a frame, which it is not, and told so
+
+Everybody has `hello_s` seconds from the connection to a hello or a whole request, and who has become a
+WebSocket as long again for the hello.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import trio
+
+from trio_chat.dialects.frames import FRAMES, FrameCommands
+from trio_chat.dialects.websocket import WEBSOCKET, WebSocketCommands
+from trio_chat.errors import LinkBroken
+from trio_chat.net.link import close_politely
+from trio_chat.server.http import TURNED_AWAY, serve_http
+from trio_chat.server.partings import parting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trio_chat.dialects import CommandReader, Packing
+    from trio_chat.net.link import Link
+    from trio_chat.server.config import Limits
+    from trio_chat.server.site import Site
+
+__all__ = ["Caller", "Door"]
+
+log = logging.getLogger("trio_chat.server")
+
+METHODS = b"GHPDOCT"
+TLS = 0x16
+
+TURNED_AWAY_AT_ONCE = 100  # who is told that the server is full; beyond that, connections just close
+TURN_AWAY_S = 1.0
+FIRST_BYTE_S = 0.25  # HTTP is known by then, and answered in its own words; who is silent speaks frames
+COME_BACK_S = 5
+
+
+class Caller(NamedTuple):
+    """One who comes to chat: in which dialect, since when, and what was read already."""
+
+    commands: CommandReader
+    packing: Packing
+    since: float
+    first: bytes
+
+
+class Door:
+    """Of one server; without a `site` it speaks no HTTP."""
+
+    def __init__(self, limits: Limits, site: Site | None) -> None:
+        self._limits = limits
+        self._site = site
+        self._asking: dict[trio.CancelScope, None] = {}
+        self.connections = 0
+        """How many there are; those who are turned away do not count."""
+        self._by_address: dict[str, int] = {}
+        self._turned_away = 0
+        self._shut = False
+
+    def is_shut(self) -> bool:
+        """Whether the server is stopping."""
+        return self._shut
+
+    @property
+    def callers(self) -> int:
+        """How many stand at the door: who has not said a byte, and who speaks HTTP."""
+        return len(self._asking)
+
+    def shut(self) -> None:
+        """Nobody is waited for at the door any more."""
+        self._shut = True
+        for scope in self._asking:
+            scope.cancel()
+
+    def full(self, address: str) -> str:
+        """Why there is no place for one more; empty when there is."""
+        if self.connections >= self._limits.connections:
+            return "the server is full"
+        at_most = self._limits.connections_per_address
+        if self._by_address.get(address, 0) >= at_most and not _is_loopback(address):
+            return f"at most {at_most} connections from one address"
+        return ""
+
+    @contextmanager
+    def counting(self, address: str) -> Iterator[None]:
+        """A connection, counted for as long as the block lasts."""
+        self.connections += 1
+        if address:
+            self._by_address[address] = self._by_address.get(address, 0) + 1
+        try:
+            yield
+        finally:
+            self.connections -= 1
+            if address:
+                self._by_address[address] -= 1
+                if not self._by_address[address]:
+                    del self._by_address[address]
+
+    async def ask(self, link: Link) -> Caller | None:
+        """Wait for the first words, and serve HTTP until it becomes a WebSocket.
+
+        None when it does not: the link is closed then, and so it is when this is cancelled.
+        """
+        since = trio.current_time()
+        caller: Caller | None = None
+        try:
+            first = b""
+            try:
+                # Who says nothing at all is a caller too: the sweep says goodbye.
+                with self._at_the_door(since + self._limits.hello_s) as waiting:
+                    first = await link.receive_some()
+                if first or waiting.cancelled_caught:
+                    caller = await self._answer(link, first, since)
+            except (LinkBroken, trio.ClosedResourceError):
+                pass
+            except Exception:  # it ends nobody else's connection
+                log.exception("a bug ended a connection at the door")
+        finally:
+            if caller is None:
+                link.close()
+        return caller
+
+    async def _answer(self, link: Link, first: bytes, since: float) -> Caller | None:
+        limits = self._limits
+        if first and first[0] == TLS:
+            return None
+        if self._site is None or not first or first[0] not in METHODS:
+            frames = FrameCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
+            return Caller(frames, FRAMES, since, first)
+        with self._at_the_door() as speaking:
+            rest = await serve_http(link, first, self._site, since=since, limits=limits)
+        if speaking.cancelled_caught or rest is None:
+            return None
+        commands = WebSocketCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
+        return Caller(commands, WEBSOCKET, trio.current_time(), rest)
+
+    @contextmanager
+    def _at_the_door(self, deadline: float = float("inf")) -> Iterator[trio.CancelScope]:
+        with trio.CancelScope(deadline=deadline) as scope:
+            self._asking[scope] = None
+            try:
+                yield scope
+            finally:
+                del self._asking[scope]
+
+    async def turn_away(self, link: Link, full: str) -> None:
+        """Say why there is no place, in words that the caller understands, and close, in a second or so."""
+        try:
+            if self._turned_away >= TURNED_AWAY_AT_ONCE:
+                return
+            self._turned_away += 1
+            try:
+                link.send_nowait(await self._sorry(link, full))
+                await close_politely(link, seconds=TURN_AWAY_S)
+            except (LinkBroken, trio.ClosedResourceError):
+                pass
+            finally:
+                self._turned_away -= 1
+        finally:
+            link.close()
+
+    async def _sorry(self, link: Link, full: str) -> bytes:
+        first = b""
+        if self._site is not None:
+            with trio.move_on_after(FIRST_BYTE_S):
+                first = await link.receive_some()
+        if first and first[0] in METHODS:
+            return TURNED_AWAY
+        if full:
+            bye = parting("too_many_connections", full, after_s=COME_BACK_S).bye
+        else:
+            bye = parting("draining", "the server is stopping").bye
+        assert bye is not None, "a code has words"
+        return FRAMES.pack((bye,))
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith("127.") or address in ("", "::1", "::ffff:127.0.0.1")
