@@ -29,16 +29,22 @@ export function parse(line) {
   if (!line.trim()) return { do: "nothing" };
   if (line.startsWith("//")) return { do: "say", text: line.slice(1), action: false };
   if (!line.startsWith("/")) return { do: "say", text: line, action: false };
-  const [, typed, rest] = /^(\S+)\s*([^]*)$/u.exec(line.trim());
+  const [typed, rest] = cut(line.trim());
   const word = typed.toLowerCase();
   if (word in ALONE) return { do: ALONE[word] };
   if (word === "/leave") return { do: "leave", text: rest };
   if (word === "/me" && rest) return { do: "say", text: rest, action: true };
   if (word === "/msg" && rest) {
-    const [, to, text] = /^(\S+)\s*([^]*)$/u.exec(rest);
+    const [to, text] = cut(rest);
     return text ? { do: "tell", to, text } : { do: "unclear", why: `/msg ${to} what?` };
   }
   if (word in WITH_TEXT && rest) return { do: WITH_TEXT[word], text: rest };
   if (word in WITH_TEXT || word === "/me" || word === "/msg") return { do: "unclear", why: `${word} what?` };
   return { do: "unclear", why: `There is no command ${word}. To say it, type a second slash: /${word}` };
+}
+
+/** The first word, and what follows it. @param {string} text  @returns {string[]} */
+function cut(text) {
+  const word = text.split(/\s/u, 1)[0];
+  return [word, text.slice(word.length).trimStart()];
 }

@@ -18,9 +18,12 @@ export class Composer {
    * @param {() => void} sent
    */
   constructor(client, act, sent) {
-    Object.assign(this, { client, act, sent });
+    this.client = client;
+    this.act = act;
+    this.sent = sent;
     this.box = $("say");
     this.key = "";
+    this.unfit = true;
     this.kept = ""; // the draft as it is stored
     /** @type {any} */ this.keeping = 0;
     /** @type {Map<string, string>} what one said last in a place */
@@ -60,10 +63,12 @@ export class Composer {
     const place = state.place;
     const now = Date.now();
     const typing = [...(place?.typing ?? [])].filter(([, until]) => until > now).map(([name]) => name);
+    if (this.unfit) this.#fit();
     write($("note"), this.#tooLong() || sentence(state.note));
     $("note").classList.toggle("error", Boolean(this.#tooLong()));
     write($("typing"), state.note || this.#tooLong() ? "" : typingLine(typing));
-    $("send").disabled = !this.box.value.trim();
+    this.box.disabled = Boolean(place?.why); // what cannot be entered cannot be spoken in
+    $("send").disabled = this.box.disabled || !this.box.value.trim();
   }
 
   #typed() {
@@ -114,7 +119,7 @@ export class Composer {
     state.changed();
   }
 
-  /** Finish a name that was begun with an @. @returns {boolean} whether there was one */
+  /** Finish a name that was begun, as `@na`. @returns {boolean} whether there was one */
   #complete() {
     const { place } = this.client.state;
     const caret = this.box.selectionStart;
@@ -148,7 +153,8 @@ export class Composer {
   /** As high as what is in it; the style sheet has the most. */
   #fit() {
     this.box.style.height = "auto";
-    if (this.box.scrollHeight) this.box.style.height = `${this.box.scrollHeight}px`; // none while out of sight
+    this.unfit = this.box.scrollHeight === 0; // it has no height while out of sight
+    if (!this.unfit) this.box.style.height = `${this.box.scrollHeight}px`;
   }
 
   #keep() {

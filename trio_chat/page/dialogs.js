@@ -15,6 +15,7 @@ const KEYS = [
   ["@na Tab", "the rest of a name"],
   ["↑", "what you said last, when nothing is typed"],
   ["Ctrl Shift F", "search"],
+  ["Page ↑ Page ↓", "through the talk"],
   ["Esc", "close, or back to the newest"],
 ];
 

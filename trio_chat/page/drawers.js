@@ -4,7 +4,7 @@
 
 import { $ } from "./dom.js";
 
-const NARROW = { rooms: "(max-width: 719px)", people: "(max-width: 1019px)" };
+const NARROW = { rooms: "(max-width: 44.99em)", people: "(max-width: 63.74em)" };
 /** @type {"" | "rooms" | "people"} */
 let shown = "";
 /** @type {any} what had the focus before */

@@ -27,6 +27,7 @@ export function drawHeader(state, talk) {
   for (const link of $("topic").querySelectorAll("a")) link.replaceWith(link.textContent); // it is a button already
   $("topic").disabled = !room || !state.connected;
   $("topic").classList.toggle("unset", room && !place.topic);
+  $("topic").hidden = Boolean(place.why);
   $("leave").setAttribute("aria-label", room ? "Leave this room" : "Close these whispers");
   $("leave").title = room ? "Leave this room" : "Close these whispers";
   drawEmpty(state, place);

@@ -139,7 +139,8 @@ function later() {
 }
 
 function drawAll() {
-  const where = placeAt(location.hash)?.name ?? state.lastRoom;
+  const at = placeAt(location.hash);
+  const where = at?.key.startsWith("#") ? at.name : state.lastRoom;
   const outside = $("app").hidden;
   if (drawCard(state, where)) return title("trio-chat");
   const { place } = state;
@@ -170,6 +171,9 @@ function pressed(event) {
     event.preventDefault();
     const place = neighbour(state, event.key === "ArrowUp" ? -1 : 1, event.shiftKey);
     if (place) location.hash = addressOf(place.key, place.name);
+  } else if ((event.key === "PageUp" || event.key === "PageDown") && !inDialog && !$("say").value) {
+    event.preventDefault();
+    $("talk").scrollBy({ top: (event.key === "PageUp" ? -0.9 : 0.9) * $("talk").clientHeight });
   } else if (event.key === "Escape" && !inDialog && !closeDrawers()) {
     talk.follow();
     composer.focus();
@@ -205,7 +209,7 @@ function prepare() {
   const askName = () => ask({ title: "Take another name", label: "Your name", value: state.me.name, max: 64,
     take: (name) => client.rename(name) });
   prepareSettings(state, { rename: askName, notify: allowNotifications });
-  $("find").onclick = () => switcher.show();
+  $("find").onclick = () => { closeDrawers(); switcher.show(); };
   $("search-open").onclick = () => search.show();
   $("leave").onclick = () => state.place && leave(state.place);
   $("status-now").onclick = () => client.connection.start();
@@ -239,8 +243,10 @@ function listen() {
   addEventListener("pageshow", () => tab.live(Date.now()));
   setInterval(() => { client.adopt(); later(); }, LOOK_ROUND_MS);
   // On a phone whose keyboard covers the page instead of making it smaller, only this knows what is in sight.
-  visualViewport?.addEventListener("resize", () => {
-    document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
+  const { visualViewport: sight } = window;
+  sight?.addEventListener("resize", () => {
+    if (sight.scale !== 1) return; // somebody looks closer, and the page stays as it is
+    document.documentElement.style.setProperty("--height", `${sight.height}px`);
     scrollTo(0, 0);
   });
 }

@@ -17,7 +17,7 @@ export function fold(name) {
 export function hue(name) {
   let hash = 0x811c9dc5;
   for (const letter of fold(name)) {
-    hash = Math.imul(hash ^ letter.codePointAt(0), 0x01000193) >>> 0;
+    hash = Math.imul(hash ^ Number(letter.codePointAt(0)), 0x01000193) >>> 0;
   }
   return (((hash >>> 16) ^ hash) >>> 0) % HUES;
 }

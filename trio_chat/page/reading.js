@@ -11,7 +11,8 @@ export class Reading {
    * @param {import("./questions.js").Questions} questions
    */
   constructor(state, questions) {
-    Object.assign(this, { state, questions });
+    this.state = state;
+    this.questions = questions;
     /** @type {Set<string>} what is being asked for now, so that it is asked once */
     this.asking = new Set();
   }
@@ -27,7 +28,7 @@ export class Reading {
     return this.questions.answer({ type: "search", text, limit: FOUND, ...within });
   }
 
-  /** Who is in a room: the first page, or the next one. @param {Room} room */
+  /** Who is in a room: the first page, or the next one. @param {import("./room.js").Room} room */
   who(room, further = false) {
     const after = further && room.members ? [...room.members].sort(byCodePoint).at(-1) : undefined;
     this.#once("who " + room.key, { type: "who", room: room.name, ...(after ? { after } : {}) }, (page) => {
@@ -35,7 +36,7 @@ export class Reading {
     });
   }
 
-  /** Entries below a number. @param {Room} room  @param {number} before  @param {number} [after]  of a hole */
+  /** Entries below a number. @param {import("./room.js").Room} room  @param {number} before  @param {number} [after]  of a hole */
   history(room, before, after = 0) {
     const epoch = room.epoch;
     const command = { type: "history", room: room.name, before, limit: Math.min(PAGE, before - after - 1) };
@@ -53,7 +54,7 @@ export class Reading {
     });
   }
 
-  /** The entries around one, so that it can be shown. @param {Room} room  @param {number} seq */
+  /** The entries around one, so that it can be shown. @param {import("./room.js").Room} room  @param {number} seq */
   async around(room, seq) {
     const page = await this.questions.answer({
       type: "history", room: room.name, before: seq + PAGE / 2, limit: PAGE,

@@ -4,8 +4,10 @@
  * Entries come in two ways: behind the cursor as they are said, and in pages of history. They are kept by their
  * number, each once; where numbers are missing there is a hole, and nothing else needs to say so.
  *
+ * `called`: whether one is mentioned, once that has been looked at.
+ *
  * @typedef {{type: "said" | "retitled" | "whispered", seq: number, at: number, by: string, text: string,
- *   action?: boolean, to?: string}} Entry
+ *   action?: boolean, to?: string, called?: boolean}} Entry
  */
 
 import { roomKey } from "./names.js";

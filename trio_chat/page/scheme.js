@@ -2,7 +2,7 @@
 {
   let chosen = null;
   try {
-    chosen = JSON.parse(localStorage.getItem("trio-chat.scheme"));
+    chosen = JSON.parse(localStorage.getItem("trio-chat.scheme") ?? "null");
   } catch {
     // No storage, no choice: as the system has it.
   }

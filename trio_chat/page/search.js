@@ -14,7 +14,8 @@ export class Search {
    * @param {(room: string, seq: number) => void} go
    */
   constructor(client, go) {
-    Object.assign(this, { client, go });
+    this.client = client;
+    this.go = go;
     this.dialog = $("search");
     this.asked = 0;
     this.next = "";

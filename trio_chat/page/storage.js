@@ -51,7 +51,7 @@ export class Storage {
   keys(start) {
     const found = new Set([...this.held.keys()].filter((key) => key.startsWith(start)));
     try {
-      for (let n = 0; n < (this.kept?.length ?? 0); n++) {
+      for (let n = 0; this.kept && n < this.kept.length; n++) {
         const key = this.kept.key(n);
         if (key?.startsWith(PREFIX + start)) found.add(key.slice(PREFIX.length));
       }

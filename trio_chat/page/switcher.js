@@ -7,6 +7,7 @@
 import { $, make, reconcile } from "./dom.js";
 import { fold, roomKey, whisperKey } from "./names.js";
 import { Room } from "./room.js";
+import { oneLine } from "./text.js";
 
 const SHOWN_MAX = 40;
 
@@ -56,7 +57,8 @@ export class Switcher {
    * @param {(address: string) => void} go  to `name`, or `@name`
    */
   constructor(client, go) {
-    Object.assign(this, { client, go });
+    this.client = client;
+    this.go = go;
     this.dialog = $("switcher");
     this.text = $("switcher-text");
     this.list = $("switcher-list");
@@ -110,7 +112,7 @@ export class Switcher {
       make("span", { class: "sign", "aria-hidden": "true", textContent: kind === "person" ? "@" : kind === "new" ? "+" : "#" }),
       kind === "new" ? make("span", { class: "name" }, "Join or make ", make("bdi", { textContent: name }))
         : make("bdi", { class: "name", textContent: name }),
-      make("bdi", { class: "about", textContent: about })));
+      make("bdi", { class: "about", textContent: oneLine(about) })));
     [...this.list.children].forEach((option, n) => {
       option.id = `choice-${n}`;
       option.setAttribute("aria-selected", String(n === this.at));

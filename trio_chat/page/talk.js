@@ -24,12 +24,15 @@ export class Talk {
    * @param {{moved: () => void, edit: (text: string) => void}} above
    */
   constructor(scroller, list, client, above) {
-    Object.assign(this, { scroller, list, client, above });
-    /** @type {import("./state.js").State["place"]} */ this.place = undefined;
+    this.scroller = scroller;
+    this.list = list;
+    this.client = client;
+    this.above = above;
+    /** @type {any} a Room or a Thread, once one is anywhere */
+    this.place = null;
     this.start = 0; // the number of the first entry in the window
     this.end = Infinity; // and of its last, unless it follows the talk
     this.stuck = true;
-    this.flash = 0;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     const settle = new ResizeObserver(() => this.stuck && this.#toBottom());
     settle.observe(scroller);
@@ -61,11 +64,11 @@ export class Talk {
     this.start = entries[Math.max(0, at - STEP)]?.seq ?? 0;
     this.end = at + STEP < entries.length ? entries[at + STEP].seq : Infinity;
     this.stuck = false;
-    this.flash = seq;
     this.draw();
     const node = this.list.querySelector(`[data-seq="${seq}"]`);
     node?.scrollIntoView({ block: "center" });
-    this.flash = 0;
+    node?.classList.add("flash");
+    node?.addEventListener("animationend", () => node.classList.remove("flash"), { once: true });
     this.above.moved();
   }
 
@@ -212,7 +215,8 @@ export class Talk {
   }
 
   #hole(row) {
-    const { place, client } = this;
+    const place = /** @type {Room} */ (this.place); // whispers have none
+    const { client } = this;
     if (!row.kept) return make("li", { class: "hole" }, `${row.label} here are no longer kept`);
     const button = make("button", { class: "plain-button", textContent: "Show them" });
     button.onclick = () => {
@@ -227,7 +231,7 @@ export class Talk {
     const own = this.client.state.isMe(entry.by);
     const kind = entry.type === "retitled" ? "retitled" : entry.action ? "action" : "line";
     const node = make("li", {
-      class: [kind, head ? "head" : "", own ? "own" : "", this.flash === entry.seq ? "flash" : ""].join(" "),
+      class: [kind, head ? "head" : "", own ? "own" : ""].join(" "),
       "data-seq": entry.seq, "data-hue": hue(entry.by),
     });
     const body = this.#body(entry.by, entry.at, entry.text, kind, head, own ? "" : me.name);

@@ -19,6 +19,7 @@ const SHORTEST_BARE_NAME = 3; // somebody called "I" is not meant by every sente
  * @returns {Segment[]}
  */
 export function segments(text, me = "") {
+  /** @type {Segment[]} */
   const found = [];
   let from = 0;
   for (const match of text.matchAll(LINK)) {
@@ -38,9 +39,9 @@ export function mentions(text, me) {
   return me !== "" && pattern(me).test(text);
 }
 
-/** @param {string} text  @returns {string} on one line, as a topic or an announcement */
+/** @param {string} text  @returns {string} on one line, where there are no nodes: a topic, an announcement */
 export function oneLine(text) {
-  return text.replace(/\s+/gu, " ").trim();
+  return [...marked(text)].map((segment) => segment.text).join("").replace(/\s+/gu, " ").trim();
 }
 
 /** @param {string} detail  of an error  @returns {string} as a sentence begins */
@@ -76,7 +77,7 @@ function address(link) {
   }
 }
 
-/** Text without links: mentions, and what must be made visible. */
+/** Text without links: mentions, and what must be made visible. @returns {Generator<Segment>} */
 function* plain(text, me) {
   if (!text) return;
   let from = 0;
@@ -88,6 +89,7 @@ function* plain(text, me) {
   yield* marked(text.slice(from));
 }
 
+/** @returns {Generator<Segment>} */
 function* marked(text) {
   let from = 0;
   for (const match of text.matchAll(TURN)) {
