@@ -17,6 +17,7 @@ from loadtest.report import as_json, lines, write_json
 from loadtest.runner import Run
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.server import own_server
+from loadtest.target import shown
 from loadtest.thresholds import Threshold
 
 __all__ = ["allow_files", "loadtest", "look_at"]
@@ -68,7 +69,7 @@ async def _loadtest(
     if json_path is not None:
         look_at(json_path)
     async with _server(scenario, address) as (host, port):
-        where = f"{host}:{port}" if address else "a server of its own"
+        where = shown(host, port) if address else "a server of its own"
         with showing(console, where) as tell:
             run = Run(scenario, host, port, tag=secrets.token_hex(2) if address else "", tell=tell)
             _tune_memory()

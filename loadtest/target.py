@@ -2,21 +2,38 @@
 
 import re
 
-__all__ = ["PORT", "parse_address", "parse_share"]
+from trio_chat.client.address import parse_address as parse_url
+from trio_chat.errors import CannotConnect
+
+__all__ = ["PORT", "parse_address", "parse_share", "shown"]
 
 PORT = 5555
 _ADDRESS = re.compile(r"(?:\[([^][]+)\]|([^][:\s]+))(?::([0-9]{1,5}))?", re.ASCII)
 
 
 def parse_address(text: str) -> tuple[str, int] | None:
-    """`HOST`, `HOST:PORT` or `[HOST]:PORT`; None for nothing at all. Raises `ValueError`."""
+    """`HOST`, `HOST:PORT` or `[HOST]:PORT`; None for nothing at all. Raises `ValueError`.
+
+    A URL, such as `ws://HOST:PORT`, stands in place of the host, as `connect` takes it.
+    """
     if not text:
         return None
+    if "://" in text:
+        try:
+            parse_url(text, PORT)
+        except CannotConnect as error:
+            raise ValueError(str(error)) from error
+        return text, PORT
     found = _ADDRESS.fullmatch(text)
     port = int(found[3] or PORT) if found else 0
     if found is None or not 0 < port < 65_536:
         raise ValueError(f"{text!r} is no address: it looks like 127.0.0.1:{PORT}")
     return found[1] or found[2], port
+
+
+def shown(host: str, port: int) -> str:
+    """An address as it was typed, or could have been."""
+    return host if "://" in host else f"{host}:{port}"
 
 
 def parse_share(text: str) -> float:

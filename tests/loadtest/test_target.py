@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtest.target import parse_address, parse_share
+from loadtest.target import parse_address, parse_share, shown
 
 
 @pytest.mark.parametrize(
@@ -13,16 +13,24 @@ from loadtest.target import parse_address, parse_share
         ("127.0.0.1:7000", ("127.0.0.1", 7000)),
         ("[::1]", ("::1", 5555)),
         ("[::1]:7000", ("::1", 7000)),
+        ("ws://127.0.0.1:7000", ("ws://127.0.0.1:7000", 5555)),
     ],
 )
 def test_an_address_is_read(text: str, address: tuple[str, int] | None) -> None:
     assert parse_address(text) == address
 
 
-@pytest.mark.parametrize("text", [":7000", "a:b", "a:0", "a:65536", "a b", "::1", "[]:1", "a:", "[a"])
+@pytest.mark.parametrize(
+    "text", [":7000", "a:b", "a:0", "a:65536", "a b", "::1", "[]:1", "a:", "[a", "wss://a", "ws://"]
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no address: it looks like"):
         parse_address(text)
+
+
+def test_an_address_is_shown_as_it_was_typed() -> None:
+    assert shown("127.0.0.1", 7000) == "127.0.0.1:7000"
+    assert shown("ws://127.0.0.1:7000", 5555) == "ws://127.0.0.1:7000"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ __all__ = ["loadtest"]
 
 
 @click.command()
-@click.argument("address", metavar="[HOST:PORT]", default="")
+@click.argument("address", metavar="[HOST:PORT|ws://HOST:PORT]", default="")
 @click.option("--users", default=200, show_default=True, help="How many, each with its own connection.")
 @click.option("--rooms", default=1, show_default=True, help="How many; each user is in one.")
 @click.option("--rate", default=50.0, show_default=True, help="Messages a second, of all users together.")

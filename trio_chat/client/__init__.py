@@ -14,6 +14,8 @@ reception     what comes is given to whom it is for
 visits        one connection after another, and the outages between
 backoff       PURE: how long to wait before the next try
 greeting      from an address to a welcome
+address       PURE: where a server is, and what is spoken there
+upgrade       from a link to what is spoken on it
 reentry       back into the rooms, and then what waits to be said
 keepalive     pings, silence, and a machine that has slept
 brake         when to read on

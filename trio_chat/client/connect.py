@@ -8,6 +8,7 @@ from random import random
 
 import trio
 
+from trio_chat.client.address import parse_address
 from trio_chat.client.backoff import Backoff
 from trio_chat.client.chat import Chat
 from trio_chat.client.conversation import Conversation
@@ -42,6 +43,9 @@ async def connect(
 ) -> AsyncGenerator[Chat]:
     """A Chat with a server, for as long as the block lasts.
 
+    The server is at `host` and `port`, or at a URL in place of the host: `ws://127.0.0.1:5555` asks for a
+    WebSocket, as browsers do.
+
     `token` is who one is, as `chat.token` of an earlier Chat said it; without it the server makes one.
     `inbox_events` bounds what waits for a program that does not iterate (`inbox.py`). `ref_prefix` begins
     the refs of its commands, and is random unless given.
@@ -61,20 +65,21 @@ async def connect(
     the connection at once. An exception of the block comes out as it is. Cancelled at any point, nothing
     stays open.
     """
+    address = parse_address(host, port)
     requests = Requests(ref_prefix)
 
     def hello(name: str, token: str) -> Hello:
         return Hello(version=VERSION, name=name, token=token, agent=agent, ref=requests.new_ref())
 
     try:
-        first = await greet(host, port, dial, hello(name, token))
+        first = await greet(address, dial, hello(name, token))
     except ConnectionLost as lost:
         raise CannotConnect(str(lost), code=lost.code) from lost
     talk = Conversation(Inbox(inbox_events), requests, first.connection, first.welcome)
     chat = Chat(talk)
 
     async def greet_again() -> Greeted:
-        return await greet(host, port, dial, hello(chat.name, chat.token))
+        return await greet(address, dial, hello(chat.name, chat.token))
 
     visits = Visits(
         talk,

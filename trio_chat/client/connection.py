@@ -12,26 +12,27 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from trio_chat.client.faults import nonsense
+from trio_chat.dialects import EventReader
 from trio_chat.dialects.frames import FrameEvents
 from trio_chat.errors import BadMessage, ConnectionLost, FrameError, LinkBroken, Refused
 from trio_chat.net.link import Link
+from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import FRAME_BYTES_MAX
 from trio_chat.wire.messages import Command, Event
 
 __all__ = ["OUTBOX_BYTES", "Connection"]
 
 OUTBOX_BYTES = 65_536
-_HEADER_BYTES = 4
 
 
 class Connection:
     """Commands out and events in. One task runs `write`, one calls `receive`, any may send."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, wire: EventReader | None = None) -> None:
         self.sent_at = self.heard_at = trio.current_time()
         self.frame_bytes = FRAME_BYTES_MAX
         self._link = link
-        self._events = FrameEvents()
+        self._wire: EventReader = wire or FrameEvents()
         self._outbox = bytearray()
         self._broken = False
         self._line = trio.Lock()  # fair: who waits for space first is first to send
@@ -54,16 +55,20 @@ class Connection:
         if not data:
             raise ConnectionLost("connection lost: the server closed it without a word")
         try:
-            return self._events.feed(data)
+            events = self._wire.feed(data)
         except (FrameError, BadMessage) as error:
             raise nonsense(error.detail) from error
+        replies = self._wire.replies()
+        if replies and not self.crowded:  # else the server does not read, and will not miss them
+            self.send_nowait(replies)
+        return events
 
     def pack(self, command: Command) -> bytes:
         """The frame of a command. Raises `Refused` for one that the server would end the connection for."""
-        frame = self._events.pack(command)
-        if len(frame) - _HEADER_BYTES > self.frame_bytes:
+        payload = encode(command)
+        if len(payload) > self.frame_bytes:
             raise Refused("too_long", f"longer than a frame may be ({self.frame_bytes} bytes)")
-        return frame
+        return self._wire.frame(payload)
 
     @property
     def crowded(self) -> bool:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import trio
 
+from trio_chat.client.address import Address
 from trio_chat.client.connection import Connection
 from trio_chat.client.faults import lost, refused, unfitting
+from trio_chat.client.upgrade import agree
 from trio_chat.errors import CannotConnect
 from trio_chat.net.dial import Dial
 from trio_chat.wire.messages import Bye, Error, Event, Hello, Welcome
@@ -24,7 +26,7 @@ class Greeted:
     events: list[Event]
 
 
-async def greet(host: str, port: int, dial: Dial, hello: Hello) -> Greeted:
+async def greet(address: Address, dial: Dial, hello: Hello) -> Greeted:
     """Connect, say hello, and wait for the welcome; for ten seconds, both together.
 
     Raises `CannotConnect` when there is no server or it says nothing, `ConnectionLost` when it ends the
@@ -32,19 +34,18 @@ async def greet(host: str, port: int, dial: Dial, hello: Hello) -> Greeted:
     """
     deadline = trio.current_time() + CONNECT_S
     with trio.move_on_at(deadline) as dialling:
-        link = await dial(host, port)
+        link = await dial(address.host, address.port)
     if dialling.cancelled_caught:
-        raise CannotConnect(f"no answer from {host}:{port} within {CONNECT_S} s")
-    connection = Connection(link)
+        raise CannotConnect(f"no answer from {address} within {CONNECT_S} s")
     greeted: Greeted | None = None
     try:
         with trio.move_on_at(deadline):
-            greeted = await _welcomed(connection, hello)
+            greeted = await _welcomed(Connection(link, await agree(link, address)), hello)
     finally:
         if greeted is None:
-            connection.close()
+            link.close()
     if greeted is None:
-        raise CannotConnect(f"{host}:{port} says nothing")
+        raise CannotConnect(f"{address} says nothing")
     return greeted
 
 
