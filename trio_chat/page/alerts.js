@@ -34,11 +34,13 @@ export async function allowNotifications() {
 export function notify(state, place, entry) {
   const called = !(place instanceof Room) || (entry.type === "said" && mentions(entry.text, state.me.name));
   if (!called || (attentive() && place.key === state.active)) return;
-  if (!state.storage.get("notify", false) || !isSecureContext || globalThis.Notification?.permission !== "granted") return;
+  const allowed = isSecureContext && globalThis.Notification?.permission === "granted";
+  if (!allowed || !state.storage.get("notify", false)) return;
   const where = place instanceof Room ? `${entry.by} in #${place.name}` : `${entry.by} whispers`;
   try {
     // The same tag in all of one's tabs: the browser shows it once.
-    const shown = new Notification(where, { body: oneLine(entry.text).slice(0, SPOKEN_MAX), tag: `${place.key} ${entry.at}` });
+    const body = oneLine(entry.text).slice(0, SPOKEN_MAX);
+    const shown = new Notification(where, { body, tag: `${place.key} ${entry.at}` });
     shown.onclick = () => {
       window.focus();
       location.hash = addressOf(place.key, place.name);
@@ -51,8 +53,12 @@ export function notify(state, place, entry) {
 /** Say what has just come to the place that is shown, to those who listen. @param {any} entry */
 export function announce(entry) {
   const announcer = $("announcer");
-  const what = entry.type === "retitled" ? `${entry.by} changed the topic to ${entry.text}`
-    : entry.action ? `${entry.by} ${entry.text}` : `${entry.by}: ${entry.text}`;
+  const what =
+    entry.type === "retitled"
+      ? `${entry.by} changed the topic to ${entry.text}`
+      : entry.action
+        ? `${entry.by} ${entry.text}`
+        : `${entry.by}: ${entry.text}`;
   const line = document.createElement("p");
   line.textContent = oneLine(what).slice(0, SPOKEN_MAX);
   announcer.append(line);

@@ -77,7 +77,7 @@ export class Composer {
     this.#fit();
     clearTimeout(this.keeping);
     this.keeping = setTimeout(() => this.#keep(), KEEP_EVERY_MS);
-    if (this.box.value && !this.box.value.startsWith("/")) this.client.typing(state.place);
+    if (this.box.value && !this.box.value.startsWith("/")) this.client.speaker.typing(state.place);
     state.changed();
   }
 
@@ -102,7 +102,7 @@ export class Composer {
     if (action.do === "nothing" || this.#tooLong()) return;
     state.note = "";
     if (action.do === "say") {
-      if (!this.client.say(state.place, action.text, action.action)) {
+      if (!this.client.speaker.say(state.place, action.text, action.action)) {
         state.say("Too much is waiting to be sent. This stays here until there is room for it.");
         return;
       }
@@ -167,9 +167,11 @@ export class Composer {
 
 /** How all of them begin. */
 function shared(names) {
+  const [first] = names;
   let length = 0;
-  while (length < names[0].length && names.every((name) => fold(name).startsWith(fold(names[0].slice(0, length + 1))))) length++;
-  return names[0].slice(0, length);
+  const all = () => names.every((name) => fold(name).startsWith(fold(first.slice(0, length + 1))));
+  while (length < first.length && all()) length++;
+  return first.slice(0, length);
 }
 
 function typingLine(names) {

@@ -52,7 +52,8 @@ export function drawCard(state, where) {
 /**
  * Ask for one line; the dialog stays until it is taken.
  *
- * @param {{title: string, label: string, value: string, max: number, take: (text: string) => Promise<any>}} what
+ * @param {{title: string, label: string, value: string, max: number,
+ *   take: (text: string) => Promise<any>}} what
  */
 export function ask({ title, label, value, max, take }) {
   write($("ask-title"), title);
@@ -115,8 +116,10 @@ export function prepareSettings(state, act) {
 }
 
 export function showHelp() {
-  const list = (pairs) => pairs.map(([term, about]) => make("div", {},
-    make("dt", {}, make("kbd", { textContent: term })), make("dd", { textContent: about })));
+  const list = (pairs) =>
+    pairs.map(([term, about]) =>
+      make("div", {}, make("dt", {}, make("kbd", { textContent: term })), make("dd", { textContent: about })),
+    );
   $("help-keys").replaceChildren(...list(KEYS));
   $("help-commands").replaceChildren(...list(HELP));
   $("help-close").onclick = () => $("help").close();

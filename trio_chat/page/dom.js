@@ -30,18 +30,32 @@ export function write(node, text) {
 
 /** What somebody wrote, kept apart from what stands around it. @param {string} text  @param {string} [me] */
 export function written(text, me = "") {
-  return make("bdi", {}, ...segments(text, me).map((segment) => {
-    switch (segment.kind) {
-      case "link":
-        return make("a", {
-          href: segment.href, title: segment.href, target: "_blank", rel: "noopener noreferrer nofollow",
-          textContent: segment.text,
-        });
-      case "mention": return make("mark", { textContent: segment.text });
-      case "mark": return make("span", { class: "turn", title: "Turns the writing around", textContent: segment.text });
-      default: return document.createTextNode(segment.text);
-    }
-  }));
+  return make(
+    "bdi",
+    {},
+    ...segments(text, me).map((segment) => {
+      switch (segment.kind) {
+        case "link":
+          return make("a", {
+            href: segment.href,
+            title: segment.href,
+            target: "_blank",
+            rel: "noopener noreferrer nofollow",
+            textContent: segment.text,
+          });
+        case "mention":
+          return make("mark", { textContent: segment.text });
+        case "mark":
+          return make("span", {
+            class: "turn",
+            title: "Turns the writing around",
+            textContent: segment.text,
+          });
+        default:
+          return document.createTextNode(segment.text);
+      }
+    }),
+  );
 }
 
 /** @type {WeakMap<Node, Map<string, {look: string, node: any}>>} */

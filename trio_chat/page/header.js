@@ -20,7 +20,8 @@ export function drawHeader(state, talk) {
   const room = place instanceof Room;
   if ($("title").dataset.name !== place.key + place.name) {
     $("title").dataset.name = place.key + place.name;
-    $("title").replaceChildren(make("span", { class: "sign", textContent: room ? "#" : "@" }), make("bdi", { textContent: place.name }));
+    const sign = make("span", { class: "sign", textContent: room ? "#" : "@" });
+    $("title").replaceChildren(sign, make("bdi", { textContent: place.name }));
   }
   const topic = room ? oneLine(place.topic) || "Set a topic" : "Whispers";
   if (topic !== shownTopic) $("topic").replaceChildren(written((shownTopic = topic)));
@@ -42,11 +43,19 @@ export function drawHeader(state, talk) {
 function drawEmpty(state, place) {
   const room = place instanceof Room;
   const items = document.querySelector("#rows .line, #rows .action, #rows .retitled");
-  const text = items ? "" : place.why ? `You are not in this room: ${place.why}.`
-    : room && !place.epoch ? "" : !room ? "Nothing whispered yet."
-    : place.here <= 1 ? "Nobody else is here yet. Give somebody the address of this page, and they can join you."
-    : "Nothing has been said here yet. You could be the first.";
+  const text = items
+    ? ""
+    : place.why
+      ? `You are not in this room: ${place.why}.`
+      : room && !place.epoch
+        ? ""
+        : !room
+          ? "Nothing whispered yet."
+          : place.here <= 1
+            ? "Nobody else is here yet. Give somebody the address of this page, and they can join you."
+            : "Nothing has been said here yet. You could be the first.";
   $("empty").hidden = !text;
+  $("enter-again").hidden = !place.why || !state.connected;
   write($("empty"), text);
 }
 
@@ -63,8 +72,10 @@ export function drawStatus(state) {
   $("app").classList.toggle("cut-off", !silent);
   if (silent) return;
   const reason = why ? `: ${why.replace(/\.$/, "")}` : "";
-  const text = phase === "ended" ? `You were disconnected${reason}.`
-    : `No connection${reason}. What you write is sent when it is back.`;
+  const text =
+    phase === "ended"
+      ? `You were disconnected${reason}.`
+      : `No connection${reason}. What you write is sent when it is back.`;
   write($("status-text"), text);
   write($("status-now"), phase === "ended" ? "Come back" : "Try now");
   $("status-now").disabled = phase === "connecting";

@@ -52,12 +52,14 @@ function open() {
   const at = placeAt(location.hash) ?? placeAt(addressOf("#", state.lastRoom));
   if (!at) return;
   const whispers = at.key.startsWith("@");
-  const place = whispers ? state.thread(at.name.replace(/^@/, "")) : state.me.name ? client.join(at.name) : state.room(at.name);
+  const place = whispers ? state.thread(at.name) : state.me.name ? client.join(at.name) : state.room(at.name);
   const { unread } = place.unread(state.me.name);
   const same = state.active === place.key;
   state.active = place.key;
   state.note = "";
-  storage.set("last", addressOf(place.key, place.name));
+  const address = addressOf(place.key, place.name);
+  storage.set("last", address);
+  if (!placeAt(location.hash)) history.replaceState(null, "", address); // so that it can be given to others
   if (!whispers) state.keepRooms();
   if (!same) {
     place.divider = unread ? place.read : null;
@@ -90,18 +92,26 @@ function act(action) {
   const { place } = state;
   const sorry = (error) => state.say(error.detail);
   switch (action.do) {
-    case "join": return go(action.text.replace(/^#/, ""));
-    case "leave": return place && leave(place);
-    case "rooms": return switcher.show();
-    case "who": return openDrawer("people");
-    case "help": return showHelp();
-    case "search": return search.show(action.text);
-    case "nick": return client.rename(action.text).catch(sorry);
-    case "topic": return place instanceof Room && client.retitle(place, action.text).catch(sorry);
+    case "join":
+      return go(action.text.replace(/^#/, ""));
+    case "leave":
+      return place && leave(place);
+    case "rooms":
+      return switcher.show();
+    case "who":
+      return openDrawer("people");
+    case "help":
+      return showHelp();
+    case "search":
+      return search.show(action.text);
+    case "nick":
+      return client.rename(action.text).catch(sorry);
+    case "topic":
+      return place instanceof Room && client.retitle(place, action.text).catch(sorry);
     case "tell":
       go("@" + action.to);
       open();
-      client.say(state.place, action.text);
+      client.speaker.say(state.place, action.text);
   }
 }
 
@@ -154,7 +164,8 @@ function drawAll() {
   people.draw();
   composer.draw();
   const sign = place instanceof Room ? "#" : "@";
-  title(`${called ? "(@) " : unread ? `(${unread > 99 ? "99+" : unread}) ` : ""}${sign}${place.name} · trio-chat`);
+  const count = called ? "(@) " : unread > 99 ? "(99+) " : unread ? `(${unread}) ` : "";
+  title(`${count}${sign}${place.name} · trio-chat`);
 }
 
 function pressed(event) {
@@ -167,7 +178,12 @@ function pressed(event) {
   } else if (control && event.shiftKey && event.key.toLowerCase() === "f") {
     event.preventDefault();
     if (!inDialog) search.show();
-  } else if (event.altKey && !control && (event.key === "ArrowUp" || event.key === "ArrowDown") && !inDialog) {
+  } else if (
+    event.altKey &&
+    !control &&
+    (event.key === "ArrowUp" || event.key === "ArrowDown") &&
+    !inDialog
+  ) {
     event.preventDefault();
     const place = neighbour(state, event.key === "ArrowUp" ? -1 : 1, event.shiftKey);
     if (place) location.hash = addressOf(place.key, place.name);
@@ -206,24 +222,45 @@ function prepare() {
   prepareCard(client);
   prepareDrawers();
   closeBeside();
-  const askName = () => ask({ title: "Take another name", label: "Your name", value: state.me.name, max: 64,
-    take: (name) => client.rename(name) });
+  const askName = () =>
+    ask({
+      title: "Take another name",
+      label: "Your name",
+      value: state.me.name,
+      max: 64,
+      take: (name) => client.rename(name),
+    });
   prepareSettings(state, { rename: askName, notify: allowNotifications });
-  $("find").onclick = () => { closeDrawers(); switcher.show(); };
+  $("find").onclick = () => {
+    closeDrawers();
+    switcher.show();
+  };
   $("search-open").onclick = () => search.show();
   $("leave").onclick = () => state.place && leave(state.place);
   $("status-now").onclick = () => client.connection.start();
-  $("to-end").onclick = () => { talk.follow(); later(); };
+  $("enter-again").onclick = () => state.place && client.join(state.place.name);
+  $("to-end").onclick = () => {
+    talk.follow();
+    later();
+  };
   $("unread-above").onclick = () => {
     const { place } = state;
     if (place instanceof Room && place.divider !== null) show(place.name, place.divider + 1);
   };
-  $("skip").onclick = (event) => { event.preventDefault(); composer.focus(); };
+  $("skip").onclick = (event) => {
+    event.preventDefault();
+    composer.focus();
+  };
   $("topic").onclick = () => {
     const { place } = state;
     if (place instanceof Room) {
-      ask({ title: `The topic of #${place.name}`, label: "Topic", value: place.topic, max: 500,
-        take: (text) => client.retitle(place, text) });
+      ask({
+        title: `The topic of #${place.name}`,
+        label: "Topic",
+        value: place.topic,
+        max: 500,
+        take: (text) => client.retitle(place, text),
+      });
     }
   };
 }
@@ -241,7 +278,10 @@ function listen() {
   });
   addEventListener("pagehide", () => tab.letGo(Date.now()));
   addEventListener("pageshow", () => tab.live(Date.now()));
-  setInterval(() => { client.adopt(); later(); }, LOOK_ROUND_MS);
+  setInterval(() => {
+    client.speaker.adopt();
+    later();
+  }, LOOK_ROUND_MS);
   // On a phone whose keyboard covers the page instead of making it smaller, only this knows what is in sight.
   const { visualViewport: sight } = window;
   sight?.addEventListener("resize", () => {

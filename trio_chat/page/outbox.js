@@ -45,7 +45,15 @@ export class Outbox {
     const ref = this.ref();
     /** @type {Item} */
     const item = {
-      ...said, ref, at, n: this.count, load: this.load, state: "waiting", why: "", seq: 0, shown: false,
+      ...said,
+      ref,
+      at,
+      n: this.count,
+      load: this.load,
+      state: "waiting",
+      why: "",
+      seq: 0,
+      shown: false,
     };
     this.items.set(ref, item);
     this.#keep(item);
@@ -156,8 +164,12 @@ export class Outbox {
    */
   echoed(place, entry) {
     for (const item of this.items.values()) {
-      if (item.place === place && item.state === "sending" && item.text === entry.text &&
-          item.action === Boolean(entry.action)) {
+      if (
+        item.place === place &&
+        item.state === "sending" &&
+        item.text === entry.text &&
+        item.action === Boolean(entry.action)
+      ) {
         item.shown = true;
         return;
       }
@@ -182,6 +194,9 @@ export class Outbox {
 }
 
 function sound(item) {
-  return item && ["ref", "place", "to", "text", "load", "state"].every((key) => typeof item[key] === "string") &&
-    (item.kind === "say" || item.kind === "whisper");
+  return (
+    item &&
+    ["ref", "place", "to", "text", "load", "state"].every((key) => typeof item[key] === "string") &&
+    (item.kind === "say" || item.kind === "whisper")
+  );
 }

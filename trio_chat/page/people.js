@@ -7,6 +7,7 @@ import { hue, initial } from "./names.js";
 import { Room } from "./room.js";
 
 const EVERY_MS = 250; // a thousand names are sorted no more often than that
+const ASK_EVERY_MS = 4_000;
 
 export class People {
   /**
@@ -17,6 +18,10 @@ export class People {
     this.client = client;
     this.drawn = "";
     this.drawnAt = 0;
+    /** @type {Map<string, number>} when each room was asked about, on this connection */
+    this.askedAt = new Map();
+    /** @type {any} */ this.askedOn = null;
+    /** @type {any} */ this.later = 0;
     this.order = new Intl.Collator(undefined, { sensitivity: "base", numeric: true });
     const list = $("people-list");
     arrows(list);
@@ -44,7 +49,7 @@ export class People {
     write($("people-total"), count);
     $("people-open").hidden = !inRoom;
     $("people-open").setAttribute("aria-label", `Who is here: ${count}`);
-    if (inRoom && room.joined && room.members === null && state.connected) this.client.reading.who(room);
+    if (inRoom && room.joined && state.connected) this.#ask(room);
     const names = inRoom ? room.members : new Set([state.me.name, room?.name ?? ""]);
     const look = [room?.key, inRoom && room.membersVersion, state.me.name, names === null].join("\n");
     if (look === this.drawn) return;
@@ -59,17 +64,49 @@ export class People {
     $("people-more").hidden = !(inRoom && room.membersMore);
   }
 
+  /** Ask who is here, if that is not known; in a crowd that comes and goes, now and then. */
+  #ask(room) {
+    if (room.members !== null && !room.membersStale) return;
+    const early = ASK_EVERY_MS - (Date.now() - (this.askedAt.get(room.key) ?? 0));
+    if (early > 0 && this.askedOn === this.client.connection.socket) {
+      clearTimeout(this.later);
+      this.later = setTimeout(() => this.client.state.changed(), early);
+      return;
+    }
+    if (this.askedOn !== this.client.connection.socket) this.askedAt.clear();
+    this.askedOn = this.client.connection.socket;
+    this.askedAt.set(room.key, Date.now());
+    this.client.reading.who(room);
+  }
+
   #list(names) {
     const { state } = this.client;
     const list = $("people-list");
     names.sort((a, b) => Number(state.isMe(b)) - Number(state.isMe(a)) || this.order.compare(a, b));
-    reconcile(list, names.map((name) => ({ key: name, look: String(state.isMe(name)) })), ({ key: name }) => {
-      const me = state.isMe(name);
-      return make("li", { "data-hue": hue(name), class: me ? "own" : "" }, make("button", {
-        "data-name": name, tabIndex: -1, disabled: me, title: me ? name : `Whisper to ${name}`,
-      }, make("span", { class: "face", "aria-hidden": "true", textContent: initial(name) }),
-      make("bdi", { class: "name", textContent: name }), me ? make("span", { class: "quiet", textContent: " you" }) : null));
-    });
-    if (!list.querySelector('[tabindex="0"]')) list.querySelector("button:enabled")?.setAttribute("tabindex", "0");
+    reconcile(
+      list,
+      names.map((name) => ({ key: name, look: String(state.isMe(name)) })),
+      ({ key: name }) => {
+        const me = state.isMe(name);
+        return make(
+          "li",
+          { "data-hue": hue(name), class: me ? "own" : "" },
+          make(
+            "button",
+            {
+              "data-name": name,
+              tabIndex: -1,
+              disabled: me,
+              title: me ? name : `Whisper to ${name}`,
+            },
+            make("span", { class: "face", "aria-hidden": "true", textContent: initial(name) }),
+            make("bdi", { class: "name", textContent: name }),
+            me ? make("span", { class: "quiet", textContent: " you" }) : null,
+          ),
+        );
+      },
+    );
+    if (list.querySelector('[tabindex="0"]')) return;
+    list.querySelector("button:enabled")?.setAttribute("tabindex", "0");
   }
 }

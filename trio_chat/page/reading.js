@@ -36,7 +36,13 @@ export class Reading {
     });
   }
 
-  /** Entries below a number. @param {import("./room.js").Room} room  @param {number} before  @param {number} [after]  of a hole */
+  /**
+   * Entries below a number.
+   *
+   * @param {import("./room.js").Room} room
+   * @param {number} before
+   * @param {number} [after]  of a hole, the entry above it
+   */
   history(room, before, after = 0) {
     const epoch = room.epoch;
     const command = { type: "history", room: room.name, before, limit: Math.min(PAGE, before - after - 1) };
@@ -54,10 +60,18 @@ export class Reading {
     });
   }
 
-  /** The entries around one, so that it can be shown. @param {import("./room.js").Room} room  @param {number} seq */
+  /**
+   * The entries around one, so that it can be shown.
+   *
+   * @param {import("./room.js").Room} room
+   * @param {number} seq
+   */
   async around(room, seq) {
     const page = await this.questions.answer({
-      type: "history", room: room.name, before: seq + PAGE / 2, limit: PAGE,
+      type: "history",
+      room: room.name,
+      before: seq + PAGE / 2,
+      limit: PAGE,
     });
     room.insert(page.entries);
     this.state.changed();
@@ -70,7 +84,14 @@ export class Reading {
       this.asking.delete(what);
       this.state.changed();
     };
-    this.questions.ask(command, (answer) => { done(answer); over(); }, over);
+    this.questions.ask(
+      command,
+      (answer) => {
+        done(answer);
+        over();
+      },
+      over,
+    );
   }
 }
 

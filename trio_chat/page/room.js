@@ -27,6 +27,8 @@ export class Room {
     this.key = roomKey(name);
     this.name = name;
     this.joined = false;
+    /** Whether the answer to a join is awaited. */
+    this.entering = false;
     this.epoch = "";
     this.first = 1;
     this.head = 0;
@@ -49,6 +51,8 @@ export class Room {
     this.members = null;
     this.membersMore = false;
     this.membersVersion = 0;
+    /** Whether a notice was cut: some came or went unnamed. */
+    this.membersStale = false;
     /** @type {Map<string, number>} until when they are shown as typing */
     this.typing = new Map();
     /** @type {string} why one is not in it */
@@ -70,7 +74,14 @@ export class Room {
    * @param {{epoch: string, seq: number} | null} read  what this browser remembers to have shown
    */
   entered(answer, recent, read) {
-    Object.assign(this, { name: answer.room, topic: answer.topic, here: answer.members, joined: true, why: "" });
+    Object.assign(this, {
+      name: answer.room,
+      topic: answer.topic,
+      here: answer.members,
+      joined: true,
+      entering: false,
+      why: "",
+    });
     this.first = answer.first;
     this.members = null; // comings and goings went by unseen
     this.membersVersion++;
@@ -83,6 +94,7 @@ export class Room {
     }
     this.epoch = answer.epoch;
     this.head = answer.head;
+    if (this.read < answer.head) this.divider ??= this.read; // what was said while one was away
     if (answer.head < answer.first) this.begun = true;
   }
 
@@ -142,6 +154,7 @@ export class Room {
   /** @param {any} notice  `presence` */
   changed(notice) {
     this.here = notice.members;
+    this.membersStale ||= Boolean(notice.more);
     if (!this.members) return;
     for (const { name } of notice.left ?? []) this.members.delete(name);
     for (const { name } of notice.renamed ?? []) this.members.delete(name);
@@ -156,6 +169,7 @@ export class Room {
     for (const name of page.names) this.members.add(name);
     this.here = page.count;
     this.membersMore = page.more;
+    this.membersStale = false;
     this.membersVersion++;
   }
 
@@ -168,7 +182,7 @@ export class Room {
       const entry = this.entries[n];
       if (entry.type !== "said" || entry.by === me) continue;
       unread++;
-      called ||= (entry.called ??= mentions(entry.text, me));
+      called ||= entry.called ??= mentions(entry.text, me);
     }
     if (n < 0 && this.entries.length) unread += Math.max(0, this.entries[0].seq - 1 - this.read);
     return { unread: Math.min(unread, UNREAD_MAX), called };

@@ -58,8 +58,14 @@ export function rows({ entries, items, divider, top, kept, id, me, connected, no
     parted = false;
   }
   for (const item of items) {
-    const entry = { type: /** @type {const} */ ("said"), seq: 0, by: me, text: item.text, at: item.at,
-      action: item.action };
+    const entry = {
+      type: /** @type {const} */ ("said"),
+      seq: 0,
+      by: me,
+      text: item.text,
+      at: item.at,
+      action: item.action,
+    };
     dayBefore(item.at);
     const head = parted || !together(/** @type {Entry} */ (last), entry);
     const look = `${head} ${item.state} ${item.why} ${connected}`;
@@ -78,8 +84,14 @@ function hole(after, next, kept) {
 }
 
 function together(last, entry) {
-  return last.type !== "retitled" && entry.type !== "retitled" && !last.action && !entry.action &&
-    fold(last.by) === fold(entry.by) && entry.at - last.at < TOGETHER_MS;
+  return (
+    last.type !== "retitled" &&
+    entry.type !== "retitled" &&
+    !last.action &&
+    !entry.action &&
+    fold(last.by) === fold(entry.by) &&
+    entry.at - last.at < TOGETHER_MS
+  );
 }
 
 /** @type {Map<number, string>} days by the hour: to make a date of every entry at every drawing is dear */
@@ -103,7 +115,10 @@ export function dayLabel(at, now) {
   if (day(at) === day(now - DAY_MS)) return "Yesterday";
   const sameYear = new Date(at).getFullYear() === new Date(now).getFullYear();
   return new Date(at).toLocaleDateString(undefined, {
-    weekday: "long", day: "numeric", month: "long", year: sameYear ? undefined : "numeric",
+    weekday: "long",
+    day: "numeric",
+    month: "long",
+    year: sameYear ? undefined : "numeric",
   });
 }
 

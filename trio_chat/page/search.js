@@ -55,7 +55,7 @@ export class Search {
     try {
       const page = await this.client.reading.search(text, room, this.next || undefined);
       if (asked !== this.asked) return; // something else is being looked for by now
-      this.next = page.more ? page.next ?? "" : "";
+      this.next = page.more ? (page.next ?? "") : "";
       $("search-more").hidden = !this.next;
       $("search-list").append(...page.entries.map((entry) => this.#found(entry, !room)));
     } catch (error) {
@@ -64,17 +64,34 @@ export class Search {
     }
     const found = $("search-list").children.length;
     const where = room ? `in #${room}` : "in your rooms";
-    write($("search-state"), found ? `${found}${this.next ? " or more" : ""} ${where}, newest first`
-      : this.next ? "Nothing among the newest. There is more to look through." : `Nothing ${where} has that in it.`);
+    write(
+      $("search-state"),
+      found
+        ? `${found}${this.next ? " or more" : ""} ${where}, newest first`
+        : this.next
+          ? "Nothing among the newest. There is more to look through."
+          : `Nothing ${where} has that in it.`,
+    );
   }
 
   #found(entry, withRoom) {
-    const link = make("button", { type: "button", class: "found" },
-      make("span", { class: "found-head", "data-hue": hue(entry.by) },
-        make("bdi", { class: "by", textContent: entry.by }), " ",
-        make("span", { class: "quiet" }, withRoom ? make("bdi", { textContent: `#${entry.room} · ` }) : null,
-          `${dayLabel(entry.at, Date.now())}, ${timeLabel(entry.at)}`)),
-      make("span", { class: "found-text" }, make("bdi", { textContent: written(entry.text).textContent })));
+    const link = make(
+      "button",
+      { type: "button", class: "found" },
+      make(
+        "span",
+        { class: "found-head", "data-hue": hue(entry.by) },
+        make("bdi", { class: "by", textContent: entry.by }),
+        " ",
+        make(
+          "span",
+          { class: "quiet" },
+          withRoom ? make("bdi", { textContent: `#${entry.room} · ` }) : null,
+          `${dayLabel(entry.at, Date.now())}, ${timeLabel(entry.at)}`,
+        ),
+      ),
+      make("span", { class: "found-text" }, make("bdi", { textContent: written(entry.text).textContent })),
+    );
     link.onclick = () => {
       this.dialog.close();
       this.go(entry.room, entry.seq);

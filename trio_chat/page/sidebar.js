@@ -35,14 +35,22 @@ function drawPlace({ place, active, unread, called, draft }) {
   const whispers = place.key.startsWith("@");
   const shown = unread > 99 ? "99+" : String(unread);
   const words = called && !whispers ? `${shown} unread, you are mentioned` : `${shown} unread`;
-  const link = make("a", { href: addressOf(place.key, place.name), title: place.name },
+  const link = make(
+    "a",
+    { href: addressOf(place.key, place.name), title: place.name },
     make("span", { class: "sign", "aria-hidden": "true", textContent: whispers ? "@" : "#" }),
     make("bdi", { class: "name", textContent: place.name }),
     draft ? make("span", { class: "draft", textContent: "draft" }) : null,
     place.why ? make("span", { class: "draft", textContent: "not in" }) : null,
-    unread ? make("span", { class: called ? "count called" : "count" },
-      make("span", { "aria-hidden": "true", textContent: (called && !whispers ? "@" : "") + shown }),
-      make("span", { class: "visually-hidden", textContent: words })) : null);
+    unread
+      ? make(
+          "span",
+          { class: called ? "count called" : "count" },
+          make("span", { "aria-hidden": "true", textContent: (called && !whispers ? "@" : "") + shown }),
+          make("span", { class: "visually-hidden", textContent: words }),
+        )
+      : null,
+  );
   if (active) link.setAttribute("aria-current", "page");
   return make("li", { class: unread ? "has-unread" : "" }, link);
 }

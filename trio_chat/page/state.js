@@ -88,7 +88,10 @@ export class State {
 
   /** The rooms to come back to, in this tab and the others. */
   keepRooms() {
-    this.storage.set("rooms", [...this.rooms.values()].map((room) => room.name));
+    this.storage.set(
+      "rooms",
+      [...this.rooms.values()].map((room) => room.name),
+    );
   }
 
   /** @param {Room | Thread} place */
@@ -127,6 +130,6 @@ export class State {
   /** Where to be when the address names no place. @returns {string} a name */
   get lastRoom() {
     const place = placeAt(this.storage.get("last", ""));
-    return place && !place.key.startsWith("@") ? place.name : [...this.rooms.values()][0]?.name ?? "lobby";
+    return place && !place.key.startsWith("@") ? place.name : ([...this.rooms.values()][0]?.name ?? "lobby");
   }
 }

@@ -24,7 +24,9 @@ export function choices(typed, state, open) {
   const mine = [...state.rooms.values()].filter((room) => fits(room.name));
   const unread = (room) => (room.key === state.active ? 0 : room.unread(state.me.name).unread);
   mine.sort((a, b) => unread(b) - unread(a));
-  const made = mine.map((room) => choice("room", room.name, unread(room) ? `${unread(room)} unread` : room.topic));
+  const made = mine.map((room) =>
+    choice("room", room.name, unread(room) ? `${unread(room)} unread` : room.topic),
+  );
   for (const { room, members, topic } of open) {
     if (!state.rooms.has(roomKey(room)) && fits(room)) {
       made.push(choice("open", room, `${members} here${topic ? " · " + topic : ""}`));
@@ -32,14 +34,16 @@ export function choices(typed, state, open) {
   }
   const known = [...mine.map((room) => room.name), ...open.map(({ room }) => room)];
   if (wanted && !known.some((name) => fold(name) === fold(wanted))) made.push(choice("new", wanted, ""));
-  const first = (one) => (fold(one.name) === fold(wanted) ? 0 : fold(one.name).startsWith(fold(wanted)) ? 1 : 2);
+  const first = (one) =>
+    fold(one.name) === fold(wanted) ? 0 : fold(one.name).startsWith(fold(wanted)) ? 1 : 2;
   if (wanted) made.sort((a, b) => (a.kind === "new" ? 3 : first(a)) - (b.kind === "new" ? 3 : first(b)));
   return made.slice(0, SHOWN_MAX);
 }
 
 function people(wanted, state) {
   const names = new Map([...state.threads.values()].map((thread) => [thread.key, thread.name]));
-  for (const name of state.place instanceof Room ? state.place.members ?? [] : []) names.set(whisperKey(name), name);
+  for (const name of state.place instanceof Room ? (state.place.members ?? []) : [])
+    names.set(whisperKey(name), name);
   names.delete(whisperKey(state.me.name));
   const made = [...names.values()].filter((name) => fold(name).includes(fold(wanted))).sort();
   if (wanted && !names.has(whisperKey(wanted))) made.push(wanted);
@@ -108,11 +112,21 @@ export class Switcher {
   #draw(at) {
     this.made = choices(this.text.value, this.client.state, this.open);
     this.at = Math.max(0, Math.min(at, this.made.length - 1));
-    reconcile(this.list, this.made, ({ kind, name, about }) => make("li", { role: "option" },
-      make("span", { class: "sign", "aria-hidden": "true", textContent: kind === "person" ? "@" : kind === "new" ? "+" : "#" }),
-      kind === "new" ? make("span", { class: "name" }, "Join or make ", make("bdi", { textContent: name }))
-        : make("bdi", { class: "name", textContent: name }),
-      make("bdi", { class: "about", textContent: oneLine(about) })));
+    reconcile(this.list, this.made, ({ kind, name, about }) =>
+      make(
+        "li",
+        { role: "option" },
+        make("span", {
+          class: "sign",
+          "aria-hidden": "true",
+          textContent: kind === "person" ? "@" : kind === "new" ? "+" : "#",
+        }),
+        kind === "new"
+          ? make("span", { class: "name" }, "Join or make ", make("bdi", { textContent: name }))
+          : make("bdi", { class: "name", textContent: name }),
+        make("bdi", { class: "about", textContent: oneLine(about) }),
+      ),
+    );
     [...this.list.children].forEach((option, n) => {
       option.id = `choice-${n}`;
       option.setAttribute("aria-selected", String(n === this.at));

@@ -5,10 +5,10 @@
  * rows come in above or go; at the end, and only there, the view follows what is said.
  */
 
-import { make, reconcile, written } from "./dom.js";
-import { hue, initial } from "./names.js";
+import { reconcile } from "./dom.js";
+import { drawRow } from "./lines.js";
 import { Room } from "./room.js";
-import { rows, timeLabel } from "./rows.js";
+import { rows } from "./rows.js";
 
 const SHOWN = 200; // rows when one comes into a place
 const STEP = 100; // more of them, when one scrolls to an end
@@ -67,6 +67,7 @@ export class Talk {
     this.draw();
     const node = this.list.querySelector(`[data-seq="${seq}"]`);
     node?.scrollIntoView({ block: "center" });
+    this.stuck = this.#atBottom;
     node?.classList.add("flash");
     node?.addEventListener("animationend", () => node.classList.remove("flash"), { once: true });
     this.above.moved();
@@ -89,17 +90,21 @@ export class Talk {
     const anchor = this.stuck ? null : this.#anchor();
     const older = from > 0 || !place.begun;
     const top = older ? (place.entries.length ? "older" : "") : "start";
-    const changed = reconcile(this.list, rows({
-      entries: shown,
-      items: this.end === Infinity ? this.client.outbox.in(place.key) : [],
-      divider: place.divider,
-      top: place instanceof Room && !place.epoch ? "" : top,
-      kept: (after, next) => place.kept(after, next),
-      id: place instanceof Room ? `${place.key} ${place.epoch}` : place.key,
-      me: this.client.state.me.name,
-      connected: this.client.state.connected,
-      now: Date.now(),
-    }), (row) => this.#row(row));
+    const changed = reconcile(
+      this.list,
+      rows({
+        entries: shown,
+        items: this.end === Infinity ? this.client.outbox.in(place.key) : [],
+        divider: place.divider,
+        top: place instanceof Room && !place.epoch ? "" : top,
+        kept: (after, next) => place.kept(after, next),
+        id: place instanceof Room ? `${place.key} ${place.epoch}` : place.key,
+        me: this.client.state.me.name,
+        connected: this.client.state.connected,
+        now: Date.now(),
+      }),
+      (row) => drawRow(row, place, this.client, this.above.edit),
+    );
     if (this.fresh && (place.entries.length || place.begun)) {
       this.fresh = false;
       this.#toBottom();
@@ -118,7 +123,8 @@ export class Talk {
 
   #window() {
     const { entries } = this.place;
-    const to = this.end === Infinity ? entries.length : Math.min(entries.length, this.place.indexOf(this.end) + 1);
+    const to =
+      this.end === Infinity ? entries.length : Math.min(entries.length, this.place.indexOf(this.end) + 1);
     let from = this.place.indexOf(this.start);
     if (this.start === 0) from = Math.max(0, to - SHOWN);
     return { shown: entries.slice(from, to), from, to };
@@ -185,110 +191,4 @@ export class Talk {
       this.above.moved();
     }
   }
-
-  #row(row) {
-    switch (row.kind) {
-      case "day": return make("li", { class: "day" }, make("span", { textContent: row.label }));
-      case "new": return make("li", { class: "new" }, make("span", { textContent: row.label }));
-      case "older": return make("li", { class: "older", textContent: "Earlier messages are being fetched…" });
-      case "start": return this.#beginning();
-      case "hole": return this.#hole(row);
-      case "item": return this.#item(row);
-      default: return this.#entry(row);
-    }
-  }
-
-  #beginning() {
-    const { place, client } = this;
-    const node = make("li", { class: "start" });
-    if (!(place instanceof Room)) {
-      node.append("Whispers are for the two of you, and kept nowhere: they are gone when this page is closed.");
-      return node;
-    }
-    if (place.anew) {
-      node.append(make("p", { class: "anew", textContent:
-        "The server began this room’s history anew. What you saw here before is not part of it." }));
-    }
-    const gone = place.first > 1 ? "What was said before this is no longer kept." : null;
-    node.append(make("p", {}, gone ?? "This is where the room begins. ", gone ? "" : keeping(client.state.kept)));
-    return node;
-  }
-
-  #hole(row) {
-    const place = /** @type {Room} */ (this.place); // whispers have none
-    const { client } = this;
-    if (!row.kept) return make("li", { class: "hole" }, `${row.label} here are no longer kept`);
-    const button = make("button", { class: "plain-button", textContent: "Show them" });
-    button.onclick = () => {
-      button.disabled = true;
-      client.reading.history(place, row.next, row.after);
-    };
-    return make("li", { class: "hole" }, `${row.label} not shown here `, button);
-  }
-
-  #entry({ entry, head }) {
-    const { me } = this.client.state;
-    const own = this.client.state.isMe(entry.by);
-    const kind = entry.type === "retitled" ? "retitled" : entry.action ? "action" : "line";
-    const node = make("li", {
-      class: [kind, head ? "head" : "", own ? "own" : ""].join(" "),
-      "data-seq": entry.seq, "data-hue": hue(entry.by),
-    });
-    const body = this.#body(entry.by, entry.at, entry.text, kind, head, own ? "" : me.name);
-    if (body.querySelector("mark")) node.classList.add("called");
-    node.append(...body.children);
-    return node;
-  }
-
-  #item({ item, head }) {
-    const { client } = this;
-    const { name } = client.state.me;
-    const kind = item.action ? "action" : "line";
-    const node = make("li", { class: `${kind} own ${head ? "head" : ""} ${item.state}`, "data-hue": hue(name) });
-    node.append(...this.#body(name, item.at, item.text, kind, head, "").children);
-    const state = make("span", { class: "fate" });
-    if (item.state === "failed" || item.state === "perhaps") {
-      const what = item.state === "failed" ? `Not sent: ${item.why}` : item.why;
-      const button = (text, act) => make("button", { class: "link-button", type: "button", textContent: text, onclick: act });
-      state.append(what + " ", button("Send again", () => client.again(item.ref)),
-        button("Edit", () => this.above.edit(client.discard(item.ref))),
-        button("Discard", () => client.discard(item.ref)));
-    } else {
-      state.append(item.state === "sent" ? "Sent" : client.state.connected ? "Sending…" : "Waiting for the connection");
-    }
-    node.append(state);
-    return node;
-  }
-
-  #body(by, at, text, kind, head, me) {
-    const body = make("div");
-    const time = make("time", {
-      datetime: new Date(at).toISOString(), title: new Date(at).toLocaleString(), textContent: timeLabel(at),
-    });
-    const author = make("bdi", { class: "by", textContent: by });
-    const words = make("div", { class: "text" });
-    if (kind === "line") {
-      if (head) {
-        body.append(make("span", { class: "face", "aria-hidden": "true", textContent: initial(by) }));
-        body.append(make("div", { class: "who" }, author, time));
-      } else {
-        body.append(time, make("span", { class: "visually-hidden", textContent: `${by}: ` }));
-      }
-      words.append(written(text, me));
-    } else if (kind === "action") {
-      words.append(author, " ", written(text, me));
-    } else {
-      words.append(author, " changed the topic to ", make("q", {}, written(text)));
-    }
-    body.append(words);
-    if (kind !== "line") body.append(time);
-    return body;
-  }
-}
-
-/** @param {string} kept  as the server says it  @returns {string} for people */
-function keeping(kept) {
-  if (kept === "memory") return "What is said is kept until the server ends.";
-  if (kept === "forever" || !kept) return "What is said is kept for good.";
-  return `What is said is kept for ${kept}.`.replace("for at most", "at most:");
 }

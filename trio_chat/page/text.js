@@ -41,7 +41,11 @@ export function mentions(text, me) {
 
 /** @param {string} text  @returns {string} on one line, where there are no nodes: a topic, an announcement */
 export function oneLine(text) {
-  return [...marked(text)].map((segment) => segment.text).join("").replace(/\s+/gu, " ").trim();
+  return [...marked(text)]
+    .map((segment) => segment.text)
+    .join("")
+    .replace(/\s+/gu, " ")
+    .trim();
 }
 
 /** @param {string} detail  of an error  @returns {string} as a sentence begins */

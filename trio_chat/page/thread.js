@@ -14,6 +14,7 @@ export class Thread {
     this.key = whisperKey(name);
     this.name = name;
     this.joined = true;
+    this.entering = false;
     this.topic = "";
     /** @type {import("./room.js").Entry[]} */
     this.entries = [];

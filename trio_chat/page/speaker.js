@@ -1,0 +1,112 @@
+/**
+ * What one says: from the composer into the outbox, and from there to the server, one line at a time.
+ */
+
+import { Room } from "./room.js";
+
+const TYPING_EVERY_MS = 2_500;
+
+export class Speaker {
+  /**
+   * @param {import("./state.js").State} state
+   * @param {import("./tab.js").Tab} tab
+   * @param {import("./outbox.js").Outbox} outbox
+   * @param {(command: object) => boolean} send
+   * @param {(name: string) => void} join
+   */
+  constructor(state, tab, outbox, send, join) {
+    this.state = state;
+    this.tab = tab;
+    this.outbox = outbox;
+    this.send = send;
+    this.join = join;
+    this.pausedUntil = 0; // the server said that one is too fast
+    this.typedAt = 0;
+  }
+
+  /** Lines that a closed tab had not sent are this one's to send. */
+  adopt() {
+    this.tab.live(Date.now());
+    if (!this.outbox.adopt((load) => this.tab.mayTake(load, Date.now()))) return;
+    for (const item of this.outbox.items.values()) {
+      if (item.kind === "whisper") this.state.thread(item.to);
+      else this.join(item.to);
+    }
+    this.next();
+    this.state.changed();
+  }
+
+  /**
+   * @param {import("./state.js").State["place"]} place
+   * @param {string} text
+   * @returns {boolean} false when there is no room for it yet
+   */
+  say(place, text, action = false) {
+    if (!place || this.outbox.full) return false;
+    const kind = place instanceof Room ? "say" : "whisper";
+    this.outbox.add({ place: place.key, kind, to: place.name, text, action }, Date.now());
+    place.divider = null;
+    this.typedAt = 0;
+    this.next();
+    this.state.changed();
+    return true;
+  }
+
+  /** @param {string} ref */
+  again(ref) {
+    this.outbox.again(ref);
+    const room = this.state.rooms.get(this.outbox.items.get(ref)?.place ?? "");
+    if (room) this.join(room.name);
+    this.next();
+    this.state.changed();
+  }
+
+  /** @param {string} ref  @returns {string} what is given up */
+  discard(ref) {
+    const item = this.outbox.discard(ref);
+    this.state.changed();
+    return item?.text ?? "";
+  }
+
+  /** Tell a room that one is typing, now and then. @param {import("./state.js").State["place"]} place */
+  typing(place) {
+    const now = Date.now();
+    if (!(place instanceof Room) || !place.joined || now - this.typedAt < TYPING_EVERY_MS) return;
+    this.typedAt = now;
+    this.send({ type: "typing", room: place.name });
+  }
+
+  /** An answer to something of the outbox. @returns {boolean} */
+  answered(event) {
+    const item = this.outbox.items.get(event.ref);
+    if (!item || (event.type !== "ack" && event.type !== "error")) return false;
+    if (event.type === "ack") {
+      this.outbox.acked(item.ref, event.seq ?? 0);
+      const room = this.state.rooms.get(item.place);
+      if (room) this.outbox.settle(room.key, room.cursor ?? 0);
+    } else if (event.code === "rate_limited") {
+      this.outbox.again(item.ref);
+      this.pausedUntil = Date.now() + 1000 * (event.retry_after_s ?? 1);
+      setTimeout(() => this.next(), 1000 * (event.retry_after_s ?? 1) + 10);
+    } else {
+      this.outbox.failed(item.ref, event.detail);
+    }
+    this.next();
+    return true;
+  }
+
+  /** Send what is next, if anything may be sent. */
+  next() {
+    if (!this.state.connected || Date.now() < this.pausedUntil) return;
+    const ready = (item) => item.kind === "whisper" || Boolean(this.state.rooms.get(item.place)?.joined);
+    const item = this.outbox.next(ready);
+    if (!item) return;
+    this.outbox.sending(item);
+    const { ref, text, to } = item;
+    this.send(
+      item.kind === "whisper"
+        ? { type: "whisper", to, text, ref }
+        : { type: "say", room: to, text, ref, ...(item.action ? { action: true } : {}) },
+    );
+  }
+}
