@@ -144,6 +144,36 @@ async def test_who_pings_and_does_not_read_is_not_read_either(autojump_clock: Mo
         assert len(page.pongs) == -(-sent // 131)
 
 
+async def test_pings_that_are_cut_in_two_are_whole_in_the_end(autojump_clock: MockClock) -> None:
+    async with beside_a_page() as (_, zoe, page):
+        ping = frame(b"p", first=0x89)
+        page.send(ping[:4])
+        for _ in range(30):
+            await page.hear(1)
+            page.send(ping[4:] + ping[:4])
+            zoe.send(Ping())
+        page.send(ping[4:])
+        await page.hear(1)
+        assert len(page.pongs) == 31
+
+
+async def test_the_parts_of_a_message_have_time_while_nobody_reads_them(autojump_clock: MockClock) -> None:
+    async with beside_a_page(answers_bytes=10_000) as (_, _, page):
+        flood = frame(b'{"type":', first=0x01) + frame(b"p" * 125, first=0x89) * 2_000
+        sent = 0
+        with trio.move_on_after(20):
+            while sent < len(flood):
+                sent += page.link.send_nowait(flood[sent:])
+                await page.link.wait_writable()
+        assert sent < len(flood)
+        await page.hear(1)
+        while sent < len(flood):
+            sent += page.link.send_nowait(flood[sent:])
+            await page.hear(0.1)
+        page.send(frame(b'"ping","n":7}', first=0x80))
+        assert Pong(7) in await page.hear()
+
+
 @pytest.mark.parametrize("first", [b"", frame(b"{", first=0x01), frame(b"{", first=0x01)[:3]])
 async def test_row_4_a_message_has_ten_seconds(first: bytes, autojump_clock: MockClock) -> None:
     """From its first byte on, whatever comes between its parts."""

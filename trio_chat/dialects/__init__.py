@@ -48,6 +48,11 @@ class CommandReader(Protocol):
         ...
 
     @property
+    def inside_message(self) -> bool:
+        """Whether a part of a message has come, and not the last: what comes between makes nothing whole."""
+        ...
+
+    @property
     def ended(self) -> bool:
         """Whether the peer has said, within the dialect, that no more will come."""
         ...

@@ -27,6 +27,7 @@ class FrameCommands:
 
     __slots__ = ("_frame_bytes", "_reader")
 
+    inside_message = False  # each is one frame
     ended = False  # the end of the connection's input says it
 
     def __init__(

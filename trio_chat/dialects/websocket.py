@@ -126,9 +126,13 @@ class _Messages:
         self._size = 0
 
     @property
+    def inside_message(self) -> bool:
+        return self._parts is not None
+
+    @property
     def inside(self) -> bool:
         decoder = self._decoder
-        return self._parts is not None or decoder.header is not None or len(decoder.buffer) > 0
+        return self.inside_message or decoder.header is not None or len(decoder.buffer) > 0
 
     def feed(self, data: bytes) -> Iterator[tuple[Opcode, bytes] | None]:
         """Texts and pings, each as it is asked for; None for a frame that is neither and was taken."""
@@ -227,6 +231,10 @@ class WebSocketCommands:
     @property
     def inside_frame(self) -> bool:
         return self._messages.inside
+
+    @property
+    def inside_message(self) -> bool:
+        return self._messages.inside_message
 
     @property
     def ended(self) -> bool:

@@ -139,7 +139,7 @@ class Session:
         committer = server.committer
         answers_bytes = server.limits.answers_bytes
         count = 0  # of everything
-        asides = 0  # … that is no command: a frame of the dialect's own, part of a message
+        asides = 0  # … that made nothing whole: the parts of a message, and what comes between them
         for command in self._commands.feed(data):
             count += 1
             seat = self.seat
@@ -151,7 +151,7 @@ class Session:
             elif isinstance(command, BadMessage):
                 self._bad_message(command)
             elif command is None or isinstance(command, Control):
-                asides += 1
+                asides += self._commands.inside_message
                 if command is not None:
                     owed.answer(command)
             else:
@@ -186,12 +186,15 @@ class Session:
     async def _until_read(self) -> None:
         """Take no further command while the peer does not read its answers."""
         owed = self.owed
+        begun = trio.current_time()
         owed.flush()
         while (
             owed.answers_bytes >= self.server.limits.answers_bytes and self.over is None and not self.draining
         ):
             await owed.moved()
         self.heard_at = trio.current_time()
+        if self.frame_since is not None:
+            self.frame_since += self.heard_at - begun
 
     async def _part(self) -> None:
         """Say goodbye as far as the peer listens, and close."""
