@@ -79,12 +79,13 @@ async def test_a_broken_connection_comes_back_over_websocket(autojump_clock: tri
         assert await ada.say("lobby", "after") == 3
 
 
-async def test_pings_of_the_dialect_are_answered() -> None:
+async def test_pings_of_the_dialect_are_answered(autojump_clock: trio.abc.Clock) -> None:
     here, there = link_pair()
     connection = Connection(here, WebSocketEvents(lambda: bytes(4)))
     there.send_nowait(b"\x89\x01a" + WEBSOCKET.pack([encode(Pong(1))]) + b"\x89\x01b")
     assert await connection.receive() == [Pong(1)]
-    assert await there.receive_some() == b"\x8a\x81" + bytes(4) + b"b"
+    with trio.fail_after(1):
+        assert await there.receive_some() == b"\x8a\x81" + bytes(4) + b"b"
 
 
 async def test_a_server_that_only_pings_fills_nothing(autojump_clock: trio.abc.Clock) -> None:

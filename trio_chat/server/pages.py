@@ -3,9 +3,10 @@
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
-__all__ = ["Page", "load_pages"]
+__all__ = ["Page", "load_pages", "pages_in"]
 
 _KINDS = {
     "css": "text/css; charset=utf-8",
@@ -35,8 +36,13 @@ def load_pages() -> dict[str, Page]:
 
     So no name that anybody asks for ever becomes a path on a disk.
     """
+    return pages_in(files("trio_chat").joinpath("page"))
+
+
+def pages_in(folder: Traversable) -> dict[str, Page]:
+    """The files in a folder, not in those below it; what is of no kind that browsers are sent is left out."""
     pages = {}
-    for file in files("trio_chat").joinpath("page").iterdir():
+    for file in folder.iterdir():
         kind = _KINDS.get(file.name.rpartition(".")[2])
         if kind is None or not file.is_file():
             continue
