@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.wire.drawn import COMMANDS, EVENTS, tag
+from trio_chat.dialects.websocket import WebSocketCommands
 from trio_chat.errors import BadMessage
 from trio_chat.server.config import Limits
 from trio_chat.server.partings import parting
@@ -103,3 +104,20 @@ def test_links_within_the_page_lead_somewhere() -> None:
     targets = set(re.findall(r"\]\(#([^)]*)\)", PAGE))
     assert targets
     assert targets <= headings
+
+
+def test_each_goodbye_has_the_close_code_that_the_page_says() -> None:
+    rows = re.findall(r"^\| (\d{4}) \| (.*) \| (yes|no) \|$", part("Over WebSocket"), re.MULTILINE)
+    told = {
+        code: (int(number), back == "yes")
+        for number, codes, back in rows
+        for code in re.findall(r"`(\w+)`", codes)
+    }
+    goodbyes = re.findall(r"^\| `(\w+)` \| (true|false) \|", part("Errors and goodbyes"), re.MULTILINE)
+    assert told.keys() == {code for code, _ in goodbyes}
+    for code, reconnect in goodbyes:
+        number, back = told[code]
+        assert back == (reconnect == "true")
+        farewell = WebSocketCommands().farewell(code)
+        if code != "bad_frame":  # it has three
+            assert farewell is not None and int.from_bytes(farewell[2:4]) == number
