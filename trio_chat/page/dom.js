@@ -9,7 +9,7 @@ export const $ = (id) => document.getElementById(id);
 
 /**
  * @param {string} tag
- * @param {Record<string, any>} [properties]  `class`, `aria-…`, `data-…` and `role` are attributes; nothing is markup
+ * @param {Record<string, any>} [properties]  `class`, `role`, `aria-…` and `data-…` are attributes
  * @param {...(Node | string | null)} children
  * @returns {any}
  */

@@ -25,7 +25,8 @@ export function drawHeader(state, talk) {
   }
   const topic = room ? oneLine(place.topic) || "Set a topic" : "Whispers";
   if (topic !== shownTopic) $("topic").replaceChildren(written((shownTopic = topic)));
-  for (const link of $("topic").querySelectorAll("a")) link.replaceWith(link.textContent); // it is a button already
+  // The topic is a button already, and there are no links within buttons.
+  for (const link of $("topic").querySelectorAll("a")) link.replaceWith(link.textContent);
   $("topic").disabled = !room || !state.connected;
   $("topic").classList.toggle("unset", room && !place.topic);
   $("topic").hidden = Boolean(place.why);

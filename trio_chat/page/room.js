@@ -1,8 +1,8 @@
 /**
  * A room as one session sees it: the entries that are here, the cursor behind them, and who is in.
  *
- * Entries come in two ways: behind the cursor as they are said, and in pages of history. They are kept by their
- * number, each once; where numbers are missing there is a hole, and nothing else needs to say so.
+ * Entries come in two ways: behind the cursor as they are said, and in pages of history. They are kept by
+ * their number, each once; where numbers are missing there is a hole, and nothing else needs to say so.
  *
  * `called`: whether one is mentioned, once that has been looked at.
  *
@@ -98,7 +98,12 @@ export class Room {
     if (answer.head < answer.first) this.begun = true;
   }
 
-  /** Said, or retitled, just now or while one was away. @param {Entry} entry  @returns {boolean} false if known */
+  /**
+   * Said, or retitled, just now or while one was away.
+   *
+   * @param {Entry} entry
+   * @returns {boolean} false if it was here already
+   */
   add(entry) {
     if (this.cursor !== null && entry.seq <= this.cursor) return false;
     this.cursor = entry.seq;
@@ -146,7 +151,11 @@ export class Room {
     this.lost.push({ after, next });
   }
 
-  /** @param {number} after  @param {number} next  @returns {boolean} whether history may have what lies between */
+  /**
+   * @param {number} after
+   * @param {number} next
+   * @returns {boolean} whether history may have what lies between
+   */
   kept(after, next) {
     return next > this.first && !this.lost.some((gap) => gap.after <= after && gap.next >= next);
   }

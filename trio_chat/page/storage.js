@@ -76,7 +76,12 @@ export function browsers(which) {
   }
 }
 
-/** @param {number} length  @returns {string} letters that nobody guesses; also where `randomUUID` is withheld */
+/**
+ * Letters that nobody guesses; also over plain http, where browsers withhold `randomUUID`.
+ *
+ * @param {number} length
+ * @returns {string}
+ */
 export function randomLetters(length) {
   const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   return Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => letters[byte & 63]).join("");

@@ -1,7 +1,8 @@
 /**
  * Ctrl-K: go to a room one is in, to one with people in it, to a new one, or to whispers with somebody.
  *
- * @typedef {{key: string, look: string, kind: "room" | "open" | "new" | "person", name: string, about: string}} Choice
+ * @typedef {{key: string, look: string, kind: "room" | "open" | "new" | "person", name: string,
+ *   about: string}} Choice
  */
 
 import { $, make, reconcile } from "./dom.js";

@@ -1,8 +1,8 @@
 /**
  * The talk of one place: a window over its entries that moves as one scrolls.
  *
- * Only some hundred rows are in the document, however long the room is. The place on the screen holds still when
- * rows come in above or go; at the end, and only there, the view follows what is said.
+ * Only some hundred rows are in the document, however long the room is. The place on the screen holds still
+ * when rows come in above or go; at the end, and only there, the view follows what is said.
  */
 
 import { reconcile } from "./dom.js";
@@ -39,7 +39,11 @@ export class Talk {
     settle.observe(list);
   }
 
-  /** Show another place, where its unread begins or at its end. @param {import("./state.js").State["place"]} place */
+  /**
+   * Show another place, where its unread begins or at its end.
+   *
+   * @param {import("./state.js").State["place"]} place
+   */
   open(place) {
     this.place = place;
     this.end = Infinity;
