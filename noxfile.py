@@ -142,6 +142,23 @@ def marathon(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The page in this machine's Chromium, with a real server and a terminal on the other side.
+
+    Takes pytest's arguments; `nox -s browser -- -m short` takes less than a minute and is what CI runs.
+    """
+    _group(session, "browser")
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """The pictures in docs/pictures, taken anew from the page itself, in this machine's Chromium."""
+    _group(session, "browser")
+    session.run("python", "-m", "tests.browser.pictures")
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """The wheel alone, as users get it: built, installed in a bare environment, its commands run."""
     away = Path(session.create_tmp()).resolve()
