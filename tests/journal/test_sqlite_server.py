@@ -258,9 +258,9 @@ async def test_a_server_that_is_told_nothing_keeps_a_file_and_says_where(tmp_pat
         assert server.stdout is not None
         try:
             said = b""
-            while said.count(b"\n") < 2:
+            while said.count(b"\n") < 3:
                 said += await server.stdout.receive_some()
-            where = said.decode().splitlines()[1].removeprefix("what is said is kept forever, in ")
+            where = said.decode().splitlines()[2].removeprefix("what is said is kept forever, in ")
             assert Path(where).is_relative_to(tmp_path)
             assert os.path.exists(where)  # noqa: ASYNC240 - a look at a file that is there
             second = await trio.run_process(

@@ -164,6 +164,8 @@ class Door:
                 await close_politely(link, seconds=TURN_AWAY_S)
             except (LinkBroken, trio.ClosedResourceError):
                 pass
+            except Exception:
+                log.exception("a bug ended the turning away of a connection")
             finally:
                 self._turned_away -= 1
         finally:

@@ -72,15 +72,12 @@ async def serve_http(link: Link, first: bytes, site: Site, *, since: float, limi
 
 async def _request(conversation: h11.Connection, link: Link) -> h11.Request | None:
     """The next one, without its body; None when the peer has none any more."""
-    while True:
-        event = conversation.next_event()
-        if event is h11.NEED_DATA:
-            conversation.receive_data(await link.receive_some())
-        elif isinstance(event, h11.Request):
-            return event
-        else:
-            assert isinstance(event, h11.ConnectionClosed), f"between two requests there is no {event}"
-            return None
+    while (event := conversation.next_event()) is h11.NEED_DATA:
+        conversation.receive_data(await link.receive_some())
+    if isinstance(event, h11.Request):
+        return event
+    assert isinstance(event, h11.ConnectionClosed), f"between two requests there is no {event}"
+    return None
 
 
 def _is_whole(conversation: h11.Connection) -> bool:
