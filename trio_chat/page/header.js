@@ -32,6 +32,7 @@ export function drawHeader(state, talk) {
   $("topic").hidden = Boolean(place.why);
   $("leave").setAttribute("aria-label", room ? "Leave this room" : "Close these whispers");
   $("leave").title = room ? "Leave this room" : "Close these whispers";
+  $("search-open").hidden = state.features.length > 0 && !state.features.includes("search");
   drawEmpty(state, place);
   const { unread } = place.unread(state.me.name);
   const last = place.entries.at(-1)?.seq ?? 0;
@@ -70,7 +71,6 @@ export function drawStatus(state) {
   const silent = phase === "open" || (phase === "connecting" && wait > 0);
   if (phase === "connecting" && wait > 0) setTimeout(() => state.changed(), wait);
   $("status").hidden = silent;
-  $("app").classList.toggle("cut-off", !silent);
   if (silent) return;
   const reason = why ? `: ${why.replace(/\.$/, "")}` : "";
   const text =

@@ -5,8 +5,8 @@
  * `ada` and the full-width `ａｄａ` are one. A place is where one can be: a room, or whispers with somebody.
  */
 
-/** How many colours names are shown in: `--name-0` … in colours.css. */
-export const HUES = 10;
+/** How many colours names are shown in: `--name-0` and on, in colours.css. */
+const HUES = 10;
 
 /** @param {string} name  @returns {string} equal for equal names */
 export function fold(name) {

@@ -3,8 +3,8 @@
  *
  * One line is under way at a time: the next waits for its answer, and so the order holds whatever the server
  * answers, a "too fast" included. A line keeps its ref for good, so saying it again, after a broken
- * connection or in another tab, is saying it once. A whisper has no such promise: one that was under way when the
- * connection broke is shown as perhaps not delivered, and its author decides.
+ * connection or in another tab, is saying it once. A whisper has no such promise: one that was under way
+ * when the connection broke is shown as perhaps not delivered, and its author decides.
  *
  * @typedef {{ref: string, place: string, kind: "say" | "whisper", to: string, text: string, action: boolean,
  *   at: number, n: number, load: string, state: "waiting" | "sending" | "sent" | "failed" | "perhaps",

@@ -14,8 +14,8 @@ import { roomKey } from "./names.js";
 import { mentions } from "./text.js";
 
 /** How many of the newest entries are asked for on entering, and at most on coming back. */
-export const RECENT = 60;
-export const RECENT_BACK = 200;
+const RECENT = 60;
+const RECENT_BACK = 200;
 
 const ENTRIES_MAX = 5_000; // of the oldest, history has them again
 const ENTRIES_CUT = 1_000;

@@ -4,8 +4,8 @@
  * Every load of the page has a name of its own and shows from time to time that it lives. What a load had
  * not sent goes to the load behind it in the same tab at once (a reload), and to any other of one's tabs when
  * it has not been heard of for a while (the tab was closed). Two may take the same line: a doubled tab does,
- * and so does a tab that was asleep for long. That costs nothing, as a line keeps its ref, and the server says
- * a ref once. Whispers have no such promise, so one from another load is never sent without being asked.
+ * and so does a tab that was asleep for long. That costs nothing, as a line keeps its ref, and the server
+ * says a ref once. Whispers have no such promise: one from another load is never sent unasked.
  */
 
 import { randomLetters } from "./storage.js";

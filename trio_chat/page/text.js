@@ -55,7 +55,6 @@ export function sentence(detail) {
 
 /** What may be said: a text has no control characters but newline and tab, and a paste may. */
 export function sayable(/** @type {string} */ text) {
-  // eslint-disable-next-line no-control-regex
   return text.replace(/\r\n?/g, "\n").replace(/[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/g, "");
 }
 
