@@ -188,11 +188,13 @@ async def chatting(
     hangs_up: bool = True,
     stage: Stage | None = None,
     patience_s: float = inf,
+    random: Callable[[], float] = lambda: 0.5,
     clock_s: Callable[[], float] = trio.current_time,
 ) -> AsyncGenerator[tuple[Chat, Peer]]:
     """A Chat with a server that has welcomed it, and does nothing more by itself.
 
-    It comes back if it is told to which `stage`, each time in the middle of the time that it might take.
+    It comes back if it is told to which `stage`, in the middle of the time that it might take unless `random`
+    says otherwise.
     At the end of the block it `hangs_up`, so that nobody has to play the goodbye.
     """
     come_back = stage is not None
@@ -212,7 +214,7 @@ async def chatting(
         ref_prefix="r",
         come_back=come_back,
         patience_s=patience_s,
-        random=lambda: 0.5,
+        random=random,
         clock_s=clock_s,
     ) as chat:
         peer = await peers.receive()

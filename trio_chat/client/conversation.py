@@ -90,12 +90,12 @@ class Conversation:
                 connection = self._direct
                 if connection is None:
                     if isinstance(command, Leave):
-                        self._settle_leaves()
+                        self.settle_leaves()
                     self.stirred.set()
                 else:
                     if connection.crowded:
                         await connection.space()
-                    if connection is self._direct and request.waits:
+                    if request.waits:  # or in the meantime it went out on another
                         request.is_sent = connection.send_nowait(frame)
                 await request.done.wait()
             except BaseException:
@@ -174,7 +174,7 @@ class Conversation:
         self._absence = trio.CancelScope()
         self.inbox.lost()
         self.rooms.lost()
-        self._settle_leaves()
+        self.settle_leaves()
         self.requests.lost(why)
         if outage is not None:
             self.inbox.put(outage, keep=not self.inbox.full)
@@ -197,7 +197,7 @@ class Conversation:
         self.reception.arrived.unpark_all()
         self._absence.cancel()
 
-    def _settle_leaves(self) -> None:
+    def settle_leaves(self) -> None:
         """Who leaves a room in an outage has left it, unless something is to be sent there before."""
         busy: dict[str, None] = {}
         for request in list(self.requests):

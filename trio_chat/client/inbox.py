@@ -156,7 +156,7 @@ class Inbox:
         place = self._places.pop(room, None)
         self._lagging.pop(room, None)
         if place is not None and place.behind:
-            self._events.append(Gap(room, place.cursor, place.newest + 1, kept=True))
+            self._put_news(Gap(room, place.cursor, place.newest + 1, kept=True), keep=True)
 
     def give_up(self) -> None:
         """Nothing more can be asked for: as `leave`, of every room that is behind."""

@@ -45,16 +45,20 @@ class Reception:
 
     def __init__(self, inbox: Inbox, requests: Requests, rooms: Rooms) -> None:
         self.name = ""
-        self.keeps = True
-        """Whether the inbox had space when what is being taken just now came."""
         self.arrived = ParkingLot()
+        self._keeps: bool | None = None  # while a read is being taken
         self._inbox = inbox
         self._requests = requests
         self._rooms = rooms
 
+    @property
+    def keeps(self) -> bool:
+        """Whether the inbox has space; of all that came with one read: whether it had at its beginning."""
+        return not self._inbox.full if self._keeps is None else self._keeps
+
     def take(self, events: list[Event]) -> ClientError | None:
         """Take what came with one read. If that is the end of the connection: why."""
-        self.keeps = keep = not self._inbox.full
+        self._keeps = keep = not self._inbox.full
         put, put_entry = self._inbox.put, self._inbox.put_entry
         end: ClientError | None = None
         for event in events:
@@ -78,6 +82,7 @@ class Reception:
                     break
                 case _:
                     assert_never(event)
+        self._keeps = None
         self.arrived.unpark_all()
         return end
 

@@ -41,6 +41,7 @@ class Reentry:
         with talk.brake:
             while True:
                 stirred = talk.stirred = trio.Event()
+                talk.settle_leaves()
                 await self._join_rooms()
                 self._look()
                 await self._send_waiting()

@@ -1,0 +1,143 @@
+"""At the edges of an outage: who is between a connection that is gone and the next."""
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.client.outages import Calls, enter, next_of, said_in
+from tests.client.scripted import Stage, chatting, said
+from trio_chat.client import Back, Outage
+from trio_chat.client.backoff import HELD_S
+from trio_chat.errors import ConnectionLost
+from trio_chat.wire.messages import Error, Gap, Join, Room, Whisper, Whispered
+
+LONG = f"{'psst':4000}"
+
+
+async def test_who_waited_for_space_on_a_connection_that_is_gone_does_not_undo_what_the_next_has_sent(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """Those who wait for space go on one after the other, and the last of them when one is long back."""
+    crowd = 200
+    stage = Stage(buffer_bytes=500)
+    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+        calls = Calls(nursery)
+        for n in range(crowd):
+            nursery.start_soon(calls.call, str(n), lambda: chat.whisper("bob", LONG))
+        await wait_all_tasks_blocked()
+        stage.buffer_bytes = 4_000_000
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        sent = crowd - len(calls.ended)
+        assert sent > 100, "most of them had to wait"
+        for _ in range(sent):
+            await peer.expect(Whisper)
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        await wait_all_tasks_blocked()
+        assert len(calls.ended) == crowd, "a whisper that may have arrived is not said again"
+        assert {type(end) for end in calls.ended.values()} == {ConnectionLost}
+
+
+async def test_who_leaves_a_room_that_is_being_asked_for_waits_for_the_answer_and_no_longer(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        calls = Calls(nursery)
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        join = await peer.expect(Join)
+        await calls.begin("leave", lambda: chat.leave("lobby"))
+        assert calls.ended == {}
+        await peer.say(Error("rate_limited", "slowly", retry_after_s=1_000, ref=join.ref))
+        await wait_all_tasks_blocked()
+        assert calls.ended == {"leave": None}
+        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+
+
+async def test_who_stops_waiting_for_what_a_leave_waits_for_has_left(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        calls = Calls(nursery)
+        peer.reset()
+        await wait_all_tasks_blocked()
+        with trio.CancelScope() as patience:
+            async with trio.open_nursery() as saying:
+                await Calls(saying).begin("say", said_in(chat, "lobby", "hello"))
+                await calls.begin("leave", lambda: chat.leave("lobby"))
+                assert calls.ended == {}
+                patience.cancel()
+        peer = await stage.accept()
+        await peer.greet()
+        await wait_all_tasks_blocked()
+        assert calls.ended == {"leave": None}
+
+
+async def test_the_end_of_an_outage_is_told_to_who_has_emptied_a_full_inbox_meanwhile(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """It comes with no read, and the last was into an inbox that was full."""
+    stage = Stage()
+    async with chatting(nursery, stage=stage, inbox_events=1) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        await peer.say(said(1))
+        await wait_all_tasks_blocked()
+        peer.reset()
+        await trio.sleep(25)  # for so long the reader may hold
+        peer = await stage.accept()
+        await peer.greet()
+        join = await peer.expect(Join)
+        await peer.say(Error("rate_limited", "slowly", retry_after_s=1_000, ref=join.ref))
+        await trio.sleep(1)
+        assert [type(event) for event in await next_of(chat, 2)] == [type(said(1)), Outage]
+        await chat.leave("lobby")
+        with trio.fail_after(10):
+            assert isinstance(await anext(chat), Back)
+
+
+async def test_what_leaving_has_missed_of_a_new_history_is_told_behind_the_news_of_it(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage, inbox_events=1) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        await peer.say(said(1))
+        await wait_all_tasks_blocked()
+        peer.reset()
+        await trio.sleep(25)
+        peer = await stage.accept()
+        await peer.greet()
+        await peer.admit(epoch="another", head=7)
+        await wait_all_tasks_blocked()
+        peer.reset()
+        await wait_all_tasks_blocked()
+        await chat.leave("lobby")
+        events = await anext(chat.batches())
+        news = [event for event in events if isinstance(event, Room | Gap)]
+        assert [type(event) for event in news] == [Room, Gap]
+        assert news[1] == Gap("lobby", 0, 8, kept=True)
+
+
+@pytest.mark.parametrize(("lasts_s", "bound_s"), [(HELD_S - 5, 1.0), (HELD_S + 5, 0.5)])
+async def test_after_a_connection_that_held_the_waits_are_short_again(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock, lasts_s: float, bound_s: float
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        peer.reset()
+        peer = await stage.accept()
+        await peer.greet()
+        await trio.sleep(lasts_s / 2)
+        await peer.say(Whispered("bob", "ada", "still here?", 1_790_000_000_000))
+        await trio.sleep(lasts_s / 2)
+        peer.reset()
+        again = [event for event in await next_of(chat, 4) if isinstance(event, Outage)]
+        assert [outage.again_s for outage in again] == [0.25, bound_s / 2]
