@@ -54,10 +54,11 @@ class Readers:
             batches = db.execute(
                 # Its end is looked for first: with `first <= through` each row would be looked at, up to the
                 # end of the room.
-                "SELECT first, payloads FROM batches WHERE room = ?1 AND last >= ?2 AND last <= coalesce("
-                "(SELECT last FROM batches WHERE room = ?1 AND last >= ?3 ORDER BY last LIMIT 1), ?3)"
+                "SELECT first, payloads FROM batches WHERE room = :room AND last >= :seq"
+                " AND last <= coalesce((SELECT last FROM batches WHERE room = :room AND last >= :through"
+                " ORDER BY last LIMIT 1), :through)"
                 " ORDER BY last",
-                (row[0], seq, through),
+                {"room": row[0], "seq": seq, "through": through},
             )
             for start, joined in batches:
                 if start > seq:

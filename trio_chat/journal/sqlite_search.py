@@ -84,10 +84,11 @@ class _Room:
         if through <= after:
             return
         rows = self._db.execute(
-            "SELECT first, payloads FROM batches WHERE room = ?1 AND last > ?2 AND first <= ?3 AND last <="
-            " coalesce((SELECT last FROM batches WHERE room = ?1 AND last >= ?3 ORDER BY last LIMIT 1), ?3)"
+            "SELECT first, payloads FROM batches WHERE room = :room AND last > :after AND first <= :through"
+            " AND last <= coalesce((SELECT last FROM batches WHERE room = :room AND last >= :through"
+            " ORDER BY last LIMIT 1), :through)"
             " ORDER BY last DESC",
-            (self._id, after, through),
+            {"room": self._id, "after": after, "through": through},
         )
         parts: list[list[bytes]] = []
         size = first = 0
