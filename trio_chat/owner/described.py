@@ -20,7 +20,8 @@ def described(info: JournalInfo, rooms_max: int | None) -> Iterator[str]:
     yield f"size        {_size(info.bytes)}, and {_size(info.log_bytes)} of log"
     yield f"version     {info.version}, durability {info.durability or 'not chosen yet'}"
     span = f", {_time(info.oldest)} to {_time(info.newest)}" if info.entries else ""
-    yield f"entries     {info.entries:,} in {len(info.rooms):,} rooms{span}"
+    rooms = "1 room" if len(info.rooms) == 1 else f"{len(info.rooms):,} rooms"
+    yield f"entries     {info.entries:,} in {rooms}{span}"
     if info.rooms:
         yield ""
         yield from _table(info.rooms[:rooms_max])
