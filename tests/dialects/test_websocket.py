@@ -1,5 +1,6 @@
 """The dialect of WebSocket: a server's half and a client's half, held against each other and another."""
 
+import tracemalloc
 from collections.abc import Callable
 from random import Random
 
@@ -245,6 +246,19 @@ def test_too_large_is_said_of_the_header_and_nothing_is_kept() -> None:
     reader = welcomed()
     with pytest.raises(FrameError, match="over the limit"):
         list(reader.feed(b"\x81\xff" + (1 << 40).to_bytes(8) + MASK))
+
+
+def test_a_message_in_a_thousand_parts_is_no_larger_than_in_one() -> None:
+    reader = welcomed()
+    tracemalloc.start()
+    try:
+        for n in range(20_000):
+            assert list(reader.feed(frame(b"  ", first=0x00 if n else 0x01))) == [None]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 80_000
+    assert taken(reader, frame(PING, first=0x80)) == [Ping()]
 
 
 def test_everything_that_is_read_counts_as_work() -> None:
