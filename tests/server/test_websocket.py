@@ -14,6 +14,7 @@ from wsproto.events import Pong as WsPong
 from tests.dialects.test_websocket import frame
 from tests.server.peer import Bystander, House, beside_a_bystander, serving
 from tests.server.web import CHROME, Browser, get
+from trio_chat.errors import LinkBroken
 from trio_chat.testing.pipe import PipeLink
 from trio_chat.wire.codec import decode_event, encode
 from trio_chat.wire.messages import (
@@ -142,6 +143,21 @@ async def test_who_pings_and_does_not_read_is_not_read_either(autojump_clock: Mo
         page.send(flood[sent % len(flood) :][: -sent % 131])  # so that none is left half said
         await page.hear(1)
         assert len(page.pongs) == -(-sent // 131)
+
+
+async def test_row_13_a_stranger_who_pings_and_reads_slowly_has_no_longer(autojump_clock: MockClock) -> None:
+    """While nobody reads a session its clocks stand still; a hello is not put off like that."""
+    async with beside_a_bystander(answers_bytes=10_000) as (house, _, _):
+        page = await upgraded(house)
+        since = trio.current_time()
+        flood = frame(b"p" * 125, first=0x89)
+        with pytest.raises(LinkBroken):
+            while trio.current_time() < since + 100:
+                for _ in range(500):
+                    page.link.send_nowait(flood)
+                await trio.sleep(1)
+                await page.link.receive_some()
+        assert trio.current_time() - since <= 15
 
 
 async def test_pings_that_are_cut_in_two_are_whole_in_the_end(autojump_clock: MockClock) -> None:

@@ -188,6 +188,8 @@ class Session:
         owed = self.owed
         begun = trio.current_time()
         owed.flush()
+        if self.seat is None:  # its ten seconds would stand still for as long as it likes
+            self.end(parting("hello_timeout", "no hello, and answers that nobody reads"))
         while (
             owed.answers_bytes >= self.server.limits.answers_bytes and self.over is None and not self.draining
         ):
