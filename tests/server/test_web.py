@@ -162,6 +162,16 @@ async def test_a_page_of_others_has_no_websocket(origin: str, autojump_clock: Mo
         assert (await Browser(house).ask(request))[0] == 403
 
 
+async def test_a_header_said_twice_is_both(autojump_clock: MockClock) -> None:
+    ours, evil = b"Origin: http://localhost:5555\r\n", b"Origin: http://evil.example\r\n"
+    both = b"Connection: keep-alive, Upgrade"
+    async with serving() as house:
+        for order in (ours + evil, evil + ours):
+            assert (await Browser(house).ask(CHROME.replace(ours, order)))[0] == 403
+        for order in (b"Connection: Upgrade\r\nConnection: x", b"Connection: x\r\nConnection: Upgrade"):
+            assert (await Browser(house).ask(CHROME.replace(both, order)))[0] == 101
+
+
 @pytest.mark.parametrize("origin", ["http://localhost:5555", "https://LOCALHOST:5555", None])
 async def test_our_page_and_programs_have(origin: str | None, autojump_clock: MockClock) -> None:
     async with serving() as house:
@@ -205,6 +215,17 @@ async def test_headers_have_a_bound(autojump_clock: MockClock) -> None:
         browser.send(get("/", "X: " + "x" * HEAD_BYTES)[:-4])
         assert (await browser.answer())[0] == 431
         assert await browser.closed()
+
+
+async def test_a_whole_request_in_one_piece_has_the_same_bound(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        for large in (get("/", *["X: " + "x" * 1_000] * 9), get("/?" + "x" * HEAD_BYTES), CHROME_AND_MORE):
+            browser = Browser(house)
+            assert (await browser.ask(large))[0] == 431
+            assert await browser.closed()
+
+
+CHROME_AND_MORE = CHROME.replace(b"Pragma:", b"X: " + b"x" * HEAD_BYTES + b"\r\nPragma:")
 
 
 @pytest.mark.parametrize("begun", [b"GET", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])

@@ -75,9 +75,15 @@ async def _request(conversation: h11.Connection, link: Link) -> h11.Request | No
     while (event := conversation.next_event()) is h11.NEED_DATA:
         conversation.receive_data(await link.receive_some())
     if isinstance(event, h11.Request):
+        if _size(event) > HEAD_BYTES:  # h11 minds only what is not whole yet, and one read may hold more
+            raise h11.RemoteProtocolError("too large", error_status_hint=431)
         return event
     assert isinstance(event, h11.ConnectionClosed), f"between two requests there is no {event}"
     return None
+
+
+def _size(request: h11.Request) -> int:
+    return len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)
 
 
 def _is_whole(conversation: h11.Connection) -> bool:

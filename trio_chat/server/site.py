@@ -72,7 +72,7 @@ class Site:
         """What to send; the body also where it was not asked for (HEAD)."""
         if request.http_version not in (b"1.0", b"1.1"):
             return self.refusal(505, "HTTP/1.1 is spoken here")
-        fields = dict(request.headers)
+        fields = _fields(request)
         host = fields.get(b"host", b"")
         if not self._is_ours(host):
             return self._dress(words(421, "this server is not called that; its --public-name may say so"))
@@ -123,6 +123,14 @@ class Site:
             *_ALWAYS,
         ]
         return answer._replace(headers=headers)
+
+
+def _fields(request: h11.Request) -> dict[bytes, bytes]:
+    """The headers. What is said twice is joined, as RFC 9110 has it: no second `Origin` hides a first."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in request.headers:
+        fields[name] = fields[name] + b", " + value if name in fields else value
+    return fields
 
 
 def words(status: int, detail: str, *headers: Header) -> Answer:
