@@ -154,8 +154,13 @@ def test_writing_is_not_turned_around(visit: Visit, server: Server) -> None:
         expect(ada.get("#topic")).to_have_text("safe U+202Etxt.exeU+202C and U+2066isolatedU+2069")
         expect(ada.get("#rows .turn").first).to_have_attribute("title", "Turns the writing around")
         # Each stands by itself: what is in it does not move what is beside it.
-        for selector in ("#rows .by", "#rows .text > bdi, #rows .text q > bdi", "#people-list .name"):
-            for node in ada.get(selector).all():
+        texts = "#rows .line .text > bdi, #rows q > bdi"
+        for selector, count in (("#rows .by", 2), (texts, 3), ("#people-list .name", 2)):
+            nodes = ada.get(selector).all()
+            assert len(nodes) == count
+            for node in nodes:
                 assert node.evaluate("node => getComputedStyle(node).unicodeBidi") == "isolate"
-                assert node.evaluate("node => node.dir || 'auto'") == "auto"
+                assert node.evaluate("node => getComputedStyle(node).direction") == node.evaluate(
+                    "node => /[\\u0590-\\u05ff]/.test(node.textContent) ? 'rtl' : 'ltr'"
+                )
         assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") & set(ada.page.content())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.processes import Server
@@ -20,6 +20,8 @@ def test_a_server_is_killed_and_started_while_both_type(visit: Visit, server: Se
         page.watch.forgive(KILLED)
         page.come(name)
     for n in range(EACH):
+        if n == 3:
+            server.pause()  # what is typed now is under way, and goes down with it
         ada.say(f"ada {n}")
         bob.say(f"bob {n}")
         if n == 3:
@@ -43,6 +45,46 @@ def test_a_server_is_killed_and_started_while_both_type(visit: Visit, server: Se
     later = visit()
     later.come("carol")
     later.sees(*said)
+
+
+@pytest.mark.short
+def test_a_line_whose_ack_was_lost_is_said_once(visit: Visit, server: Server) -> None:
+    ada, bob = visit(), visit()
+    lines: list[Line] = []
+    ada.page.route_web_socket("**/ws", lambda route: lines.append(Line(route)))
+    ada.come("ada")
+    bob.come("bob")
+    lines[0].deaf = True
+    ada.say("once")
+    bob.sees("once")
+    expect(ada.get("#rows .fate")).to_have_text("Sending…")
+    lines[0].cut()
+    ada.is_connected()
+    assert len(lines) == 2
+    for page in (ada, bob):
+        page.sees("once")
+    ada.say("and again")
+    for page in (ada, bob):
+        page.sees("once", "and again")
+
+
+class Line:
+    """A page's connection. A deaf one hears nothing more of the server, which hears all."""
+
+    def __init__(self, route: WebSocketRoute) -> None:
+        self.deaf = False
+        self._route = route
+        self._server = route.connect_to_server()
+        self._server.on_message(self._heard)
+
+    def cut(self) -> None:
+        """For both of them."""
+        self._server.close()
+        self._route.close()
+
+    def _heard(self, message: str | bytes) -> None:
+        if not self.deaf:
+            self._route.send(message)
 
 
 @pytest.mark.short
@@ -79,19 +121,28 @@ def test_what_was_not_sent_outlives_a_reload_and_is_said_once(visit: Visit, serv
         page.sees("before", "under way", "behind it")
 
 
-def test_a_server_that_is_away_is_waited_for(visit: Visit, server: Server) -> None:
-    ada = visit()
+def test_one_need_not_wait_for_the_next_try(visit: Visit, server: Server) -> None:
+    ada, bob = visit(), visit()
     ada.watch.forgive(KILLED)
-    ada.come("ada")
+    bob.watch.forgive(KILLED)
+    ada.page.add_init_script("Math.random = () => 0.999;")  # so the next try is a second away
+    clock = ada.page.clock
+    clock.install()
+    with ada.page.expect_websocket() as opened:
+        ada.come("ada")
+    clock.pause_at(ada.page.evaluate("Date.now()") / 1000 + 1)
     server.kill()
     ada.say("is anybody there?")
-    status = ada.page.get_by_role("status").filter(has_text="No connection")
-    expect(status).to_be_visible()
+    if not opened.value.is_closed():
+        opened.value.wait_for_event("close")
+    clock.run_for(100)
+    expect(ada.page.get_by_role("status").filter(has_text="No connection")).to_be_visible()
     expect(ada.get("#you-state")).to_have_text("not connected")
     server.start()
-    again = ada.page.get_by_role("button", name="Try now")
-    if again.is_visible() and again.is_enabled():  # or it came back just now, by itself
-        again.click(force=True)
-    ada.is_connected()
-    expect(status).to_be_hidden()
+    bob.come("bob")
+    ada.page.get_by_role("button", name="Try now").click()
+    bob.names("bob", "ada")
+    bob.sees("is anybody there?")
+    clock.resume()
+    expect(ada.get("#status")).to_be_hidden()
     ada.sees("is anybody there?")
