@@ -27,7 +27,9 @@ export class Questions {
     const ref = this.ref();
     const again = (error) => {
       if (error.code !== "rate_limited" || tries >= TRIES_MAX) return refused(error);
-      setTimeout(() => this.ask(command, done, refused, tries + 1), 1000 * (error.retry_after_s ?? 1));
+      this.open.set(ref, { done, refused }); // it is lost with this connection, and not asked on the next one
+      const later = () => this.open.delete(ref) && this.ask(command, done, refused, tries + 1);
+      setTimeout(later, 1000 * (error.retry_after_s ?? 1));
     };
     if (this.send({ ...command, ref })) this.open.set(ref, { done, refused: again });
     else refused(LOST);
