@@ -15,6 +15,11 @@ from trio_chat.errors import CannotConnect
         ("tcp://[::1]:7/", 1, ("::1", 7, "")),
         ("ws://chat.example", 1, ("chat.example", 80, "/ws")),
         ("WS://127.0.0.1:5555/", 1, ("127.0.0.1", 5555, "/ws")),
+        (
+            "ws://b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example:81",
+            1,
+            ("xn--bcher-kva.example", 81, "/ws"),
+        ),
         ("ws://[::1]:5555/chat/ws?a=b", 1, ("::1", 5555, "/chat/ws?a=b")),
     ],
 )
@@ -43,6 +48,11 @@ def test_an_address_is_a_host_and_a_port_or_a_url(
 def test_what_is_no_address_is_told(url: str) -> None:
     with pytest.raises(CannotConnect, match=r"is no address: it looks like ws://127\.0\.0\.1:5555"):
         parse_address(url, 5555)
+
+
+def test_a_name_that_no_host_can_have_is_told() -> None:
+    with pytest.raises(CannotConnect, match="is no host's name"):
+        parse_address("ws://\N{SNOWMAN}" + "a" * 80, 5555)
 
 
 def test_an_address_is_shown_as_one_writes_it() -> None:

@@ -40,4 +40,9 @@ def parse_address(host: str, port: int) -> Address:
         raise CannotConnect(f"{host!r} is no address: it looks like ws://127.0.0.1:5555")
     if path in ("", "/"):
         path = "/ws" if scheme == "ws" else ""
-    return Address(found["ip"] or found["host"], number, path)
+    name = found["ip"] or found["host"]
+    try:  # as HTTP wants it said; what dials would take it as it is
+        name = name if name.isascii() else name.encode("idna").decode()
+    except UnicodeError as error:
+        raise CannotConnect(f"{name!r} is no host's name") from error
+    return Address(name, number, path)
