@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 
 from tests.journal.test_memory import draft, page, said, texts, topic
 from trio_chat.errors import CannotStart, StoreError
@@ -303,7 +302,9 @@ async def commit_and_give_up(store: SqliteStore, text: str, ref: str) -> None:
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(store.commit, [draft(text, ref=ref)], 0)
-            await wait_all_tasks_blocked()
+            # Its thread may be late: should the journal be closed before it has begun, it is not made.
+            while not store._writer._lock.locked():  # noqa: ASYNC110 - a lock of threads has no event
+                await trio.sleep(0.001)
             scope.cancel()
     assert scope.cancelled_caught, "it did not wait for the disk"
 

@@ -66,7 +66,9 @@ def test_a_long_line_is_not_scanned_again_for_every_read() -> None:
 
 @asynccontextmanager
 async def reading_from(fd: int) -> AsyncGenerator[Input]:
-    typed = Input(fd)
+    # A descriptor of its own that is never closed: a thread that is left behind may come to read only when
+    # the next test has opened another under the same number.
+    typed = Input(os.dup(fd))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(typed.read)
         yield typed
