@@ -1,10 +1,10 @@
 """What came while the inbox was full, and is nowhere else to be had.
 
 Pure, and bounded: of whispers, names, errors, outages and their ends `bound` are kept, and then the oldest of
-them are dropped. A `Room` is never dropped, nor the `Gap` before it: without them the
-entries of one history would seem to go on those of another. But there is one of each at most for a room that
-one comes back to: no entry has come between two of them that was kept, and so the newer one says it all. A room
-that is left behind the bound adds the `Gap` of its leaving.
+them are dropped. A `Room` is never dropped, nor the `Gap` before it: without them the entries of one history
+would seem to go on those of another. But there is one of each at most for a room that one comes back to: no
+entry has come between two of them that was kept, and so the newer one says it all. A room that is left behind
+the bound adds the `Gap` of its leaving.
 """
 
 from collections import deque
