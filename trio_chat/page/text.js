@@ -109,7 +109,7 @@ const patterns = new Map();
 function pattern(name) {
   let made = patterns.get(name);
   if (!made) {
-    const escaped = name.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+    const escaped = name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
     const at = Array.from(name).length < SHORTEST_BARE_NAME ? "@" : "@?";
     made = new RegExp(`(?<![\\p{L}\\p{N}_@])${at}${escaped}(?![\\p{L}\\p{N}_])`, "giu");
     if (patterns.size > 20) patterns.clear();
