@@ -36,8 +36,11 @@ export function rows({ entries, items, divider, top, kept, id, me, connected, no
   /** @type {Entry | null} */
   let last = null;
   let parted = true;
+  /** @type {number | null} */
+  let latest = null;
   const dayBefore = (at) => {
-    if (last && day(last.at) === day(at)) return;
+    if (latest !== null && (at <= latest || day(at) === day(latest))) return; // a clock may go back, a day not
+    latest = at;
     const label = dayLabel(at, now);
     made.push({ kind: "day", key: "day " + day(at), look: label, label });
     parted = true;
