@@ -1,0 +1,78 @@
+import { addressOf, begun, fold, hue, initial, placeAt, roomKey, whisperKey } from "/static/names.js";
+import { chances, check, equal, holds } from "./checks.js";
+
+const NAMES = ["lobby", "a%b", "100%", "ü/x", "雨田", "a#b", "👩‍💻", "a?b&c=d", "%3Cscript%3E", "Ελένη", "x@y"];
+
+check("letters that look alike to people are one name", () => {
+  for (const same of [
+    ["Ada", "ada", "ＡＤＡ", "ａｄａ"],
+    ["TOMÁS", "tomás", "toma\u0301s"],
+    ["Ελένη", "ελένη"],
+  ]) {
+    equal([...new Set(same.map(fold))].length, 1, same.join(" "));
+    equal([...new Set(same.map(hue))].length, 1, same.join(" "));
+  }
+  holds(fold("ada") !== fold("adá"), "an accent is a difference");
+});
+
+check("a name that was folded stays as it is", () => {
+  chances(500, (chance) => {
+    const name = Array.from({ length: 6 }, () => String.fromCodePoint(0x20 + chance.below(0x2_000))).join("");
+    equal(fold(fold(name)), fold(name), name);
+  });
+});
+
+check("all colours are used, and no others", () => {
+  const used = new Set(Array.from({ length: 500 }, (_, n) => hue(`name${n}`)));
+  equal(
+    [...used].sort((a, b) => a - b),
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+  );
+});
+
+check("a face is a whole letter", () => {
+  equal(["ada", "ßig", "𝒳y", "雨田", ""].map(initial), ["A", "SS", "𝒳", "雨", "?"]);
+});
+
+check("an address leads back to its place", () => {
+  for (const name of NAMES) {
+    equal(placeAt(addressOf(roomKey(name), name)), { key: roomKey(name), name });
+    equal(placeAt(addressOf(whisperKey(name), name)), { key: whisperKey(name), name });
+  }
+});
+
+check("the browser takes an address as it stands", () => {
+  for (const name of NAMES) {
+    for (const key of [roomKey(name), whisperKey(name)]) {
+      const address = addressOf(key, name);
+      equal(new URL(address, "http://chat/").hash, address, name);
+    }
+  }
+});
+
+check("a room and a whisper never have one key", () => {
+  holds(roomKey("ada") !== whisperKey("ada"), "they have");
+  equal(roomKey("Ada"), roomKey("ada"));
+  equal(whisperKey("Ada"), whisperKey("ada"));
+});
+
+check("what names no place is none", () => {
+  equal(["", "#", "#@", "@"].map(placeAt), [null, null, null, null]);
+});
+
+check("an address that was typed by hand is taken as it stands", () => {
+  equal(placeAt("#%"), { key: "#%", name: "%" });
+  equal(placeAt("#100%"), { key: "#100%", name: "100%" });
+  equal(placeAt("#Lobby"), { key: "#lobby", name: "Lobby" });
+  equal(placeAt("#%40ada"), { key: "@ada", name: "ada" });
+});
+
+check("a name that was begun is found in the order of the letters, whatever their case", () => {
+  equal(begun("hey @b", ["bob", "ann", "Bea"]), { from: 4, fits: ["Bea", "bob"] });
+  equal(begun("@BO", ["bob"]), { from: 0, fits: ["bob"] });
+  equal(begun("one\n@ελ", ["Ελένη"]), { from: 4, fits: ["Ελένη"] });
+});
+
+check("what is no beginning of a name finds none", () => {
+  for (const before of ["", "@", "b", "x@b", "@b ", "@c"]) equal(begun(before, ["bob"]), null, before);
+});

@@ -1,0 +1,183 @@
+import { Room } from "/static/room.js";
+import { chances, check, equal, holds } from "./checks.js";
+
+const line = (seq, more = {}) => ({
+  type: "said",
+  seq,
+  at: seq * 1_000,
+  by: "bob",
+  text: `line ${seq}`,
+  ...more,
+});
+const lines = (from, to) => Array.from({ length: to - from + 1 }, (_, n) => line(from + n));
+const numbers = (room) => room.entries.map(({ seq }) => seq);
+
+/** A room that was just entered. */
+function entered({ head = 100, first = 1, recent = 60, read = /** @type {any} */ (null), epoch = "e" } = {}) {
+  const room = new Room("Lobby");
+  room.entered({ ...answer, head, first, epoch }, recent, read);
+  return room;
+}
+
+const answer = { room: "lobby", epoch: "e", resumed: false, first: 1, head: 100, members: 3, topic: "tea" };
+
+check("entries in any order, and more than once, are there once and in theirs", () => {
+  chances(200, (chance) => {
+    const room = entered();
+    const seen = new Set();
+    for (let n = 0; n < 100; n++) {
+      const from = 1 + chance.below(120);
+      const some = lines(from, from + chance.below(8));
+      for (const { seq } of some) seen.add(seq);
+      room.insert(some);
+    }
+    const sorted = [...seen].sort((a, b) => a - b);
+    equal(numbers(room), sorted);
+    equal(room.begun, sorted[0] === 1);
+    for (let seq = 0; seq < 130; seq++) {
+      const at = sorted.findIndex((each) => each >= seq);
+      equal(room.indexOf(seq), at < 0 ? sorted.length : at, `where ${seq} is`);
+    }
+  });
+});
+
+check("what is said live is there once, however often it is told", () => {
+  chances(200, (chance) => {
+    const room = entered();
+    const news = new Set();
+    for (let n = 0; n < 50; n++) {
+      const seq = 30 + chance.below(80);
+      const before = room.cursor ?? 0;
+      const is = room.add(line(seq));
+      equal(is, seq > before, `${seq} after ${before}`);
+      if (is) news.add(seq);
+      equal(room.cursor, Math.max(before, seq));
+    }
+    equal(numbers(room), [...news]);
+  });
+});
+
+check("one enters at the end, and reads on from there", () => {
+  equal(entered().cursor, 40);
+  equal(entered({ head: 10 }).cursor, 0);
+  equal(entered({ first: 81 }).cursor, 80);
+  equal(entered({ head: 0 }).cursor, 0);
+});
+
+check("one comes back behind what is here", () => {
+  const room = entered();
+  equal(new Room("x").door, { recent: 60 });
+  for (const each of lines(41, 105)) room.add(each);
+  equal(room.door, { recent: 200, after: 105, epoch: "e" });
+  room.entered({ ...answer, resumed: true, head: 120 }, 200, null);
+  equal([numbers(room).length, room.cursor, room.head], [65, 105, 120]);
+});
+
+check("where the history is another, nothing of the old one stays", () => {
+  const room = entered();
+  for (const each of lines(41, 100)) room.add(each);
+  room.forgotten(3, 5);
+  room.entered({ ...answer, epoch: "f", head: 20 }, 60, { epoch: "e", seq: 90 });
+  equal([numbers(room), room.lost, room.anew, room.cursor, room.read], [[], [], true, 0, 20]);
+  equal(room.door, { recent: 200, after: 0, epoch: "f" });
+});
+
+check("what this browser has shown before is read, if it was of this history", () => {
+  equal(entered({ read: { epoch: "e", seq: 90 } }).read, 90);
+  equal(entered({ read: { epoch: "e", seq: 90 } }).divider, 90);
+  equal(entered({ read: { epoch: "d", seq: 90 } }).read, 100);
+  equal(entered({ read: { epoch: "e", seq: 101 } }).read, 100);
+  equal(entered().divider, null);
+});
+
+check("a hole of which nobody has anything is not asked for", () => {
+  const room = entered({ first: 10 });
+  equal(room.kept(2, 9), false);
+  equal(room.kept(2, 20), true);
+  room.skip({ after: 40, next: 50, kept: true });
+  equal([room.cursor, room.kept(40, 50)], [49, true]);
+  room.skip({ after: 60, next: 70, kept: false });
+  equal([room.cursor, room.kept(60, 70), room.kept(62, 69), room.kept(59, 70)], [69, false, false, true]);
+  equal([room.kept(60, 71), room.kept(65, 75)], [true, true], "a part of it");
+  room.skip({ after: 20, next: 30, kept: true });
+  equal(room.cursor, 69);
+});
+
+check("a room keeps so much and no more, and forgets from the top", () => {
+  const room = entered({ head: 0 });
+  room.begun = true;
+  for (const each of lines(1, 12_000)) {
+    room.add(each);
+    if (room.entries.length > 5_000) throw new Error(`${room.entries.length} entries`);
+  }
+  const left = numbers(room);
+  equal(
+    left,
+    lines(left[0], 12_000).map(({ seq }) => seq),
+  );
+  holds(left.length >= 4_000, `only ${left.length} are left`);
+  equal(room.begun, false);
+});
+
+check("unread is what others said since, up to a bound, and calls are noticed", () => {
+  const room = entered({ head: 0 });
+  room.add(line(1));
+  room.add(line(2, { by: "ada" }));
+  room.add(line(3, { type: "retitled", text: "ada" }));
+  equal(room.unread("ada"), { unread: 1, called: false });
+  room.add(line(4, { text: "@ada?" }));
+  equal(room.unread("ada"), { unread: 2, called: true });
+  equal([room.seen(), room.seen()], [true, false]);
+  equal(room.unread("ada"), { unread: 0, called: false });
+  for (const each of lines(5, 300)) room.add(each);
+  equal(room.unread("ada").unread, 100);
+});
+
+check("what was said while one was away is unread, though it is not here yet", () => {
+  const room = entered({ read: { epoch: "e", seq: 30 } });
+  room.add(line(100));
+  equal(room.unread("ada").unread, 70);
+  room.add(line(101));
+  room.read = 0;
+  equal(room.unread("ada").unread, 100, "the bound");
+});
+
+check("a topic is the last that was given, and who speaks types no more", () => {
+  const room = entered();
+  equal(room.topic, "tea");
+  room.typing.set("bob", 1);
+  room.add(line(101, { type: "retitled", text: "soup" }));
+  equal([room.topic, room.typing.size], ["soup", 0]);
+});
+
+check("who is in is told once and kept up", () => {
+  const room = entered();
+  room.changed({ members: 4, joined: ["eve"] });
+  equal([room.here, room.members], [4, null], "nobody has asked yet");
+  room.listed({ names: ["ada", "bob"], count: 4, more: true }, false);
+  room.listed({ names: ["carol", "eve"], count: 4, more: false }, true);
+  const known = () => [...(room.members ?? [])].sort();
+  equal([known(), room.membersMore], [["ada", "bob", "carol", "eve"], false]);
+  room.changed({
+    members: 4,
+    left: [{ name: "bob" }],
+    joined: ["dan"],
+    renamed: [{ name: "ada", to: "adam" }],
+  });
+  equal(known(), ["adam", "carol", "dan", "eve"]);
+  room.changed({ members: 4, left: [{ name: "dan" }], joined: ["dan"] });
+  equal(known(), ["adam", "carol", "dan", "eve"], "who left and came is in");
+  room.changed({
+    members: 4,
+    renamed: [
+      { name: "dan", to: "eve" },
+      { name: "eve", to: "dan" },
+    ],
+  });
+  equal(known(), ["adam", "carol", "dan", "eve"], "who changed names are both in");
+  equal(room.membersStale, false);
+  room.changed({ members: 900, more: true });
+  equal(room.membersStale, true);
+  room.listed({ names: ["ada"], count: 1, more: false }, false);
+  equal([known(), room.here, room.membersStale], [["ada"], 1, false]);
+});

@@ -1,0 +1,165 @@
+import { mentions, oneLine, sayable, segments, sentence } from "/static/text.js";
+import { chances, check, equal, holds } from "./checks.js";
+
+const TURNS = /[\u202A-\u202E\u2066-\u2069]/u;
+const BITS = [
+  ...[
+    "http://",
+    "https://",
+    "HTTPS://",
+    "//",
+    "javascript:",
+    "data:",
+    "a.b/c",
+    "https://a.b/c",
+    "[::1]",
+    "user@",
+  ],
+  ...[
+    "(",
+    ")",
+    "[",
+    "]",
+    ".",
+    ",",
+    "?",
+    "'",
+    '"',
+    "*",
+    "_",
+    "<b>",
+    "&amp;",
+    " ",
+    "\n",
+    "\t",
+    "%",
+    "#",
+    ":80",
+  ],
+  ...["\u202e", "\u2066", "\u2069", "\u200f", "é", "e\u0301", "👩‍💻", "\ud800", "雨"],
+  ...["ada", "@ada", "Ada!", "ADA", "@", "I", "x"],
+];
+
+/** What a reader is shown, as it was written. */
+function written(parts) {
+  return parts
+    .map(({ kind, text }) => (kind === "mark" ? String.fromCodePoint(parseInt(text.slice(2), 16)) : text))
+    .join("");
+}
+
+const links = (text) =>
+  segments(text)
+    .filter(({ kind }) => kind === "link")
+    .map((link) => link.text);
+
+const drawn = (chance) => Array.from({ length: 1 + chance.below(12) }, () => chance.of(BITS)).join("");
+
+check("the segments of a text are the text, with nothing lost and nothing twice", () => {
+  chances(5_000, (chance) => {
+    const text = drawn(chance);
+    equal(written(segments(text, "ada")), text);
+    equal(written(segments(text)), text);
+  });
+});
+
+check("a link leads to http or https, and shows where", () => {
+  chances(5_000, (chance) => {
+    for (const { kind, text, href } of segments(drawn(chance), "ada")) {
+      equal(href !== undefined, kind === "link", text);
+      if (kind !== "link") continue;
+      holds(/^https?:\/\/[^/]/u.test(href), `${text} leads to ${href}`);
+      equal(href, new URL(text).href);
+    }
+  });
+});
+
+check("nothing else is a link", () => {
+  const others = [
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "ftp://a.b",
+    "file:///etc",
+    "//a.b",
+    "a.b",
+    "http://",
+  ];
+  for (const text of [...others, "https://", "http://?", "https://["]) {
+    equal(links(text), [], text);
+  }
+  equal(links("javascript:https://a.b"), ["https://a.b"]);
+});
+
+check("no control that turns the direction around is shown as it is", () => {
+  chances(5_000, (chance) => {
+    for (const segment of segments(drawn(chance), "ada")) {
+      holds(!TURNS.test(segment.text + (segment.href ?? "")), JSON.stringify(segment));
+    }
+  });
+  equal(segments("a\u202eb\u2069"), [
+    { kind: "text", text: "a" },
+    { kind: "mark", text: "U+202E" },
+    { kind: "text", text: "b" },
+    { kind: "mark", text: "U+2069" },
+  ]);
+  equal(oneLine(" a\n\u202e b "), "a U+202E b");
+});
+
+check("an address ends before the punctuation of its sentence", () => {
+  equal(links("see https://a.b/c. And (https://a.b/d), “https://a.b/e”!"), [
+    "https://a.b/c",
+    "https://a.b/d",
+    "https://a.b/e",
+  ]);
+  equal(links("https://a.b/c_(d) (https://a.b/c_(d))."), ["https://a.b/c_(d)", "https://a.b/c_(d)"]);
+  equal(links('<a href="https://a.b/c">'), ["https://a.b/c"]);
+  equal(links("https://a.b/c\u202egnp.exe"), ["https://a.b/c"]);
+});
+
+check("whoever is called by name is meant, and nobody else", () => {
+  for (const text of ["hi Ada!", "@ADA", "ada", "ada,", "(ada)", "so, ada: yes", "«ada»"]) {
+    holds(mentions(text, "ada"), text);
+  }
+  for (const text of ["adage", "canada", "ada_2", "ada2", "x@ada", "a da", ""]) {
+    holds(!mentions(text, "ada"), text);
+  }
+  holds(!mentions("ada", ""), "nobody has no name");
+});
+
+check("a name of few letters needs its sign", () => {
+  holds(!mentions("I am", "I") && !mentions("雨田です", "雨田"), "a word was taken for a name");
+  holds(mentions("@I am", "I") && mentions("@雨田", "雨田"), "nobody was called");
+});
+
+check("a name is no pattern", () => {
+  for (const name of ["a+b", "a.b", "[ab]", "a|b", "(ab", "a\\b", "a^b$", "{ab}", "a*b?", "a-/b", "a-b"]) {
+    holds(mentions(`see ${name}: yes`, name), name);
+    holds(!mentions("see axb, ab, a, b: yes", name), name);
+  }
+});
+
+check("asked twice, a mention is answered twice the same", () => {
+  equal(
+    [1, 2, 3].map(() => mentions("hi ada", "ada")),
+    [true, true, true],
+  );
+  equal(
+    segments("@ada and Ada", "ada").map(({ kind }) => kind),
+    ["mention", "text", "mention"],
+  );
+});
+
+check("a mention within an address is part of the address", () => {
+  equal(
+    segments("https://a.b/ada", "ada").map(({ kind }) => kind),
+    ["link"],
+  );
+});
+
+check("a paste is cleared of what may not be said", () => {
+  equal(sayable("a\r\nb\rc\u0000d\te\u007f\u009ff\u001b[0m"), "a\nb\ncd\tef[0m");
+  equal(sayable("é 👩‍💻 \u202e\u00a0"), "é 👩‍💻 \u202e\u00a0");
+});
+
+check("a sentence begins with a capital letter", () => {
+  equal(["no such room", "", "é"].map(sentence), ["No such room", "", "É"]);
+});
