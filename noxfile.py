@@ -145,10 +145,10 @@ def marathon(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """The page in this machine's Chromium, with a real server and a terminal on the other side.
 
-    Takes pytest's arguments; `nox -s browser -- -m short` takes less than a minute and is what CI runs.
+    Takes pytest's arguments; `nox -s browser -- -m short` is the short form, for CI.
     """
     _group(session, "browser")
-    session.run("pytest", "tests/browser", *session.posargs)
+    session.run("pytest", "-n", "auto", "tests/browser", *session.posargs)
 
 
 @nox.session
