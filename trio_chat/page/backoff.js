@@ -15,5 +15,5 @@ const LONGEST_S = 30;
  */
 export function pause_s(failures, earliest_s = 0, random = Math.random) {
   const ceiling = Math.min(LONGEST_S, FIRST_S * 2 ** Math.min(failures, 10));
-  return Math.max(earliest_s, random() * ceiling);
+  return earliest_s + random() * ceiling; // what the server asks for, it asks of all at once
 }
