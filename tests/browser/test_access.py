@@ -92,6 +92,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit: Visit, ser
         ada.names("ada", "bob")
         assert ada.get("[tabindex]").evaluate_all("nodes => nodes.every(node => node.tabIndex <= 0)")
         ada.write("something to send")
+        expect(ada.get("#send")).to_be_enabled()
         reached: list[str] = []
         for _ in range(40):
             ada.page.keyboard.press("Tab")
