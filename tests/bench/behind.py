@@ -71,9 +71,8 @@ def measure_behind(plan: Plan, stage: Stage) -> Iterator[Figure]:
             Crowd(server.port, OURS) as crowd,
         ):
             senders = Sender.of(crowd.connect(OTHERS)[:1])
-            crowd.settle()
             for _ in range(plan.journal_repetitions):
-                crowd.keep_alive()
+                crowd.settle()
                 server.wait_idle()
                 yield {"what": "behind", **_read(crowd, server, senders, epoch, plan)}
 
@@ -108,7 +107,7 @@ def _read(crowd: Crowd, server: ServerProcess, senders: list[Sender], epoch: str
     seconds = time.perf_counter() - began
     server_cpu_s, driver_cpu_s = server.cpu_s() - server_cpu_s, own_cpu_s() - driver_cpu_s
     meanwhile = list(talk.latencies_s)
-    crowd.part([reader])
+    crowd.drop(reader)
     talk.finish()
     if reader.seqs() != list(range(1, plan.behind + 1)):
         raise BenchError("the history was not read in order, each entry once")

@@ -93,12 +93,17 @@ class Crowd:
         self.members[member.sock.fileno()] = member
         self.epoll.register(member.sock, select.EPOLLIN)
 
+    def drop(self, member: Member) -> None:
+        """Such a one goes again, of which the room is told nothing."""
+        del self.members[member.sock.fileno()]
+        member.sock.close()
+
     def settle(self, *, quiet_s: float = 0.0) -> None:
         """Read and forget until all have come, the room has been told so, and nothing comes any more.
 
         In large rooms the notices of who has come are rare: one in ten times what one costs to send.
         """
-        self.keep_alive()
+        self._keep_alive()
         quiet_s = quiet_s or 0.4 + len(self.members) / 20_000
         now = time.monotonic()
         deadline = now + SETTLE_S
@@ -110,7 +115,7 @@ class Crowd:
             if now > deadline:
                 raise BenchError(f"the room has not come to rest in {SETTLE_S:.0f} s")
 
-    def keep_alive(self) -> None:
+    def _keep_alive(self) -> None:
         """Say something, as clients have to now and then: who is silent for a minute is given up."""
         now = time.monotonic()
         if self.dialect.ping and now - self._pinged_at > PING_S:

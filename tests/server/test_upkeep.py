@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 import trio
@@ -13,7 +14,15 @@ from tests.server.stores import FailingStore
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Keep
-from trio_chat.server.upkeep import AGAIN_S, BACKLOG_MAX, OFTEN_ENOUGH_S, PAUSE_S, QUIET_S, keep_tidy
+from trio_chat.server.upkeep import (
+    AGAIN_S,
+    BACKLOG_MAX,
+    OFTEN_ENOUGH_S,
+    PAUSE_S,
+    QUIET_S,
+    TALK_PAUSE_S,
+    keep_tidy,
+)
 
 
 class Heap(MemoryStore):
@@ -101,6 +110,16 @@ async def test_much_is_not_left_to_lie_however_they_talk(autojump_clock: MockClo
         nursery.start_soon(talk, heap, 200)
         await trio.sleep(OFTEN_ENOUGH_S / 2)
         assert len(heap.steps) > 20
+
+
+@pytest.mark.parametrize("per_s", [0, 2_000])
+async def test_between_two_steps_who_speaks_has_longer(per_s: int, autojump_clock: MockClock) -> None:
+    async with kept_tidy() as (heap, nursery):
+        heap.backlog = BACKLOG_MAX + 10_000
+        nursery.start_soon(talk, heap, per_s)
+        await trio.sleep(10)
+        pauses = {round(later - step - 1, 3) for step, later in pairwise(heap.steps)}
+        assert pauses == {PAUSE_S + TALK_PAUSE_S if per_s else PAUSE_S}
 
 
 async def test_once_in_a_while_it_is_done_however_they_talk(autojump_clock: MockClock) -> None:
