@@ -24,7 +24,7 @@ log = logging.getLogger("trio_chat.upkeep")
 
 QUIET_S = 0.5  # in which nothing was said
 PAUSE_S = 0.01  # between two steps: an old file is not brought up to date at the cost of whoever speaks
-TALK_PAUSE_S = 0.03  # and so much more where somebody does: a step is five milliseconds that a commit may wait
+TALK_PAUSE_S = 0.03  # and so much more where somebody speaks, whom a step keeps waiting for five milliseconds
 OFTEN_ENOUGH_S = 60.0
 # Entries, which each search looks through: so many are looked at for one answer in any case. At the pace of a
 # hundred authors who never pause that is some seconds, and indexing costs them a quarter of it.
