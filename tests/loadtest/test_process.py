@@ -60,6 +60,13 @@ async def test_with_a_server_of_its_own_it_is_fine(tmp_path: Path) -> None:
     assert sum(report["figures"]["trips"].values()) == 2
 
 
+async def test_a_server_is_spoken_to_by_websocket() -> None:
+    async with serving() as port:
+        done = await run("--target", f"ws://127.0.0.1:{port}", *SHORT)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert last_line(done).startswith("FINE: 480 deliveries verified")
+
+
 async def test_a_missed_threshold_is_1() -> None:
     async with serving() as port:
         done = await run(f"127.0.0.1:{port}", *SHORT, "--fail-if", "sent > 1", "--fail-if", "p99 > 60s")
@@ -74,6 +81,8 @@ async def test_a_missed_threshold_is_1() -> None:
         (["--fail-if", "p99"], "is no threshold: it looks like 'p99 > 50ms'"),
         (["--disconnects", "ten"], "is no share"),
         (["a:b"], "is no address"),
+        (["--target", "ws://"], "is no address"),
+        (["127.0.0.1", "--target", "ws://127.0.0.1"], "not both"),
         (["--rooms", "9", "--users", "3"], "9 rooms are too many"),
         (["--json", "/nowhere/x.json"], "there is no such directory"),
         (["--json", ""], "it is a directory"),

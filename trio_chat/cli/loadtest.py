@@ -12,6 +12,7 @@ __all__ = ["loadtest"]
 
 @click.command()
 @click.argument("address", metavar="[HOST:PORT|ws://HOST:PORT]", default="")
+@click.option("--target", metavar="ADDRESS", help="The address, by name; say it once.")
 @click.option("--users", default=200, show_default=True, help="How many, each with its own connection.")
 @click.option("--rooms", default=1, show_default=True, help="How many; each user is in one.")
 @click.option("--rate", default=50.0, show_default=True, help="Messages a second, of all users together.")
@@ -40,6 +41,7 @@ __all__ = ["loadtest"]
 )
 def loadtest(
     address: str,
+    target: str | None,
     users: int,
     rooms: int,
     rate: float,
@@ -66,8 +68,10 @@ def loadtest(
     from loadtest.target import parse_address, parse_share
     from loadtest.thresholds import parse_threshold
 
+    if address and target:
+        raise click.UsageError("an address or --target, not both")
     try:
-        where = parse_address(address)
+        where = parse_address(address or target or "")
         share = parse_share(disconnects)
         thresholds = [parse_threshold(text) for text in fail_if]
     except ValueError as error:
