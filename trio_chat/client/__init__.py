@@ -19,6 +19,7 @@ upgrade       from a link to what is spoken on it
 reentry       back into the rooms, and then what waits to be said
 keepalive     pings, silence, and a machine that has slept
 brake         when to read on
+ungrouped     what a nursery raises, to those who do not care that there is one
 connection    commands out and events in, over one link
 """
 

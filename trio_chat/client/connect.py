@@ -15,7 +15,8 @@ from trio_chat.client.conversation import Conversation
 from trio_chat.client.greeting import Greeted, greet
 from trio_chat.client.inbox import INBOX_EVENTS, Inbox
 from trio_chat.client.requests import Requests
-from trio_chat.client.visits import Visits, sole
+from trio_chat.client.ungrouped import ungrouped
+from trio_chat.client.visits import Visits
 from trio_chat.errors import CannotConnect, ConnectionLost
 from trio_chat.net.dial import Dial, dial_tcp
 from trio_chat.wire.messages import VERSION, Hello
@@ -88,8 +89,8 @@ async def connect(
         patience_s=patience_s,
         clock_s=clock_s if come_back else None,
     )
-    alone: BaseException | None = None
-    try:
+    # The tasks raise nothing but bugs. Without one it is the block's own exception.
+    with ungrouped():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(visits.run, first)
             yield chat
@@ -97,13 +98,3 @@ async def connect(
                 with trio.move_on_after(GOODBYE_S):
                     await chat.quit()
             nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        # The tasks raise nothing but bugs. Without one it is the block's own exception.
-        if (alone := sole(group)) is None:
-            raise
-    # Not in the except clause: there the group would become its context.
-    if alone is not None:
-        try:
-            raise alone
-        finally:
-            del alone

@@ -20,9 +20,10 @@ from trio_chat.client.greeting import Greeted
 from trio_chat.client.keepalive import keep_alive
 from trio_chat.client.news import Back, Outage
 from trio_chat.client.reentry import Reentry
+from trio_chat.client.ungrouped import ungrouped
 from trio_chat.errors import CannotConnect, ClientError, ConnectionLost, Refused, ServerFault
 
-__all__ = ["Visits", "sole"]
+__all__ = ["Visits"]
 
 # A hello refused so may be welcome later. Another refusal is about the name, and stays.
 _FOR_NOW = ("rate_limited", "unavailable")
@@ -67,8 +68,7 @@ class Visits:
     # --- a visit ------------------------------------------------------------------------------------
 
     async def _visit(self, greeted: Greeted, *, coming_back: bool) -> None:
-        alone: BaseException | None = None
-        try:
+        with ungrouped():
             async with trio.open_nursery() as nursery:
                 self._reading, self._overdue = trio.CancelScope(), None
                 nursery.start_soon(greeted.connection.write)
@@ -79,14 +79,6 @@ class Visits:
                 why = await self._read(greeted)
                 self._over(why, trio.current_time() - began)
                 nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            if (alone := sole(group)) is None:
-                raise
-        if alone is not None:
-            try:
-                raise alone
-            finally:
-                del alone
 
     async def _read(self, greeted: Greeted) -> ClientError:
         """Read until the end of the connection, and say why it is that."""
@@ -195,15 +187,3 @@ def _earliest_s(error: ClientError | Refused) -> int:
             return after_s
         case _:
             return 0
-
-
-def sole(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """What a nursery's group is about: the only error in it, or a cancellation; None if there are several.
-
-    Tasks are cancelled beside one that fails: as in any function, an exception that is on its way out goes
-    before. Who awaits the whole does not care that there is a nursery.
-    """
-    others = [error for error in group.exceptions if not isinstance(error, trio.Cancelled)]
-    if len(others) > 1:
-        return None
-    return others[0] if others else group.exceptions[0]
