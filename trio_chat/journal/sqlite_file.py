@@ -37,6 +37,7 @@ __all__ = [
     "connect",
     "make_file",
     "prepare",
+    "refuse_others",
     "starting",
     "storing",
     "transaction",
@@ -163,6 +164,13 @@ def storing() -> Iterator[None]:
         raise StoreError(error.strerror or str(error)) from error
 
 
+def refuse_others(path: Path, error: StoreError) -> None:
+    """Raise `CannotStart` when what went wrong is that the file is of another kind."""
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
+        raise CannotStart(f"{path} is no journal of trio-chat") from error
+
+
 @contextmanager
 def starting(path: Path) -> Iterator[None]:
     """The same for a server that starts: it cannot."""
@@ -170,9 +178,7 @@ def starting(path: Path) -> Iterator[None]:
         with storing():
             yield
     except StoreError as error:
-        cause = error.__cause__
-        if isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
-            raise CannotStart(f"{path} is no journal of trio-chat") from error
+        refuse_others(path, error)
         raise CannotStart(f"cannot keep a journal in {path}: {error}") from error
 
 

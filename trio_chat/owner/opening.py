@@ -14,8 +14,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trio_chat.errors import CannotStart, NotDone, StoreError
-from trio_chat.journal.sqlite_file import connect, make_file, prepare, storing, version_of
+from trio_chat.errors import NotDone, StoreError
+from trio_chat.journal.sqlite_file import connect, make_file, prepare, refuse_others, storing, version_of
 from trio_chat.journal.sqlite_mark import Mark
 
 if TYPE_CHECKING:
@@ -46,9 +46,7 @@ def owning(path: Path) -> Iterator[None]:
         with storing():
             yield
     except StoreError as error:
-        cause = error.__cause__
-        if isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
-            raise CannotStart(f"{path} is no journal of trio-chat") from error
+        refuse_others(path, error)
         raise NotDone(f"{path}: {error}") from error
     except sqlite3.OperationalError as error:
         if not was_interrupted(error):
