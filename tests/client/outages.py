@@ -5,17 +5,25 @@ from collections.abc import Awaitable, Callable
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Peer
+from tests.client.scripted import Peer, Stage
 from trio_chat.client import Back, Chat, Incoming
 from trio_chat.errors import ConnectionLost, Refused
 from trio_chat.wire.messages import Join
 
-__all__ = ["Calls", "enter", "expect_all", "length_of", "next_of", "said_in"]
+__all__ = ["Calls", "cut_off", "enter", "expect_all", "length_of", "next_of", "said_in"]
 
 
 async def next_of(chat: Chat, count: int) -> list[Incoming]:
     """The next events, so many."""
     return [await anext(chat) for _ in range(count)]
+
+
+async def cut_off(peer: Peer, stage: Stage) -> Peer:
+    """Break the client's connection, and welcome it on its next."""
+    peer.reset()
+    peer = await stage.accept()
+    await peer.greet()
+    return peer
 
 
 async def enter(chat: Chat, peer: Peer, *rooms: str, head: int = 0) -> None:

@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.outages import Calls, enter, next_of, said_in
+from tests.client.outages import Calls, cut_off, enter, next_of, said_in
 from tests.client.scripted import Stage, chatting, said
 from trio_chat.client import Back, Outage
 from trio_chat.client.backoff import HELD_S
@@ -26,16 +26,12 @@ async def test_who_waited_for_space_on_a_connection_that_is_gone_does_not_undo_w
             nursery.start_soon(calls.call, str(n), lambda: chat.whisper("bob", LONG))
         await wait_all_tasks_blocked()
         stage.buffer_bytes = 4_000_000
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         sent = crowd - len(calls.ended)
         assert sent > 100, "most of them had to wait"
         for _ in range(sent):
             await peer.expect(Whisper)
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         await wait_all_tasks_blocked()
         assert len(calls.ended) == crowd, "a whisper that may have arrived is not said again"
         assert {type(end) for end in calls.ended.values()} == {ConnectionLost}
@@ -48,9 +44,7 @@ async def test_who_leaves_a_room_that_is_being_asked_for_waits_for_the_answer_an
     async with chatting(nursery, stage=stage) as (chat, peer):
         await enter(chat, peer, "lobby")
         calls = Calls(nursery)
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         join = await peer.expect(Join)
         await calls.begin("leave", lambda: chat.leave("lobby"))
         assert calls.ended == {}
@@ -132,9 +126,7 @@ async def test_after_a_connection_that_held_the_waits_are_short_again(
 ) -> None:
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         await trio.sleep(lasts_s / 2)
         await peer.say(Whispered("bob", "ada", "still here?", 1_790_000_000_000))
         await trio.sleep(lasts_s / 2)

@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.outages import Calls, enter, expect_all, length_of, next_of, said_in
+from tests.client.outages import Calls, cut_off, enter, expect_all, length_of, next_of, said_in
 from tests.client.scripted import Stage, chatting, said
 from trio_chat.client import Back, Outage
 from trio_chat.wire.messages import (
@@ -31,9 +31,7 @@ async def test_a_room_goes_on_behind_what_was_seen(
         await enter(chat, peer, "lobby", head=3)
         await peer.say(said(4), said(5))
         await wait_all_tasks_blocked()
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         join = await peer.admit(head=8, resumed=True)
         assert (join.room, join.after, join.epoch) == ("lobby", 5, "e")
         await peer.say(Gap("lobby", 5, 7, kept=False), said(7), said(8))
@@ -51,9 +49,7 @@ async def test_who_is_here_is_told_after_an_outage(
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
         await enter(chat, peer, "lobby")
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         await peer.admit(resumed=True)
         await peer.say(Presence("lobby", 3, joined=["bob"]))
         await next_of(chat, 2)
@@ -72,9 +68,7 @@ async def test_another_history_is_begun_anew_with_its_newest_page(
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
         await enter(chat, peer, "lobby", head=900)
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         await peer.admit(head=300, epoch="another")
         await peer.say(said(301))
 
@@ -95,9 +89,7 @@ async def test_another_history_is_begun_anew_with_its_newest_page(
         assert (room.epoch, room.resumed, room.head, room.ref) == ("another", False, 300, "")
         assert isinstance(heard[2], Back)
         assert [event.seq for event in heard if isinstance(event, Said)] == list(range(101, 303))
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         join = await peer.admit(resumed=True)
         assert (join.after, join.epoch) == (302, "another")
 
@@ -109,9 +101,7 @@ async def test_a_hundred_rooms_are_come_back_to_and_then_it_is_over(
     rooms = [f"room{n}" for n in range(100)]
     async with chatting(nursery, stage=stage) as (chat, peer):
         await enter(chat, peer, *rooms)
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         asked = [(await peer.admit(resumed=True)).room for _ in rooms]
         assert asked == rooms
         assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
@@ -170,9 +160,7 @@ async def test_outages_that_nobody_takes_notice_of_do_not_pile_up(
         await peer.say(said(1))
         await wait_all_tasks_blocked()
         for n in range(4):
-            peer.reset()
-            peer = await stage.accept()
-            await peer.greet()
+            peer = await cut_off(peer, stage)
             await peer.admit(epoch=f"history {n}")
             await wait_all_tasks_blocked()
         one, room, back = await anext(chat.batches())
@@ -209,9 +197,7 @@ async def test_a_room_that_is_written_otherwise_now_is_the_same_room(
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
         await enter(chat, peer, "lobby", head=1)
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         await peer.admit(room="Lobby", head=1, resumed=True)
         await peer.say(said(1, "Lobby"), said(2, "Lobby"))
         assert (await next_of(chat, 3))[2] == said(2, "Lobby")

@@ -6,7 +6,7 @@ from contextlib import suppress
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.outages import Calls, enter, expect_all, next_of, said_in
+from tests.client.outages import Calls, cut_off, enter, expect_all, next_of, said_in
 from tests.client.scripted import Stage, chatting
 from trio_chat.client import Back, Outage
 from trio_chat.client.requests import OUTSTANDING
@@ -113,9 +113,7 @@ async def test_questions_are_asked_again(nursery: trio.Nursery, autojump_clock: 
             await calls.begin(str(call), call)
         await calls.begin("join", lambda: chat.join("attic", recent=5))
         first = await expect_all(peer, 5)
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         await peer.admit(resumed=True)
         again = await expect_all(peer, 5)
         assert sorted(map(repr, again)) == sorted(map(repr, first))
@@ -177,9 +175,7 @@ async def test_what_was_said_before_leaving_is_said_before_leaving(
         await calls.begin("say", said_in(chat, "lobby", "farewell"))
         await calls.begin("leave", lambda: chat.leave("lobby"))
         first = [*await expect_all(peer, 2)]
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         await peer.admit(resumed=True)
         assert await expect_all(peer, 2) == first
         assert calls.ended == {}
@@ -192,9 +188,7 @@ async def test_who_leaves_while_the_room_is_being_come_back_to_leaves_it_then(
     async with chatting(nursery, stage=stage) as (chat, peer):
         await enter(chat, peer, "lobby")
         calls = Calls(nursery)
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         join = await peer.expect(Join)
         await calls.begin("leave", lambda: chat.leave("lobby"))
         peer.hear_again(join)
@@ -203,9 +197,7 @@ async def test_who_leaves_while_the_room_is_being_come_back_to_leaves_it_then(
         await peer.say(Ack(leave.ref, "lobby"))
         await wait_all_tasks_blocked()
         assert calls.ended == {"leave": None}
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         await calls.begin("ping", chat.ping)
         assert isinstance(await peer.command(), Ping)
 
@@ -216,9 +208,7 @@ async def test_a_room_left_as_the_last_that_was_waited_for_ends_the_outage(
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
         await enter(chat, peer, "lobby")
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
         join = await peer.expect(Join)
         await peer.say(Error("rate_limited", "slowly", retry_after_s=1_000, ref=join.ref))
         await wait_all_tasks_blocked()

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.outages import length_of, next_of
+from tests.client.outages import cut_off, length_of, next_of
 from tests.client.scripted import Peer, Stage, chatting, said
 from trio_chat.client import Back, Outage, connect
 from trio_chat.errors import ChatError, ClientError, ConnectionLost, ServerFault
@@ -71,12 +71,8 @@ async def test_a_connection_that_breaks_before_one_is_back_is_the_same_outage(
     async with chatting(nursery, stage=stage) as (chat, peer):
         nursery.start_soon(peer.admit)
         await chat.join("lobby")
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
-        peer.reset()
-        peer = await stage.accept()
-        await peer.greet()
+        peer = await cut_off(peer, stage)
+        peer = await cut_off(peer, stage)
         await peer.admit(resumed=True)
         events = await next_of(chat, 2)
         assert [type(event) for event in events] == [Outage, Back]
