@@ -215,6 +215,16 @@ async def test_a_target_that_is_none_is_told_and_exit_2(target: str) -> None:
     assert b"is not NAME@HOST:PORT" in done.stderr
 
 
+async def test_the_way_that_browsers_take_leads_to_the_same_room_as_the_same_person(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.json"
+    async with serving() as port:
+        for target in (f"ada@ws://127.0.0.1:{port}", f"tcp://ada@127.0.0.1:{port}"):
+            done = await run(target, "--tokens", str(tokens), typed="hello\n")
+            assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode().count("ada: hello") == 2, "the first is in the history"
+    assert len(json.loads(tokens.read_text())["tokens"]) == 1
+
+
 # --- at a terminal ----------------------------------------------------------------------------------
 
 

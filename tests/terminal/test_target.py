@@ -24,6 +24,22 @@ def test_every_part_may_be_left_out(text: str, target: Target) -> None:
     assert parse_target(text) == target
 
 
+@pytest.mark.parametrize(
+    ("text", "target", "address"),
+    [
+        ("ws://chat.example", Target(host="ws://chat.example"), "chat.example:80"),
+        ("ada@ws://chat.example:70", Target("ada", "ws://chat.example:70"), "chat.example:70"),
+        ("ws://ada@[::1]:70/chat/", Target("ada", "ws://[::1]:70/chat/"), "[::1]:70"),
+        ("ws://10.0.0.7/a@b", Target(host="ws://10.0.0.7/a@b"), "10.0.0.7:80"),
+        ("ada@home@tcp://10.0.0.7", Target("ada@home", "tcp://10.0.0.7"), "10.0.0.7:5555"),
+        ("tcp://ada@home@10.0.0.7:6000", Target("ada@home", "tcp://10.0.0.7:6000"), "10.0.0.7:6000"),
+    ],
+)
+def test_a_url_stands_for_the_host(text: str, target: Target, address: str) -> None:
+    assert parse_target(text) == target
+    assert str(target.address) == address
+
+
 def test_without_anything_it_is_this_machine() -> None:
     assert Target() == Target("", "127.0.0.1", 5555)
 
@@ -38,6 +54,10 @@ def test_without_anything_it_is_this_machine() -> None:
         ("host:0", "there is no port 0"),
         ("host:65536", "there is no port 65536"),
         ("host:555555", "is not NAME@HOST:PORT"),
+        ("http://host:5555", r"^'http://host:5555' is no address: it looks like ws://127.0.0.1:5555$"),
+        ("ada@ws://", "'ws://' is no address"),
+        ("ws://host:0", "is no address"),
+        ("ada@tcp://host/lobby", "is no address"),
         ("a\udcff@host", r"^'a\\udcff@host' is not NAME@HOST:PORT$"),
         ("a\x1b[2J@host", r"^'a\\x1b\[2J@host' is not NAME@HOST:PORT$"),
     ],

@@ -33,7 +33,8 @@ def join(target: str, rooms: tuple[str, ...], as_json: bool, tokens: str | None)
     """Chat, line by line, in a terminal or in a pipe.
 
     What is typed is said; a line that begins with a slash is a command (/help). Without a name one is who
-    one is on this machine; the host is this machine and the port 5555 unless given.
+    one is on this machine; the host is this machine and the port 5555 unless given. Where only HTTP gets
+    through, ws://HOST:PORT in place of the host goes the way that browsers take.
 
     A lost connection comes back by itself, and what is typed meanwhile is said then. A pipe waits for that
     for five minutes; then what could not be said is shown, and the exit status is 3.

@@ -157,7 +157,8 @@ class LineClient:
         """Who is to be called that; empty, which makes one somebody new, where it cannot be remembered."""
         if self._tokens is None:
             return ""
-        find = partial(self._tokens.find, f"{target.host}:{target.port}", name)
+        where = target.address
+        find = partial(self._tokens.find, f"{where.host}:{where.port}", name)
         why = "the disk does not answer"
         with trio.move_on_after(DISK_S):
             try:
@@ -171,9 +172,8 @@ class LineClient:
         """Say where one is, and who: a name of one's own that is in use there goes before the one given."""
         if self._interactive:
             kept = show.kept(chat.welcome.kept)
-            where = f"{target.host}:{target.port}"
             await self._screen.note(
-                f"connected to {where} as {chat.name}; what is said is kept {kept} (/help)"
+                f"connected to {target.address} as {chat.name}; what is said is kept {kept} (/help)"
             )
         if chat.name != (name if self._interactive else target.name):
             await self._screen.note(f"you are {chat.name} here")

@@ -1,7 +1,10 @@
-"""Where to join, and as whom: `[NAME@]HOST[:PORT]`."""
+"""Where to join, and as whom: `[NAME@]HOST[:PORT]`, or a URL in place of the host."""
 
 import re
 from dataclasses import dataclass
+
+from trio_chat.client.address import Address, parse_address
+from trio_chat.errors import CannotConnect
 
 __all__ = ["Target", "parse_target"]
 
@@ -14,17 +17,27 @@ _TARGET = re.compile(r"(?:(?P<name>.+)@)?(?:\[(?P<ip>[^]]*)\]|(?P<host>[^:@[\]]*
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An address, and a name; empty when none was given."""
+    """An address as `connect` takes it, and a name; empty when none was given."""
 
     name: str = ""
     host: str = HOST
     port: int = PORT
 
+    @property
+    def address(self) -> Address:
+        """Where that is: the same whether frames are spoken there or a WebSocket."""
+        return parse_address(self.host, self.port)
+
 
 def parse_target(text: str) -> Target:
-    """The target that `text` names; every part may be left out. Raises ValueError, fit to be shown."""
+    """The target that `text` names; every part may be left out. Raises ValueError, fit to be shown.
+
+    `ws://HOST:PORT` and `tcp://HOST:PORT` stand for the host, with the name before them or behind the `//`.
+    """
     if not text.isprintable():  # nor are bytes that are no UTF-8, as Python has them in an argument
         raise ValueError(f"{text!a} is not NAME@HOST:PORT")
+    if "://" in text:
+        return _parse_url(text)
     match = _TARGET.fullmatch(text)
     if match is None:
         hint = ", with brackets round an IPv6 address" if text.count(":") > 1 else ""
@@ -33,3 +46,16 @@ def parse_target(text: str) -> Target:
     if not 0 < port < 65_536:
         raise ValueError(f"there is no port {port}")
     return Target(match["name"] or "", match["ip"] or match["host"] or HOST, port)
+
+
+def _parse_url(text: str) -> Target:
+    before, _, behind = text.partition("://")
+    name, _, scheme = before.rpartition("@")
+    place, slash, path = behind.partition("/")
+    user, _, place = place.rpartition("@")
+    url = f"{scheme}://{place}{slash}{path}"
+    try:
+        parse_address(url, PORT)
+    except CannotConnect as error:
+        raise ValueError(str(error)) from error
+    return Target(name or user, url)
