@@ -8,6 +8,7 @@
     ├── StoreError       the journal cannot do what was asked
     ├── LinkBroken       a connection is gone: reset, closed, or cut
     ├── CannotStart      a server cannot start                        (exit status 2)
+    │   └── JournalInUse   as another one has the journal
     ├── NotDone          what its owner asked of a journal cannot be  (exit status 2)
     ├── SimulationError  what ends a simulated run that found something, and nothing else
     │   ├── Hung           nothing can run any more, or it runs for ever
@@ -33,6 +34,7 @@ __all__ = [
     "ConnectionLost",
     "FrameError",
     "Hung",
+    "JournalInUse",
     "LeftBehind",
     "LinkBroken",
     "NotDone",
@@ -111,6 +113,10 @@ class CannotStart(ChatError):
     """The server cannot start: a port in use, a journal that is none, an impossible limit."""
 
     exit_status = 2
+
+
+class JournalInUse(CannotStart):
+    """Another server has the journal open."""
 
 
 class NotDone(ChatError):

@@ -267,7 +267,8 @@ async def test_a_server_that_is_told_nothing_keeps_a_file_and_says_where(tmp_pat
                 command, capture_stdout=True, capture_stderr=True, check=False, env=environment
             )
             assert (second.returncode, second.stdout) == (2, b"")
-            assert second.stderr.decode() == f"trio-chat: another server is using the journal {where}\n"
+            why = f"another server is using the journal {where}; --journal PATH names one of its own"
+            assert second.stderr.decode() == f"trio-chat: {why}\n"
             server.terminate()
             assert await server.wait() == 0
             await server.stdout.aclose()

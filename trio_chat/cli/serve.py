@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from trio_chat.cli.one_line import errors_in_one_line
-from trio_chat.errors import ChatError
+from trio_chat.errors import CannotStart, ChatError, JournalInUse
 
 __all__ = ["serve"]
 
@@ -132,12 +132,12 @@ def serve(
         if max_connections is not None:
             settings["connections"] = max_connections
         limited = Limits(**settings)
-        journal = journal or default_journal()
+        place = journal or default_journal()
         kept = Keep(parse_age(keep) if keep else 0, keep_entries or 0)
         config = Config(
             host,
             port,
-            journal,
+            place,
             durability,
             kept,
             rate_limit=not no_rate_limit,
@@ -145,7 +145,12 @@ def serve(
             public_names=public_names,
             limits=limited,
         )
-        if not trio.run(run_process, config, _say):
+        try:
+            drained = trio.run(run_process, config, _say)
+        except JournalInUse as error:
+            hint = "" if journal else "; --journal PATH names one of its own"
+            raise CannotStart(f"{error}{hint}") from error
+        if not drained:
             raise ChatError("stopped at once: not everybody was told")
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from trio_chat.errors import CannotStart
+from trio_chat.errors import JournalInUse
 
 __all__ = ["LastRun", "Mark", "Marked", "new_epochs_because", "read_boot_id"]
 
@@ -81,14 +81,14 @@ class Mark:
     """The mark's file, locked from `__init__` to `close`; `marked` is what the last run left in it."""
 
     def __init__(self, journal: Path) -> None:
-        """Raises `CannotStart` when a server has it, and `OSError`."""
+        """Raises `JournalInUse` when a server has it, and `OSError`."""
         self._file = os.open(f"{journal}-mark", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             found = _MARK.fullmatch(os.pread(self._file, 1_000, 0).decode(errors="replace"))
         except BlockingIOError:
             os.close(self._file)
-            raise CannotStart(f"another server is using the journal {journal}") from None
+            raise JournalInUse(f"another server is using the journal {journal}") from None
         except BaseException:
             os.close(self._file)
             raise
