@@ -218,10 +218,11 @@ async def test_a_target_that_is_none_is_told_and_exit_2(target: str) -> None:
 async def test_the_way_that_browsers_take_leads_to_the_same_room_as_the_same_person(tmp_path: Path) -> None:
     tokens = tmp_path / "tokens.json"
     async with serving() as port:
-        for target in (f"ada@ws://127.0.0.1:{port}", f"tcp://ada@127.0.0.1:{port}"):
-            done = await run(target, "--tokens", str(tokens), typed="hello\n")
-            assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode().count("ada: hello") == 2, "the first is in the history"
+        first = await run(f"ada@ws://127.0.0.1:{port}", "--tokens", str(tokens), typed="hello\n")
+        other = await run(f"tcp://ada@127.0.0.1:{port}", "--tokens", str(tokens), typed="/history\nagain\n")
+    assert (first.returncode, first.stderr, other.returncode, other.stderr) == (0, b"", 0, b"")
+    heard = [line.partition("ada: ")[2] for line in other.stdout.decode().splitlines() if "ada: " in line]
+    assert heard == ["hello", "again"]
     assert len(json.loads(tokens.read_text())["tokens"]) == 1
 
 
