@@ -33,7 +33,7 @@ TEXTS = (
     "<iframe srcdoc='<script>alert(14)</script>'></iframe>",
 )
 # What the page itself makes of what others wrote, and with which attributes.
-MADE = {"a", "bdi", "button", "div", "li", "mark", "p", "q", "small", "span", "strong", "time"}
+MADE = {"a", "bdi", "button", "code", "div", "li", "mark", "p", "pre", "q", "small", "span", "strong", "time"}
 ATTRIBUTES = {
     *("class", "title", "datetime", "tabindex", "role", "disabled", "hidden"),
     *("href", "target", "rel", "id", "type"),
@@ -86,6 +86,19 @@ def test_what_is_said_is_only_text(visit: Visit, server: Server) -> None:
     # What would act only when touched.
     for node in ada.get("#rows .text, #thread-list a, #title").all():
         node.hover()
+
+
+def test_code_is_only_text(visit: Visit) -> None:
+    ada, mallory = visit(), visit()
+    ada.come("ada")
+    mallory.come("mallory")
+    mallory.say(f"`{TEXTS[0]}`", f"look:\n```html\n{TEXTS[1]}\n  @ada {TURNED}\n```\nsee?")
+    shown = TURNED.replace("\u202e", "U+202E").replace("\u202c", "U+202C")
+    shown = shown.replace("\u2066", "U+2066").replace("\u2069", "U+2069")
+    expect(ada.get("#rows .text code")).to_have_text([TEXTS[0], f"{TEXTS[1]}\n  @ada {shown}"])
+    expect(ada.get("#rows .text").last).to_contain_text("look:")
+    expect(ada.get("#rows .called")).to_have_count(0)
+    is_only_text(ada)
 
 
 def test_a_link_leads_out_with_nothing_of_us(visit: Visit) -> None:

@@ -51,6 +51,10 @@ export function written(text, me = "") {
             title: "Turns the writing around",
             textContent: segment.text,
           });
+        case "code":
+          return make("code", { textContent: segment.text });
+        case "block":
+          return make("pre", {}, make("code", { textContent: segment.text }));
         default:
           return document.createTextNode(segment.text);
       }

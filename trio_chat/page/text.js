@@ -3,10 +3,13 @@
  *
  * Nothing here makes HTML: a segment is a kind and a text, and dom.js puts it into nodes. Only http and https
  * become links. The controls that turn the direction of writing around are made visible, since with them one
- * line can pretend to be another.
+ * line can pretend to be another. In code there are neither links nor mentions.
  *
- * @typedef {{kind: "text" | "link" | "mention" | "mark", text: string, href?: string}} Segment
+ * @typedef {{kind: "text" | "link" | "mention" | "mark" | "code" | "block", text: string, href?: string,
+ *   raw?: string}} Segment
  */
+
+import { parts } from "./code.js";
 
 const TURNS = "\u202A-\u202E\u2066-\u2069";
 const LINK = new RegExp(`https?://[^\\s<>"${TURNS}]+`, "giu");
@@ -19,6 +22,13 @@ const SHORTEST_BARE_NAME = 3; // somebody called "I" is not meant by every sente
  * @returns {Segment[]}
  */
 export function segments(text, me = "") {
+  return parts(text).flatMap(({ kind, text, raw }) =>
+    kind === "text" ? linked(text, me) : [{ kind, text: visible(text), raw }],
+  );
+}
+
+/** @param {string} text  without code  @param {string} me  @returns {Segment[]} */
+function linked(text, me) {
   /** @type {Segment[]} */
   const found = [];
   let from = 0;
@@ -36,16 +46,13 @@ export function segments(text, me = "") {
 
 /** @param {string} text  @param {string} me  @returns {boolean} whether somebody is called in it */
 export function mentions(text, me) {
-  return me !== "" && pattern(me).test(text);
+  if (me === "" || !pattern(me).test(text)) return false;
+  return segments(text, me).some(({ kind }) => kind === "mention"); // not by a link, and not by code
 }
 
 /** @param {string} text  @returns {string} on one line, where there are no nodes: a topic, an announcement */
 export function oneLine(text) {
-  return [...marked(text)]
-    .map((segment) => segment.text)
-    .join("")
-    .replace(/\s+/gu, " ")
-    .trim();
+  return visible(text).replace(/\s+/gu, " ").trim();
 }
 
 /** @param {string} detail  of an error  @returns {string} as a sentence begins */
@@ -80,28 +87,33 @@ function address(link) {
   }
 }
 
-/** Text without links: mentions, and what must be made visible. @returns {Generator<Segment>} */
-function* plain(text, me) {
-  if (!text) return;
+/** Text without links: mentions, and what must be made visible. @returns {Segment[]} */
+function plain(text, me) {
+  const found = [];
   let from = 0;
   for (const match of me ? text.matchAll(pattern(me)) : []) {
-    yield* marked(text.slice(from, match.index));
-    yield { kind: "mention", text: match[0] };
+    found.push(...marked(text.slice(from, match.index)), { kind: "mention", text: match[0] });
     from = match.index + match[0].length;
   }
-  yield* marked(text.slice(from));
+  return [...found, ...marked(text.slice(from))];
 }
 
-/** @returns {Generator<Segment>} */
-function* marked(text) {
+/** A text as it is, but for what turns the writing around. @param {string} text  @returns {Segment[]} */
+function marked(text) {
+  /** @type {Segment[]} */
+  const found = [];
   let from = 0;
   for (const match of text.matchAll(TURN)) {
-    if (match.index > from) yield { kind: "text", text: text.slice(from, match.index) };
-    yield { kind: "mark", text: "U+" + match[0].codePointAt(0).toString(16).toUpperCase() };
+    if (match.index > from) found.push({ kind: "text", text: text.slice(from, match.index) });
+    found.push({ kind: "mark", text: "U+" + match[0].codePointAt(0).toString(16).toUpperCase() });
     from = match.index + 1;
   }
-  if (from < text.length) yield { kind: "text", text: text.slice(from) };
+  if (from < text.length) found.push({ kind: "text", text: text.slice(from) });
+  return found;
 }
+
+/** The same where there are no nodes. @param {string} text */
+const visible = (text) => marked(text).map((segment) => segment.text).join("");
 
 /** @type {Map<string, RegExp>} one's own few names: a pattern is dear, and asked for with every entry */
 const patterns = new Map();

@@ -37,13 +37,16 @@ const BITS = [
     ":80",
   ],
   ...["\u202e", "\u2066", "\u2069", "\u200f", "é", "e\u0301", "👩‍💻", "\ud800", "雨"],
+  ...["`", "`", "```", "```\n", "\n```", "\n```py\n"],
   ...["ada", "@ada", "Ada!", "ADA", "@", "I", "x"],
 ];
 
 /** What a reader is shown, as it was written. */
 function written(parts) {
   return parts
-    .map(({ kind, text }) => (kind === "mark" ? String.fromCodePoint(parseInt(text.slice(2), 16)) : text))
+    .map(({ kind, text, raw }) =>
+      kind === "mark" ? String.fromCodePoint(parseInt(text.slice(2), 16)) : (raw ?? text),
+    )
     .join("");
 }
 
@@ -146,6 +149,17 @@ check("asked twice, a mention is answered twice the same", () => {
     segments("@ada and Ada", "ada").map(({ kind }) => kind),
     ["mention", "text", "mention"],
   );
+});
+
+check("code is shown letter for letter: no links and no mentions, and nobody is called by it", () => {
+  equal(segments("run `ada https://a.b` *now*", "ada"), [
+    { kind: "text", text: "run " },
+    { kind: "code", text: "ada https://a.b", raw: "`ada https://a.b`" },
+    { kind: "text", text: " *now*" },
+  ]);
+  holds(!mentions("run `ada` or https://a.b/ada", "ada"), "code has called somebody");
+  holds(mentions("run `it`, ada", "ada"), "nobody was called beside code");
+  equal(segments("`a\u202eb`")[0].text, "aU+202Eb");
 });
 
 check("a mention within an address is part of the address", () => {
