@@ -136,6 +136,39 @@ def test_one_can_chat_with_the_keyboard_alone(visit: Visit) -> None:
 
 
 @pytest.mark.short
+def test_what_was_begun_is_finished_by_tab_and_never_by_surprise(visit: Visit, server: Server) -> None:
+    ada = visit()
+    ada.come("ada")
+    keys, box, offers = ada.page.keyboard, ada.get("#say"), ada.get("#offers")
+    with Terminal(server, "bob", "lobby"), Terminal(server, "bea", "lobby"):
+        ada.names("ada", "bea", "bob")
+        keys.type("hey @b")
+        expect(offers.get_by_role("option")).to_have_text(["bea", "bob"])
+        is_accessible(ada.page, "what is offered")
+        keys.press("Enter")
+        ada.sees("hey @b")
+        expect(offers).to_be_hidden()
+        keys.type("@b")
+        keys.press("ArrowDown")
+        keys.press("ArrowDown")
+        expect(offers.get_by_role("option", selected=True)).to_have_text("bob")
+        keys.press("Enter")
+        expect(box).to_have_value("@bob ")
+        keys.type("and @b")
+        keys.press("Tab")
+        expect(box).to_have_value("@bob and @bea ")
+        expect(box).to_be_focused()
+        box.fill("/")
+        expect(offers.get_by_role("option").first).to_contain_text("/join ROOM")
+        keys.press("Escape")
+        expect(offers).to_be_hidden()
+        keys.type("me")
+        offers.get_by_role("option").click()
+        expect(box).to_have_value("/me ")
+        expect(box).to_be_focused()
+
+
+@pytest.mark.short
 def test_a_phone(visit: Visit, server: Server) -> None:
     ada = visit(**PHONE)
     ada.come("ada")

@@ -4,7 +4,7 @@
 
 import { parse } from "./commands.js";
 import { $, write } from "./dom.js";
-import { begun, fold } from "./names.js";
+import { Offers } from "./offers.js";
 import { Room } from "./room.js";
 import { sayable, sentence } from "./text.js";
 
@@ -28,6 +28,14 @@ export class Composer {
     /** @type {any} */ this.keeping = 0;
     /** @type {Map<string, string>} what one said last in a place */
     this.last = new Map();
+    const names = () => {
+      const { place, me } = client.state;
+      return [...((place instanceof Room && place.members) || [])].filter((name) => name !== me.name);
+    };
+    this.offers = new Offers(this.box, $("offers"), names, (offer) => {
+      this.box.setRangeText(offer.text, offer.from, this.box.selectionStart, "end");
+      this.#typed();
+    });
     this.box.addEventListener("input", () => this.#typed());
     this.box.addEventListener("keydown", (event) => this.#pressed(event));
     $("composer").addEventListener("submit", (event) => {
@@ -74,6 +82,7 @@ export class Composer {
   #typed() {
     const { state } = this.client;
     state.note = "";
+    this.offers.look();
     this.#fit();
     clearTimeout(this.keeping);
     this.keeping = setTimeout(() => this.#keep(), KEEP_EVERY_MS);
@@ -82,12 +91,10 @@ export class Composer {
   }
 
   #pressed(event) {
-    if (event.isComposing) return;
+    if (event.isComposing || this.offers.pressed(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.altKey) {
       event.preventDefault();
       this.#enter();
-    } else if (event.key === "Tab" && !event.shiftKey && this.#complete()) {
-      event.preventDefault(); // only here: otherwise Tab goes on, as it does everywhere
     } else if (event.key === "ArrowUp" && !event.altKey && !this.box.value && this.last.has(this.key)) {
       event.preventDefault();
       this.#put(this.last.get(this.key));
@@ -119,22 +126,6 @@ export class Composer {
     state.changed();
   }
 
-  /** Finish a name that was begun, as `@na`. @returns {boolean} whether there was one */
-  #complete() {
-    const { place } = this.client.state;
-    const caret = this.box.selectionStart;
-    const found = begun(this.box.value.slice(0, caret), (place instanceof Room && place.members) || []);
-    if (!found) return false;
-    const name = found.fits.length === 1 ? `@${found.fits[0]} ` : "@" + shared(found.fits);
-    if (name.length <= caret - found.from && found.fits.length > 1) {
-      this.client.state.say(found.fits.slice(0, 8).join("  ") + (found.fits.length > 8 ? "  …" : ""));
-      return true;
-    }
-    this.box.setRangeText(name, found.from, caret, "end");
-    this.#typed();
-    return true;
-  }
-
   #tooLong() {
     const text = this.box.value;
     const limit = this.client.state.text_bytes;
@@ -146,6 +137,7 @@ export class Composer {
 
   #put(text) {
     this.box.value = text;
+    this.offers.close();
     this.#fit();
     this.client.state.changed();
   }
@@ -163,15 +155,6 @@ export class Composer {
     this.kept = this.box.value;
     this.client.state.keepDraft(this.key, this.kept);
   }
-}
-
-/** How all of them begin. */
-function shared(names) {
-  const [first] = names;
-  let length = 0;
-  const all = () => names.every((name) => fold(name).startsWith(fold(first.slice(0, length + 1))));
-  while (length < first.length && all()) length++;
-  return first.slice(0, length);
 }
 
 function typingLine(names) {

@@ -56,14 +56,14 @@ export function placeAt(hash) {
 }
 
 /**
- * The rest of a name that was begun with `@` before the caret.
+ * The rest of a name that was begun before the caret: with `@`, or as the one to whisper to.
  *
  * @param {string} before  what stands before the caret
  * @param {Iterable<string>} names
  * @returns {{from: number, fits: string[]} | null} where the begun name is, and which names it may become
  */
 export function begun(before, names) {
-  const match = /(?<=^|\s)@(\S+)$/u.exec(before);
+  const match = /(?<=^|\s)@(\S*)$/u.exec(before) ?? /(?<=^\/msg\s+)([^\s@]\S*)$/iu.exec(before);
   if (!match) return null;
   const fits = [...names].filter((name) => fold(name).startsWith(fold(match[1]))).sort();
   return fits.length ? { from: match.index, fits } : null;

@@ -2,7 +2,8 @@
  * What was said, by what is in it. A find leads to its place in the talk.
  */
 
-import { $, make, write, written } from "./dom.js";
+import { $, make, write } from "./dom.js";
+import { excerpt } from "./excerpt.js";
 import { hue } from "./names.js";
 import { Room } from "./room.js";
 import { dayLabel, timeLabel } from "./rows.js";
@@ -57,7 +58,7 @@ export class Search {
       if (asked !== this.asked) return; // something else is being looked for by now
       this.next = page.more ? (page.next ?? "") : "";
       $("search-more").hidden = !this.next;
-      $("search-list").append(...page.entries.map((entry) => this.#found(entry, !room)));
+      $("search-list").append(...page.entries.map((entry) => this.#found(entry, text, !room)));
     } catch (error) {
       if (asked === this.asked) write($("search-state"), sentence(/** @type {any} */ (error).detail));
       return;
@@ -74,7 +75,8 @@ export class Search {
     );
   }
 
-  #found(entry, withRoom) {
+  #found(entry, wanted, withRoom) {
+    const { before, hit, after } = excerpt(entry.text, wanted);
     const link = make(
       "button",
       { type: "button", class: "found" },
@@ -90,7 +92,11 @@ export class Search {
           `${dayLabel(entry.at, Date.now())}, ${timeLabel(entry.at)}`,
         ),
       ),
-      make("span", { class: "found-text" }, make("bdi", { textContent: written(entry.text).textContent })),
+      make(
+        "span",
+        { class: "found-text" },
+        make("bdi", {}, before, hit && make("mark", { textContent: hit }), after),
+      ),
     );
     link.onclick = () => {
       this.dialog.close();

@@ -19,7 +19,8 @@ const SHOWN_MAX = 40;
  * @returns {Choice[]}
  */
 export function choices(typed, state, open) {
-  const wanted = typed.trim().replace(/^#/, "");
+  // What is typed with a space is looked for, and made, as a name can be.
+  const wanted = typed.trim().replace(/^#/, "").replace(/\s+/gu, "-");
   if (wanted.startsWith("@")) return people(wanted.slice(1), state);
   const fits = (name) => fold(name).includes(fold(wanted));
   const mine = [...state.rooms.values()].filter((room) => fits(room.name));

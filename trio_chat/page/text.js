@@ -113,7 +113,10 @@ function marked(text) {
 }
 
 /** The same where there are no nodes. @param {string} text */
-const visible = (text) => marked(text).map((segment) => segment.text).join("");
+const visible = (text) =>
+  marked(text)
+    .map((segment) => segment.text)
+    .join("");
 
 /** @type {Map<string, RegExp>} one's own few names: a pattern is dear, and asked for with every entry */
 const patterns = new Map();

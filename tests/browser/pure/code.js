@@ -1,7 +1,22 @@
 import { parts } from "/static/code.js";
 import { chances, check, equal, holds } from "./checks.js";
 
-const BITS = ["`", "``", "```", "````", "\n", "```\n", "\n```", "```py\n", "a", " b ", "*", "é", "👩‍💻", "\u2028"];
+const BITS = [
+  "`",
+  "``",
+  "```",
+  "````",
+  "\n",
+  "```\n",
+  "\n```",
+  "```py\n",
+  "a",
+  " b ",
+  "*",
+  "é",
+  "👩‍💻",
+  "\u2028",
+];
 
 const short = (text) =>
   parts(text).map(({ kind, text }) => (kind === "text" ? text : kind === "code" ? [text] : { block: text }));

@@ -71,8 +71,12 @@ check("a name that was begun is found in the order of the letters, whatever thei
   equal(begun("hey @b", ["bob", "ann", "Bea"]), { from: 4, fits: ["Bea", "bob"] });
   equal(begun("@BO", ["bob"]), { from: 0, fits: ["bob"] });
   equal(begun("one\n@ελ", ["Ελένη"]), { from: 4, fits: ["Ελένη"] });
+  equal(begun("@", ["bob", "ann"]), { from: 0, fits: ["ann", "bob"] });
+  equal(begun("/msg b", ["bob"]), { from: 5, fits: ["bob"] });
+  equal(begun("/MSG  @b", ["bob"]), { from: 6, fits: ["bob"] });
 });
 
 check("what is no beginning of a name finds none", () => {
-  for (const before of ["", "@", "b", "x@b", "@b ", "@c"]) equal(begun(before, ["bob"]), null, before);
+  for (const before of ["", "b", "x@b", "@b ", "@c", "/msg ", "/msg bob b", "so /msg b"])
+    equal(begun(before, ["bob"]), null, before);
 });

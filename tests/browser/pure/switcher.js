@@ -67,3 +67,7 @@ check("no more is offered than one can look through", () => {
   const open = Array.from({ length: 500 }, (_, n) => ({ room: `room${n}`, members: 1, topic: "" }));
   equal(choices("room", stateWith("lobby"), open).length, 40);
 });
+
+check("a room is offered by a name that it can have", () => {
+  equal(offered("two  words", stateWith("lobby"), []), offered("two-words", stateWith("lobby"), []));
+});
