@@ -29,8 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
-    """This machine's Chromium."""
+def launched(**environment: str) -> Iterator[Browser]:
+    """This machine's Chromium, with this added to its environment."""
     found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
     path = next((each for each in found if each), None)
     if path is None:
@@ -39,7 +39,9 @@ def launched() -> Iterator[Browser]:
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")  # it refuses to be root with one
     with sync_playwright() as playwright:
-        with playwright.chromium.launch(executable_path=path, args=arguments) as browser:
+        with playwright.chromium.launch(
+            executable_path=path, args=arguments, env={**os.environ, **environment}
+        ) as browser:
             yield browser
 
 

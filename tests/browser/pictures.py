@@ -1,7 +1,8 @@
 """`python -m tests.browser.pictures`: the pictures of the page in docs/pictures, taken from the page itself.
 
 What was said is imported, so that it is said in the course of a morning; who is there, what is unread and
-who is typing is real. The page's clock stands still in that morning.
+who is typing is real. The page's clock stands still in that morning. It is shown in the system's own face,
+and a machine without a desktop has none worth showing: Inter stands in for it (Debian's fonts-inter).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ BYTES_MAX = 200_000
 TODAY = datetime(2026, 11, 20, tzinfo=UTC)
 NOW = TODAY.replace(hour=10, minute=12)
 
-WIDE = {"viewport": {"width": 1160, "height": 734}, "device_scale_factor": 1.25}
+WIDE = {"viewport": {"width": 1160, "height": 760}, "device_scale_factor": 1.25}
 SHAPES: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", **WIDE},
     "dark": {"color_scheme": "dark", **WIDE},
@@ -38,6 +39,18 @@ SHAPES: dict[str, dict[str, Any]] = {
         "has_touch": True,
     },
 }
+
+_INTER = """
+  <match target="pattern">
+    <test name="family"><string>{}</string></test>
+    <edit name="family" mode="prepend" binding="strong"><string>Inter</string></edit>
+  </match>"""
+FONTS = f"""<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <include>/etc/fonts/fonts.conf</include>{"".join(map(_INTER.format, ("sans", "sans-serif", "system-ui")))}
+</fontconfig>
+"""
 
 SAID = {
     "garden": """
@@ -124,7 +137,10 @@ def _take(browser: Browser, server: Server, shape: dict[str, Any], path: Path) -
 def take_all(away: Path) -> None:
     """Take all of them anew, into a folder."""
     away.mkdir(parents=True, exist_ok=True)
-    with launched() as browser:
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as fonts, ExitStack() as stack:
+        fonts.write(FONTS)
+        fonts.flush()
+        browser = stack.enter_context(launched(FONTCONFIG_FILE=fonts.name))
         for name, shape in SHAPES.items():
             with tempfile.TemporaryDirectory() as directory, ExitStack() as ending:
                 server = Server(Path(directory))

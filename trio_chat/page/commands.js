@@ -14,7 +14,7 @@ export const HELP = [
   ["/rooms", "the rooms with somebody in them"],
   ["/who", "who is here"],
   ["/msg NAME TEXT", "say something to one person only"],
-  ["/me TEXT", "/me waves"],
+  ["/me TEXT", "say what you do: /me waves"],
   ["/nick NAME", "take another name"],
   ["/topic TEXT", "say what the room is about"],
   ["/search TEXT", "what was said with TEXT in it"],
