@@ -2,15 +2,17 @@
  * Which of one's tabs answers for a line that is not sent yet.
  *
  * Every load of the page has a name of its own and shows from time to time that it lives. What a load had
- * not sent goes to the load behind it in the same tab at once (a reload), and to any other of one's tabs when
- * it has not been heard of for a while (the tab was closed). Two may take the same line: a doubled tab does,
- * and so does a tab that was asleep for long. That costs nothing, as a line keeps its ref, and the server
- * says a ref once. Whispers have no such promise: one from another load is never sent unasked.
+ * not sent goes to the load behind it in the same tab: at once when it took its leave (a reload), else when
+ * nothing was heard of it for a while, as then the browser has fallen, or this tab is the double of one that
+ * lives. And it goes to any other of one's tabs after a longer while (the tab was closed). Two may take the same
+ * line, when one was asleep for long. That costs nothing, as a line keeps its ref, and the server says a ref
+ * once. Whispers have no such promise: one from another load is never sent unasked.
  */
 
 import { randomLetters } from "./storage.js";
 
 const GONE_MS = 180_000; // browsers let a hidden page look at its clock once a minute
+const FALLEN_MS = 100_000; // the same, for one's own tab: nobody else is asked for its lines meanwhile
 const GRACE_MS = 10_000; // for a reload to come back before another tab takes over
 
 export class Tab {
@@ -40,6 +42,7 @@ export class Tab {
 
   /** @param {string} load  @param {number} now  @returns {boolean} whether its lines are ours to send */
   mayTake(load, now) {
-    return load === this.before || now - this.shared.get("tab." + load, 0) > GONE_MS;
+    const silent = now - this.shared.get("tab." + load, 0);
+    return silent > (load === this.before ? FALLEN_MS : GONE_MS);
   }
 }

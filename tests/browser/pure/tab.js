@@ -28,6 +28,31 @@ check("what a load has not sent is the next load's of the same tab, at once", ()
   holds(new Tab(all, ours).mayTake(before.name, NOON), "it may not");
 });
 
+check("a double of a tab takes nothing from it while it lives, and the tab nothing from its double", () => {
+  const [all, ours] = [shared(), own()];
+  const first = opened(all, ours);
+  const double = opened(all, ours);
+  for (let now = NOON; now < NOON + 10 * MINUTE; now += MINUTE) {
+    for (const tab of [first, double]) tab.live(now);
+    equal(double.mayTake(first.name, now + 59 * SECOND), false);
+    equal(first.mayTake(double.name, now + 59 * SECOND), false);
+  }
+});
+
+check("what a tab had not sent when its browser fell is its next load's before it is another tab's", () => {
+  const [all, ours] = [shared(), own()];
+  const fallen = opened(all, ours);
+  const [next, other] = [opened(all, ours), opened(all)];
+  equal(
+    [next, other].map((tab) => tab.mayTake(fallen.name, NOON + 99 * SECOND)),
+    [false, false],
+  );
+  equal(
+    [next, other].map((tab) => tab.mayTake(fallen.name, NOON + 101 * SECOND)),
+    [true, false],
+  );
+});
+
 check("nobody takes what a living tab has, even one that looks at its clock once a minute", () => {
   chances(50, (chance) => {
     const all = shared();
