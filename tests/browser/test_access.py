@@ -133,6 +133,14 @@ def test_one_can_chat_with_the_keyboard_alone(visit: Visit) -> None:
     expect(ada.get("#title")).to_have_text("#lobby")
     keys.press("ArrowUp")
     expect(ada.get("#say")).to_have_value("hello\nworld")
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(ada.get("#rows .text")).to_have_count(2)
+    expect(ada.get("#say")).to_be_focused()
+    composed = "new KeyboardEvent('keydown', { key: 'Enter', keyCode: 229, cancelable: true, bubbles: true })"
+    ada.write("雨")
+    ada.get("#say").evaluate(f"box => box.dispatchEvent({composed})")
+    expect(ada.get("#say")).to_have_value("雨")
 
 
 @pytest.mark.short
@@ -192,6 +200,7 @@ def test_a_phone(visit: Visit, server: Server) -> None:
         ada.write("psst")
         ada.page.get_by_role("button", name="Send").tap()
         ada.sees("psst")
+        expect(ada.get("#say")).to_be_focused()
 
 
 def fits(ada: Visitor) -> None:

@@ -35,15 +35,22 @@ _TO_THE_BOTTOM = """
 """
 
 
-def long_room() -> list[dict[str, object]]:
-    """A room of many messages, spread over a week."""
+_FRAMES = """
+async (frames) => {
+  for (; frames; frames--) await new Promise(requestAnimationFrame);
+}
+"""
+
+
+def long_room(people: int = 7) -> list[dict[str, object]]:
+    """A room of many messages, spread over a week; by one person, a few hours of a soliloquy."""
     said: list[dict[str, object]] = [
         {
             "type": "said",
             "room": "lobby",
             "seq": n,
-            "at": BEGAN + n * 5 * MINUTE,
-            "by": f"person{n % 7}",
+            "at": BEGAN + n * (5 * MINUTE if people > 1 else 10_000),
+            "by": f"person{n % people}",
             "text": f"message {n}" + ", with a second line\nthat makes it higher" * (n % 3 == 0),
         }
         for n in range(1, MANY + 1)
@@ -56,6 +63,13 @@ def long_room() -> list[dict[str, object]]:
 def long(server: Server) -> Server:
     """The server of this test has a long room; asked for before `visit`."""
     server.take(long_room())
+    return server
+
+
+@pytest.fixture
+def soliloquy(server: Server) -> Server:
+    """The same, of one person."""
+    server.take(long_room(people=1))
     return server
 
 
@@ -79,6 +93,21 @@ def test_history_comes_as_one_scrolls_up_and_the_view_holds_still(long: Server, 
         assert ada.get("#rows > li").count() <= ROWS_MAX
     ada.get("#to-end").click()
     expect(ada.get(f"#rows [data-seq='{MANY}']")).to_be_in_viewport()
+
+
+def test_at_the_very_top_a_page_comes_and_the_view_holds_still(soliloquy: Server, visit: Visit) -> None:
+    """Also where the first row is drawn anew, as its author now stands above the rows before it."""
+    ada = visit()
+    ada.come("ada")
+    expect(ada.get("#rows .text").last).to_have_text(f"message {MANY}")
+    first = ada.numbers()[0]
+    ada.page.evaluate(_TO_THE_TOP)
+    ada.page.wait_for_function(
+        "first => Number(document.querySelector('#rows [data-seq]').dataset.seq) < first", arg=first
+    )
+    ada.page.evaluate(_FRAMES, 60)
+    assert ada.numbers()[0] == first - 100, "it ran on by itself"
+    expect(ada.get(f"#rows [data-seq='{first}']")).to_be_in_viewport()
 
 
 def test_a_long_room_never_fills_the_document(long: Server, visit: Visit) -> None:

@@ -3,7 +3,7 @@
  */
 
 import { parse } from "./commands.js";
-import { $, write } from "./dom.js";
+import { $, composing, write } from "./dom.js";
 import { Offers } from "./offers.js";
 import { Room } from "./room.js";
 import { sayable, sentence } from "./text.js";
@@ -41,7 +41,9 @@ export class Composer {
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#enter();
+      this.focus(); // from a button that is disabled now, it would go nowhere
     });
+    $("send").addEventListener("pointerdown", (event) => event.preventDefault()); // the keyboard of a phone stays
     addEventListener("pagehide", () => this.#keep());
   }
 
@@ -91,7 +93,7 @@ export class Composer {
   }
 
   #pressed(event) {
-    if (event.isComposing || this.offers.pressed(event)) return;
+    if (composing(event) || this.offers.pressed(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.altKey) {
       event.preventDefault();
       this.#enter();

@@ -100,6 +100,14 @@ export function reconcile(parent, rows, draw) {
   return different;
 }
 
+/**
+ * Whether a key belongs to the writing of a letter, as Enter does that takes a word of Chinese. Safari has ended
+ * the composition by then, and tells by the number alone.
+ *
+ * @param {KeyboardEvent} event
+ */
+export const composing = (event) => event.isComposing || event.keyCode === 229;
+
 /** One stop for the Tab key in a list, and arrows within it. @param {any} list */
 export function arrows(list) {
   list.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {

@@ -82,7 +82,10 @@ export class Search {
       { type: "button", class: "found" },
       make(
         "span",
-        { class: "found-head", "data-hue": hue(entry.by) },
+        {
+          class: this.client.state.isMe(entry.by) ? "found-head own" : "found-head",
+          "data-hue": hue(entry.by),
+        },
         make("bdi", { class: "by", textContent: entry.by }),
         " ",
         make(

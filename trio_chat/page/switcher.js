@@ -5,7 +5,7 @@
  *   about: string}} Choice
  */
 
-import { $, make, reconcile } from "./dom.js";
+import { $, composing, make, reconcile } from "./dom.js";
 import { fold, roomKey, whisperKey } from "./names.js";
 import { Room } from "./room.js";
 import { oneLine } from "./text.js";
@@ -98,7 +98,7 @@ export class Switcher {
     if (step) {
       event.preventDefault();
       this.#draw((this.at + step + this.made.length) % Math.max(1, this.made.length));
-    } else if (event.key === "Enter" && !event.isComposing) {
+    } else if (event.key === "Enter" && !composing(event)) {
       event.preventDefault();
       this.#take(this.at);
     }

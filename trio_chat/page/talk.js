@@ -120,7 +120,8 @@ export class Talk {
     } else if (this.stuck) {
       if (changed) this.#toBottom();
     } else if (anchor && changed) {
-      this.scroller.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
+      const node = this.list.querySelector(`[data-seq="${anchor.seq}"]`);
+      if (node) this.scroller.scrollTop += node.getBoundingClientRect().bottom - anchor.bottom;
     }
     if (changed) this.#edges();
   }
@@ -147,12 +148,12 @@ export class Talk {
     else this.start = entries[to - keep].seq;
   }
 
-  /** A row in sight, and where it is. */
+  /** A row in sight, and where its last line is: it may be drawn anew, without the author above it. */
   #anchor() {
     const edge = this.scroller.getBoundingClientRect().top;
     for (const node of this.list.querySelectorAll("[data-seq]")) {
       const box = node.getBoundingClientRect();
-      if (box.bottom > edge) return { node, top: box.top };
+      if (box.bottom > edge) return { seq: node.dataset.seq, bottom: box.bottom };
     }
     return null;
   }
