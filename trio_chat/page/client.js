@@ -10,6 +10,7 @@ import { fold } from "./names.js";
 import { Outbox } from "./outbox.js";
 import { Questions } from "./questions.js";
 import { Reading } from "./reading.js";
+import { Room } from "./room.js";
 import { Speaker } from "./speaker.js";
 
 const TYPING_SHOWN_MS = 5_000;
@@ -19,7 +20,7 @@ export class Client {
    * @param {import("./state.js").State} state
    * @param {import("./tab.js").Tab} tab
    * @param {string} url
-   * @param {(place: import("./room.js").Room | import("./thread.js").Thread, entry: any) => void} live
+   * @param {(place: Room | import("./thread.js").Thread, entry: any) => void} live
    *   called for what others say now, as opposed to what is read up on
    */
   constructor(state, tab, url, live) {
@@ -40,6 +41,8 @@ export class Client {
     this.reading = new Reading(state, this.questions);
     const send = (command) => this.connection.send(command);
     this.speaker = new Speaker(state, tab, this.outbox, send, (name) => this.join(name));
+    /** @type {Set<string>} the rooms that were left here, and the server has not said so yet */
+    this.leaving = new Set();
   }
 
   /** Take over what is left from before, and connect. */
@@ -60,7 +63,7 @@ export class Client {
    * Be in a room, now or as soon as that is possible.
    *
    * @param {string} name
-   * @returns {import("./room.js").Room}
+   * @returns {Room}
    */
   join(name) {
     const room = this.state.room(name);
@@ -68,20 +71,14 @@ export class Client {
     return room;
   }
 
-  /** @param {import("./room.js").Room} room */
-  leave(room) {
-    if (this.outbox.in(room.key).some((item) => item.state !== "sent")) {
+  /** @param {Room | import("./thread.js").Thread} place */
+  leave(place) {
+    if (this.outbox.in(place.key).some((item) => item.state !== "sent")) {
       this.state.say("Something here is not sent yet. Wait for it, or discard it first.");
       return;
     }
-    if ((room.joined || room.entering) && this.state.connected) {
-      this.questions.ask(
-        { type: "leave", room: room.name },
-        () => {},
-        () => {},
-      );
-    }
-    this.state.forget(room.key);
+    if (place instanceof Room && this.state.connected) this.#goOut(place);
+    this.state.forget(place.key);
     this.state.changed();
   }
 
@@ -90,7 +87,7 @@ export class Client {
     return this.questions.answer({ type: "rename", name });
   }
 
-  /** @param {import("./room.js").Room} room  @param {string} text */
+  /** @param {Room} room  @param {string} text */
   retitle(room, text) {
     return this.questions.answer({ type: "topic", room: room.name, text });
   }
@@ -107,15 +104,29 @@ export class Client {
     });
   }
 
+  /** Who comes back meanwhile waits: until the server has let them out it would say that they are in. */
+  #goOut(room) {
+    if (!room.joined && !room.entering) return;
+    this.leaving.add(room.key);
+    if (room.entering) return; // out again as soon as one is in
+    const isOut = () => this.#isOut(room.key);
+    this.questions.ask({ type: "leave", room: room.name }, isOut, isOut);
+  }
+
+  #isOut(key) {
+    this.leaving.delete(key);
+    const back = this.state.rooms.get(key);
+    if (back && this.state.connected) this.#enter(back);
+  }
+
   #enter(room) {
-    if (room.joined || room.entering) return;
+    if (room.joined || room.entering || this.leaving.has(room.key)) return;
     room.entering = true;
     const door = room.door;
     const read = this.state.storage.get("read." + room.key);
     const entered = (answer) => {
-      const known = this.state.rooms.get(room.key);
-      if (known !== room) return;
       room.entered(answer, door.recent, read);
+      if (this.state.rooms.get(room.key) !== room) return this.#goOut(room);
       if (!answer.resumed) {
         for (const item of this.outbox.items.values()) {
           if (item.place === room.key && item.state === "sent") this.outbox.discard(item.ref);
@@ -128,6 +139,7 @@ export class Client {
     this.questions.ask({ type: "join", room: room.name, ...door }, entered, (error) => {
       room.entering = false;
       if (error.code === "lost") return;
+      if (this.state.rooms.get(room.key) !== room) return this.#isOut(room.key);
       room.why = error.detail;
       for (const item of this.outbox.in(room.key)) this.outbox.failed(item.ref, error.detail);
       this.state.changed();
@@ -231,6 +243,7 @@ export class Client {
       room.joined = room.entering = false;
       room.typing.clear();
     }
+    this.leaving.clear();
     this.outbox.lost();
     this.questions.lost();
   }
