@@ -73,7 +73,7 @@ export class Client {
 
   /** @param {Room | import("./thread.js").Thread} place */
   leave(place) {
-    if (this.outbox.in(place.key).some((item) => item.state !== "sent")) {
+    if (this.outbox.pending(place.key)) {
       this.state.say("Something here is not sent yet. Wait for it, or discard it first.");
       return;
     }

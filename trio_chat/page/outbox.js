@@ -183,6 +183,11 @@ export class Outbox {
     }
   }
 
+  /** @param {string} place  @returns {boolean} whether something said there may not have arrived */
+  pending(place) {
+    return [...this.items.values()].some((item) => item.place === place && item.state !== "sent");
+  }
+
   /** @param {string} place  @returns {Item[]} what is still to be seen there, oldest first */
   in(place) {
     return [...this.items.values()].filter((item) => item.place === place && !item.shown);

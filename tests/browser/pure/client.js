@@ -152,6 +152,19 @@ checkClient("who leaves and comes back just as the connection breaks is in on th
   equal(world.room("lobby").joined, true);
 });
 
+checkClient("a line that is in sight as an entry and not yet acked keeps one in the room", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  world.client.speaker.say(world.room("lobby"), "hi");
+  world.hear({ type: "said", room: "lobby", seq: 1, at: 1, by: "ada", text: "hi" });
+  world.client.leave(world.room("lobby"));
+  equal(world.count("leave"), 0);
+  world.hear({ type: "ack", ref: world.last("say").ref, seq: 1 });
+  world.client.leave(world.room("lobby"));
+  equal(world.count("leave"), 1);
+});
+
 checkClient("who leaves while still on the way in goes out again, and may come back", () => {
   const world = new World("lobby");
   world.welcome();
