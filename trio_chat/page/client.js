@@ -123,8 +123,8 @@ export class Client {
     if (room.joined || room.entering || this.leaving.has(room.key)) return;
     room.entering = true;
     const door = room.door;
-    const read = this.state.storage.get("read." + room.key);
     const entered = (answer) => {
+      const read = this.state.storage.get("read." + room.key); // only now: other tabs read on meanwhile
       room.entered(answer, door.recent, read);
       if (this.state.rooms.get(room.key) !== room) return this.#goOut(room);
       if (!answer.resumed) {

@@ -185,3 +185,11 @@ checkClient("who leaves a room that then does not let them in may try again", ()
   world.hear({ type: "error", ref: world.last("join").ref, code: "too_many_rooms", detail: "too many" });
   equal([world.count("join"), world.room("lobby").why], [2, ""]);
 });
+
+checkClient("what another tab has shown until one is in counts as read", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.state.storage.set("read.#lobby", { epoch: "e", seq: 7 });
+  world.enter({ head: 9 });
+  equal([world.room("lobby").read, world.state.storage.get("read.#lobby").seq], [7, 7]);
+});
