@@ -55,8 +55,12 @@ export class Client {
   callMe(name) {
     this.state.iAm({ name });
     this.state.refused = "";
-    if (this.connection.socket) this.#hello();
-    else this.connection.start();
+    if (this.connection.socket) {
+      this.connection.release();
+      this.#hello();
+    } else {
+      this.connection.start();
+    }
   }
 
   /**

@@ -37,12 +37,11 @@ export class Connection {
   /** Connect, unless that is done or under way. */
   start() {
     if (this.socket) return;
-    clearTimeout(this.timer);
     this.bye = null;
     this.#become("connecting");
     const socket = new WebSocket(this.url);
     this.socket = socket;
-    this.timer = setTimeout(() => this.#gone(socket), OPENING_MS);
+    this.#awaitWelcome(socket);
     socket.onopen = () => {
       this.heardAt = Date.now();
       this.above.opened();
@@ -76,6 +75,19 @@ export class Connection {
   hold() {
     clearTimeout(this.timer);
     this.#become("idle");
+  }
+
+  /** The person has answered: from now on a connection that fails is one to be replaced again. */
+  release() {
+    if (!this.socket) return;
+    this.#become("connecting");
+    this.#awaitWelcome(this.socket);
+  }
+
+  /** @param {WebSocket} socket */
+  #awaitWelcome(socket) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#gone(socket), OPENING_MS);
   }
 
   #hear(data) {

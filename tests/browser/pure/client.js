@@ -165,6 +165,26 @@ checkClient("a line that is in sight as an entry and not yet acked keeps one in 
   equal(world.count("leave"), 1);
 });
 
+checkClient("who takes another name at the door is not forgotten there when the connection breaks", (later) => {
+  const world = new World("lobby");
+  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
+  world.client.callMe("grace");
+  world.breaks();
+  later(10_000);
+  equal(sockets.length, 2);
+  world.open();
+  equal(world.last("hello").name, "grace");
+});
+
+checkClient("who takes another name at the door is not left waiting by a connection that is dead", (later) => {
+  const world = new World("lobby");
+  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
+  world.client.callMe("grace");
+  later(10_000); // nothing comes
+  later(10_000);
+  equal(sockets.length, 2);
+});
+
 checkClient("who leaves while still on the way in goes out again, and may come back", () => {
   const world = new World("lobby");
   world.welcome();
