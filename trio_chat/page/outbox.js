@@ -43,11 +43,12 @@ export class Outbox {
    */
   add(said, at) {
     const ref = this.ref();
+    const latest = [...this.items.values()].at(-1)?.at ?? 0;
     /** @type {Item} */
     const item = {
       ...said,
       ref,
-      at,
+      at: Math.max(at, latest), // a clock may be set back, and who takes over goes by this
       n: this.count,
       load: this.load,
       state: "waiting",

@@ -340,3 +340,17 @@ check("what is answered twice, or was never asked, changes nothing", () => {
   outbox.again("A-1");
   equal(outbox.items.size, 0);
 });
+
+check("lines stay in the order of typing when the clock is set back between them", () => {
+  const storage = new Shuffled();
+  const before = new Outbox(storage, "A");
+  for (const [text, at] of [
+    ["one", 9],
+    ["two", 5],
+    ["three", 7],
+  ])
+    before.add(said(text), NOON + Number(at));
+  const outbox = new Outbox(storage, "B");
+  outbox.adopt(always);
+  equal(states(outbox), ["one waiting", "two waiting", "three waiting"]);
+});
