@@ -10,6 +10,7 @@ from tests.browser.processes import Server
 from tests.browser.visitor import BACK_MS
 
 EACH = 10
+OUTBOX_MAX = 200  # as in outbox.js
 KILLED = "ERR_CONNECTION_REFUSED"  # said by the browser itself while there is no server
 
 
@@ -68,6 +69,17 @@ def test_a_line_whose_ack_was_lost_is_said_once(visit: Visit, server: Server) ->
         page.sees("once", "and again")
 
 
+_SAY_MANY = """
+(many) => {
+  const say = document.querySelector("#say");
+  for (let n = 0; n < many; n++) {
+    say.value = `line ${n}`;
+    say.form.requestSubmit();
+  }
+}
+"""
+
+
 class Line:
     """A page's connection. A deaf one hears nothing more of the server, which hears all."""
 
@@ -119,6 +131,19 @@ def test_what_was_not_sent_outlives_a_reload_and_is_said_once(visit: Visit, serv
     ada.is_connected()
     for page in (ada, bob):
         page.sees("before", "under way", "behind it")
+
+
+def test_a_whisper_for_which_there_is_no_room_stays_where_it_was_typed(visit: Visit, server: Server) -> None:
+    ada = visit()
+    ada.watch.forgive(KILLED)
+    ada.come("ada")
+    server.kill()
+    ada.page.evaluate(_SAY_MANY, OUTBOX_MAX)
+    expect(ada.get("#rows .fate")).to_have_count(OUTBOX_MAX)
+    for text in ("one more", "/msg bob psst"):
+        ada.say(text)
+        expect(ada.get("#note")).to_contain_text("Too much is waiting")
+        expect(ada.get("#say")).to_have_value(text)
 
 
 def test_one_need_not_wait_for_the_next_try(visit: Visit, server: Server) -> None:

@@ -110,11 +110,12 @@ export class Composer {
     const { state } = this.client;
     if (action.do === "nothing" || this.#tooLong()) return;
     state.note = "";
+    if ((action.do === "say" || action.do === "tell") && this.client.outbox.full) {
+      state.say("Too much is waiting to be sent. This stays here until there is room for it.");
+      return;
+    }
     if (action.do === "say") {
-      if (!this.client.speaker.say(state.place, action.text, action.action)) {
-        state.say("Too much is waiting to be sent. This stays here until there is room for it.");
-        return;
-      }
+      if (!this.client.speaker.say(state.place, action.text, action.action)) return;
       this.last.set(this.key, text);
       this.sent();
     }
