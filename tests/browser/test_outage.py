@@ -146,6 +146,34 @@ def test_a_whisper_for_which_there_is_no_room_stays_where_it_was_typed(visit: Vi
         expect(ada.get("#say")).to_have_value(text)
 
 
+def test_a_tab_that_was_away_comes_back_by_the_name_that_was_taken_meanwhile(visit: Visit) -> None:
+    first, bob = visit(), visit()
+    bob.come("bob")
+    first.come("ada")
+    lines: list[Line] = []
+    away = False
+
+    def connect(route: WebSocketRoute) -> None:
+        if away:
+            route.close()
+        else:
+            lines.append(Line(route))
+
+    first.page.context.route_web_socket("**/ws", connect)
+    second = first.another_tab()
+    away = True
+    lines[0].cut()
+    expect(second.get("#you-state")).to_have_text("not connected")
+    first.say("/nick grace")
+    expect(first.get("#you-name")).to_have_text("grace")
+    first.page.close()
+    bob.names("bob")
+    away = False
+    second.is_connected()
+    expect(second.get("#you-name")).to_have_text("grace")
+    bob.names("bob", "grace")
+
+
 def test_one_need_not_wait_for_the_next_try(visit: Visit, server: Server) -> None:
     ada, bob = visit(), visit()
     ada.watch.forgive(KILLED)

@@ -207,15 +207,22 @@ function elsewhere(event) {
       if (!rooms.has(room.key) && room.key !== state.active) client.leave(room);
     }
   }
-  if (key === "me" && (!state.me.token || state.refused)) {
-    const { name, token } = { name: "", token: "", ...storage.get("me", {}) };
+  if (key === "me") meElsewhere();
+  state.changed();
+}
+
+/** In another tab one has come in, or taken another name. */
+function meElsewhere() {
+  const { name, token } = { name: "", token: "", ...storage.get("me", {}) };
+  if (!state.me.token || state.refused) {
     const news = token !== state.me.token || name !== state.me.name;
     if (token && news) {
       state.me.token = token; // who has come in there is who stands at the door here
       client.callMe(name);
     }
+  } else if (!state.connected && token === state.me.token) {
+    state.me.name = name; // nobody else tells it, and to come back by the old one would undo it
   }
-  state.changed();
 }
 
 function prepare() {
