@@ -78,6 +78,8 @@ class Peer:
         self.seen: list[Event] = []
         self._wire = wire or FrameEvents()
         self._unread: deque[Event] = deque()
+        self._replies = b""  # of the dialect itself, to what has been read
+        self._pouring = False
 
     # --- out -----------------------------------------------------------------------------------------
 
@@ -87,21 +89,28 @@ class Peer:
 
     def packed(self, *commands: Command) -> bytes:
         """These commands, as this peer sends them."""
-        return b"".join(self._wire.frame(encode(command)) for command in commands)
+        return self.framed(*map(encode, commands))
+
+    def framed(self, *payloads: bytes) -> bytes:
+        """Frames, or messages, that hold whatever the story wants."""
+        return b"".join(map(self._wire.frame, payloads))
 
     def send_payloads(self, *payloads: bytes) -> None:
-        """Send frames that hold whatever the story wants."""
-        self.send_bytes(b"".join(map(self._wire.frame, payloads)))
+        self.send_bytes(self.framed(*payloads))
 
     def send_bytes(self, data: bytes) -> None:
         took = self.link.send_nowait(data)
         assert took == len(data), "more than the pipe holds: pour it"
 
     async def pour(self, data: bytes) -> None:
-        """Send as the server takes it."""
-        sent = 0
-        while (sent := sent + self.link.send_nowait(data[sent:])) < len(data):
-            await self.link.wait_writable()
+        """Send as the server takes it; behind it the dialect's replies, which must not stand in a frame."""
+        self._pouring = True
+        while data:
+            sent = 0
+            while (sent := sent + self.link.send_nowait(data[sent:])) < len(data):
+                await self.link.wait_writable()
+            data, self._replies = self._replies, b""
+        self._pouring = False
 
     def hang_up(self) -> None:
         """Say that no more will come, and go on reading."""
@@ -122,7 +131,9 @@ class Peer:
     def take(self, data: bytes) -> None:
         """Read bytes that the story has received for itself."""
         events = self._wire.feed(data)
-        if replies := self._wire.replies():
+        self._replies += self._wire.replies()
+        if self._replies and not self._pouring:
+            replies, self._replies = self._replies, b""
             with suppress(LinkBroken):  # the server has gone meanwhile
                 self.send_bytes(replies)
         self.seen += events
@@ -181,6 +192,7 @@ class Peer:
         bye = await self.ended()
         assert bye is not None and bye.code == code, f"ended with {bye}"
         assert bye.reconnect == (code in COME_BACK)
+        assert not isinstance(self._wire, Upgraded) or self._wire.closed_with(code)
         return bye
 
     # --- what stories do often -----------------------------------------------------------------------
@@ -287,13 +299,11 @@ class House:
         return self._dial(Peer, buffer_bytes, address)
 
     def _dial(self, kind: type[P], buffer_bytes: int, address: str) -> P:
-        link = self._listener.dial(buffer_bytes, address)
-        if not self._websocket:
-            return kind(link)
-        wire = Upgraded()
-        peer = kind(link, wire)
-        peer.send_bytes(wire.request)
-        return peer
+        return kind(self._listener.dial(buffer_bytes, address), self.wire())
+
+    def wire(self) -> EventReader:
+        """How a client begins to speak here."""
+        return Upgraded() if self._websocket else FrameEvents()
 
     async def enter(
         self, name: str, *rooms: str, token: str = "", buffer_bytes: int = 65_536, address: str = ""

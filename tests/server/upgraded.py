@@ -2,7 +2,7 @@
 
 from random import Random
 
-from trio_chat.dialects.websocket import WebSocketEvents
+from trio_chat.dialects.websocket import BAD_UTF8, CLOSE_CODES, NOT_TEXT, WebSocketEvents
 from trio_chat.wire.messages import Event
 
 __all__ = ["Upgraded"]
@@ -11,9 +11,9 @@ _ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
 class Upgraded(WebSocketEvents):
-    """To be given all that a server says to `request`."""
+    """The request goes out in front of the first thing that is framed: who says nothing has not asked."""
 
-    __slots__ = ("_head",)
+    __slots__ = ("_head", "_request")
 
     request = (
         b"GET /ws HTTP/1.1\r\nHost: [::1]\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -24,6 +24,11 @@ class Upgraded(WebSocketEvents):
         random = Random(0)
         super().__init__(lambda: random.randbytes(4))
         self._head: bytes | None = b""
+        self._request = self.request
+
+    def frame(self, payload: bytes) -> bytes:
+        request, self._request = self._request, b""
+        return request + super().frame(payload)
 
     def feed(self, data: bytes) -> list[Event]:
         if self._head is not None:
@@ -34,3 +39,8 @@ class Upgraded(WebSocketEvents):
             assert head.startswith(b"HTTP/1.1 101 ") and _ACCEPT.lower() in head.lower(), head
             self._head = None
         return super().feed(data)
+
+    def closed_with(self, code: str) -> bool:
+        """Whether a close frame has come, with the number of this `bye`; a bad frame may be told closer."""
+        closer = (BAD_UTF8, NOT_TEXT) if code == "bad_frame" else ()
+        return self._messages.ended and self._messages.close_code in (CLOSE_CODES[code], *closer)
