@@ -1,4 +1,4 @@
-"""What holds for every story of a server: nothing is logged that the story did not ask for."""
+"""What holds for every story of a server, and the two dialects that many are told in."""
 
 from collections.abc import Iterator
 
@@ -10,3 +10,10 @@ def nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """A peer's fault is quiet; what is logged is a bug, or a disk. A story that wants one clears `caplog`."""
     yield
     assert [record.getMessage() for record in caplog.get_records("call")] == []
+
+
+@pytest.fixture(params=[False, True], ids=["frames", "websocket"])
+def websocket(request: pytest.FixtureRequest) -> bool:
+    """A story that takes this is told twice, and passes it on to `serving`: what is owed is owed to both."""
+    over_websocket: bool = request.param
+    return over_websocket

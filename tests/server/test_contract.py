@@ -261,16 +261,14 @@ def _stores(seed: int) -> Iterator[Store]:
     yield FatedStore(commits=[random.choice(fates) for _ in range(200)])
 
 
-@pytest.mark.parametrize("dialect", ["frames", "websocket"])
 @pytest.mark.parametrize("journal", ["memory", "slow", "failing"])
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_everyone_sees_everything_once_and_in_order(
-    seed: int, journal: str, dialect: str, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+    seed: int, journal: str, websocket: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     random = Random(seed)
     store = dict(zip(["memory", "slow", "failing"], _stores(seed), strict=True))[journal]
     tail_bytes = random.choice([1, 10_000, 4 << 20])
-    websocket = dialect == "websocket"
     async with serving(store=store, rate_limit=False, tail_bytes=tail_bytes, websocket=websocket) as house:
         truth = Truth()
         members = [Member(house, f"m{n}", Random(f"{seed}.{n}"), truth) for n in range(MEMBERS)]
