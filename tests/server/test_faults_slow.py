@@ -1,7 +1,7 @@
 """Rows 23, 24, 42 and 43 of the table of faults: those who do not read, on links that hold little.
 
-Nobody waits for them, they cost next to nothing, and they miss nothing. On real sockets the same is told
-in test_faults_sockets.py.
+Nobody waits for them, they cost next to nothing, and they miss nothing. All is told in both dialects but
+row 43, which takes long. On real sockets the same is told in test_faults_sockets.py.
 """
 
 import sys
@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import Bystander, House, Peer, packed, serving
+from tests.server.peer import Bystander, House, Peer, serving
 from tests.server.stores import FailingStore, SlowStore
 from trio_chat.errors import LinkBroken
 from trio_chat.journal.memory import MemoryStore
@@ -59,10 +59,11 @@ class CountingStore(MemoryStore):
 
 @asynccontextmanager
 async def awake(
-    *changes: str, store: Store | None = None, **limits: int
+    *changes: str, store: Store | None = None, websocket: bool, **limits: int
 ) -> AsyncGenerator[tuple[House, Bystander]]:
     """Zoe's story: she reads all the time, and sees these comings and goings and nothing else."""
-    async with serving(Config(rate_limit=False, limits=Limits(**limits)), store=store) as house:
+    config = Config(rate_limit=False, limits=Limits(**limits))
+    async with serving(config, store=store, websocket=websocket) as house:
         zoe = await house.bystander()
         yield house, zoe
         noticed = await zoe.noticed()
@@ -86,8 +87,8 @@ async def _talk(zoe: Bystander, count: int, text: str = LONG) -> None:
 # --- row 23: stops reading, goes on pinging -------------------------------------------------------------
 
 
-async def test_row_23_asleep_and_awake_again(autojump_clock: MockClock) -> None:
-    async with awake() as (house, zoe):
+async def test_row_23_asleep_and_awake_again(websocket: bool, autojump_clock: MockClock) -> None:
+    async with awake(websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         for _ in range(5):
             await _talk(zoe, 40)
@@ -104,17 +105,17 @@ async def test_row_23_asleep_and_awake_again(autojump_clock: MockClock) -> None:
 
 @pytest.mark.parametrize("tail_bytes", [1, 3_000, 20_000])
 async def test_row_23_what_the_tail_has_forgotten_comes_from_the_journal(
-    tail_bytes: int, autojump_clock: MockClock
+    tail_bytes: int, websocket: bool, autojump_clock: MockClock
 ) -> None:
-    async with awake(tail_bytes=tail_bytes) as (house, zoe):
+    async with awake(tail_bytes=tail_bytes, websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         await _talk(zoe, 100)
         await sleepy.hears()
         assert sleepy.seqs() == list(range(sleepy.seqs()[0], zoe.seqs()[-1] + 1))
 
 
-async def test_row_23_what_nobody_has_any_more_is_a_gap(autojump_clock: MockClock) -> None:
-    async with awake(tail_bytes=1, journal_room_entries=10) as (house, zoe):
+async def test_row_23_what_nobody_has_any_more_is_a_gap(websocket: bool, autojump_clock: MockClock) -> None:
+    async with awake(tail_bytes=1, journal_room_entries=10, websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         await _talk(zoe, 100)
         await sleepy.hears()
@@ -126,8 +127,8 @@ async def test_row_23_what_nobody_has_any_more_is_a_gap(autojump_clock: MockCloc
         assert before and gap.next == last - 9 and not gap.kept
 
 
-async def test_row_23_who_was_asleep_is_told_who_is_here(autojump_clock: MockClock) -> None:
-    async with awake("-eve lost", "+bob") as (house, zoe):
+async def test_row_23_who_was_asleep_is_told_who_is_here(websocket: bool, autojump_clock: MockClock) -> None:
+    async with awake("-eve lost", "+bob", websocket=websocket) as (house, zoe):
         eve = await house.enter("eve", "lobby")
         assert await zoe.noticed() == ["+eve"]
         sleepy = await _sleeper(house, zoe)
@@ -144,8 +145,10 @@ async def test_row_23_who_was_asleep_is_told_who_is_here(autojump_clock: MockClo
         assert sleepy.seen[-1] is members[0], "when it has caught up"
 
 
-async def test_row_23_who_missed_no_notice_is_told_nothing(autojump_clock: MockClock) -> None:
-    async with awake() as (house, zoe):
+async def test_row_23_who_missed_no_notice_is_told_nothing(
+    websocket: bool, autojump_clock: MockClock
+) -> None:
+    async with awake(websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         await sleepy.hears()
         await _talk(zoe, 10)
@@ -153,8 +156,10 @@ async def test_row_23_who_missed_no_notice_is_told_nothing(autojump_clock: MockC
         assert not [event for event in sleepy.seen if isinstance(event, Members)]
 
 
-async def test_row_23_ended_after_a_minute_in_which_it_took_nothing(autojump_clock: MockClock) -> None:
-    async with awake("-sleepy slow") as (house, zoe):
+async def test_row_23_ended_after_a_minute_in_which_it_took_nothing(
+    websocket: bool, autojump_clock: MockClock
+) -> None:
+    async with awake("-sleepy slow", websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         sleepy.seen.clear()
         zoe.send(*[Say("lobby", LONG)] * 10)
@@ -167,11 +172,12 @@ async def test_row_23_ended_after_a_minute_in_which_it_took_nothing(autojump_clo
         await sleepy.ended_with("slow_reader")
         (*entries, _) = [event for event in sleepy.seen if not isinstance(event, Presence)]
         assert all(isinstance(event, Entry) for event in entries), "the frame half out is finished, then bye"
-        assert len(entries) < 5, "what had not begun is dropped, of one batch too"
+        begun = 11 if websocket else 4  # over WebSocket a batch is one frame, which is half out
+        assert len(entries) <= begun, "what had not begun is dropped, of one batch too"
 
 
-async def test_row_23_a_little_now_and_then_is_enough(autojump_clock: MockClock) -> None:
-    async with awake() as (house, zoe):
+async def test_row_23_a_little_now_and_then_is_enough(websocket: bool, autojump_clock: MockClock) -> None:
+    async with awake(websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         await _talk(zoe, 20)
         for _ in range(6):
@@ -183,9 +189,9 @@ async def test_row_23_a_little_now_and_then_is_enough(autojump_clock: MockClock)
         assert sleepy.seqs()[-1] == zoe.seqs()[-1]
 
 
-async def test_row_23_leaving_while_asleep(autojump_clock: MockClock) -> None:
+async def test_row_23_leaving_while_asleep(websocket: bool, autojump_clock: MockClock) -> None:
     """The leave waits until what was shown before it has been read; nothing else does."""
-    async with awake("-sleepy left") as (house, zoe):
+    async with awake("-sleepy left", websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         await _talk(zoe, 20)
         before = zoe.seqs()[-1]
@@ -199,8 +205,8 @@ async def test_row_23_leaving_while_asleep(autojump_clock: MockClock) -> None:
 # --- row 24: reads a little all the time ----------------------------------------------------------------
 
 
-async def test_row_24_a_kilobyte_a_second(autojump_clock: MockClock) -> None:
-    async with awake("-slow lost") as (house, zoe):
+async def test_row_24_a_kilobyte_a_second(websocket: bool, autojump_clock: MockClock) -> None:
+    async with awake("-slow lost", websocket=websocket) as (house, zoe):
         slow = await house.enter("slow", "lobby", buffer_bytes=4_096)
         assert await zoe.noticed() == ["+slow"]
         async with trio.open_nursery() as nursery:
@@ -218,10 +224,10 @@ async def test_row_24_a_kilobyte_a_second(autojump_clock: MockClock) -> None:
         slow.link.close()
 
 
-async def test_row_24_one_large_batch(autojump_clock: MockClock) -> None:
+async def test_row_24_one_large_batch(websocket: bool, autojump_clock: MockClock) -> None:
     """Which takes minutes to send, and is not sent anew each time a little of it has gone."""
     store = SlowStore(commit_s=1)
-    async with awake("-slow lost", store=store) as (house, zoe):
+    async with awake("-slow lost", store=store, websocket=websocket) as (house, zoe):
         slow = await house.enter("slow", "lobby", buffer_bytes=1_024)
         await slow.hears()
         assert await zoe.noticed() == ["+slow"]
@@ -253,12 +259,14 @@ class UntoldLink:
         await trio.sleep_forever()
 
 
-async def test_row_24_a_socket_that_does_not_say_when_it_takes_more(autojump_clock: MockClock) -> None:
+async def test_row_24_a_socket_that_does_not_say_when_it_takes_more(
+    websocket: bool, autojump_clock: MockClock
+) -> None:
     """It is tried every second."""
-    async with awake("-slow quit") as (house, zoe), trio.open_nursery() as nursery:
+    async with awake("-slow quit", websocket=websocket) as (house, zoe), trio.open_nursery() as nursery:
         here, there = link_pair(4_096)
         nursery.start_soon(house.server.serve_link, UntoldLink(there))
-        slow = Peer(here)
+        slow = Peer(here, house.wire())
         await slow.hello("slow")
         await slow.join("lobby")
         assert await zoe.noticed() == ["+slow"]
@@ -287,18 +295,18 @@ async def _ping(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "count"), [(Ping(n=2**53 - 1), 60_000), (History("lobby"), 400)], ids=["ping", "history"]
+    ("question", "count"), [(Ping(n=2**53 - 1), 20_000), (History("lobby"), 400)], ids=["ping", "history"]
 )
 async def test_row_42_the_server_hears_no_more_than_it_may_owe(
-    question: Ping | History, count: int, autojump_clock: MockClock
+    question: Ping | History, count: int, websocket: bool, autojump_clock: MockClock
 ) -> None:
-    async with awake() as (house, zoe):
+    async with awake(websocket=websocket) as (house, zoe):
         eve = await house.enter("eve", "lobby", buffer_bytes=4_000)
         assert await zoe.noticed() == ["+eve"]
         await _talk(zoe, 60)
         poured = trio.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_pour, eve, packed(question) * count, poured)
+            nursery.start_soon(_pour, eve, eve.packed(question) * count, poured)
             assert await zoe.noticed(50) == []
             assert not poured.is_set(), "she is not read any more"
             for _ in range(count):
@@ -310,8 +318,8 @@ async def _pour(peer: Peer, data: bytes, poured: trio.Event) -> None:
     poured.set()
 
 
-async def test_row_42_what_is_owed_is_bounded(autojump_clock: MockClock) -> None:
-    async with awake() as (house, zoe):
+async def test_row_42_what_is_owed_is_bounded(websocket: bool, autojump_clock: MockClock) -> None:
+    async with awake(websocket=websocket) as (house, zoe):
         eve = await house.enter("eve", "lobby")
         assert await zoe.noticed() == ["+eve"]
         await _talk(zoe, 60)
@@ -319,7 +327,7 @@ async def test_row_42_what_is_owed_is_bounded(autojump_clock: MockClock) -> None
         tracemalloc.start()
         try:
             with trio.move_on_after(20):
-                await eve.pour(packed(History("lobby")) * 10_000)
+                await eve.pour(eve.packed(History("lobby")) * 10_000)
             current, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -328,15 +336,17 @@ async def test_row_42_what_is_owed_is_bounded(autojump_clock: MockClock) -> None
         assert await zoe.noticed(45) == ["-eve slow"]
 
 
-async def test_row_42_the_answers_come_in_order_when_they_are_read(autojump_clock: MockClock) -> None:
-    async with awake() as (house, zoe):
+async def test_row_42_the_answers_come_in_order_when_they_are_read(
+    websocket: bool, autojump_clock: MockClock
+) -> None:
+    async with awake(websocket=websocket) as (house, zoe):
         eve = await house.enter("eve", "lobby")
         assert await zoe.noticed() == ["+eve"]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(eve.pour, packed(*(Ping(n=n) for n in range(60_000))))
+            nursery.start_soon(eve.pour, eve.packed(*(Ping(n=n) for n in range(30_000))))
             assert await zoe.noticed(50) == []
             answers = 0
-            while answers < 60_000:
+            while answers < 30_000:
                 event = await eve.next()
                 if isinstance(event, Pong):
                     assert event.n == answers
@@ -344,12 +354,14 @@ async def test_row_42_the_answers_come_in_order_when_they_are_read(autojump_cloc
         assert await zoe.noticed() == []
 
 
-async def test_row_42_it_is_no_silence_while_the_server_does_not_read(autojump_clock: MockClock) -> None:
+async def test_row_42_it_is_no_silence_while_the_server_does_not_read(
+    websocket: bool, autojump_clock: MockClock
+) -> None:
     """And then it is: a minute after the last of what it has read."""
-    async with awake() as (house, zoe):
+    async with awake(websocket=websocket) as (house, zoe):
         eve = await house.enter("eve", "lobby")
         assert await zoe.noticed() == ["+eve"]
-        await eve.pour(packed(Ping(n=2**53 - 1)) * 10_000)
+        await eve.pour(eve.packed(Ping(n=2**53 - 1)) * 10_000)
         assert await zoe.noticed(50) == []
         assert len([event for event in await eve.hears(1) if isinstance(event, Pong)]) == 10_000
         assert await zoe.noticed(55) == []
@@ -393,9 +405,9 @@ async def test_row_43_five_hundred_stall_together(tail_bytes: int, autojump_cloc
             assert peer.seqs()[-1] == 151
 
 
-async def test_a_journal_that_cannot_be_read_ends_nobody(autojump_clock: MockClock) -> None:
+async def test_a_journal_that_cannot_be_read_ends_nobody(websocket: bool, autojump_clock: MockClock) -> None:
     store = FailingStore(failing=False)
-    async with awake(store=store, tail_bytes=1) as (house, zoe):
+    async with awake(store=store, tail_bytes=1, websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         await _talk(zoe, 20)
         store.reading_fails = True
@@ -408,9 +420,9 @@ async def test_a_journal_that_cannot_be_read_ends_nobody(autojump_clock: MockClo
             await sleepy.next()
 
 
-async def test_a_reset_while_being_caught_up_is_one_going(autojump_clock: MockClock) -> None:
+async def test_a_reset_while_being_caught_up_is_one_going(websocket: bool, autojump_clock: MockClock) -> None:
     store = CountingStore()
-    async with awake("-sleepy lost", store=store, tail_bytes=1) as (house, zoe):
+    async with awake("-sleepy lost", store=store, tail_bytes=1, websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         await _talk(zoe, 20)
         await sleepy.hears(0.015)
@@ -420,8 +432,8 @@ async def test_a_reset_while_being_caught_up_is_one_going(autojump_clock: MockCl
             await sleepy.next()
 
 
-async def test_presence_is_right_however_fast_it_changes(autojump_clock: MockClock) -> None:
-    async with serving(rate_limit=False) as house:
+async def test_presence_is_right_however_fast_it_changes(websocket: bool, autojump_clock: MockClock) -> None:
+    async with serving(rate_limit=False, websocket=websocket) as house:
         zoe = await house.bystander()
         random = Random(6)
         here: dict[str, Peer] = {}

@@ -313,16 +313,6 @@ async def test_who_is_behind_gets_the_frame_half_out_and_then_the_goodbye(autoju
         assert 0 < len(eve.entries()) < 10
 
 
-async def test_who_reads_late_has_everything(autojump_clock: MockClock) -> None:
-    async with serving(rate_limit=False, websocket=True, tail_bytes=5_000) as house:
-        zoe = await house.bystander()
-        eve = await house.enter("eve", "lobby", buffer_bytes=3_000)
-        for n in range(50):
-            await zoe.say(f"{n} " + "x" * 1_000)
-        await eve.hears(10)
-        assert eve.seqs() == list(range(1, 51))
-
-
 async def test_ten_bad_messages_are_enough(autojump_clock: MockClock) -> None:
     async with beside_a_page("-eve lost") as (_, _, page):
         page.send(frame(b"{\n" * 4 + b"{") * 2)
