@@ -1,6 +1,8 @@
 """Rows 1–6 and 12–14 of the table of faults: what can be wrong with bytes, and with how they come.
 
-In every row there is a bystander in the room, who notices at most that somebody came or went.
+In every row there is a bystander in the room, who notices at most that somebody came or went. What is about
+the length before a frame, or the first bytes of a connection, is told here of frames alone; what WebSocket has
+instead is in test_websocket.py.
 """
 
 import tracemalloc
@@ -9,9 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import beside_a_bystander, packed
+from tests.server.peer import beside_a_bystander
 from trio_chat.wire.codec import encode
-from trio_chat.wire.framing import pack
 from trio_chat.wire.messages import (
     Ack,
     Error,
@@ -27,8 +28,8 @@ from trio_chat.wire.messages import (
 
 
 def padded(command: Ping | Hello, size: int) -> bytes:
-    """The frame of a command whose payload is exactly so large: JSON may have spaces at its end."""
-    return pack([encode(command).ljust(size)])
+    """The payload of a command, exactly so large: JSON may have spaces at its end."""
+    return encode(command).ljust(size)
 
 
 async def test_row_1_a_length_of_four_gigabytes(autojump_clock: MockClock) -> None:
@@ -45,29 +46,29 @@ async def test_row_1_a_length_of_four_gigabytes(autojump_clock: MockClock) -> No
         assert peak < 1_000_000
 
 
-async def test_row_2_exactly_the_limit_works(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander() as (house, _, eve):
-        await eve.pour(padded(Ping(n=1), 65_536))
+async def test_row_2_exactly_the_limit_works(websocket: bool, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander(websocket=websocket) as (house, _, eve):
+        await eve.pour(eve.framed(padded(Ping(n=1), 65_536)))
         await eve.answer(Pong, n=1)
         bob = house.dial()
-        bob.send_bytes(padded(Hello(version=1, name="bob"), 8_192))
+        bob.send_payloads(padded(Hello(version=1, name="bob"), 8_192))
         await bob.expect(Welcome)
 
 
-async def test_row_2_one_byte_more_does_not(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost") as (house, _, eve):
-        eve.send_bytes(padded(Ping(n=1), 65_537)[:1_000])
+async def test_row_2_one_byte_more_does_not(websocket: bool, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander("-eve lost", websocket=websocket) as (house, _, eve):
+        eve.send_bytes(eve.framed(padded(Ping(n=1), 65_537))[:1_000])
         await eve.ended_with("frame_too_large")
         bob = house.dial()
-        bob.send_bytes(padded(Hello(version=1, name="bob"), 8_193)[:1_000])
+        bob.send_bytes(bob.framed(padded(Hello(version=1, name="bob"), 8_193))[:1_000])
         await bob.ended_with("frame_too_large")
 
 
-async def test_row_2_the_limit_rises_with_the_welcome(autojump_clock: MockClock) -> None:
+async def test_row_2_the_limit_rises_with_the_welcome(websocket: bool, autojump_clock: MockClock) -> None:
     """Judged as the server reads, not as bytes come."""
-    async with beside_a_bystander() as (house, _, _eve):
+    async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
         bob = house.dial(buffer_bytes=100_000)
-        bob.send_bytes(packed(Hello(version=1, name="bob")) + padded(Ping(n=1), 60_000))
+        bob.send_payloads(encode(Hello(version=1, name="bob")), padded(Ping(n=1), 60_000))
         await bob.expect(Welcome)
         await bob.expect(Pong, n=1)
 
@@ -80,48 +81,50 @@ async def test_row_3_a_length_of_zero(autojump_clock: MockClock) -> None:
             await peer.ended_with("bad_frame")
 
 
-async def test_row_4_a_frame_dribbled_and_whole_in_time(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander() as (_, _, eve):
-        frame = packed(Ping())
-        for at in range(0, len(frame), 2):
-            eve.send_bytes(frame[at : at + 2])
+async def test_row_4_a_frame_dribbled_and_whole_in_time(websocket: bool, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander(websocket=websocket) as (_, _, eve):
+        frame = eve.packed(Ping())
+        for at in range(0, len(frame), 3):
+            eve.send_bytes(frame[at : at + 3])
             await trio.sleep(1)
         await eve.answer(Pong)
 
 
-async def test_row_4_a_frame_dribbled_for_too_long(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost") as (_, _, eve):
-        for byte in packed(Ping())[:12]:
+async def test_row_4_a_frame_dribbled_for_too_long(websocket: bool, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander("-eve lost", websocket=websocket) as (_, _, eve):
+        for byte in eve.packed(Ping())[:12]:
             eve.send_bytes(bytes([byte]))
             await trio.sleep(1)
         await eve.ended_with("frame_timeout")
 
 
-async def test_row_5_one_byte_per_read(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander() as (house, _, _eve):
+async def test_row_5_one_byte_per_read(websocket: bool, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
         bob = house.dial(buffer_bytes=1)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(bob.pour, packed(Hello(version=1, name="bob"), Ping(n=1)) + pack([b"?"]))
+            hello = encode(Hello(version=1, name="bob"))
+            nursery.start_soon(bob.pour, bob.framed(hello, encode(Ping(n=1)), b"?"))
             await bob.expect(Welcome)
             await bob.expect(Pong, n=1)
             await bob.expect(Error, code="bad_message")
 
 
-async def test_row_5_a_thousand_frames_in_one_segment(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("in_what", ["frames", "messages", "one message"])
+async def test_row_5_a_thousand_commands_in_one_segment(in_what: str, autojump_clock: MockClock) -> None:
     """One read holds thousands: whoever says something meanwhile has its answer long before the last."""
-    async with beside_a_bystander() as (_, zoe, eve):
-        pings = [Ping(n=n) for n in range(2_200)]
+    async with beside_a_bystander(websocket=in_what != "frames") as (_, zoe, eve):
+        pings = [encode(Ping(n=n)) for n in range(2_000)]
         async with trio.open_nursery() as nursery:
-            eve.send(*pings)
+            eve.send_payloads(*([b"\n".join(pings)] if in_what == "one message" else pings))
             nursery.start_soon(eve.hears)
             await zoe.say("may I?")
             before = len([event for event in eve.seen if isinstance(event, Pong)])
         assert before < 1_500
-        assert [event for event in eve.seen if isinstance(event, Pong)] == [Pong(n) for n in range(2_200)]
+        assert [event for event in eve.seen if isinstance(event, Pong)] == [Pong(n) for n in range(2_000)]
 
 
-async def test_row_6_the_end_of_input_between_two_frames(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost") as (_, _, eve):
+async def test_row_6_the_end_of_input_between_two_frames(websocket: bool, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander("-eve lost", websocket=websocket) as (_, _, eve):
         eve.send(Say("lobby", "one", ref="s1"), Topic("lobby", "two", ref="s2"), Ping(n=3))
         eve.hang_up()
         await eve.answer(Ack, ref="s1", seq=2)
@@ -130,9 +133,9 @@ async def test_row_6_the_end_of_input_between_two_frames(autojump_clock: MockClo
         assert await eve.ended() is None
 
 
-async def test_row_6_the_end_of_input_inside_a_frame(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost") as (_, zoe, eve):
-        eve.send_bytes(packed(Say("lobby", "whole", ref="s"), Say("lobby", "half"))[:-1])
+async def test_row_6_the_end_of_input_inside_a_frame(websocket: bool, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander("-eve lost", websocket=websocket) as (_, zoe, eve):
+        eve.send_bytes(eve.packed(Say("lobby", "whole", ref="s"), Say("lobby", "half"))[:-1])
         eve.hang_up()
         await eve.answer(Ack, ref="s", seq=2)
         assert await eve.ended() is None
@@ -170,8 +173,8 @@ async def test_row_13_who_begins_and_never_gets_on(begun: bytes, autojump_clock:
         assert trio.current_time() - since <= 12
 
 
-async def test_row_14_a_command_before_hello(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander() as (house, _, _eve):
+async def test_row_14_a_command_before_hello(websocket: bool, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
         bob = house.dial()
         bob.send(Join("lobby", ref="j"), Ping(ref="p"))
         await bob.expect(Error, code="bad_message", ref="j")
@@ -179,8 +182,8 @@ async def test_row_14_a_command_before_hello(autojump_clock: MockClock) -> None:
         await bob.hello("bob")
 
 
-async def test_row_14_a_second_hello(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander() as (_, _, eve):
+async def test_row_14_a_second_hello(websocket: bool, autojump_clock: MockClock) -> None:
+    async with beside_a_bystander(websocket=websocket) as (_, _, eve):
         eve.send(Hello(version=1, name="mallory", token="m" * 22, ref="h"))
         await eve.answer(Error, code="bad_message", ref="h")
         await eve.say("still me")
