@@ -1,8 +1,8 @@
 """Rows 1–6 and 12–14 of the table of faults: what can be wrong with bytes, and with how they come.
 
 In every row there is a bystander in the room, who notices at most that somebody came or went. What is about
-the length before a frame, or the first bytes of a connection, is told here of frames alone; what WebSocket has
-instead is in test_websocket.py.
+the length before a frame, or the first bytes of a connection, is told here of frames alone; what WebSocket
+has instead is in test_websocket.py.
 """
 
 import tracemalloc
