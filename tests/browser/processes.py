@@ -65,6 +65,22 @@ class Server:
             timeout=STOP_S,
         )
 
+    def texts(self) -> dict[str, list[str]]:
+        """What was said in each room, topics too, as its journal has it; the server may run."""
+        exported = subprocess.run(
+            _command("journal", "export", f"--journal={self._journal}"),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env=_environment(),
+            timeout=STOP_S,
+        )
+        texts: dict[str, list[str]] = {}
+        for line in map(json.loads, exported.stdout.splitlines()):
+            if "seq" in line:
+                texts.setdefault(line["room"], []).append(line["text"])
+        return texts
+
     def start(self) -> None:
         """Returns when it listens."""
         with (self._directory / "server.log").open("a") as log:
