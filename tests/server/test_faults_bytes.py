@@ -92,10 +92,12 @@ async def test_row_4_a_frame_dribbled_and_whole_in_time(websocket: bool, autojum
 
 async def test_row_4_a_frame_dribbled_for_too_long(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander("-eve lost", websocket=websocket) as (_, _, eve):
+        since = trio.current_time()
         for byte in eve.packed(Ping())[:12]:
             eve.send_bytes(bytes([byte]))
             await trio.sleep(1)
         await eve.ended_with("frame_timeout")
+        assert trio.current_time() - since <= 12, "from the first byte, whatever came behind it"
 
 
 async def test_row_5_one_byte_per_read(websocket: bool, autojump_clock: MockClock) -> None:

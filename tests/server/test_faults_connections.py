@@ -1,4 +1,4 @@
-"""Rows 7, 16, 22 and 25–32 of the table of faults: connections that break, come back, or are too many.
+"""Rows 7, 16, 22, 25 and 27–31 of the table of faults: connections that break, come back, or are too many.
 
 In every row there is a bystander in the room, who notices at most that somebody came or went. All are told
 in both dialects but the ten thousand rooms, which take long and know nothing of dialects.
