@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from precis_i18n import get_profile
 
 from trio_chat.errors import Refused
+from trio_chat.hub import names
 from trio_chat.hub.names import NAME_CHARS_MAX, ROOM_CHARS_MAX, Name, check_text, prepare_name, prepare_room
 
 PREPARERS = [
@@ -17,10 +19,73 @@ Prepare = Callable[[str], Name]
 
 # Letters of scripts that have cases, marks, widths and directions, and now and then what no name holds.
 _LETTERS = "aAzZ09_.-ßẞİıΣςσΑ가ガアＡａ＃𐐀\u0300\u0301\u0345\u0313"
+# Those for which RFC 8264 has a rule of their own, or which normalization makes longer.
+_CONTEXTUAL = "l·͵αא׳״・カー٠٩۰۹\u200c\u200dنि्क\u0958\u0627\uff76\uff9e"
 NAMELIKE = st.one_of(
     st.text(_LETTERS, min_size=1, max_size=40),
     st.text(st.one_of(st.sampled_from(_LETTERS), st.characters(codec="utf-8")), min_size=1, max_size=8),
 )
+
+
+@given(raw=st.one_of(NAMELIKE, st.text(_LETTERS + _CONTEXTUAL, max_size=40)))
+def test_the_rules_are_those_of_the_library(raw: str) -> None:
+    try:
+        shown = get_profile("UsernameCasePreserved").enforce(raw)
+        key = get_profile("UsernameCaseMapped").enforce(raw)
+        expected = Name(shown, key) if len(shown) <= ROOM_CHARS_MAX and shown[0] not in "#@*/" else None
+    except ValueError:
+        expected = None
+    try:
+        found: Name | None = prepare_room(raw)
+    except Refused:
+        found = None
+    assert found == expected
+
+
+class TestCost:
+    """The cost of a name is bounded: counted in looks at a character, since time is the machine's."""
+
+    @pytest.fixture(autouse=True)
+    def looks(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        looks = [0]
+
+        def counted(check: Callable[..., object]) -> Callable[..., object]:
+            def look(*args: object) -> object:
+                looks[0] += len(str(args[0]))  # a whole string, or one character
+                return check(*args)
+
+            return look
+
+        for check in ("context_rule_error", "_property"):
+            monkeypatch.setattr(f"trio_chat.hub.names.{check}", counted(getattr(names, check)))
+        names._cached.cache_clear()
+        return looks
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            "ا" + "٠" * (ROOM_CHARS_MAX - 1),
+            "ا" + "۰" * (ROOM_CHARS_MAX - 1),
+            "ア" + "・" * (ROOM_CHARS_MAX - 1),
+        ],
+        ids=["arabic-indic", "extended arabic-indic", "katakana middle dot"],
+    )
+    def test_a_rule_about_the_whole_string_runs_once(self, looks: list[int], raw: str) -> None:
+        assert prepare_room(raw).shown == raw
+        assert looks[0] == 2 * ROOM_CHARS_MAX
+
+    @pytest.mark.parametrize("char", ["٠", "・", "α", "\u0301", "ﷺ", "𐐀", "\u200c"])
+    @pytest.mark.parametrize("length", [ROOM_CHARS_MAX + 1, 4 * ROOM_CHARS_MAX, 60_000])
+    def test_what_is_too_long_is_refused_before_any_rule(
+        self, looks: list[int], char: str, length: int
+    ) -> None:
+        with pytest.raises(Refused, match="at most"):
+            prepare_room("א" + char * length)
+        assert looks[0] == 0
+
+    def test_plain_names_need_no_rule(self, looks: list[int]) -> None:
+        assert prepare_room("Ada-1") == Name("Ada-1", "ada-1")
+        assert looks[0] == 0
 
 
 @pytest.mark.parametrize("raw", ["ada", "Ada", "ADA", "ａｄａ", "ＡＤＡ"])

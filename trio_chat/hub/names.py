@@ -1,8 +1,12 @@
 """Names of people and rooms, and what may stand in a text.
 
 Names follow RFC 8265: shown as UsernameCasePreserved has them, compared as UsernameCaseMapped has
-them, so that `Ada`, `ada` and full-width `ａｄａ` are one name. Preparing one costs some 20 µs of
-pure Python, so prepared names are cached; the caches are bounded, and refusals are not cached.
+them, so that `Ada`, `ada` and full-width `ａｄａ` are one name.
+
+The cost of a name is bounded, whatever its characters: its length is judged before anything else, and each
+rule runs at most once per character. The library's own `enforce` is quadratic: it repeats the rules that look
+at the whole string for each character that asks for them, 8 ms for 64 characters. Most names are ASCII, for
+which the profiles change nothing but the case; other prepared names are cached, refusals are not.
 """
 
 import re
@@ -10,6 +14,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from precis_i18n import get_profile
+from precis_i18n.context import context_rule_error
+from precis_i18n.derived import CONTEXTJ, CONTEXTO, PVALID, derived_property
 
 from trio_chat.errors import Refused
 
@@ -21,11 +27,21 @@ ROOM_CHARS_MAX = 64
 # one); more is not worth the work.
 RAW_FACTOR = 4
 NOT_FIRST = "#@*/"
+CACHED = 4_096  # names; 4 MB when each has 64 characters outside the basic plane
 
 _preserved = get_profile("UsernameCasePreserved")
 _mapped = get_profile("UsernameCaseMapped")
+_ucd = _preserved.base.ucd
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+# Characters whose context rule looks at the whole string and not at their neighbours (RFC 5892, A.7 to A.9),
+# by the rule.
+_WHOLE_STRING_RULES = {
+    "\u30fb": "katakana middle dot",
+    **dict.fromkeys(map(chr, range(0x660, 0x66A)), "arabic-indic digits"),
+    **dict.fromkeys(map(chr, range(0x6F0, 0x6FA)), "extended arabic-indic digits"),
+}
 
 
 class Name(NamedTuple):
@@ -35,38 +51,91 @@ class Name(NamedTuple):
     key: str
 
 
-@lru_cache(maxsize=16_384)
 def prepare_name(raw: str) -> Name:
-    """The name of a person. Raises `Refused` with `bad_name`."""
+    """Return the name of a person. Raises `Refused` with `bad_name`."""
     return _prepare(raw, "bad_name", "name", NAME_CHARS_MAX)
 
 
-@lru_cache(maxsize=16_384)
 def prepare_room(raw: str) -> Name:
-    """The name of a room. Raises `Refused` with `bad_room`."""
+    """Return the name of a room. Raises `Refused` with `bad_room`."""
     return _prepare(raw, "bad_room", "room", ROOM_CHARS_MAX)
 
 
 def _prepare(raw: str, code: str, field: str, chars_max: int) -> Name:
-    def refused(why: str) -> Refused:
-        return Refused(code, f"a {field} {why}", field=field)
-
     if not raw:
-        raise refused("must not be empty")
-    if len(raw) > chars_max * RAW_FACTOR:
-        raise refused(f"has at most {chars_max} characters")
-    if raw[0] in NOT_FIRST:
-        raise refused(f"must not begin with {raw[0]}")
+        raise Refused(code, f"a {field} must not be empty", field=field)
+    if len(raw) > chars_max * (1 if raw.isascii() else RAW_FACTOR):
+        raise Refused(code, f"a {field} has at most {chars_max} characters", field=field)
     try:
-        shown = _preserved.enforce(raw)
-        key = _mapped.enforce(raw)
+        if raw.isascii():
+            name = _ascii(raw)
+        elif len(raw) <= chars_max:
+            name = _cached(raw, chars_max)
+        else:
+            name = _enforce(raw, chars_max)
+    except _TooLong:
+        raise Refused(code, f"a {field} has at most {chars_max} characters", field=field) from None
     except ValueError:
-        raise refused("is made of letters, digits and marks, without spaces") from None
+        raise Refused(
+            code, f"a {field} is made of letters, digits and marks, without spaces", field=field
+        ) from None
+    if name.shown[0] in NOT_FIRST:
+        raise Refused(code, f"a {field} must not begin with {name.shown[0]}", field=field)
+    return name
+
+
+class _TooLong(ValueError):
+    """A name has too many characters once it is mapped."""
+
+
+def _ascii(raw: str) -> Name:
+    """Do what both profiles do with ASCII. Raises ValueError."""
+    if " " in raw or not raw.isprintable():
+        raise ValueError("a space or a control character")
+    return Name(raw, raw.lower())
+
+
+def _enforce(raw: str, chars_max: int) -> Name:
+    """Apply both profiles. Raises ValueError, `_TooLong` before the rules that cost most."""
+    shown = _preserved.normalization_rule(_preserved.width_mapping_rule(raw))
     if len(shown) > chars_max:
-        raise refused(f"has at most {chars_max} characters")
-    if shown[0] in NOT_FIRST:  # a full-width form of one
-        raise refused(f"must not begin with {shown[0]}")
+        raise _TooLong
+    if _preserved.apply_five_rules(shown) != shown:
+        raise ValueError("not stable under its own rules")
+    _check_characters(shown)
+    key = _mapped.apply_five_rules(shown)
+    if key != shown:
+        if _mapped.apply_five_rules(key) != key:
+            raise ValueError("not stable under its own rules")
+        _check_characters(key)
     return Name(shown, key)
+
+
+_cached = lru_cache(maxsize=CACHED)(_enforce)
+
+
+def _check_characters(name: str) -> None:
+    """Require each character to be valid where it stands (RFC 8264, IdentifierClass). Raises ValueError."""
+    done: set[str] = set()
+    for offset, char in enumerate(name):
+        kind = _property(char)
+        if kind == PVALID:
+            continue
+        if kind not in (CONTEXTJ, CONTEXTO):
+            raise ValueError("a character that no name holds")
+        rule = _WHOLE_STRING_RULES.get(char)
+        if rule in done:
+            continue
+        if context_rule_error(name, offset, _ucd):
+            raise ValueError("a character that no name holds there")
+        if rule is not None:
+            done.add(rule)
+
+
+@lru_cache(maxsize=CACHED)
+def _property(char: str) -> str:
+    kind, _ = derived_property(ord(char), _ucd)
+    return str(kind)
 
 
 def check_text(text: str, bytes_max: int, lines_max: int) -> None:
