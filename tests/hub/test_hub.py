@@ -1,5 +1,6 @@
 """The hub's rules: each decides and applies in one step, or refuses and has changed nothing."""
 
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,6 +11,7 @@ from trio_chat.errors import Refused
 from trio_chat.hub.hub import Hub
 from trio_chat.hub.members import Seat
 from trio_chat.hub.names import prepare_name, prepare_room
+from trio_chat.hub.rates import YOUNG_S, Rate
 from trio_chat.wire.messages import Departure, Presence
 
 ADA, BOB, EVA = prepare_name("ada"), prepare_name("bob"), prepare_name("eva")
@@ -208,29 +210,72 @@ def test_standing_up_leaves_every_room_and_tells_those_that_changed() -> None:
 # --- rates ------------------------------------------------------------------------------------------
 
 
-def test_a_member_pays_for_all_its_sessions_and_for_each_kind_apart() -> None:
-    hub = Hub[str](rates={"talk": (2, 1.0), "rooms": (1, 0.25)})
-    ada, bob = seated(hub).member, seated(hub, "bob").member
-    hub.pay(ada, "talk", 0.0)
-    hub.pay(ada, "talk", 0.0)
+def test_a_member_is_charged_for_all_its_sessions_and_for_each_kind_apart() -> None:
+    hub = Hub[str](rates={"talk": Rate(2, 1.0), "rooms": Rate(1, 0.25)})
+    ada, other, bob = seated(hub), seated(hub), seated(hub, "bob")
+    hub.check_rate(ada, "talk", 0.0)
+    hub.check_rate(other, "talk", 0.0)
     with pytest.raises(Refused, match="too fast: talk") as refused:
-        hub.pay(ada, "talk", 0.5)
+        hub.check_rate(ada, "talk", 0.5)
     assert (refused.value.code, refused.value.retry_after_s) == ("rate_limited", 1)
-    hub.pay(ada, "rooms", 0.5)
+    hub.check_rate(ada, "rooms", 0.5)
     with pytest.raises(Refused) as refused:
-        hub.pay(ada, "rooms", 0.5)
+        hub.check_rate(ada, "rooms", 0.5)
     assert refused.value.retry_after_s == 5
-    hub.pay(bob, "talk", 0.5)
+    hub.check_rate(bob, "talk", 0.5)
 
 
-def test_what_has_no_rate_is_not_limited() -> None:
-    hub = Hub[str](rates={"talk": (1, 1.0)})
-    member = seated(hub).member
+def test_a_kind_without_a_rate_is_not_limited() -> None:
+    hub = Hub[str](rates={"talk": Rate(1, 1.0)})
+    seat = seated(hub)
     for _ in range(1_000):
-        hub.pay(member, "questions", 0.0)
+        hub.check_rate(seat, "questions", 0.0)
     free = seated(Hub[str]())
     for _ in range(1_000):
-        Hub[str]().pay(free.member, "talk", 0.0)
+        Hub[str]().check_rate(free, "talk", 0.0)
+
+
+def test_a_token_that_comes_back_has_what_it_had_left() -> None:
+    hub = Hub[str](rates={"talk": Rate(2, 1.0)})
+    for now in (0.0, 1.0, 2.0):
+        seat, _ = hub.sit_down("", "ada", ADA, now=now)
+        hub.check_rate(seat, "talk", now)
+        with pytest.raises(Refused) if now else nullcontext():
+            hub.check_rate(seat, "talk", now)
+        hub.stand_up(seat, "lost", now)
+    seat, _ = hub.sit_down("", "eva", EVA, now=2.0)
+    hub.check_rate(seat, "talk", 2.0)
+
+
+def test_tokens_of_one_address_prefix_are_limited_together_while_they_are_young() -> None:
+    hub = Hub[str](rates={"talk": Rate(2, 1.0)})
+
+    def granted(count: int, prefix: str, now: float) -> int:
+        """How many of so many new members, each of which says two things."""
+        said = 0
+        for number in range(count):
+            token = f"{prefix} {now} {number}"
+            seat, _ = hub.sit_down("", token, prepare_name(f"m{abs(hash(token))}"), prefix=prefix, now=now)
+            for _ in range(2):
+                with suppress(Refused):
+                    hub.check_rate(seat, "talk", now)
+                    said += 1
+        return said
+
+    assert granted(50, "2001:db8::/64", 0.0) == 20
+    assert granted(50, "2001:db8::/64", 1.0) == 10
+    assert granted(50, "192.0.2.1", 1.0) == 20
+    assert granted(50, "", 1.0) == 100, "loopback has no prefix"
+
+
+def test_a_token_of_a_minute_is_not_charged_to_its_address() -> None:
+    hub = Hub[str](rates={"talk": Rate(2, 1.0)})
+    seats = [
+        hub.sit_down("", f"t{number}", prepare_name(f"m{number}"), prefix="192.0.2.1", now=0.0)[0]
+        for number in range(50)
+    ]
+    for seat in seats:
+        hub.check_rate(seat, "talk", YOUNG_S)
 
 
 @given(
@@ -239,19 +284,33 @@ def test_what_has_no_rate_is_not_limited() -> None:
     st.floats(0, 1e6),
     st.lists(st.floats(0, 3), min_size=1, max_size=30),
 )
-def test_whoever_waits_as_long_as_told_is_granted(
+def test_a_command_that_waits_as_long_as_told_is_granted(
     burst: int, per_s: int, now: float, pauses: list[float]
 ) -> None:
-    hub = Hub[str](rates={"talk": (burst, per_s)})
-    member = seated(hub).member
+    hub = Hub[str](rates={"talk": Rate(burst, per_s)})
+    seat = seated(hub)
     for pause in pauses:
         now += pause
         try:
-            hub.pay(member, "talk", now)
+            hub.check_rate(seat, "talk", now)
         except Refused as refused:
             assert refused.retry_after_s is not None and refused.retry_after_s >= 1
             now += refused.retry_after_s
-            hub.pay(member, "talk", now)
+            hub.check_rate(seat, "talk", now)
+
+
+# --- rooms by name ----------------------------------------------------------------------------------------
+
+
+def test_rooms_are_found_in_the_order_of_their_names() -> None:
+    hub = Hub[str](rooms_max=10)
+    seat = seated(hub)
+    for name in ("Zoo", "attic", "Ätna", "Lobby", "b"):
+        hub.join(seat, prepare_room(name))
+    hub.leave(seat, seat.rooms["b"], "left")
+    assert [room.shown for room in hub.rooms_after("", 10)] == ["Lobby", "Zoo", "attic", "Ätna"]
+    assert [room.shown for room in hub.rooms_after("Lobby", 2)] == ["Zoo", "attic"]
+    assert hub.rooms_after("Ätna", 2) == []
 
 
 # --- against a naive model ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from trio_chat.errors import Refused
 from trio_chat.hub.hub import Hub
 from trio_chat.hub.members import Member, Seat
 from trio_chat.hub.names import Name, prepare_name, prepare_room
+from trio_chat.hub.rates import Allowance
 from trio_chat.hub.rooms import LARGE, NAMES_CUT, NAMES_PAGE, Room
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import FRAME_BYTES_MAX
@@ -24,7 +25,7 @@ def lobby() -> Room[str]:
 
 
 def member(name: str) -> Member[str]:
-    return Member(name, Name(name, name))
+    return Member(name, Name(name, name), Allowance(0.0))
 
 
 def crowd(room: Room[str], count: int, prefix: str = "m") -> list[Member[str]]:
@@ -99,7 +100,7 @@ def test_who_comes_back_under_another_name_is_renamed() -> None:
     room.enter(ada)
     room.notice()
     room.leave(ada, "lost")
-    room.enter(Member(ada.token, Name("eva", "eva")))
+    room.enter(Member(ada.token, Name("eva", "eva"), Allowance(0.0)))
     assert room.notice() == Presence("Lobby", 1, renamed=[Renaming("ada", "eva")])
 
 
@@ -255,7 +256,9 @@ def test_the_largest_notice_fits_into_a_frame(size: int, letter: str) -> None:
         return Name(name, name)
 
     room = Room[str](Name("😀" * 64, "r"))
-    members: list[Member[str]] = [Member(str(number), named(number, "a")) for number in range(size)]
+    members: list[Member[str]] = [
+        Member(str(number), named(number, "a"), Allowance(0.0)) for number in range(size)
+    ]
     for each in members:
         room.enter(each)
     room.notice()
@@ -268,7 +271,7 @@ def test_the_largest_notice_fits_into_a_frame(size: int, letter: str) -> None:
     for each in members[: size // 2]:
         room.leave(each, "draining")
     for number in range(size // 2):
-        room.enter(Member(f"new {number}", named(number, "d")))
+        room.enter(Member(f"new {number}", named(number, "d"), Allowance(0.0)))
     notice = room.notice()
     assert notice is not None and notice.more and notice.renamed and notice.left and notice.joined
     assert len(encode(notice)) <= FRAME_BYTES_MAX

@@ -16,11 +16,11 @@ COMING = (
         (
             Edit(
                 LEAVE,
-                "await session.settle()",
+                "await session.wait_for(session.settle())",
                 """
                 if command.ref:
                     session.owed.answer(encode(m.Ack(command.ref, feed.shown)))
-                await session.settle()
+                await session.wait_for(session.settle())
                 """,
             ),
             Edit(

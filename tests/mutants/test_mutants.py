@@ -38,7 +38,7 @@ def test_each_changes_what_it_says_and_puts_it_back() -> None:
     [
         (HAND_OUT, "if sent != 17:", "no more"),
         (HAND_OUT, "if sent !=", "no more"),  # whole lines
-        ("trio_chat.server.session:Session._take", "owed.flush()", "more than once"),
+        ("trio_chat.server.session:Session._take", "return", "more than once"),
         ("trio_chat.server.fanout:hand_about", "pass", "no function trio_chat.server.fanout:hand_about"),
         ("trio_chat.server.fanout:islice", "pass", "no function"),
     ],

@@ -70,7 +70,14 @@ class Teller:
 class House:
     """A store, its open rooms, and the committer between them."""
 
-    def __init__(self, journal: MemoryStore, store: Store | None = None, **bounds: int) -> None:
+    def __init__(
+        self,
+        journal: MemoryStore,
+        store: Store | None = None,
+        *,
+        queue_entries: int = 10_000,
+        queue_bytes: int = 8 << 20,
+    ) -> None:
         self.journal = journal
         self.store = store or journal
         self.feeds = Feeds(self.store, Tails(tail_bytes=1 << 20, tails_bytes=1 << 20))
@@ -78,7 +85,12 @@ class House:
         self.happened: list[Happened] = []
         self.now_ms = 0
         self.committer = Committer(
-            self.store, self.publish, self.feeds.release, clock_ms=lambda: self.now_ms, **bounds
+            self.store,
+            self.publish,
+            self.feeds.release,
+            clock_ms=lambda: self.now_ms,
+            queue_entries=queue_entries,
+            queue_bytes=queue_bytes,
         )
 
     async def open(self, *rooms: str) -> None:

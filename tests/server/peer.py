@@ -50,7 +50,16 @@ from trio_chat.wire.messages import (
     Welcome,
 )
 
-__all__ = ["Bystander", "House", "Peer", "PipeListener", "beside_a_bystander", "packed", "serving"]
+__all__ = [
+    "Bystander",
+    "House",
+    "Peer",
+    "PipeListener",
+    "StepClock",
+    "beside_a_bystander",
+    "packed",
+    "serving",
+]
 
 E = TypeVar("E", bound=Event)
 P = TypeVar("P", bound="Peer")
@@ -62,6 +71,7 @@ COME_BACK = {
     "ping_timeout",
     "slow_reader",
     "too_many_connections",
+    "rate_limited",
     "draining",
     "internal",
 }
@@ -262,6 +272,18 @@ class Bystander(Peer):
         return [change for notice in notices for change in _changes(notice)]
 
 
+class StepClock:
+    """A clock of work on which each look takes so many seconds; `looks` counts them."""
+
+    def __init__(self, step_s: float) -> None:
+        self.step_s = step_s
+        self.looks = 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return self.looks * self.step_s
+
+
 class PipeListener:
     """A `trio_chat.net.listen.Listener` for links in memory."""
 
@@ -334,6 +356,7 @@ async def serving(
     in_doubt: bool = False,
     rate_limit: bool = True,
     random_bytes: Callable[[int], bytes] | None = None,
+    work_clock: Callable[[], float] | None = None,
     websocket: bool = False,
     **limits: int,
 ) -> AsyncGenerator[House]:
@@ -351,6 +374,7 @@ async def serving(
             listeners=[listener],
             clock_ms=lambda: START_MS + int(trio.current_time() * 1000),
             random_bytes=random_bytes or Random(0).randbytes,
+            work_clock=work_clock,
         ) as server:
             try:
                 yield House(server, listener, websocket=websocket)
@@ -373,12 +397,13 @@ async def beside_a_bystander(
     *changes: str,
     store: Store | None = None,
     rate_limit: bool = True,
+    work_clock: Callable[[], float] | None = None,
     websocket: bool = False,
     **limits: int,
 ) -> AsyncGenerator[tuple[House, Bystander, Peer]]:
     """The story of eve, who is in the lobby; zoe sees these comings and goings of hers and nothing else."""
     config = Config(rate_limit=rate_limit, limits=Limits(**limits))
-    async with serving(config, store=store, websocket=websocket) as house:
+    async with serving(config, store=store, work_clock=work_clock, websocket=websocket) as house:
         zoe = await house.bystander()
         eve = await house.enter("eve", "lobby")
         assert await zoe.noticed() == ["+eve"]

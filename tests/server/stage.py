@@ -19,6 +19,7 @@ from trio_chat.server.fanout import SENDS_AT_ONCE, publish, tell
 from trio_chat.server.feeds import Feeds
 from trio_chat.server.owed import Owed
 from trio_chat.server.tail import Batch, Feed, Tails
+from trio_chat.server.turns import Turns
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Event, Gap, Members, Presence, Retitled, Said
 
@@ -111,9 +112,12 @@ class Reader:
 
     async def _write(self) -> None:
         try:
-            await self.owed.catch_up(self.stage.feeds)
+            await self.owed.catch_up(self.stage.feeds, self.stage.turns)
         except LinkBroken:
             self.lost()
+
+    def work_clock(self) -> float:
+        return self.stage.turns.clock()
 
     def lost(self) -> None:
         self.gone += 1
@@ -190,6 +194,7 @@ class Stage:
         self.store = store or MemoryStore()
         self.feeds = Feeds(self.store, Tails(tail_bytes=tail_bytes, tails_bytes=10 * tail_bytes))
         self.writers = writers
+        self.turns = Turns(trio.current_time)
         self.sends_at_once = SENDS_AT_ONCE
         self.rooms: dict[str, Feed] = {}
         self.news: dict[str, int] = {}  # how often each room's presence has changed
@@ -231,6 +236,7 @@ async def on_stage(
     """A stage with its rooms open; whoever is still being caught up at the end is left where it is."""
     async with trio.open_nursery() as writers:
         stage = Stage(writers, store, tail_bytes=tail_bytes)
+        writers.start_soon(stage.turns.run)
         await stage.open(*(rooms or ("lobby", "attic")))
         yield stage
         writers.cancel_scope.cancel()

@@ -94,7 +94,12 @@ def test_every_limit_is_described() -> None:
 
 
 def test_the_rates_are_those_of_the_limits() -> None:
-    assert Config().rates == {"talk": (20, 5), "rooms": (200, 5), "questions": (50, 10)}
+    assert Config().rates == {
+        "talk": (20, 5),
+        "talk_bytes": (262_144, 16_384),
+        "rooms": (200, 5),
+        "questions": (50, 10),
+    }
     assert Config(limits=Limits(talk_burst=1, talk_per_s=2)).rates["talk"] == (1, 2)
     assert Config(rate_limit=False).rates == {}
 

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import beside_a_bystander
+from tests.server.peer import StepClock, beside_a_bystander
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
     Ack,
@@ -114,7 +114,8 @@ async def test_row_5_one_byte_per_read(websocket: bool, autojump_clock: MockCloc
 @pytest.mark.parametrize("in_what", ["frames", "messages", "one message"])
 async def test_row_5_a_thousand_commands_in_one_segment(in_what: str, autojump_clock: MockClock) -> None:
     """One read holds thousands: whoever says something meanwhile has its answer long before the last."""
-    async with beside_a_bystander(websocket=in_what != "frames") as (_, zoe, eve):
+    work = StepClock(1e-5)
+    async with beside_a_bystander(websocket=in_what != "frames", work_clock=work) as (_, zoe, eve):
         pings = [encode(Ping(n=n)) for n in range(2_000)]
         async with trio.open_nursery() as nursery:
             eve.send_payloads(*([b"\n".join(pings)] if in_what == "one message" else pings))

@@ -16,7 +16,7 @@ from tests.server.peer import House, Peer, beside_a_bystander, serving
 from tests.server.stores import HeldStore
 from tests.server.web import CHROME, Browser
 from trio_chat.errors import LinkBroken
-from trio_chat.hub.names import prepare_room
+from trio_chat.hub import names
 from trio_chat.testing.pipe import PipeLink
 from trio_chat.wire.messages import Ack, Gap, Join, Leave, Ping, Said, Say
 
@@ -252,6 +252,6 @@ async def _blocks_after(act: Callable[[int], Awaitable[None]], count: int) -> in
     """How many blocks of memory Python has in use after that; the caches of names are bounded, and not it."""
     await act(count)
     await trio.sleep(10)
-    prepare_room.cache_clear()
+    names._cached.cache_clear()
     gc.collect()
     return sys.getallocatedblocks()

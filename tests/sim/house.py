@@ -10,6 +10,7 @@ from trio_chat.journal.store import Store
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import Server, open_server
 from trio_chat.testing import MemoryNetwork, Simulation
+from trio_chat.testing.chat.work import DrawnWork
 from trio_chat.wire.messages import Presence
 
 __all__ = ["House", "open_house"]
@@ -62,6 +63,7 @@ async def open_house(sim: Simulation, *, store: Store | None = None, **limits: i
         listeners=[network.listen(SERVER)],
         clock_ms=lambda: START_MS + int(trio.current_time() * 1_000),
         random_bytes=sim.fork(f"server at {trio.current_time()}").randbytes,
+        work_clock=DrawnWork(sim.fork(f"work at {trio.current_time()}")),
     ) as server:
         sim.leaves_nothing(lambda: _left(server))
         house = House(network, server)

@@ -22,6 +22,7 @@ from trio_chat.server.serve import open_server
 from trio_chat.testing import MemoryNetwork, Simulation
 from trio_chat.testing.chat import Disk, UnreliableStore
 from trio_chat.testing.chat.bugs import logged_bugs
+from trio_chat.testing.chat.work import DrawnWork
 from trio_chat.wire.messages import Gap, Room, Said
 
 __all__ = ["fallen_machines"]
@@ -101,6 +102,7 @@ class _Scene:
                     listeners=[self.network.listen(SERVER)],
                     clock_ms=lambda: START_MS + int(trio.current_time() * 1_000),
                     random_bytes=self.random.randbytes,
+                    work_clock=DrawnWork(self.sim.fork(f"work at {trio.current_time()}")),
                 ):
                     task_status.started()
                     task_status = trio.TASK_STATUS_IGNORED

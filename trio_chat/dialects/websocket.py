@@ -49,6 +49,7 @@ CLOSE_CODES = {
     "ping_timeout": TRY_LATER,
     "slow_reader": TRY_LATER,
     "too_many_connections": TRY_LATER,
+    "rate_limited": TRY_LATER,
 }
 """Of each `bye`. 1001, 1011 and 1013 say: come back; the others: do not come back by yourself."""
 

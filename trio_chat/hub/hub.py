@@ -6,12 +6,15 @@ all of it. What is left to tell others gathers in the rooms (`Room.notice`).
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Generic
+
+from sortedcontainers import SortedDict
 
 from trio_chat.errors import Refused
 from trio_chat.hub.members import Member, S, Seat
 from trio_chat.hub.names import Name, prepare_room
-from trio_chat.hub.rates import Bucket
+from trio_chat.hub.rates import Rate, RateLimiter
 from trio_chat.hub.rooms import Room
 
 __all__ = ["Hub"]
@@ -20,8 +23,8 @@ __all__ = ["Hub"]
 class Hub(Generic[S]):
     """`sessions_max` is for each member, `rooms_max` for each session.
 
-    `rates` gives for each kind of rate the burst and how many a second; a kind that is not in it is
-    not limited.
+    `rates` gives for each kind of command the burst and how many a second (`RateLimiter`); without any, no
+    command is ever refused for its rate.
     """
 
     def __init__(
@@ -29,17 +32,21 @@ class Hub(Generic[S]):
         *,
         sessions_max: int = 8,
         rooms_max: int = 100,
-        rates: dict[str, tuple[int, float]] | None = None,
+        rates: dict[str, Rate] | None = None,
     ) -> None:
         self._sessions_max = sessions_max
         self._rooms_max = rooms_max
-        self._rates = rates or {}
+        self.has_rates = bool(rates)
+        self._limiter = RateLimiter(rates or {})
         self._members: dict[str, Member[S]] = {}  # by token
         self._names: dict[str, Member[S]] = {}  # by key
         self.rooms: dict[str, Room[S]] = {}  # by key; those with somebody in them
+        self._rooms_by_name: SortedDict[str, Room[S]] = SortedDict()  # the same
 
-    def sit_down(self, owner: S, token: str, name: Name) -> tuple[Seat[S], Seat[S] | None]:
-        """Seat a session of the member whose token this is.
+    def sit_down(
+        self, owner: S, token: str, name: Name, *, prefix: str = "", now: float = 0.0, late: float = 0.0
+    ) -> tuple[Seat[S], Seat[S] | None]:
+        """Seat a session of the member whose token this is, from an address with that prefix.
 
         A member that is here already keeps its present name, whatever `name` says. When all its seats
         are taken the oldest is given back too: its session must end. Raises `Refused`: `name_taken`.
@@ -48,14 +55,17 @@ class Hub(Generic[S]):
         if member is None:
             if name.key in self._names:
                 raise Refused("name_taken", f"the name {name.shown} is taken", field="name")
-            member = self._members[token] = self._names[name.key] = Member(token, name)
+            member = Member(token, name, self._limiter.attach(token, now, late))
+            self._members[token] = self._names[name.key] = member
         oldest = next(iter(member.seats)) if len(member.seats) >= self._sessions_max else None
-        seat = Seat(owner, member)
+        seat = Seat(owner, member, prefix)
         member.seats[seat] = None
         return seat, oldest
 
-    def stand_up(self, seat: Seat[S], why: str) -> list[Room[S]]:
+    def stand_up(self, seat: Seat[S], why: str, now: float = 0.0) -> list[Room[S]]:
         """A session ends: it leaves its rooms, and its member goes with its last one. Idempotent.
+
+        What the member's rates have left is kept for its token.
 
         Returns the rooms that have changed.
         """
@@ -67,6 +77,7 @@ class Hub(Generic[S]):
         if not member.seats:
             del self._members[member.token]
             del self._names[member.name.key]
+            self._limiter.detach(member.token, member.allowance, now)
         return changed
 
     def join(self, seat: Seat[S], name: Name) -> tuple[Room[S], bool]:
@@ -77,7 +88,7 @@ class Hub(Generic[S]):
         self.check_join(seat, name)
         room = self.rooms.get(name.key)
         if room is None:
-            room = self.rooms[name.key] = Room(name)
+            room = self.rooms[name.key] = self._rooms_by_name[name.shown] = Room(name)
         seat.rooms[name.key] = room
         return room, room.enter(seat.member)
 
@@ -104,7 +115,13 @@ class Hub(Generic[S]):
         last = room.leave(seat.member, why)
         if not room.members:
             del self.rooms[room.key]
+            del self._rooms_by_name[room.shown]
         return last
+
+    def rooms_after(self, name: str, count: int) -> list[Room[S]]:
+        """Return up to so many rooms whose names stand behind `name`, by code point."""
+        following = self._rooms_by_name.irange(name, inclusive=(False, True))
+        return [self._rooms_by_name[shown] for shown in islice(following, count)]
 
     def rename(self, member: Member[S], name: Name) -> list[Room[S]]:
         """Take another name; changing the case of one's own is allowed. Returns the rooms to be told.
@@ -129,16 +146,10 @@ class Hub(Generic[S]):
             raise Refused("no_such_name", f"nobody is called {name.shown}", field="to")
         return member
 
-    def pay(self, member: Member[S], kind: str, now: float) -> None:
-        """Count one against the member's rate of that kind. Raises `Refused`: `rate_limited`."""
-        rate = self._rates.get(kind)
-        if rate is None:
-            return
-        if member.buckets is None:
-            member.buckets = {}
-        bucket = member.buckets.get(kind)
-        if bucket is None:
-            bucket = member.buckets[kind] = Bucket(*rate, now)
-        wait_s = bucket.take(now)
-        if wait_s:
-            raise Refused("rate_limited", f"too fast: {kind}", retry_after_s=int(wait_s) + 1)
+    def check_rate(self, seat: Seat[S], kind: str, now: float, late: float = 0.0, *, size: int = 0) -> None:
+        """Charge one command of that kind, of `size` bytes, to the rates of the seat's member.
+
+        `late` is for how long, in all, the server has been late. Raises `Refused`: `rate_limited`.
+        """
+        if self.has_rates:
+            self._limiter.check(seat.member.allowance, seat.prefix, kind, size, now, late)

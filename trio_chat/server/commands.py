@@ -44,7 +44,7 @@ async def obey(session: Session, command: m.Command) -> None:
         return
     match command:
         case m.Say():
-            await session.server.committer.place()
+            await session.wait_for(session.server.committer.place())
             if session.over is None:
                 say(session, seat, command, command.action)
         case m.Ping():
@@ -54,7 +54,7 @@ async def obey(session: Session, command: m.Command) -> None:
         case m.Leave():
             await leave(session, seat, command)
         case m.Topic():
-            await session.server.committer.place()
+            await session.wait_for(session.server.committer.place())
             if session.over is None:
                 say(session, seat, command, retitles=True)
         case m.Whisper():
@@ -72,7 +72,7 @@ async def obey(session: Session, command: m.Command) -> None:
         case m.Typing():
             typing(session, seat, command)
         case m.Quit():
-            await session.settle()
+            await session.wait_for(session.settle())
             session.end(parting("quit", "goodbye", ref=command.ref))
         case m.Hello():
             raise BadMessage("you have said hello already", field="type")
@@ -87,8 +87,14 @@ def hello(session: Session, command: m.Hello) -> None:
         token = urlsafe_b64encode(server.random_bytes(24)).decode()
     elif not _TOKEN.fullmatch(token):
         raise BadMessage("a token is 22 to 64 characters of base64url", field="token")
+    now = trio.current_time()
     seat, oldest = server.hub.sit_down(
-        session, sha256(token.encode()).hexdigest(), prepare_name(command.name)
+        session,
+        sha256(token.encode()).hexdigest(),
+        prepare_name(command.name),
+        prefix=session.prefix,
+        now=now,
+        late=server.lateness.total(now),
     )
     session.seat = seat
     session.welcomed()
@@ -110,7 +116,7 @@ def say(
     member = seat.member
     text = command.text
     ref = command.ref
-    server.hub.pay(member, "talk", session.heard_at)
+    session.check_rate(seat, "talk", text)
     check_text(text, limits.text_bytes, limits.text_lines)
     feed = server.feeds.open[server.hub.room_of(seat, command.room).key]
     key = member.token + ref if ref else ""
@@ -122,7 +128,7 @@ def say(
 def whisper(session: Session, seat: Seat[Session], command: m.Whisper) -> None:
     """Every session of both gets it; it counts as handed over when one of the other's can take it."""
     server = session.server
-    server.hub.pay(seat.member, "talk", trio.current_time())
+    session.check_rate(seat, "talk", command.text)
     check_text(command.text, server.limits.text_bytes, server.limits.text_lines)
     try:
         other = server.hub.find(prepare_name(command.to))
@@ -151,7 +157,7 @@ def _hand_private(answers_bytes: int, seat: Seat[Session], payload: bytes) -> bo
 
 def rename(session: Session, seat: Seat[Session], command: m.Rename) -> None:
     server = session.server
-    server.hub.pay(seat.member, "talk", trio.current_time())
+    session.check_rate(seat, "talk")
     for room in server.hub.rename(seat.member, prepare_name(command.name)):
         server.notices.changed(room)
     shown = seat.member.name.shown

@@ -25,6 +25,7 @@ import trio
 from msgspec import Struct
 
 from trio_chat.errors import Refused, StoreError
+from trio_chat.server.turns import SLICE_S
 from trio_chat.wire.codec import decode_entry
 from trio_chat.wire.messages import Retitled
 
@@ -75,6 +76,7 @@ class Committer:
         release: Callable[[Feed, int], None],
         *,
         clock_ms: Callable[[], int],
+        work_clock: Callable[[], float] = trio.current_time,
         queue_entries: int = 10_000,
         queue_bytes: int = 8 << 20,
     ) -> None:
@@ -83,6 +85,7 @@ class Committer:
         self._publish = publish
         self._release = release
         self._clock_ms = clock_ms
+        self._work_clock = work_clock
         self._queue_entries = queue_entries
         self._queue_bytes = queue_bytes
         self.full = False
@@ -207,8 +210,14 @@ class Committer:
                     pending.author.acked(draft.ref, draft.shown, seq)
                 else:
                     self._answer(pending, seq, None if seq else ref_reuse())
+            until = self._work_clock() + SLICE_S
             for feed, (first, payloads) in shown.items():
                 await self._publish(feed, first, payloads)
+                # A batch may hold entries of a thousand rooms. Each room is shown in one step; between two of
+                # them nothing is half done.
+                if self._work_clock() >= until:
+                    await trio.lowlevel.checkpoint()
+                    until = self._work_clock() + SLICE_S
         finally:
             self._let_go(batch)
 

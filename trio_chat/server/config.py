@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 
 from trio_chat.errors import CannotStart
+from trio_chat.hub.rates import Rate
 from trio_chat.journal.sqlite import Durability
 from trio_chat.journal.store import Keep
 from trio_chat.server.fanout import SENDS_AT_ONCE
@@ -58,6 +59,8 @@ class Limits:
     # How often a member may: at once, and a second from then on.
     talk_burst: int = 20
     talk_per_s: int = 5
+    talk_bytes_burst: int = 256 << 10  # of the texts of say, topic and whisper, in UTF-8
+    talk_bytes_per_s: int = 16 << 10
     rooms_burst: int = 200  # coming back to a hundred rooms is one burst
     rooms_per_s: int = 5
     questions_burst: int = 50
@@ -79,6 +82,10 @@ class Limits:
         # JSON writes a quote or a newline of a text as two bytes; the rest of an entry takes some 700.
         if self.frame_bytes < 2 * self.text_bytes + 1_024:
             raise CannotStart("limit frame_bytes must be at least twice text_bytes and 1024")
+        if self.talk_bytes_burst < self.text_bytes:
+            raise CannotStart(
+                "limit talk_bytes_burst must be at least text_bytes, or the longest text never passes"
+            )
         if self.silence_s <= self.ping_s:
             raise CannotStart("limit silence_s must be more than ping_s, or who pings as asked is given up")
 
@@ -141,13 +148,14 @@ class Config:
     limits: Limits = field(default_factory=Limits)
 
     @property
-    def rates(self) -> dict[str, tuple[int, float]]:
-        """The rates of a member, as the hub takes them."""
+    def rates(self) -> dict[str, Rate]:
+        """Return the rates of a member, as the hub takes them."""
         if not self.rate_limit:
             return {}
         limits = self.limits
         return {
-            "talk": (limits.talk_burst, limits.talk_per_s),
-            "rooms": (limits.rooms_burst, limits.rooms_per_s),
-            "questions": (limits.questions_burst, limits.questions_per_s),
+            "talk": Rate(limits.talk_burst, limits.talk_per_s),
+            "talk_bytes": Rate(limits.talk_bytes_burst, limits.talk_bytes_per_s),
+            "rooms": Rate(limits.rooms_burst, limits.rooms_per_s),
+            "questions": Rate(limits.questions_burst, limits.questions_per_s),
         }

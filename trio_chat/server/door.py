@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
     from trio_chat.server.site import Site
+    from trio_chat.server.turns import Turns
 
-__all__ = ["Caller", "Door"]
+__all__ = ["Caller", "Door", "is_loopback"]
 
 log = logging.getLogger("trio_chat.server")
 
@@ -57,9 +58,10 @@ class Caller(NamedTuple):
 class Door:
     """Of one server; without a `site` it speaks no HTTP."""
 
-    def __init__(self, limits: Limits, site: Site | None) -> None:
+    def __init__(self, limits: Limits, site: Site | None, turns: Turns) -> None:
         self._limits = limits
         self._site = site
+        self._turns = turns
         self._asking: dict[trio.CancelScope, None] = {}
         self.connections = 0
         """How many there are; those who are turned away do not count."""
@@ -87,7 +89,7 @@ class Door:
         if self.connections >= self._limits.connections:
             return "the server is full"
         at_most = self._limits.connections_per_address
-        if self._by_address.get(address, 0) >= at_most and not _is_loopback(address):
+        if self._by_address.get(address, 0) >= at_most and not is_loopback(address):
             return f"at most {at_most} connections from one address"
         return ""
 
@@ -138,7 +140,7 @@ class Door:
             frames = FrameCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
             return Caller(frames, FRAMES, since, first)
         with self._at_the_door() as speaking:
-            rest = await serve_http(link, first, self._site, since=since, limits=limits)
+            rest = await serve_http(link, first, self._site, since=since, limits=limits, turns=self._turns)
         if speaking.cancelled_caught or rest is None:
             return None
         commands = WebSocketCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
@@ -186,5 +188,5 @@ class Door:
         return FRAMES.pack((bye,))
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
     return address.startswith("127.") or address in ("", "::1", "::ffff:127.0.0.1")

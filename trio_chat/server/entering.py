@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import trio
-
 from trio_chat.errors import BadMessage, Refused, StoreError
 from trio_chat.hub.names import Name, prepare_room
 from trio_chat.server.fanout import hand_late
@@ -26,11 +24,11 @@ async def join(session: Session, seat: Seat[Session], command: m.Join) -> None:
     server = session.server
     if (command.after is UNSET) != (not command.epoch):
         raise BadMessage("after and epoch go together", field="epoch" if command.epoch == "" else "after")
-    server.hub.pay(seat.member, "rooms", trio.current_time())
+    session.check_rate(seat, "rooms")
     name = prepare_room(command.room)
     server.hub.check_join(seat, name)
     try:
-        feed = await server.feeds.use(name)
+        feed = await session.wait_for(server.feeds.use(name))
     except StoreError as error:
         raise Refused("unavailable", f"the journal cannot be read: {error}") from error
     if session.over is not None:
@@ -76,9 +74,9 @@ def _start(session: Session, feed: Feed, command: m.Join, first: int, resumed: b
 async def leave(session: Session, seat: Seat[Session], command: m.Leave) -> None:
     """Leave once all that was said before is settled and all that was shown before has been handed over."""
     server = session.server
-    server.hub.pay(seat.member, "rooms", trio.current_time())
+    session.check_rate(seat, "rooms")
     feed = server.feeds[server.hub.room_of(seat, command.room).key]
-    await session.settle()
+    await session.wait_for(session.settle())
     owed = session.owed
     head = feed.head
     while session.over is None and not session.draining and owed.behind(feed, head):
@@ -86,7 +84,7 @@ async def leave(session: Session, seat: Seat[Session], command: m.Leave) -> None
             hand_late(feed, owed)
         else:
             owed.flush()
-            await owed.moved()
+            await session.wait_for(owed.moved())
     if session.over is not None or session.draining:
         return
     owed.exit(feed)

@@ -1,21 +1,26 @@
 """Presence, told: one task that sends each room what changed in it.
 
-In rooms of up to 200 members a notice goes out with the next pass of the server. In larger ones at most
-one in 250 ms, or in ten times what the last one cost to send, so that a storm of joins in a room of ten
-thousand spends at most a tenth of the server on telling everybody about everybody.
+The first change in a room goes out with the next pass of the server. After a notice the room is quiet for a
+while, in which further changes gather: 20 ms in rooms of up to 200 members, so that a storm of joins does not
+make a notice to everybody for each. In larger rooms it is 250 ms, or ten times what the last notice cost to
+send, so that a storm in a room of ten thousand spends at most a tenth of the server on presence.
 """
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 import trio
 
 from trio_chat.server.fanout import SENDS_AT_ONCE, tell
 from trio_chat.server.tail import Batch
+from trio_chat.server.turns import SLICE_S
 from trio_chat.wire.codec import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio_chat.hub.hub import Hub
     from trio_chat.hub.rooms import Room
     from trio_chat.server.feeds import Feeds
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Notices"]
 
+GATHER_S = 0.02
 INTERVAL_S = 0.25
 COST_FACTOR = 10
 
@@ -30,36 +36,62 @@ COST_FACTOR = 10
 class Notices:
     """Call `changed` after each change of a room; `run` tells it."""
 
-    def __init__(self, hub: Hub[Session], feeds: Feeds, sends_at_once: int = SENDS_AT_ONCE) -> None:
+    def __init__(
+        self,
+        hub: Hub[Session],
+        feeds: Feeds,
+        sends_at_once: int = SENDS_AT_ONCE,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
         self._hub = hub
         self._feeds = feeds
         self._sends_at_once = sends_at_once
-        self._due: dict[str, float] = {}  # rooms to be told, and when
-        self._quiet_until: dict[str, float] = {}  # of large rooms
+        self._clock = clock
+        self._due: dict[str, None] = {}  # rooms to be told now
+        self._gathering: dict[str, None] = {}  # rooms to be told when their quiet ends
+        self._quiet_until: dict[str, float] = {}
+        self._ends: list[tuple[float, str]] = []  # a heap of these; some may count no more
         self._news = trio.Event()
 
     def changed(self, room: Room[Session]) -> None:
         """The room has something to tell."""
-        if not room.large:
-            self._due[room.key] = 0.0
-        elif room.key not in self._due:
-            self._due[room.key] = self._quiet_until.pop(room.key, 0.0)
+        key = room.key
+        quiet_until = self._quiet_until.get(key)
+        if quiet_until is not None:
+            if room.large or quiet_until - trio.current_time() <= GATHER_S:
+                self._gathering[key] = None
+                return
+            del self._quiet_until[key]  # a large room has become small
+            self._gathering.pop(key, None)
+        self._due[key] = None
         self._news.set()
 
     async def run(self) -> None:
         """Tell what is due, until cancelled."""
         while True:
-            with trio.move_on_at(min(self._due.values(), default=float("inf"))):
+            with trio.move_on_at(self._ends[0][0] if self._ends else float("inf")):
                 await self._news.wait()
             # What else changes in this pass goes out with it.
             await trio.lowlevel.checkpoint()
             self._news = trio.Event()
-            now = trio.current_time()
-            for key in [key for key, due in self._due.items() if due <= now]:
-                del self._due[key]
+            self._end_quiet(trio.current_time())
+            due, self._due = self._due, {}
+            until = self._clock() + SLICE_S
+            for key in due:
                 await self._tell(key)
-            for key in [key for key, until in self._quiet_until.items() if until <= now]:
-                del self._quiet_until[key]
+                if self._clock() >= until:
+                    await trio.lowlevel.checkpoint()
+                    until = self._clock() + SLICE_S
+
+    def _end_quiet(self, now: float) -> None:
+        while self._ends and self._ends[0][0] <= now:
+            until, key = heappop(self._ends)
+            if self._quiet_until.get(key) != until:
+                continue
+            del self._quiet_until[key]
+            if key in self._gathering:
+                del self._gathering[key]
+                self._due[key] = None
 
     async def _tell(self, key: str) -> None:
         room = self._hub.rooms.get(key)
@@ -69,8 +101,10 @@ class Notices:
         large = room.large
         begun = trio.current_time()
         await tell(self._feeds[key], Batch(0, [encode(notice)]), sends_at_once=self._sends_at_once)
-        if large:
-            now = trio.current_time()
-            quiet_until = now + max(INTERVAL_S, COST_FACTOR * (now - begun))
-            # What has changed while it was told waits as well.
-            (self._due if key in self._due else self._quiet_until)[key] = quiet_until
+        now = trio.current_time()
+        quiet_until = now + (max(INTERVAL_S, COST_FACTOR * (now - begun)) if large else GATHER_S)
+        self._quiet_until[key] = quiet_until
+        heappush(self._ends, (quiet_until, key))
+        if key in self._due:  # what has changed while it was told waits as well
+            del self._due[key]
+            self._gathering[key] = None

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import trio
 
 from trio_chat.errors import LinkBroken, StoreError
+from trio_chat.server.turns import SLICE_S
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Gap
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from trio_chat.server.feeds import Feeds
     from trio_chat.server.owner import Owner
     from trio_chat.server.tail import Batch, Feed
+    from trio_chat.server.turns import Turns
 
 __all__ = ["Owed"]
 
@@ -39,6 +41,7 @@ __all__ = ["Owed"]
 # tried every second.
 TRY_S = 1.0
 READ_AGAIN_S = 1.0  # … and a journal that cannot be read, as often
+SLICES_AT_ONCE = 5
 
 _NONE_TOLD: dict[Feed, int] = {}  # shared by all who are live, which is nearly everybody
 
@@ -196,16 +199,31 @@ class Owed:
 
     # --- the writer ----------------------------------------------------------------------------------
 
-    async def catch_up(self, feeds: Feeds) -> None:
+    async def catch_up(self, feeds: Feeds, turns: Turns) -> None:
         """Write until nothing is owed and the session is live again. One task at a time, for as long as
-        the session is behind; raises `LinkBroken` when the connection is gone."""
+        the session is behind; raises `LinkBroken` when the connection is gone.
+
+        In slices of work; from the sixth on each waits for a turn.
+        """
+        slices = 0
         try:
-            while (stuck := self._pump()) is not None:
+            while True:
+                began = turns.clock()
+                stuck = self._pump()
+                if slices > SLICES_AT_ONCE:
+                    turns.charge(turns.clock() - began)
+                if stuck is None:
+                    return
                 self.nudge()
-                if isinstance(stuck, str):
+                if stuck == "socket":
                     await self._writable()
+                elif stuck == "slice":
+                    slices += 1
+                    await trio.lowlevel.checkpoint()
                 else:
                     await self._read_on(stuck, feeds)
+                if slices > SLICES_AT_ONCE:
+                    await turns.wait()
         finally:
             self._writing = False
             self.nudge()
@@ -231,10 +249,14 @@ class Owed:
         if self._remainder:
             page.cancel()
 
-    def _pump(self) -> Feed | Literal["socket"] | None:
-        """Give the socket what it takes. What is in the way of more: the socket, or a room whose tail does
-        not reach back far enough. None when nothing is owed: the session is live again."""
+    def _pump(self) -> Feed | Literal["socket", "slice"] | None:
+        """Give the socket what it takes. What is in the way of more: the socket, the end of a slice of work,
+        or a room whose tail does not reach back far enough. None when nothing is owed: the session is live
+        again."""
+        until = self._owner.work_clock() + SLICE_S
         while self._push():
+            if self._owner.work_clock() >= until:
+                return "slice"
             if self.answers:
                 self._remainder = self.take_answers()
             elif feed := self._next_feed():

@@ -17,6 +17,10 @@ class Owner(Protocol):
         """The socket takes no more for now: run `catch_up` in a task of its own."""
         ...
 
+    def work_clock(self) -> float:
+        """The clock that slices of work are measured with, in seconds."""
+        ...
+
     def lost(self) -> None:
         """The connection broke under a send."""
         ...

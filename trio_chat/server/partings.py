@@ -14,6 +14,7 @@ _COME_BACK = {
     "ping_timeout",
     "slow_reader",
     "too_many_connections",
+    "rate_limited",
     "draining",
     "internal",
 }

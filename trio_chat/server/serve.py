@@ -1,7 +1,8 @@
 """The server and its nurseries: who starts whom, and who ends whom.
 
     open_server()
-    └ stores     the committer, the notices, the upkeep      ended last, when nothing is pending
+    └ stores     the committer, the notices, the upkeep,     ended last, when nothing is pending
+      │          the turns
       └ writers  one per session that is behind              its failure ends only its session
         └ sessions  one task per connection                  a deadline at drain
           └ listeners  accept loops, the keepalive sweep     cancelled first
@@ -30,15 +31,17 @@ from trio_chat.net.listen import open_listeners
 from trio_chat.net.stream import open_stream_link
 from trio_chat.server.commit import Committer
 from trio_chat.server.config import MEMORY, Config
-from trio_chat.server.door import Door
+from trio_chat.server.door import Door, is_loopback
 from trio_chat.server.fanout import publish
 from trio_chat.server.feeds import Feeds
 from trio_chat.server.keepalive import sweep
+from trio_chat.server.lateness import Lateness
 from trio_chat.server.notices import Notices
 from trio_chat.server.partings import parting
 from trio_chat.server.session import Session
 from trio_chat.server.site import Site
 from trio_chat.server.tail import Tails
+from trio_chat.server.turns import SHARE, Turns
 from trio_chat.server.upkeep import keep_tidy
 from trio_chat.version import __version__
 from trio_chat.wire.messages import VERSION, Limits, Welcome
@@ -70,6 +73,7 @@ class Server:
         *,
         clock_ms: Callable[[], int],
         random_bytes: Callable[[int], bytes],
+        work_clock: Callable[[], float],
         software: str,
     ) -> None:
         self.config = config
@@ -79,19 +83,22 @@ class Server:
         self.addresses: list[str] = []
         """Where it listens, such as `tcp://127.0.0.1:5555`."""
         self.hub: Hub[Session] = Hub(sessions_max=limits.sessions, rooms_max=limits.rooms, rates=config.rates)
+        self.turns = Turns(work_clock, share=SHARE if config.rate_limit else 1.0)
+        self.lateness = Lateness()
         self.feeds = Feeds(store, Tails(tail_bytes=limits.tail_bytes, tails_bytes=limits.tails_bytes))
         self.committer = Committer(
             store,
             partial(publish, sends_at_once=limits.sends_at_once),
             self.feeds.release,
             clock_ms=clock_ms,
+            work_clock=work_clock,
             queue_entries=limits.queue_entries,
             queue_bytes=limits.queue_bytes,
         )
-        self.notices = Notices(self.hub, self.feeds, limits.sends_at_once)
+        self.notices = Notices(self.hub, self.feeds, limits.sends_at_once, work_clock)
         self.store = store
         site = Site(config.public_names, clock_ms, self._is_well) if config.web else None
-        self._door = Door(limits, site)
+        self._door = Door(limits, site, self.turns)
         self._software = software
         self._sessions: dict[Session, None] = {}
         self._writers: trio.Nursery | None = None
@@ -127,7 +134,8 @@ class Server:
             caller = await self._door.ask(link)
             if caller is None:
                 return
-            session = Session(self, link, number, caller.commands, caller.packing, caller.since)
+            prefix = "" if is_loopback(link.address) else link.address
+            session = Session(self, link, number, caller.commands, caller.packing, caller.since, prefix)
             self._sessions[session] = None
             if self._door.is_shut():  # meanwhile
                 session.drain()
@@ -147,14 +155,20 @@ class Server:
             kept=self.store.kept,
             ping_s=limits.ping_s,
             limits=Limits(
-                limits.frame_bytes, limits.text_bytes, limits.rooms, limits.talk_burst, limits.talk_per_s
+                limits.frame_bytes,
+                limits.text_bytes,
+                limits.rooms,
+                limits.talk_burst,
+                limits.talk_per_s,
+                limits.talk_bytes_burst,
+                limits.talk_bytes_per_s,
             ),
             ref=ref,
         )
 
     def stand_up(self, seat: Seat[Session], why: str) -> None:
         """A session has ended: its rooms hear of it."""
-        for room in self.hub.stand_up(seat, why):
+        for room in self.hub.stand_up(seat, why, trio.current_time()):
             self.notices.changed(room)
 
     def _is_well(self) -> bool:
@@ -170,7 +184,7 @@ class Server:
 
     async def _write(self, session: Session) -> None:
         try:
-            await session.owed.catch_up(self.feeds)
+            await session.owed.catch_up(self.feeds, self.turns)
         except LinkBroken:
             session.lost()
         except Exception:
@@ -180,10 +194,15 @@ class Server:
     # --- the nurseries -------------------------------------------------------------------------------
 
     async def _accept(self, listener: Listener, sessions: trio.Nursery) -> None:
+        turns = self.turns
         try:
             while True:
-                for link in await listener.accept():
+                links = await listener.accept()
+                began = turns.clock()
+                for link in links:
                     sessions.start_soon(self.serve_link, link)
+                turns.charge(turns.clock() - began)
+                await turns.wait()
         finally:
             listener.close()
 
@@ -193,11 +212,12 @@ class Server:
         async with trio.open_nursery() as stores:
             stores.start_soon(self.committer.run)
             stores.start_soon(self.notices.run)
+            stores.start_soon(self.turns.run)
             if self.store.tidies:
                 stores.start_soon(keep_tidy, self.store, self.clock_ms)
             async with trio.open_nursery() as self._writers, trio.open_nursery() as sessions:
                 async with trio.open_nursery() as accepting:
-                    accepting.start_soon(sweep, self._sessions)
+                    accepting.start_soon(sweep, self._sessions, self.turns, self.lateness)
                     for listener in listeners:
                         accepting.start_soon(self._accept, listener, sessions)
                     try:
@@ -225,13 +245,15 @@ async def open_server(
     listeners: Sequence[Listener] | None = None,
     clock_ms: Callable[[], int] = wall_clock_ms,
     random_bytes: Callable[[int], bytes] = os.urandom,
+    work_clock: Callable[[], float] | None = None,
 ) -> AsyncGenerator[Server]:
     """A chat server for as long as the block lasts; it listens when the block begins.
 
     Leaving the block drains, for at most `drain_s` seconds (see the top of this file). Leaving it by an
     exception, or being cancelled, ends all connections at once. What was acked is in the journal either
     way. Without `listeners` it listens where `config` says, without `store` it keeps the journal that
-    `config` says; it closes both. `clock_ms` is the time of entries, `random_bytes` makes tokens and epochs.
+    `config` says; it closes both. `clock_ms` is the time of entries, `random_bytes` makes tokens and epochs,
+    `work_clock` measures in seconds how long steps of the loop take: Trio's clock unless given.
 
     Raises `CannotStart` before the block. A bug in the server ends the block and comes out as an exception
     group, as from any nursery.
@@ -242,7 +264,12 @@ async def open_server(
     try:
         store = store or await _open_store(config, random_bytes)
         server = Server(
-            config, store, clock_ms=clock_ms, random_bytes=random_bytes, software=f"trio-chat {__version__}"
+            config,
+            store,
+            clock_ms=clock_ms,
+            random_bytes=random_bytes,
+            work_clock=work_clock or trio.lowlevel.current_clock().current_time,
+            software=f"trio-chat {__version__}",
         )
         server.addresses = [listener.address for listener in listeners]
         try:

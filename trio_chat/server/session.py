@@ -1,8 +1,8 @@
 """One connection, from its first byte to its last.
 
-One task a connection: this one reads, decodes and obeys. It never sends by waiting: what it owes goes
-out without blocking, or through the writer that `owed.py` asks for. That is why an idle connection costs
-a few KiB.
+One task a connection: this one reads, decodes and obeys. It never sends by waiting: what it owes goes out
+without blocking, or through the writer that `owed.py` asks for. That is why an idle connection costs a few
+KiB. It works in slices of a millisecond, and in turn with others once it has worked too much (`turns.py`).
 
 `end` is where every session ends, whoever ends it: it does all the bookkeeping in one step, and the
 first reason wins. Whatever task calls it, the session's own task then comes home and says goodbye.
@@ -11,7 +11,7 @@ first reason wins. Whatever task calls it, the session's own task then comes hom
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -21,10 +21,13 @@ from trio_chat.net.link import close_politely
 from trio_chat.server.commands import obey, say
 from trio_chat.server.owed import Owed
 from trio_chat.server.partings import LOST, Parting, parting
+from trio_chat.server.turns import SLICE_S, WorkBudget
 from trio_chat.wire.codec import encode
-from trio_chat.wire.messages import UNSET, Ack, Error, Say
+from trio_chat.wire.messages import UNSET, Ack, Error, Hello, Say
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from trio_chat.dialects import CommandReader, Packing
     from trio_chat.hub.members import Seat
     from trio_chat.net.link import Link
@@ -36,9 +39,15 @@ __all__ = ["Session"]
 
 log = logging.getLogger("trio_chat.session")
 
-COMMANDS_AT_ONCE = 256  # one read can hold thousands; others are served in between
+T = TypeVar("T")
+
+_NEVER = float("-inf")
+SAYS_PER_LOOK = 16  # at the clock: a look costs a tenth of what a `say` does, and no `say` takes long
 BAD_MESSAGES = 10
 BAD_MESSAGES_S = 60.0
+REFUSED_HELLOS = 10
+REFUSED_HELLOS_AFTER_S = 5
+EXCUSED_S = 0.1  # a wait for the server that is longer is not held against the member's rates
 DRAIN_LINGER_S = 1.0
 
 
@@ -47,38 +56,56 @@ class Session:
 
     __slots__ = (
         "_bad",
+        "_budget",
         "_commands",
+        "_in_turn",
+        "_refused_hellos",
         "_settled",
+        "_worked_since",
         "draining",
         "frame_since",
         "heard_at",
         "number",
         "over",
         "owed",
+        "prefix",
         "probed_at",
-        "reading",
         "seat",
         "server",
         "typed_at",
         "unsettled",
+        "waiting",
     )
 
     def __init__(
-        self, server: Server, link: Link, number: int, commands: CommandReader, packing: Packing, since: float
+        self,
+        server: Server,
+        link: Link,
+        number: int,
+        commands: CommandReader,
+        packing: Packing,
+        since: float,
+        prefix: str = "",
     ) -> None:
         self.server = server
         self.number = number
+        self.prefix = prefix
+        """Of the peer's address, where rates are limited by it; else empty."""
         self.owed = Owed(link, packing, self)
         self.seat: Seat[Session] | None = None
         self.over: Parting | None = None
         self.draining = False
-        self.reading = False  # while it is not, no clock of the sweep runs
+        self.waiting = False  # for the server, or for the peer to read: no silence is the peer's fault
         self.heard_at = since  # before hello: since when it is connected
         self.probed_at = since
         self.frame_since: float | None = None  # a frame has begun and is not whole
-        self.typed_at = float("-inf")
+        self.typed_at = _NEVER
         self._commands = commands
         self._bad: list[float] | None = None  # when the last bad messages came
+        self._refused_hellos = 0
+        self._budget: WorkBudget | None = None  # from the welcome on, where rates are limited
+        self._worked_since = 0.0
+        self._in_turn = True
         self.unsettled = 0  # drafts on their way; whoever submits one counts it
         self._settled: trio.Event | None = None
 
@@ -93,6 +120,7 @@ class Session:
             try:
                 await self._converse(first)
             except LinkBroken:
+                await self.server.turns.wait()  # thousands may break in one moment
                 self.lost()
             except FrameError as error:
                 self.end(parting(error.code, error.detail, ref=error.ref))
@@ -112,13 +140,10 @@ class Session:
         if first:
             await self._take(first)
         while self.over is None and not self.draining and not self._commands.ended:
-            self.reading = True
             try:
                 data = await link.receive_some()
             except trio.ClosedResourceError:
                 continue  # interrupted, and the reason is one of the two above
-            finally:
-                self.reading = False
             if not data:
                 break
             if self.seat is not None:
@@ -129,59 +154,151 @@ class Session:
             if self.draining:
                 self.end(parting("draining", "the server is stopping, come back in a moment"))
             else:
+                await self.server.turns.wait()
                 self.end(LOST)
 
     async def _take(self, data: bytes) -> None:
-        """Obey the commands that `data` makes whole."""
+        """Obey the commands that `data` makes whole, in slices of work."""
         inside = self._commands.inside_frame
         server = self.server
         owed = self.owed
         committer = server.committer
+        clock = server.turns.clock
         answers_bytes = server.limits.answers_bytes
         count = 0  # of everything
         asides = 0  # … that made nothing whole: the parts of a message, and what comes between them
-        for command in self._commands.feed(data):
-            count += 1
-            seat = self.seat
-            if type(command) is Say and seat is not None and not committer.full:
-                try:
-                    say(self, seat, command, command.action)
-                except Refused as refusal:
-                    self.refuse(refusal, command.ref)
-            elif isinstance(command, BadMessage):
-                self._bad_message(command)
-            elif command is None or isinstance(command, Control):
-                asides += self._commands.inside_message
-                if command is not None:
-                    owed.answer(command)
-            else:
-                await self._obey(command)
-            if owed.answers_bytes >= answers_bytes:
-                await self._until_read()
-            if count % COMMANDS_AT_ONCE == 0:
-                owed.flush()
-                await trio.lowlevel.checkpoint()
-            if self.over is not None or self.draining:
-                return
-        owed.flush()
-        if not self._commands.inside_frame:
-            self.frame_since = None
-        elif count > asides or not inside:
-            self.frame_since = trio.current_time()
+        unlooked = 0  # since the last look at the clock
+        await self._begin_slice()
+        if self._is_ending():
+            return
+        try:
+            for command in self._commands.feed(data):
+                count += 1
+                seat = self.seat
+                if type(command) is Say and seat is not None and not committer.full:
+                    unlooked += 1
+                    try:
+                        say(self, seat, command, command.action)
+                    except Refused as refusal:
+                        self.refuse(refusal, command.ref)
+                else:
+                    unlooked = SAYS_PER_LOOK
+                    if isinstance(command, BadMessage):
+                        self._bad_message(command)
+                    elif command is None or isinstance(command, Control):
+                        asides += self._commands.inside_message
+                        if command is not None:
+                            owed.answer(command)
+                    else:
+                        await self._obey(command)
+                if owed.answers_bytes >= answers_bytes:
+                    await self._until_read()
+                if unlooked >= SAYS_PER_LOOK:
+                    unlooked = 0
+                    if clock() - self._worked_since >= SLICE_S:
+                        await self._next_slice()
+                if self.over is not None or self.draining:
+                    return
+            owed.flush()
+            if not self._commands.inside_frame:
+                self.frame_since = None
+            elif count > asides or not inside:
+                self.frame_since = trio.current_time()
+        finally:
+            self._charge()
 
     async def _obey(self, command: Command) -> None:
-        begun = trio.current_time()
         try:
             await obey(self, command)
         except BadMessage as error:
             self._bad_message(error, command.ref)
         except Refused as refusal:
-            self.refuse(refusal, command.ref)
-        # The peer is not to blame for the time in which nobody read: its clocks stood still.
-        waited = trio.current_time() - begun
-        self.heard_at += waited
+            if self.seat is None and isinstance(command, Hello):
+                self._refuse_hello(refusal, command.ref)
+            else:
+                self.refuse(refusal, command.ref)
+
+    def _refuse_hello(self, refusal: Refused, ref: str) -> None:
+        """Answer with an error; the tenth ends the connection: no rate counts them, as there is no member."""
+        self._refused_hellos += 1
+        if self._refused_hellos < REFUSED_HELLOS:
+            self.refuse(refusal, ref)
+            return
+        detail = f"{REFUSED_HELLOS} refused hellos on one connection; the last: {refusal.detail}"
+        self.end(parting("rate_limited", detail, after_s=REFUSED_HELLOS_AFTER_S, ref=ref))
+
+    # --- its share of the loop ------------------------------------------------------------------------
+
+    def _is_ending(self) -> bool:
+        return self.over is not None or self.draining
+
+    def work_clock(self) -> float:
+        return self.server.turns.clock()
+
+    async def _begin_slice(self) -> None:
+        """Wait for a turn where the session has to take turns, and start counting its work."""
+        budget = self._budget
+        self._in_turn = self.seat is None or (budget is not None and budget.is_spent(self.heard_at))
+        if self._in_turn:
+            await self._wait(self.server.turns.wait())
+        self._worked_since = self.work_clock()
+
+    async def _next_slice(self) -> None:
+        """Let the loop go round, or wait for a turn."""
+        self._charge()
+        self.owed.flush()
+        if not self._in_turn:
+            await trio.lowlevel.checkpoint()
+        await self._begin_slice()
+
+    def _charge(self) -> None:
+        """Count the work since the slice began."""
+        now_worked = self.work_clock()
+        worked_s = now_worked - self._worked_since
+        self._worked_since = now_worked
+        if self._in_turn:
+            self.server.turns.charge(worked_s)
+        if self._budget is not None:
+            self._budget.charge(worked_s, self.heard_at)
+
+    async def wait_for(self, work: Awaitable[T]) -> T:
+        """Wait for something that the server does.
+
+        Neither the timeouts of the peer nor its budget of work run meanwhile, and its rates grow beyond their
+        bursts: nothing was read from it. Cancelling and raising are those of `work`.
+        """
+        self._charge()
+        return await self._wait(work)
+
+    async def _wait(self, work: Awaitable[T]) -> T:
+        began = trio.current_time()
+        self.waiting = True
+        try:
+            return await work
+        finally:
+            self.waiting = False
+            self._worked_since = self.work_clock()
+            self._excuse(trio.current_time() - began)
+
+    def _excuse(self, waited_s: float) -> None:
+        """Hold a wait for the server against no timeout but that of the hello, and against no rate."""
         if self.frame_since is not None:
-            self.frame_since += waited
+            self.frame_since += waited_s
+        if self.seat is not None:
+            self.heard_at += waited_s
+            if waited_s > EXCUSED_S:
+                self.seat.member.allowance.excused_s += waited_s
+
+    def check_rate(self, seat: Seat[Session], kind: str, text: str = "") -> None:
+        """Charge a command to the rates of its member, with its text where it has one.
+
+        A text is charged as no longer than a text may be. Raises `Refused`: `rate_limited`.
+        """
+        server = self.server
+        if server.hub.has_rates:
+            size = min(len(text) if text.isascii() else len(text.encode()), server.limits.text_bytes)
+            now = trio.current_time()
+            server.hub.check_rate(seat, kind, now, server.lateness.total(now), size=size)
 
     async def _until_read(self) -> None:
         """Take no further command while the peer does not read its answers."""
@@ -190,10 +307,18 @@ class Session:
         owed.flush()
         if self.seat is None:  # its ten seconds would stand still for as long as it likes
             self.end(parting("hello_timeout", "no hello, and answers that nobody reads"))
-        while (
-            owed.answers_bytes >= self.server.limits.answers_bytes and self.over is None and not self.draining
-        ):
-            await owed.moved()
+        self._charge()
+        self.waiting = True
+        try:
+            while (
+                owed.answers_bytes >= self.server.limits.answers_bytes
+                and self.over is None
+                and not self.draining
+            ):
+                await owed.moved()
+        finally:
+            self.waiting = False
+        self._worked_since = self.work_clock()
         self.heard_at = trio.current_time()
         if self.frame_since is not None:
             self.frame_since += self.heard_at - begun
@@ -232,6 +357,8 @@ class Session:
         """The peer is known and may send larger frames; its silence counts from here."""
         self._commands.welcomed()
         self.heard_at = trio.current_time()
+        if self.server.config.rate_limit:
+            self._budget = WorkBudget()
 
     def drain(self) -> None:
         """Read no further; settle, say goodbye, end."""
@@ -245,24 +372,30 @@ class Session:
         stuck_since = self.owed.stuck_since
         if stuck_since is not None and now - stuck_since > limits.stalled_s:
             return parting("slow_reader", f"nothing was read for {limits.stalled_s} seconds")
-        if not self.reading:
-            return None
+        # For a stranger no excuse counts: it has to say hello, whatever it sends meanwhile.
         if self.seat is None and now - self.heard_at > limits.hello_s:
             return parting("hello_timeout", f"no hello within {limits.hello_s} seconds")
+        if self.waiting:
+            return None
         if self.frame_since is not None and now - self.frame_since > limits.frame_s:
             return parting("frame_timeout", f"a frame took longer than {limits.frame_s} seconds")
         if now - self.heard_at > limits.silence_s:
             return parting("ping_timeout", f"nothing was heard for {limits.silence_s} seconds")
         return None
 
-    def probe(self, now: float) -> None:
-        """Have a peer that has been silent for a while say that it is there, where the dialect can."""
+    def probe(self, now: float) -> bool:
+        """Have a peer that has been silent for a while say that it is there, where the dialect can.
+
+        Whether it was asked to.
+        """
         probe = self.owed.packing.probe
         due = max(self.heard_at, self.probed_at) + self.server.limits.ping_s
         if probe is not None and self.seat is not None and now >= due:
             self.probed_at = now
             self.owed.answer(probe)
             self.owed.flush()
+            return True
+        return False
 
     # --- answers -------------------------------------------------------------------------------------
 

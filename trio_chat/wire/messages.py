@@ -213,13 +213,16 @@ class _Part(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Limits(_Part, frozen=True):
-    """What the server will take of one session: bytes, counts, and messages a second."""
+    """What the server will take of one session: bytes, counts, and messages a second. The last two are 0 from
+    a server that does not tell them."""
 
     frame_bytes: int
     text_bytes: int
     rooms: int
     talk_burst: int
     talk_per_s: int
+    talk_bytes_burst: int = 0
+    talk_bytes_per_s: int = 0
 
 
 class Welcome(_Event, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ from trio_chat.testing.chat.plan import (
 )
 from trio_chat.testing.chat.strangers import Strangers
 from trio_chat.testing.chat.watch import WATCH_S, watch
+from trio_chat.testing.chat.work import DrawnWork
 from trio_chat.testing.network import MemoryNetwork
 from trio_chat.testing.simulate import Simulation
 
@@ -201,6 +202,7 @@ class _Scene:
         """The server, and after a crash the next one."""
         while not self._stop.is_set():
             random_bytes = self._sim.fork(f"server at {trio.current_time()}").randbytes
+            work_clock = DrawnWork(self._sim.fork(f"work at {trio.current_time()}"))
             with trio.CancelScope() as self._kill:
                 async with self._serve(
                     self._config,
@@ -208,6 +210,7 @@ class _Scene:
                     listeners=[self.network.listen(SERVER)],
                     clock_ms=lambda: START_MS + int(trio.current_time() * 1_000),
                     random_bytes=random_bytes,
+                    work_clock=work_clock,
                 ) as self._server:
                     task_status.started()
                     await self._stop.wait()

@@ -1,0 +1,157 @@
+"""Work that costs much is done in turn: a slice between two passes, in the long run a share of the time."""
+
+from itertools import pairwise
+
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trio_chat.server.lateness import Lateness
+from trio_chat.server.turns import BUDGET_BURST_S, BUDGET_DEBT_S, BUDGET_PER_S, SLICE_S, Turns, WorkBudget
+
+
+async def test_a_turn_is_free_while_nothing_was_worked() -> None:
+    turns = Turns(trio.current_time)
+    with trio.testing.assert_no_checkpoints():
+        await turns.wait()
+
+
+async def test_turns_come_in_the_order_of_asking_and_in_different_passes(autojump_clock: MockClock) -> None:
+    turns = Turns(trio.current_time)
+    order: list[int] = []
+    passes = [0]
+    worked_in: list[int] = []
+
+    async def work(number: int) -> None:
+        await turns.wait()
+        order.append(number)
+        worked_in.append(passes[0])
+        turns.charge(SLICE_S)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turns.run)
+        turns.charge(SLICE_S)
+        for number in range(20):
+            nursery.start_soon(work, number)
+            await trio.lowlevel.checkpoint()
+            passes[0] += 1
+        while len(order) < 20:
+            await trio.lowlevel.checkpoint()
+            passes[0] += 1
+        nursery.cancel_scope.cancel()
+    assert order == sorted(order)
+    most = max(map(worked_in.count, worked_in))
+    assert most <= 2, f"a slice in each pass, which the count may take for the next: {worked_in}"
+
+
+async def test_cheap_turns_share_a_pass(autojump_clock: MockClock) -> None:
+    turns = Turns(trio.current_time)
+    done = [0]
+
+    async def work() -> None:
+        for _ in range(100):
+            await turns.wait()
+            turns.charge(SLICE_S / 10)
+            done[0] += 1
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turns.run)
+        for _ in range(50):
+            nursery.start_soon(work)
+        passes = 0
+        while done[0] < 5_000:
+            await trio.lowlevel.checkpoint()
+            passes += 1
+        nursery.cancel_scope.cancel()
+    assert passes < 2_000, "some ten in each pass"
+
+
+async def test_in_the_long_run_a_share_of_the_time_is_given_out(autojump_clock: MockClock) -> None:
+    turns = Turns(trio.current_time, share=0.25, burst_s=0.5)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turns.run)
+        began = trio.current_time()
+        for _ in range(2_500):
+            await turns.wait()
+            turns.charge(SLICE_S)
+            await trio.lowlevel.checkpoint()
+        took = trio.current_time() - began
+        assert 7.5 < took < 8.5, "half a second at once, and 2 seconds in four times as long"
+        await trio.sleep(100)
+        began = trio.current_time()
+        for _ in range(450):
+            await turns.wait()
+            turns.charge(SLICE_S)
+            await trio.lowlevel.checkpoint()
+        assert trio.current_time() - began < 0.01, "after a quiet time the burst is there again"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_cancelled_wait_costs_the_others_nothing(autojump_clock: MockClock) -> None:
+    turns = Turns(trio.current_time)
+    done: list[int] = []
+
+    async def work(number: int) -> None:
+        await turns.wait()
+        done.append(number)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turns.run)
+        turns.charge(SLICE_S)
+        async with trio.open_nursery() as some:
+            for number in range(10):
+                some.start_soon(work, number)
+            some.cancel_scope.cancel()
+        for number in range(10, 20):
+            nursery.start_soon(work, number)
+        await wait_all_tasks_blocked()
+        assert sorted(set(done) - set(range(10))) == list(range(10, 20))
+        nursery.cancel_scope.cancel()
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.01), st.floats(0, 2)), max_size=60))
+def test_a_session_is_within_its_budget_as_long_as_a_ledger_says(steps: list[tuple[float, float]]) -> None:
+    budget = WorkBudget()
+    now = owed_s = 0.0
+    for worked_s, pause_s in steps:
+        owed_s = min(max(0.0, owed_s) + worked_s, BUDGET_BURST_S + BUDGET_DEBT_S * BUDGET_PER_S)
+        budget.charge(worked_s, now)
+        if abs(owed_s - BUDGET_BURST_S) > 1e-9:
+            assert budget.is_spent(now) == (owed_s > BUDGET_BURST_S)
+        now += pause_s
+        owed_s -= pause_s * BUDGET_PER_S
+
+
+def test_a_flood_is_forgiven_after_a_while() -> None:
+    budget = WorkBudget()
+    for second in range(1_000):
+        budget.charge(1.0, float(second))
+    assert budget.is_spent(1_000.0)
+    assert not budget.is_spent(1_000.0 + BUDGET_DEBT_S)
+
+
+class TestLateness:
+    def test_a_task_that_runs_in_time_is_not_late(self) -> None:
+        lateness = Lateness()
+        for now in range(10):
+            lateness.expect(now + 1.0)
+            lateness.arrived(now + 1.05)
+        assert lateness.total(10.0) == 0.0
+
+    def test_what_a_task_is_late_by_adds_up(self) -> None:
+        lateness = Lateness()
+        for now in (0.0, 10.0):
+            lateness.expect(now + 1.0)
+            lateness.arrived(now + 3.0)
+        assert lateness.total(13.0) == 4.0
+
+    def test_it_is_known_before_the_task_runs_and_never_goes_back(self) -> None:
+        lateness = Lateness()
+        lateness.expect(1.0)
+        totals = [lateness.total(now) for now in (0.5, 1.05, 2.0, 3.0)]
+        lateness.arrived(3.1)
+        totals.append(lateness.total(3.1))
+        assert totals == [0.0, 0.0, 1.0, 2.0, 2.1]
+        assert all(before <= after for before, after in pairwise(totals))
