@@ -158,9 +158,9 @@ COMING = (
         (
             Edit(
                 f"{HUB}.sit_down",
-                "member.seats[seat] = None",
+                "member.seats.append(seat)",
                 """
-                member.seats[seat] = None
+                member.seats.append(seat)
                 if oldest is not None:
                     oldest = seat
                 """,

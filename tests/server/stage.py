@@ -189,12 +189,17 @@ class Stage:
     """A store, its open rooms, and the writers of those who are behind."""
 
     def __init__(
-        self, writers: trio.Nursery, store: Store | None = None, *, tail_bytes: int = 1 << 20
+        self,
+        writers: trio.Nursery,
+        store: Store | None = None,
+        *,
+        tail_bytes: int = 1 << 20,
+        clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self.store = store or MemoryStore()
         self.feeds = Feeds(self.store, Tails(tail_bytes=tail_bytes, tails_bytes=10 * tail_bytes))
         self.writers = writers
-        self.turns = Turns(trio.current_time)
+        self.turns = Turns(clock)
         self.sends_at_once = SENDS_AT_ONCE
         self.rooms: dict[str, Feed] = {}
         self.news: dict[str, int] = {}  # how often each room's presence has changed
@@ -231,11 +236,14 @@ class Stage:
 
 @asynccontextmanager
 async def on_stage(
-    store: Store | None = None, *rooms: str, tail_bytes: int = 1 << 20
+    store: Store | None = None,
+    *rooms: str,
+    tail_bytes: int = 1 << 20,
+    clock: Callable[[], float] = trio.current_time,
 ) -> AsyncGenerator[Stage]:
     """A stage with its rooms open; whoever is still being caught up at the end is left where it is."""
     async with trio.open_nursery() as writers:
-        stage = Stage(writers, store, tail_bytes=tail_bytes)
+        stage = Stage(writers, store, tail_bytes=tail_bytes, clock=clock)
         writers.start_soon(stage.turns.run)
         await stage.open(*(rooms or ("lobby", "attic")))
         yield stage

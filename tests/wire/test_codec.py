@@ -1,6 +1,7 @@
 """Payloads in, messages out, and one error for everything else, whatever the decoder raised."""
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import example, given
@@ -229,3 +230,17 @@ def test_messages_look_on_the_wire_as_the_protocol_says() -> None:
     assert encode(Join("lobby", recent=0)) == b'{"type":"join","room":"lobby","recent":0}'
     assert encode(Say("lobby", "hé")) == '{"type":"say","room":"lobby","text":"hé"}'.encode()
     assert encode(Pong()) == b'{"type":"pong"}'
+
+
+@pytest.mark.parametrize("field", ["type", "version", "ref"])
+def test_a_large_value_where_a_short_one_belongs_is_not_even_decoded(field: str) -> None:
+    """Twenty thousand lists would take two milliseconds, and the memory of a thousand messages."""
+    payload = b'{"type":"hello","version":2,"%s":[%s[]]}' % (field.encode(), b"[]," * 20_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadMessage):
+            decode_command(payload)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(payload), "the lists would take twenty times as much"

@@ -57,9 +57,9 @@ class Hub(Generic[S]):
                 raise Refused("name_taken", f"the name {name.shown} is taken", field="name")
             member = Member(token, name, self._limiter.attach(token, now, late))
             self._members[token] = self._names[name.key] = member
-        oldest = next(iter(member.seats)) if len(member.seats) >= self._sessions_max else None
+        oldest = member.seats[0] if len(member.seats) >= self._sessions_max else None
         seat = Seat(owner, member, prefix)
-        member.seats[seat] = None
+        member.seats.append(seat)
         return seat, oldest
 
     def stand_up(self, seat: Seat[S], why: str, now: float = 0.0) -> list[Room[S]]:
@@ -73,7 +73,7 @@ class Hub(Generic[S]):
         if seat not in member.seats:
             return []
         changed = [room for room in list(seat.rooms.values()) if self.leave(seat, room, why)]
-        del member.seats[seat]
+        member.seats.remove(seat)
         if not member.seats:
             del self._members[member.token]
             del self._names[member.name.key]

@@ -30,7 +30,7 @@ class Member(Generic[S]):
         self.token = token
         self.name = name
         self.allowance = allowance
-        self.seats: dict[Seat[S], None] = {}
+        self.seats: list[Seat[S]] = []
 
 
 class Seat(Generic[S]):

@@ -92,7 +92,8 @@ def _ascii(raw: str) -> Name:
     """Do what both profiles do with ASCII. Raises ValueError."""
     if " " in raw or not raw.isprintable():
         raise ValueError("a space or a control character")
-    return Name(raw, raw.lower())
+    key = raw.lower()
+    return Name(raw, raw if key == raw else key)  # one text for both: there is one for each member
 
 
 def _enforce(raw: str, chars_max: int) -> Name:

@@ -255,8 +255,6 @@ class Owed:
         again."""
         until = self._owner.work_clock() + SLICE_S
         while self._push():
-            if self._owner.work_clock() >= until:
-                return "slice"
             if self.answers:
                 self._remainder = self.take_answers()
             elif feed := self._next_feed():
@@ -267,6 +265,8 @@ class Owed:
             elif not self._make_good():
                 self._go_live()
                 return None
+            if self._owner.work_clock() >= until:  # last, so that no slice is in vain
+                return "slice"
         return "socket"
 
     def _push(self) -> bool:

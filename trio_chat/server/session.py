@@ -111,14 +111,28 @@ class Session:
 
     # --- its task -----------------------------------------------------------------------------------
 
-    async def run(self, first: bytes = b"") -> None:
-        """Serve the connection until it ends, and close it. `first` is what has been read of it.
+    async def run(self, data: bytes = b"") -> None:
+        """Serve the connection until it ends, and close it. `data` is what has been read of it.
 
-        Cancelling closes it at once.
+        Cancelling closes it at once. All that an idle connection waits in is this coroutine and the link's,
+        as each further one would cost every connection a quarter of a KiB.
         """
         try:
             try:
-                await self._converse(first)
+                if data:
+                    await self._take(data)
+                while not (self._is_ending() or self._commands.ended):
+                    data = b""  # not kept while it waits for more
+                    try:
+                        data = await self.owed.link.receive_some()
+                    except trio.ClosedResourceError:
+                        continue  # interrupted, and the reason is one of the two above
+                    if not data:
+                        break
+                    if self.seat is not None:
+                        self.heard_at = trio.current_time()
+                    await self._take(data)
+                await self._settle_in_the_end()
             except LinkBroken:
                 await self.server.turns.wait()  # thousands may break in one moment
                 self.lost()
@@ -134,28 +148,16 @@ class Session:
             self.end(LOST)
             self.owed.link.close()
 
-    async def _converse(self, first: bytes) -> None:
-        """Obey commands until one side ends it; then settle what is pending."""
-        link = self.owed.link
-        if first:
-            await self._take(first)
-        while self.over is None and not self.draining and not self._commands.ended:
-            try:
-                data = await link.receive_some()
-            except trio.ClosedResourceError:
-                continue  # interrupted, and the reason is one of the two above
-            if not data:
-                break
-            if self.seat is not None:
-                self.heard_at = trio.current_time()
-            await self._take(data)
-        if self.over is None:
-            await self.settle()
-            if self.draining:
-                self.end(parting("draining", "the server is stopping, come back in a moment"))
-            else:
-                await self.server.turns.wait()
-                self.end(LOST)
+    async def _settle_in_the_end(self) -> None:
+        """Settle what is pending once no more is read, unless the session has ended already."""
+        if self.over is not None:
+            return
+        await self.settle()
+        if self.draining:
+            self.end(parting("draining", "the server is stopping, come back in a moment"))
+        else:
+            await self.server.turns.wait()
+            self.end(LOST)
 
     async def _take(self, data: bytes) -> None:
         """Obey the commands that `data` makes whole, in slices of work."""

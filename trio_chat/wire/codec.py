@@ -32,15 +32,33 @@ _EVENT_TYPES = {event.__struct_config__.tag for event in get_args(Event)}
 _FIELD = re.compile(r"`\$\.(\w+)|field `([^`]*)`")
 
 
+_NOTHING = msgspec.Raw(b"null")
+GLIMPSE_BYTES = 1_024  # more than a type, a version or a `ref` takes, however it is escaped
+
+
 class _Glimpse(msgspec.Struct):
-    """What can be read of an object that is no message of ours."""
+    """What can be read of an object that is no message of ours: parts of it, not decoded yet, since twenty
+    thousand lists in the place of a type would take milliseconds."""
 
-    type: object = None
-    version: object = None
-    ref: object = None
+    type: msgspec.Raw = _NOTHING
+    version: msgspec.Raw = _NOTHING
+    ref: msgspec.Raw = _NOTHING
 
 
-_glimpse = msgspec.json.Decoder(_Glimpse).decode
+_decode_glimpse = msgspec.json.Decoder(_Glimpse).decode
+
+
+def _glimpse(payload: bytes) -> tuple[object, object, object]:
+    """Return type, version and `ref`, None for each that is not there or larger than it may be.
+
+    Raises ValueError and RecursionError.
+    """
+    seen = _decode_glimpse(payload)
+    kind, version, ref = (
+        msgspec.json.decode(part) if len(part) <= GLIMPSE_BYTES else None
+        for part in (seen.type, seen.version, seen.ref)
+    )
+    return kind, version, ref
 
 
 def decode_command(payload: bytes) -> Command:
@@ -70,11 +88,11 @@ def decode_event(payload: bytes) -> Event | None:
 
 def _refusal(payload: bytes, error: Exception) -> BadMessage | FrameError:
     try:
-        seen = _glimpse(payload)
+        kind, version, ref = _glimpse(payload)
     except (ValueError, RecursionError):
         return _bad_message(error)
-    ref = seen.ref if isinstance(seen.ref, str) and 1 <= len(seen.ref) <= 64 else ""
-    if seen.type == "hello" and _is_number(seen.version) and seen.version != VERSION:
+    ref = ref if isinstance(ref, str) and 1 <= len(ref) <= 64 else ""
+    if kind == "hello" and _is_number(version) and version != VERSION:
         return FrameError("version", f"this server speaks version {VERSION}", ref=ref)
     return _bad_message(error, ref)
 
@@ -86,7 +104,7 @@ def _is_number(value: object) -> bool:
 def _is_of_another_type(payload: bytes) -> bool:
     """Whether a payload that is no event of ours is well formed and has a type that is none of ours."""
     try:
-        kind = _glimpse(payload).type
+        kind, _, _ = _glimpse(payload)
     except (ValueError, RecursionError):
         return False
     return isinstance(kind, str) and kind not in _EVENT_TYPES

@@ -1,0 +1,71 @@
+"""Long work on the way out lets the loop go round: a reader that catches up, and a batch of many rooms.
+
+Each look at the clock of work takes a slice.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import trio
+from trio.testing import MockClock
+
+from tests.server.peer import StepClock, serving
+from tests.server.stage import Reader, on_stage
+from trio_chat.server.turns import SLICE_S
+from trio_chat.wire.messages import Ack, Said, Say
+
+
+@asynccontextmanager
+async def counting_passes() -> AsyncGenerator[list[int]]:
+    passes = [0]
+
+    async def go_round() -> None:
+        while True:
+            await trio.lowlevel.checkpoint()
+            passes[0] += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(go_round)
+        yield passes
+        nursery.cancel_scope.cancel()
+
+
+async def _catch_up(batches: int) -> int:
+    """In how many passes a reader is sent so many large batches."""
+    async with on_stage(tail_bytes=100 << 20, clock=StepClock(SLICE_S)) as stage:
+        for _ in range(batches):
+            await stage.says(*("x" * 4_000 for _ in range(20)))
+        reader = Reader(stage)
+        async with counting_passes() as passes:
+            reader.join("lobby", recent=20 * batches)
+            while not reader.owed.live:
+                await trio.lowlevel.checkpoint()
+        reader.check_room("lobby", 0, 20 * batches)
+        return passes[0]
+
+
+async def test_a_reader_that_catches_up_takes_a_slice_in_each_pass() -> None:
+    assert await _catch_up(100) >= 90
+
+
+async def test_a_batch_of_many_rooms_is_shown_in_slices(autojump_clock: MockClock) -> None:
+    rooms = [f"r{number}" for number in range(50)]
+    async with serving(rate_limit=False, work_clock=StepClock(2 * SLICE_S)) as house:
+        ada = await house.enter("ada", *rooms)
+        ada.seen.clear()
+        shown: list[int] = []
+        ada.send(*(Say(room, "hi", ref=room) for room in rooms))
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                while True:
+                    shown.append(sum(house.server.feeds[room].head for room in rooms))
+                    await trio.lowlevel.checkpoint()
+
+            nursery.start_soon(watch)
+            for room in rooms:
+                await ada.answer(Ack, ref=room, room=room, seq=1)
+                await ada.answer(Said, room=room)
+            nursery.cancel_scope.cancel()
+        assert max(after - before for before, after in pairwise(shown)) <= 2, "a pass may run it twice"
