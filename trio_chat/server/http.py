@@ -18,19 +18,23 @@ from trio_chat.net.link import close_politely
 if TYPE_CHECKING:
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
+    from trio_chat.server.peer_address import CountedConnection
     from trio_chat.server.site import Answer, Site
 
 __all__ = ["HEAD_BYTES", "TURNED_AWAY", "serve_http"]
 
 HEAD_BYTES = 8_192  # of a request: its line and its headers
 
+RETRY_AFTER_S = "5"
 TURNED_AWAY = b"HTTP/1.1 503 \r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 """Said to those for whom there is no place, whatever it is that they ask."""
 
 
-async def serve_http(link: Link, first: bytes, site: Site, *, since: float, limits: Limits) -> bytes | None:
+async def serve_http(
+    link: Link, first: bytes, site: Site, *, since: float, limits: Limits, counted: CountedConnection
+) -> bytes | None:
     """Serve until the peer asks no more; the link is closed then, and None returned. Where the connection
-    becomes a WebSocket, what has come of that already is returned.
+    becomes a WebSocket, what has come of that already is returned; it is counted by address from then on.
 
     `first` was read before, `since` is when the peer came. Raises `LinkBroken`; cancelling may leave half an
     answer sent.
@@ -50,6 +54,8 @@ async def serve_http(link: Link, first: bytes, site: Site, *, since: float, limi
                     if not _is_whole(conversation):  # nobody is going to read that body
                         upgrades = answer.status == 101
                         answer = site.refusal(400, "no body") if upgrades else answer._replace(last=True)
+                    if answer.status == 101 and (full := counted.count_forwarded(_forwarded_for(request))):
+                        answer = site.refusal(503, full, ("Retry-After", RETRY_AFTER_S))
             except h11.RemoteProtocolError as error:
                 answer = site.refusal(error.error_status_hint, "that is no request")
         if asking.cancelled_caught and conversation.trailing_data[0]:
@@ -84,6 +90,12 @@ async def _request(conversation: h11.Connection, link: Link) -> h11.Request | No
 
 def _size(request: h11.Request) -> int:
     return len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)
+
+
+def _forwarded_for(request: h11.Request) -> str | None:
+    """Return the `X-Forwarded-For` of a request, all its lines in their order; None without one."""
+    lines = [value for name, value in request.headers if name == b"x-forwarded-for"]
+    return b",".join(lines).decode("latin-1") if lines else None
 
 
 def _is_whole(conversation: h11.Connection) -> bool:

@@ -36,6 +36,7 @@ from trio_chat.server.feeds import Feeds
 from trio_chat.server.keepalive import sweep
 from trio_chat.server.notices import Notices
 from trio_chat.server.partings import parting
+from trio_chat.server.proxies import Proxies
 from trio_chat.server.session import Session
 from trio_chat.server.site import Site
 from trio_chat.server.tail import Tails
@@ -91,7 +92,7 @@ class Server:
         self.notices = Notices(self.hub, self.feeds, limits.sends_at_once)
         self.store = store
         site = Site(config.public_names, clock_ms, self._is_well) if config.web else None
-        self._door = Door(limits, site)
+        self._door = Door(limits, site, Proxies(config.proxies))
         self._software = software
         self._sessions: dict[Session, None] = {}
         self._writers: trio.Nursery | None = None
@@ -123,8 +124,8 @@ class Server:
             return
         self._numbers += 1
         number = self._numbers
-        with self._door.counting(link.address):
-            caller = await self._door.ask(link)
+        with self._door.counting(link.address) as counted:
+            caller = await self._door.ask(link, counted)
             if caller is None:
                 return
             session = Session(self, link, number, caller.commands, caller.packing, caller.since)
