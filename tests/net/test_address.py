@@ -109,6 +109,10 @@ def test_every_text_is_an_address_exactly_if_ipaddress_says_so(text: str) -> Non
         assert int(parsed) == int(mapped or known)
 
 
+def test_a_zone_id_is_no_part_of_an_address() -> None:
+    assert parse_address("fe80::1%eth0") == IPv6Address("fe80::1")
+
+
 def test_the_longest_address_is_read() -> None:
     longest = "2001:0db8:1111:2222:3333:4444:255.255.255.255%enp0s31f6.4094a"
     assert len(longest) <= TEXT_MAX
