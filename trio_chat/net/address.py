@@ -6,6 +6,7 @@ One peer can have many addresses. A provider gives each customer at least an IPv
 such as the name of a host in memory, is compared as it is.
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 __all__ = ["Address", "Network", "is_loopback", "parse_address", "parse_network", "prefix_of"]
@@ -23,8 +24,11 @@ def parse_address(text: str) -> Address | None:
 
     An IPv4-mapped IPv6 address is returned as its IPv4 address.
     """
-    if len(text) > TEXT_MAX:
-        return None
+    return _parse(text) if len(text) <= TEXT_MAX else None
+
+
+@lru_cache(maxsize=1_024)  # one connection asks several times, and a proxy's address is asked about each time
+def _parse(text: str) -> Address | None:
     try:
         if ":" not in text:
             return IPv4Address(text)
