@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from tests.server.peer import Peer
-from tests.server.test_peer_address import upgrade, v1, v2
+from tests.server.proxied import upgrade, v1, v2
 from trio_chat import open_server
 from trio_chat.net.dial import dial_tcp
 from trio_chat.server.config import Config, Limits

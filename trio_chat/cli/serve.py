@@ -53,7 +53,7 @@ __all__ = ["serve"]
     metavar="ADDRESS",
     envvar="TRIO_CHAT_PROXY",
     show_envvar=True,
-    help="An address or network whose X-Forwarded-For or PROXY header is believed; may be repeated.",
+    help="Trust the X-Forwarded-For or PROXY header of this proxy, an address or a network; may be repeated.",
 )
 @click.option(
     "--journal",

@@ -1,7 +1,7 @@
 """IP addresses as text: which of them are one peer, and which are this machine. PURE.
 
 One peer can have many addresses. A provider gives each customer at least an IPv6 /64, so limits count
-2^64 addresses as one. An IPv4 address has a second spelling as an IPv4-mapped IPv6 address
+those 2^64 addresses as one. An IPv4 address has a second spelling as an IPv4-mapped IPv6 address
 (`::ffff:192.0.2.1`), and an IPv6 address one for each zone id (`fe80::1%eth0`). A text that is no address,
 such as the name of a host in memory, is compared as it is.
 """
@@ -27,7 +27,7 @@ def parse_address(text: str) -> Address | None:
     return _parse(text) if len(text) <= TEXT_MAX else None
 
 
-@lru_cache(maxsize=1_024)  # one connection asks several times, and a proxy's address is asked about each time
+@lru_cache(maxsize=1_024)  # each connection parses its address several times
 def _parse(text: str) -> Address | None:
     try:
         if ":" not in text:
@@ -76,7 +76,7 @@ def prefix_of(address: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether a peer with this address is on this machine; an empty one has come by no network."""
+    """Return whether the address is of this machine. An empty address is: the connection used no network."""
     if not address:
         return True
     parsed = parse_address(address)

@@ -4,15 +4,15 @@
     v2  12 bytes of signature, 1 of version and command, 1 of family and transport, 2 of length,
         addresses and ports, TLVs                                             binary
 
-The specification is haproxy's doc/proxy-protocol.txt. It leaves three cases open, which are decided here:
+The specification is haproxy's doc/proxy-protocol.txt. Three choices are ours:
 
 - A header without an IP address of the peer (v1 UNKNOWN; v2 LOCAL, AF_UNSPEC, AF_UNIX) leaves the connection
   its own address.
-- A v2 header has at most 536 bytes behind its first 16: the addresses, and some 500 of TLVs, which are skipped.
-- UDP as the transport is as good as TCP: a proxy may receive QUIC and forward TCP.
+- A v2 header has at most 536 bytes behind its first 16: addresses, and some 500 of TLVs, which are skipped.
+- UDP is accepted as TCP is: a proxy may receive QUIC and forward TCP.
 
-Bytes that begin as neither version does are no header. Bytes that begin as one and then break its rules are
-an error: the peer's own bytes might begin anywhere.
+Bytes that begin as neither version are no header. Bytes that begin as one and then break its rules are an
+error, as the end of the header is then unknown.
 """
 
 import re

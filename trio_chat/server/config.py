@@ -129,9 +129,9 @@ class Config:
     `web`: the port speaks HTTP and WebSocket as well, and has a page for browsers. So it does unless told
     otherwise, also inside another program: who can reach the port can chat there with or without a browser.
     `public_names` are those by which browsers may ask for it, beside addresses and `localhost`.
-    `proxies` are addresses or networks whose word about a peer's address is believed (`peer_address.py`).
+    `proxies` are the addresses or networks of trusted proxies, which name their peers' addresses.
 
-    Raises `CannotStart` for a proxy that is neither an address nor a network.
+    Raises `CannotStart` if a proxy is neither an address nor a network.
     """
 
     host: str = "127.0.0.1"

@@ -5,7 +5,7 @@
     0x16          TLS, which this server does not speak: the connection is closed without a word
     any other     none of ours: it is read as a frame, which it is not, and told so
 
-Behind a proxy that is believed a PROXY header may stand in front of it (`peer_address.py`).
+A trusted proxy may send a PROXY header before it (`peer_address.py`).
 
 Everybody has `hello_s` seconds from the connection to a hello or a whole request, and who has become a
 WebSocket as long again for the hello.
@@ -160,7 +160,7 @@ class Door:
                 del self._asking[scope]
 
     def _warn_once(self, proxy: str, error: FrameError) -> None:
-        """Tell the owner that a proxy is not set up as the server expects; once, as peers may repeat it."""
+        """Log a malformed PROXY header, once: peers behind a misconfigured proxy could flood the log."""
         if not self._warned:
             self._warned = True
             log.warning("%s, from the proxy at %s; such connections are closed", error, proxy)

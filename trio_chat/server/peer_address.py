@@ -1,17 +1,17 @@
 """The address of each connection's peer, and how many connections each address has.
 
-Without proxies the address is known when the connection is accepted. Behind a proxy it is told later:
+Without proxies the address is known when the connection is accepted. A trusted proxy (`--proxy`) sends it:
 
-    a PROXY header      in front of the first byte of any dialect
+    a PROXY header      before the first byte of any dialect
     X-Forwarded-For     in the request that becomes a WebSocket
 
-Either is believed only of an address that `--proxy` names: of the connection's own, and where the header
-names a further proxy, of that one. Such a connection is counted in all at once, and by address when that is
-known. Where neither was sent the address is the proxy's own. Plain HTTP through a proxy is not counted by
-address: the proxy uses one connection for the requests of several peers.
+From any other address neither is believed. If a PROXY header names another trusted proxy, that proxy's
+`X-Forwarded-For` is believed too. A connection from a proxy counts in all at once, and by address when the
+peer's is known. Without either header the address is the proxy's own. Plain HTTP through a proxy is not
+counted by address: the proxy uses one connection for the requests of several peers.
 
-A proxy is believed whatever the address is. The peer is exempt as loopback only if it is told to have such an
-address: to be connected to by a proxy on this machine is not enough.
+A trusted proxy may name any address. The peer is exempt as loopback only if the proxy names a loopback
+address; a proxy on this machine is not enough.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ class ConnectionCounts:
 
 
 class CountedConnection:
-    """One connection, counted from its making until `close` or the end of the block.
+    """One connection, counted until `close` or the end of the block.
 
-    `address` is the peer's as far as it is known. `full` is why the connection cannot stay, once it was
-    counted by address; empty while it can.
+    `address` is the peer's as far as it is known. `full` is why the limit by address refuses the connection;
+    empty while it does not.
     """
 
     __slots__ = ("_counts", "_is_open", "_prefix", "address", "full")
@@ -100,10 +100,10 @@ class CountedConnection:
     async def receive_proxy_header(self, link: Link) -> bytes:
         """Receive the PROXY header of a connection from a proxy, and count the address that it names.
 
-        Return the bytes that were received behind it; empty for a connection from elsewhere, which is not
-        waited for. Raises as the function of this name.
+        Return the bytes that were received behind it. For other connections, return `b""` at once. Raises as
+        the function of this name.
         """
-        if not self._believes():
+        if not self._is_proxy():
             return b""
         address, rest = await receive_proxy_header(link)
         if address:
@@ -112,8 +112,8 @@ class CountedConnection:
         return rest
 
     def count_forwarded(self, forwarded_for: str | None) -> str:
-        """Count the address that an `X-Forwarded-For` names, if it is to be believed; return `full`."""
-        if forwarded_for is not None and self._believes():
+        """Count the address that an `X-Forwarded-For` names, if a trusted proxy sent it; return `full`."""
+        if forwarded_for is not None and self._is_proxy():
             self.address = self._counts.proxies.client_of(self.address, forwarded_for)
         return self.count()
 
@@ -130,11 +130,11 @@ class CountedConnection:
         return self.full
 
     def _count_if_known(self) -> None:
-        if not self._believes():
+        if not self._is_proxy():
             self.count()
 
-    def _believes(self) -> bool:
-        """Return whether the address known now is a proxy's, so that it may name another."""
+    def _is_proxy(self) -> bool:
+        """Return whether the address known now is a trusted proxy's, which may name the peer's."""
         return self._prefix is None and self.address in self._counts.proxies
 
 
@@ -147,7 +147,7 @@ async def receive_proxy_header(link: Link) -> tuple[str, bytes]:
     data = b""
     while (header := parse_proxy_header(data)) is None:
         received = await link.receive_some()
-        if not received:  # the end of input: what came was no header
+        if not received:  # the end of input, before a whole header
             return "", data
         data += received
     return header.address, data[header.length :]

@@ -1,10 +1,10 @@
-"""The proxies that the owner named with `--proxy`, and what is believed of their `X-Forwarded-For`. PURE.
+"""The trusted proxies (`--proxy`), and the peer's address in their `X-Forwarded-For`. PURE.
 
-Each proxy appends the address that it was connected from, so the header is believed from its end on:
-past the addresses of proxies, down to the first that is none. To the left of that address the peer itself
-may have written anything. Where an entry is no address, the peer's is not known: nothing to the left of it
-is believed, and the peer is counted with the others that are unknown behind that proxy. It does not count
-as the proxy, which might be this machine and exempt.
+Each proxy appends the address of its own peer, so the header is read from its end: trusted proxies are
+passed over, and the first other address is the peer's. Entries to the left of that address may be forged by
+the peer. If an entry is no address, the peer's address is unknown: entries to the left of it are not read,
+and all unknown peers behind one proxy count as one address. They do not count as the proxy, which may be on
+this machine and exempt.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PORT = re.compile(r"(?::[0-9]{1,5})?")
 
 
 class Proxies:
-    """Addresses and networks of proxies, given as text. Raises `CannotStart` for a text that is neither."""
+    """The addresses and networks of trusted proxies. Raises `CannotStart` for a text that is neither."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self._networks = tuple(dict.fromkeys(map(_network, texts)))
@@ -44,7 +44,7 @@ class Proxies:
     def client_of(self, proxy: str, forwarded_for: str) -> str:
         """Return the address of the peer behind `proxy`, which sent this `X-Forwarded-For`.
 
-        It is the last address that is no proxy's. Where all are, it is the first.
+        It is the last address that is not a trusted proxy's. If all are, it is the first.
         """
         address = proxy
         entries = forwarded_for.rsplit(",", HOPS_MAX)
