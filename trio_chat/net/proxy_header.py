@@ -11,6 +11,10 @@ The specification is haproxy's doc/proxy-protocol.txt. Three choices are ours:
 - A v2 header has at most 536 bytes behind its first 16: addresses, and some 500 of TLVs, which are skipped.
 - UDP is accepted as TCP is: a proxy may receive QUIC and forward TCP.
 
+The library proxy-protocol does not fit. It wants to read exact numbers of bytes and lines, so it cannot be
+given bytes that go on behind a v1 header, and it does not say where the header ends. It bounds neither a line
+nor a length, and some malformed headers raise ValueError or struct.error.
+
 Bytes that begin as neither version are no header. Bytes that begin as one and then break its rules are an
 error, as the end of the header is then unknown.
 """
