@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from trio_chat.cli import main
+from trio_chat.server.config import Config
 from trio_chat.version import __version__
 
 
@@ -57,6 +58,14 @@ def test_row_39_a_limit_that_cannot_be_is_one_line_and_exit_2(args: tuple[str, .
     assert run("serve", *args) == (2, "", f"trio-chat: {says}\n")
 
 
+@pytest.mark.parametrize("proxy", ["nonsense", "10.0.0.1/8", "127.0.0.1:80", ""])
+def test_a_proxy_that_is_no_address_is_one_line_and_exit_2(proxy: str) -> None:
+    expected = "expected an address or a network, as 127.0.0.1 or 10.0.0.0/8"
+    proxies = ("--proxy", "127.0.0.1", "--proxy", proxy)
+    status, out, err = run("serve", "--journal", "memory", *proxies)
+    assert (status, out, err) == (2, "", f"trio-chat: invalid proxy: got {proxy!r}, {expected}\n")
+
+
 @pytest.mark.parametrize(
     "args",
     [("--port", "70000"), ("--port", "x"), ("--durability", "iron"), ("--max-connections", "0"), ("--nope",)],
@@ -72,6 +81,23 @@ def test_options_come_from_the_environment_too() -> None:
     assert (status, err) == (2, "trio-chat: limit sessions takes a whole number, not 'none'\n")
     status, _, err = run("serve", env={"TRIO_CHAT_PORT": "70000"})
     assert status == 2 and "70000 is not in the range" in err
+    proxies = {"TRIO_CHAT_PROXY": "127.0.0.1 2001:db8::/32 none"}
+    status, _, err = run("serve", "--journal", "memory", env=proxies)
+    assert status == 2 and err.startswith("trio-chat: invalid proxy: got 'none', ")
+
+
+def test_every_proxy_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    configs: list[Config] = []
+
+    async def configured(config: Config, _: object) -> bool:
+        configs.append(config)
+        return True
+
+    monkeypatch.setattr("trio_chat.server.process.run_process", configured)
+    memory = ("--journal", "memory")
+    assert run("serve", *memory, "--proxy", "127.0.0.1", "--proxy", "10.0.0.0/8") == (0, "", "")
+    assert run("serve", *memory) == (0, "", "")
+    assert [config.proxies for config in configs] == [("127.0.0.1", "10.0.0.0/8"), ()]
 
 
 def test_limits_can_be_listed() -> None:

@@ -143,6 +143,14 @@ def test_a_module_imports_what_the_table_allows(module: str, path: Path) -> None
     assert not faults(module, path.read_text(encoding="utf-8"), is_package=path.name == "__init__.py")
 
 
+@pytest.mark.parametrize("path", ["net/address.py", "net/proxy_header.py", "server/proxies.py"])
+def test_a_pure_module_of_an_impure_package_imports_nothing_impure(path: str) -> None:
+    source = (ROOT / "trio_chat" / path).read_text(encoding="utf-8")
+    assert "PURE" in (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    imported = {target.partition(".")[0] for _, target, _ in imports_of(source, "trio_chat")}
+    assert not imported & set(IMPURE.split())
+
+
 def test_every_package_has_a_row() -> None:
     inner = {path.stem for path in (ROOT / "trio_chat").iterdir() if path.suffix == ".py"}
     inner |= {path.name for path in (ROOT / "trio_chat").iterdir() if (path / "__init__.py").exists()}

@@ -104,6 +104,13 @@ def test_the_rates_are_those_of_the_limits() -> None:
     assert Config(rate_limit=False).rates == {}
 
 
+def test_a_proxy_is_an_address_or_a_network() -> None:
+    assert Config().proxies == ()
+    Config(proxies=("127.0.0.1", "::1", "10.0.0.0/8", "2001:db8::/32"))
+    with pytest.raises(CannotStart, match="invalid proxy: got 'localhost', expected an address or a network"):
+        Config(proxies=("127.0.0.1", "localhost"))
+
+
 @pytest.mark.parametrize(("age", "hours"), [("12h", 12), ("1d", 24), ("90d", 2_160), ("4w", 672)])
 def test_an_age_is_of_hours_days_or_weeks(age: str, hours: int) -> None:
     assert parse_age(age) == hours * 3_600_000

@@ -27,7 +27,9 @@ def test_a_server_says_where_what_is_said_is_kept_and_for_how_long() -> None:
     assert words[2:] == ["what is said is kept at most 500 entries a room, in memory, until the server ends"]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.8.8.8", "localhost", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1"]
+)
 def test_a_server_for_this_machine_says_where_it_listens(host: str, caplog: pytest.LogCaptureFixture) -> None:
     assert first_words(Config(host), ["tcp://127.0.0.1:5555"]) == [
         "listening on tcp://127.0.0.1:5555",
@@ -56,7 +58,12 @@ def test_a_browser_is_sent_to_an_address_that_it_can_open(host: str, opened: str
 
 @pytest.mark.parametrize(
     ("host", "handed_out"),
-    [("192.0.2.7", "192.0.2.7:5555"), ("0.0.0.0", "192.0.2.9:5555"), ("2001:db8::7", "[2001:db8::7]:5555")],
+    [
+        ("192.0.2.7", "192.0.2.7:5555"),
+        ("127.0.0.1.example", "127.0.0.1.example:5555"),
+        ("0.0.0.0", "192.0.2.9:5555"),
+        ("2001:db8::7", "[2001:db8::7]:5555"),
+    ],
 )
 def test_a_server_for_others_says_how_to_join_and_warns(
     host: str, handed_out: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

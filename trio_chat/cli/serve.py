@@ -47,6 +47,15 @@ __all__ = ["serve"]
     help="A name by which browsers may ask for this server, beside addresses and localhost; may be repeated.",
 )
 @click.option(
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    envvar="TRIO_CHAT_PROXY",
+    show_envvar=True,
+    help="Trust the X-Forwarded-For or PROXY header of this proxy, an address or a network; may be repeated.",
+)
+@click.option(
     "--journal",
     envvar="TRIO_CHAT_JOURNAL",
     show_envvar=True,
@@ -105,6 +114,7 @@ def serve(
     port: int,
     no_web: bool,
     public_names: tuple[str, ...],
+    proxies: tuple[str, ...],
     journal: str | None,
     durability: Literal["normal", "full"],
     keep: str | None,
@@ -144,6 +154,7 @@ def serve(
             web=not no_web,
             public_names=public_names,
             limits=limited,
+            proxies=proxies,
         )
         try:
             drained = trio.run(run_process, config, _say)

@@ -10,6 +10,7 @@ from trio_chat.hub.rates import Rate
 from trio_chat.journal.sqlite import Durability
 from trio_chat.journal.store import Keep
 from trio_chat.server.fanout import SENDS_AT_ONCE
+from trio_chat.server.proxies import Proxies
 from trio_chat.wire.framing import FRAME_BYTES_MAX, HELLO_BYTES_MAX
 from trio_chat.wire.messages import MAX_NUMBER
 
@@ -49,7 +50,7 @@ class Limits:
 
     # Of the server.
     connections: int = 10_000
-    connections_per_address: int = 64  # loopback exempt: everybody behind a proxy comes from there
+    connections_per_address: int = 64  # an IPv6 /64 being one; loopback exempt
     queue_entries: int = 10_000
     queue_bytes: int = 8 << 20
     sends_at_once: int = SENDS_AT_ONCE  # of one step; larger rooms are handed a batch in several
@@ -135,6 +136,9 @@ class Config:
     `web`: the port speaks HTTP and WebSocket as well, and has a page for browsers. So it does unless told
     otherwise, also inside another program: who can reach the port can chat there with or without a browser.
     `public_names` are those by which browsers may ask for it, beside addresses and `localhost`.
+    `proxies` are the addresses or networks of trusted proxies, which name their peers' addresses.
+
+    Raises `CannotStart` if a proxy is neither an address nor a network.
     """
 
     host: str = "127.0.0.1"
@@ -146,6 +150,10 @@ class Config:
     web: bool = True
     public_names: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    proxies: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        Proxies(self.proxies)
 
     @property
     def rates(self) -> dict[str, Rate]:

@@ -5,6 +5,8 @@
     0x16          TLS, which this server does not speak: the connection is closed without a word
     any other     none of ours: it is read as a frame, which it is not, and told so
 
+A trusted proxy may send a PROXY header before it (`peer_address.py`).
+
 Everybody has `hello_s` seconds from the connection to a hello or a whole request, and who has become a
 WebSocket as long again for the hello.
 """
@@ -19,10 +21,11 @@ import trio
 
 from trio_chat.dialects.frames import FRAMES, FrameCommands
 from trio_chat.dialects.websocket import WEBSOCKET, WebSocketCommands
-from trio_chat.errors import LinkBroken
+from trio_chat.errors import FrameError, LinkBroken
 from trio_chat.net.link import close_politely
 from trio_chat.server.http import TURNED_AWAY, serve_http
 from trio_chat.server.partings import parting
+from trio_chat.server.peer_address import ConnectionCounts, CountedConnection, receive_proxy_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +33,11 @@ if TYPE_CHECKING:
     from trio_chat.dialects import CommandReader, Packing
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
+    from trio_chat.server.proxies import Proxies
     from trio_chat.server.site import Site
     from trio_chat.server.turns import Turns
 
-__all__ = ["Caller", "Door", "is_loopback"]
+__all__ = ["Caller", "Door"]
 
 log = logging.getLogger("trio_chat.server")
 
@@ -47,31 +51,36 @@ COME_BACK_S = 5
 
 
 class Caller(NamedTuple):
-    """One who comes to chat: in which dialect, since when, and what was read already."""
+    """One who comes to chat: in which dialect, since when, what was read already, and from which address."""
 
     commands: CommandReader
     packing: Packing
     since: float
     first: bytes
+    address: str
 
 
 class Door:
     """Of one server; without a `site` it speaks no HTTP."""
 
-    def __init__(self, limits: Limits, site: Site | None, turns: Turns) -> None:
+    def __init__(self, limits: Limits, site: Site | None, proxies: Proxies, turns: Turns) -> None:
         self._limits = limits
         self._site = site
         self._turns = turns
         self._asking: dict[trio.CancelScope, None] = {}
-        self.connections = 0
-        """How many there are; those who are turned away do not count."""
-        self._by_address: dict[str, int] = {}
+        self._counts = ConnectionCounts(limits, proxies)
         self._turned_away = 0
+        self._warned = False
         self._shut = False
 
     def is_shut(self) -> bool:
         """Whether the server is stopping."""
         return self._shut
+
+    @property
+    def connections(self) -> int:
+        """How many there are; those who are turned away do not count."""
+        return self._counts.total
 
     @property
     def callers(self) -> int:
@@ -86,29 +95,13 @@ class Door:
 
     def full(self, address: str) -> str:
         """Why there is no place for one more; empty when there is."""
-        if self.connections >= self._limits.connections:
-            return "the server is full"
-        at_most = self._limits.connections_per_address
-        if self._by_address.get(address, 0) >= at_most and not is_loopback(address):
-            return f"at most {at_most} connections from one address"
-        return ""
+        return self._counts.why_full(address)
 
-    @contextmanager
-    def counting(self, address: str) -> Iterator[None]:
-        """A connection, counted for as long as the block lasts."""
-        self.connections += 1
-        if address:
-            self._by_address[address] = self._by_address.get(address, 0) + 1
-        try:
-            yield
-        finally:
-            self.connections -= 1
-            if address:
-                self._by_address[address] -= 1
-                if not self._by_address[address]:
-                    del self._by_address[address]
+    def counting(self, address: str) -> CountedConnection:
+        """Count a connection until its `close`."""
+        return CountedConnection(self._counts, address)
 
-    async def ask(self, link: Link) -> Caller | None:
+    async def ask(self, link: Link, counted: CountedConnection) -> Caller | None:
         """Wait for the first words, and serve HTTP until it becomes a WebSocket.
 
         None when it does not: the link is closed then, and so it is when this is cancelled.
@@ -119,12 +112,21 @@ class Door:
             first = b""
             try:
                 # Who says nothing at all is a caller too: the sweep says goodbye.
-                with self._at_the_door(since + self._limits.hello_s) as waiting:
-                    first = await link.receive_some()
-                if first or waiting.cancelled_caught:
-                    caller = await self._answer(link, first, since)
+                waiting = trio.CancelScope(deadline=since + self._limits.hello_s)
+                self._asking[waiting] = None
+                try:
+                    with waiting:
+                        first = await counted.receive_proxy_header(link)
+                        if not (first or counted.full):
+                            first = await link.receive_some()
+                finally:
+                    del self._asking[waiting]
+                if first or counted.full or waiting.cancelled_caught:
+                    caller = await self._answer(link, first, since, counted)
             except (LinkBroken, trio.ClosedResourceError):
                 pass
+            except FrameError as error:
+                self._warn_once(link.address, error)
             except Exception:  # it ends nobody else's connection
                 log.exception("a bug ended a connection at the door")
         finally:
@@ -132,19 +134,30 @@ class Door:
                 link.close()
         return caller
 
-    async def _answer(self, link: Link, first: bytes, since: float) -> Caller | None:
+    async def _answer(
+        self, link: Link, first: bytes, since: float, counted: CountedConnection
+    ) -> Caller | None:
         limits = self._limits
         if first and first[0] == TLS:
             return None
-        if self._site is None or not first or first[0] not in METHODS:
+        site = self._site if first and first[0] in METHODS else None
+        if site is None:
+            counted.count()
+        if counted.full:
+            counted.close()
+            await self.turn_away(link, counted.full, first)
+            return None
+        if site is None:
             frames = FrameCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
-            return Caller(frames, FRAMES, since, first)
+            return Caller(frames, FRAMES, since, first, counted.address)
         with self._at_the_door() as speaking:
-            rest = await serve_http(link, first, self._site, since=since, limits=limits, turns=self._turns)
+            rest = await serve_http(
+                link, first, site, since=since, limits=limits, counted=counted, turns=self._turns
+            )
         if speaking.cancelled_caught or rest is None:
             return None
         commands = WebSocketCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
-        return Caller(commands, WEBSOCKET, trio.current_time(), rest)
+        return Caller(commands, WEBSOCKET, trio.current_time(), rest, counted.address)
 
     @contextmanager
     def _at_the_door(self, deadline: float = float("inf")) -> Iterator[trio.CancelScope]:
@@ -155,16 +168,25 @@ class Door:
             finally:
                 del self._asking[scope]
 
-    async def turn_away(self, link: Link, full: str) -> None:
-        """Say why there is no place, in words that the caller understands, and close, in a second or so."""
+    def _warn_once(self, proxy: str, error: FrameError) -> None:
+        """Log a malformed PROXY header, once: peers behind a misconfigured proxy could flood the log."""
+        if not self._warned:
+            self._warned = True
+            log.warning("%s, from the proxy at %s; such connections are closed", error, proxy)
+
+    async def turn_away(self, link: Link, full: str, first: bytes = b"") -> None:
+        """Say why there is no place, in words that the caller understands, and close, in a second or so.
+
+        `first` is what was received already.
+        """
         try:
             if self._turned_away >= TURNED_AWAY_AT_ONCE:
                 return
             self._turned_away += 1
             try:
-                link.send_nowait(await self._sorry(link, full))
+                link.send_nowait(await self._sorry(link, full, first))
                 await close_politely(link, seconds=TURN_AWAY_S)
-            except (LinkBroken, trio.ClosedResourceError):
+            except (LinkBroken, trio.ClosedResourceError, FrameError):
                 pass
             except Exception:
                 log.exception("a bug ended the turning away of a connection")
@@ -173,12 +195,13 @@ class Door:
         finally:
             link.close()
 
-    async def _sorry(self, link: Link, full: str) -> bytes:
-        first = b""
-        if self._site is not None:
+    async def _sorry(self, link: Link, full: str, first: bytes) -> bytes:
+        if self._site is not None and not first:
             with trio.move_on_after(FIRST_BYTE_S):
-                first = await link.receive_some()
-        if first and first[0] in METHODS:
+                if link.address in self._counts.proxies:
+                    _, first = await receive_proxy_header(link)
+                first = first or await link.receive_some()
+        if self._site is not None and first and first[0] in METHODS:
             return TURNED_AWAY
         if full:
             bye = parting("too_many_connections", full, after_s=COME_BACK_S).bye
@@ -186,7 +209,3 @@ class Door:
             bye = parting("draining", "the server is stopping").bye
         assert bye is not None, "a code has words"
         return FRAMES.pack((bye,))
-
-
-def is_loopback(address: str) -> bool:
-    return address.startswith("127.") or address in ("", "::1", "::ffff:127.0.0.1")

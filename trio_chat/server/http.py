@@ -22,6 +22,7 @@ from trio_chat.net.link import close_politely
 if TYPE_CHECKING:
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
+    from trio_chat.server.peer_address import CountedConnection
     from trio_chat.server.site import Answer, Site
     from trio_chat.server.turns import Turns
 
@@ -32,15 +33,23 @@ HEAD_LINES = 100  # browsers send some twenty
 
 _HEAD_END = re.compile(rb"\n\r?\n")
 
+RETRY_AFTER_S = "5"
 TURNED_AWAY = b"HTTP/1.1 503 \r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 """Said to those for whom there is no place, whatever it is that they ask."""
 
 
 async def serve_http(
-    link: Link, first: bytes, site: Site, *, since: float, limits: Limits, turns: Turns
+    link: Link,
+    first: bytes,
+    site: Site,
+    *,
+    since: float,
+    limits: Limits,
+    counted: CountedConnection,
+    turns: Turns,
 ) -> bytes | None:
     """Serve until the peer asks no more; the link is closed then, and None returned. Where the connection
-    becomes a WebSocket, what has come of that already is returned.
+    becomes a WebSocket, what has come of that already is returned; it is counted by address from then on.
 
     `first` was read before, `since` is when the peer came. Raises `LinkBroken`; cancelling may leave half an
     answer sent.
@@ -64,6 +73,8 @@ async def serve_http(
                     if not _is_whole(conversation):  # nobody is going to read that body
                         upgrades = answer.status == 101
                         answer = site.refusal(400, "no body") if upgrades else answer._replace(last=True)
+                    if answer.status == 101 and (full := counted.count_forwarded(_forwarded_for(request))):
+                        answer = site.refusal(503, full, ("Retry-After", RETRY_AFTER_S))
             except h11.RemoteProtocolError as error:
                 answer = site.refusal(error.error_status_hint, "that is no request")
         if asking.cancelled_caught and unread:
@@ -119,6 +130,12 @@ def _request(conversation: h11.Connection, head: bytes) -> h11.Request | None:
         return event
     assert isinstance(event, h11.ConnectionClosed), f"between two requests there is no {event}"
     return None
+
+
+def _forwarded_for(request: h11.Request) -> str | None:
+    """Return the `X-Forwarded-For` of a request, all its lines in their order; None without one."""
+    lines = [value for name, value in request.headers if name == b"x-forwarded-for"]
+    return b",".join(lines).decode("latin-1") if lines else None
 
 
 def _is_whole(conversation: h11.Connection) -> bool:

@@ -13,6 +13,7 @@ import trio
 from platformdirs import user_data_path
 
 from trio_chat.errors import CannotStart
+from trio_chat.net.address import is_loopback
 from trio_chat.server.config import MEMORY, Config
 from trio_chat.server.serve import open_server
 
@@ -109,7 +110,7 @@ def _for_browsers(address: str) -> str:
 
 
 def _only_here(host: str) -> bool:
-    return host == "localhost" or host.startswith("127.") or host == "::1"
+    return host == "localhost" or is_loopback(host)
 
 
 def lan_address() -> str:

@@ -31,13 +31,14 @@ from trio_chat.net.listen import open_listeners
 from trio_chat.net.stream import open_stream_link
 from trio_chat.server.commit import Committer
 from trio_chat.server.config import MEMORY, Config
-from trio_chat.server.door import Door, is_loopback
+from trio_chat.server.door import Door
 from trio_chat.server.fanout import publish
 from trio_chat.server.feeds import Feeds
 from trio_chat.server.keepalive import sweep
 from trio_chat.server.lateness import Lateness
 from trio_chat.server.notices import Notices
 from trio_chat.server.partings import parting
+from trio_chat.server.proxies import Proxies
 from trio_chat.server.session import Session
 from trio_chat.server.site import Site
 from trio_chat.server.tail import Tails
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from trio_chat.journal.store import Store
     from trio_chat.net.link import Link
     from trio_chat.net.listen import Listener
+    from trio_chat.server.peer_address import CountedConnection
 
 __all__ = ["Server", "open_server"]
 
@@ -98,7 +100,7 @@ class Server:
         self.notices = Notices(self.hub, self.feeds, limits.sends_at_once, work_clock)
         self.store = store
         site = Site(config.public_names, clock_ms, self._is_well) if config.web else None
-        self._door = Door(limits, site, self.turns)
+        self._door = Door(limits, site, Proxies(config.proxies), self.turns)
         self._software = software
         self._sessions: dict[Session, None] = {}
         self._writers: trio.Nursery | None = None
@@ -128,18 +130,27 @@ class Server:
         if full or self._door.is_shut():
             await self._door.turn_away(link, full)
             return
+        # An idle connection waits here: what is not needed any more is not kept in local names.
+        counted = self._door.counting(link.address)
+        try:
+            session = await self._open_session(link, counted)
+            if session is not None:
+                await session.run()
+        finally:
+            counted.close()
+
+    async def _open_session(self, link: Link, counted: CountedConnection) -> Session | None:
+        """Wait until a peer speaks a dialect; None when it does not, and the link is closed then."""
         self._numbers += 1
         number = self._numbers
-        with self._door.counting(link.address):
-            caller = await self._door.ask(link)
-            if caller is None:
-                return
-            prefix = "" if is_loopback(link.address) else link.address
-            session = Session(self, link, number, caller.commands, caller.packing, caller.since, prefix)
-            self._sessions[session] = None
-            if self._door.is_shut():  # meanwhile
-                session.drain()
-            await session.run(caller.first)
+        caller = await self._door.ask(link, counted)
+        if caller is None:
+            return None
+        session = Session(self, link, number, caller, counted.prefix)
+        self._sessions[session] = None
+        if self._door.is_shut():  # meanwhile
+            session.drain()
+        return session
 
     # --- for its parts -------------------------------------------------------------------------------
 

@@ -28,9 +28,10 @@ from trio_chat.wire.messages import UNSET, Ack, Error, Hello, Say
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from trio_chat.dialects import CommandReader, Packing
+    from trio_chat.dialects import CommandReader
     from trio_chat.hub.members import Seat
     from trio_chat.net.link import Link
+    from trio_chat.server.door import Caller
     from trio_chat.server.serve import Server
     from trio_chat.server.tail import Feed
     from trio_chat.wire.messages import Command
@@ -58,6 +59,7 @@ class Session:
         "_bad",
         "_budget",
         "_commands",
+        "_first",
         "_in_turn",
         "_refused_hellos",
         "_settled",
@@ -82,25 +84,24 @@ class Session:
         server: Server,
         link: Link,
         number: int,
-        commands: CommandReader,
-        packing: Packing,
-        since: float,
-        prefix: str = "",
+        caller: Caller,
+        prefix: str,
     ) -> None:
         self.server = server
         self.number = number
         self.prefix = prefix
         """Of the peer's address, where rates are limited by it; else empty."""
-        self.owed = Owed(link, packing, self)
+        self.owed = Owed(link, caller.packing, self)
         self.seat: Seat[Session] | None = None
         self.over: Parting | None = None
         self.draining = False
         self.waiting = False  # for the server, or for the peer to read: no silence is the peer's fault
-        self.heard_at = since  # before hello: since when it is connected
-        self.probed_at = since
+        self.heard_at = caller.since  # before hello: since when it is connected
+        self.probed_at = caller.since
         self.frame_since: float | None = None  # a frame has begun and is not whole
         self.typed_at = _NEVER
-        self._commands = commands
+        self._commands: CommandReader = caller.commands
+        self._first = caller.first
         self._bad: list[float] | None = None  # when the last bad messages came
         self._refused_hellos = 0
         self._budget: WorkBudget | None = None  # from the welcome on, where rates are limited
@@ -111,14 +112,15 @@ class Session:
 
     # --- its task -----------------------------------------------------------------------------------
 
-    async def run(self, data: bytes = b"") -> None:
-        """Serve the connection until it ends, and close it. `data` is what has been read of it.
+    async def run(self) -> None:
+        """Serve the connection until it ends, and close it.
 
         Cancelling closes it at once. All that an idle connection waits in is this coroutine and the link's,
         as each further one would cost every connection a quarter of a KiB.
         """
         try:
             try:
+                data, self._first = self._first, b""
                 if data:
                     await self._take(data)
                 while not (self._is_ending() or self._commands.ended):

@@ -78,9 +78,9 @@ class Site:
             return self._dress(words(421, "this server is not called that; its --public-name may say so"))
         return self._dress(self._found(request, fields, host), host.decode())
 
-    def refusal(self, status: int, detail: str) -> Answer:
+    def refusal(self, status: int, detail: str, *headers: Header) -> Answer:
         """The answer to what could not be read as a request, or takes too long to become one."""
-        return self._dress(words(status, detail)._replace(last=True))
+        return self._dress(words(status, detail, *headers)._replace(last=True))
 
     def _is_ours(self, host: bytes) -> bool:
         found = _HOST.fullmatch(host)
