@@ -106,6 +106,7 @@ def bench(session: nox.Session) -> None:
     """How fast and how small: all of it writes docs/benchmarks.md, and wants a quiet machine for minutes.
 
     `nox -s bench -- --quick` is small, `nox -s bench -- burst stalled` some of it, `-- --help` has the rest.
+    `nox -s bench -- --against COMMIT` says whether HEAD is slower than that commit, and fails if it is.
     """
     session.install("-e.")
     session.run("python", "-m", "tests.bench", *session.posargs)

@@ -36,6 +36,19 @@ def test_an_ack_of_something_else_is_no_ack() -> None:
             client.hear(ack(ref_for(0, 5), 1))
 
 
+def test_a_later_client_of_a_member_uses_no_ref_again() -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        member = Member(mine)
+        refs = []
+        for _ in range(2):
+            client = Client(0, member)
+            client.say()
+            client.say()
+            refs.append(client.ref.decode())
+        assert refs == [ref_for(0, 1), ref_for(0, 3)]
+
+
 def figures(file_share: float, others_ms: float) -> list[Figure]:
     made: list[Figure] = []
     indexed: Figure = {"per_s": 800 * file_share, "cpu_us": 30.0, "p50_ms": 2.0, "p99_ms": 9.0}

@@ -7,6 +7,10 @@
     process.py     a server as a process of its own: its core, its CPU, its memory
     reference.py   such a server: the least that a fan-out in Python must do
     rows.py, crowds.py, stalls.py    the scenarios
+    pairs.py       the scenarios in which the servers of two commits take turns
+    checkout.py    the server of a commit, exported and run
+    interval.py    the median of some ratios, and its 95 % interval               (pure)
+    comparison.py  the table with a verdict a row                                 (pure)
     yardstick.py   the C reference servers, when they are at hand
     machine.py     what it was measured on
     report.py      the figures as tables, held against what is wanted            (pure)

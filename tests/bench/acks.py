@@ -47,19 +47,19 @@ class Acked:
 class Client:
     """One that waits: for which ref, since when, and the end of what it has read."""
 
-    __slots__ = ("index", "member", "number", "ref", "rest", "since")
+    __slots__ = ("index", "member", "ref", "rest", "since")
 
     def __init__(self, index: int, member: Member) -> None:
         self.index = index
         self.member = member
-        self.number = 0
         self.ref = b""
         self.rest = b""
         self.since = 0.0
 
     def say(self) -> None:
-        ref = ref_for(self.index, self.number)
-        self.number += 1
+        # The member counts, since a ref that was used in an earlier wait would commit nothing.
+        ref = ref_for(self.index, self.member.said)
+        self.member.said += 1
         self.ref = ref.encode()
         self.since = time.perf_counter()
         self.member.sock.send(say(ref))  # a few hundred bytes, and nothing else is on its way
@@ -78,14 +78,16 @@ class Client:
         return int(found[2])
 
 
-def wait_for_acks(crowd: Crowd, server: ServerProcess, seconds: float, *, after: int = 0) -> Acked:
+def wait_for_acks(
+    crowd: Crowd, server: ServerProcess, seconds: float, *, after: int = 0, warm_s: float = WARM_S
+) -> Acked:
     """Let everybody say and wait for so long, after a moment and so many messages that are not counted."""
     clients = {fd: Client(index, member) for index, (fd, member) in enumerate(crowd.members.items())}
     numbers: set[int] = set()
     latencies_s: list[float] = []
     for client in clients.values():
         client.say()
-    began = time.perf_counter() + WARM_S
+    began = time.perf_counter() + warm_s
     counting = False
     server_cpu_s = driver_cpu_s = 0.0
     stop = False

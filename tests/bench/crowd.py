@@ -30,7 +30,7 @@ _names = count(1)
 class Member:
     """One connection. `at` and `messages` are how much of a transcript it has received."""
 
-    __slots__ = ("at", "messages", "name", "recv", "sender", "sock", "step", "unread")
+    __slots__ = ("at", "messages", "name", "recv", "said", "sender", "sock", "step", "unread")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -38,6 +38,7 @@ class Member:
         self.name = f"u{next(_names)}"  # never used twice: the last one's owner may still be leaving
         self.at = 0
         self.messages = 0
+        self.said = 0  # while it waits for acks
         self.sender = -1  # which of the senders, if any
         self.step = 0
         self.unread = b""

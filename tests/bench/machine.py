@@ -36,7 +36,7 @@ def ticks() -> tuple[int, int]:
     return fields[7], sum(fields)
 
 
-def steal_share(before: tuple[int, int]) -> float:
+def steal_share(before: tuple[int, int], after: tuple[int, int] | None = None) -> float:
     """How much of the cores' time was taken by other virtual machines since `before`, from `ticks`."""
-    stolen, total = ticks()
+    stolen, total = after or ticks()
     return (stolen - before[0]) / max(total - before[1], 1)

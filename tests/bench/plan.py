@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["FULL", "QUICK", "Figure", "Plan", "Stage"]
+__all__ = ["FULL", "PAIRING", "PAIRING_QUICK", "QUICK", "Figure", "Pairing", "Plan", "Stage"]
 
 Figure = dict[str, float | str]
 """One measurement, as it goes into the raw figures: what was measured, and what came out."""
@@ -61,6 +61,38 @@ QUICK = Plan(
     journal_s=0.4,
     journal_batches=50,
     behind=20_000,
+)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """How much a comparison of two commits measures. A turn is one server's, and a pair has as many turns of
+    either server: short ones, so that both meet the same disturbances."""
+
+    sizes: tuple[int, ...] = (100, 500)
+    open_turns: int = 6
+    open_s: float = 0.25  # of a turn in an open loop, where few messages are sent
+    closed_turns: int = 10
+    closed_s: float = 0.1
+    arrivals: int = 100  # new connections in a turn
+    arrival_turns: int = 10
+    authors: tuple[int, ...] = (1, 100)
+    ack_turns: int = 6
+    acks_s: float = 0.15
+
+
+PAIRING = Pairing()
+PAIRING_QUICK = Pairing(
+    sizes=(100,),
+    open_turns=2,
+    open_s=0.1,
+    closed_turns=2,
+    closed_s=0.05,
+    arrivals=50,
+    arrival_turns=2,
+    authors=(10,),
+    ack_turns=2,
+    acks_s=0.1,
 )
 
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.checkout import Checkout
 from tests.bench.errors import BenchError
 
 __all__ = ["ServerProcess", "allow_files", "cores", "own_cpu_s", "pinned", "reference", "trio_chat"]
@@ -86,10 +87,13 @@ class ServerProcess:
 
     @classmethod
     @contextmanager
-    def running(cls, command: list[str], core: int | None) -> Iterator[ServerProcess]:
+    def running(
+        cls, command: list[str], core: int | None, environment: dict[str, str] | None = None
+    ) -> Iterator[ServerProcess]:
         """The server for as long as the block lasts. It says where it listens in its first line."""
         process = subprocess.Popen(
             command,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             preexec_fn=_end_with_parent,  # noqa: PLW1509 - there are no threads here
@@ -107,13 +111,19 @@ class ServerProcess:
     @classmethod
     @contextmanager
     def ours(
-        cls, core: int | None, *, connections: int = 0, journal: str = "memory"
+        cls,
+        core: int | None,
+        *,
+        connections: int = 0,
+        journal: str = "memory",
+        checkout: Checkout | None = None,
     ) -> Iterator[ServerProcess]:
-        """Our server as users have it, but that nobody is ever too fast."""
-        command = [trio_chat(), "serve", "--port=0", f"--journal={journal}", "--no-rate-limit"]
+        """Our server as users have it, but that nobody is ever too fast; `checkout` says of which commit."""
+        program = checkout.command if checkout else [trio_chat()]
+        command = [*program, "serve", "--port=0", f"--journal={journal}", "--no-rate-limit"]
         if connections:
             command.append(f"--max-connections={connections}")
-        with cls.running(command, core) as server:
+        with cls.running(command, core, checkout.environment if checkout else None) as server:
             yield server
 
 

@@ -19,7 +19,7 @@ from tests.bench.plan import Figure, Plan, Stage
 from tests.bench.process import ServerProcess, reference
 from tests.bench.talk import Sender, Spent, Talk, quantile
 
-__all__ = ["PACED_PER_S", "ROWS", "SERVERS", "measure_rows"]
+__all__ = ["PACED_PER_S", "ROWS", "SENDERS", "SERVERS", "measure_rows", "run_row"]
 
 ROWS = ("low", "burst", "many", "paced")
 SERVERS = ("ours", "direct", "shared")
@@ -52,7 +52,7 @@ def _one_server(
         crowd.settle()
         for row in rows:
             server.wait_idle()
-            spent = _one_row(row, crowd, server, senders, seconds)
+            spent = run_row(row, crowd, server, senders, seconds)
             yield {
                 "row": row,
                 "server": name,
@@ -68,7 +68,8 @@ def _one_server(
             }
 
 
-def _one_row(row: str, crowd: Crowd, server: ServerProcess, senders: list[Sender], seconds: float) -> Spent:
+def run_row(row: str, crowd: Crowd, server: ServerProcess, senders: list[Sender], seconds: float) -> Spent:
+    """Hold one talk of the given row with a crowd that has settled. Raises `BenchError`."""
     talk = Talk(crowd, server, senders if row == "many" else senders[:1])
     match row:
         case "low":

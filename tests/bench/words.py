@@ -43,19 +43,32 @@ $ nox -s bench                       # all of it, some eight minutes; writes thi
 $ nox -s bench -- --quick            # under a minute, small; only prints the tables
 $ nox -s bench -- burst stalled      # some of it; only prints the tables
 $ nox -s bench -- --json raw.json    # every repetition, not only the medians
+$ nox -s bench -- --against v0.1.0   # is HEAD slower than that commit? only prints a table
+$ nox -s bench -- --against HEAD~1 --pairs 31 burst    # one row, more exactly
 $ nox -s bench -- --help
 ```
 
 It needs Linux (epoll, and what `/proc` knows of a process) and wants two cores with nothing else to do. The
 first table also needs the yardstick, which is not part of this repository; the environment variable
 `YARDSTICK` says where it is.
+
+`--against COMMIT` compares two commits, that one and HEAD, in some eleven minutes for all rows. The files
+of both are exported into a temporary directory and run under one Python with the same dependencies. In each
+of 15 pairs both servers start anew and take short turns (old, new, new, old, …) in the same minute, and the
+pair gives one ratio of new to old: CPU, time or memory, so that above 1 is always worse. The table shows
+the median ratio and its 95 % interval, from the fourth to the twelfth of the sorted ratios, which assumes
+nothing about how they are distributed. A row is **slower** when all of its interval lies above 1.05,
+**faster** when all of it lies below 1/1.05, and else **not slower**. The exit status is 1 when a row is
+slower, 2 when there is no verdict. Both commits must speak the wire of today's driver, and the changes must
+be committed.
 """
 
 READING = """## How to read it
 
-- **Differences under 30 % are none.** Figures are medians of repetitions in which the compared servers take
-  turns; on a virtual machine they still move by that much from run to run. Ratios within one run are steadier
-  than microseconds, and microseconds of two machines cannot be compared at all.
+- **Differences under 30 % are none** (smaller ones are for `--against`). Figures are medians of repetitions
+  in which the compared servers take turns; on a virtual machine they still move by that much from run to
+  run. Ratios within one run are steadier than microseconds, and microseconds of two machines cannot be
+  compared at all.
 - **CPU is the server's**, user and kernel, as the scheduler counts it (`/proc/PID/task/*/schedstat`), for
   each delivery: a message to 500 members is 500 deliveries. On loopback the kernel charges a send with all
   that follows, up to queueing the bytes at the receiver: so that is the server's, too.
