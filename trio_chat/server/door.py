@@ -14,7 +14,6 @@ WebSocket as long again for the hello.
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -28,8 +27,6 @@ from trio_chat.server.partings import parting
 from trio_chat.server.peer_address import ConnectionCounts, CountedConnection, receive_proxy_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from trio_chat.dialects import CommandReader, Packing
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
@@ -67,7 +64,8 @@ class Door:
         self._limits = limits
         self._site = site
         self._turns = turns
-        self._asking: dict[trio.CancelScope, None] = {}
+        self._silent: dict[Link, float] = {}  # what has not sent a byte, and since when; the oldest first
+        self._speaking: dict[trio.CancelScope, None] = {}  # what speaks HTTP
         self._counts = ConnectionCounts(limits, proxies)
         self._turned_away = 0
         self._warned = False
@@ -85,13 +83,25 @@ class Door:
     @property
     def callers(self) -> int:
         """How many stand at the door: who has not said a byte, and who speaks HTTP."""
-        return len(self._asking)
+        return len(self._silent) + len(self._speaking)
 
     def shut(self) -> None:
         """Nobody is waited for at the door any more."""
         self._shut = True
-        for scope in self._asking:
+        for link in self._silent:
+            link.interrupt()
+        for scope in self._speaking:
             scope.cancel()
+
+    def sweep(self, now: float) -> None:
+        """Stop waiting for the first byte of each connection that has had its time for it.
+
+        A cancel scope for each connection would cost it a tenth of all that a hello costs.
+        """
+        for link, since in self._silent.items():
+            if now - since <= self._limits.hello_s:
+                return
+            link.interrupt()
 
     def full(self, address: str) -> str:
         """Why there is no place for one more; empty when there is."""
@@ -109,19 +119,9 @@ class Door:
         since = trio.current_time()
         caller: Caller | None = None
         try:
-            first = b""
             try:
-                # Who says nothing at all is a caller too: the sweep says goodbye.
-                waiting = trio.CancelScope(deadline=since + self._limits.hello_s)
-                self._asking[waiting] = None
-                try:
-                    with waiting:
-                        first = await counted.receive_proxy_header(link)
-                        if not (first or counted.full):
-                            first = await link.receive_some()
-                finally:
-                    del self._asking[waiting]
-                if first or counted.full or waiting.cancelled_caught:
+                first = await self._receive_first(link, since, counted)
+                if first is not None:
                     caller = await self._answer(link, first, since, counted)
             except (LinkBroken, trio.ClosedResourceError):
                 pass
@@ -133,6 +133,23 @@ class Door:
             if caller is None:
                 link.close()
         return caller
+
+    async def _receive_first(self, link: Link, since: float, counted: CountedConnection) -> bytes | None:
+        """Wait for the first bytes of a dialect.
+
+        `b""` from a peer that has sent none in its time, or until the server stops; None from a peer whose
+        input has ended. Raises `LinkBroken` and `FrameError`.
+        """
+        self._silent[link] = since
+        try:
+            first = await counted.receive_proxy_header(link)
+            if first or counted.full or self._shut:
+                return first
+            return await link.receive_some() or None
+        except trio.ClosedResourceError:  # interrupted
+            return b""
+        finally:
+            del self._silent[link]
 
     async def _answer(
         self, link: Link, first: bytes, since: float, counted: CountedConnection
@@ -150,23 +167,19 @@ class Door:
         if site is None:
             frames = FrameCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
             return Caller(frames, FRAMES, since, first, counted.address)
-        with self._at_the_door() as speaking:
-            rest = await serve_http(
-                link, first, site, since=since, limits=limits, counted=counted, turns=self._turns
-            )
+        speaking = trio.CancelScope()
+        self._speaking[speaking] = None
+        try:
+            with speaking:
+                rest = await serve_http(
+                    link, first, site, since=since, limits=limits, counted=counted, turns=self._turns
+                )
+        finally:
+            del self._speaking[speaking]
         if speaking.cancelled_caught or rest is None:
             return None
         commands = WebSocketCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
         return Caller(commands, WEBSOCKET, trio.current_time(), rest, counted.address)
-
-    @contextmanager
-    def _at_the_door(self, deadline: float = float("inf")) -> Iterator[trio.CancelScope]:
-        with trio.CancelScope(deadline=deadline) as scope:
-            self._asking[scope] = None
-            try:
-                yield scope
-            finally:
-                del self._asking[scope]
 
     def _warn_once(self, proxy: str, error: FrameError) -> None:
         """Log a malformed PROXY header, once: peers behind a misconfigured proxy could flood the log."""

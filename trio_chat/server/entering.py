@@ -27,13 +27,15 @@ async def join(session: Session, seat: Seat[Session], command: m.Join) -> None:
     session.check_rate(seat, "rooms")
     name = prepare_room(command.room)
     server.hub.check_join(seat, name)
-    try:
-        feed = await session.wait_for(server.feeds.use(name))
-    except StoreError as error:
-        raise Refused("unavailable", f"the journal cannot be read: {error}") from error
-    if session.over is not None:
-        server.feeds.release(feed)
-        return
+    feed = server.feeds.use_open(name)
+    if feed is None:
+        try:
+            feed = await session.wait_for(server.feeds.use(name))
+        except StoreError as error:
+            raise Refused("unavailable", f"the journal cannot be read: {error}") from error
+        if session.over is not None:
+            server.feeds.release(feed)
+            return
     room, came = server.hub.join(seat, Name(feed.shown, feed.key))
     first = server.feeds.first(feed)
     resumed = command.epoch == feed.epoch and command.after is not UNSET and command.after <= feed.head

@@ -56,15 +56,21 @@ class Feeds:
     def __len__(self) -> int:
         return len(self.open)
 
+    def use_open(self, name: Name) -> Feed | None:
+        """Share a room's feed if it is open. End each use with `release`."""
+        feed = self.open.get(name.key)
+        if feed is not None:
+            feed.users += 1
+        return feed
+
     async def use(self, name: Name) -> Feed:
         """Open a room's feed, or share the open one; waits for the store only when it is not open.
 
         End each use with `release`. When cancelled there is none. Raises `StoreError`.
         """
         while True:
-            feed = self.open.get(name.key)
+            feed = self.use_open(name)
             if feed is not None:
-                feed.users += 1
                 return feed
             opening = self._opening.get(name.key)
             if opening is None:

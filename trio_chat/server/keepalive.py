@@ -12,6 +12,7 @@ import trio
 from trio_chat.server.turns import SLICE_S
 
 if TYPE_CHECKING:
+    from trio_chat.server.door import Door
     from trio_chat.server.lateness import Lateness
     from trio_chat.server.session import Session
     from trio_chat.server.turns import Turns
@@ -22,7 +23,7 @@ SWEEP_S = 1.0
 SESSIONS_PER_LOOK = 64  # at the clock: a millisecond is enough for some thousand of them, or to end ten
 
 
-async def sweep(sessions: dict[Session, None], turns: Turns, lateness: Lateness) -> None:
+async def sweep(sessions: dict[Session, None], door: Door, turns: Turns, lateness: Lateness) -> None:
     """End every session that keeps the server waiting for too long, and probe the silent, until cancelled.
 
     In slices: thousands may be due in one moment.
@@ -33,6 +34,7 @@ async def sweep(sessions: dict[Session, None], turns: Turns, lateness: Lateness)
         await trio.sleep_until(due)
         now = trio.current_time()
         lateness.arrived(now)
+        door.sweep(now)
         until = turns.clock() + SLICE_S
         for count, session in enumerate(list(sessions)):
             overdue = session.overdue(now)

@@ -150,6 +150,8 @@ class Server:
         self._sessions[session] = None
         if self._door.is_shut():  # meanwhile
             session.drain()
+        elif (overdue := session.overdue(trio.current_time())) is not None:
+            session.end(overdue)  # it has not sent a byte
         return session
 
     # --- for its parts -------------------------------------------------------------------------------
@@ -228,7 +230,7 @@ class Server:
                 stores.start_soon(keep_tidy, self.store, self.clock_ms)
             async with trio.open_nursery() as self._writers, trio.open_nursery() as sessions:
                 async with trio.open_nursery() as accepting:
-                    accepting.start_soon(sweep, self._sessions, self.turns, self.lateness)
+                    accepting.start_soon(sweep, self._sessions, self._door, self.turns, self.lateness)
                     for listener in listeners:
                         accepting.start_soon(self._accept, listener, sessions)
                     try:

@@ -243,9 +243,11 @@ class Session:
         """Wait for a turn where the session has to take turns, and start counting its work."""
         budget = self._budget
         self._in_turn = self.seat is None or (budget is not None and budget.is_spent(self.heard_at))
-        if self._in_turn:
-            await self._wait(self.server.turns.wait())
-        self._worked_since = self.work_clock()
+        turns = self.server.turns
+        if self._in_turn and not turns.is_free:
+            await self._wait(turns.wait())  # which notes when the work begins
+        else:
+            self._worked_since = turns.clock()
 
     async def _next_slice(self) -> None:
         """Let the loop go round, or wait for a turn."""
@@ -257,11 +259,12 @@ class Session:
 
     def _charge(self) -> None:
         """Count the work since the slice began."""
-        now_worked = self.work_clock()
-        worked_s = now_worked - self._worked_since
-        self._worked_since = now_worked
+        turns = self.server.turns
+        now = turns.clock()
+        worked_s = now - self._worked_since
+        self._worked_since = now
         if self._in_turn:
-            self.server.turns.charge(worked_s)
+            turns.charge(worked_s)
         if self._budget is not None:
             self._budget.charge(worked_s, self.heard_at)
 

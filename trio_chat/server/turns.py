@@ -69,9 +69,14 @@ class Turns:
         self._running = False  # whether something was worked or waits since the last pass
         self._wake = trio.Event()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether a turn need not be waited for."""
+        return self._left_s > 0 and not self._waiting
+
     async def wait(self) -> None:
         """Wait for a turn; `charge` what was done with it. Passes no checkpoint when it is free."""
-        if self._left_s > 0 and not self._waiting:
+        if self.is_free:
             return
         self._start()
         await self._waiting.park()
