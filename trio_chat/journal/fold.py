@@ -1,11 +1,11 @@
 """The form in which texts are compared: compatibility forms are one (NFKC), and so are the capitals and small
 letters of every script (case folding).
 
-NFKC sorts each run of combining marks, and CPython sorts it by insertion: a text of 4 KiB whose marks come in
-descending order takes 10 ms. So a run is cut first, as Unicode's Stream-Safe Text Process does (UAX #15, annex
-D.4): a combining grapheme joiner (CGJ) goes behind every 30 non-starters, and the cost grows with the length.
-No script has such runs. The joiner stays in the folded text: a query that cuts a longer run at another place
-does not match, and every other text is folded as if there were no limit.
+NFKC sorts each run of combining marks, and CPython sorts it by insertion: a text of 4 KiB whose marks come
+in descending order takes 10 ms. So a run is cut first, as Unicode's Stream-Safe Text Process does (UAX #15,
+section 13): a combining grapheme joiner (CGJ) goes behind every 30 non-starters, and the cost grows with
+the length. No script has such runs. The joiner stays in the folded text: a query that cuts a longer run at
+another place does not match, and every other text is folded as if there were no limit.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ __all__ = ["CGJ", "NON_STARTERS_MAX", "folding", "legacy_normal", "normal", "str
 CGJ = "\u034f"
 NON_STARTERS_MAX = 30
 
-# A run of more than 30 non-starters has 14 characters or more that begin with one: a character decomposes to at
-# most two of them, and the one before the run ends in at most three.
+# A run of more than 30 non-starters has 14 characters or more that begin with one: a character decomposes to
+# at most two of them, and the one before the run ends in at most three.
 RUN_CHARS_MIN = 14
 # Characters without a combining class that decompose to such as have one.
 _HIDDEN = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
 # No letter or digit is a non-starter, but for two of the hidden ones. Much else matches that is none.
 _POSSIBLE = re.compile("[\\W\uff9e\uff9f]")
-_POSSIBLE_RUN = re.compile("[\\W\uff9e\uff9f]{%d,}" % RUN_CHARS_MIN)
+_POSSIBLE_RUN = re.compile(f"[\\W\uff9e\uff9f]{{{RUN_CHARS_MIN}}}")
 
 # A text is folded in pieces, each some 0.1 ms at most: one character may become 18. No piece begins with what
-# may be composed with the character before it, which is a mark, a vowel or final consonant of Hangul, or a half.
+# may be composed with the character before it: a mark, or a vowel or final consonant of Hangul, in any width.
 PIECE_CHARS = 256
 _PIECE = re.compile(
-    "(?s:.{1,%d})(?:[^\\w\0-\x7f]|[\u1161-\u11ff\u3131-\u318e\ud7b0-\ud7ff\uff9e-\uffdc])*" % PIECE_CHARS
+    f"(?s:.{{1,{PIECE_CHARS}}})(?:[^\\w\0-\x7f]|[\u1161-\u11ff\u3131-\u318e\ud7b0-\ud7ff\uff9e-\uffdc])*"
 )
 
 
@@ -121,6 +121,6 @@ def _sorted(text: str) -> str:
     """Decompose a text and sort its runs as NFKD does, but not by insertion."""
     decomposed = "".join([normalize("NFKD", char) for char in text])
     parts: list[str] = []
-    for marks, run in groupby(decomposed, lambda char: combining(char) > 0):
-        parts += sorted(run, key=combining) if marks else run
+    for _, run in groupby(decomposed, lambda char: combining(char) > 0):
+        parts += sorted(run, key=combining)  # starters are of one class: they stay as they are
     return "".join(parts)
