@@ -150,6 +150,7 @@ class SqliteStore:
         self._writer = writer
         self._readers = readers
         self._random_bytes = random_bytes
+        self._clock = time.perf_counter  # of the work of a search
         self._rooms: dict[str, OpenRoom] = {}
         self._writing = trio.CapacityLimiter(1)
         self._reading = trio.CapacityLimiter(READS_AT_ONCE)
@@ -199,7 +200,7 @@ class SqliteStore:
         *,
         is_abandoned: Callable[[], bool] = never,
     ) -> Matches:
-        pace = Pace(time.perf_counter)
+        pace = Pace(self._clock)
 
         async def look(below: Place | None, hits_max: int) -> Slice | None:
             return await trio.to_thread.run_sync(
