@@ -1,5 +1,6 @@
 """What is found by a text: its normal form, its trigrams, and in which order stretches are looked at."""
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from trio_chat.journal.fold import normal
 from trio_chat.journal.search import TRIGRAMS_MAX, Bounds, Lines, Steps, Stretch, Wanted, look
-from trio_chat.journal.store import Place
+from trio_chat.journal.store import Place, never
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Said
 
@@ -112,10 +113,14 @@ class Shelf:
         self.looked: list[tuple[str, int]] = []
 
     def look(
-        self, hits_max: int = 99, bounds: Bounds = ALL, below: Place | None = None
+        self,
+        hits_max: int = 99,
+        bounds: Bounds = ALL,
+        below: Place | None = None,
+        is_over: Callable[[], bool] = never,
     ) -> tuple[list[str], Place | None]:
         rooms = [self._stretches(room, stretches) for room, stretches in self.rooms.items()]
-        steps = look((iter(stretches) for stretches in rooms), Wanted("x"), below, hits_max, bounds)
+        steps = look((iter(stretches) for stretches in rooms), Wanted("x"), below, hits_max, bounds, is_over)
         found = all_steps(steps)
         return [f"{hit.place.room}{hit.place.seq}" for hit in found.hits], found.rest
 
@@ -153,6 +158,14 @@ def test_at_the_bound_it_is_told_where_to_go_on() -> None:
     assert found == ["a4", "a3", "b4"]
     assert rest == Place(5, "a", 3), "behind everything that comes before that stretch"
     assert shelf.look(bounds=Bounds(1, 1)) == (["a4", "a3"], Place(8, "b", 5)), "one stretch always is"
+
+
+def test_when_the_time_is_over_one_stretch_has_been_looked_at() -> None:
+    """However little time there was: else the next question would get no further."""
+    shelf = Shelf(a=[[1, 5], [9, 9]], b=[[2, 3], [4, 8]])
+    assert shelf.look(is_over=lambda: True) == (["a4", "a3"], Place(8, "b", 5))
+    assert shelf.look(is_over=lambda: True, below=Place(8, "b", 5)) == (["b4"], Place(5, "a", 3))
+    assert shelf.look(is_over=lambda: len(shelf.looked) >= 5) == (["a4", "a3", "b4"], Place(5, "a", 3))
 
 
 def test_it_gets_on_from_the_place_where_it_was_however_much_begins_before_it() -> None:

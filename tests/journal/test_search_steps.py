@@ -197,7 +197,7 @@ async def test_a_search_that_is_abandoned_stops(
 ) -> None:
     asked = count()
     store = MemoryStore(clock=StepClock()) if kind == "memory" else await open_sqlite(tmp_path / "j.db")
-    monkeypatch.setattr(search, "STEP_S", 0.0)
+    monkeypatch.setattr(search, "STEP_S", 1e-12)  # one step a turn
     await store.open("lobby", "Lobby")
     for n in range(20):
         await store.commit([draft("a needle" + "x" * 1_000) for _ in range(100)], n)
