@@ -86,17 +86,17 @@ def test_all_its_trigrams_stand_in_whatever_holds_a_text(before: str, text: str,
     wanted = Wanted(text)
     whole = normal(before + text + after)
     if wanted.text in whole:
-        assert all(trigram in whole and len(trigram) == 3 for trigram in wanted.trigrams())
+        assert all(trigram in whole and len(trigram) == 3 for trigram in wanted.trigrams)
 
 
 def test_of_a_long_text_some_trigrams_do() -> None:
     text = "".join(map(chr, range(0x4E00, 0x4E00 + 1_000)))
-    trigrams = Wanted(text).trigrams()
+    trigrams = Wanted(text).trigrams
     assert 20 < len(trigrams) <= TRIGRAMS_MAX
     assert trigrams[0] == text[:3]
     assert text.index(trigrams[-1]) > 900, "from all over it"
-    assert Wanted("aaaa").trigrams() == ["aaa"]
-    assert Wanted("aa").trigrams() == []
+    assert Wanted("aaaa").trigrams == ["aaa"]
+    assert Wanted("aa").trigrams == []
 
 
 # --- the order in which it is looked ------------------------------------------------------------------

@@ -16,6 +16,7 @@ from trio_chat.journal.search import (
     PAUSE_RATIO,
     STEP_BYTES,
     STEP_S,
+    THREAD_PAUSE_RATIO,
     Lines,
     Pace,
     Steps,
@@ -98,7 +99,7 @@ def test_a_query_is_folded_in_steps() -> None:
                 break
             taken += 1
         assert taken >= (0 if text.isascii() else 4)
-        assert len(Wanted(text).trigrams()) <= search.TRIGRAMS_MAX
+        assert len(Wanted(text).trigrams) <= search.TRIGRAMS_MAX
 
 
 def test_a_turn_ends_by_the_clock_and_is_paid_for_by_a_pause() -> None:
@@ -115,6 +116,18 @@ def test_a_turn_ends_by_the_clock_and_is_paid_for_by_a_pause() -> None:
         assert pace.pause_s == pytest.approx(PAUSE_RATIO * STEP_S)
     assert (found, turns) == ("done", 3)
     assert pace.worked == pytest.approx(36 * STEP_S / 10)
+
+
+def test_the_time_of_a_slice_begins_behind_its_setup() -> None:
+    pace = Pace(StepClock())
+    for _ in range(2):
+        pace.begin_slice()
+        pace.worked += 1
+        assert not pace.slice_is_over()
+        pace.worked += search.SLICE_S * 0.9
+        assert not pace.slice_is_over()
+        pace.worked += search.SLICE_S * 0.2
+        assert pace.slice_is_over()
 
 
 async def filled(store: MemoryStore, entries: int = 3_000) -> MemoryStore:
@@ -303,6 +316,6 @@ async def test_a_thread_that_searches_pauses_between_its_turns(
     monkeypatch.setattr(store, "_clock", clock)
     assert await store.search({"lobby": 2**53}, "needle", None, 10) == Matches([], None)
     assert len(pauses) > 10
-    assert min(pauses) >= PAUSE_RATIO * STEP_S * 0.99
+    assert min(pauses) >= THREAD_PAUSE_RATIO * STEP_S * 0.99
     assert threading.get_ident() not in threads
     await store.aclose()

@@ -17,6 +17,7 @@ that takes the steps decides when others have their turn.
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import cached_property
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 __all__ = [
+    "THREAD_PAUSE_RATIO",
     "Bounds",
     "Lines",
     "Pace",
@@ -45,12 +47,14 @@ __all__ = [
 ]
 
 TRIGRAMS_MAX = 32  # of a long text these do: each is one more list to intersect
+PLACES_MAX = 4_096  # of which these are chosen
 STEP_BYTES = 16 << 10  # of payloads or folded texts that are compared in one step
 STEP_CHARS = 256  # of a text that is folded in one step
-STEP_S = 0.0005  # steps are taken for so long before others have their turn
-PAUSE_RATIO = 2  # … which lasts so many times as long: all searches together have a third of the time
-SLICE_S = 0.03  # of work in one transaction
-PAGE_S = 0.5  # … and for one answer: folding costs up to a hundred times as much as looking through ASCII
+STEP_S = 0.00025  # steps are taken for so long before others have their turn
+PAUSE_RATIO = 4  # … which lasts so many times as long: all searches together have a fifth of the time
+THREAD_PAUSE_RATIO = 2  # … in a thread, which does not hold the interpreter while SQLite works
+SLICE_S = 0.02  # of work in one transaction, behind what it takes to begin
+PAGE_S = 0.25  # … and for one answer: folding costs up to a hundred times as much as looking through ASCII
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -72,14 +76,15 @@ def read_texts(lines: list[bytes]) -> list[Text]:
 
 
 class Pace:
-    """How a search takes its steps: for STEP_S, then a pause that is PAUSE_RATIO times as long as that took.
+    """How a search takes its steps: for STEP_S, then a pause that is so many times as long as that took.
 
     `worked` is how long all steps have taken, by a clock that tests can make count steps.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], pause_ratio: float = PAUSE_RATIO) -> None:
         self._clock = clock
-        self._slice_end = SLICE_S
+        self._pause_ratio = pause_ratio
+        self._slice_end: float | None = None
         self.worked = 0.0
         self.pause_s = 0.0
 
@@ -97,12 +102,16 @@ class Pace:
             return result
         finally:
             self.worked += now - began
-            self.pause_s = PAUSE_RATIO * min(now - began, STEP_S)
+            self.pause_s = self._pause_ratio * min(now - began, STEP_S)
 
     def begin_slice(self) -> None:
-        self._slice_end = self.worked + SLICE_S
+        self._slice_end = None
 
     def slice_is_over(self) -> bool:
+        """Return whether the slice has had its time, which begins when this is asked first: to find where a
+        hundred rooms begin takes time, and is done again in the next slice."""
+        if self._slice_end is None:
+            self._slice_end = self.worked + SLICE_S
         return self.worked >= self._slice_end
 
     def page_is_over(self) -> bool:
@@ -151,12 +160,15 @@ class Wanted:
         self._escaped = msgspec.json.encode(self.text)[1:-1]
         self._lower = self._escaped.lower() if self.text.isascii() else None
 
+    @cached_property
     def trigrams(self) -> list[str]:
         """Three characters each, all of which stand in whatever holds the text; none of a text so short."""
         text = self.text
-        step = max(1, -(-(len(text) - 2) // TRIGRAMS_MAX))
-        trigrams = dict.fromkeys(text[start : start + 3] for start in range(0, len(text) - 2, step))
-        return [trigram for trigram in trigrams if "\0" not in trigram]  # to SQLite the end of a text
+        step = -(-len(text) // PLACES_MAX)
+        found = dict.fromkeys(text[start : start + 3] for start in range(0, len(text) - 2, step or 1))
+        trigrams = [trigram for trigram in found if "\0" not in trigram]  # to SQLite the end of a text
+        every = -(-len(trigrams) // TRIGRAMS_MAX) or 1
+        return trigrams[::every]
 
     def hits(self, room: str, lines: Lines) -> Steps[list[Hit]]:
         """Return those of a room's entries that hold it."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import trio
 
 from trio_chat.errors import StoreError
-from trio_chat.journal.search import Pace, Slice, in_slices
+from trio_chat.journal.search import THREAD_PAUSE_RATIO, Pace, Slice, in_slices
 from trio_chat.journal.sqlite_file import (
     OpenRoom,
     connect,
@@ -150,7 +150,7 @@ class SqliteStore:
         self._writer = writer
         self._readers = readers
         self._random_bytes = random_bytes
-        self._clock = time.perf_counter  # of the work of a search
+        self._clock = time.thread_time  # of a search: on a busy machine it waits for its processor too
         self._rooms: dict[str, OpenRoom] = {}
         self._writing = trio.CapacityLimiter(1)
         self._reading = trio.CapacityLimiter(READS_AT_ONCE)
@@ -200,7 +200,7 @@ class SqliteStore:
         *,
         is_abandoned: Callable[[], bool] = never,
     ) -> Matches:
-        pace = Pace(self._clock)
+        pace = Pace(self._clock, THREAD_PAUSE_RATIO)
 
         async def look(below: Place | None, hits_max: int) -> Slice | None:
             return await trio.to_thread.run_sync(

@@ -99,7 +99,7 @@ def quoted(text: str) -> str:
 
 def expression(room: int, wanted: Wanted) -> str | None:
     """What to ask FTS5 for; None when the text is too short for it."""
-    trigrams = wanted.trigrams()
+    trigrams = wanted.trigrams
     if not trigrams:
         return None
     return " ".join(map(quoted, (room_mark(room), *trigrams)))
