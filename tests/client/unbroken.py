@@ -51,7 +51,8 @@ class Talk:
     # --- the server ---------------------------------------------------------------------------------
 
     def _new_store(self) -> UnreliableStore:
-        return UnreliableStore(MemoryStore(random_bytes=self._random.randbytes), DISK, self._random)
+        journal = MemoryStore(random_bytes=self._random.randbytes, clock=trio.current_time)
+        return UnreliableStore(journal, DISK, self._random)
 
     async def serve(self) -> None:
         """Be a server that ends and begins again, gently or not, until the talk is over; then stay."""

@@ -3,11 +3,13 @@
 import tracemalloc
 from collections.abc import Callable
 from itertools import count
+from sys import getsizeof
 
+import pytest
 import trio
 from trio.testing import assert_no_checkpoints
 
-from trio_chat.journal.memory import ENTRY_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore
+from trio_chat.journal.memory import ENTRY_BYTES, FOLD_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore, _Kept
 from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, Store
 from trio_chat.wire.codec import decode_entry, encode
 from trio_chat.wire.messages import Said
@@ -138,7 +140,9 @@ async def test_the_quietest_rooms_oldest_go_first() -> None:
     await said(store, "f", room="lobby")
     assert (store.first("lobby"), store.first("attic"), store.first("porch")) == (2, 2, 1)
     await said(store, "g", "h", room="porch")
-    assert (store.first("lobby"), store.first("attic"), store.first("porch")) == (4, 2, 1)
+    assert (store.first("lobby"), store.first("attic"), store.first("porch")) == (2, 2, 1), "attic's is gone"
+    await said(store, *["i"] * 20, room="lobby")
+    assert store.first("porch") == 5, "all of it before the rest of the least quiet"
 
 
 async def test_refs_count_too() -> None:
@@ -196,27 +200,109 @@ async def test_rooms_that_nobody_uses_do_not_pile_up() -> None:
         await store.open(room, room)
         await said(store, "a", room=room)
         store.close(room)
-    assert len(store._rooms) <= 20
+    assert len(store._filled) <= 20
+    assert len(store._rooms) <= 1 + 20, "and the lobby, which is in use"
 
 
-async def test_bounds_are_of_real_memory() -> None:
+@pytest.mark.parametrize(
+    ("text", "ref", "rooms"),
+    [
+        ("x" * 60, "r", 100),
+        ("Привет, " * 8, "r", 100),
+        ("猫と犬が好き" * 10, "r", 100),
+        ("hello", "\U0001f44b" * 50, 100),
+        ("hello \U0001f44b", "\U0001f44b" * 50, 6_000),
+        ("x", "", 6_000),
+    ],
+    ids=[
+        "ascii",
+        "cyrillic",
+        "chinese",
+        "wide refs",
+        "wide refs in rooms of one entry",
+        "rooms of one entry",
+    ],
+)
+async def test_bounds_are_of_real_memory(text: str, ref: str, rooms: int) -> None:
     """With texts as short as people write them the payload is the smaller part."""
     bound = 2_000_000
     tracemalloc.start()
     try:
         store = await opened(bytes_max=bound)
         for number in range(0, 6_000, 50):
-            room = f"r{number // 60}"
-            await store.open(room, room)
-            drafts = [draft("x" * 60, room, ref=f"{number}-{each}", by=f"{number:064}") for each in range(50)]
-            await store.commit(drafts, 1_700_000_000_000)
-            store.close(room)
-            del drafts
+            for room in range(0, rooms, 100):
+                key = f"r{(number // 60 + room) % rooms}"
+                await store.open(key, key)
+                many = 50 if rooms == 100 else 1
+                drafts = [
+                    draft(text, key, ref=ref and f"{ref}{number}-{n}", by=f"{number:064}")
+                    for n in range(many)
+                ]
+                await store.commit(drafts, 1_700_000_000_000)
+                store.close(key)
+                del drafts
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert store._bytes > bound - 10_000
-    assert 0.6 * bound < taken < 1.4 * bound
+    assert 0.6 * bound < taken < 1.4 * bound, taken / bound
+
+
+async def test_rooms_without_entries_cost_nothing_and_evict_nothing() -> None:
+    store = await opened(bytes_max=room_for(4, rooms=1))
+    await said(store, *"abcd")
+    for number in range(1_000):
+        await store.open(f"empty {number}", "Empty")
+    assert await texts(store) == list("abcd")
+    await said(store, "e")
+    assert await texts(store) == list("bcde")
+
+
+async def test_a_commit_looks_at_no_room_but_its_own_and_those_it_evicts_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither at 500 rooms in use without entries, nor at 500 that nobody uses."""
+    looked: list[str] = []
+    forget = _Kept.forget
+
+    def counting(self: _Kept, entries_max: int, bytes_max: int) -> int:
+        looked.append(self.shown)
+        return forget(self, entries_max, bytes_max)
+
+    store = await opened(bytes_max=room_for(600, rooms=600))
+    for number in range(500):
+        await store.open(f"empty {number}", "Empty")
+        await store.open(f"quiet {number}", "Quiet")
+        await said(store, "a", room=f"quiet {number}")
+        store.close(f"quiet {number}")
+    monkeypatch.setattr(_Kept, "forget", counting)
+    await said(store, "a")
+    assert looked == ["Lobby"]
+    looked.clear()
+    await said(store, *["x" * 1_000] * 200)
+    assert len(looked) < 200 and set(looked) == {"Lobby", "Quiet"}
+    assert store._bytes <= store._bytes_max
+
+
+async def test_a_topic_counts_while_its_room_has_entries() -> None:
+    """With one wide character in it, each of its characters takes four bytes."""
+    long = "x" * 4_000 + "\U0001f44b"
+    store = await opened("lobby", "attic")
+    await store.commit([topic(long)], 0)
+    kept = store._rooms["lobby"]
+    assert kept.topic_bytes == getsizeof(long) > 16_000
+    (payload,) = (await page(store)).payloads
+    size = len(payload) + ENTRY_BYTES + FOLD_BYTES
+    assert store._bytes == ROOM_BYTES + size + getsizeof(long)
+    await store.commit([topic("short"), topic(long)], 0)
+    assert kept.topic_bytes == getsizeof(long)
+    store._bytes_max = 0
+    await store.commit([draft(room="attic")], 0)
+    assert store._bytes == 0 and (await record(store)).topic == long
+    store._bytes_max = 1 << 20
+    await said(store, "a")
+    one = len((await page(store)).payloads[0]) + ENTRY_BYTES
+    assert store._bytes == ROOM_BYTES + getsizeof(long) + one
 
 
 # --- waiting ----------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 """The journal in memory does what a plain list of entries says, however it is used."""
 
 from dataclasses import dataclass, field
+from sys import getsizeof
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.journal.test_memory import draft, numbered
-from trio_chat.journal.memory import ENTRY_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore
+from trio_chat.journal.fold import normal
+from trio_chat.journal.memory import ENTRY_BYTES, FOLD_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore
 from trio_chat.journal.store import Draft, Outcome
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Said
@@ -22,7 +24,13 @@ class Line:
 
     @property
     def size(self) -> int:
-        return len(self.payload) + ENTRY_BYTES + (REF_BYTES if self.draft.ref else 0)
+        size = len(self.payload) + ENTRY_BYTES
+        key, text = self.draft.key, self.draft.text
+        if key:
+            size += REF_BYTES + (0 if key.isascii() else getsizeof(key) - len(key))
+        if not text.isascii():
+            size += FOLD_BYTES + (0 if normal(text) == text else getsizeof(normal(text)))
+        return size
 
 
 @dataclass
@@ -104,7 +112,7 @@ class Shelf:
         return sum(line.size for line in book.lines)
 
     def total(self) -> int:
-        return sum(ROOM_BYTES + self.size(book) for book in self.books.values())
+        return sum(ROOM_BYTES + self.size(book) for book in self.books.values() if book.lines)
 
     def tidy(self) -> None:
         for room, book in list(self.books.items()):
@@ -130,9 +138,9 @@ class Shelf:
 _room = st.sampled_from(["lobby", "attic", "porch"])
 _draft = st.builds(
     draft,
-    text=st.sampled_from(["a", "b", "x" * 300]),
+    text=st.sampled_from(["a", "b", "x" * 300, "é", "É", "\U0001f44b" * 30 + "É"]),
     room=_room,
-    ref=st.sampled_from(["", "", "r1", "r2"]),
+    ref=st.sampled_from(["", "", "r1", "r2", "\U0001f44b"]),
     by=st.sampled_from(["ada", "bob"]),
 )
 _seq = st.integers(0, 12)
@@ -158,6 +166,7 @@ async def test_the_store_does_what_a_plain_list_of_entries_says(steps: list[tupl
         if made is not None:
             await made
         assert shelf.store._bytes == shelf.total()
+        assert list(shelf.store._filled) == [room for room, book in shelf.books.items() if book.lines]
         for room in shelf.books:
             await shelf.read(room, 0, 2**53, 1_000, 10**9)
     assert set(shelf.store._rooms) == set(shelf.books)

@@ -1,17 +1,37 @@
 """What is found by a text: its normal form, its trigrams, and in which order stretches are looked at."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trio_chat.journal.search import TRIGRAMS_MAX, Bounds, Stretch, Wanted, look, normal
-from trio_chat.journal.store import Place
+from trio_chat.journal.fold import normal
+from trio_chat.journal.search import TRIGRAMS_MAX, Bounds, Lines, Steps, Stretch, Wanted, look
+from trio_chat.journal.store import Place, never
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Said
 
 # Where forms meet: of several scripts, with marks, escaped in JSON, of one character that becomes several.
 CHARACTERS = 'ab İIıißſẞΣσςéÉe\u0301\u0307\u0308ﬁ①Ａ猫ねｶ\u3099\uac00\u1100\u1161👋🏽\u200d"\\\n\t\x7f*(:\0'
-texts = st.text(st.sampled_from(CHARACTERS), max_size=12) | st.text(max_size=5)
+LONG_RUN = "\u0316\u0301" * 17
+texts = (
+    st.text(st.sampled_from(CHARACTERS), max_size=12)
+    | st.text(max_size=5)
+    | st.lists(st.sampled_from([*CHARACTERS, LONG_RUN, "\uff9e" * 33, "ﷺ" * 150]), max_size=4).map("".join)
+)
+T = TypeVar("T")
+
+
+def all_steps(steps: Steps[T]) -> T:
+    """Take all steps of a search at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
 
 
 @pytest.mark.parametrize(
@@ -45,17 +65,20 @@ def test_what_reads_otherwise_is_not(wanted: str, text: str) -> None:
 @example(["\n\u0301a"], "\u0301a")  # an escaped newline ends in an n, to which the mark would belong
 @example(["\u0307"], "\u0307")
 @example(['"'], '"')
-def test_one_look_at_all_payloads_rules_out_none(said: list[str], text: str) -> None:
+@example(["said", "Lobby", "a"], "said")
+def test_a_look_at_payloads_rules_out_none(said: list[str], text: str) -> None:
     payloads = [encode(Said("Lobby", seq, 5, "ada", each)) for seq, each in enumerate(said, 1)]
-    hits = Wanted(text).hits("lobby", 1, payloads)
-    assert [hit.place.seq for hit in hits] == [
-        seq for seq, each in enumerate(said, 1) if normal(text) in normal(each)
-    ]
-
-
-@given(st.lists(texts, min_size=1, max_size=4))
-def test_texts_are_made_normal_together_as_each_by_itself(said: list[str]) -> None:
-    assert normal("\n".join(said)) == "\n".join(map(normal, said))
+    expected = [seq for seq, each in enumerate(said, 1) if normal(text) in normal(each)]
+    folds = {
+        seq: None if normal(each) == each else normal(each)
+        for seq, each in enumerate(said, 1)
+        if not each.isascii()
+    }
+    for lines in (Lines(1, payloads), Lines(1, payloads, folds)):
+        hits = all_steps(Wanted(text).hits("lobby", lines))
+        assert [(hit.place.seq, hit.place.at, hit.payload) for hit in hits] == [
+            (seq, 5, payloads[seq - 1]) for seq in expected
+        ]
 
 
 @given(texts, texts, texts)
@@ -63,17 +86,17 @@ def test_all_its_trigrams_stand_in_whatever_holds_a_text(before: str, text: str,
     wanted = Wanted(text)
     whole = normal(before + text + after)
     if wanted.text in whole:
-        assert all(trigram in whole and len(trigram) == 3 for trigram in wanted.trigrams())
+        assert all(trigram in whole and len(trigram) == 3 for trigram in wanted.trigrams)
 
 
 def test_of_a_long_text_some_trigrams_do() -> None:
     text = "".join(map(chr, range(0x4E00, 0x4E00 + 1_000)))
-    trigrams = Wanted(text).trigrams()
+    trigrams = Wanted(text).trigrams
     assert 20 < len(trigrams) <= TRIGRAMS_MAX
     assert trigrams[0] == text[:3]
     assert text.index(trigrams[-1]) > 900, "from all over it"
-    assert Wanted("aaaa").trigrams() == ["aaa"]
-    assert Wanted("aa").trigrams() == []
+    assert Wanted("aaaa").trigrams == ["aaa"]
+    assert Wanted("aa").trigrams == []
 
 
 # --- the order in which it is looked ------------------------------------------------------------------
@@ -90,10 +113,15 @@ class Shelf:
         self.looked: list[tuple[str, int]] = []
 
     def look(
-        self, hits_max: int = 99, bounds: Bounds = ALL, below: Place | None = None
+        self,
+        hits_max: int = 99,
+        bounds: Bounds = ALL,
+        below: Place | None = None,
+        is_over: Callable[[], bool] = never,
     ) -> tuple[list[str], Place | None]:
         rooms = [self._stretches(room, stretches) for room, stretches in self.rooms.items()]
-        found = look((iter(stretches) for stretches in rooms), Wanted("x"), below, hits_max, bounds)
+        steps = look((iter(stretches) for stretches in rooms), Wanted("x"), below, hits_max, bounds, is_over)
+        found = all_steps(steps)
         return [f"{hit.place.room}{hit.place.seq}" for hit in found.hits], found.rest
 
     def _stretches(self, room: str, stretches: list[list[int]]) -> list[Stretch]:
@@ -101,11 +129,12 @@ class Shelf:
         seq = 1
         for times in stretches:
 
-            def load(first: int = seq, times: list[int] = times) -> list[bytes]:
+            def load(first: int = seq, times: list[int] = times) -> Lines:
                 self.looked.append((room, first))
-                return [encode(Said(room, first + n, at, "ada", "x")) for n, at in enumerate(times)]
+                payloads = [encode(Said(room, first + n, at, "ada", "x")) for n, at in enumerate(times)]
+                return Lines(first, payloads)
 
-            made.append(Stretch(Place(times[-1], room, seq + len(times) - 1), seq, load))
+            made.append(Stretch(Place(times[-1], room, seq + len(times) - 1), load))
             seq += len(times)
         return made[::-1]
 
@@ -129,6 +158,14 @@ def test_at_the_bound_it_is_told_where_to_go_on() -> None:
     assert found == ["a4", "a3", "b4"]
     assert rest == Place(5, "a", 3), "behind everything that comes before that stretch"
     assert shelf.look(bounds=Bounds(1, 1)) == (["a4", "a3"], Place(8, "b", 5)), "one stretch always is"
+
+
+def test_when_the_time_is_over_one_stretch_has_been_looked_at() -> None:
+    """However little time there was: else the next question would get no further."""
+    shelf = Shelf(a=[[1, 5], [9, 9]], b=[[2, 3], [4, 8]])
+    assert shelf.look(is_over=lambda: True) == (["a4", "a3"], Place(8, "b", 5))
+    assert shelf.look(is_over=lambda: True, below=Place(8, "b", 5)) == (["b4"], Place(5, "a", 3))
+    assert shelf.look(is_over=lambda: len(shelf.looked) >= 5) == (["a4", "a3", "b4"], Place(5, "a", 3))
 
 
 def test_it_gets_on_from_the_place_where_it_was_however_much_begins_before_it() -> None:

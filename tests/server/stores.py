@@ -10,7 +10,7 @@ import trio
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, Store
+from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, Store, never
 
 __all__ = [
     "BuggyStore",
@@ -49,8 +49,16 @@ class _Around:
     async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
         return await self.inner.read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
 
-    async def search(self, rooms: dict[str, int], text: str, below: Place | None, limit: int) -> Matches:
-        return await self.inner.search(rooms, text, below, limit)
+    async def search(
+        self,
+        rooms: dict[str, int],
+        text: str,
+        below: Place | None,
+        limit: int,
+        *,
+        is_abandoned: Callable[[], bool] = never,
+    ) -> Matches:
+        return await self.inner.search(rooms, text, below, limit, is_abandoned=is_abandoned)
 
     @property
     def backlog(self) -> int:
@@ -154,11 +162,19 @@ class FailingStore(_Around):
             raise StoreError("input/output error")
         return await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
 
-    async def search(self, rooms: dict[str, int], text: str, below: Place | None, limit: int) -> Matches:
+    async def search(
+        self,
+        rooms: dict[str, int],
+        text: str,
+        below: Place | None,
+        limit: int,
+        *,
+        is_abandoned: Callable[[], bool] = never,
+    ) -> Matches:
         if self.reading_fails:
             await trio.lowlevel.checkpoint()
             raise StoreError("input/output error")
-        return await super().search(rooms, text, below, limit)
+        return await super().search(rooms, text, below, limit, is_abandoned=is_abandoned)
 
     async def tidy(self, now_ms: int) -> bool:
         if self.tidying_fails:

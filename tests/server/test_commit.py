@@ -1,5 +1,6 @@
 """Commit, then show: nobody hears of what the journal does not hold, and everybody is answered once."""
 
+import tracemalloc
 from itertools import count
 
 import pytest
@@ -138,6 +139,30 @@ async def waits_for_places(house: House, many: int, order: list[int]) -> None:
 
             nursery.start_soon(says)
             await wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize(
+    ("text", "ref"),
+    [("x" * 3_000 + "\U0001f44b", ""), ("x", "\U0001f44b" * 60), ("猫" * 1_000, "r"), ("x" * 3_000, "r")],
+    ids=["wide text", "wide ref", "chinese", "ascii"],
+)
+async def test_the_queue_is_bounded_in_real_memory(text: str, ref: str) -> None:
+    """One character beyond U+FFFF makes all of a text take four bytes each, and all of a ref's key too."""
+    bound = 1 << 20
+    async with housed(HeldStore(), queue_bytes=bound) as house:
+        ada = house.teller("ada")
+        number = 0
+        tracemalloc.start()
+        try:
+            while not house.committer.full:
+                number += 1
+                ada.says(text + str(number), ref=ref and f"{ref}{number}")
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert number < 10_000
+        assert 0.7 * bound < taken < 1.3 * bound
+        house.committer._fail("enough")
 
 
 @pytest.mark.parametrize(

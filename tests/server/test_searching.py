@@ -1,12 +1,13 @@
 """Searching as a client does: what is found, in which pages, and what is not shown to whom."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.server.peer import House, Peer, beside_a_bystander, serving
 from tests.server.stores import FailingStore, TornStore, held_entries
@@ -14,10 +15,12 @@ from trio_chat.journal import memory, search, sqlite_search
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.search import Bounds
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
-from trio_chat.journal.store import Keep
+from trio_chat.journal.store import Keep, Matches
 from trio_chat.server.config import Config, Limits
+from trio_chat.server.partings import LOST
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
+    MAX_NUMBER,
     UNSET,
     Ack,
     Entry,
@@ -194,6 +197,67 @@ async def test_what_cannot_be_looked_for(command: Search, field: str, autojump_c
         ada = await house.enter("ada", "lobby")
         ada.send(command)
         await ada.answer(Error, code="bad_message", field=field)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        Search("a", next=f"{10**16 - 1}.{10**16 - 1}.lobby", ref="s"),
+        Search("a", next=f"-{10**16 - 1}.0.lobby", ref="s"),
+        Search("a", next="5.1.a room that is not there", ref="s"),
+        Search("a", next="5.1." + "\U0001f44b" * 240, ref="s"),
+        Search("a", next="5.1.a\0b", ref="s"),
+        Search("a", next=f"5.{10**16 - 1}.lobby", before=MAX_NUMBER, ref="s"),
+        Search("a", before=MAX_NUMBER, ref="s"),
+        Search("a", "lobby", before=MAX_NUMBER, ref="s"),
+        Search("\ufdfa" * 1_365, ref="s"),
+        Search("\u0301\u0316" * 1_024, ref="s"),
+        Search('"' * 4_096, ref="s"),
+        History("lobby", before=MAX_NUMBER, ref="s"),
+        History("lobby", after=MAX_NUMBER, ref="s"),
+        History("lobby", before=0, ref="s"),
+    ],
+    ids=lambda command: str(command)[:60] if not isinstance(command, str) else command,
+)
+async def test_odd_numbers_and_texts_are_answered(
+    command: Search | History, kind: str, tmp_path: Path
+) -> None:
+    store = MemoryStore() if kind == "memory" else await open_sqlite(tmp_path / "journal.db")
+    async with serving(store=store) as house:
+        ada = await house.enter("ada", "lobby", "attic")
+        await ada.say("a", room="lobby")
+        ada.send(command)
+        if isinstance(command, History):
+            assert not (await ada.answer(HistoryPage, ref="s")).more
+        else:
+            assert not (await ada.answer(Found, ref="s")).more
+        ada.link.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_a_search_whose_session_has_ended_stops(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore() if kind == "memory" else await open_sqlite(tmp_path / "journal.db")
+    asked: list[bool] = []
+    inner = store.search
+
+    async def asking(*arguments: Any, is_abandoned: Callable[[], bool]) -> Matches:
+        asked.append(is_abandoned())
+        ended.end(LOST)
+        asked.append(is_abandoned())
+        return await inner(*arguments, is_abandoned=is_abandoned)
+
+    async with serving(store=store) as house:
+        ada = await house.enter("ada", "lobby")
+        await ada.say("a needle", room="lobby")
+        (ended,) = house.server._sessions
+        monkeypatch.setattr(store, "search", asking)
+        ada.send(Search("needle", ref="s"))
+        await wait_all_tasks_blocked()
+        assert asked == [False, True]
+        ada.link.close()
 
 
 async def test_a_text_is_no_syntax(autojump_clock: MockClock) -> None:

@@ -80,7 +80,7 @@ class _Scene:
         self._stands = trio.Event()
 
     def new_journal(self) -> MemoryStore:
-        return MemoryStore(random_bytes=self.random.randbytes)
+        return MemoryStore(random_bytes=self.random.randbytes, clock=trio.current_time)
 
     async def run(self) -> None:
         async with trio.open_nursery() as machine:

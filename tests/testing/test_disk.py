@@ -4,6 +4,7 @@ from itertools import count
 from random import Random
 
 import pytest
+import trio
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
@@ -15,7 +16,7 @@ _seeds = count()
 
 
 def fresh() -> MemoryStore:
-    return MemoryStore(random_bytes=Random(next(_seeds)).randbytes)
+    return MemoryStore(random_bytes=Random(next(_seeds)).randbytes, clock=trio.current_time)
 
 
 def draft(text: str, room: str = "lobby") -> Draft:

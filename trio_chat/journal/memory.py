@@ -2,61 +2,103 @@
 
 A room keeps its newest entries. When all rooms together are over the bound, the quietest rooms' oldest
 entries go first. A room without entries, or with none left, is forgotten when nobody uses it; the next
-one of that name has another epoch.
+one of that name has another epoch. While it is in use it does not count: its users are bounded elsewhere.
 
-What is kept here is looked through when it is searched: there is no index.
+What is kept here is looked through when it is searched: there is no index. The normal form of a text that is
+not ASCII is made once, when it is committed. Searches take turns, a step each, and pause in between.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from base64 import urlsafe_b64encode
 from collections import OrderedDict, deque
 from functools import partial
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from sys import getsizeof
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from trio_chat.journal.search import Bounds, Slice, Stretch, Wanted, in_slices, look, read_texts
-from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, RoomRecord
+from trio_chat.journal.fold import folding
+from trio_chat.journal.search import (
+    STEP_S,
+    Bounds,
+    Lines,
+    Pace,
+    Slice,
+    Steps,
+    Stretch,
+    Wanted,
+    fold_in_steps,
+    in_slices,
+    look,
+    read_texts,
+)
+from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, RoomRecord, never
 from trio_chat.wire.codec import decode_entry, encode
+from trio_chat.wire.messages import Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["MemoryStore"]
 
-# What Python takes to hold them, about (measured on 3.11): an entry beside its payload, its ref, and a room.
-# A chat's texts are short: without these the bounds would be off by a factor of two.
+# What Python takes to hold them, about (measured on 3.11): an entry beside its payload, its ref, a room with
+# entries, and a folded text beside its characters. A chat's texts are short: without these the bounds would
+# be off by a factor of two.
 ENTRY_BYTES = 100
 REF_BYTES = 200
-ROOM_BYTES = 1_200
+ROOM_BYTES = 2_000
+FOLD_BYTES = 100
 
-SLICE = Bounds(1_000, 256 << 10)  # of a search: a millisecond or two, in which nobody else is served
+SLICE = Bounds(100_000, 32 << 20)  # of a search: a page, since nothing is held meanwhile
 STRETCH_ENTRIES = 100
 FOREVER = Keep()
 TIDY_EVERY_MS = 60_000
 ROOMS_AT_ONCE = 1_000  # looked at in one step for what is too old
 FORGET_AT_ONCE = 1_000  # … and entries forgotten in one
 
+T = TypeVar("T")
+
 _room_of = attrgetter("room")
+
+
+def _ref_bytes(key: str) -> int:
+    """Return what a ref takes that is not ASCII: with one wide character in it every character is wide."""
+    return REF_BYTES + getsizeof(key) - len(key)
 
 
 class _Kept:
     """One room: its newest entries up to `head`, and beside each the key it came under."""
 
-    __slots__ = ("at", "bytes", "entries", "epoch", "head", "keys", "seqs", "shown", "topic", "users")
+    __slots__ = (
+        "at",
+        "bytes",
+        "entries",
+        "epoch",
+        "folds",
+        "head",
+        "keys",
+        "seqs",
+        "shown",
+        "topic",
+        "topic_bytes",
+        "users",
+    )
 
     def __init__(self, shown: str, epoch: str) -> None:
         self.shown = shown
         self.epoch = epoch
         self.topic = ""
+        self.topic_bytes = 0
         self.head = 0
         self.entries: deque[bytes] = deque()
         self.keys: deque[str] = deque()
         self.seqs: dict[str, int] = {}  # by key
+        self.folds: dict[int, str | None] = {}  # the oldest first; see `search.Lines`
         self.bytes = 0
         self.at = 0
         self.users = 0
@@ -65,8 +107,9 @@ class _Kept:
     def first(self) -> int:
         return self.head - len(self.entries) + 1
 
-    def extend(self, drafts: Iterable[Draft], now_ms: int) -> list[Outcome]:
-        """Number and keep drafts; one whose key is known is not kept again."""
+    def extend(self, drafts: Iterable[Draft], now_ms: int, folds: dict[str, str | None]) -> list[Outcome]:
+        """Number and keep drafts; one whose key is known is not kept again. `folds` are the normal forms of
+        the texts that are not ASCII."""
         entries, keys, seqs = self.entries, self.keys, self.seqs
         at = max(self.at, now_ms)
         size = 0
@@ -78,24 +121,55 @@ class _Kept:
                 outcomes.append(Outcome(known if same else 0, None))
                 continue
             self.head = seq = self.head + 1
-            payload = encode(draft.entry(seq, at))
+            text = draft.text
+            if draft.retitles:
+                payload = encode(draft.entry(seq, at))
+                size += self._retitle(text)
+            else:  # as `Draft.entry` would: the call is a twentieth of a commit
+                payload = encode(Said(draft.shown, seq, at, draft.by, text, draft.action))
             entries.append(payload)
             keys.append(key)
             size += len(payload) + ENTRY_BYTES
             if key:
                 seqs[key] = seq
-                size += REF_BYTES
-            if draft.retitles:
-                self.topic = draft.text
+                size += REF_BYTES if key.isascii() else _ref_bytes(key)
+            if folds and text in folds:
+                folded = self.folds[seq] = folds[text]
+                size += _fold_bytes(folded)
             outcomes.append(Outcome(seq, payload))
         if size:
             self.at = at
             self.bytes += size
         return outcomes
 
-    def read(self, first: int, last: int) -> list[bytes]:
-        """The payloads from one number to another, which are kept."""
-        return list(islice(self.entries, first - self.first, last + 1 - self.first))
+    def _retitle(self, topic: str) -> int:
+        """Set the topic; return by how many bytes the room grows."""
+        before = self.topic_bytes
+        self.topic = topic
+        self.topic_bytes = getsizeof(topic)
+        return self.topic_bytes - before
+
+    def payloads(self, first: int, last: int) -> list[bytes]:
+        """Return the payloads from one number to another, as far as they are kept."""
+        entries = self.entries
+        start = max(first - self.first, 0)
+        stop = min(last + 1 - self.first, len(entries))
+        if start >= stop:
+            return []
+        if start <= len(entries) - stop:
+            return list(islice(entries, start, stop))
+        # From the nearer end: to skip entries costs time.
+        backwards = list(islice(reversed(entries), len(entries) - stop, len(entries) - start))
+        backwards.reverse()
+        return backwards
+
+    def lines(self, first: int, last: int) -> Lines:
+        """Return the same for a search."""
+        first = max(first, self.first)
+        folds = self.folds
+        if folds:
+            folds = {seq: folds[seq] for seq in range(first, last + 1) if seq in folds}
+        return Lines(first, self.payloads(first, last), folds)
 
     def said_at(self, seq: int) -> int:
         """When a kept entry was said."""
@@ -117,29 +191,40 @@ class _Kept:
                 low = middle
         return low
 
-    def stretches(self, room: str, through: int) -> Iterator[Stretch]:
-        """What is kept up to a number, the newest first."""
+    def stretches(self, room: str, through: int, below: Place | None) -> Iterator[Stretch]:
+        """Yield what is kept up to a number and behind a place, the newest first. Entries may be forgotten
+        between two stretches."""
+        through = self.newest(room, through, below)
         while through >= self.first:
             first = max(through + 1 - STRETCH_ENTRIES, self.first)
             newest = Place(self.said_at(through), room, through)
-            yield Stretch(newest, first, partial(self.read, first, through))
+            yield Stretch(newest, partial(self.lines, first, through))
             through = first - 1
 
     def forget(self, entries_max: int, bytes_max: int) -> int:
         """Forget the oldest entries, down to both bounds; how many bytes that frees."""
-        entries, keys, seqs = self.entries, self.keys, self.seqs
+        entries, keys, seqs, folds = self.entries, self.keys, self.seqs, self.folds
         before = left = self.bytes
-        while entries and (len(entries) > entries_max or left > bytes_max):
+        count = len(entries)
+        while count and (count > entries_max or left > bytes_max):
+            count -= 1
             left -= len(entries.popleft()) + ENTRY_BYTES
             if key := keys.popleft():
                 del seqs[key]
-                left -= REF_BYTES
+                left -= REF_BYTES if key.isascii() else _ref_bytes(key)
+            if folds and (seq := self.head - count) in folds:
+                left -= _fold_bytes(folds.pop(seq))
         self.bytes = left
         return before - left
 
 
+def _fold_bytes(folded: str | None) -> int:
+    return FOLD_BYTES if folded is None else FOLD_BYTES + getsizeof(folded)
+
+
 class MemoryStore:
-    """A `Store`. Bytes are those of memory, about; `random_bytes` makes the epochs."""
+    """A `Store`. Bytes are those of memory, about; `random_bytes` makes the epochs, and `clock` tells how
+    long a search or a batch has kept others waiting."""
 
     kept = "memory"
     backlog = 0
@@ -152,6 +237,7 @@ class MemoryStore:
         bytes_max: int = 256 << 20,
         keep: Keep = FOREVER,
         random_bytes: Callable[[int], bytes] = os.urandom,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if keep.entries:
             room_entries_max = min(room_entries_max, keep.entries)
@@ -163,8 +249,12 @@ class MemoryStore:
         self._room_bytes_max = room_bytes_max
         self._bytes_max = bytes_max
         self._random_bytes = random_bytes
-        self._rooms: OrderedDict[str, _Kept] = OrderedDict()  # the quietest first
-        self._bytes = 0
+        self._clock = clock
+        self._rooms: dict[str, _Kept] = {}
+        self._filled: OrderedDict[str, _Kept] = OrderedDict()  # those with entries, the quietest first
+        self._bytes = 0  # of those
+        self._turns = trio.CapacityLimiter(1)  # of searches, first come, first served
+        self._paused_until = float("-inf")
 
     async def open(self, room: str, shown: str) -> RoomRecord:
         await trio.lowlevel.checkpoint()
@@ -172,7 +262,6 @@ class MemoryStore:
         if kept is None:
             epoch = urlsafe_b64encode(self._random_bytes(9)).decode()
             kept = self._rooms[room] = _Kept(shown, epoch)
-            self._bytes += ROOM_BYTES
         kept.users += 1
         return RoomRecord(kept.shown, kept.epoch, kept.first, kept.head, kept.topic)
 
@@ -180,51 +269,100 @@ class MemoryStore:
         kept = self._rooms[room]
         kept.users -= 1
         if not kept.users and not kept.entries:
-            self._forget(room)
+            del self._rooms[room]
 
     def first(self, room: str) -> int:
         return self._rooms[room].first
 
     async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+        wide = [draft.text for draft in drafts if not draft.text.isascii()]
+        folds = await self._fold(wide) if wide else {}
         outcomes: list[Outcome] = []
         for room, run in groupby(drafts, _room_of):
             kept = self._rooms[room]
+            if not kept.entries:
+                self._filled[room] = kept
+                self._bytes += ROOM_BYTES + kept.bytes
             before = kept.bytes
-            outcomes += kept.extend(run, now_ms)
+            outcomes += kept.extend(run, now_ms, folds)
             self._bytes += kept.bytes - before
         for room in dict.fromkeys(map(_room_of, drafts)):
-            self._rooms.move_to_end(room)  # the least quiet now
-            self._bytes -= self._rooms[room].forget(self._room_entries_max, self._room_bytes_max)
+            kept = self._filled[room]
+            self._filled.move_to_end(room)  # the least quiet now
+            self._bytes -= kept.forget(self._room_entries_max, self._room_bytes_max)
+            self._check_filled(room)
         self._shrink()
         return outcomes
+
+    async def _fold(self, texts: list[str]) -> dict[str, str | None]:
+        """Return the normal forms of texts, as `search.Lines` has them; others have their turn meanwhile."""
+        folds: dict[str, str | None] = {}
+        end = self._clock() + STEP_S
+        for text in dict.fromkeys(texts):
+            parts: list[str] = []
+            for piece in folding(text):
+                parts.append(piece)
+                if self._clock() >= end:
+                    await trio.lowlevel.checkpoint()
+                    end = self._clock() + STEP_S
+            folded = "".join(parts)
+            folds[text] = None if folded == text else folded
+        return folds
 
     async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
         await trio.lowlevel.checkpoint()
         kept = self._rooms[room]
         first = max(after + 1, kept.first)
-        start = first - kept.first
-        stop = min(start + entries_max, through - kept.first + 1)
         payloads: list[bytes] = []
-        for payload in islice(kept.entries, start, max(start, stop)):
+        for payload in kept.payloads(first, min(through, first + entries_max - 1)):
             bytes_max -= len(payload)
             if payloads and bytes_max < 0:
                 break
             payloads.append(payload)
         return Page(first, payloads)
 
-    async def search(self, rooms: dict[str, int], text: str, below: Place | None, limit: int) -> Matches:
-        wanted = Wanted(text)
+    async def search(
+        self,
+        rooms: dict[str, int],
+        text: str,
+        below: Place | None,
+        limit: int,
+        *,
+        is_abandoned: Callable[[], bool] = never,
+    ) -> Matches:
+        pace = Pace(self._clock)
+        folded = await self._in_turns(fold_in_steps(text), pace, is_abandoned)
+        if folded is None:
+            return Matches([], None)
+        wanted = Wanted(text, folded=folded)
 
-        async def look_on(below: Place | None, hits_max: int) -> Slice:
-            await trio.lowlevel.checkpoint()
-            stretches = [
-                kept.stretches(room, kept.newest(room, through, below))
+        async def look_on(below: Place | None, hits_max: int) -> Slice | None:
+            stretches = (
+                kept.stretches(room, through, below)
                 for room, through in rooms.items()
                 if (kept := self._rooms.get(room)) is not None
-            ]
-            return look(stretches, wanted, below, hits_max, SLICE)
+            )
+            steps = look(stretches, wanted, below, hits_max, SLICE, pace.page_is_over)
+            return await self._in_turns(steps, pace, is_abandoned)
 
-        return await in_slices(look_on, below, limit)
+        return await in_slices(look_on, pace, below, limit)
+
+    async def _in_turns(self, steps: Steps[T], pace: Pace, is_abandoned: Callable[[], bool]) -> T | None:
+        """Take the steps of a search in turn with those of others; None once it is abandoned.
+
+        After each turn all searches pause, so that together they have a part of the time, however many.
+        """
+        while not is_abandoned():
+            async with self._turns:
+                if self._paused_until > trio.current_time():
+                    await trio.sleep_until(self._paused_until)
+                else:
+                    await trio.lowlevel.checkpoint()
+                found = pace.take(steps)
+                self._paused_until = trio.current_time() + pace.pause_s
+            if found is not None:
+                return found
+        return None
 
     async def tidy(self, now_ms: int) -> bool:
         await trio.lowlevel.checkpoint()
@@ -232,37 +370,37 @@ class MemoryStore:
             if not self._age_ms or now_ms < self._next_ms:
                 return False
             self._next_ms = now_ms + TIDY_EVERY_MS
-            self._aging = list(self._rooms)
+            self._aging = list(self._filled)
         left = FORGET_AT_ONCE
         for _ in range(min(ROOMS_AT_ONCE, len(self._aging))):
-            kept = self._rooms.get(self._aging[-1])
+            kept = self._filled.get(self._aging[-1])
             while kept is not None and kept.entries and kept.said_at(kept.first) < now_ms - self._age_ms:
                 self._bytes -= kept.forget(len(kept.entries) - 1, kept.bytes)
                 left -= 1
                 if not left:
-                    return True
-            room = self._aging.pop()
-            if kept is not None and not kept.entries and not kept.users:
-                self._forget(room)
+                    break
+            if kept is not None:
+                self._check_filled(self._aging[-1])
+            if not left:
+                return True
+            self._aging.pop()
         return bool(self._aging)
 
     async def aclose(self) -> None:
         await trio.lowlevel.checkpoint()
 
     def _shrink(self) -> None:
-        """Keep within the bound for all rooms, as far as their entries go."""
-        for _ in range(len(self._rooms)):
-            if self._bytes <= self._bytes_max:
-                return
-            room, kept = next(iter(self._rooms.items()))
+        """Keep within the bound for all rooms. What it forgets is at most as much as was added."""
+        while self._bytes > self._bytes_max and self._filled:
+            room, kept = next(iter(self._filled.items()))
             self._bytes -= kept.forget(len(kept.entries), kept.bytes - (self._bytes - self._bytes_max))
-            if kept.entries:
-                return
-            if kept.users:
-                self._rooms.move_to_end(room)  # nothing to be had there, until something is said
-            else:
-                self._forget(room)
+            self._check_filled(room)
 
-    def _forget(self, room: str) -> None:
-        del self._rooms[room]
-        self._bytes -= ROOM_BYTES
+    def _check_filled(self, room: str) -> None:
+        """Count a room no longer that has no entries left; without users it is forgotten."""
+        kept = self._filled[room]
+        if not kept.entries:
+            del self._filled[room]
+            self._bytes -= ROOM_BYTES + kept.bytes  # its topic stays for its users
+            if not kept.users:
+                del self._rooms[room]

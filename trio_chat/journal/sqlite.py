@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from base64 import urlsafe_b64encode
 from contextlib import closing
 from functools import partial
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import trio
 
 from trio_chat.errors import StoreError
-from trio_chat.journal.search import Slice, Wanted, in_slices
+from trio_chat.journal.search import THREAD_PAUSE_RATIO, Pace, Slice, in_slices
 from trio_chat.journal.sqlite_file import (
     OpenRoom,
     connect,
@@ -34,7 +35,7 @@ from trio_chat.journal.sqlite_file import (
 from trio_chat.journal.sqlite_mark import LastRun, Mark, new_epochs_because, read_boot_id
 from trio_chat.journal.sqlite_reader import Readers
 from trio_chat.journal.sqlite_writer import Writer
-from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, RoomRecord
+from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, RoomRecord, never
 
 if TYPE_CHECKING:
     import sqlite3
@@ -149,6 +150,7 @@ class SqliteStore:
         self._writer = writer
         self._readers = readers
         self._random_bytes = random_bytes
+        self._clock = time.thread_time  # of a search: on a busy machine it waits for its processor too
         self._rooms: dict[str, OpenRoom] = {}
         self._writing = trio.CapacityLimiter(1)
         self._reading = trio.CapacityLimiter(READS_AT_ONCE)
@@ -189,21 +191,31 @@ class SqliteStore:
     async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
         return await self._read(partial(self._readers.page, room, after, through, entries_max, bytes_max))
 
-    async def search(self, rooms: dict[str, int], text: str, below: Place | None, limit: int) -> Matches:
-        wanted = Wanted(text)
+    async def search(
+        self,
+        rooms: dict[str, int],
+        text: str,
+        below: Place | None,
+        limit: int,
+        *,
+        is_abandoned: Callable[[], bool] = never,
+    ) -> Matches:
+        pace = Pace(self._clock, THREAD_PAUSE_RATIO)
 
-        async def look(below: Place | None, hits_max: int) -> Slice:
+        async def look(below: Place | None, hits_max: int) -> Slice | None:
             return await trio.to_thread.run_sync(
                 self._readers.search,
                 rooms,
-                wanted,
+                text,
                 below,
                 hits_max,
+                pace,
+                is_abandoned,
                 abandon_on_cancel=True,
                 limiter=self._searching,
             )
 
-        return await in_slices(look, below, limit)
+        return await in_slices(look, pace, below, limit)
 
     @property
     def backlog(self) -> int:

@@ -19,15 +19,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_chat.journal.search import normal, read_texts
+from trio_chat.journal.fold import CGJ, legacy_normal, normal
+from trio_chat.journal.search import read_texts
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from trio_chat.journal.search import Wanted
 
-__all__ = ["Index", "document", "expression", "lines_between", "room_mark"]
+__all__ = [
+    "Index",
+    "document",
+    "document_in_index",
+    "expression",
+    "line_at",
+    "lines_between",
+    "quoted",
+    "room_mark",
+]
 
 # In bytes of payloads: some 60 short entries at least, as many as make it worth while …
 CHUNK_BYTES_MIN = 8 << 10
@@ -47,16 +57,52 @@ def room_mark(room: int) -> str:
 
 def document(room: int, lines: list[bytes]) -> str:
     """The document of a chunk: what goes into the index, and what has to be said again to take it out."""
-    text = normal("\n".join(entry.text for entry in read_texts(lines)))
+    return _document(room, lines, normal)
+
+
+def document_in_index(db: sqlite3.Connection, chunk: int, room: int, lines: list[bytes]) -> str:
+    """Return the document of a chunk as it was put into the index, perhaps by an older server.
+
+    The two forms differ for texts with long runs of marks only. Then the index is asked for three characters
+    of one of them: to take out another document than was put in would damage it.
+    """
+    text = document(room, lines)
+    if CGJ not in text:
+        return text
+    older = _document(room, lines, legacy_normal)
+    new_only = _trigrams(text) - _trigrams(older)
+    if new_only:
+        return text if _is_in_index(db, chunk, min(new_only)) else older
+    older_only = _trigrams(older) - _trigrams(text)
+    return older if older_only and _is_in_index(db, chunk, min(older_only)) else text
+
+
+def _document(room: int, lines: list[bytes], fold: Callable[[str], str]) -> str:
+    # Each text by itself: no single call to fold holds the interpreter for long.
+    text = "\n".join([fold(entry.text) for entry in read_texts(lines)])
     return room_mark(room) + text.replace("\0", " ")  # where SQLite would stop
+
+
+def _trigrams(text: str) -> set[str]:
+    return {text[start : start + 3] for start in range(len(text) - 2)}
+
+
+def _is_in_index(db: sqlite3.Connection, chunk: int, trigram: str) -> bool:
+    query = "SELECT 1 FROM words WHERE words MATCH ? AND rowid = ?"
+    return db.execute(query, (quoted(trigram), chunk)).fetchone() is not None
+
+
+def quoted(text: str) -> str:
+    """Return a text as FTS5 takes one to look for."""
+    return '"' + text.replace('"', '""') + '"'
 
 
 def expression(room: int, wanted: Wanted) -> str | None:
     """What to ask FTS5 for; None when the text is too short for it."""
-    trigrams = wanted.trigrams()
+    trigrams = wanted.trigrams
     if not trigrams:
         return None
-    return " ".join('"' + trigram.replace('"', '""') + '"' for trigram in (room_mark(room), *trigrams))
+    return " ".join(map(quoted, (room_mark(room), *trigrams)))
 
 
 def lines_between(db: sqlite3.Connection, room: int, first: int, last: int) -> list[bytes]:
@@ -70,6 +116,18 @@ def lines_between(db: sqlite3.Connection, room: int, first: int, last: int) -> l
             break
         lines += joined.split(b"\n")[max(first - start, 0) : last + 1 - start]
     return lines
+
+
+def line_at(db: sqlite3.Connection, room: int, seq: int) -> bytes | None:
+    """Return the payload of one entry, None when it is not there."""
+    row = db.execute(
+        "SELECT first, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last LIMIT 1", (room, seq)
+    ).fetchone()
+    if row is None or row[0] > seq:
+        return None
+    place = seq - row[0]
+    lines: list[bytes] = row[1].split(b"\n", place + 1)
+    return lines[place] if place < len(lines) else None
 
 
 class Index:
@@ -120,7 +178,8 @@ class Index:
         """Take a chunk out of the index, while its entries are there; how many bytes they have."""
         lines = lines_between(db, room, first, last)
         db.execute(
-            "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (chunk, document(room, lines))
+            "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)",
+            (chunk, document_in_index(db, chunk, room, lines)),
         )
         db.execute("DELETE FROM chunks WHERE id = ?", (chunk,))
         self._merges = True

@@ -7,30 +7,49 @@ between, and the log can be written back and begun again.
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trio_chat.errors import StoreError
+from trio_chat.journal.search import Wanted, fold_in_steps
 from trio_chat.journal.sqlite_file import OpenRoom, connect, storing
 from trio_chat.journal.sqlite_search import search
 from trio_chat.journal.store import Page
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from trio_chat.journal.search import Slice, Wanted
+    from trio_chat.journal.search import Pace, Slice, Steps
     from trio_chat.journal.store import Place
 
 __all__ = ["Readers"]
 
 
-class Readers:
-    """As many connections as calls at a time, kept for the next. All methods raise `StoreError`."""
+def _search_folding(
+    db: sqlite3.Connection,
+    rooms: dict[str, int],
+    text: str,
+    below: Place | None,
+    hits_max: int,
+    is_over: Callable[[], bool],
+) -> Steps[Slice]:
+    folded = yield from fold_in_steps(text)
+    wanted = Wanted(text, folded=folded)
+    return (yield from search(db, rooms, wanted, below, hits_max, is_over))
 
-    def __init__(self, path: Path) -> None:
+
+class Readers:
+    """As many connections as calls at a time, kept for the next. All methods raise `StoreError`.
+
+    `sleep` is how a search pauses.
+    """
+
+    def __init__(self, path: Path, sleep: Callable[[float], object] = time.sleep) -> None:
         self._path = path
+        self._sleep = sleep
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -74,10 +93,29 @@ class Readers:
                     break
         return Page(first, payloads)
 
-    def search(self, rooms: dict[str, int], wanted: Wanted, below: Place | None, hits_max: int) -> Slice:
-        """A slice of `Store.search`."""
+    def search(
+        self,
+        rooms: dict[str, int],
+        text: str,
+        below: Place | None,
+        hits_max: int,
+        pace: Pace,
+        is_abandoned: Callable[[], bool],
+    ) -> Slice | None:
+        """A slice of `Store.search`; None once it is abandoned.
+
+        Between two steps of SQLite a thread holds the interpreter, for which the loop waits after each of its
+        own calls to the system. So steps are short, and followed by a pause.
+        """
         with self._connection() as db:
-            return search(db, rooms, wanted, below, hits_max)
+            steps = _search_folding(db, rooms, text, below, hits_max, pace.slice_is_over)
+            while not is_abandoned():
+                found = pace.take(steps)
+                if found is not None:
+                    return found
+                self._sleep(pace.pause_s)
+            steps.close()
+        return None
 
     def close(self) -> None:
         """Close all; one that is in use is closed when its call ends."""

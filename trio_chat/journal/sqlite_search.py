@@ -10,27 +10,32 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trio_chat.errors import StoreError
-from trio_chat.journal.search import Bounds, Slice, Stretch, Wanted, look, read_texts
-from trio_chat.journal.sqlite_index import expression, lines_between
-from trio_chat.journal.store import Place
+from trio_chat.journal.search import Bounds, Lines, Slice, Steps, Stretch, Wanted, look, read_texts
+from trio_chat.journal.sqlite_index import expression, line_at, lines_between
+from trio_chat.journal.store import Place, never
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["search"]
 
-# For one transaction, which is ten to thirty milliseconds at most. The log cannot be written back meanwhile.
+# For one transaction. The log cannot be written back meanwhile.
 SLICE = Bounds(20_000, 4 << 20)
 STRETCH_BYTES = 16 << 10  # where there is no chunk
 
 
 def search(
-    db: sqlite3.Connection, rooms: dict[str, int], wanted: Wanted, below: Place | None, hits_max: int
-) -> Slice:
+    db: sqlite3.Connection,
+    rooms: dict[str, int],
+    wanted: Wanted,
+    below: Place | None,
+    hits_max: int,
+    is_over: Callable[[], bool] = never,
+) -> Steps[Slice]:
     """Look for a text in rooms, each up to a number, inside a transaction."""
-    known = [_Room(db, key, through, below) for key, through in rooms.items()]
-    return look((room.stretches(wanted) for room in known), wanted, below, hits_max, SLICE)
+    stretches = (_Room(db, key, through, below).stretches(wanted) for key, through in rooms.items())
+    return look(stretches, wanted, below, hits_max, SLICE, is_over)
 
 
 class _Room:
@@ -60,10 +65,10 @@ class _Room:
         low, high = max(self._after, self._indexed), self._through
         while low < high:
             middle = (low + high + 1) // 2
-            lines = lines_between(self._db, self._id, middle, middle)
-            if not lines:
+            line = line_at(self._db, self._id, middle)
+            if line is None:
                 raise StoreError(f"the file is damaged: entry {middle} is not where it should be")
-            if read_texts(lines)[0].at > latest:
+            if read_texts([line])[0].at > latest:
                 high = middle - 1
             else:
                 low = middle
@@ -105,7 +110,7 @@ class _Room:
     def _stretch(self, first: int, parts: list[list[bytes]]) -> Stretch:
         lines = [line for part in reversed(parts) for line in part]
         (newest,) = read_texts(lines[-1:])
-        return Stretch(Place(newest.at, self._key, first + len(lines) - 1), first, lambda: lines)
+        return Stretch(Place(newest.at, self._key, first + len(lines) - 1), partial(Lines, first, lines))
 
     def _chunks(self, match: str) -> Iterator[Stretch]:
         """Those that the index names."""
@@ -119,4 +124,7 @@ class _Room:
         for start, end, ended in rows:
             first, last = max(start, self._after + 1), min(end, self._through)
             newest = Place(ended, self._key, last)
-            yield Stretch(newest, first, partial(lines_between, self._db, self._id, first, last))
+            yield Stretch(newest, partial(self._lines, first, last))
+
+    def _lines(self, first: int, last: int) -> Lines:
+        return Lines(first, lines_between(self._db, self._id, first, last))

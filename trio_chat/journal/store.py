@@ -7,13 +7,19 @@ Entries leave a store as the payloads of the wire, encoded once, after their num
 the catch-up and `history` hand the same bytes on.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
 from trio_chat.wire.messages import Retitled, Said
 
-__all__ = ["Draft", "Hit", "Keep", "Matches", "Outcome", "Page", "Place", "RoomRecord", "Store"]
+__all__ = ["Draft", "Hit", "Keep", "Matches", "Outcome", "Page", "Place", "RoomRecord", "Store", "never"]
+
+
+def never() -> bool:
+    """Return false: the default of what may be asked again and again."""
+    return False
 
 
 class Draft(Struct, frozen=True, gc=False):
@@ -176,12 +182,22 @@ class Store(Protocol):
         else as many as both bounds allow. Always passes a checkpoint."""
         ...
 
-    async def search(self, rooms: dict[str, int], text: str, below: Place | None, limit: int) -> Matches:
+    async def search(
+        self,
+        rooms: dict[str, int],
+        text: str,
+        below: Place | None,
+        limit: int,
+        *,
+        is_abandoned: Callable[[], bool] = never,
+    ) -> Matches:
         """The newest `limit` entries that hold a text (see `search.py`) in these rooms, each up to the number
         it is given with; of those behind the place `below`, when there is one.
 
         Looks at so many entries and no more: then `rest` says where to go on, however little was found. A
         room that is not known holds nothing. Always passes a checkpoint.
+
+        Stops, with nothing, soon after `is_abandoned` begins to return true. Any thread may call that.
         """
         ...
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trio_chat.journal.search import read_texts
-from trio_chat.journal.sqlite_index import document, lines_between, room_mark
+from trio_chat.journal.sqlite_index import document_in_index, lines_between, quoted, room_mark
 
 if TYPE_CHECKING:
     import sqlite3
@@ -49,7 +49,7 @@ def check_index(
             continue
         try:
             texts = read_texts([lines[0], lines[-1]])
-            text = document(room, lines)
+            text = document_in_index(db, id, room, lines)
         except ValueError:
             yield f"entries {start} to {last}, which are in the index, cannot be read"
             continue
@@ -60,7 +60,7 @@ def check_index(
     if due <= indexed:
         yield f"entries {due} to {indexed} are not in the index"
     query = "SELECT rowid FROM words WHERE words MATCH ?"
-    marked = {id for (id,) in db.execute(query, (_quoted(room_mark(room)),))}
+    marked = {id for (id,) in db.execute(query, (quoted(room_mark(room)),))}
     for id in sorted(marked - {chunk[0] for chunk in chunks}):
         yield f"the index has a document {id} of it that stands for no entries"
 
@@ -68,10 +68,6 @@ def check_index(
 def _found(db: sqlite3.Connection, id: int, text: str) -> bool:
     step = max(1, (len(text) - 3) // (ASKED - 1))
     trigrams = {text[start : start + 3] for start in range(0, len(text) - 2, step)}
-    asked = " ".join(map(_quoted, sorted(trigrams)))
+    asked = " ".join(map(quoted, sorted(trigrams)))
     row = db.execute("SELECT rowid FROM words WHERE words MATCH ? AND rowid = ?", (asked, id)).fetchone()
     return row is not None
-
-
-def _quoted(trigram: str) -> str:
-    return '"' + trigram.replace('"', '""') + '"'

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from sys import getsizeof
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -42,6 +43,7 @@ log = logging.getLogger("trio_chat.commit")
 BATCH_BYTES = 256 << 10  # of one commit; more would be one very long step for everybody
 RETRY_S = 1.0  # how often a store that failed is looked at while nobody says anything
 DRAFT_BYTES = 200  # what a draft takes beside its text, about
+REF_BYTES = 200  # … and its ref, with the key of which it is a part
 PAGE_ENTRIES = 500
 
 
@@ -121,7 +123,7 @@ class Committer:
                 self._count_places()
                 return
         feed.users += 1
-        self._bytes += len(draft.text) + DRAFT_BYTES
+        self._bytes += _size(draft)
         if not self._queue:
             self._news.set()
         self._queue.append(pending)
@@ -182,7 +184,7 @@ class Committer:
             size = 0
             while size < BATCH_BYTES:
                 pending = self._queue.popleft()
-                size += len(pending.draft.text) + DRAFT_BYTES
+                size += _size(pending.draft)
                 self._batch.append(pending)
             self._bytes -= size
         self._count_places()
@@ -293,6 +295,15 @@ class Committer:
                 await self._publish(feed, page.first, page.payloads)
             del self._doubtful[feed]
             self._release(feed, 1)
+
+
+def _size(draft: Draft) -> int:
+    """Return what a draft takes in memory, about: with one wide character in it, each of a text's is wide."""
+    text, key = draft.text, draft.key
+    size = DRAFT_BYTES + (len(text) if text.isascii() else getsizeof(text))
+    if key:
+        size += REF_BYTES if key.isascii() else REF_BYTES + getsizeof(key) + getsizeof(draft.ref)
+    return size
 
 
 def _same(one: Draft, other: Draft) -> bool:

@@ -97,7 +97,11 @@ async def search(session: Session, seat: Seat[Session], command: m.Search) -> No
         elif below is None or command.before <= below.at:
             below = Place(command.before - 1, "", 0)
     try:
-        found = await session.wait_for(server.store.search(heads, command.text, below, command.limit))
+        found = await session.wait_for(
+            server.store.search(
+                heads, command.text, below, command.limit, is_abandoned=lambda: session.over is not None
+            )
+        )
     except StoreError as error:
         raise Refused("unavailable", f"the journal cannot be read: {error}") from error
     if session.over is not None:

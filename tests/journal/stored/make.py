@@ -38,6 +38,22 @@ async def make(path: Path) -> None:
     await store.aclose()
 
 
+async def make_long_runs(path: Path) -> None:
+    """Make `long-runs.db`, as the last server did that indexed long runs of marks without cutting them: a
+    lobby with two chunks in the index, each with such runs, and an entry that is not in it."""
+    store = await open_sqlite(path, boot_id=lambda: "a boot")
+    await store.open("lobby", "Lobby")
+    await store.tidy(1_700_000_000_000)
+    for n in range(24):
+        text = f"entry {n} a" + "\u0301\u0316\u0334" * (40 + n) + " and then some words" * 40
+        await store.commit([Draft("lobby", "Lobby", "eve", text)], 1_700_000_000_000 + n)
+        if n in (11, 23):
+            while await store.tidy(1_700_000_003_000):
+                pass
+    await store.commit([Draft("lobby", "Lobby", "eve", "the newest")], 1_700_000_000_100)
+    await store.aclose()
+
+
 if __name__ == "__main__":
     made = Path(__file__).with_name(f"version-{VERSION}.db")
     if made.exists():

@@ -4,13 +4,14 @@ The last is what a journal with durability `normal` may do when its machine goes
 was committed is there, whole commits of all rooms in their order, and the rooms have new epochs.
 """
 
+from collections.abc import Callable
 from random import Random
 
 import trio
 from msgspec import Struct
 
 from trio_chat.errors import StoreError
-from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, Store
+from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, Store, never
 
 __all__ = ["Disk", "UnreliableStore"]
 
@@ -86,11 +87,19 @@ class UnreliableStore:
             raise StoreError("input/output error")
         return await self._inner.read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
 
-    async def search(self, rooms: dict[str, int], text: str, below: Place | None, limit: int) -> Matches:
+    async def search(
+        self,
+        rooms: dict[str, int],
+        text: str,
+        below: Place | None,
+        limit: int,
+        *,
+        is_abandoned: Callable[[], bool] = never,
+    ) -> Matches:
         await self._spin(self.disk.read_s)
         if self._random.random() < self.disk.fails:
             raise StoreError("input/output error")
-        return await self._inner.search(rooms, text, below, limit)
+        return await self._inner.search(rooms, text, below, limit, is_abandoned=is_abandoned)
 
     @property
     def backlog(self) -> int:

@@ -178,7 +178,7 @@ class _Scene:
 
     def _new_journal(self, when: str = "") -> MemoryStore:
         most, random = self._config.limits.journal_room_entries, self._sim.fork(f"epochs{when}")
-        return MemoryStore(room_entries_max=most, random_bytes=random.randbytes)
+        return MemoryStore(room_entries_max=most, random_bytes=random.randbytes, clock=trio.current_time)
 
     async def _found(self, room: str) -> str:
         """Somebody has said something in each room long ago: one without entries has nothing to resume."""
