@@ -167,6 +167,14 @@ def test_a_room_that_is_entered_after_all_is_not_forgotten() -> None:
     assert len(inbox._places) == len(inbox._strange) == STRANGE_ROOMS
 
 
+def test_an_entry_before_the_first_is_asked_for_from_the_beginning() -> None:
+    inbox = Inbox()
+    inbox.put(said(0, "strange"), keep=False)
+    inbox.put(said(3, "strange"), keep=False)
+    question = inbox.question("q")
+    assert isinstance(question, History) and question.after == 0
+
+
 def test_the_answer_about_a_forgotten_room_is_for_nothing() -> None:
     inbox = Inbox()
     inbox.put(said(5, "strange"), keep=False)

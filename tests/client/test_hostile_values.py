@@ -220,6 +220,27 @@ async def test_an_absurd_time_to_stay_away_is_an_hour_and_is_said(
         assert isinstance(await anext(chat), Back)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Bye("too_many_connections", "full", reconnect=True, after_s=MAX_NUMBER),
+        Error("rate_limited", "slowly", retry_after_s=MAX_NUMBER),
+    ],
+)
+async def test_an_absurd_time_to_stay_away_is_an_hour_also_before_the_welcome(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock, answer: Bye | Error
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+        peer.reset()
+        peer = await stage.accept()
+        hello = await peer.expect(Hello)
+        await peer.say(msgspec.structs.replace(answer, ref=hello.ref))
+        await (await stage.accept()).greet()
+        assert trio.current_time() == RECONNECT_S_MAX
+        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+
+
 def test_an_ordinary_time_to_stay_away_needs_no_words() -> None:
     assert "asks for" not in str(lost(Bye("draining", "x", reconnect=True, after_s=RECONNECT_S_MAX)))
 
@@ -405,6 +426,20 @@ async def test_a_goodbye_right_behind_the_second_welcome_is_one_more_outage(
             peer = await stage.accept()
             await peer.greet()
             assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+
+
+async def test_a_connection_that_has_broken_is_not_opened_to_commands(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        connection = chat._talk._connection
+        peer.reset()
+        assert isinstance(await anext(chat), Outage)
+        chat._talk.open(connection)
+        assert chat._talk._direct is None
+        await (await stage.accept()).greet()
+        assert isinstance(await anext(chat), Back)
 
 
 async def test_a_room_whose_name_became_too_long_for_the_limit_is_left_with_an_error(

@@ -161,7 +161,8 @@ class Conversation:
 
     def open(self, connection: Connection) -> None:
         """Nothing waits to be sent any more: from here on commands go out by themselves."""
-        self._direct = connection
+        if not connection.is_broken:
+            self._direct = connection
         self.reception.arrived.unpark_all()
 
     def lost(self, why: ConnectionLost, outage: Outage | None) -> None:

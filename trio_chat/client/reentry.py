@@ -43,10 +43,10 @@ class Reentry:
                 stirred = talk.stirred = trio.Event()
                 talk.settle_leaves()
                 await self._join_rooms()
-                self._look()
-                await self._send_waiting()
                 if self._connection.is_broken:
                     return  # its end was read meanwhile, perhaps before this task had begun
+                self._look()
+                await self._send_waiting()
                 if self._is_back and not any(request.waits for request in talk.requests):
                     break
                 with trio.move_on_at(self._again_at()):
@@ -103,7 +103,7 @@ class Reentry:
             talk.inbox.begin_anew(membership.name, answer, talk.reception.keeps)
 
     def _look(self) -> None:
-        if not self._is_back and self._talk.rooms.is_back and not self._connection.is_broken:
+        if not self._is_back and self._talk.rooms.is_back:
             self._is_back = True
             self._on_back()
 
