@@ -83,7 +83,7 @@ class Ear:
                 words = f"{self._name} was told of {event.room} without being there"
                 self._judge.findings.add(Kind.PHANTOM, event.room, self._name, words)
             case Error():
-                self._stats.refused[event.code] += 1
+                self._stats.count_refusal(event.code)
             case _:
                 pass
 

@@ -5,7 +5,8 @@
     └─ teller   says four times a second how far it is
 
 A phase ends when the judge waits for nothing any more, or when nothing has come for a while: a server
-that is slow has its time, one that has lost something has not.
+that is slow has its time, one that has lost something has not. Nor has one that sends for ever what nobody
+waits for: a phase ends after five minutes, whatever comes.
 """
 
 import secrets
@@ -24,10 +25,11 @@ from trio_chat.contract import Entry, Judge
 from trio_chat.errors import ChatError
 from trio_chat.wire.messages import Said
 
-__all__ = ["LAG_MS", "MISSED_SHARE", "Progress", "Run"]
+__all__ = ["LAG_MS", "MISSED_SHARE", "PHASE_S_MAX", "Progress", "Run"]
 
 COMING_AT_ONCE = 32
 PATIENCE_S = 15.0
+PHASE_S_MAX = 300.0
 LOOK_S = 0.05
 TELL_S = 0.25
 # A generator within these has kept up.
@@ -159,6 +161,7 @@ class Run:
         """Wait until the judge waits for nothing, as long as something still comes."""
         self._phase(phase)
         last, since = -1, trio.current_time()
+        until = since + PHASE_S_MAX
         while self.judge.waits_for() or not self._all_back():
             await trio.sleep(LOOK_S)
             for user in self._users:
@@ -166,6 +169,8 @@ class Run:
             if (seen := self.judge.facts) != last:
                 last, since = seen, trio.current_time()
             elif trio.current_time() - since > self._patience_s or self._all_over():
+                return
+            if trio.current_time() > until:
                 return
 
     def _all_back(self) -> bool:
@@ -192,9 +197,11 @@ class Run:
         speakers = [self._users[number] for number in scenario.speakers()]
         turn = 0
         while not pace.is_over:
-            await trio.sleep_until(began + pace.next_due_s)
+            next_s = pace.next_due_s
+            await trio.sleep_until(began + next_s)
             now = trio.current_time()
-            for number, due_s in pace.take(now - began):
+            # What was slept for is due, even where the rounding of floats makes it a moment early.
+            for number, due_s in pace.take(max(now - began, next_s)):
                 for _ in speakers:
                     user = speakers[turn % len(speakers)]
                     turn += 1

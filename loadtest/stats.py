@@ -10,10 +10,12 @@ from collections.abc import Iterable
 
 from hdrh.histogram import HdrHistogram
 
-__all__ = ["TICKS_PER_S", "Latencies", "Stats", "ticks"]
+__all__ = ["CODES_KEPT", "TICKS_PER_S", "Latencies", "Stats", "ticks"]
 
 TICKS_PER_S = 100_000
 _HIGHEST = 3_600 * TICKS_PER_S
+CODES_KEPT = 50  # docs/protocol.md has thirteen
+CODE_CHARACTERS_MAX = 40
 
 
 def ticks(time_s: float) -> int:
@@ -72,3 +74,9 @@ class Stats:
         self.trips: Counter[str] = Counter()
         self.talk_s = 0.0
         self.talked = 0  # deliveries verified while messages were due
+
+    def count_refusal(self, code: str) -> None:
+        """Count a refusal under its code, or under `other` where a server makes up too many of them."""
+        known = code in self.refused or len(self.refused) < CODES_KEPT
+        fit = len(code) <= CODE_CHARACTERS_MAX and code.isprintable()
+        self.refused[code if known and fit else "other"] += 1

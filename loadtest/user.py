@@ -212,7 +212,7 @@ class User:
         else:
             words = f"{self.name} could not come back to {self.room} after {stay.cursor}: {error}"
         if isinstance(error, Refused) and error.code == "rate_limited":
-            world.stats.refused[error.code] += 1  # which makes the run invalid, and is no breach
+            world.stats.count_refusal(error.code)  # which makes the run invalid, and is no breach
         else:
             world.judge.findings.add(Kind.ENDED, self.room, self.name, words)
         for text in self._unanswered.values():
@@ -225,7 +225,7 @@ class User:
         try:
             seq = await self._chat.say(self.room, text, ref=ref)
         except Refused as refusal:
-            world.stats.refused[refusal.code] += 1
+            world.stats.count_refusal(refusal.code)
             if refusal.code == "unavailable":  # the journal may turn out to have it all the same
                 world.judge.excused(text)
             else:

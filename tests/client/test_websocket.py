@@ -105,6 +105,18 @@ async def test_a_server_that_only_pings_fills_nothing(autojump_clock: trio.abc.C
     assert received == OUTBOX_BYTES + 100
 
 
+async def test_bytes_behind_a_close_are_no_sign_of_life(autojump_clock: trio.abc.Clock) -> None:
+    here, there = link_pair()
+    connection = Connection(here, WebSocketEvents(lambda: bytes(4)))
+    heard_at = []
+    for data in (b"\x89\x00", b"\x88\x00", b"\x89\x00", b"x"):
+        await trio.sleep(1)
+        there.send_nowait(data)
+        assert await connection.receive() == []
+        heard_at.append(connection.heard_at)
+    assert heard_at == [1, 1, 1, 1]
+
+
 async def test_a_full_server_is_one_to_come_back_to(autojump_clock: trio.abc.Clock) -> None:
     network = MemoryNetwork()
     async with serving(network, connections=1), chatting(network, "ada") as ada:

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -336,3 +337,71 @@ def test_a_client_listens_no_further_to_a_server_of_garbage() -> None:
 def test_each_frame_of_a_client_has_a_mask_of_its_own() -> None:
     client = WebSocketEvents(masks())
     assert client.frame(PING)[2:6] != client.frame(PING)[2:6]
+
+
+def test_whatever_comes_behind_a_close_is_not_answered() -> None:
+    client = WebSocketEvents(lambda: bytes(4))
+    ended = [client.ended]
+    client.feed(b"\x88\x02\x03\xe9")
+    ended.append(client.ended)
+    assert ended == [False, True]
+    client.replies()
+    for behind in (b"\x89\x01a", b"\x88\x02\x03\xe9", b"\xff" * 100, WEBSOCKET.pack([encode(Pong(3))])):
+        assert client.feed(behind) == []
+        assert client.replies() == b""
+    assert not client._messages._decoder.buffer.buffer, "nothing of it is kept"
+
+
+def test_a_flood_of_pings_has_one_answer() -> None:
+    client = WebSocketEvents(lambda: bytes(4))
+    for _ in range(3):
+        assert client.feed(b"\x89\x7d" + b"x" * 125 + b"\x89\x7d" + b"y" * 125) == []
+    assert client.replies() == b"\x8a\xfd" + bytes(4) + b"y" * 125
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\x89\x7e\x00\x7e" + b"x" * 126, "bad_frame"),  # a ping of 126 bytes
+        (b"\x88\x7f" + (2**62).to_bytes(8), "bad_frame"),  # a close of four million terabytes
+        (b"\x09\x00", "bad_frame"),  # half a ping
+        (b"\x81\x82" + MASK + b"{}", "bad_frame"),  # masked
+        (b"\xc1\x02{}", "bad_frame"),  # compressed
+        (b"\x83\x00", "bad_frame"),  # of no kind
+        (b"\x82\x02{}", "bad_frame"),  # binary
+        (b"\x80\x02{}", "bad_frame"),  # the end of nothing
+        (b"\x01\x01{\x01\x01}", "bad_frame"),  # two beginnings
+        (b"\x81\x7f" + (2**62).to_bytes(8), "frame_too_large"),
+        (b"\x81\x7f" + (2**64 - 1).to_bytes(8), "bad_frame"),
+        (b"\x01\x7e\xff\xff" + b"x" * 65_535 + b"\x00\x02xx", "frame_too_large"),
+        (b"\x88\x01x", "bad_frame"),
+        (b"\x88\x02\x00\x00", "bad_frame"),
+        (b"\x88\x04\x03\xe9\xff\xff", "bad_frame"),
+        (b"\x81\x01\xff", "bad_frame"),
+    ],
+)
+def test_a_server_against_the_rules_is_a_frame_error(data: bytes, code: str) -> None:
+    with pytest.raises(FrameError) as caught:
+        WebSocketEvents(masks()).feed(data)
+    assert caught.value.code == code
+
+
+def test_fragments_without_an_end_hold_no_more_than_a_message() -> None:
+    client = WebSocketEvents(masks())
+    client.feed(b"\x01\x00")
+    for _ in range(100):
+        assert client.feed(b"\x00\x00" * 1_000) == []
+    assert not client._messages._parts
+    with pytest.raises(FrameError) as caught:
+        for _ in range(FRAME_BYTES_MAX):
+            client.feed(b"\x00\x01x" * 1_000)
+            assert len(client._messages._parts or b"") <= FRAME_BYTES_MAX
+    assert caught.value.code == "frame_too_large"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_from_a_server_are_events_or_an_error_of_ours(data: bytes) -> None:
+    client = WebSocketEvents(masks())
+    with suppress(FrameError, BadMessage):
+        client.feed(data)
+    assert len(client.replies()) < 300

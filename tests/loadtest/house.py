@@ -1,6 +1,6 @@
 """A run against a server in memory, on a clock that jumps: ten seconds of talk in a tenth of one."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 
 import trio
@@ -27,9 +27,10 @@ async def run_in_memory(
     rate_limit: bool = False,
     tell: Callable[[Progress], None] = lambda _: None,
     store: Store | None = None,
+    beside: Callable[[Run], Awaitable[object]] | None = None,
     **limits: int,
 ) -> Outcome:
-    """What comes of a run."""
+    """What comes of a run. `beside` runs beside it, and is cancelled at its end."""
     listener = PipeListener()
 
     async def dial(host: str, port: int) -> Line:
@@ -43,10 +44,14 @@ async def run_in_memory(
     ):
         run = Run(scenario, "memory", 0, dial=dial, tell=tell)
         failure: CannotRun | None = None
-        try:
-            await run.run()
-        except CannotRun as error:
-            failure = error
+        async with trio.open_nursery() as nursery:
+            if beside is not None:
+                nursery.start_soon(beside, run)
+            try:
+                await run.run()
+            except CannotRun as error:
+                failure = error
+            nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure  # as it was raised, not wrapped by each of the server's nurseries
     return run.outcome([parse_threshold(text) for text in thresholds])

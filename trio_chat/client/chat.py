@@ -12,7 +12,8 @@ import trio
 from trio_chat.client.conversation import Conversation
 from trio_chat.client.faults import nonsense
 from trio_chat.client.news import Incoming
-from trio_chat.errors import ClientError
+from trio_chat.client.paging import all_pages
+from trio_chat.errors import ClientError, ConnectionLost, Refused
 from trio_chat.wire.messages import (
     UNSET,
     Ack,
@@ -151,28 +152,27 @@ class Chat:
         return (await self._talk.request(Rename(name, self._talk.new_ref()), Named)).name
 
     async def who(self, room: str) -> list[str]:
-        """The names of all who are in a room, by as many questions as that takes."""
-        names: list[str] = []
-        more = True
-        while more:
-            after = names[-1] if names else ""
+        """The names of all who are in a room, by as many questions as that takes.
+
+        Raises `ServerFault` when the pages do not go on, or do not end.
+        """
+
+        async def ask(after: str) -> tuple[list[str], bool]:
             page = await self._talk.request(Who(room, after, self._talk.new_ref()), Members)
-            names += page.names
-            more = page.more and bool(page.names)
-        return names
+            return page.names, page.more
+
+        return await all_pages(ask, str)
 
     # --- questions ----------------------------------------------------------------------------------
 
     async def rooms(self) -> list[RoomListing]:
-        """All rooms with somebody in them, by as many questions as that takes."""
-        rooms: list[RoomListing] = []
-        more = True
-        while more:
-            after = rooms[-1].room if rooms else ""
+        """All rooms with somebody in them, by as many questions as that takes. Raises as `who`."""
+
+        async def ask(after: str) -> tuple[list[RoomListing], bool]:
             page = await self._talk.request(Rooms(after, self._talk.new_ref()), RoomsPage)
-            rooms += page.rooms
-            more = page.more and bool(page.rooms)
-        return rooms
+            return page.rooms, page.more
+
+        return await all_pages(ask, lambda listing: listing.room)
 
     async def history(
         self, room: str, before: int | None = None, after: int | None = None, limit: int = 200
@@ -199,11 +199,15 @@ class Chat:
 
         After it nothing can be said any more, and iterating ends with what had come. A connection that
         breaks meanwhile has ended as well, and is no error here; in an outage there is nothing to wait for.
+        A server that answers anything but goodbye ends the Chat too: it cannot refuse to let a client go.
         `connect` does this at the end of its block, for at most five seconds.
         """
         self._talk.leave_soon()
-        with suppress(ClientError):
+        with suppress(ClientError, Refused):
             await self._talk.request(Quit(reason, self._talk.new_ref()), Bye)
+        self._talk.end(
+            ConnectionLost("left, and the server has not said goodbye", code="quit", reconnect=False)
+        )
 
 
 class _Batches:

@@ -51,13 +51,16 @@ class Connection:
             raise ConnectionLost(str(error)) from error
         except trio.ClosedResourceError as error:
             raise ConnectionLost("connection lost: it was closed here") from error
-        self.heard_at = trio.current_time()
         if not data:
             raise ConnectionLost("connection lost: the server closed it without a word")
         try:
             events = self._wire.feed(data)
         except (FrameError, BadMessage) as error:
             raise nonsense(error.detail) from error
+        # Half a frame is no sign of life, nor is anything behind a close frame: bytes that never become a
+        # frame must not keep a connection from being given up.
+        if not self._wire.ended and (events or not self._wire.inside_frame):
+            self.heard_at = trio.current_time()
         replies = self._wire.replies()
         if replies and not self.crowded:  # else the server does not read, and will not miss them
             self.send_nowait(replies)
@@ -69,6 +72,11 @@ class Connection:
         if len(payload) > self.frame_bytes:
             raise Refused("too_long", f"longer than a frame may be ({self.frame_bytes} bytes)")
         return self._wire.frame(payload)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing is sent on it any more."""
+        return self._broken
 
     @property
     def crowded(self) -> bool:

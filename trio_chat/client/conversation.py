@@ -16,13 +16,14 @@ import trio
 
 from trio_chat.client.brake import Brake
 from trio_chat.client.connection import Connection
+from trio_chat.client.delays import retry_s
 from trio_chat.client.faults import refused, unfitting
 from trio_chat.client.inbox import Inbox
 from trio_chat.client.news import Incoming, Outage
 from trio_chat.client.reception import Reception
 from trio_chat.client.requests import Request, Requests
 from trio_chat.client.rooms import Rooms, room_of
-from trio_chat.errors import ClientError, ConnectionLost
+from trio_chat.errors import ClientError, ConnectionLost, Refused
 from trio_chat.wire.messages import (
     Ack,
     Command,
@@ -34,13 +35,10 @@ from trio_chat.wire.messages import (
     Named,
     Retitled,
     Said,
-    UnsetType,
     Welcome,
 )
 
 __all__ = ["Conversation"]
-
-ASK_AGAIN_S = 1
 
 A = TypeVar("A", bound=Event)
 
@@ -163,7 +161,8 @@ class Conversation:
 
     def open(self, connection: Connection) -> None:
         """Nothing waits to be sent any more: from here on commands go out by themselves."""
-        self._direct = connection
+        if not connection.is_broken:
+            self._direct = connection
         self.reception.arrived.unpark_all()
 
     def lost(self, why: ConnectionLost, outage: Outage | None) -> None:
@@ -245,8 +244,13 @@ class Conversation:
         if question is None:  # one is under way
             await self.reception.arrived.park()
             return
+        try:
+            frame = connection.pack(question)
+        except Refused as refusal:  # the server's own name of the room is too long for its own limit
+            self.inbox.refuse(refusal.code)
+            return
         self.requests.add(Request(question, then=self._caught_up))
-        connection.send_nowait(connection.pack(question))
+        connection.send_nowait(frame)
 
     def _caught_up(self, event: Event) -> None:
         match event:
@@ -254,10 +258,7 @@ class Conversation:
                 self.inbox.answer(event)
             case Error():
                 if self.inbox.refuse(event.code):
-                    wait_s = (
-                        ASK_AGAIN_S if isinstance(event.retry_after_s, UnsetType) else event.retry_after_s
-                    )
-                    self._ask_at = trio.current_time() + wait_s
+                    self._ask_at = trio.current_time() + retry_s(event.retry_after_s)
             case _:
                 raise unfitting(event)
 

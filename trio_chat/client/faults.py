@@ -1,20 +1,25 @@
 """What a server says against us, as the errors that a program meets."""
 
+from trio_chat.client.delays import RECONNECT_S_MAX
 from trio_chat.errors import ConnectionLost, Refused, ServerFault
-from trio_chat.wire.messages import Bye, Error, Event, UnsetType
+from trio_chat.wire.messages import UNSET, Bye, Error, Event, UnsetType
 
-__all__ = ["lost", "nonsense", "refused", "unfitting"]
+__all__ = ["lost", "nonsense", "one_line", "refused", "unfitting"]
+
+LINE_CHARACTERS_MAX = 500  # a detail may be as long as a frame, and is shown on one line
 
 
 def lost(bye: Bye) -> ConnectionLost:
-    after_s = 0 if isinstance(bye.after_s, UnsetType) else bye.after_s
-    detail = f"the server ended the connection: {_one_line(bye.detail)} ({_one_line(bye.code)})"
+    after_s = 0 if bye.after_s is UNSET else bye.after_s
+    detail = f"the server ended the connection: {one_line(bye.detail)} ({one_line(bye.code)})"
+    if after_s > RECONNECT_S_MAX:
+        detail += f"; it asks for {after_s} s without a connection, {RECONNECT_S_MAX} s are kept"
     return ConnectionLost(detail, code=bye.code, reconnect=bye.reconnect, after_s=after_s)
 
 
 def refused(error: Error) -> Refused:
     after_s = None if isinstance(error.retry_after_s, UnsetType) else error.retry_after_s
-    return Refused(error.code, _one_line(error.detail), field=error.field, retry_after_s=after_s)
+    return Refused(error.code, one_line(error.detail), field=error.field, retry_after_s=after_s)
 
 
 def unfitting(event: Event) -> ServerFault:
@@ -22,9 +27,11 @@ def unfitting(event: Event) -> ServerFault:
 
 
 def nonsense(detail: str) -> ServerFault:
-    return ServerFault(f"what the server says makes no sense: {_one_line(detail)}")
+    return ServerFault(f"what the server says makes no sense: {one_line(detail)}")
 
 
-def _one_line(text: str) -> str:
-    """A peer's text for the message of an error: what does not print is no part of a line."""
+def one_line(text: str) -> str:
+    """Return a peer's text as a part of one line: `?` for characters that do not print, cut at 500."""
+    if len(text) > LINE_CHARACTERS_MAX:
+        text = text[: LINE_CHARACTERS_MAX - 1] + "…"
     return "".join(char if char.isprintable() else "?" for char in text)

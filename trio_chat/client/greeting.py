@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import trio
 
 from trio_chat.client.address import Address
+from trio_chat.client.checks import check_welcome
 from trio_chat.client.connection import Connection
 from trio_chat.client.faults import lost, refused, unfitting
 from trio_chat.client.upgrade import agree
@@ -57,6 +58,7 @@ async def _welcomed(connection: Connection, hello: Hello) -> Greeted:
         for number, event in enumerate(events, 1):
             match event:
                 case Welcome():
+                    check_welcome(event)
                     connection.frame_bytes = event.limits.frame_bytes
                     return Greeted(connection, event, events[number:])
                 case Bye():

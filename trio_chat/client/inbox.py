@@ -3,10 +3,10 @@
 Pure: events go in as they come, and out as the program takes them; what to ask the server is for
 `question` to say and for others to send.
 
-The inbox is bounded by `bound` events. Whether it is full is judged once for all that came at once, so
-that one read may go over the bound and no stream that merely comes quickly is treated as too much.
-While it is full, nobody need read on. But somebody may have to: an answer that a request waits for
-comes behind the events. What then comes beyond the bound is treated by its kind:
+The inbox is bounded by `bound` events, and by what they weigh (`weight.py`). Whether it is full is judged
+once for all that came at once, so that one read may go over the bound and no stream that merely comes
+quickly is treated as too much. While it is full, nobody need read on. But somebody may have to: an answer
+that a request waits for comes behind the events. What then comes beyond the bound is treated by its kind:
 
 - *entries* are not kept, since the server's journal has them. The room's place remembers its cursor, the
   newest entry that was kept, and the newest that was seen. Once the program has taken everything, pages
@@ -27,6 +27,9 @@ An outage leaves all of this as it is, but for the question under way. A room is
 newest entry that was *seen*, since the pages go on as well, and its presence counts as missed. If its history
 is another one now, nothing of the old can be had any more, and of the new one the newest page is missed.
 
+A server decides in which rooms it shows entries, so the places of rooms that were not entered are bounded as
+well: at `STRANGE_ROOMS` the oldest of them is forgotten, and its next entry counts as the first of that room.
+
 Where nothing was asked for, an entry at or below the cursor is one that the server has sent twice or too
 late, and one of a room that was not entered is one that it should not have sent at all. No program wants
 to see the former, but whoever holds a server to its promises must: the newest such `strays` are kept.
@@ -34,12 +37,15 @@ to see the former, but whoever holds a server to its promises must: the newest s
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import assert_never
 
 from msgspec.structs import replace
 
 from trio_chat.client.beyond import Beyond
+from trio_chat.client.faults import nonsense, unfitting
 from trio_chat.client.news import Back, Incoming, Outage
+from trio_chat.client.weight import Newest, weight
 from trio_chat.wire.messages import (
     Error,
     Gap,
@@ -56,12 +62,28 @@ from trio_chat.wire.messages import (
     Who,
 )
 
-__all__ = ["INBOX_EVENTS", "PAGE_ENTRIES", "Inbox"]
+__all__ = [
+    "EVENT_BYTES",
+    "INBOX_BYTES_MIN",
+    "INBOX_EVENTS",
+    "PAGE_ENTRIES",
+    "STRANGE_ROOMS",
+    "STRAYS",
+    "STRAYS_BYTES",
+    "Inbox",
+]
 
 INBOX_EVENTS = 1024
+# An inbox may weigh as much as its bound of events would with so much for each, an ordinary line of talk ...
+EVENT_BYTES = 512
+# ... and no less than a thousand of the longest texts, so that long lines alone never fill a usual inbox.
+INBOX_BYTES_MIN = 4 << 20
 # Always the most that one may ask for, also for a small inbox: questions are rated by their number.
 PAGE_ENTRIES = 200
 STRAYS = 1_000
+STRAYS_BYTES = 1 << 20
+# A program leaves rooms one by one, and what comes late comes at once.
+STRANGE_ROOMS = 32
 
 # A question refused so is asked again later; one refused otherwise will be refused again.
 _FOR_NOW = {"rate_limited", "unavailable"}
@@ -90,6 +112,7 @@ class _Question:
     room: str
     place: _Place
     newest: int
+    kind: type[HistoryPage] | type[Members]
 
 
 class Inbox:
@@ -98,9 +121,13 @@ class Inbox:
     def __init__(self, bound: int = INBOX_EVENTS) -> None:
         self.bound = bound
         self._events: deque[Incoming] = deque()
+        self._weight_max = max(INBOX_BYTES_MIN, EVENT_BYTES * bound)
+        self._weighed = 0  # so many of the oldest events weigh `_weight`; the others were not weighed yet
+        self._weight = 0
         self._beyond = Beyond(bound)
-        self.strays: deque[Said | Retitled] = deque(maxlen=STRAYS)
+        self.strays: Newest[Said | Retitled] = Newest(STRAYS, STRAYS_BYTES)
         self._places: dict[str, _Place] = {}
+        self._strange: dict[str, None] = {}  # the rooms with a place that were not entered, the oldest first
         self._lagging: dict[str, _Place] = {}  # a dict keeps their order, so that a run can be replayed
         self._asked: _Question | None = None
 
@@ -109,7 +136,7 @@ class Inbox:
 
     @property
     def full(self) -> bool:
-        return len(self._events) >= self.bound
+        return len(self._events) >= self.bound or self._weigh() >= self._weight_max
 
     # --- in -----------------------------------------------------------------------------------------
 
@@ -117,7 +144,7 @@ class Inbox:
         """Take an entry: what `put` does with it, for who knows that it is one and has many."""
         place = self._places.get(entry.room)
         if place is None:
-            place = self._places[entry.room] = _Place(entry.seq - 1)
+            place = self._strange_place(entry.room, entry.seq - 1)
             self.strays.append(entry)
         if entry.seq <= place.cursor:
             if not place.asked_for:
@@ -149,11 +176,13 @@ class Inbox:
     def enter(self, room: str, cursor: int) -> None:
         """A room was joined; what follows begins after `cursor`. Whatever was known of it is void."""
         self._places[room] = _Place(cursor)
+        self._strange.pop(room, None)
         self._lagging.pop(room, None)
 
     def leave(self, room: str) -> None:
         """A room was left. What was missed there cannot be asked for any more, which a gap says."""
         place = self._places.pop(room, None)
+        self._strange.pop(room, None)
         self._lagging.pop(room, None)
         if place is not None and place.behind:
             self._put_news(Gap(room, place.cursor, place.newest + 1, kept=True), keep=True)
@@ -171,19 +200,22 @@ class Inbox:
 
     def newest(self, room: str) -> int:
         """The newest entry that was seen of a room: one comes back to it after that."""
-        return self._places[room].newest
+        place = self._places.get(room)
+        return 0 if place is None else place.newest
 
     def resume(self, name: str, room: str) -> None:
         """A room was come back to, which goes on. It may be written otherwise than before, as `name`."""
-        place = self._places.pop(name)
-        self._lagging.pop(name, None)
+        place = self._take_place(name)
+        if room != name:
+            self._beyond.rename(name, room)
+        self._strange.pop(room, None)
         self._places[room] = self._lagging[room] = place
         place.missed_presence = True
 
     def begin_anew(self, name: str, answer: Room, keep: bool) -> None:
         """A room was come back to, and its history is another one than that of the room `name` before."""
-        place = self._places.pop(name)
-        self._lagging.pop(name, None)
+        place = self._take_place(name)
+        self._strange.pop(answer.room, None)
         if not self._beyond.forget_history(name) and place.behind:
             self._put_news(Gap(name, place.cursor, place.newest + 1, kept=False), keep)
         self._put_news(replace(answer, ref=""), keep)
@@ -199,12 +231,17 @@ class Inbox:
             return None
         if self._beyond:
             self._events.append(self._beyond.take())
-        return self._events.popleft()
+        event = self._events.popleft()
+        if self._weighed:
+            self._weighed -= 1
+            self._weight -= weight(event)
+        return event
 
     def take_all(self) -> list[Incoming]:
         """All that has come."""
         events = [*self._events, *self._beyond.take_all()] if self._beyond else list(self._events)
         self._events.clear()
+        self._weighed = self._weight = 0
         return events
 
     # --- catching up --------------------------------------------------------------------------------
@@ -222,14 +259,21 @@ class Inbox:
         if self._asked is not None or not self._lagging:
             return None
         room, place = next(iter(self._lagging.items()))
-        self._asked = _Question(room, place, place.newest)
+        kind = HistoryPage if place.behind else Members
+        self._asked = _Question(room, place, place.newest, kind)
         place.asked_for = True
         if place.behind:
             return History(room, after=place.cursor, limit=PAGE_ENTRIES, ref=ref)
         return Who(room, ref=ref)
 
     def answer(self, event: HistoryPage | Members) -> None:
-        """Take the answer to the question, at its place in the stream."""
+        """Take the answer to the question, at its place in the stream.
+
+        Raises `ServerFault` for an answer to another question, and for a page that does not go on.
+        """
+        assert self._asked is not None, "an answer to a question that was not asked"
+        if not isinstance(event, self._asked.kind):
+            raise unfitting(event)
         asked = self._end_question()
         if asked is None:
             return
@@ -262,6 +306,33 @@ class Inbox:
 
     # --- within -------------------------------------------------------------------------------------
 
+    def _weigh(self) -> int:
+        """Return the weight of all events. Each is weighed once, and not at all if taken before that."""
+        count = len(self._events) - self._weighed
+        if count:
+            self._weight += sum(map(weight, islice(reversed(self._events), count)))
+            self._weighed += count
+        return self._weight
+
+    def _strange_place(self, room: str, cursor: int) -> _Place:
+        """Make a place for a room that was not entered, and forget the oldest such place at the bound."""
+        if len(self._strange) >= STRANGE_ROOMS:
+            oldest = next(iter(self._strange))
+            del self._strange[oldest], self._places[oldest]
+            self._lagging.pop(oldest, None)
+        self._strange[room] = None
+        place = self._places[room] = _Place(max(cursor, 0))
+        return place
+
+    def _take_place(self, name: str) -> _Place:
+        """Take away the place of a room, whose name may be another one from here on.
+
+        A server that gives two rooms one name has made one place of two: then it begins at the beginning.
+        """
+        self._lagging.pop(name, None)
+        self._strange.pop(name, None)
+        return self._places.pop(name, None) or _Place(0)
+
     def _put_news(self, event: Incoming, keep: bool) -> None:
         # Behind what waits beyond the bound already, if anything does.
         if keep and not self._beyond:
@@ -272,12 +343,13 @@ class Inbox:
     def _put_gap(self, gap: Gap, keep: bool) -> None:
         place = self._places.get(gap.room)
         if place is None:
-            place = self._places[gap.room] = _Place(gap.after)
+            place = self._strange_place(gap.room, gap.after)
         newest = gap.next - 1
-        if newest <= place.cursor:
+        after = max(gap.after, place.cursor)
+        if newest <= after:
             return
         if keep and not place.behind:
-            self._events.append(replace(gap, after=max(gap.after, place.cursor)))
+            self._events.append(replace(gap, after=after))
             place.cursor = place.newest = newest
         else:
             # Pages show the same hole where nobody has the entries, and fill it where the server does.
@@ -302,7 +374,7 @@ class Inbox:
         return asked if self._places.get(asked.room) is asked.place else None
 
     def _take_page(self, page: HistoryPage, asked: _Question) -> None:
-        place = asked.place
+        place, before = asked.place, asked.place.cursor
         for entry in page.entries:
             if entry.seq <= place.cursor:
                 continue
@@ -313,6 +385,8 @@ class Inbox:
             # All that there is after the cursor. What had been seen by then and is not in it is gone.
             self._note_hole(asked.room, place, asked.newest + 1)
             place.cursor = max(place.cursor, asked.newest)
+        elif place.cursor == before:
+            raise nonsense(f"a page of history that does not go on after {before}")
         place.newest = max(place.newest, place.cursor)
 
     def _note_hole(self, room: str, place: _Place, seq: int) -> None:

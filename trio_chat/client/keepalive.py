@@ -10,11 +10,12 @@ from trio_chat.client.connection import Connection
 from trio_chat.errors import ConnectionLost
 from trio_chat.wire.messages import Ping
 
-__all__ = ["ANSWER_S", "LOOK_S", "SLEPT_S", "Sleep", "keep_alive"]
+__all__ = ["ANSWER_S", "LOOK_S", "PING_S_MAX", "SLEPT_S", "Sleep", "keep_alive"]
 
 LOOK_S = 5
 SLEPT_S = 10
 ANSWER_S = 10
+PING_S_MAX = 300  # whatever the server asks for, its silence is noticed within about ten minutes
 
 
 class Sleep:
@@ -43,7 +44,7 @@ async def keep_alive(
     the clock on the wall: when that has run on without Trio's, the server is asked at once, and has ten
     seconds for its answer.
     """
-    ping_s = max(ping_s, 1)  # 0 would have us say nothing else
+    ping_s = min(max(ping_s, 1), PING_S_MAX)  # 0 would have us say nothing else
     silence_s = 2 * ping_s + 10
     pinged_at = trio.current_time()
     asked_at, answer_by = -inf, inf

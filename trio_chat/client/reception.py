@@ -8,6 +8,7 @@ from typing import assert_never
 
 from trio.lowlevel import ParkingLot
 
+from trio_chat.client.checks import check_named, check_room
 from trio_chat.client.faults import lost
 from trio_chat.client.inbox import Inbox
 from trio_chat.client.requests import Requests
@@ -71,8 +72,8 @@ class Reception:
                     if end := self._take_answer(event):
                         break
                 case Members() | Named() | Error():
-                    if isinstance(event, Named):
-                        self.name = event.name
+                    if isinstance(event, Named) and (end := self._take_name(event)):
+                        break
                     if not event.ref:
                         put(event, keep)
                     elif end := self._take_answer(event):
@@ -90,19 +91,29 @@ class Reception:
         """One is not in a room any more."""
         self._inbox.leave(self._rooms.left(room, name))
 
+    def _take_name(self, event: Named) -> ServerFault | None:
+        try:
+            check_named(event)
+        except ServerFault as fault:
+            return fault
+        self.name = event.name
+        return None
+
     def _take_answer(
         self,
         event: Ack | Room | RoomsPage | HistoryPage | Found | Welcome | Pong | Members | Named | Error,
     ) -> ServerFault | None:
-        request = self._requests.take(event.ref)
-        if request is None:
-            return None
-        if request.then is not None:
-            try:
+        try:
+            if isinstance(event, Room):
+                check_room(event)  # before its request is taken, which otherwise would not hear of the end
+            request = self._requests.take(event.ref)
+            if request is None:
+                return None
+            if request.then is not None:
                 request.then(event)
-            except ServerFault as fault:
-                return fault
-            return None
+                return None
+        except ServerFault as fault:
+            return fault
         match request.command, event:
             case Join() as join, Room():
                 self._rooms.entered(join.room, event)
@@ -121,4 +132,4 @@ def _cursor(join: Join, room: Room) -> int:
     if room.resumed and join.after is not UNSET:
         return join.after
     recent = 0 if join.recent is UNSET else join.recent
-    return max(room.head - recent, room.first - 1)
+    return max(room.head - recent, room.first - 1, 0)

@@ -14,15 +14,15 @@ import trio
 
 from trio_chat.client.connection import Connection
 from trio_chat.client.conversation import Conversation
+from trio_chat.client.delays import retry_s
 from trio_chat.client.faults import unfitting
 from trio_chat.client.requests import Request
 from trio_chat.client.rooms import Membership, room_of
 from trio_chat.errors import Refused
-from trio_chat.wire.messages import Error, Event, Join, Room, UnsetType
+from trio_chat.wire.messages import Error, Event, Join, Room
 
 __all__ = ["Reentry"]
 
-AGAIN_S = 1
 _FOR_NOW = ("rate_limited", "unavailable")
 
 
@@ -43,6 +43,8 @@ class Reentry:
                 stirred = talk.stirred = trio.Event()
                 talk.settle_leaves()
                 await self._join_rooms()
+                if self._connection.is_broken:
+                    return  # its end was read meanwhile, perhaps before this task had begun
                 self._look()
                 await self._send_waiting()
                 if self._is_back and not any(request.waits for request in talk.requests):
@@ -65,9 +67,14 @@ class Reentry:
                 continue
             after = talk.inbox.newest(membership.name)
             join = Join(membership.asked, after=after, epoch=membership.epoch, ref=talk.new_ref())
+            try:
+                frame = self._connection.pack(join)
+            except Refused as refusal:  # the limit of this connection is lower than that of the first one
+                self._answered(membership, Error(refusal.code, refusal.detail))
+                continue
             membership.is_asked = True
             talk.requests.add(Request(join, then=partial(self._answered, membership)))
-            self._connection.send_nowait(self._connection.pack(join))
+            self._connection.send_nowait(frame)
 
     def _answered(self, membership: Membership, event: Event) -> None:
         membership.is_asked = False
@@ -75,8 +82,7 @@ class Reentry:
             case Room():
                 self._enter(membership, event)
             case Error(code=code) if code in _FOR_NOW:
-                wait_s = AGAIN_S if isinstance(event.retry_after_s, UnsetType) else event.retry_after_s
-                membership.again_at = trio.current_time() + wait_s
+                membership.again_at = trio.current_time() + retry_s(event.retry_after_s)
             case Error():
                 detail = f"no way back into {membership.name}: {event.detail}"
                 self._talk.reception.leave(membership.asked, membership.name)

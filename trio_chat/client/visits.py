@@ -16,6 +16,8 @@ import trio
 
 from trio_chat.client.backoff import Backoff
 from trio_chat.client.conversation import Conversation
+from trio_chat.client.delays import reconnect_s
+from trio_chat.client.faults import one_line
 from trio_chat.client.greeting import Greeted
 from trio_chat.client.keepalive import keep_alive
 from trio_chat.client.news import Back, Outage
@@ -117,7 +119,7 @@ class Visits:
             talk.end(why)
             return
         backoff.held(lasted_s)
-        wait_s = backoff.next_s(why.after_s)
+        wait_s = backoff.next_s(reconnect_s(why.after_s))
         self._again_at = trio.current_time() + wait_s
         if self._lost_at is None:
             self._lost_at = trio.current_time()
@@ -170,7 +172,7 @@ def _final(error: ClientError | Refused) -> ClientError | None:
         case Refused(code=code):
             if code in _FOR_NOW:
                 return None
-            return ConnectionLost(f"no way back: {error} ({code})", code=code, reconnect=False)
+            return ConnectionLost(f"no way back: {error} ({one_line(code)})", code=code, reconnect=False)
         case ConnectionLost(code="version"):
             return ServerFault(str(error))
         case ConnectionLost(reconnect=True) | CannotConnect():
@@ -182,8 +184,8 @@ def _final(error: ClientError | Refused) -> ClientError | None:
 def _earliest_s(error: ClientError | Refused) -> int:
     match error:
         case ConnectionLost(after_s=after_s):
-            return after_s
+            return reconnect_s(after_s)
         case Refused(retry_after_s=int(after_s)):
-            return after_s
+            return reconnect_s(after_s)
         case _:
             return 0

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["BREACHES_KEPT", "Breach", "Findings", "Kind", "numbers"]
+__all__ = ["BREACHES_KEPT", "WORDS_CHARACTERS_MAX", "Breach", "Findings", "Kind", "numbers"]
 
 BREACHES_KEPT = 1_000  # in words; all are counted
+WORDS_CHARACTERS_MAX = 1_000  # of each; a name from a server may be as long as a frame
 
 
 class Kind(StrEnum):
@@ -54,6 +55,8 @@ class Findings:
         self.counts[kind] = self.counts.get(kind, 0) + times
         if len(self.breaches) < BREACHES_KEPT:
             # They quote a server that may lie: what does not print is no part of a sentence.
+            if len(words) > WORDS_CHARACTERS_MAX:
+                words = words[: WORDS_CHARACTERS_MAX - 1] + "…"
             shown = "".join(char if char.isprintable() else "?" for char in words)
             self.breaches.append(Breach(kind, room, user, shown))
             if self.tell is not None:

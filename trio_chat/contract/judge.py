@@ -5,7 +5,7 @@ from collections.abc import Callable
 from trio_chat.contract.breaches import Findings, Kind, numbers
 from trio_chat.contract.presence import Census
 from trio_chat.contract.stay import Stay
-from trio_chat.contract.truth import Entry, Saying, Truth
+from trio_chat.contract.truth import REACH_BACK_MAX, Entry, Saying, Truth
 
 __all__ = ["Judge"]
 
@@ -105,6 +105,10 @@ class Judge:
             if before is not None and before.kept is not None:
                 truth.begin_with(before)
         self._epochs[room] = self._last_in[room, user] = epoch
+        if start < truth.base - REACH_BACK_MAX:
+            words = f"{user} was let into {room} at {start}, where {truth.base} was the newest before"
+            self.findings.add(Kind.PHANTOM, room, user, words)
+            start = truth.base - REACH_BACK_MAX
         truth.reach_back(start)
         hearing = self._census(room).enters(user, self._tick(), members)
         stay = Stay(truth, user, start, head, hearing, self.findings, self._tick)

@@ -12,6 +12,10 @@ this judge lets users come back only when others must have been told, or says th
 unnoticed.
 
 In rooms of more than 200 members lists are cut and only the counts are judged, as promised.
+
+A server may name anybody, and as often as it likes. A name that was never in the room, or that is named more
+often than it can have come or gone by then, is a breach at once, and is not kept: so what is kept of a stay's
+notices is bounded by the visits that there were.
 """
 
 from trio_chat.contract.breaches import Findings, Kind
@@ -20,6 +24,7 @@ __all__ = ["LARGE", "Census", "Hearing"]
 
 LARGE = 200
 NEVER = 1 << 62
+ONCE_MORE = "once more than it did"
 
 
 class _Visit:
@@ -123,11 +128,23 @@ class Hearing:
             self._joined.clear()
             self._left.clear()
             return
-        self._notices.append((now, joined, left))
-        for name in joined:
-            self._joined[name] = self._joined.get(name, 0) + 1
-        for name, _ in left:
-            self._left[name] = self._left.get(name, 0) + 1
+        joined = [name for name in joined if self._counts(name, self._joined, "joined")]
+        left = [(name, why) for name, why in left if self._counts(name, self._left, "left")]
+        if joined or left:
+            self._notices.append((now, joined, left))
+
+    def _counts(self, name: str, told: dict[str, int], what: str) -> bool:
+        """Count one more coming or going of `name`; false, and a breach, where it cannot be true."""
+        census = self._census
+        visits = census.visits.get(name)
+        if visits is None:
+            census.breach(self._user, f"{self._user} was told that {name} {what}, who is a stranger here")
+            return False
+        if told.get(name, 0) >= len(visits):
+            census.breach(self._user, f"{self._user} was told that {name} {what} {census.room}, {ONCE_MORE}")
+            return False
+        told[name] = told.get(name, 0) + 1
+        return True
 
     def caught_up(self, now: int, count: int) -> None:
         self.members = self._told = count
@@ -157,17 +174,14 @@ class Hearing:
         """Whether somebody can have come, or gone, so often while this stay lasted; once more than told."""
         census = self._census
         what = "left" if going else "joined"
-        visits = census.visits.get(name)
-        if visits is None:
-            census.breach(self._user, f"{self._user} was told that {name} {what}, who is a stranger here")
-            return False
+        visits = census.visits[name]
         begun = [
             visit
             for visit in visits
             if (visit.going if going else visit.asked) < now and visit.until > self._visit.asked
         ]
         if len(begun) <= told.get(name, 0):
-            often = "once more than it did" if told.get(name, 0) else "and it did not"
+            often = ONCE_MORE if told.get(name, 0) else "and it did not"
             census.breach(self._user, f"{self._user} was told that {name} {what} {census.room}, {often}")
             return False
         if going and not any(why in visit.whys for visit in begun):

@@ -115,9 +115,15 @@ class Stay:
 
     def skipped(self, after: int, following: int) -> None:
         """The server says that the entries between these two are not part of this replay."""
+        if following - 1 > self.truth.limit or after > self.truth.limit:
+            words = f"{self.user} was told of a gap in {self.room} from {after} to {following}"
+            self._breach(Kind.PHANTOM, f"{words}, and nothing was said behind {self.truth.limit}")
+            return
         if after > self.cursor:
             self._holes.update(dict.fromkeys(range(self.cursor + 1, after + 1)))
-        self.skipped_over.append(range(max(after, self.cursor) + 1, following))
+        skipped = range(max(after, self.cursor) + 1, following)
+        if skipped:
+            self.skipped_over.append(skipped)
         self.cursor = max(self.cursor, following - 1)
 
     # --- presence -------------------------------------------------------------------------------------

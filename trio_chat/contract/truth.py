@@ -15,9 +15,11 @@ from typing import Protocol
 
 from trio_chat.contract.breaches import Findings, Kind
 
-__all__ = ["Entry", "Saying", "Truth"]
+__all__ = ["DISPUTED_CHARACTERS", "DISPUTES_KEPT", "REACH_BACK_MAX", "Entry", "Saying", "Truth"]
 
 DISPUTES_KEPT = 10_000
+DISPUTED_CHARACTERS = 4 << 20  # of their texts; the first is kept whatever its length
+REACH_BACK_MAX = 10_000  # users come in at the head, or behind what they have seen themselves
 
 
 class Entry(Protocol):
@@ -65,6 +67,7 @@ class Truth:
         self._sayings = sayings
         self._is_like = is_like
         self._disputes: list[tuple[str, Entry]] = []
+        self._disputed_characters = 0
         self.disputed = 0
         self.kept: int | None = None
         """Up to where it was left, when it was cut: what is beyond is lost, and this history over."""
@@ -124,7 +127,8 @@ class Truth:
         elif known == entry:
             return True
         self.disputed += 1
-        if len(self._disputes) < DISPUTES_KEPT:
+        if len(self._disputes) < DISPUTES_KEPT and self._disputed_characters < DISPUTED_CHARACTERS:
+            self._disputed_characters += len(entry.text) + len(entry.by)
             self._disputes.append((user, entry))
         return False
 
@@ -162,6 +166,7 @@ class Truth:
                 if entry != right:
                     findings.add(Kind.PHANTOM, self.room, user, self._difference(user, entry, right))
         self._disputes.clear()
+        self._disputed_characters = 0
         self.disputed = 0
 
     def doubled(self, findings: Findings) -> None:
@@ -194,15 +199,10 @@ class Truth:
         self, seq: int, first: Entry | None, claims: list[tuple[str, Entry]], seers: int
     ) -> Entry | None:
         """Of all that was shown as this number the one that it is, if any was said at all."""
-        votes: list[tuple[Entry, int]] = [] if first is None else [(first, seers - len(claims))]
+        votes: dict[Entry, int] = {} if first is None else {first: seers - len(claims)}
         for _, entry in claims:
-            for index, (other, many) in enumerate(votes):
-                if other == entry:
-                    votes[index] = (other, many + 1)
-                    break
-            else:
-                votes.append((entry, 1))
-        said = [(entry, many) for entry, many in votes if self._said(entry)]
+            votes[entry] = votes.get(entry, 0) + 1
+        said = [(entry, many) for entry, many in votes.items() if self._said(entry)]
         acked = [each for each in said if self._sayings[each[0].text].acked == seq]
         # What was acked with another number may still be what most have seen here: then the ack was wrong.
         return max(acked or said, key=lambda each: each[1], default=(None, 0))[0]

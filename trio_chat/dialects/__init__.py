@@ -83,6 +83,11 @@ class EventReader(Protocol):
         """Whether something has begun that is not whole yet."""
         ...
 
+    @property
+    def ended(self) -> bool:
+        """Whether the server has said, within the dialect, that no more will come."""
+        ...
+
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` makes whole. Raises `FrameError` and `BadMessage`."""
         ...

@@ -60,6 +60,8 @@ class FrameEvents:
 
     __slots__ = ("_reader",)
 
+    ended = False  # the end of the connection's input says it
+
     def __init__(self) -> None:
         self._reader = framing.FrameReader()
 

@@ -36,6 +36,8 @@ class Upgrade:
             self._handshake.receive_data(head + end)
         except ProtocolError as error:
             raise FrameError("bad_frame", f"an answer to the upgrade that is none ({error})") from None
+        except ValueError:  # wsproto decodes the values of headers as if all were ASCII
+            raise FrameError("bad_frame", "an answer to the upgrade with a header that is no text") from None
         for event in self._handshake.events():
             if isinstance(event, AcceptConnection):
                 return rest

@@ -283,12 +283,19 @@ class WebSocketEvents:
     def inside_frame(self) -> bool:
         return self._messages.inside
 
+    @property
+    def ended(self) -> bool:
+        return self._messages.ended
+
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` makes whole; those of unknown types are left out.
 
         Raises `FrameError` and `BadMessage`: a server that breaks the rules is not listened to further.
         """
         events: list[Event] = []
+        had_ended = self._messages.ended
+        if had_ended:
+            return events  # whatever comes behind the close frame, which was answered once
         rest, self._rest = self._rest, b""
         for message in self._messages.feed(rest + data):
             if message is None:

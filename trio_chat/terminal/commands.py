@@ -201,7 +201,7 @@ def _history(count: str) -> Action:
 def split_text(text: str, bytes_max: int) -> Iterator[str]:
     """`text` in pieces of at most `bytes_max` bytes of UTF-8, cut between characters and nowhere else.
 
-    Nothing is lost: the pieces joined are the text.
+    Nothing is lost: the pieces joined are the text. A character beyond `bytes_max` is a piece of its own.
     """
     data = text.encode()
     at = 0
@@ -209,6 +209,11 @@ def split_text(text: str, bytes_max: int) -> Iterator[str]:
         end = at + bytes_max
         while end > at and data[end] & 0xC0 == 0x80:  # inside a character
             end -= 1
+        if end <= at:
+            end = at + 1
+            while end < len(data) and data[end] & 0xC0 == 0x80:
+                end += 1
         yield data[at:end].decode()
         at = end
-    yield data[at:].decode()
+    if at < len(data) or not data:
+        yield data[at:].decode()

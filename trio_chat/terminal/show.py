@@ -218,5 +218,5 @@ def _by_reason(left: list[Departure], me: str) -> dict[str, list[str]]:
 
 
 def _gap(gap: Gap) -> str:
-    lines = _lines(gap.next - gap.after - 1)
+    lines = _lines(max(gap.next - gap.after - 1, 0))
     return f"-- {lines} not shown here" if gap.kept else f"-- {lines} no longer kept"

@@ -13,6 +13,7 @@ from typing import TypeVar, assert_never
 import trio
 
 from trio_chat.client import Chat, Incoming
+from trio_chat.client.delays import retry_s
 from trio_chat.errors import ConnectionLost, Refused
 from trio_chat.terminal import commands, show
 from trio_chat.terminal.screen import Screen
@@ -21,7 +22,6 @@ from trio_chat.wire.messages import Found, Members, Retitled, Room, RoomsPage, S
 __all__ = ["Speaker"]
 
 RECENT = 20
-ASK_AGAIN_S = 1
 _TOO_FAST = frozenset({"rate_limited"})
 _FOR_NOW = _TOO_FAST | {"unavailable"}
 
@@ -74,7 +74,9 @@ class Speaker:
                     if seq < self._oldest.get(room, 0):
                         self._oldest[room] = seq
                 case Room():
-                    self._oldest[event.room] = event.head + 1
+                    for room in self._oldest:
+                        if room.casefold() == event.room.casefold():  # perhaps written otherwise since
+                            self._oldest[room] = event.head + 1
                 case _:
                     pass
 
@@ -202,7 +204,16 @@ class Speaker:
             except Refused as refusal:
                 if refusal.code not in not_now:
                     raise
+                wait_s = retry_s(refusal.retry_after_s)
                 if not self._told_to_wait:
                     self._told_to_wait = True
-                    await self._screen.note(f"{refusal}; it is done as soon as it can be")
-                await trio.sleep(refusal.retry_after_s or ASK_AGAIN_S)
+                    await self._screen.note(f"{refusal}; {_when(refusal, wait_s)}")
+                await trio.sleep(wait_s)
+
+
+def _when(refusal: Refused, wait_s: int) -> str:
+    """Return when a refused command is repeated, in words."""
+    asked_s = refusal.retry_after_s or 0
+    if asked_s > wait_s:
+        return f"the server asks for {asked_s} s, it is tried again every {wait_s} s"
+    return "it is done as soon as it can be"

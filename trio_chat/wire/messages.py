@@ -4,7 +4,8 @@ Commands go from a client to the server, events from the server to a client. Eac
 with a `type`; docs/protocol.md says what each one means, this file is its exact form.
 
 Commands are strict: a field that is not named here is refused. Events are tolerant: what is not named
-here is ignored, so that servers can grow without breaking clients.
+here is ignored, so that servers can grow without breaking clients. Numbers of both are whole, from 0 to
+2**53 - 1, so that a client may add, multiply and show them without a check of its own.
 
 An optional field is left out, never `null`. Here an absent text is `""` (which no optional text can
 hold on the wire), and an absent number is `UNSET`, since 0 is a number.
@@ -226,14 +227,14 @@ class Limits(_Part, frozen=True):
 
 
 class Welcome(_Event, frozen=True, kw_only=True):
-    version: int
+    version: Number
     name: str
-    session: int
+    session: Number
     token: str
     server: str
     features: list[str]
     kept: str
-    ping_s: int
+    ping_s: Number
     limits: Limits
     ref: str = ""
 
@@ -244,9 +245,9 @@ class Room(_Event, frozen=True, kw_only=True):
     room: str
     epoch: str
     resumed: bool
-    first: int
-    head: int
-    members: int
+    first: Number
+    head: Number
+    members: Number
     topic: str
     ref: str = ""
 
@@ -255,8 +256,8 @@ class Said(_Event, frozen=True):
     """An entry: `by` said `text`. `at` is in milliseconds since 1970 by the server's clock."""
 
     room: str
-    seq: int
-    at: int
+    seq: Number
+    at: Number
     by: str
     text: str
     action: bool = False
@@ -266,8 +267,8 @@ class Retitled(_Event, frozen=True):
     """An entry: `by` set the room's topic to `text`."""
 
     room: str
-    seq: int
-    at: int
+    seq: Number
+    at: Number
     by: str
     text: str
 
@@ -286,7 +287,7 @@ class Presence(_Event, frozen=True):
     """Who came and went since the last one; `more` when a list was cut. `members` is always right."""
 
     room: str
-    members: int
+    members: Number
     joined: list[str] = []
     left: list[Departure] = []
     renamed: list[Renaming] = []
@@ -301,7 +302,7 @@ class TypingNotice(_Event, frozen=True, tag="typing"):
 class Ack(_Event, frozen=True):
     ref: str
     room: str = ""
-    seq: int | UnsetType = UNSET
+    seq: Number | UnsetType = UNSET
 
 
 class Members(_Event, frozen=True):
@@ -309,14 +310,14 @@ class Members(_Event, frozen=True):
 
     room: str
     names: list[str]
-    count: int
+    count: Number
     more: bool
     ref: str = ""
 
 
 class RoomListing(_Part, frozen=True):
     room: str
-    members: int
+    members: Number
     topic: str
 
 
@@ -351,11 +352,11 @@ class Whispered(_Event, frozen=True):
     by: str
     to: str
     text: str
-    at: int
+    at: Number
 
 
 class Pong(_Event, frozen=True):
-    n: int | UnsetType = UNSET
+    n: Number | UnsetType = UNSET
     ref: str = ""
 
 
@@ -366,8 +367,8 @@ class Gap(_Event, frozen=True):
     """
 
     room: str
-    after: int
-    next: int
+    after: Number
+    next: Number
     kept: bool
 
 
@@ -375,7 +376,7 @@ class Error(_Event, frozen=True):
     code: str
     detail: str
     field: str = ""
-    retry_after_s: int | UnsetType = UNSET
+    retry_after_s: Number | UnsetType = UNSET
     ref: str = ""
 
 
@@ -385,7 +386,7 @@ class Bye(_Event, frozen=True):
     code: str
     detail: str
     reconnect: bool
-    after_s: int | UnsetType = UNSET
+    after_s: Number | UnsetType = UNSET
     ref: str = ""
 
 

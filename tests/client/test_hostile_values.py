@@ -1,0 +1,483 @@
+"""Values that no server of ours sends: each ends a Chat with one line, or is taken within bounds."""
+
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.client.hostile import NUMBERS, frames
+from tests.client.outages import cut_off, enter, next_of
+from tests.client.scripted import Peer, Stage, chatting, said, welcome
+from trio_chat.client import Back, Chat, Outage, connect
+from trio_chat.client.checks import FRAME_BYTES_MIN
+from trio_chat.client.delays import RECONNECT_S_MAX, RETRY_S_MAX, reconnect_s, retry_s
+from trio_chat.client.faults import LINE_CHARACTERS_MAX, lost
+from trio_chat.client.keepalive import PING_S_MAX
+from trio_chat.errors import ChatError, ClientError, ConnectionLost, Refused, ServerFault
+from trio_chat.wire.messages import (
+    MAX_NUMBER,
+    UNSET,
+    Bye,
+    Error,
+    Hello,
+    Join,
+    Members,
+    Pong,
+    Room,
+    RoomListing,
+    Rooms,
+    RoomsPage,
+    Said,
+    Who,
+)
+
+NONSENSE = "^what the server says makes no sense: "
+WELCOME: dict[str, Any] = msgspec.to_builtins(welcome(Hello(version=1, name="ada")))
+LIMITS = ("frame_bytes", "text_bytes", "rooms", "talk_burst", "talk_per_s")
+
+
+# --- welcome ------------------------------------------------------------------------------------------------
+
+
+async def welcomed_with(nursery: trio.Nursery, **fields: Any) -> Chat:
+    """Connect to a server whose welcome has these fields, and leave again."""
+    stage = Stage()
+
+    async def server() -> None:
+        peer = await stage.accept()
+        hello = await peer.expect(Hello)
+        limits = fields.pop("limits", {})
+        if isinstance(limits, dict):
+            limits = WELCOME["limits"] | limits
+        await peer.say_bytes(frames(WELCOME | {"ref": hello.ref, "limits": limits} | fields))
+        if await peer.command() is not None:
+            await peer.say(Bye("quit", "goodbye", reconnect=False))
+
+    nursery.start_soon(server)
+    async with connect(name="ada", dial=stage.dial, come_back=False) as chat:
+        return chat
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("value", [0, -1, 2**53, 10**30, 10**400])
+async def test_a_limit_that_cannot_be_is_nonsense(nursery: trio.Nursery, limit: str, value: int) -> None:
+    with pytest.raises(ServerFault, match=f"{NONSENSE}a welcome with limits.{limit} ") as caught:
+        await welcomed_with(nursery, limits={limit: value})
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"limits": {"frame_bytes": FRAME_BYTES_MIN - 1}},
+        {"limits": {"frame_bytes": 1.5}},
+        {"limits": {"text_bytes": None}},
+        {"limits": []},
+        {"name": ""},
+        {"name": "x" * 257},
+        {"token": ""},
+        {"token": "x" * 65},
+        {"ping_s": -1},
+        {"ping_s": 10**400},
+        {"ping_s": 2**53},
+        {"session": -1},
+        {"version": 2**53},
+        {"features": None},
+        {"features": [1]},
+        {"kept": None},
+    ],
+)
+async def test_a_welcome_that_cannot_be_is_nonsense(nursery: trio.Nursery, fields: dict[str, Any]) -> None:
+    with pytest.raises(ServerFault, match=NONSENSE):
+        await welcomed_with(nursery, **fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"limits": {"frame_bytes": FRAME_BYTES_MIN, "text_bytes": 1, "rooms": 1, "talk_burst": 1}},
+        {"limits": {"frame_bytes": MAX_NUMBER, "text_bytes": MAX_NUMBER}},
+        {"limits": {"of_another_time": 0, "talk_bytes_of_another_time": -1}},
+        {"features": ["x"] * 5_000},
+        {"features": []},
+        {"ping_s": 0},
+        {"ping_s": MAX_NUMBER},
+        {"name": "x" * 256, "token": "x" * 64},
+        {"mood": {"kind": ["sunny"]}},
+    ],
+)
+async def test_an_odd_welcome_is_taken(nursery: trio.Nursery, fields: dict[str, Any]) -> None:
+    assert (await welcomed_with(nursery, **fields)).welcome.features == fields.get("features", [])
+
+
+# --- numbers and texts in events ----------------------------------------------------------------------------
+
+EVENTS: tuple[dict[str, Any], ...] = (
+    {"type": "said", "room": "lobby", "seq": 1, "at": 1, "by": "bob", "text": "hi"},
+    {"type": "retitled", "room": "lobby", "seq": 1, "at": 1, "by": "bob", "text": "hi"},
+    {"type": "presence", "room": "lobby", "members": 1},
+    {"type": "members", "room": "lobby", "names": [], "count": 1, "more": False},
+    {"type": "whispered", "by": "bob", "to": "ada", "text": "psst", "at": 1},
+    {"type": "gap", "room": "lobby", "after": 1, "next": 3, "kept": True},
+    {"type": "error", "code": "internal", "detail": "no", "retry_after_s": 1},
+    {"type": "bye", "code": "quit", "detail": "no", "reconnect": False, "after_s": 1},
+    {"type": "ack", "ref": "never sent", "seq": 1},
+    {"type": "pong", "n": 1},
+    msgspec.to_builtins(Room(room="r", epoch="e", resumed=False, first=1, head=1, members=1, topic="")),
+)
+CASES = [
+    (event, field, number)
+    for event in EVENTS
+    for field, value in event.items()
+    if type(value) is int
+    for number in NUMBERS
+]
+
+
+@pytest.mark.parametrize(("event", "field", "number"), CASES)
+async def test_a_number_is_from_0_to_2_to_the_53_or_nonsense(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock, event: dict[str, Any], field: str, number: object
+) -> None:
+    """Refused before anything is computed with it: not even a later sum can be too large for a float."""
+    is_one = type(number) is int and 0 <= number <= MAX_NUMBER
+    async with chatting(nursery, hangs_up=False) as (chat, peer):
+        await peer.say_bytes(frames(event | {field: number}))
+        peer.link.close()
+        error: ClientError | None = None
+        try:
+            async for _ in chat:
+                pass
+        except ClientError as ended:
+            error = ended
+        assert isinstance(error, ConnectionLost if is_one else ServerFault), error
+        assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("text", ["x" * 60_000, "\x1b[2J\r\n", "\u202e", "\N{GRINNING FACE}" * 10_000])
+async def test_whatever_a_goodbye_says_is_one_line_of_bounded_length(
+    nursery: trio.Nursery, text: str
+) -> None:
+    async with chatting(nursery, hangs_up=False) as (chat, peer):
+        await peer.say(Bye(text[:3_000], text[:10_000], reconnect=False))
+        with pytest.raises(ConnectionLost) as caught:
+            await anext(chat)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 2 * LINE_CHARACTERS_MAX + 100
+
+
+async def test_a_code_is_one_line_too_where_there_is_no_way_back(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        peer.reset()
+        peer = await stage.accept()
+        hello = await peer.expect(Hello)
+        await peer.say(Error("\n\x1b[2J" * 1_000, "no\n", ref=hello.ref))
+        assert isinstance(await anext(chat), Outage)
+        with pytest.raises(ConnectionLost, match="no way back") as caught:
+            await anext(chat)
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 1_100
+
+
+# --- how long to wait ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "retry", "reconnect"),
+    [
+        (None, 1, 0),
+        (UNSET, 1, 0),
+        (0, 1, 0),
+        (-5, 1, 0),
+        (3, 3, 3),
+        (RETRY_S_MAX, 60, 60),
+        (RETRY_S_MAX + 1, 60, 61),
+        (RECONNECT_S_MAX + 1, 60, 3_600),
+        (MAX_NUMBER, 60, 3_600),
+        (10**400, 60, 3_600),
+    ],
+)
+def test_a_delay_is_followed_within_reason(asked: Any, retry: int, reconnect: int) -> None:
+    assert (retry_s(asked), reconnect_s(asked)) == (retry, reconnect)
+
+
+async def test_an_absurd_time_to_stay_away_is_an_hour_and_is_said(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+        await peer.say(Bye("draining", "see you", reconnect=True, after_s=MAX_NUMBER))
+        outage = await anext(chat)
+        assert isinstance(outage, Outage)
+        assert outage.again_s == RECONNECT_S_MAX
+        assert f"it asks for {MAX_NUMBER} s without a connection, {RECONNECT_S_MAX} s are kept" in outage.why
+        await (await stage.accept()).greet()
+        assert trio.current_time() == RECONNECT_S_MAX
+        assert isinstance(await anext(chat), Back)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Bye("too_many_connections", "full", reconnect=True, after_s=MAX_NUMBER),
+        Error("rate_limited", "slowly", retry_after_s=MAX_NUMBER),
+    ],
+)
+async def test_an_absurd_time_to_stay_away_is_an_hour_also_before_the_welcome(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock, answer: Bye | Error
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+        peer.reset()
+        peer = await stage.accept()
+        hello = await peer.expect(Hello)
+        await peer.say(msgspec.structs.replace(answer, ref=hello.ref))
+        await (await stage.accept()).greet()
+        assert trio.current_time() == RECONNECT_S_MAX
+        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+
+
+def test_an_ordinary_time_to_stay_away_needs_no_words() -> None:
+    assert "asks for" not in str(lost(Bye("draining", "x", reconnect=True, after_s=RECONNECT_S_MAX)))
+
+
+@pytest.mark.parametrize(("asked_s", "wait_s"), [(0, 1), (MAX_NUMBER, RETRY_S_MAX)])
+async def test_a_room_that_is_always_refused_is_asked_for_at_a_pace(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock, asked_s: int, wait_s: int
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        peer = await cut_off(peer, stage)
+        at: list[float] = []
+        while len(at) < 4:
+            command = await peer.command()
+            if isinstance(command, Join):
+                at.append(trio.current_time())
+                await peer.say(Error("rate_limited", "slowly", retry_after_s=asked_s, ref=command.ref))
+            else:
+                await peer.say(Pong())
+        assert [later - earlier for earlier, later in pairwise(at)] == [wait_s] * 3
+
+
+async def test_a_server_that_wants_no_pings_is_given_up_when_it_is_silent(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    async with chatting(nursery, ping_s=MAX_NUMBER, hangs_up=False) as (chat, peer):
+        with pytest.raises(ConnectionLost, match="nothing heard from the server"):
+            await anext(chat)
+        assert trio.current_time() == 2 * PING_S_MAX + 10
+
+
+# --- pages --------------------------------------------------------------------------------------------------
+
+
+async def pages_of_names(peer: Peer, *pages: list[str]) -> None:
+    """Answer each `who` with the next of these, with more behind it; the last is repeated for ever."""
+    asked = 0
+    while (command := await peer.command()) is not None:
+        if isinstance(command, Who):
+            names = pages[min(asked, len(pages) - 1)]
+            await peer.say(Members("lobby", names, 3, more=True, ref=command.ref))
+            asked += 1
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [[["a", "b"]], [["b"], ["a"]], [["a"], ["a"]], [["", ""]], [["a", "b"], ["c", "b"]]],
+)
+async def test_names_that_do_not_go_on_are_nonsense(nursery: trio.Nursery, pages: list[list[str]]) -> None:
+    async with chatting(nursery) as (chat, peer):
+        nursery.start_soon(pages_of_names, peer, *pages)
+        with pytest.raises(ServerFault, match=f"{NONSENSE}a page that does not go on after"):
+            await chat.who("lobby")
+
+
+async def test_an_empty_page_is_the_end_though_there_should_be_more(nursery: trio.Nursery) -> None:
+    async with chatting(nursery) as (chat, peer):
+        nursery.start_soon(pages_of_names, peer, ["a"], ["b"], [])
+        assert await chat.who("lobby") == ["a", "b"]
+
+
+async def test_names_without_an_end_are_nonsense(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trio_chat.client.paging.LISTED_BYTES_MAX", 20_000)
+    pages = [[f"{page:04} {name}" for name in range(10)] for page in range(1_000)]
+    async with chatting(nursery) as (chat, peer):
+        nursery.start_soon(pages_of_names, peer, *pages)
+        with pytest.raises(ServerFault, match=f"{NONSENSE}a list that does not end"):
+            await chat.who("lobby")
+
+
+async def test_rooms_that_do_not_go_on_are_nonsense(nursery: trio.Nursery) -> None:
+    async with chatting(nursery) as (chat, peer):
+
+        async def server() -> None:
+            while isinstance(command := await peer.command(), Rooms):
+                await peer.say(RoomsPage([RoomListing("lobby", 1, "")], more=True, ref=command.ref))
+
+        nursery.start_soon(server)
+        with pytest.raises(ServerFault, match=f"{NONSENSE}a page that does not go on after 'lobby'"):
+            await chat.rooms()
+
+
+# --- rooms --------------------------------------------------------------------------------------------------
+
+
+def room(join: Join, **fields: Any) -> dict[str, Any]:
+    """Return the answer to a join, with these fields."""
+    answer = Room(
+        room=join.room, epoch="e", resumed=False, first=1, head=0, members=1, topic="", ref=join.ref
+    )
+    fitting: dict[str, Any] = msgspec.to_builtins(answer)
+    return fitting | fields
+
+
+@pytest.mark.parametrize("fields", [{"epoch": ""}, {"epoch": "e" * 65}, {"room": ""}, {"room": "r" * 257}])
+async def test_a_room_that_cannot_be_joined_again_is_nonsense(
+    nursery: trio.Nursery, fields: dict[str, str]
+) -> None:
+    async with chatting(nursery) as (chat, peer):
+
+        async def server() -> None:
+            await peer.say_bytes(frames(room(await peer.expect(Join), **fields)))
+
+        nursery.start_soon(server)
+        with pytest.raises(ServerFault, match=f"{NONSENSE}a room with a (room|epoch) of"):
+            await chat.join("lobby")
+
+
+@pytest.mark.parametrize("first", [0, 1, MAX_NUMBER])
+@pytest.mark.parametrize("head", [0, 1, MAX_NUMBER])
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_a_room_with_any_first_and_head_is_come_back_to(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock, first: int, head: int, resumed: bool
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+        for connection in range(3):
+            if connection:
+                peer = await cut_off(peer, stage)
+            else:
+                nursery.start_soon(chat.join, "lobby", 20)
+            join = await peer.expect(Join)
+            assert join.after is UNSET or 0 <= join.after <= MAX_NUMBER
+            await peer.say_bytes(frames(room(join, first=first, head=head, resumed=resumed, epoch="f")))
+            await wait_all_tasks_blocked()
+        await peer.say(Said("lobby", MAX_NUMBER, 1, "bob", "hi"))
+        kinds = [type(event) for event in await next_of(chat, 4)]
+        assert kinds.count(Outage) == 2
+
+
+@pytest.mark.parametrize("name", ["lobby", "garden", "elsewhere"])
+async def test_two_rooms_that_become_one_are_survived(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock, name: str
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+        await enter(chat, peer, "lobby", "garden")
+        for resumed in (True, False, True):
+            peer = await cut_off(peer, stage)
+            while isinstance(join := await _next_within(peer, 1), Join):
+                await peer.say_bytes(frames(room(join, room=name, resumed=resumed)))
+        nursery.start_soon(chat.ping)
+        await peer.say(said(1, name))
+        while await anext(chat) != said(1, name):
+            pass
+
+
+async def test_a_leave_that_names_another_room_is_survived(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """The other room is being joined again just then, and is not known any more when the answer comes."""
+    stage = Stage()
+    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+        await enter(chat, peer, "lobby", "garden")
+        peer = await cut_off(peer, stage)
+        lobby, garden = await peer.expect(Join), await peer.expect(Join)
+        await peer.say_bytes(frames(room(lobby, resumed=True)))
+        nursery.start_soon(chat.leave, "lobby")
+        leave = await peer.command()
+        assert leave is not None
+        await peer.say_bytes(frames({"type": "ack", "ref": leave.ref, "room": "garden"}))
+        await peer.say_bytes(frames(room(garden, resumed=True)))
+        await peer.say(said(1, "garden"))
+        while await anext(chat) != said(1, "garden"):
+            pass
+
+
+async def test_a_goodbye_right_behind_the_second_welcome_is_one_more_outage(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """The task that comes back into the rooms may begin when the connection is over: then it is not back."""
+    for random in (0.0, 0.5):
+        stage = Stage()
+        async with chatting(nursery, stage=stage, random=lambda random=random: random) as (chat, peer):  # type: ignore[misc]
+            for _ in range(10):
+                peer.reset()
+                peer = await stage.accept()
+                hello = await peer.expect(Hello)
+                await peer.say(welcome(hello), Bye("draining", "not yet", reconnect=True))
+            peer = await stage.accept()
+            await peer.greet()
+            assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+
+
+async def test_a_connection_that_has_broken_is_not_opened_to_commands(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        connection = chat._talk._connection
+        peer.reset()
+        assert isinstance(await anext(chat), Outage)
+        chat._talk.open(connection)
+        assert chat._talk._direct is None
+        await (await stage.accept()).greet()
+        assert isinstance(await anext(chat), Back)
+
+
+async def test_a_room_whose_name_became_too_long_for_the_limit_is_left_with_an_error(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage, name = Stage(), "r" * 2_000
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        nursery.start_soon(chat.join, name)
+        await peer.say_bytes(frames(room(await peer.expect(Join), room="r")))
+        await wait_all_tasks_blocked()
+        peer.reset()
+        await (await stage.accept()).greet(frame_bytes=FRAME_BYTES_MIN)
+        outage, back, error = await next_of(chat, 3)
+        assert isinstance(outage, Outage)
+        assert {type(back), type(error)} == {Back, Error}
+        with pytest.raises(Refused, match="longer than a frame may be"):
+            await chat.say("lobby", "x" * FRAME_BYTES_MIN)
+
+
+async def _next_within(peer: Peer, seconds: float) -> object:
+    with trio.move_on_after(seconds):
+        return await peer.command()
+    return None
+
+
+async def test_a_flood_before_the_welcome_ends_after_ten_seconds(autojump_clock: trio.abc.Clock) -> None:
+    stage = Stage()
+
+    async def server() -> None:
+        peer = await stage.accept()
+        while True:
+            await peer.say(said(1), Pong(1))
+            await trio.sleep(0.1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server)
+        with pytest.raises(ChatError, match="says nothing"):
+            async with connect(name="ada", dial=stage.dial):
+                raise AssertionError("this server welcomes nobody")
+        assert trio.current_time() == pytest.approx(10)
+        nursery.cancel_scope.cancel()

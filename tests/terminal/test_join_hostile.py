@@ -1,0 +1,103 @@
+"""`trio-chat join` and `trio-chat loadtest` as processes before hostile servers: one line, and a status."""
+
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from wsproto.utilities import generate_accept_token
+
+from tests.client.hostile import frames
+from tests.client.scripted import Peer, welcome
+from tests.terminal.test_join import MAIN, PATIENCE_S, playing, run
+from trio_chat.net.link import Link
+from trio_chat.wire.messages import Error, Hello, Join, Members, Quit, Room, Say, Who
+
+Play = Callable[[Link], Awaitable[object]]
+
+
+def answering(answer: bytes) -> Play:
+    """Answer the upgrade with these bytes; `KEY` in them becomes what the request asks for."""
+
+    async def play(link: Link) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += await link.receive_some()
+        found = re.search(rb"(?i)sec-websocket-key: (\S+)", request)
+        assert found is not None
+        link.send_nowait(answer.replace(b"KEY", generate_accept_token(found[1])))
+        while await link.receive_some():
+            pass
+
+    return play
+
+
+def welcoming(**limits: Any) -> Play:
+    """Say a welcome with these limits, and answer a `join`, a `who` and a `say` as no server does."""
+
+    async def play(link: Link) -> None:
+        peer = Peer(link)
+        hello = await peer.expect(Hello)
+        event = msgspec.to_builtins(welcome(hello))
+        event["limits"] |= limits
+        await peer.say_bytes(frames(event))
+        while (command := await peer.command()) is not None:
+            match command:
+                case Join(room=room, ref=ref):
+                    answer = Room(
+                        room=room, epoch="e", resumed=False, first=1, head=0, members=1, topic="", ref=ref
+                    )
+                    await peer.say_bytes(frames(answer))
+                case Who(room=room, ref=ref):
+                    await peer.say_bytes(frames(Members(room, ["ada", "bob"], 2, more=True, ref=ref)))
+                case Say(room=room, ref=ref):
+                    entry = {"type": "said", "room": room, "seq": 1, "at": 10**400, "by": "bob", "text": "x"}
+                    await peer.say_bytes(frames(entry))
+                case Quit(ref=ref):
+                    await peer.say_bytes(frames(Error("forbidden", "stay here\n", ref=ref)))
+                case _:
+                    pass
+
+    return play
+
+
+SWITCHING = (
+    b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\xd3\r\nSec-WebSocket-Accept: KEY\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "play", "typed", "status", "says"),
+    [
+        ("ws://", answering(SWITCHING), "", 3, "a header that is no text"),
+        ("", welcoming(frame_bytes=0), "hi\n", 3, "limits.frame_bytes 0, less than 1024"),
+        ("", welcoming(text_bytes=0), "hi\n", 3, "limits.text_bytes 0, less than 1"),
+        ("", welcoming(), "/who\n", 3, "a page that does not go on after 'bob'"),
+        ("", welcoming(), "hi\n", 3, "Expected `int` <= 9007199254740991"),
+        ("", welcoming(), "", 0, ""),
+    ],
+    ids=["header", "frame_bytes", "text_bytes", "pages", "number", "goodbye"],
+)
+async def test_join_says_one_line(
+    nursery: trio.Nursery, scheme: str, play: Play, typed: str, status: int, says: str
+) -> None:
+    async with playing(nursery, play) as port:
+        done = await run(f"ada@{scheme}127.0.0.1:{port}", "--json", typed=typed)
+    said = done.stderr.decode()
+    assert (done.returncode, "Traceback" in said) == (status, False), said
+    own = [line for line in said.splitlines() if line.startswith("trio-chat: ")]
+    assert len(own) == (1 if says else 0) and says in said
+    assert all(line.startswith(("trio-chat: ", "-- perhaps not said: ")) for line in said.splitlines())
+
+
+async def test_loadtest_says_one_line(nursery: trio.Nursery) -> None:
+    async with playing(nursery, welcoming(frame_bytes=0)) as port:
+        command = [sys.executable, "-c", MAIN, "loadtest", f"127.0.0.1:{port}", "--users=1", "--duration=1"]
+        with trio.fail_after(PATIENCE_S):
+            done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+    said = done.stderr.decode()
+    assert (done.returncode, said.count("\n"), "Traceback" in said) == (2, 1, False), said
+    assert "could not come in: what the server says makes no sense" in said
