@@ -39,7 +39,38 @@ function place(text, wanted) {
     for (let n = 0; n < shown.length; n++) begins.push(at);
     at += letter.length;
   }
-  const found = folded.indexOf(wanted);
+  const found = indexOf(folded, wanted);
   if (found < 0) return none;
   return { from: begins[found], to: begins[found + wanted.length] ?? text.length };
+}
+
+/**
+ * Where a word first occurs, by the algorithm of Knuth, Morris and Pratt: the browser's own `indexOf` compares the
+ * word anew at every place, so a long word of one letter in a text of that letter takes the product of both lengths.
+ *
+ * @param {string} text
+ * @param {string} word
+ * @returns {number} -1 where it does not occur
+ */
+function indexOf(text, word) {
+  const borders = bordersOf(word);
+  let matched = 0;
+  for (let at = 0; at < text.length; at++) {
+    while (matched > 0 && text.charAt(at) !== word.charAt(matched)) matched = borders[matched - 1];
+    if (text.charAt(at) === word.charAt(matched)) matched++;
+    if (matched === word.length) return at - matched + 1;
+  }
+  return -1;
+}
+
+/** @param {string} word  @returns {number[]} for each beginning of it, how much of it is also its end */
+function bordersOf(word) {
+  const borders = [0];
+  let border = 0;
+  for (let at = 1; at < word.length; at++) {
+    while (border > 0 && word.charAt(at) !== word.charAt(border)) border = borders[border - 1];
+    if (word.charAt(at) === word.charAt(border)) border++;
+    borders.push(border);
+  }
+  return borders;
 }
