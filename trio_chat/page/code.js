@@ -4,8 +4,8 @@
  * `so` within a line, and whole lines between two lines of three backticks. Nothing else is looked for: a star
  * or an underscore stands for itself, as in the terminal.
  *
- * Every line is read once, forwards. A regular expression for a whole block would search for its end again from
- * every line that could begin one.
+ * The scanner reads every line once. A regular expression for a whole block would search for the end again from every
+ * line that could begin one.
  *
  * @typedef {{kind: "text" | "code" | "block", text: string, raw: string}} Part
  */
@@ -31,7 +31,7 @@ export function parts(text) {
   return found;
 }
 
-/** Yield each block and each piece of code within a line, in the order of the text. @param {string} text */
+/** Yield the blocks and the pieces of code within lines, in order. @param {string} text */
 function* spans(text) {
   const lines = text.split("\n");
   const closing = closingFences(lines);
@@ -52,10 +52,10 @@ function* spans(text) {
   }
 }
 
-/** @param {string} line  @returns {boolean} whether it is three backticks and, perhaps, a word about the code */
+/** @param {string} line  @returns {boolean} whether it is three backticks, with or without a language */
 const opensBlock = (line) => line.startsWith(FENCE) && !line.includes("`", FENCE.length);
 
-/** @param {string[]} lines  @returns {(number | undefined)[]} for each line the next one that can end a block */
+/** @param {string[]} lines  @returns {(number | undefined)[]} for each line the next closing fence */
 function closingFences(lines) {
   const closing = [];
   let next;
@@ -66,7 +66,7 @@ function closingFences(lines) {
   return closing;
 }
 
-/** Yield the code between two neighbouring runs of equally many backticks. @param {string} line */
+/** Yield the code between neighbouring runs of equally many backticks. @param {string} line */
 function* inline(line, offset) {
   let open = null;
   for (const match of line.matchAll(TICKS)) {

@@ -45,12 +45,12 @@ function place(text, wanted) {
 }
 
 /**
- * Where a word first occurs, by the algorithm of Knuth, Morris and Pratt: the browser's own `indexOf` compares the
- * word anew at every place, so a long word of one letter in a text of that letter takes the product of both lengths.
+ * Return the first place of a word, by the algorithm of Knuth, Morris and Pratt. The browser's `indexOf` can compare
+ * the whole word at every place.
  *
  * @param {string} text
  * @param {string} word
- * @returns {number} -1 where it does not occur
+ * @returns {number} -1 if the word does not occur
  */
 function indexOf(text, word) {
   const borders = bordersOf(word);
@@ -63,7 +63,7 @@ function indexOf(text, word) {
   return -1;
 }
 
-/** @param {string} word  @returns {number[]} for each beginning of it, how much of it is also its end */
+/** @param {string} word  @returns {number[]} for each prefix the length of its longest border */
 function bordersOf(word) {
   const borders = [0];
   let border = 0;

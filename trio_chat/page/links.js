@@ -1,27 +1,27 @@
 /**
- * Addresses in a text: only http and https, and without the punctuation of the sentence around them.
+ * Find addresses in a text: only http and https, without the punctuation of the sentence around them.
  *
- * Every letter is looked at a fixed number of times, and every length is checked before the browser parses an
- * address: a parser of host names takes a time that grows with the square of their length.
+ * The scanner reads every letter a fixed number of times. It checks the length of a host before the browser parses
+ * the address, because the parser takes time that grows with the square of that length.
  */
 
 /** The controls that turn the direction of writing around, for a class of a regular expression. */
 export const TURNS = "\u202A-\u202E\u2066-\u2069";
 
-// Behind the two slashes begins the host: a third slash would be skipped by the parser, and hide where it begins.
+// The host begins after two slashes: the parser would skip a third, and the check of its length would miss it.
 const LINK = new RegExp(`https?://[^\\s<>"/\\\\${TURNS}][^\\s<>"${TURNS}]*`, "giu");
 const HOST_END = /[/?#\\]/u;
 const HOST_MAX = 256; // a name in the DNS has 253; with a port, or a user
 const TAIL = ".,:;!?'’”)]}*_";
 
-/** How many addresses of one message are tried: to refuse one costs more than to accept it. */
+/** The addresses of one message that the browser parses; refusing one costs more than accepting it. */
 export const TRIES_MAX = 100;
 
 /**
  * Yield the addresses in a text, in their order.
  *
  * @param {string} text
- * @param {{tries: number}} budget  how many more are tried, in this text and in others that share the budget
+ * @param {{tries: number}} budget  the addresses left to parse, in this text and in others with the same budget
  * @returns {Generator<{start: number, end: number, href: string}>}
  */
 export function* links(text, budget = { tries: TRIES_MAX }) {

@@ -17,8 +17,8 @@ export function fold(name) {
 }
 
 /**
- * The Stream-Safe form of UAX #15: to put a run of combining marks into order takes a time that grows with the
- * square of its length, so no run is longer than 30.
+ * Return the Stream-Safe form of UAX #15. Normalization sorts each run of combining marks in time that grows with the
+ * square of its length, so no run may be longer than 30.
  *
  * @param {string} text
  */
@@ -82,7 +82,7 @@ export function begun(before, names) {
   return fits.length ? { from, fits } : null;
 }
 
-/** @returns {number} where the last word begins; at the end of the text if it is longer than any name */
+/** @returns {number} the start of the last word, or the end of the text if the word is longer than any name */
 function lastWord(text) {
   const least = Math.max(0, text.length - NAME_UNITS_MAX - 1); // one more, for the `@`
   let from = text.length;
@@ -94,5 +94,5 @@ function lastWord(text) {
 
 const SPACE = /\s/u;
 
-/** @param {string} start  what stands before a word  @returns {boolean} whether the word is whom to whisper to */
+/** @param {string} start  the text before a word  @returns {boolean} whether the word names the receiver */
 const isWhisper = (start) => SPACE.test(start.charAt(4)) && start.trim().toLowerCase() === "/msg";

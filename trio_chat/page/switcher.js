@@ -22,7 +22,7 @@ export function choices(typed, state, open) {
   // What is typed with a space is looked for, and made, as a name can be.
   const wanted = typed.trim().replace(/^#/, "").replace(/\s+/gu, "-");
   if (wanted.startsWith("@")) return people(wanted.slice(1), state);
-  const sought = fold(wanted); // once: what is typed may be long, and there may be many rooms
+  const sought = fold(wanted); // once, not for each room: the text may be long
   const fits = (name) => fold(name).includes(sought);
   const mine = [...state.rooms.values()]
     .filter((room) => fits(room.name))

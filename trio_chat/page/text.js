@@ -5,6 +5,9 @@
  * become links. The controls that turn the direction of writing around are made visible, since with them one
  * line can pretend to be another. In code there are neither links nor mentions.
  *
+ * Every scanner takes linear time on any text: tests/browser/test_scanners.py counts its steps, and a new one goes into
+ * the table there.
+ *
  * @typedef {{kind: "text" | "link" | "mention" | "mark" | "code" | "block", text: string, href?: string,
  *   raw?: string}} Segment
  */
@@ -15,12 +18,12 @@ import { links, TRIES_MAX, TURNS } from "./links.js";
 const TURN = new RegExp(`[${TURNS}]`, "gu");
 const SHORTEST_BARE_NAME = 3; // somebody called "I" is not meant by every sentence: "@I" is
 
-// Each is an element or two in the document, and a window holds 400 messages: 4 KiB of `a` in backticks would be
-// 2,000 nodes, and sixty of those a second of drawing. What follows is shown as text.
+// Segments other than text in one message; the rest of the message is text. Each is one element or two, and a window
+// holds 400 messages. Without the bound, 60 messages of `a` in backticks made 60,000 nodes and blocked for a second.
 const MARKED_MAX = 50;
-const REMEMBERED_MAX = 200; // texts: an entry is looked through when it is counted as unread, and drawn soon after
+const REMEMBERED_MAX = 200; // texts: an entry is scanned when it counts as unread, and drawn soon after
 
-/** @type {Map<string, Segment[]>} the latest texts, each with the name it was looked through for */
+/** @type {Map<string, Segment[]>} by name and text, the oldest first */
 const remembered = new Map();
 
 /**
@@ -28,7 +31,7 @@ const remembered = new Map();
  *
  * @param {string} text
  * @param {string} me  one's name, whose mentions are marked; empty for none
- * @returns {Segment[]} to be read only: the same text has the same segments
+ * @returns {Segment[]} read-only: a later call with the same text may return the same list
  */
 export function segments(text, me = "") {
   const key = `${me}\n${text}`;
@@ -58,9 +61,9 @@ function divided(text, me) {
 }
 
 /**
- * Yield what the first finder finds, and in the stretches between what the next ones find.
+ * Yield the spans of the first finder, and in the stretches between them those of the next finders.
  *
- * A finder is given each stretch as a text by itself, so every letter is seen once by each of them.
+ * A finder gets each stretch as a text of its own, so each finder reads every letter once.
  *
  * @typedef {{start: number, end: number, segment: Segment}} Span
  * @typedef {(text: string) => Iterable<Span>} Finder
@@ -81,7 +84,7 @@ function* nested(text, [find, ...others], offset) {
   yield* nested(text.slice(from), others, offset + from);
 }
 
-/** @type {Finder} code, with the controls in it made visible */
+/** @type {Finder} of code, with visible controls */
 function* codes(text) {
   let start = 0;
   for (const { kind, text: code, raw } of parts(text)) {
@@ -91,7 +94,7 @@ function* codes(text) {
   }
 }
 
-/** @returns {Finder} of links, with one budget for all stretches */
+/** @returns {Finder} of links; its stretches share one budget */
 function addresses() {
   const budget = { tries: TRIES_MAX };
   return function* (text) {
@@ -110,7 +113,7 @@ function calls(me) {
   };
 }
 
-/** @type {Finder} each control that turns the writing around, by its name */
+/** @type {Finder} of controls that turn the writing around */
 function* turns(text) {
   for (const { index, 0: control } of text.matchAll(TURN)) {
     yield { start: index, end: index + 1, segment: { kind: "mark", text: named(control) } };
@@ -119,7 +122,7 @@ function* turns(text) {
 
 const named = (control) => "U+" + control.codePointAt(0).toString(16).toUpperCase();
 
-/** A text that turns nothing around, where there are no nodes. @param {string} text */
+/** Replace the controls that turn the writing around by their names. @param {string} text */
 const visible = (text) => text.replace(TURN, named);
 
 /** @param {string} text  @param {string} me  @returns {boolean} whether somebody is called in it */
