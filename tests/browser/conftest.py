@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserType, expect, sync_playwright
 
 from tests.browser.processes import Server
 from tests.browser.visitor import Visitor, Watch
@@ -28,20 +28,25 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "short: of the short form, which every change is held to")
 
 
-@contextmanager
-def launched(**environment: str) -> Iterator[Browser]:
-    """This machine's Chromium, with this added to its environment."""
+def launch(browser_type: BrowserType, *arguments: str, **environment: str) -> Browser:
+    """Start this machine's Chromium with these arguments, and this added to its environment."""
     found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
     path = next((each for each in found if each), None)
     if path is None:
         pytest.fail("there is no chromium on this machine", pytrace=False)
-    arguments = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+    usual = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
     if os.geteuid() == 0:
-        arguments.append("--no-sandbox")  # it refuses to be root with one
+        usual.append("--no-sandbox")  # it refuses to be root with one
+    return browser_type.launch(
+        executable_path=path, args=[*usual, *arguments], env={**os.environ, **environment}
+    )
+
+
+@contextmanager
+def launched(**environment: str) -> Iterator[Browser]:
+    """This machine's Chromium, with this added to its environment."""
     with sync_playwright() as playwright:
-        with playwright.chromium.launch(
-            executable_path=path, args=arguments, env={**os.environ, **environment}
-        ) as browser:
+        with launch(playwright.chromium, **environment) as browser:
             yield browser
 
 

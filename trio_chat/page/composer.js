@@ -105,7 +105,7 @@ export class Composer {
   }
 
   #enter() {
-    const text = sayable(this.box.value).replace(/\s+$/u, "");
+    const text = sayable(this.box.value).trimEnd();
     const action = parse(text);
     const { state } = this.client;
     if (action.do === "nothing" || this.#tooLong()) return;

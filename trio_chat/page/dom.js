@@ -4,6 +4,8 @@
 
 import { segments } from "./text.js";
 
+const ATTRIBUTES = new Set(["class", "role", "for", "datetime"]);
+
 /** @param {string} id  @returns {any} */
 export const $ = (id) => document.getElementById(id);
 
@@ -16,7 +18,8 @@ export const $ = (id) => document.getElementById(id);
 export function make(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (/^(class|role|aria-.*|data-.*|for|datetime)$/.test(name)) node.setAttribute(name, String(value));
+    const attribute = ATTRIBUTES.has(name) || name.startsWith("aria-") || name.startsWith("data-");
+    if (attribute) node.setAttribute(name, String(value));
     else node[name] = value;
   }
   node.append(...children.filter((child) => child !== null));

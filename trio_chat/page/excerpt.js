@@ -39,7 +39,38 @@ function place(text, wanted) {
     for (let n = 0; n < shown.length; n++) begins.push(at);
     at += letter.length;
   }
-  const found = folded.indexOf(wanted);
+  const found = indexOf(folded, wanted);
   if (found < 0) return none;
   return { from: begins[found], to: begins[found + wanted.length] ?? text.length };
+}
+
+/**
+ * Return the first place of a word, by the algorithm of Knuth, Morris and Pratt. The browser's `indexOf` can compare
+ * the whole word at every place.
+ *
+ * @param {string} text
+ * @param {string} word
+ * @returns {number} -1 if the word does not occur
+ */
+function indexOf(text, word) {
+  const borders = bordersOf(word);
+  let matched = 0;
+  for (let at = 0; at < text.length; at++) {
+    while (matched > 0 && text.charAt(at) !== word.charAt(matched)) matched = borders[matched - 1];
+    if (text.charAt(at) === word.charAt(matched)) matched++;
+    if (matched === word.length) return at - matched + 1;
+  }
+  return -1;
+}
+
+/** @param {string} word  @returns {number[]} for each prefix the length of its longest border */
+function bordersOf(word) {
+  const borders = [0];
+  let border = 0;
+  for (let at = 1; at < word.length; at++) {
+    while (border > 0 && word.charAt(at) !== word.charAt(border)) border = borders[border - 1];
+    if (word.charAt(at) === word.charAt(border)) border++;
+    borders.push(border);
+  }
+  return borders;
 }

@@ -8,10 +8,21 @@
 /** How many colours names are shown in: `--name-0` and on, in colours.css. */
 const HUES = 10;
 
+const NAME_UNITS_MAX = 128; // a room's name has at most 64 characters, each of one or two units
+
 /** @param {string} name  @returns {string} equal for equal names */
 export function fold(name) {
-  return name.normalize("NFKC").toLowerCase().normalize("NFC");
+  const steady = name.length > NAME_UNITS_MAX ? streamSafe(name) : name;
+  return steady.normalize("NFKC").toLowerCase().normalize("NFC");
 }
+
+/**
+ * Return the Stream-Safe form of UAX #15. Normalization sorts each run of combining marks in time that grows with the
+ * square of its length, so no run may be longer than 30.
+ *
+ * @param {string} text
+ */
+const streamSafe = (text) => text.replace(/[^\P{M}\u034F]{30}(?=[^\P{M}\u034F])/gu, "$&\u034F");
 
 /** @param {string} name  @returns {number} which of the colours is theirs, on every page the same */
 export function hue(name) {
@@ -63,8 +74,25 @@ export function placeAt(hash) {
  * @returns {{from: number, fits: string[]} | null} where the begun name is, and which names it may become
  */
 export function begun(before, names) {
-  const match = /(?<=^|\s)@(\S*)$/u.exec(before) ?? /(?<=^\/msg\s+)([^\s@]\S*)$/iu.exec(before);
-  if (!match) return null;
-  const fits = [...names].filter((name) => fold(name).startsWith(fold(match[1]))).sort();
-  return fits.length ? { from: match.index, fits } : null;
+  const from = lastWord(before);
+  const word = before.slice(from);
+  if (!word || !(word.startsWith("@") || isWhisper(before.slice(0, from)))) return null;
+  const wanted = fold(word.startsWith("@") ? word.slice(1) : word);
+  const fits = [...names].filter((name) => fold(name).startsWith(wanted)).sort();
+  return fits.length ? { from, fits } : null;
 }
+
+/** @returns {number} the start of the last word, or the end of the text if the word is longer than any name */
+function lastWord(text) {
+  const least = Math.max(0, text.length - NAME_UNITS_MAX - 1); // one more, for the `@`
+  let from = text.length;
+  while (from > 0 && !SPACE.test(text.charAt(from - 1))) {
+    if (--from < least) return text.length;
+  }
+  return from;
+}
+
+const SPACE = /\s/u;
+
+/** @param {string} start  the text before a word  @returns {boolean} whether the word names the receiver */
+const isWhisper = (start) => SPACE.test(start.charAt(4)) && start.trim().toLowerCase() === "/msg";

@@ -22,24 +22,29 @@ export function choices(typed, state, open) {
   // What is typed with a space is looked for, and made, as a name can be.
   const wanted = typed.trim().replace(/^#/, "").replace(/\s+/gu, "-");
   if (wanted.startsWith("@")) return people(wanted.slice(1), state);
-  const fits = (name) => fold(name).includes(fold(wanted));
-  const mine = [...state.rooms.values()].filter((room) => fits(room.name));
-  const unread = (room) => (room.key === state.active ? 0 : room.unread(state.me.name).unread);
-  mine.sort((a, b) => unread(b) - unread(a));
-  const made = mine.map((room) =>
-    choice("room", room.name, unread(room) ? `${unread(room)} unread` : room.topic),
+  const sought = fold(wanted); // once, not for each room: the text may be long
+  const fits = (name) => fold(name).includes(sought);
+  const mine = [...state.rooms.values()]
+    .filter((room) => fits(room.name))
+    .map((room) => ({ room, unread: room.key === state.active ? 0 : room.unread(state.me.name).unread }))
+    .sort((a, b) => b.unread - a.unread);
+  const made = mine.map(({ room, unread }) =>
+    choice("room", room.name, unread ? `${unread} unread` : room.topic),
   );
   for (const { room, members, topic } of open) {
     if (!state.rooms.has(roomKey(room)) && fits(room)) {
       made.push(choice("open", room, `${members} here${topic ? " · " + topic : ""}`));
     }
   }
-  const known = [...mine.map((room) => room.name), ...open.map(({ room }) => room)];
-  if (wanted && !known.some((name) => fold(name) === fold(wanted))) made.push(choice("new", wanted, ""));
-  const first = (one) =>
-    fold(one.name) === fold(wanted) ? 0 : fold(one.name).startsWith(fold(wanted)) ? 1 : 2;
-  if (wanted) made.sort((a, b) => (a.kind === "new" ? 3 : first(a)) - (b.kind === "new" ? 3 : first(b)));
-  return made.slice(0, SHOWN_MAX);
+  if (!wanted) return made.slice(0, SHOWN_MAX);
+  const rank = (name) => (name === sought ? 0 : name.startsWith(sought) ? 1 : 2);
+  const ranked = made
+    .map((one) => ({ one, rank: rank(fold(one.name)) }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ one }) => one);
+  const known = [...mine.map(({ room }) => room.name), ...open.map(({ room }) => room)];
+  if (!known.some((name) => fold(name) === sought)) ranked.push(choice("new", wanted, ""));
+  return ranked.slice(0, SHOWN_MAX);
 }
 
 function people(wanted, state) {
@@ -47,7 +52,8 @@ function people(wanted, state) {
   for (const name of state.place instanceof Room ? (state.place.members ?? []) : [])
     names.set(whisperKey(name), name);
   names.delete(whisperKey(state.me.name));
-  const made = [...names.values()].filter((name) => fold(name).includes(fold(wanted))).sort();
+  const sought = fold(wanted);
+  const made = [...names.values()].filter((name) => fold(name).includes(sought)).sort();
   if (wanted && !names.has(whisperKey(wanted))) made.push(wanted);
   return made.slice(0, SHOWN_MAX).map((name) => choice("person", name, "whisper"));
 }

@@ -37,3 +37,16 @@ check("what is cut out of a text is found in it", () => {
     if (hit) equal(hit.normalize("NFKC").toLowerCase(), wanted.normalize("NFKC").toLowerCase());
   });
 });
+
+check("the first place is found, also of a word that nearly repeats itself", () => {
+  chances(2_000, (chance) => {
+    const draw = (most) =>
+      Array.from({ length: 1 + chance.below(most) }, () => chance.of(["a", "b"])).join("");
+    const [text, wanted] = [draw(40), draw(6)];
+    const at = text.indexOf(wanted);
+    equal(
+      shown(text, wanted),
+      at < 0 ? [text, "", ""] : [text.slice(0, at), wanted, text.slice(at + wanted.length)],
+    );
+  });
+});

@@ -80,3 +80,25 @@ check("what is no beginning of a name finds none", () => {
   for (const before of ["", "b", "x@b", "@b ", "@c", "/msg ", "/msg bob b", "so /msg b"])
     equal(begun(before, ["bob"]), null, before);
 });
+
+check("a text of combining marks is folded in pieces, and a name as a whole", () => {
+  const name = "a" + "\u0315\u0300".repeat(31);
+  equal(fold(name), name.normalize("NFKC"));
+  const text = "a" + "\u0315\u0300".repeat(500);
+  equal(fold(text).replaceAll("\u034F", "").length, text.normalize("NFKC").length);
+  holds(
+    /^\P{M}?([^\P{M}\u034F]{1,30}\u034F)+[^\P{M}\u034F]{0,30}$/u.test(fold(text)),
+    "a run is longer than 30",
+  );
+  equal(fold(fold(text)), fold(text));
+  equal(fold("a\u0301".repeat(500)), "á".repeat(500));
+});
+
+check("what is longer than a name, or not the last word, begins none", () => {
+  equal(begun("@" + "b".repeat(128), ["b".repeat(128)]), { from: 0, fits: ["b".repeat(128)] });
+  equal(begun("@" + "b".repeat(129), ["b".repeat(129)]), null);
+  equal(begun("@b\n".repeat(1_000), ["bob"]), null);
+  equal(begun("/msg" + " ".repeat(1_000) + "b", ["bob"]), { from: 1_004, fits: ["bob"] });
+  for (const before of ["/ms b", "x/msg b", " /msg b", "/msg/b", "/msgb", "/msg @@b"])
+    equal(begun(before, ["bob"]), null);
+});

@@ -118,6 +118,58 @@ check("an address ends before the punctuation of its sentence", () => {
   equal(links("https://a.b/c\u202egnp.exe"), ["https://a.b/c"]);
 });
 
+check("brackets are paired however many there are", () => {
+  for (const n of [1, 2, 50, 2_000]) {
+    const [open, close] = ["(".repeat(n), ")".repeat(n)];
+    equal(links(`http://a/${open}${close}).`), [`http://a/${open}${close}`]);
+    equal(links(`http://a${close}`), ["http://a"]);
+    equal(links(`http://a/${close}${open}`), [`http://a/${close}${open}`]);
+    equal(links(`http://a/(${close}`), ["http://a/()"]);
+  }
+});
+
+check("an address with a longer host than any is text, and so is one with a third slash", () => {
+  const longest = `http://${"a.".repeat(127)}a`;
+  equal(links(`${longest}/${"x".repeat(3_000)}`), [`${longest}/${"x".repeat(3_000)}`]);
+  for (const end of ["", "/", "?x", "#x"]) equal(links(`http://${"a".repeat(257)}${end}`), []);
+  equal(links(`http://${"@".repeat(300)}a`), []);
+  for (const text of ["http:///a", "http:////a", "http://\\a", `http:///${"a".repeat(300)}`])
+    equal(links(text), []);
+});
+
+check("fifty segments of a text are marked, and the others are shown as text", () => {
+  for (const unit of ["http://a ", "@ada ", "`a` ", "\u202e", "\u2066a ", "```\na\n```\n"]) {
+    for (const [n, marked] of [
+      [49, 49],
+      [50, 50],
+      [51, 50],
+      [500, 50],
+    ]) {
+      const made = segments(unit.repeat(n), "ada");
+      equal(made.filter(({ kind }) => kind !== "text").length, marked, `${n} × ${unit}`);
+      holds(made.length <= 2 * marked + 1, `${made.length} segments`);
+      holds(!TURNS.test(made.map(({ text }) => text).join("")), "a control is shown as it is");
+    }
+  }
+  equal(segments("\u202e".repeat(52)).at(-1), { kind: "text", text: "U+202EU+202E" });
+  holds(!mentions("`a` ".repeat(50) + "ada", "ada"), "what is shown as text has called somebody");
+});
+
+check("a hundred addresses of a text are tried, wherever they stand in it", () => {
+  equal(links("http://[ ".repeat(99) + "http://a").length, 1);
+  equal(links("http://[ ".repeat(100) + "http://a").length, 0);
+  equal(links("http://[ `x` ".repeat(40) + "http://[ ".repeat(60) + "http://a").length, 0);
+});
+
+check("a text is looked through once, until two hundred others were", () => {
+  const [first, other] = [segments("so it is", "ada"), segments("so it is", "bob")];
+  holds(segments("so it is", "ada") === first, "it was looked through again");
+  holds(other !== first, "another's mentions were taken for one's own");
+  for (let n = 0; n < 200; n++) segments(`text ${n}`, "ada");
+  holds(segments("so it is", "ada") !== first, "it is remembered for good");
+  equal(segments("so it is", "ada"), first);
+});
+
 check("whoever is called by name is meant, and nobody else", () => {
   for (const text of ["hi Ada!", "@ADA", "ada", "ada,", "(ada)", "so, ada: yes", "«ada»"]) {
     holds(mentions(text, "ada"), text);
