@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -129,6 +130,23 @@ class RawClient:
             message = await self.message()
             if message["type"] in kinds:
                 return message
+
+    async def exchange(self, data: bytes) -> None:
+        """Send commands and read until all of them are answered, or until the server says goodbye."""
+        lost = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send_quietly, data + command("ping"))
+            try:
+                await self.message_of("pong", "bye")
+            except ConnectionLost:
+                lost = True
+            nursery.cancel_scope.cancel()
+        if lost:
+            raise ConnectionLost
+
+    async def _send_quietly(self, data: bytes) -> None:
+        with suppress(ConnectionLost):  # reading meets it as well
+            await self.send(data)
 
     def _size(self) -> int:
         return int.from_bytes(self._buffer[:4], "big")

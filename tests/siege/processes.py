@@ -154,11 +154,15 @@ class Attacker(_Process):
             attacker.end()
 
 
-def wait_for_end(pid: int, seconds: float) -> float | None:
-    """Return after how long a child has ended, and leave its status to its owner; None if it has not."""
+def wait_for_end(pid: int, seconds: float) -> tuple[float, int] | None:
+    """Return after how long a child has ended, and its status or signal; None if it has not.
+
+    The child stays one that its owner can wait for.
+    """
     began = time.monotonic()
     while (took := time.monotonic() - began) < seconds:
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
-            return took
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if ended is not None:
+            return took, ended.si_status
         time.sleep(0.02)
     return None

@@ -148,7 +148,10 @@ class _Siege:
             witnesses.announce_drain()
             marks.teardown = marks.after = marks.end = time.monotonic()
             os.kill(server.pid, signal.SIGTERM)
-            marks.stop_s = wait_for_end(server.pid, self._bounds.stop_s + 1.0)
+            if ended := wait_for_end(server.pid, self._bounds.stop_s + 1.0):
+                marks.stop_s, status = ended
+                if status:
+                    marks.faults.append(f"the server ended with status {status}, expected 0")
             return
         line = self._watched_line(server, attacker, self._seconds + RESULT_S)
         marks.teardown = float(line.removeprefix("end "))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from click.testing import CliRunner
 
 from tests.siege.__main__ import main
 from tests.siege.context import AttackContext
+from tests.siege.plan import QUICK, find
+from tests.siege.processes import wait_for_end
+from tests.siege.run import Stage, run_attack
+from tests.siege.verdict import QUICK_BOUNDS
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the siege needs core affinity and /proc")
 
@@ -66,6 +71,31 @@ async def test_an_attack_lasts_its_time_and_reports_both_ends(autojump_clock: ob
         nursery.start_soon(trio.sleep, 1)
     assert [(event, at - began) for event, at in events] == [("begin", 0.0), ("end", 30.0)]
     assert context.elapsed_s == pytest.approx(30.0)
+
+
+@linux
+def test_an_attack_that_cannot_be_run_is_red_after_its_tries() -> None:
+    told: list[str] = []
+    no_server = Stage([sys.executable, "-c", "pass"], None, None, told.append)
+    outcome = run_attack(find("control"), QUICK, QUICK_BOUNDS, no_server)
+    assert outcome.red and outcome.measurement is None
+    assert outcome.tries == len(told) == 1 + QUICK.retries
+    assert "the server did not start" in outcome.faults[0]
+
+
+@linux
+@pytest.mark.parametrize(("program", "status"), [("pass", 0), ("raise SystemExit(3)", 3)])
+def test_the_end_of_a_child_is_seen_and_left_to_its_owner(program: str, status: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", program]) as child:
+        ended = wait_for_end(child.pid, 60.0)
+        assert ended is not None and ended[1] == status
+        assert child.wait() == status
+
+
+@linux
+def test_a_child_that_goes_on_has_not_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert wait_for_end(child.pid, 0.05) is None
 
 
 @linux

@@ -22,7 +22,7 @@ __all__ = [
     "http_odd_requests",
     "join_refused_within_rates",
     "room_names",
-    "room_names_65",
+    "room_names_short",
     "stop_under_hellos",
     "whisper_names",
 ]
@@ -31,6 +31,7 @@ HELLO_BYTES_PER_S = 600_000
 REFUSED_HELLOS_MAX = 10
 HELLO_BYTES = 8_192
 ROOM_CHARACTERS = 256
+JOINS_BURST = 200
 
 
 def _hello(name: str) -> bytes:
@@ -84,11 +85,17 @@ async def stop_under_hellos(context: AttackContext) -> None:
     await _flood(context, repeated(_hello(odd_name(ARABIC_DIGITS, 128))), 8)
 
 
-@attack(item=1)
+@attack(item=1, sessions=(1, 8))
 async def hello_odd_names(context: AttackContext) -> None:
-    """Send hellos with odd names of 33 to 256 characters as fast as it goes, by 8 connections."""
-    names = [name for characters in (33, 64, 128, 256) for name in odd_names(characters)]
-    await _flood(context, repeated(b"".join(map(_hello, names))), 8)
+    """Send hellos with odd names of 32 to 256 characters, each connection with another name."""
+    # Some are refused, some are welcomed, and then the next one is a bad message.
+    names = [name for characters in (128, 33, 32, 64, 256) for name in odd_names(characters)]
+    chunks = cycle([repeated(_hello(name)) for name in names])
+    async with context.attacking() as nursery:
+        for _ in range(context.sessions):
+            nursery.start_soon(
+                context.reconnecting, context.connect, lambda client: client.repeat(next(chunks))
+            )
 
 
 @attack(item=1)
@@ -150,29 +157,34 @@ def _room_commands(room: str) -> bytes:
     )
 
 
+async def _flood_rooms(context: AttackContext, rooms: list[str]) -> None:
+    """Send more commands than a member's rates allow, and begin again as another member."""
+    data = b"".join(_room_commands(room) for room in rooms)
+    data *= JOINS_BURST // len(rooms) + 1
+    async with context.attacking() as nursery:
+        for _ in range(context.sessions):
+            nursery.start_soon(
+                context.reconnecting, context.member, lambda client: client.exchange(data), False
+            )
+
+
 @attack(item=1, sessions=(1, 8), quick=8)
 async def room_names(context: AttackContext) -> None:
     """Send every command that names a room with odd names of 256 characters."""
-    data = repeated(b"".join(_room_commands(room) for room in odd_names(ROOM_CHARACTERS)))
-    async with context.attacking() as nursery:
-        for _ in range(context.sessions):
-            nursery.start_soon(context.reconnecting, context.member, lambda client: client.repeat(data))
+    await _flood_rooms(context, odd_names(ROOM_CHARACTERS))
 
 
-@attack(item=1)
-async def room_names_65(context: AttackContext) -> None:
-    """Send every command that names a room with odd names of 65 characters, by 8 sessions."""
-    data = repeated(b"".join(_room_commands(room) for room in odd_names(65)))
-    async with context.attacking() as nursery:
-        for _ in range(8):
-            nursery.start_soon(context.reconnecting, context.member, lambda client: client.repeat(data))
+@attack(item=1, sessions=(8,))
+async def room_names_short(context: AttackContext) -> None:
+    """Send every command that names a room with odd names of 65 characters."""
+    await _flood_rooms(context, odd_names(65))
 
 
 @attack(item=1)
 async def join_refused_within_rates(context: AttackContext) -> None:
     """Send the 200 joins that the rates allow at once, all of them refused, by 32 sessions."""
     names = cycle(odd_names(ROOM_CHARACTERS))
-    data = b"".join(command("join", room=next(names)) for _ in range(200))
+    data = b"".join(command("join", room=next(names)) for _ in range(JOINS_BURST))
     clients = await context.members(32)
     async with context.attacking() as nursery:
         for client in clients:
