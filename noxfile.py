@@ -143,6 +143,17 @@ def marathon(session: nox.Session) -> None:
 
 
 @nox.session
+def siege(session: nox.Session) -> None:
+    """Attack a real server, over loopback, while two members chat, and judge what they saw; takes minutes.
+
+    `nox -s siege -- --quick` is the short form, of a minute, for CI; `-- flood-say-8` is one attack,
+    `-- --list` names all, `-- --write` puts the table into docs/benchmarks.md, `-- --help` has the rest.
+    """
+    session.install("-e.")
+    session.run("python", "-m", "tests.siege", *session.posargs)
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """The page in this machine's Chromium, with a real server and a terminal on the other side.
 

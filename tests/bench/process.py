@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tests.bench.checkout import Checkout
 from tests.bench.errors import BenchError
@@ -88,7 +89,12 @@ class ServerProcess:
     @classmethod
     @contextmanager
     def running(
-        cls, command: list[str], core: int | None, environment: dict[str, str] | None = None
+        cls,
+        command: list[str],
+        core: int | None,
+        environment: dict[str, str] | None = None,
+        *,
+        stderr: IO[bytes] | None = None,
     ) -> Iterator[ServerProcess]:
         """The server for as long as the block lasts. It says where it listens in its first line."""
         process = subprocess.Popen(
@@ -96,6 +102,7 @@ class ServerProcess:
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=stderr,
             preexec_fn=_end_with_parent,  # noqa: PLW1509 - there are no threads here
             text=True,
         )
