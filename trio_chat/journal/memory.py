@@ -352,7 +352,7 @@ class MemoryStore:
 
         After each turn all searches pause, so that together they have a part of the time, however many.
         """
-        while not is_abandoned():
+        while True:
             async with self._turns:
                 if self._paused_until > trio.current_time():
                     await trio.sleep_until(self._paused_until)
@@ -360,9 +360,8 @@ class MemoryStore:
                     await trio.lowlevel.checkpoint()
                 found = pace.take(steps)
                 self._paused_until = trio.current_time() + pace.pause_s
-            if found is not None:
+            if found is not None or is_abandoned():
                 return found
-        return None
 
     async def tidy(self, now_ms: int) -> bool:
         await trio.lowlevel.checkpoint()
