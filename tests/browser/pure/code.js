@@ -57,14 +57,14 @@ check("what is not ended is no code", () => {
   }
 });
 
-check("a block ends at the first line that can end it, and the text goes on behind it", () => {
+check("a block ends at the first closing fence, and the text continues after it", () => {
   equal(short("```\na\n```x\n```\nb\n```"), [{ block: "a\n```x" }, "b\n```"]);
   equal(short("```\n```\n```\nb\n```\n```"), [{ block: "" }, { block: "b" }, "```"]);
   equal(short("```\na\n\n```\t\n"), [{ block: "a\n" }]);
   equal(short("```\na\u2028```\n```"), [{ block: "a\u2028```" }], "only a newline ends a line");
 });
 
-check("of runs of backticks only neighbours are a pair", () => {
+check("only neighbouring runs of backticks form a pair", () => {
   equal(short("`a ``b`` c`"), ["`a ", ["b"], " c`"]);
   equal(short("`a``b`"), ["`a``b`"]);
   equal(short("`a` ``b`c``"), [["a"], " ``b`c``"]);

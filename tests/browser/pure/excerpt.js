@@ -38,7 +38,7 @@ check("what is cut out of a text is found in it", () => {
   });
 });
 
-check("the first place is found, also of a word that nearly repeats itself", () => {
+check("the first place of a word is found, also if the word nearly repeats itself", () => {
   chances(2_000, (chance) => {
     const draw = (most) =>
       Array.from({ length: 1 + chance.below(most) }, () => chance.of(["a", "b"])).join("");

@@ -81,7 +81,7 @@ check("what is no beginning of a name finds none", () => {
     equal(begun(before, ["bob"]), null, before);
 });
 
-check("a text of combining marks is folded in pieces, and a name as a whole", () => {
+check("folding splits long runs of combining marks, and never those of a name", () => {
   const name = "a" + "\u0315\u0300".repeat(31);
   equal(fold(name), name.normalize("NFKC"));
   const text = "a" + "\u0315\u0300".repeat(500);
@@ -94,7 +94,7 @@ check("a text of combining marks is folded in pieces, and a name as a whole", ()
   equal(fold("a\u0301".repeat(500)), "á".repeat(500));
 });
 
-check("what is longer than a name, or not the last word, begins none", () => {
+check("only the last word begins a name, and only if it is no longer than one", () => {
   equal(begun("@" + "b".repeat(128), ["b".repeat(128)]), { from: 0, fits: ["b".repeat(128)] });
   equal(begun("@" + "b".repeat(129), ["b".repeat(129)]), null);
   equal(begun("@b\n".repeat(1_000), ["bob"]), null);

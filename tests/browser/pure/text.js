@@ -128,7 +128,7 @@ check("brackets are paired however many there are", () => {
   }
 });
 
-check("an address with a longer host than any is text, and so is one with a third slash", () => {
+check("an address with an overlong host or a third slash is text", () => {
   const longest = `http://${"a.".repeat(127)}a`;
   equal(links(`${longest}/${"x".repeat(3_000)}`), [`${longest}/${"x".repeat(3_000)}`]);
   for (const end of ["", "/", "?x", "#x"]) equal(links(`http://${"a".repeat(257)}${end}`), []);
@@ -137,7 +137,7 @@ check("an address with a longer host than any is text, and so is one with a thir
     equal(links(text), []);
 });
 
-check("fifty segments of a text are marked, and the others are shown as text", () => {
+check("a text has at most fifty marked segments, and its rest is shown as text", () => {
   for (const unit of ["http://a ", "@ada ", "`a` ", "\u202e", "\u2066a ", "```\na\n```\n"]) {
     for (const [n, marked] of [
       [49, 49],
@@ -152,18 +152,18 @@ check("fifty segments of a text are marked, and the others are shown as text", (
     }
   }
   equal(segments("\u202e".repeat(52)).at(-1), { kind: "text", text: "U+202EU+202E" });
-  holds(!mentions("`a` ".repeat(50) + "ada", "ada"), "what is shown as text has called somebody");
+  holds(!mentions("`a` ".repeat(50) + "ada", "ada"), "the rest of the text has called somebody");
 });
 
-check("a hundred addresses of a text are tried, wherever they stand in it", () => {
+check("at most a hundred addresses of a text are parsed, in all its stretches together", () => {
   equal(links("http://[ ".repeat(99) + "http://a").length, 1);
   equal(links("http://[ ".repeat(100) + "http://a").length, 0);
   equal(links("http://[ `x` ".repeat(40) + "http://[ ".repeat(60) + "http://a").length, 0);
 });
 
-check("a text is looked through once, until two hundred others were", () => {
+check("a text is scanned once until two hundred others have followed", () => {
   const [first, other] = [segments("so it is", "ada"), segments("so it is", "bob")];
-  holds(segments("so it is", "ada") === first, "it was looked through again");
+  holds(segments("so it is", "ada") === first, "it was scanned again");
   holds(other !== first, "another's mentions were taken for one's own");
   for (let n = 0; n < 200; n++) segments(`text ${n}`, "ada");
   holds(segments("so it is", "ada") !== first, "it is remembered for good");
