@@ -163,9 +163,7 @@ async def test_an_absurd_time_to_wait_is_a_minute_and_is_said(
     ]
 
 
-async def test_histories_that_begin_anew_under_other_names_are_not_noted(
-    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
-) -> None:
+def test_histories_that_begin_anew_under_other_names_are_not_noted() -> None:
     """Only the rooms that one is in have a place, whatever they are called meanwhile."""
     speaker = Speaker.__new__(Speaker)
     speaker._rooms, speaker._oldest = ["lobby"], {"lobby": 7}

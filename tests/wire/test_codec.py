@@ -2,7 +2,9 @@
 
 import json
 import tracemalloc
+from collections.abc import Iterator
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -10,7 +12,19 @@ from hypothesis import strategies as st
 from tests.wire.drawn import commands, events
 from trio_chat.errors import BadMessage, FrameError
 from trio_chat.wire.codec import decode_command, decode_entry, decode_event, encode
-from trio_chat.wire.messages import MAX_NUMBER, Command, Event, Hello, Join, Ping, Pong, Retitled, Said, Say
+from trio_chat.wire.messages import (
+    MAX_NUMBER,
+    Command,
+    Event,
+    Hello,
+    Join,
+    Limits,
+    Ping,
+    Pong,
+    Retitled,
+    Said,
+    Say,
+)
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -179,6 +193,37 @@ def test_an_entry_of_unknown_type_inside_a_page_is_refused() -> None:
     with pytest.raises(BadMessage) as caught:
         decode_event(b'{"type":"history","room":"lobby","more":false,"entries":[{"type":"shouted"}]}')
     assert caught.value.field == "entries"
+
+
+@pytest.mark.parametrize(
+    "number", ["-1", "9007199254740992", "1" + "0" * 400, "1" + "0" * 5_000, "1.5", "null"]
+)
+def test_a_number_out_of_range_is_refused_in_events_too(number: str) -> None:
+    with pytest.raises(BadMessage):
+        decode_event(b'{"type":"pong","n":%s}' % number.encode())
+
+
+def test_every_number_of_an_event_has_a_range() -> None:
+    """But for those of `limits`, which a client checks one by one."""
+
+    def unbounded(found: object) -> Iterator[str]:
+        match found:
+            case msgspec.inspect.StructType(cls=cls, fields=fields) if cls is not Limits:
+                for field in fields:
+                    yield from (f"{cls.__name__}.{field.name}" + inner for inner in unbounded(field.type))
+            case msgspec.inspect.ListType(item_type=item):
+                yield from unbounded(item)
+            case msgspec.inspect.UnionType(types=types):
+                for each in types:
+                    yield from unbounded(each)
+            case msgspec.inspect.IntType(ge=0, le=most) if most == MAX_NUMBER:
+                pass
+            case msgspec.inspect.IntType():
+                yield " has no range"
+            case _:
+                pass
+
+    assert list(unbounded(msgspec.inspect.type_info(Event))) == []
 
 
 @pytest.mark.parametrize("version", [0, 2, 99, MAX_NUMBER])
