@@ -20,6 +20,7 @@ from trio_chat.net.link import Link
 from trio_chat.testing.pipe import PipeLink, link_pair
 from trio_chat.wire import framing
 from trio_chat.wire.codec import encode
+from trio_chat.wire.framing import FRAME_BYTES_MAX
 from trio_chat.wire.messages import (
     UNSET,
     Ack,
@@ -80,7 +81,7 @@ class Peer:
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self._commands = FrameCommands()
+        self._commands = FrameCommands(hello_bytes=FRAME_BYTES_MAX)
         self._heard: list[Command] = []
 
     def reset(self) -> None:

@@ -190,7 +190,7 @@ def line_twice(number: int) -> Callable[[bytes], bytes]:
         (replaced(f'"at":{TIME + 1_000}', f'"at":{TIME - 1}'), "line 8 is older than the one before it"),
         (
             replaced(f'"at":{TIME + 2_000}', '"at":9007199254740993'),
-            "line 9 is older than the one before it, or",
+            "line 9 is no line of an export",
         ),
         (replaced('"ada r2",4', '"ada r2",5'), "line 10 has a ref that stands for no entry of the room"),
         (replaced('"ada r2",4', '"",4'), "line 10 has a ref that stands for no entry of the room"),

@@ -194,8 +194,8 @@ class _Incoming:
         return topic
 
     def _check(self, entry: Said | Retitled) -> None:
-        if not self._at <= entry.at <= MAX_NUMBER:
-            raise self._wrong("is older than the one before it, or of no time at all")
+        if entry.at < self._at:
+            raise self._wrong("is older than the one before it")
         self._at = entry.at
         try:
             prepare_name(entry.by)

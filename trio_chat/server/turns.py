@@ -22,7 +22,7 @@ import trio
 __all__ = ["SHARE", "SLICE_S", "Turns", "WorkBudget"]
 
 SLICE_S = 0.001
-SHARE = 1 / 3
+SHARE = 1 / 4
 BURST_S = 1.0
 TURNS_MAX = 16  # in one pass, however cheap they were until now
 
