@@ -22,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class ConnectionLost(Exception):
-    """The server closed the connection, or there is no server."""
+    """The server or another task closed the connection, or there is no server."""
 
 
 class RawClient:
@@ -75,7 +75,7 @@ class RawClient:
         try:
             while left:
                 left = left[await self._sock.send(left) :]
-        except OSError as error:
+        except (OSError, trio.ClosedResourceError) as error:
             raise ConnectionLost from error
 
     async def repeat(self, data: bytes) -> None:
@@ -101,7 +101,7 @@ class RawClient:
         """Receive some bytes; at least one."""
         try:
             data = await self._sock.recv(RECEIVE_BYTES)
-        except OSError as error:
+        except (OSError, trio.ClosedResourceError) as error:
             raise ConnectionLost from error
         if not data:
             raise ConnectionLost

@@ -128,7 +128,7 @@ async def search_letters_in_file(context: AttackContext) -> None:
     await _search(context, LETTERS, PERIOD_S)
 
 
-@attack(item=3, journal="file", options=("--no-rate-limit",), memory_mib=64)
+@attack(item=3, journal="file", options=("--no-rate-limit",), latency="maximum", memory_mib=64)
 async def search_deep(context: AttackContext) -> None:
     """Search 10,000 texts in a file without a pause, by 5 members that no rate limits."""
     await _fill(context, lambda number: ordinary_text(400, number), 8, 1_250)
