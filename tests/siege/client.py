@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 from contextlib import suppress
+from itertools import cycle
 from types import TracebackType
 from typing import Self
 
@@ -85,9 +86,8 @@ class RawClient:
 
     async def dribble(self, data: bytes) -> None:
         """Send the same bytes, one in each write, until the connection is lost."""
-        while True:
-            for at in range(len(data)):
-                await self.send(data[at : at + 1])
+        for at in cycle(range(len(data))):
+            await self.send(data[at : at + 1])
 
     async def pace(self, data: bytes, bytes_per_s: float) -> None:
         """Send the same bytes at this pace, until the connection is lost."""

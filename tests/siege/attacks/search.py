@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 
 import trio
 
@@ -70,16 +71,15 @@ async def _search_on(
     context: AttackContext, client: RawClient, texts: tuple[str, ...], period_s: float
 ) -> None:
     try:
-        while True:
-            for text in texts:
-                following: object = ""
-                while following is not None:
-                    fields = {"next": following} if following else {}
-                    await client.send(command("search", text=text, ref="s", **fields))
-                    answer = await client.message_of("found", "error")
-                    context.counts["pages" if answer["type"] == "found" else "refused"] += 1
-                    following = answer.get("next")
-                    await trio.sleep(period_s)
+        for text in cycle(texts):
+            following: object = ""
+            while following is not None:
+                fields = {"next": following} if following else {}
+                await client.send(command("search", text=text, ref="s", **fields))
+                answer = await client.message_of("found", "error")
+                context.counts["pages" if answer["type"] == "found" else "refused"] += 1
+                following = answer.get("next")
+                await trio.sleep(period_s)
     except ConnectionLost:
         context.require(False, "a searcher lost its connection")
 
