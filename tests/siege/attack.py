@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from tests.siege.context import AttackContext
 
-__all__ = ["Attack", "Run", "attack"]
+__all__ = ["Attack", "Journal", "Latency", "Run", "attack"]
 
 Run = Callable[["AttackContext"], Awaitable[None]]
 Journal = Literal["memory", "file"]
+Latency = Literal["all", "maximum", "none"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Attack:
     """An option that `trio-chat serve --help` must list; without it the attack is left out."""
     seconds_min: float = 0.0
     """The attack lasts at least this long, in the short form too: as long as what it waits for takes."""
-    judges_latency: bool = True
-    """False where the attack itself stops the server's process."""
+    latency: Latency = "all"
+    """What of the latency is judged: only the maximum where the server runs without its rates, so that a size
+    is reached in time; none where the attack itself stops the server's process."""
     memory_mib: int = 0
     """How much the server may keep afterwards beyond the general allowance: bounded caches and journals."""
     stops_server: bool = False
@@ -60,7 +62,7 @@ def attack(
     options: tuple[str, ...] = (),
     needs: str = "",
     seconds_min: float = 0.0,
-    judges_latency: bool = True,
+    latency: Latency = "all",
     memory_mib: int = 0,
     stops_server: bool = False,
 ) -> Callable[[Run], tuple[Attack, ...]]:
@@ -84,7 +86,7 @@ def attack(
                 options=options,
                 needs=needs,
                 seconds_min=seconds_min,
-                judges_latency=judges_latency,
+                latency=latency,
                 memory_mib=memory_mib,
                 stops_server=stops_server,
             )

@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 from contextlib import suppress
+from itertools import cycle
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +23,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class ConnectionLost(Exception):
-    """The server closed the connection, or there is no server."""
+    """The server or another task closed the connection, or there is no server."""
 
 
 class RawClient:
@@ -75,7 +76,7 @@ class RawClient:
         try:
             while left:
                 left = left[await self._sock.send(left) :]
-        except OSError as error:
+        except (OSError, trio.ClosedResourceError) as error:
             raise ConnectionLost from error
 
     async def repeat(self, data: bytes) -> None:
@@ -85,9 +86,8 @@ class RawClient:
 
     async def dribble(self, data: bytes) -> None:
         """Send the same bytes, one in each write, until the connection is lost."""
-        while True:
-            for at in range(len(data)):
-                await self.send(data[at : at + 1])
+        for at in cycle(range(len(data))):
+            await self.send(data[at : at + 1])
 
     async def pace(self, data: bytes, bytes_per_s: float) -> None:
         """Send the same bytes at this pace, until the connection is lost."""
@@ -101,7 +101,7 @@ class RawClient:
         """Receive some bytes; at least one."""
         try:
             data = await self._sock.recv(RECEIVE_BYTES)
-        except OSError as error:
+        except (OSError, trio.ClosedResourceError) as error:
             raise ConnectionLost from error
         if not data:
             raise ConnectionLost

@@ -40,7 +40,8 @@ is of the p50s; a quiet p50 below {floor:.0f} ms counts as {floor:.0f} ms.
 An attack is withstood if the ratio is at most {ratio:.0f}, the maximum is below {most:.1f} s, no line of a
 witness is refused, lost, doubled or out of order, what the attack itself requires holds, and the server's
 memory returns to {memory:.2f} × what it was plus {slack} MiB, or more where the attack fills bounded caches.
-Where an attack stops the server's process, latency is not judged. docs/testing.md says how to run it.
+Where an attack stops the server's process, latency is not judged; where the server runs without its rates,
+only the maximum is. docs/testing.md says how to run it.
 
 """
 
@@ -139,7 +140,7 @@ def _row(outcome: Outcome, bounds: Bounds) -> list[str]:
     measurement = outcome.measurement
     assert measurement is not None, "an attack that was left out has no figures"
     attack = outcome.attack
-    judged = attack.judges_latency
+    judged = attack.latency != "none"
     quotient = ratio(measurement, bounds)
     after = "–" if attack.stops_server else f"{measurement.memory_after_kib >> 10}"
     verdict = "**red**" if outcome.red else "withstood"

@@ -125,10 +125,22 @@ def test_the_short_form_has_wider_bounds_and_not_none() -> None:
     assert "expected less than 1,000.0 ms" in stalled
 
 
+SLOW = replace(GREEN, attack=phase(3_000.0), teardown=phase(600.0))
+
+
 def test_an_attack_that_stops_the_process_is_not_judged_by_latency() -> None:
-    stopping = replace(ATTACK, judges_latency=False)
-    assert judge(stopping, replace(GREEN, attack=phase(3_000.0), teardown=phase(600.0)), FULL_BOUNDS) == []
-    assert judge(stopping, replace(GREEN, after=phase(7.0), faults=["x"]), FULL_BOUNDS)[0] == "x"
+    stopping = replace(ATTACK, latency="none")
+    assert judge(stopping, SLOW, FULL_BOUNDS) == []
+    assert judge(stopping, replace(SLOW, after=phase(7.0), faults=["x"]), FULL_BOUNDS)[0] == "x"
+
+
+def test_a_server_without_rates_is_judged_by_the_maximum_only() -> None:
+    without_rates = replace(ATTACK, latency="maximum")
+    assert judge(without_rates, replace(GREEN, attack=phase(499.0)), FULL_BOUNDS) == []
+    assert judge(without_rates, SLOW, FULL_BOUNDS) == [
+        "maximum under attack 3,000.0 ms, expected less than 500.0 ms",
+        "maximum right after the attack 600.0 ms, expected less than 500.0 ms",
+    ]
 
 
 STOPPING: Attack = replace(ATTACK, stops_server=True)

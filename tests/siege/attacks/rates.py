@@ -104,6 +104,7 @@ async def address_talk(context: AttackContext) -> None:
     item=5,
     journal="file",
     options=("--limit", "talk_burst=100000", "--limit", "talk_per_s=100000"),
+    latency="maximum",
     memory_mib=48,
 )
 async def large_texts(context: AttackContext) -> None:

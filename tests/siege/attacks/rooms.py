@@ -38,7 +38,8 @@ async def _ask(context: AttackContext, client: RawClient, question: Callable[[in
         context.require(False, "a member who asked within the rates lost its connection")
 
 
-@attack(item=4, quick=True)
+# The names of rooms are cached, and the allocator keeps what thousands of rooms took.
+@attack(item=4, quick=True, memory_mib=24)
 async def rooms_asked(context: AttackContext) -> None:
     """64 members with 100 rooms each ask which rooms there are, within the rates."""
     clients = await _enter_rooms(context, context.scaled(64, 40))
@@ -52,7 +53,7 @@ async def rooms_asked(context: AttackContext) -> None:
             nursery.start_soon(_ask, context, client, question)
 
 
-@attack(item=4)
+@attack(item=4, memory_mib=24)
 async def rooms_changed(context: AttackContext) -> None:
     """64 members with 100 rooms each leave, join and ask which rooms there are, within the rates."""
     clients = await _enter_rooms(context, 64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 
 import trio
 
@@ -70,16 +71,15 @@ async def _search_on(
     context: AttackContext, client: RawClient, texts: tuple[str, ...], period_s: float
 ) -> None:
     try:
-        while True:
-            for text in texts:
-                following: object = ""
-                while following is not None:
-                    fields = {"next": following} if following else {}
-                    await client.send(command("search", text=text, ref="s", **fields))
-                    answer = await client.message_of("found", "error")
-                    context.counts["pages" if answer["type"] == "found" else "refused"] += 1
-                    following = answer.get("next")
-                    await trio.sleep(period_s)
+        for text in cycle(texts):
+            following: object = ""
+            while following is not None:
+                fields = {"next": following} if following else {}
+                await client.send(command("search", text=text, ref="s", **fields))
+                answer = await client.message_of("found", "error")
+                context.counts["pages" if answer["type"] == "found" else "refused"] += 1
+                following = answer.get("next")
+                await trio.sleep(period_s)
     except ConnectionLost:
         context.require(False, "a searcher lost its connection")
 
@@ -128,7 +128,7 @@ async def search_letters_in_file(context: AttackContext) -> None:
     await _search(context, LETTERS, PERIOD_S)
 
 
-@attack(item=3, journal="file", options=("--no-rate-limit",), memory_mib=64)
+@attack(item=3, journal="file", options=("--no-rate-limit",), latency="maximum", memory_mib=64)
 async def search_deep(context: AttackContext) -> None:
     """Search 10,000 texts in a file without a pause, by 5 members that no rate limits."""
     await _fill(context, lambda number: ordinary_text(400, number), 8, 1_250)

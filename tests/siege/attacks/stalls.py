@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -18,12 +16,11 @@ import trio
 from tests.siege.attack import attack
 from tests.siege.context import AttackContext
 
-__all__ = ["crowded_core", "stopped_server", "stopped_server_by_default", "stuttering_server"]
+__all__ = ["stopped_server", "stopped_server_by_default", "stuttering_server"]
 
 # A small burst, so that a stop of some seconds is more than the bucket holds.
 OPTIONS = ("--limit", "talk_burst=5")
 STOP_S = 2.0
-SPIN = "while True: pass"
 
 
 @contextmanager
@@ -37,7 +34,7 @@ def _stopped(pid: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-@attack(item=7, options=OPTIONS, judges_latency=False, seconds_min=3.5, quick=True)
+@attack(item=7, options=OPTIONS, latency="none", seconds_min=3.5, quick=True)
 async def stopped_server(context: AttackContext) -> None:
     """Stop the server's process for 2 s while the witnesses talk on: no line must be refused."""
     async with context.attacking():
@@ -45,7 +42,7 @@ async def stopped_server(context: AttackContext) -> None:
             await trio.sleep(STOP_S)
 
 
-@attack(item=7, judges_latency=False, seconds_min=8.0)
+@attack(item=7, latency="none", seconds_min=8.0)
 async def stopped_server_by_default(context: AttackContext) -> None:
     """Stop the server's process for 6 s, which is more than the default burst: no line must be refused."""
     async with context.attacking():
@@ -53,7 +50,7 @@ async def stopped_server_by_default(context: AttackContext) -> None:
             await trio.sleep(3 * STOP_S)
 
 
-@attack(item=7, options=OPTIONS, judges_latency=False, seconds_min=6.0)
+@attack(item=7, options=OPTIONS, latency="none", seconds_min=6.0)
 async def stuttering_server(context: AttackContext) -> None:
     """Stop the server's process for 1.3 s in every 1.5 s: no line must be refused."""
     async with context.attacking():
@@ -61,29 +58,3 @@ async def stuttering_server(context: AttackContext) -> None:
             with _stopped(context.server_pid):
                 await trio.sleep(1.3)
             await trio.sleep(0.2)
-
-
-@contextmanager
-def _spinning(cores: set[int], number: int) -> Iterator[None]:
-    """Keep cores busy with so many processes, which have the server's priority, while the block lasts."""
-    spinning: list[subprocess.Popen[bytes]] = []
-    try:
-        for _ in range(number):
-            process = subprocess.Popen([sys.executable, "-c", SPIN])
-            spinning.append(process)
-            os.sched_setaffinity(process.pid, cores)
-            with suppress(PermissionError):  # without privilege a low priority cannot be raised
-                os.setpriority(os.PRIO_PROCESS, process.pid, 0)
-        yield
-    finally:
-        for process in spinning:
-            process.kill()
-            process.wait()
-
-
-@attack(item=7, options=OPTIONS, judges_latency=False)
-async def crowded_core(context: AttackContext) -> None:
-    """Keep the server's core busy with 8 other processes: no line must be refused."""
-    async with context.attacking():
-        with _spinning(os.sched_getaffinity(context.server_pid), 8):
-            await trio.sleep_forever()
