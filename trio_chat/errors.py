@@ -88,6 +88,12 @@ class BadMessage(WireError):
         self.field = field
         self.ref = ref
 
+    def as_value(self) -> "BadMessage":
+        """Return the error without where and from what it was raised: a caught error that is kept keeps the
+        frames that it passed, with all that they have read, and in a cycle."""
+        self.__traceback__ = self.__context__ = None
+        return self
+
 
 class Refused(ChatError):
     """A command was understood and not granted: raised by the server's rules, and again at the client

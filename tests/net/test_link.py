@@ -3,13 +3,14 @@
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trio_chat.errors import LinkBroken
-from trio_chat.net.link import RECEIVE_BYTES, Link, SocketLink, close_politely
+from trio_chat.net.link import FORGET_BYTES, RECEIVE_BYTES, Link, SocketLink, close_politely
 
 MORE_THAN_FITS = 8_000_000
 
@@ -257,6 +258,23 @@ async def test_a_polite_close_lets_the_peer_read_to_the_end(ends: Ends) -> None:
     assert [len(each) for each in read] == [sent]
     with pytest.raises(LinkBroken):
         link.send_nowait(b"x")
+
+
+async def test_a_polite_close_reads_only_so_much_of_a_peer_that_goes_on_sending(ends: Ends) -> None:
+    """To read on would cost as much as to serve it."""
+    link, peer = ends
+    sent = [0]
+
+    def flood() -> None:
+        with suppress(OSError):  # the reset
+            while sent[0] < 100 * FORGET_BYTES:
+                sent[0] += peer.send(b"x" * 65_536)
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(in_a_thread, flood)
+            await close_politely(link, seconds=60)
+    assert sent[0] < 50 * FORGET_BYTES
 
 
 async def test_a_polite_close_has_its_bound(ends: Ends, autojump_clock: MockClock) -> None:

@@ -15,6 +15,7 @@ from trio_chat.errors import LinkBroken
 from trio_chat.hub.names import prepare_room
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft, Store
+from trio_chat.net.link import Pace
 from trio_chat.server.fanout import SENDS_AT_ONCE, publish, tell
 from trio_chat.server.feeds import Feeds
 from trio_chat.server.owed import Owed
@@ -83,7 +84,7 @@ class Straw:
     async def receive_some(self) -> bytes:
         raise NotImplementedError("nobody says anything through a straw")
 
-    async def finish(self) -> None:
+    async def finish(self, pace: Pace | None = None) -> None:
         raise NotImplementedError
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ class FrameCommands:
             try:
                 command: Command | BadMessage = decode_command(payload)
             except BadMessage as error:
-                command = error
+                command = error.as_value()
             yield command
 
     def farewell(self, code: str) -> Control | None:

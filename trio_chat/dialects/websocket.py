@@ -252,7 +252,7 @@ class WebSocketCommands:
                     try:
                         command: Command | BadMessage = decode_command(payload)
                     except BadMessage as error:
-                        command = error
+                        command = error.as_value()
                     yield command
 
     def farewell(self, code: str) -> Control | None:

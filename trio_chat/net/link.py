@@ -8,16 +8,23 @@ any Trio stream.
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import trio
 
 from trio_chat.errors import LinkBroken
 
-__all__ = ["RECEIVE_BYTES", "Link", "SocketLink", "close_politely"]
+__all__ = ["FORGET_BYTES", "RECEIVE_BYTES", "Link", "Pace", "SocketLink", "close_politely", "forget_input"]
 
 RECEIVE_BYTES = 65_536
+# Of the peer's input while a connection is closed: what both ends' buffers hold, and some more. A peer that
+# goes on sending after the goodbye does not want to hear it, and to read on would cost as much as to serve
+# it.
+FORGET_BYTES = 256 << 10
+
+Pace = Callable[[], Awaitable[None]]
+"""Waits until the next read may be made: a peer that goes on sending must not hold up the others."""
 
 
 class Link(Protocol):
@@ -54,9 +61,10 @@ class Link(Protocol):
         """End the waits that are under way with `trio.ClosedResourceError`; the connection stays."""
         ...
 
-    async def finish(self) -> None:
-        """Send what was taken and say that no more will come, then read and forget until the peer
-        says so too. Raises `LinkBroken`, `trio.ClosedResourceError`; still to be closed after it."""
+    async def finish(self, pace: Pace | None = None) -> None:
+        """Send what was taken and say that no more will come, then read and forget until the peer says so
+        too, or has sent too much (`forget_input`). Raises `LinkBroken`, `trio.ClosedResourceError`; still to
+        be closed after it."""
         ...
 
     def close(self) -> None:
@@ -112,20 +120,31 @@ class SocketLink:
         if self._sock.fileno() != -1:
             trio.lowlevel.notify_closing(self._sock)
 
-    async def finish(self) -> None:
+    async def finish(self, pace: Pace | None = None) -> None:
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise LinkBroken(f"connection lost: {error.strerror}") from error
-        while await self.receive_some():
-            pass
+        await forget_input(self.receive_some, pace)
 
     def close(self) -> None:
         self.interrupt()
         self._sock.close()
 
 
-async def close_politely(link: Link, *, seconds: float) -> None:
+async def forget_input(receive_some: Callable[[], Awaitable[bytes]], pace: Pace | None) -> None:
+    """Read until the end of a peer's input, or `FORGET_BYTES` of it, and call `pace` between two reads.
+
+    Raises what reading raises.
+    """
+    left = FORGET_BYTES
+    while left > 0 and (data := await receive_some()):
+        left -= len(data)
+        if pace is not None:
+            await pace()
+
+
+async def close_politely(link: Link, *, seconds: float, pace: Pace | None = None) -> None:
     """Close so that the peer can read all that was sent, waiting at most `seconds` for it.
 
     Closing over unread input sends a reset, and a reset makes the peer forget what it had not read
@@ -134,7 +153,7 @@ async def close_politely(link: Link, *, seconds: float) -> None:
     """
     try:
         with trio.move_on_after(seconds):
-            await link.finish()
+            await link.finish(pace)
     except (LinkBroken, trio.ClosedResourceError):
         pass
     finally:

@@ -92,7 +92,7 @@ async def serve_http(
         if answer.status == 101:
             return bytes(unread)
         if conversation.our_state is not h11.DONE or conversation.their_state is not h11.DONE:
-            await close_politely(link, seconds=limits.goodbye_s)
+            await close_politely(link, seconds=limits.goodbye_s, pace=turns.pace)
             return None
         conversation.start_next_cycle()
         deadline = trio.current_time() + limits.hello_s

@@ -1,6 +1,6 @@
 """One sweep looks for silence, for all: cheaper than a timer a session, and an idle one needs no task more.
 
-A limit of ten seconds is thus kept to within one. The sweep also tells how late the loop is (`lateness.py`).
+A limit of ten seconds is thus kept to within one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from trio_chat.server.turns import SLICE_S
 
 if TYPE_CHECKING:
     from trio_chat.server.door import Door
-    from trio_chat.server.lateness import Lateness
     from trio_chat.server.session import Session
     from trio_chat.server.turns import Turns
 
@@ -23,17 +22,14 @@ SWEEP_S = 1.0
 SESSIONS_PER_LOOK = 64  # at the clock: a millisecond is enough for some thousand of them, or to end ten
 
 
-async def sweep(sessions: dict[Session, None], door: Door, turns: Turns, lateness: Lateness) -> None:
+async def sweep(sessions: dict[Session, None], door: Door, turns: Turns) -> None:
     """End every session that keeps the server waiting for too long, and probe the silent, until cancelled.
 
     In slices: thousands may be due in one moment.
     """
     while True:
-        due = trio.current_time() + SWEEP_S
-        lateness.expect(due)
-        await trio.sleep_until(due)
+        await trio.sleep(SWEEP_S)
         now = trio.current_time()
-        lateness.arrived(now)
         door.sweep(now)
         until = turns.clock() + SLICE_S
         for count, session in enumerate(list(sessions)):

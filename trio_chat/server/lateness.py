@@ -1,34 +1,53 @@
 """How late the loop has been: time in which it read nothing, and for which no peer is to blame."""
 
+from __future__ import annotations
+
+import trio
+
 __all__ = ["Lateness"]
 
 LATE_S = 0.1  # less is not counted
+TICK_S = 0.1  # while peers send something
+IDLE_TICK_S = 1.0
 
 
 class Lateness:
     """The sum of what a periodic task has been late by.
 
-    The task says when it is due next (`expect`) and that it runs (`arrived`). In between, it is late from
-    the moment on at which it was due: so a session that runs before it, after a stall, knows of the stall as
-    well. A stall between two such moments is counted only as far as it reaches beyond the second.
+    From the moment on at which the task was due it is late: so a session that runs before it, after a stall,
+    knows of the stall as well. The task is due soon after each read (`noticed_input`), and otherwise once a
+    second: a stall is counted but for its first tenth of a second where something was read shortly before it,
+    and else for its first second.
     """
 
-    __slots__ = ("_due", "_total")
+    __slots__ = ("_due", "_is_active", "_total", "_wake")
 
     def __init__(self) -> None:
         self._due = float("inf")
         self._total = 0.0
-
-    def expect(self, due: float) -> None:
-        """The periodic task is to run at that time."""
-        self._due = due
-
-    def arrived(self, now: float) -> None:
-        """The periodic task runs."""
-        self._total = self.total(now)
-        self._due = float("inf")
+        self._is_active = False
+        self._wake = trio.Event()
 
     def total(self, now: float) -> float:
         """Return for how many seconds, in all, the loop has been late until now."""
         late_s = now - self._due
         return self._total + late_s if late_s > LATE_S else self._total
+
+    def noticed_input(self) -> None:
+        """Something was read: watch more closely for a moment."""
+        if not self._is_active:
+            self._is_active = True
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Be the periodic task, until cancelled."""
+        while True:
+            self._wake = trio.Event()
+            self._due = trio.current_time() + (TICK_S if self._is_active else IDLE_TICK_S)
+            if self._is_active:
+                self._is_active = False
+                await trio.sleep_until(self._due)
+            else:
+                with trio.move_on_at(self._due):
+                    await self._wake.wait()
+            self._total = self.total(trio.current_time())

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import trio
 
 from trio_chat.errors import LinkBroken, StoreError
+from trio_chat.server.owner import NO_OWNER
 from trio_chat.server.turns import SLICE_S
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Gap
@@ -182,6 +183,11 @@ class Owed:
             self.answer(last)
         self.flush()
         self.nudge()
+
+    def disown(self) -> None:
+        """Let go of the owner, with which this is a cycle: until the collector finds it, the session would
+        keep what it has read, 64 KiB of half a frame."""
+        self._owner = NO_OWNER
 
     async def finished(self) -> None:
         """Wait until nothing is owed. Ends early when the connection is gone."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from trio_chat.server.tail import Feed
 
-__all__ = ["Owner"]
+__all__ = ["NO_OWNER", "Owner"]
 
 
 class Owner(Protocol):
@@ -28,3 +28,22 @@ class Owner(Protocol):
     def who_is_here(self, feed: Feed) -> bytes:
         """The payload that makes good for presence notices missed in a room."""
         ...
+
+
+class _NoOwner:
+    """What stands there when the session is gone, and nothing is owed any more."""
+
+    def fell_behind(self) -> None:
+        pass
+
+    def work_clock(self) -> float:
+        return 0.0
+
+    def lost(self) -> None:
+        pass
+
+    def who_is_here(self, feed: Feed) -> bytes:
+        return b""
+
+
+NO_OWNER: Owner = _NoOwner()

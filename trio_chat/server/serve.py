@@ -2,7 +2,7 @@
 
     open_server()
     └ stores     the committer, the notices, the upkeep,     ended last, when nothing is pending
-      │          the turns
+      │          the turns, the lateness
       └ writers  one per session that is behind              its failure ends only its session
         └ sessions  one task per connection                  a deadline at drain
           └ listeners  accept loops, the keepalive sweep     cancelled first
@@ -226,11 +226,12 @@ class Server:
             stores.start_soon(self.committer.run)
             stores.start_soon(self.notices.run)
             stores.start_soon(self.turns.run)
+            stores.start_soon(self.lateness.run)
             if self.store.tidies:
                 stores.start_soon(keep_tidy, self.store, self.clock_ms)
             async with trio.open_nursery() as self._writers, trio.open_nursery() as sessions:
                 async with trio.open_nursery() as accepting:
-                    accepting.start_soon(sweep, self._sessions, self._door, self.turns, self.lateness)
+                    accepting.start_soon(sweep, self._sessions, self._door, self.turns)
                     for listener in listeners:
                         accepting.start_soon(self._accept, listener, sessions)
                     try:

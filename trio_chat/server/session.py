@@ -133,6 +133,7 @@ class Session:
                         break
                     if self.seat is not None:
                         self.heard_at = trio.current_time()
+                        self.server.lateness.noticed_input()
                     await self._take(data)
                 await self._settle_in_the_end()
             except LinkBroken:
@@ -149,6 +150,7 @@ class Session:
         finally:
             self.end(LOST)
             self.owed.link.close()
+            self.owed.disown()
 
     async def _settle_in_the_end(self) -> None:
         """Settle what is pending once no more is read, unless the session has ended already."""
@@ -341,7 +343,7 @@ class Session:
         if goodbye.cancelled_caught or self.owed.broken:
             return
         linger_s = min(DRAIN_LINGER_S, limits.goodbye_s) if self.draining else deadline - trio.current_time()
-        await close_politely(self.owed.link, seconds=linger_s)
+        await close_politely(self.owed.link, seconds=linger_s, pace=self.server.turns.pace)
 
     # --- its end, and what other tasks tell it -------------------------------------------------------
 
@@ -365,7 +367,7 @@ class Session:
         self._commands.welcomed()
         self.heard_at = trio.current_time()
         if self.server.config.rate_limit:
-            self._budget = WorkBudget()
+            self._budget = WorkBudget(self.heard_at)
 
     def drain(self) -> None:
         """Read no further; settle, say goodbye, end."""

@@ -24,6 +24,7 @@ __all__ = ["SHARE", "SLICE_S", "Turns", "WorkBudget"]
 SLICE_S = 0.001
 SHARE = 1 / 4
 BURST_S = 1.0
+READ_S = 0.00005  # what reading 64 KiB takes, about
 TURNS_MAX = 16  # in one pass, however cheap they were until now
 
 BUDGET_BURST_S = 0.005  # joining some fifty rooms
@@ -35,13 +36,14 @@ class WorkBudget:
     """What a session may use of the loop before it has to take turns.
 
     A token bucket in the form of the generic cell rate algorithm (ITU-T I.371): one number, the time at which
-    the bucket would be full again.
+    the bucket would be full again. It begins empty: otherwise a client that reconnects would have a full one
+    each time.
     """
 
     __slots__ = ("_full_at",)
 
-    def __init__(self) -> None:
-        self._full_at = 0.0
+    def __init__(self, now: float) -> None:
+        self._full_at = now + BUDGET_BURST_S / BUDGET_PER_S
 
     def charge(self, worked_s: float, now: float) -> None:
         full_at = max(self._full_at, now) + worked_s / BUDGET_PER_S
@@ -66,13 +68,14 @@ class Turns:
         self._left_s = SLICE_S  # in this pass
         self._cost_s = SLICE_S  # of one turn, about
         self._waiting = trio.lowlevel.ParkingLot()
+        self._passed_over = trio.lowlevel.ParkingLot()  # given a turn in a pass whose time was up by then
         self._running = False  # whether something was worked or waits since the last pass
         self._wake = trio.Event()
 
     @property
     def is_free(self) -> bool:
         """Whether a turn need not be waited for."""
-        return self._left_s > 0 and not self._waiting
+        return self._left_s > 0 and not (self._waiting or self._passed_over)
 
     async def wait(self) -> None:
         """Wait for a turn; `charge` what was done with it. Passes no checkpoint when it is free."""
@@ -80,6 +83,9 @@ class Turns:
             return
         self._start()
         await self._waiting.park()
+        while self._left_s <= 0:
+            self._start()
+            await self._passed_over.park()
 
     def charge(self, worked_s: float) -> None:
         """Count the work of a turn."""
@@ -87,6 +93,11 @@ class Turns:
         self._credit_s -= worked_s
         self._cost_s += (worked_s - self._cost_s) / 8
         self._start()
+
+    async def pace(self) -> None:
+        """Wait for a turn in which to read once more from a peer that is being closed."""
+        self.charge(READ_S)
+        await self.wait()
 
     async def run(self) -> None:
         """Give out turns, until cancelled."""
@@ -102,8 +113,10 @@ class Turns:
                 self._credit_s = min(self._burst_s, self._credit_s + (now - refilled_at) * self._share)
                 refilled_at = now
                 self._left_s = SLICE_S
-                self._running = bool(self._waiting)
-                self._waiting.unpark(count=self._turns_at_once())
+                self._running = bool(self._waiting or self._passed_over)
+                turns = self._turns_at_once()
+                turns -= len(self._passed_over.unpark(count=turns))
+                self._waiting.unpark(count=turns)
             self._wake = trio.Event()
 
     def _turns_at_once(self) -> int:

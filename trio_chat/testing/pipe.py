@@ -19,7 +19,7 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 from trio_chat.errors import LinkBroken
-from trio_chat.net.link import RECEIVE_BYTES
+from trio_chat.net.link import RECEIVE_BYTES, Pace, forget_input
 
 if TYPE_CHECKING:
     from trio_chat.testing.course import Course
@@ -222,10 +222,9 @@ class PipeLink:
         self._in.reader.wake()
         self._out.writer.wake()
 
-    async def finish(self) -> None:
+    async def finish(self, pace: Pace | None = None) -> None:
         self.end()
-        while await self.receive_some():
-            pass
+        await forget_input(self.receive_some, pace)
 
     def end(self) -> None:
         """Say that no more will come; what the other end sends can still be read."""
