@@ -112,6 +112,7 @@ class HostileServer:
                 nursery.start_soon(self.answer_all, await stage.accept())
 
     async def answer_all(self, peer: Peer) -> None:
+        peer.expects_bad_messages = True  # a client pages on behind the last name, whatever that was
         while (command := await peer.command()) is not None:
             self._answers -= 1
             if self._answers < 0:

@@ -26,6 +26,7 @@ from trio_chat.wire.messages import (
     Ack,
     Bye,
     Command,
+    Error,
     Event,
     Hello,
     History,
@@ -81,6 +82,8 @@ class Peer:
 
     def __init__(self, link: Link) -> None:
         self.link = link
+        self.expects_bad_messages = False
+        """Whether a bad message is answered, as servers do; else it fails the test."""
         self._commands = FrameCommands(hello_bytes=FRAME_BYTES_MAX)
         self._heard: list[Command] = []
 
@@ -98,8 +101,11 @@ class Peer:
             if not data:
                 return None
             for command in self._commands.feed(data):
-                assert not isinstance(command, BadMessage), command
-                self._heard.append(command)
+                if isinstance(command, BadMessage):
+                    assert self.expects_bad_messages, command
+                    await self.say(Error("bad_message", command.detail, command.field, ref=command.ref))
+                else:
+                    self._heard.append(command)
         return self._heard.pop(0)
 
     def hear_again(self, command: Command) -> None:
