@@ -7,38 +7,47 @@ from hypothesis import strategies as st
 from trio_chat.errors import Refused
 from trio_chat.hub.rates import Bucket, Rate, RateLimiter
 
+
+def take(bucket: Bucket, now: float) -> float:
+    """Take one: 0.0 when granted, else after how many seconds it would be. A refusal costs nothing."""
+    wait_s = bucket.wait_s(1, now)
+    if not wait_s:
+        bucket.spend(1)
+    return wait_s
+
+
 STEPS = st.lists(st.sampled_from([0.0, 0.001, 0.1, 0.25, 1.0, 3.0, 100.0]), max_size=200)
 
 
 def test_the_burst_passes_and_the_next_says_when() -> None:
     bucket = Bucket(3, 2.0, now=10.0)
-    assert [bucket.take(10.0) for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
+    assert [take(bucket, 10.0) for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
 
 
 def test_it_fills_with_time_and_never_beyond_the_burst() -> None:
     bucket = Bucket(2, 1.0, now=0.0)
-    assert [bucket.take(0.0) for _ in range(2)] == [0.0, 0.0]
-    assert bucket.take(1.0) == 0.0
-    assert bucket.take(1.0) == 1.0
-    assert [bucket.take(1_000.0) for _ in range(3)] == [0.0, 0.0, 1.0]
+    assert [take(bucket, 0.0) for _ in range(2)] == [0.0, 0.0]
+    assert take(bucket, 1.0) == 0.0
+    assert take(bucket, 1.0) == 1.0
+    assert [take(bucket, 1_000.0) for _ in range(3)] == [0.0, 0.0, 1.0]
 
 
 def test_a_refusal_costs_nothing() -> None:
     bucket = Bucket(1, 1.0, now=0.0)
-    assert bucket.take(0.0) == 0.0
+    assert take(bucket, 0.0) == 0.0
     for _ in range(100):
-        assert bucket.take(0.5) == 0.5
-    assert bucket.take(1.0) == 0.0
+        assert take(bucket, 0.5) == 0.5
+    assert take(bucket, 1.0) == 0.0
 
 
 def test_a_moment_before_the_last_one_takes_nothing_away() -> None:
     """Two sessions of one member: the slower one's clock reading is a little older."""
     bucket = Bucket(5, 8.0, now=0.0)
-    assert bucket.take(7.0) == 0.0
-    assert [bucket.take(6.0) for _ in range(4)] == [0.0, 0.0, 0.0, 0.0]
-    assert bucket.take(6.0) == 0.125
-    assert bucket.take(7.125) == 0.0
-    assert bucket.take(7.125) == 0.125, "what was granted once is not granted again"
+    assert take(bucket, 7.0) == 0.0
+    assert [take(bucket, 6.0) for _ in range(4)] == [0.0, 0.0, 0.0, 0.0]
+    assert take(bucket, 6.0) == 0.125
+    assert take(bucket, 7.125) == 0.0
+    assert take(bucket, 7.125) == 0.125, "what was granted once is not granted again"
 
 
 @given(st.integers(1, 20), st.sampled_from([0.5, 1.0, 3.0, 10.0]), STEPS)
@@ -49,10 +58,10 @@ def test_it_grants_what_a_ledger_allows(burst: int, per_s: float, steps: list[fl
     granted: list[float] = []
     for step in steps:
         now += step
-        wait_s = bucket.take(now)
+        wait_s = take(bucket, now)
         if wait_s:
             now += wait_s + 1e-9
-            assert bucket.take(now) == 0.0
+            assert take(bucket, now) == 0.0
         granted.append(now)
     for first, since in enumerate(granted):
         for last in range(first, len(granted)):
@@ -66,6 +75,13 @@ def test_a_bucket_fills_beyond_its_burst_for_the_time_the_server_was_late() -> N
         assert bucket.wait_s(1, 20.0, late=20.0) == 0.0
         bucket.spend(1)
     assert bucket.wait_s(1, 20.0, late=20.0) == pytest.approx(0.2)
+
+
+def test_what_is_saved_for_lateness_is_bounded() -> None:
+    bucket = Bucket(20, 5.0, now=0.0)
+    assert bucket.wait_s(20 + 5 * 60, 1e6, late=5e5) == 0.0
+    assert bucket.wait_s(21 + 5 * 60, 1e6, late=5e5) > 0.0
+    assert bucket.wait_s(21 + 5 * 60, 2e6, late=1e6) > 0.0, "nor does it add up"
 
 
 def test_a_bucket_that_is_beyond_its_burst_gets_no_fuller_without_lateness() -> None:
@@ -121,6 +137,20 @@ def test_an_allowance_is_kept_until_it_is_full_again() -> None:
     assert len(limiter) == 1, "an allowance that was never used is not kept"
     limiter.attach("bob", 2.0 + 256 / 16)
     assert len(limiter) == 0
+
+
+def test_full_allowances_are_forgotten_a_few_at_a_time() -> None:
+    """Sixty thousand in one step would take 60 ms. A token that is kept for longer is full all the same."""
+    limiter = RateLimiter(LIMITS)
+    for number in range(1_000):
+        assert refused_after(limiter, f"t{number}", 0.0, 1) == 20
+    before = len(limiter)
+    limiter.attach("eva", 1_000.0)
+    assert before - 20 <= len(limiter) < before
+    assert refused_after(limiter, "t999", 1_000.0, 1) == 20
+    for _ in range(1_000):
+        limiter.attach("eva", 1_000.0)
+    assert len(limiter) <= 1
 
 
 def test_the_number_of_kept_allowances_is_bounded() -> None:

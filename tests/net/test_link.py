@@ -273,7 +273,7 @@ async def test_a_polite_close_reads_only_so_much_of_a_peer_that_goes_on_sending(
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(in_a_thread, flood)
-            await close_politely(link, seconds=60)
+            await close_politely(link, seconds=60, pace=trio.lowlevel.checkpoint)
     assert sent[0] < 50 * FORGET_BYTES
 
 

@@ -19,6 +19,7 @@ from trio_chat.wire.messages import (
     Event,
     Hello,
     Join,
+    Leave,
     Ping,
     Pong,
     Rename,
@@ -96,6 +97,52 @@ async def test_a_drain_keeps_its_deadline_under_a_flood(autojump_clock: MockCloc
             stopping = trio.current_time()
         assert trio.current_time() - stopping <= 8.1
         nursery.cancel_scope.cancel()
+
+
+async def test_a_slow_head_is_no_work(autojump_clock: MockClock) -> None:
+    """A request that takes four seconds to become too large is charged for none of them."""
+    async with serving() as house:
+        eve = house.dial()
+        eve.link.send_nowait(b"GET / HTTP/1.1\r\n")
+        await trio.sleep(4)
+        eve.link.send_nowait(b"x: " + b"y" * 9_000)
+        await trio.sleep(0.01)
+        began = trio.current_time()
+        await house.enter("ada", "lobby")
+        assert trio.current_time() - began < 0.1
+
+
+async def test_what_came_in_time_is_read_before_timeouts_are_judged(autojump_clock: MockClock) -> None:
+    """The server stands still for longer than any timeout, and all had been sent before."""
+    async with serving() as house:
+        ada = await house.enter("ada", "lobby")
+        stranger = house.dial()
+        await trio.sleep(5)
+        ada.send(Ping())
+        ada.send_bytes(ada.packed(Say("lobby", "half", ref="s"))[:10])
+        await trio.sleep(0.1)
+        ada.send_bytes(ada.packed(Say("lobby", "half", ref="s"))[10:])
+        stranger.send(Hello(version=1, name="eve"))
+        autojump_clock.jump(300)
+        await ada.answer(Ack, ref="s")
+        await stranger.answer(Welcome, name="eve")
+
+
+async def test_a_peer_that_does_not_read_saves_up_no_burst(autojump_clock: MockClock) -> None:
+    """A `leave` waits until all has been handed over; that is no wait for the server."""
+    async with serving() as house:
+        zoe = await house.enter("zoe", "lobby")
+        for _ in range(20):
+            await zoe.say("x" * 4_000)
+        token = "t" * 22
+        eve = house.dial(buffer_bytes=4_096)
+        await eve.hello("eve", token)
+        eve.send(Join("lobby", recent=20), Leave("lobby", ref="l"))
+        await trio.sleep(50)
+        other = await house.enter("eve", "lobby", token=token)
+        other.send(*(Say("lobby", "hm", ref=f"s{number}") for number in range(100)))
+        heard = await other.hears(0.001)
+        assert len([event for event in heard if isinstance(event, Ack)]) == 20
 
 
 # --- slices and budgets -----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from trio_chat.server import notices
 from trio_chat.server.fanout import tell
 from trio_chat.server.notices import COST_FACTOR, GATHER_S, INTERVAL_S, Notices
 from trio_chat.server.tail import Batch, Feed
-from trio_chat.server.turns import SLICE_S
+from trio_chat.server.turns import SLICE_S, Turns
 from trio_chat.wire.messages import Departure, Presence, Renaming
 
 
@@ -28,7 +28,7 @@ class Town:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.hub: Hub[Any] = Hub()
-        self.notices = Notices(self.hub, stage.feeds)
+        self.notices = Notices(self.hub, stage.feeds, stage.turns)
         self.numbers = 0
 
     def listens(self, room: str = "lobby") -> Reader:
@@ -110,7 +110,8 @@ async def test_a_storm_of_notices_lets_others_run_in_between() -> None:
     looks = count(1)
     async with on_stage(None, *rooms) as stage:
         town = Town(stage)
-        town.notices = Notices(town.hub, stage.feeds, clock=lambda: next(looks) * 2 * SLICE_S)
+        turns = Turns(lambda: next(looks) * 2 * SLICE_S, are_limited=False)
+        town.notices = Notices(town.hub, stage.feeds, turns)
         readers = [town.listens(room) for room in rooms]
         for room in rooms:
             town.comes(f"ada{room}", room)
@@ -137,6 +138,22 @@ async def test_what_changes_in_one_pass_is_one_notice() -> None:
         (notice,) = listener.events
         assert isinstance(notice, Presence)
         assert sorted(notice.joined) == ["ada", "bob", "eva"]
+
+
+async def test_notices_that_cost_too_much_take_turns(autojump_clock: MockClock) -> None:
+    """Each look takes more than a slice, so each notice has one: soon the task has a quarter of the time."""
+    rooms = [f"r{number}" for number in range(500)]
+    looks = count(1)
+    async with on_stage(None, *rooms, clock=lambda: next(looks) * 2 * SLICE_S) as stage:
+        town = Town(stage)
+        readers = [town.listens(room) for room in rooms]
+        for room in rooms:
+            town.comes(f"ada{room}", room)
+        stage.writers.start_soon(town.notices.run)
+        await trio.sleep(0.2)
+        assert sum(len(counts(reader)) for reader in readers) < len(rooms), "a second of work, and no more"
+        await trio.sleep(20)
+        assert sum(len(counts(reader)) for reader in readers) == len(rooms)
 
 
 async def test_each_room_is_told_its_own(autojump_clock: MockClock) -> None:

@@ -1,5 +1,6 @@
 """Work that costs much is done in turn: a slice between two passes, in the long run a share of the time."""
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -116,6 +117,43 @@ async def test_in_the_long_run_a_share_of_the_time_is_given_out(autojump_clock: 
             turns.charge(SLICE_S)
             await trio.lowlevel.checkpoint()
         assert trio.current_time() - began < 0.01, "after a quiet time the burst is there again"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stall_in_a_turn_is_not_paid_for_by_those_that_wait(autojump_clock: MockClock) -> None:
+    """Work is wall time: a turn in which the machine stood still for ten seconds has not worked for ten."""
+    turns = Turns(trio.current_time, burst_s=0.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turns.run)
+        for _ in range(100):
+            turns.charge(10.0)
+        began = trio.current_time()
+        await turns.wait(newcomer=True)
+        assert trio.current_time() - began < 0.5
+        nursery.cancel_scope.cancel()
+
+
+async def test_newcomers_do_not_wait_behind_a_crowd_of_others(autojump_clock: MockClock) -> None:
+    turns = Turns(trio.current_time, burst_s=0.0)
+    done: list[str] = []
+    newcomers_are_done = trio.Event()
+
+    async def work(who: str, *, newcomer: bool) -> None:
+        await turns.do(lambda: done.append(who), newcomer=newcomer)
+        turns.charge(SLICE_S)
+        if done.count("newcomer") == 3:
+            newcomers_are_done.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turns.run)
+        turns.charge(SLICE_S)
+        for _ in range(500):
+            nursery.start_soon(partial(work, "other", newcomer=False))
+        await wait_all_tasks_blocked()
+        for _ in range(3):
+            nursery.start_soon(partial(work, "newcomer", newcomer=True))
+        await newcomers_are_done.wait()
+        assert done.count("other") < 30, "every other turn is a newcomer's"
         nursery.cancel_scope.cancel()
 
 

@@ -21,6 +21,8 @@ __all__ = ["Allowance", "Bucket", "Rate", "RateLimiter"]
 
 YOUNG_S = 60.0
 PREFIX_FACTOR = 10
+LATE_MAX_S = 60.0  # so much is saved at most, however long a member was silent while the server was late
+EXPIRED_AT_ONCE = 16
 KEPT_MAX = 100_000  # allowances without a session; a used one takes some 500 bytes
 
 
@@ -32,11 +34,7 @@ class Rate(NamedTuple):
 
 
 class Bucket:
-    """Grant `burst` at once and `per_s` a second from then on.
-
-    A moment before the last one counts as the last one, since a member's sessions need not agree to the
-    millisecond.
-    """
+    """Grant `burst` at once and `per_s` a second from then on. Time does not go back."""
 
     __slots__ = ("_at", "_burst", "_late", "_left", "_per_s")
 
@@ -50,7 +48,7 @@ class Bucket:
     def wait_s(self, amount: int, now: float, late: float = 0.0) -> float:
         """Return after how many seconds `amount` will be there; 0.0 when it is there now."""
         if now > self._at:
-            bound = self._burst + (late - self._late) * self._per_s
+            bound = self._burst + min(late - self._late, LATE_MAX_S) * self._per_s
             # What is beyond the bound already was granted for a time in which the server was late.
             self._left = max(self._left, min(bound, self._left + (now - self._at) * self._per_s))
             self._at = now
@@ -60,13 +58,6 @@ class Bucket:
     def spend(self, amount: int) -> None:
         """Take `amount`, which `wait_s` has just found to be there."""
         self._left -= amount
-
-    def take(self, now: float) -> float:
-        """Take one: 0.0 when granted, else after how many seconds it would be. A refusal costs nothing."""
-        wait_s = self.wait_s(1, now)
-        if not wait_s:
-            self.spend(1)
-        return wait_s
 
 
 class Allowance:
@@ -118,7 +109,8 @@ class RateLimiter:
     def attach(self, token: str, now: float, late: float = 0.0) -> Allowance:
         """Return what a token has left from its last session, or a full allowance."""
         self._expire(now)
-        return self._detached.pop(token, None) or Allowance(now, late)
+        kept = self._detached.pop(token, None)
+        return kept if kept is not None and kept.used_at + self._full_s > now else Allowance(now, late)
 
     def detach(self, token: str, allowance: Allowance, now: float) -> None:
         """Keep what a token has left, until it is full again."""
@@ -165,9 +157,11 @@ class RateLimiter:
         return allowance
 
     def _expire(self, now: float) -> None:
-        """Forget what is full again, and the oldest beyond the bound."""
+        """Forget some of what is full again, and the oldest beyond the bound."""
         for kept in (self._detached, self._prefixes):
-            while kept:
+            for _ in range(EXPIRED_AT_ONCE):
+                if not kept:
+                    break
                 oldest = next(iter(kept.values()))
                 if len(kept) <= self._kept_max and oldest.used_at + self._full_s > now:
                     break

@@ -24,7 +24,7 @@ RECEIVE_BYTES = 65_536
 FORGET_BYTES = 256 << 10
 
 Pace = Callable[[], Awaitable[None]]
-"""Waits until the next read may be made: a peer that goes on sending must not hold up the others."""
+"""Waits until the next read may be made, from a peer that may go on sending for ever."""
 
 
 class Link(Protocol):
@@ -133,14 +133,13 @@ class SocketLink:
 
 
 async def forget_input(receive_some: Callable[[], Awaitable[bytes]], pace: Pace | None) -> None:
-    """Read until the end of a peer's input, or `FORGET_BYTES` of it, and call `pace` between two reads.
-
-    Raises what reading raises.
+    """Read until the end of a peer's input; with a `pace`, call it between two reads and read no more than
+    `FORGET_BYTES`. Raises what reading raises.
     """
     left = FORGET_BYTES
-    while left > 0 and (data := await receive_some()):
-        left -= len(data)
+    while (data := await receive_some()) and left > 0:
         if pace is not None:
+            left -= len(data)
             await pace()
 
 

@@ -116,7 +116,8 @@ def say(
     member = seat.member
     text = command.text
     ref = command.ref
-    session.check_rate(seat, "talk", text)
+    if server.hub.has_rates:  # asked here: the call alone is a thirtieth of a `say`
+        session.check_rate(seat, "talk", text)
     check_text(text, limits.text_bytes, limits.text_lines)
     feed = server.feeds.open[server.hub.room_of(seat, command.room).key]
     key = member.token + ref if ref else ""

@@ -18,7 +18,8 @@ Nobody is shown an entry, or its ack, that the journal does not hold:
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
+from operator import attrgetter
 from sys import getsizeof
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["Author", "Committer", "Pending"]
 
 log = logging.getLogger("trio_chat.commit")
+
+_author_of = attrgetter("author")
+_feed_of = attrgetter("feed")
 
 BATCH_BYTES = 256 << 10  # of one commit; more would be one very long step for everybody
 RETRY_S = 1.0  # how often a store that failed is looked at while nobody says anything
@@ -256,15 +260,13 @@ class Committer:
                 author.failed(draft.ref, refused)
 
     def _let_go(self, done: list[Pending]) -> None:
-        settled: dict[Author, int] = {}
-        released: dict[Feed, int] = {}
+        settled: Counter[Author] = Counter(map(_author_of, done))
+        released: Counter[Feed] = Counter(map(_feed_of, done))
         again = 0
-        for pending in done:
-            settled[pending.author] = settled.get(pending.author, 0) + 1
-            released[pending.feed] = released.get(pending.feed, 0) + 1
-            for author in pending.again:
-                settled[author] = settled.get(author, 0) + 1
-                again += 1
+        if self._again:
+            for pending in done:
+                settled.update(pending.again)
+                again += len(pending.again)
         for author, count in settled.items():
             author.settled(count)
         for feed, count in released.items():

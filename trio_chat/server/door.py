@@ -14,6 +14,7 @@ WebSocket as long again for the hello.
 from __future__ import annotations
 
 import logging
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -93,15 +94,13 @@ class Door:
         for scope in self._speaking:
             scope.cancel()
 
-    def sweep(self, now: float) -> None:
-        """Stop waiting for the first byte of each connection that has had its time for it.
+    def overdue(self, now: float) -> list[Link]:
+        """Return the connections that have had their time for a first byte; to `interrupt` one ends its wait.
 
         A cancel scope for each connection would cost it a tenth of all that a hello costs.
         """
-        for link, since in self._silent.items():
-            if now - since <= self._limits.hello_s:
-                return
-            link.interrupt()
+        before = now - self._limits.hello_s
+        return list(takewhile(lambda link: self._silent[link] < before, self._silent))
 
     def full(self, address: str) -> str:
         """Why there is no place for one more; empty when there is."""
@@ -198,7 +197,7 @@ class Door:
             self._turned_away += 1
             try:
                 link.send_nowait(await self._sorry(link, full, first))
-                await close_politely(link, seconds=TURN_AWAY_S)
+                await close_politely(link, seconds=TURN_AWAY_S, pace=self._turns.pace)
             except (LinkBroken, trio.ClosedResourceError, FrameError):
                 pass
             except Exception:

@@ -86,7 +86,7 @@ async def leave(session: Session, seat: Seat[Session], command: m.Leave) -> None
             hand_late(feed, owed)
         else:
             owed.flush()
-            await session.wait_for(owed.moved())
+            await session.wait_for(owed.moved(), is_excuse=False)  # the peer does not read
     if session.over is not None or session.draining:
         return
     owed.exit(feed)

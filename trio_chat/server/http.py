@@ -59,13 +59,24 @@ async def serve_http(
     deadline = since + limits.hello_s
     while True:
         answer: Answer | None = None
-        method = b""
-        began = turns.clock()
+        method = head = b""
+        refused: h11.RemoteProtocolError | None = None
         with trio.move_on_at(deadline) as asking:
             try:
                 head = await _head(unread, link)
-                await turns.wait()
-                began = turns.clock()
+            except h11.RemoteProtocolError as error:
+                refused = error
+        # Behind the deadline: a whole request that waits here is answered. And behind the wait for the peer:
+        # it is no work.
+        await turns.wait(newcomer=True)
+        began = turns.clock()
+        if asking.cancelled_caught:
+            if unread:
+                answer = site.refusal(408, f"no whole request within {limits.hello_s} seconds")
+        elif refused is not None:
+            answer = site.refusal(refused.error_status_hint, "that is no request")
+        else:
+            try:
                 request = _request(conversation, head)
                 if request is not None:
                     method = request.method
@@ -77,10 +88,6 @@ async def serve_http(
                         answer = site.refusal(503, full, ("Retry-After", RETRY_AFTER_S))
             except h11.RemoteProtocolError as error:
                 answer = site.refusal(error.error_status_hint, "that is no request")
-        if asking.cancelled_caught and unread:
-            await turns.wait()  # thousands may be too slow in one moment
-            began = turns.clock()
-            answer = site.refusal(408, f"no whole request within {limits.hello_s} seconds")
         if answer is None:
             return None
         packed = _packed(conversation, answer, method)

@@ -1,10 +1,10 @@
-"""How late the loop has been: time in which it read nothing, and for which no peer is to blame."""
+"""How late the loop has been, in all. What peers sent in that time was not read and piled up."""
 
 from __future__ import annotations
 
 import trio
 
-__all__ = ["Lateness"]
+__all__ = ["LATE_S", "Lateness"]
 
 LATE_S = 0.1  # less is not counted
 TICK_S = 0.1  # while peers send something
@@ -40,7 +40,7 @@ class Lateness:
             self._wake.set()
 
     async def run(self) -> None:
-        """Be the periodic task, until cancelled."""
+        """Measure, until cancelled."""
         while True:
             self._wake = trio.Event()
             self._due = trio.current_time() + (TICK_S if self._is_active else IDLE_TICK_S)

@@ -15,22 +15,24 @@ import trio
 
 from trio_chat.server.fanout import SENDS_AT_ONCE, tell
 from trio_chat.server.tail import Batch
-from trio_chat.server.turns import SLICE_S
+from trio_chat.server.turns import SLICE_S, WorkBudget
 from trio_chat.wire.codec import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trio_chat.hub.hub import Hub
     from trio_chat.hub.rooms import Room
     from trio_chat.server.feeds import Feeds
     from trio_chat.server.session import Session
+    from trio_chat.server.turns import Turns
 
 __all__ = ["Notices"]
 
 GATHER_S = 0.02
 INTERVAL_S = 0.25
 COST_FACTOR = 10
+# One rename may be a notice in each of a hundred rooms of two hundred members: 20 ms of work.
+BUDGET_BURST_S = 0.05
+BUDGET_PER_S = 0.1
 
 
 class Notices:
@@ -40,13 +42,14 @@ class Notices:
         self,
         hub: Hub[Session],
         feeds: Feeds,
+        turns: Turns,
         sends_at_once: int = SENDS_AT_ONCE,
-        clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self._hub = hub
         self._feeds = feeds
         self._sends_at_once = sends_at_once
-        self._clock = clock
+        self._turns = turns
+        self._budget: WorkBudget | None = None
         self._due: dict[str, None] = {}  # rooms to be told now
         self._gathering: dict[str, None] = {}  # rooms to be told when their quiet ends
         self._quiet_until: dict[str, float] = {}
@@ -67,7 +70,9 @@ class Notices:
         self._news.set()
 
     async def run(self) -> None:
-        """Tell what is due, until cancelled."""
+        """Tell what is due, until cancelled; in slices, and in turn with others beyond the budget."""
+        if self._turns.are_limited:
+            self._budget = WorkBudget(trio.current_time(), burst_s=BUDGET_BURST_S, per_s=BUDGET_PER_S)
         while True:
             with trio.move_on_at(self._ends[0][0] if self._ends else float("inf")):
                 await self._news.wait()
@@ -76,12 +81,30 @@ class Notices:
             self._news = trio.Event()
             self._end_quiet(trio.current_time())
             due, self._due = self._due, {}
-            until = self._clock() + SLICE_S
+            began = self._turns.clock()
+            in_turn = False
             for key in due:
                 await self._tell(key)
-                if self._clock() >= until:
-                    await trio.lowlevel.checkpoint()
-                    until = self._clock() + SLICE_S
+                if self._turns.clock() - began >= SLICE_S:
+                    in_turn = await self._next_slice(began, in_turn)
+                    began = self._turns.clock()
+            self._charge(began, in_turn)
+
+    async def _next_slice(self, began: float, in_turn: bool) -> bool:
+        """Let the loop go round, or wait for a turn; return which."""
+        self._charge(began, in_turn)
+        if self._budget is not None and self._budget.is_spent(trio.current_time()):
+            await self._turns.wait()
+            return True
+        await trio.lowlevel.checkpoint()
+        return False
+
+    def _charge(self, began: float, in_turn: bool) -> None:
+        worked_s = self._turns.clock() - began
+        if in_turn:
+            self._turns.charge(worked_s)
+        if self._budget is not None:
+            self._budget.charge(worked_s, trio.current_time())
 
     def _end_quiet(self, now: float) -> None:
         while self._ends and self._ends[0][0] <= now:

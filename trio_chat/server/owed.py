@@ -24,7 +24,7 @@ import trio
 
 from trio_chat.errors import LinkBroken, StoreError
 from trio_chat.server.owner import NO_OWNER
-from trio_chat.server.turns import SLICE_S
+from trio_chat.server.turns import SLICE_S, WorkBudget
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Gap
 
@@ -42,7 +42,6 @@ __all__ = ["Owed"]
 # tried every second.
 TRY_S = 1.0
 READ_AGAIN_S = 1.0  # … and a journal that cannot be read, as often
-SLICES_AT_ONCE = 5
 
 _NONE_TOLD: dict[Feed, int] = {}  # shared by all who are live, which is nearly everybody
 
@@ -51,6 +50,7 @@ class Owed:
     """One session's way out. What is not async never waits, and any task may call it."""
 
     __slots__ = (
+        "_budget",
         "_moved",
         "_owner",
         "_reading",
@@ -75,6 +75,7 @@ class Owed:
         self.packing = packing
         self.send_bare = link.send_bare
         self._owner = owner
+        self._budget: WorkBudget | None = None  # of the writer, from its first start on
         self.live = True
         self.broken = False  # the connection is gone
         self.answers: list[bytes] = []
@@ -209,27 +210,30 @@ class Owed:
         """Write until nothing is owed and the session is live again. One task at a time, for as long as
         the session is behind; raises `LinkBroken` when the connection is gone.
 
-        In slices of work; from the sixth on each waits for a turn.
+        In slices of work, and in turn with others where it has used up its budget.
         """
-        slices = 0
+        if self._budget is None and turns.are_limited:
+            self._budget = WorkBudget(trio.current_time())
         try:
             while True:
+                if in_turn := self._budget is not None and self._budget.is_spent(trio.current_time()):
+                    await turns.wait()
                 began = turns.clock()
                 stuck = self._pump()
-                if slices > SLICES_AT_ONCE:
-                    turns.charge(turns.clock() - began)
+                worked_s = turns.clock() - began
+                if in_turn:
+                    turns.charge(worked_s)
+                if self._budget is not None:
+                    self._budget.charge(worked_s, trio.current_time())
                 if stuck is None:
                     return
                 self.nudge()
                 if stuck == "socket":
                     await self._writable()
                 elif stuck == "slice":
-                    slices += 1
                     await trio.lowlevel.checkpoint()
                 else:
                     await self._read_on(stuck, feeds)
-                if slices > SLICES_AT_ONCE:
-                    await turns.wait()
         finally:
             self._writing = False
             self.nudge()

@@ -31,7 +31,7 @@ class Owner(Protocol):
 
 
 class _NoOwner:
-    """What stands there when the session is gone, and nothing is owed any more."""
+    """The owner of a session that has ended: does nothing."""
 
     def fell_behind(self) -> None:
         pass

@@ -42,7 +42,7 @@ from trio_chat.server.proxies import Proxies
 from trio_chat.server.session import Session
 from trio_chat.server.site import Site
 from trio_chat.server.tail import Tails
-from trio_chat.server.turns import SHARE, Turns
+from trio_chat.server.turns import Turns
 from trio_chat.server.upkeep import keep_tidy
 from trio_chat.version import __version__
 from trio_chat.wire.messages import VERSION, Limits, Welcome
@@ -59,6 +59,10 @@ if TYPE_CHECKING:
 __all__ = ["Server", "open_server"]
 
 log = logging.getLogger("trio_chat.server")
+
+ACCEPT_S = (
+    0.0001  # of work for each connection until it waits for its first bytes, and behind its last, about
+)
 
 
 def wall_clock_ms() -> int:
@@ -85,7 +89,7 @@ class Server:
         self.addresses: list[str] = []
         """Where it listens, such as `tcp://127.0.0.1:5555`."""
         self.hub: Hub[Session] = Hub(sessions_max=limits.sessions, rooms_max=limits.rooms, rates=config.rates)
-        self.turns = Turns(work_clock, share=SHARE if config.rate_limit else 1.0)
+        self.turns = Turns(work_clock, are_limited=config.rate_limit)
         self.lateness = Lateness()
         self.feeds = Feeds(store, Tails(tail_bytes=limits.tail_bytes, tails_bytes=limits.tails_bytes))
         self.committer = Committer(
@@ -97,7 +101,7 @@ class Server:
             queue_entries=limits.queue_entries,
             queue_bytes=limits.queue_bytes,
         )
-        self.notices = Notices(self.hub, self.feeds, limits.sends_at_once, work_clock)
+        self.notices = Notices(self.hub, self.feeds, self.turns, limits.sends_at_once)
         self.store = store
         site = Site(config.public_names, clock_ms, self._is_well) if config.web else None
         self._door = Door(limits, site, Proxies(config.proxies), self.turns)
@@ -150,8 +154,6 @@ class Server:
         self._sessions[session] = None
         if self._door.is_shut():  # meanwhile
             session.drain()
-        elif (overdue := session.overdue(trio.current_time())) is not None:
-            session.end(overdue)  # it has not sent a byte
         return session
 
     # --- for its parts -------------------------------------------------------------------------------
@@ -211,11 +213,10 @@ class Server:
         try:
             while True:
                 links = await listener.accept()
-                began = turns.clock()
                 for link in links:
                     sessions.start_soon(self.serve_link, link)
-                turns.charge(turns.clock() - began)
-                await turns.wait()
+                turns.charge(ACCEPT_S * len(links))
+                await turns.wait(newcomer=True)
         finally:
             listener.close()
 

@@ -11,6 +11,7 @@ first reason wins. Whatever task calls it, the session's own task then comes hom
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -105,7 +106,7 @@ class Session:
         self._bad: list[float] | None = None  # when the last bad messages came
         self._refused_hellos = 0
         self._budget: WorkBudget | None = None  # from the welcome on, where rates are limited
-        self._worked_since = 0.0
+        self._worked_since = _NEVER
         self._in_turn = True
         self.unsettled = 0  # drafts on their way; whoever submits one counts it
         self._settled: trio.Event | None = None
@@ -123,6 +124,8 @@ class Session:
                 data, self._first = self._first, b""
                 if data:
                     await self._take(data)
+                elif (overdue := self.overdue(trio.current_time())) is not None:  # no byte came in time
+                    await self.server.turns.do(partial(self.end, overdue))
                 while not (self._is_ending() or self._commands.ended):
                     data = b""  # not kept while it waits for more
                     try:
@@ -137,8 +140,7 @@ class Session:
                     await self._take(data)
                 await self._settle_in_the_end()
             except LinkBroken:
-                await self.server.turns.wait()  # thousands may break in one moment
-                self.lost()
+                await self.server.turns.do(self.lost)  # thousands may break in one moment
             except FrameError as error:
                 self.end(parting(error.code, error.detail, ref=error.ref))
             except Exception:
@@ -160,8 +162,7 @@ class Session:
         if self.draining:
             self.end(parting("draining", "the server is stopping, come back in a moment"))
         else:
-            await self.server.turns.wait()
-            self.end(LOST)
+            await self.server.turns.do(partial(self.end, LOST))
 
     async def _take(self, data: bytes) -> None:
         """Obey the commands that `data` makes whole, in slices of work."""
@@ -247,7 +248,9 @@ class Session:
         self._in_turn = self.seat is None or (budget is not None and budget.is_spent(self.heard_at))
         turns = self.server.turns
         if self._in_turn and not turns.is_free:
-            await self._wait(turns.wait())  # which notes when the work begins
+            # Noting when the work begins. To wait for a turn is no excuse for the rates: a flood would earn
+            # one.
+            await self._wait(turns.wait(newcomer=self.seat is None), is_excuse=False)
         else:
             self._worked_since = turns.clock()
 
@@ -270,16 +273,16 @@ class Session:
         if self._budget is not None:
             self._budget.charge(worked_s, self.heard_at)
 
-    async def wait_for(self, work: Awaitable[T]) -> T:
+    async def wait_for(self, work: Awaitable[T], *, is_excuse: bool = True) -> T:
         """Wait for something that the server does.
 
-        Neither the timeouts of the peer nor its budget of work run meanwhile, and its rates grow beyond their
-        bursts: nothing was read from it. Cancelling and raising are those of `work`.
+        Neither the timeouts of the peer nor its budget of work run meanwhile: nothing was read from it. If
+        the wait `is_excuse`, its rates grow beyond their bursts. Cancelling and raising are those of `work`.
         """
         self._charge()
-        return await self._wait(work)
+        return await self._wait(work, is_excuse=is_excuse)
 
-    async def _wait(self, work: Awaitable[T]) -> T:
+    async def _wait(self, work: Awaitable[T], *, is_excuse: bool) -> T:
         began = trio.current_time()
         self.waiting = True
         try:
@@ -287,15 +290,15 @@ class Session:
         finally:
             self.waiting = False
             self._worked_since = self.work_clock()
-            self._excuse(trio.current_time() - began)
+            self._excuse(trio.current_time() - began, is_excuse)
 
-    def _excuse(self, waited_s: float) -> None:
+    def _excuse(self, waited_s: float, for_rates: bool) -> None:
         """Hold a wait for the server against no timeout but that of the hello, and against no rate."""
         if self.frame_since is not None:
             self.frame_since += waited_s
         if self.seat is not None:
             self.heard_at += waited_s
-            if waited_s > EXCUSED_S:
+            if for_rates and waited_s > EXCUSED_S:
                 self.seat.member.allowance.excused_s += waited_s
 
     def check_rate(self, seat: Seat[Session], kind: str, text: str = "") -> None:
@@ -343,7 +346,9 @@ class Session:
         if goodbye.cancelled_caught or self.owed.broken:
             return
         linger_s = min(DRAIN_LINGER_S, limits.goodbye_s) if self.draining else deadline - trio.current_time()
-        await close_politely(self.owed.link, seconds=linger_s, pace=self.server.turns.pace)
+        # A server that stops reads all, for a second: an honest client may just have said much.
+        pace = None if self.draining else self.server.turns.pace
+        await close_politely(self.owed.link, seconds=linger_s, pace=pace)
 
     # --- its end, and what other tasks tell it -------------------------------------------------------
 
@@ -366,7 +371,8 @@ class Session:
         """The peer is known and may send larger frames; its silence counts from here."""
         self._commands.welcomed()
         self.heard_at = trio.current_time()
-        if self.server.config.rate_limit:
+        if self.server.turns.are_limited:
+            self._charge()  # the hello was work of a newcomer
             self._budget = WorkBudget(self.heard_at)
 
     def drain(self) -> None:
@@ -381,8 +387,8 @@ class Session:
         stuck_since = self.owed.stuck_since
         if stuck_since is not None and now - stuck_since > limits.stalled_s:
             return parting("slow_reader", f"nothing was read for {limits.stalled_s} seconds")
-        # For a stranger no excuse counts: it has to say hello, whatever it sends meanwhile.
-        if self.seat is None and now - self.heard_at > limits.hello_s:
+        # For a stranger no wait counts, whatever it sends meanwhile, but the one for its first turn.
+        if self.seat is None and now - self.heard_at > limits.hello_s and not self._waits_for_first_turn():
             return parting("hello_timeout", f"no hello within {limits.hello_s} seconds")
         if self.waiting:
             return None
@@ -391,6 +397,9 @@ class Session:
         if now - self.heard_at > limits.silence_s:
             return parting("ping_timeout", f"nothing was heard for {limits.silence_s} seconds")
         return None
+
+    def _waits_for_first_turn(self) -> bool:
+        return self.waiting and self._worked_since == _NEVER
 
     def probe(self, now: float) -> bool:
         """Have a peer that has been silent for a while say that it is there, where the dialect can.
