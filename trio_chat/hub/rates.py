@@ -109,8 +109,7 @@ class RateLimiter:
     def attach(self, token: str, now: float, late: float = 0.0) -> Allowance:
         """Return what a token has left from its last session, or a full allowance."""
         self._expire(now)
-        kept = self._detached.pop(token, None)
-        return kept if kept is not None and kept.used_at + self._full_s > now else Allowance(now, late)
+        return self._detached.pop(token, None) or Allowance(now, late)
 
     def detach(self, token: str, allowance: Allowance, now: float) -> None:
         """Keep what a token has left, until it is full again."""
