@@ -50,8 +50,8 @@ def main(
     server: str | None,
     write: bool,
 ) -> None:
-    if write and (quick or names or seconds):
-        raise click.UsageError("invalid --write: got a partial run, expected no names, --quick or --seconds")
+    if write and (quick or names):
+        raise click.UsageError("invalid --write: got a partial run, expected no names and no --quick")
     try:
         if listed:
             _list(choose(names, quick=quick))
