@@ -136,7 +136,6 @@ class Session:
                         break
                     if self.seat is not None:
                         self.heard_at = trio.current_time()
-                        self.server.lateness.noticed_input()
                     await self._take(data)
                 await self._settle_in_the_end()
             except LinkBroken:
