@@ -60,12 +60,12 @@ async def serve_http(
     while True:
         answer: Answer | None = None
         method = head = b""
-        refused: h11.RemoteProtocolError | None = None
+        refused = 0  # not the error, which would hold this frame and all that was read, in a cycle
         with trio.move_on_at(deadline) as asking:
             try:
                 head = await _head(unread, link)
             except h11.RemoteProtocolError as error:
-                refused = error
+                refused = error.error_status_hint
         # Behind the deadline: a whole request that waits here is answered. And behind the wait for the peer:
         # it is no work.
         await turns.wait(newcomer=True)
@@ -73,21 +73,10 @@ async def serve_http(
         if asking.cancelled_caught:
             if unread:
                 answer = site.refusal(408, f"no whole request within {limits.hello_s} seconds")
-        elif refused is not None:
-            answer = site.refusal(refused.error_status_hint, "that is no request")
+        elif refused:
+            answer = site.refusal(refused, "that is no request")
         else:
-            try:
-                request = _request(conversation, head)
-                if request is not None:
-                    method = request.method
-                    answer = site.answer(request)
-                    if not _is_whole(conversation):  # nobody is going to read that body
-                        upgrades = answer.status == 101
-                        answer = site.refusal(400, "no body") if upgrades else answer._replace(last=True)
-                    if answer.status == 101 and (full := counted.count_forwarded(_forwarded_for(request))):
-                        answer = site.refusal(503, full, ("Retry-After", RETRY_AFTER_S))
-            except h11.RemoteProtocolError as error:
-                answer = site.refusal(error.error_status_hint, "that is no request")
+            answer, method = _answer(conversation, head, site, counted)
         if answer is None:
             return None
         packed = _packed(conversation, answer, method)
@@ -104,6 +93,25 @@ async def serve_http(
         conversation.start_next_cycle()
         deadline = trio.current_time() + limits.hello_s
         await trio.lowlevel.checkpoint()
+
+
+def _answer(
+    conversation: h11.Connection, head: bytes, site: Site, counted: CountedConnection
+) -> tuple[Answer | None, bytes]:
+    """Return the answer to a head, None when the peer has sent nothing more, and the method it asks by."""
+    try:
+        request = _request(conversation, head)
+        if request is None:
+            return None, b""
+        answer = site.answer(request)
+        if not _is_whole(conversation):  # the body is not read
+            upgrades = answer.status == 101
+            answer = site.refusal(400, "no body") if upgrades else answer._replace(last=True)
+        if answer.status == 101 and (full := counted.count_forwarded(_forwarded_for(request))):
+            answer = site.refusal(503, full, ("Retry-After", RETRY_AFTER_S))
+        return answer, request.method
+    except h11.RemoteProtocolError as error:
+        return site.refusal(error.error_status_hint, "that is no request"), b""
 
 
 async def _head(unread: bytearray, link: Link) -> bytes:
