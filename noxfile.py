@@ -154,6 +154,16 @@ def siege(session: nox.Session) -> None:
 
 
 @nox.session
+def cases(session: nox.Session) -> None:
+    """Situations of operation that have gone wrong elsewhere, on the real commands.
+
+    Takes pytest's arguments. A case that needs root, libfaketime or another program says so when it skips.
+    """
+    _group(session, "test")
+    session.run("pytest", "-n", "auto", "tests/cases", *session.posargs)
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """The page in this machine's Chromium, with a real server and a terminal on the other side.
 
