@@ -23,13 +23,13 @@ COMMITTING = (
                 known = self.__dict__.setdefault("_known", {})
                 heads = {}
                 outcomes = []
-                for each in self._batch:
-                    key, seq = (each.feed.key, each.draft.key), heads.get(each.feed, each.feed.head) + 1
-                    if each.draft.key and known.setdefault(key, seq) != seq:
+                for feed, draft, _ in self._batch:
+                    key, seq = (feed.key, draft.key), heads.get(feed, feed.head) + 1
+                    if draft.key and known.setdefault(key, seq) != seq:
                         outcomes.append(Outcome(known[key], None))
                         continue
-                    heads[each.feed] = seq
-                    outcomes.append(Outcome(seq, encode(each.draft.entry(seq, now_ms))))
+                    heads[feed] = seq
+                    outcomes.append(Outcome(seq, encode(draft.entry(seq, now_ms))))
                 await self._show(outcomes)
                 outcomes = await self._store.commit(drafts, now_ms)
                 """,
@@ -75,22 +75,22 @@ COMMITTING = (
         (
             Edit(
                 f"{COMMIT}.submit",
-                "first = feed.pending.setdefault(draft.key, pending)",
-                "first = feed.pending[draft.key] = pending",
+                "first = feed.pending.setdefault(key, draft)",
+                "first = feed.pending[key] = draft",
             ),
             Edit(
                 f"{COMMIT}._show",
-                "del pending.feed.pending[draft.key]",
-                "pending.feed.pending.pop(draft.key, None)",
+                "del feed.pending[draft.key]",
+                "feed.pending.pop(draft.key, None)",
             ),
             Edit(
                 f"{COMMIT}._answer",
-                "del pending.feed.pending[draft.key]",
-                "pending.feed.pending.pop(draft.key, None)",
+                "del feed.pending[draft.key]",
+                "feed.pending.pop(draft.key, None)",
             ),
             Edit(KEEP, "outcomes: list[Outcome] = []", "outcomes, fresh = [], {}"),
             Edit(KEEP, "seqs[key] = seq", "fresh[key] = seq"),
-            Edit(KEEP, "if size:", "seqs.update(fresh)\nif size:"),
+            Edit(KEEP, "if self.head > before:", "seqs.update(fresh)\nif self.head > before:"),
         ),
     ),
     Mutant(
@@ -99,8 +99,8 @@ COMMITTING = (
         (
             Edit(
                 f"{COMMIT}._answer",
-                "for author in (pending.author, *pending.again):",
-                "for author in (pending.author,):",
+                "for each in (author, *again):",
+                "for each in (author,):",
             ),
         ),
     ),

@@ -19,6 +19,7 @@ from trio_chat.server.commit import Committer
 from trio_chat.server.feeds import Feeds
 from trio_chat.server.tail import Feed, Tails
 from trio_chat.wire.codec import decode_entry
+from trio_chat.wire.messages import UNSET, Ack
 
 __all__ = ["ACKED", "FAILED", "SETTLED", "SHOWN", "Happened", "House", "Teller", "housed"]
 
@@ -56,9 +57,11 @@ class Teller:
     ) -> Draft:
         return Draft(feed.key, feed.shown, self.name, text, ref, ref and self.token + ref, action, retitles)
 
-    def acked(self, ref: str, room: str, seq: int) -> None:
-        self.house.check_held(room.lower(), seq)
-        self.house.happened.append(Happened(ACKED, self.name, ref, seq))
+    def acked(self, acks: list[Ack]) -> None:
+        for ack in acks:
+            assert ack.seq is not UNSET
+            self.house.check_held(ack.room.lower(), ack.seq)
+            self.house.happened.append(Happened(ACKED, self.name, ack.ref, ack.seq))
 
     def failed(self, ref: str, why: Refused) -> None:
         self.house.happened.append(Happened(FAILED, self.name, ref, why=why.code))

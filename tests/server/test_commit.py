@@ -306,3 +306,19 @@ async def test_a_committer_that_never_waits_lets_others_run() -> None:
         assert 0 < house.rooms["lobby"].head < 20
         house.committer._publish = show
         await wait_all_tasks_blocked()
+
+
+async def test_a_topic_changes_with_its_entry_and_not_before() -> None:
+    async with housed(None, "lobby", "attic") as house, trio.open_nursery() as nursery:
+        attic = house.rooms["attic"]
+
+        async def watch() -> None:
+            for _ in range(20):
+                assert (attic.topic == "dust") == (attic.head == 1)
+                await trio.lowlevel.checkpoint()
+
+        nursery.start_soon(watch)
+        house.teller("ada").says("a")
+        house.teller("ada").says("dust", "attic", retitles=True)
+        await wait_all_tasks_blocked()
+        assert attic.topic == "dust"

@@ -17,6 +17,7 @@ from trio_chat.errors import Refused
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.server.commit import RETRY_S
 from trio_chat.wire.codec import decode_entry
+from trio_chat.wire.messages import UNSET, Ack
 
 SAY, LOOK, SLEEP = "say", "look", "sleep"
 Step = tuple[Any, ...]
@@ -57,11 +58,13 @@ class Told:
         self.seq = 0
         self.heard: list[str] = []  # kinds, in order
 
-    def acked(self, ref: str, room: str, seq: int) -> None:
-        assert (ref, room.lower()) == (self.ref, self.room)
-        self.seq = seq
+    def acked(self, acks: list[Ack]) -> None:
+        (ack,) = acks
+        assert ack.seq is not UNSET
+        assert (ack.ref, ack.room.lower()) == (self.ref, self.room)
+        self.seq = ack.seq
         self.heard.append(ACKED)
-        self.teller.acked(ref, room, seq)
+        self.teller.acked(acks)
 
     def failed(self, ref: str, why: Refused) -> None:
         assert ref == self.ref

@@ -13,6 +13,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 from precis_i18n import get_profile
 from precis_i18n.context import context_rule_error
 from precis_i18n.derived import CONTEXTJ, CONTEXTO, PVALID, derived_property
@@ -33,6 +34,7 @@ _preserved = get_profile("UsernameCasePreserved")
 _mapped = get_profile("UsernameCaseMapped")
 _ucd = _preserved.base.ucd
 
+_encode = msgspec.json.Encoder().encode
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 # Characters whose context rule looks at the whole string and not at their neighbours (RFC 5892, A.7 to A.9),
@@ -142,13 +144,18 @@ def _property(char: str) -> str:
 def check_text(text: str, bytes_max: int, lines_max: int) -> None:
     """Raises `Refused`: `bad_message` for an empty text or one with control characters but newline and
     tab, `too_long` for too many bytes of UTF-8 or too many lines."""
+    chars = len(text)
+    # JSON escapes control characters: an ASCII text that comes through as it was has none but DEL. To encode
+    # it takes a third of the time of looking at each character.
+    if 0 < chars <= bytes_max and text.isascii() and len(_encode(text)) == chars + 2 and "\x7f" not in text:
+        return
     if not text:
         raise Refused("bad_message", "a text must not be empty", field="text")
     # A code point takes at most four bytes: most texts need no encoding to be short enough.
-    if len(text) * 4 > bytes_max and len(text.encode()) > bytes_max:
+    if chars * 4 > bytes_max and len(text.encode()) > bytes_max:
         raise Refused("too_long", f"a text has at most {bytes_max} bytes", field="text")
     if text.isprintable():
-        return  # one quick look: no controls, no newlines
+        return
     if text.count("\n") >= lines_max:
         raise Refused("too_long", f"a text has at most {lines_max} lines", field="text")
     if _CONTROLS.search(text):

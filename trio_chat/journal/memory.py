@@ -112,6 +112,7 @@ class _Kept:
         the texts that are not ASCII."""
         entries, keys, seqs = self.entries, self.keys, self.seqs
         at = max(self.at, now_ms)
+        before = self.head
         size = 0
         outcomes: list[Outcome] = []
         for draft in drafts:
@@ -129,7 +130,7 @@ class _Kept:
                 payload = encode(Said(draft.shown, seq, at, draft.by, text, draft.action))
             entries.append(payload)
             keys.append(key)
-            size += len(payload) + ENTRY_BYTES
+            size += len(payload)
             if key:
                 seqs[key] = seq
                 size += REF_BYTES if key.isascii() else _ref_bytes(key)
@@ -137,9 +138,9 @@ class _Kept:
                 folded = self.folds[seq] = folds[text]
                 size += _fold_bytes(folded)
             outcomes.append(Outcome(seq, payload))
-        if size:
+        if self.head > before:
             self.at = at
-            self.bytes += size
+            self.bytes += size + ENTRY_BYTES * (self.head - before)
         return outcomes
 
     def _retitle(self, topic: str) -> int:

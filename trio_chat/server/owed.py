@@ -97,6 +97,10 @@ class Owed:
         self.answers.append(payload)
         self.answers_bytes += len(payload)
 
+    def answer_all(self, payloads: list[bytes]) -> None:
+        self.answers += payloads
+        self.answers_bytes += sum(map(len, payloads))
+
     def take_answers(self) -> bytes:
         """The bytes of all private answers owed, which the caller sends."""
         data = self.packing.pack(self.answers)

@@ -19,15 +19,15 @@ import trio
 from trio_chat.dialects import Control
 from trio_chat.errors import BadMessage, FrameError, LinkBroken, Refused
 from trio_chat.net.link import close_politely
-from trio_chat.server.commands import obey, say
+from trio_chat.server.commands import obey, say_all
 from trio_chat.server.owed import Owed
 from trio_chat.server.partings import LOST, Parting, parting
 from trio_chat.server.turns import SLICE_S, WorkBudget
 from trio_chat.wire.codec import encode
-from trio_chat.wire.messages import UNSET, Ack, Error, Hello, Say
+from trio_chat.wire.messages import UNSET, Error, Hello, Say
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterator
 
     from trio_chat.dialects import CommandReader
     from trio_chat.hub.members import Seat
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from trio_chat.server.door import Caller
     from trio_chat.server.serve import Server
     from trio_chat.server.tail import Feed
-    from trio_chat.wire.messages import Command
+    from trio_chat.wire.messages import Ack, Command
 
 __all__ = ["Session"]
 
@@ -44,7 +44,7 @@ log = logging.getLogger("trio_chat.session")
 T = TypeVar("T")
 
 _NEVER = float("-inf")
-SAYS_PER_LOOK = 16  # at the clock: a look costs a tenth of what a `say` does, and no `say` takes long
+SAYS_AT_ONCE = 16  # between two looks at the clock; no `say` takes long
 BAD_MESSAGES = 10
 BAD_MESSAGES_S = 60.0
 REFUSED_HELLOS = 10
@@ -168,27 +168,20 @@ class Session:
         inside = self._commands.inside_frame
         server = self.server
         owed = self.owed
-        committer = server.committer
         clock = server.turns.clock
         answers_bytes = server.limits.answers_bytes
         count = 0  # of everything
         asides = 0  # … that made nothing whole: the parts of a message, and what comes between them
-        unlooked = 0  # since the last look at the clock
         await self._begin_slice()
         if self._is_ending():
             return
         try:
-            for command in self._commands.feed(data):
-                count += 1
-                seat = self.seat
-                if type(command) is Say and seat is not None and not committer.full:
-                    unlooked += 1
-                    try:
-                        say(self, seat, command, command.action)
-                    except Refused as refusal:
-                        self.refuse(refusal, command.ref)
+            for command in _in_runs(self._commands.feed(data)):
+                if isinstance(command, list):
+                    count += len(command)
+                    await self._say(command)
                 else:
-                    unlooked = SAYS_PER_LOOK
+                    count += 1
                     if isinstance(command, BadMessage):
                         self._bad_message(command)
                     elif command is None or isinstance(command, Control):
@@ -199,10 +192,8 @@ class Session:
                         await self._obey(command)
                 if owed.answers_bytes >= answers_bytes:
                     await self._until_read()
-                if unlooked >= SAYS_PER_LOOK:
-                    unlooked = 0
-                    if clock() - self._worked_since >= SLICE_S:
-                        await self._next_slice()
+                if clock() - self._worked_since >= SLICE_S:
+                    await self._next_slice()
                 if self.over is not None or self.draining:
                     return
             owed.flush()
@@ -212,6 +203,14 @@ class Session:
                 self.frame_since = trio.current_time()
         finally:
             self._charge()
+
+    async def _say(self, run: list[Say]) -> None:
+        """Say a run of texts, at once as far as the committer has places."""
+        done = 0 if self.seat is None else say_all(self, self.seat, run)
+        for command in run[done:]:
+            await self._obey(command)
+            if self._is_ending():
+                return
 
     async def _obey(self, command: Command) -> None:
         try:
@@ -433,9 +432,9 @@ class Session:
 
     # --- what is pending (`commit.Author`) -----------------------------------------------------------
 
-    def acked(self, ref: str, room: str, seq: int) -> None:
-        if ref and self.over is None:
-            self.owed.answer(encode(Ack(ref, room, seq)))
+    def acked(self, acks: list[Ack]) -> None:
+        if self.over is None:
+            self.owed.answer_all([encode(ack) for ack in acks if ack.ref])
 
     def failed(self, ref: str, why: Refused) -> None:
         if self.over is None:
@@ -466,3 +465,28 @@ class Session:
 
     def who_is_here(self, feed: Feed) -> bytes:
         return encode(self.server.hub.rooms[feed.key].names())
+
+
+def _in_runs(
+    commands: Iterator[Command | BadMessage | Control | None],
+) -> Iterator[Command | BadMessage | Control | list[Say] | None]:
+    """Yield what comes, as it comes, and runs of `say` commands as lists of at most SAYS_AT_ONCE."""
+    run: list[Say] = []
+    try:
+        for command in commands:
+            if type(command) is Say:
+                run.append(command)
+                if len(run) == SAYS_AT_ONCE:
+                    yield run
+                    run = []
+            else:
+                if run:
+                    yield run
+                    run = []
+                yield command
+    except FrameError:
+        if run:
+            yield run  # they stand before the place where the stream is broken
+        raise
+    if run:
+        yield run

@@ -17,8 +17,7 @@ from trio_chat.wire.messages import Gap
 
 if TYPE_CHECKING:
     from trio_chat.dialects import Packing
-    from trio_chat.journal.store import RoomRecord
-    from trio_chat.server.commit import Pending
+    from trio_chat.journal.store import Draft, RoomRecord
     from trio_chat.server.owed import Owed
 
 __all__ = ["Batch", "Feed", "Tails"]
@@ -83,7 +82,7 @@ class Feed:
         self.handing: dict[Owed, None] = {}
         self.tail: deque[Batch] = deque()
         self.bytes = 0
-        self.pending: dict[str, Pending] = {}  # drafts on their way, by key; the committer's
+        self.pending: dict[str, Draft] = {}  # drafts on their way, by key; the committer's
         self.notices = 0  # of presence; a session that is behind compares what it missed
         self.users = 0  # sessions in the room, and what waits for its entries
         self._tails = tails

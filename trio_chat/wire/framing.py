@@ -19,6 +19,9 @@ _header = Struct(">I")
 _pack_header = _header.pack
 _unpack_header = _header.unpack_from
 
+HEADERS = 1_024  # made beforehand, those of nearly all messages: looking them up is cheaper
+_HEADERS = [_pack_header(size) for size in range(HEADERS)]
+
 
 class FrameReader:
     """Splits a stream of bytes into the payloads of frames.
@@ -53,15 +56,15 @@ class FrameReader:
             data = bytes(held)
             self._held = None
         at, end = 0, len(data)
-        while end - at >= 4:
+        while (start := at + 4) <= end:
             (size,) = _unpack_header(data, at)
             if not 0 < size <= self.limit:
                 raise self._broken(size)
-            stop = at + 4 + size
+            stop = start + size
             if stop > end:
                 self._hold(data[at:], 4 + size)
                 return
-            yield data[at + 4 : stop]
+            yield data[start:stop]
             at = stop
         if at < end:
             self._hold(data[at:], 4)
@@ -78,10 +81,9 @@ class FrameReader:
 
 def pack(payloads: Sequence[bytes]) -> bytes:
     """The frames that hold these payloads, one after the other."""
-    parts: list[bytes] = []
-    for payload in payloads:
-        parts.append(_pack_header(len(payload)))
-        parts.append(payload)
+    parts = [b""] * (2 * len(payloads))
+    parts[0::2] = [_HEADERS[size] if size < HEADERS else _pack_header(size) for size in map(len, payloads)]
+    parts[1::2] = payloads
     return b"".join(parts)
 
 
