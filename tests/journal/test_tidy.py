@@ -415,6 +415,7 @@ async def test_what_was_begun_is_finished_by_one_who_keeps_everything(tmp_path: 
         await said(store, *"abc")
         await tidied(store, 10 * sqlite_forget.EVERY_MS)
         assert len(await texts(store)) == 4
+        assert await tidied(store, 20 * sqlite_forget.EVERY_MS) == 1, "rooms are not looked at again"
 
 
 async def test_in_memory_too_it_goes() -> None:

@@ -11,7 +11,7 @@ from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
 from trio_chat.journal.store import Keep, Store
 from trio_chat.server.clock import AGREEMENT_MS, PROOF_MS, ServerTime
-from trio_chat.server.retention import AGREED_MS, HOUR_MS, RetentionTime
+from trio_chat.server.retention import HOUR_MS, RetentionTime
 
 KEEP_MS = 90 * DAY_MS
 
@@ -66,10 +66,14 @@ def test_it_waits_until_both_clocks_have_agreed_for_a_day_and_says_so_once(
     clocks = Clocks()
     server_time = clocks.server_time()
     retention = begun(server_time, NOW_MS - KEEP_MS)
-    clocks.run(server_time, AGREED_MS - 60_000, 60_000)
+    clocks.run(server_time, DAY_MS - 60_000, 60_000)
     assert is_waiting(retention)
     clocks.run(server_time, 60_000)
     assert not is_waiting(retention)
+    caplog.set_level(logging.WARNING, "trio_chat.clock")
+    clocks.wall_ms += DAY_MS
+    clocks.run(server_time, 60_000)
+    assert not is_waiting(retention), "a difference that is not followed stops nothing"
     (waits, goes_on) = [record.getMessage() for record in caplog.records]
     assert waits.startswith(
         "entries older than 90d are not removed yet: the newest entry, of 2026-06-23 14:13 UTC, is older than"
@@ -84,11 +88,11 @@ def test_a_difference_meanwhile_has_the_day_begin_anew() -> None:
     clocks = Clocks()
     server_time = clocks.server_time()
     retention = begun(server_time, NOW_MS + DAY_MS)
-    clocks.run(server_time, AGREED_MS - 60_000, 60_000)
+    clocks.run(server_time, DAY_MS - 60_000, 60_000)
     clocks.wall_ms += DAY_MS
     clocks.run(server_time, 60_000, 60_000)
     clocks.wall_ms -= DAY_MS
-    clocks.run(server_time, AGREED_MS - 60_000, 60_000)
+    clocks.run(server_time, DAY_MS - 60_000, 60_000)
     assert is_waiting(retention)
     clocks.run(server_time, 120_000, 60_000)
     assert not is_waiting(retention)
@@ -105,8 +109,21 @@ def test_it_waits_after_the_servers_time_was_changed(jump_ms: int, caplog: pytes
     assert server_time.changes == 1 and is_waiting(retention) and is_waiting(retention)
     said = [record.getMessage() for record in caplog.records if "not removed yet" in record.getMessage()]
     assert len(said) == 1 and "the server's time was changed" in said[0]
-    clocks.run(server_time, AGREED_MS, 60_000)
+    clocks.run(server_time, DAY_MS, 60_000)
     assert retention.now_ms() == clocks.wall_ms
+
+
+def test_a_second_reason_is_not_said_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "trio_chat.clock")
+    clocks = Clocks()
+    server_time = clocks.server_time()
+    retention = begun(server_time, NOW_MS + 2 * DAY_MS)
+    clocks.wall_ms += DAY_MS
+    clocks.run(server_time, PROOF_MS + 5_000)
+    assert server_time.changes == 1 and is_waiting(retention)
+    clocks.run(server_time, DAY_MS, 60_000)
+    assert not is_waiting(retention) and not is_waiting(retention)
+    assert caplog.text.count("are not removed yet") == caplog.text.count("are removed again") == 1
 
 
 def test_a_journal_that_keeps_all_says_nothing(caplog: pytest.LogCaptureFixture) -> None:

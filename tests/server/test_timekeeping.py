@@ -137,6 +137,18 @@ async def test_a_running_server_stamps_on_whatever_its_wall_clock_shows(autojump
     assert max(map(abs, times)) <= 1_000
 
 
+async def test_a_quiet_server_that_keeps_all_in_memory_notices_too(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its own look at its clock at the end comes too late to be the first."""
+    wall = Wall()
+    async with running(wall, MemoryStore(), Keep()) as house:
+        wall.ahead_ms = DAY_MS
+        await trio.sleep(PROOF_MS / 1_000 + 30)
+        warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+        assert len(warnings) == 1 and house.server.clock_ms() == wall.wall_ms()
+
+
 async def test_a_quiet_server_notices_that_its_clock_was_set_and_warns_of_rooms_ahead(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
