@@ -96,18 +96,21 @@ class ServerTime:
                 self._agreed_since = now
             return
         self._agreed_since = None
-        if self._difference_ms is None or abs(difference - self._difference_ms) > AGREEMENT_MS:
+        is_new = self._difference_ms is None or abs(difference - self._difference_ms) > AGREEMENT_MS
+        if is_new:
             self._difference_ms = difference
             self._differs_since = now
-            self._report(now, difference)
-        was_unset = wall - difference < EARLIEST_MS
-        if was_unset:
+        has_lasted = now - self._differs_since >= PROOF_MS
+        if wall - difference < EARLIEST_MS:
             # The server started with a clock that was not set: any later time is nearer the truth.
-            is_proved = wall >= EARLIEST_MS or now - self._differs_since >= PROOF_MS
-        else:
-            is_proved = EARLIEST_MS <= wall <= LATEST_MS and now - self._differs_since >= PROOF_MS
-        if is_proved:
-            self._follow(now, difference, "since it started" if was_unset else "for 10 minutes")
+            if wall >= EARLIEST_MS or has_lasted:
+                self._follow(now, difference, "since it started")
+                return
+        elif EARLIEST_MS <= wall <= LATEST_MS and has_lasted:
+            self._follow(now, difference, "for 10 minutes")
+            return
+        if is_new:
+            self._report(now, difference)
 
     def _report(self, now: int, difference: int) -> None:
         """Log a difference, at most once in 10 minutes: a clock that runs wild differs anew every second."""
