@@ -162,6 +162,11 @@ def test_the_command_reports_each_room(tmp_path: Path) -> None:
     assert run(future, "check")[0] == 0
 
 
+def test_a_room_that_is_not_there_is_named(tmp_path: Path) -> None:
+    message = "trio-chat: there is no room cellar in the journal\n"
+    assert run(small(tmp_path / NAME), "retime", "--room", "lobby", "--room", "cellar") == (2, "", message)
+
+
 def test_a_clock_that_is_not_set_tells_no_future(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = small(tmp_path / NAME)
     before = text_of(path)
