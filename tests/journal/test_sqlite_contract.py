@@ -10,7 +10,7 @@ from trio.testing import assert_checkpoints, assert_no_checkpoints
 from tests.journal.test_memory import draft, numbered, page, said, texts, topic
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, Store
+from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, RoomTimes, Store
 from trio_chat.wire.codec import decode_entry, encode
 from trio_chat.wire.messages import Said
 
@@ -214,6 +214,18 @@ async def test_what_waits_passes_a_checkpoint(
 ) -> None:
     with assert_checkpoints():
         await call(store)
+
+
+async def test_the_newest_times_of_rooms_are_reported(store: Store) -> None:
+    with assert_checkpoints():
+        assert await store.room_times(0, 5) == RoomTimes(0, [], 0)
+    for at_ms, room in ((5_000, "attic"), (3_000, "lobby")):
+        await store.commit([draft("a", room)], at_ms)
+    with assert_checkpoints():
+        assert await store.room_times(2_999, 5) == RoomTimes(5_000, ["Attic", "Lobby"], 2)
+    assert await store.room_times(2_999, 1) == RoomTimes(5_000, ["Attic"], 2)
+    assert await store.room_times(3_000, 5) == RoomTimes(5_000, ["Attic"], 1)
+    assert await store.room_times(5_000, 5) == RoomTimes(5_000, [], 0)
 
 
 async def test_what_does_not_wait_passes_none(store: Store) -> None:

@@ -415,6 +415,7 @@ async def test_what_was_begun_is_finished_by_one_who_keeps_everything(tmp_path: 
         await said(store, *"abc")
         await tidied(store, 10 * sqlite_forget.EVERY_MS)
         assert len(await texts(store)) == 4
+        assert await tidied(store, 20 * sqlite_forget.EVERY_MS) == 1, "rooms are not looked at again"
 
 
 async def test_in_memory_too_it_goes() -> None:
@@ -432,6 +433,26 @@ async def test_in_memory_too_it_goes() -> None:
     assert not MemoryStore().tidies
     with assert_checkpoints():
         assert (await store.open("attic", "attic")).first == 1, "nobody used it: it is new"
+
+
+# --- a time that goes back --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_rooms_are_looked_at_again_when_the_time_goes_back(kind: str, tmp_path: Path) -> None:
+    """Retention of a server whose clock was ten years ahead must not pause for ten years."""
+    keep = Keep(DAY_MS)
+    store: Store = (
+        MemoryStore(keep=keep) if kind == "memory" else await open_sqlite(tmp_path / NAME, keep=keep)
+    )
+    await store.open("lobby", "Lobby")
+    await tidied(store, 3_650 * DAY_MS)
+    await said(store, "a")
+    await tidied(store, DAY_MS)
+    assert store.first("lobby") == 1
+    await tidied(store, DAY_MS + sqlite_forget.EVERY_MS)
+    assert store.first("lobby") == 2
+    await store.aclose()
 
 
 # --- both --------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from trio_chat.journal.sqlite_file import VERSION
 from trio_chat.owner import importing
 
 MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
-COMMANDS = ("info", "export", "import", "backup", "check", "prune")
+COMMANDS = ("info", "export", "import", "backup", "check", "prune", "retime")
 
 
 def run(path: Path, *args: str, stdin: bytes = b"") -> tuple[int, str, str]:
@@ -37,6 +37,7 @@ def arguments(command: str, directory: Path) -> list[str]:
         "import": [str(directory / "text")],
         "backup": [str(directory / "copy.db")],
         "prune": ["--before=1d"],
+        "retime": ["--room=lobby"],
     }
     return [command, *more.get(command, [])]
 
@@ -145,7 +146,7 @@ def test_who_changes_a_journal_has_it_alone_and_who_reads_has_not(command: str, 
             await store.aclose()
 
     status, out, err = trio.run(beside_a_server)
-    if command in ("import", "prune"):
+    if command in ("import", "prune", "retime"):
         assert (status, out) == (2, "")
         assert err == f"trio-chat: another server is using the journal {tmp_path / NAME}\n"
     else:

@@ -51,7 +51,7 @@ def test_the_commands_say_what_the_page_says(tmp_path: Path) -> None:
     assert steady(said.replace(str(path), SHOWN)) == steady(SESSIONS)
 
 
-@pytest.mark.parametrize("command", ["info", "export", "import", "backup", "check", "prune"])
+@pytest.mark.parametrize("command", ["info", "export", "import", "backup", "check", "prune", "retime"])
 def test_every_command_has_its_place_on_the_page(command: str) -> None:
     assert f"$ trio-chat journal {command}" in SESSIONS
 

@@ -10,7 +10,7 @@ import trio
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, Store, never
+from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, RoomTimes, Store, never
 
 __all__ = [
     "BuggyStore",
@@ -59,6 +59,9 @@ class _Around:
         is_abandoned: Callable[[], bool] = never,
     ) -> Matches:
         return await self.inner.search(rooms, text, below, limit, is_abandoned=is_abandoned)
+
+    async def room_times(self, limit_ms: int, names_max: int) -> RoomTimes:
+        return await self.inner.room_times(limit_ms, names_max)
 
     @property
     def backlog(self) -> int:

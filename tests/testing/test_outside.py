@@ -65,6 +65,12 @@ REACHES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: time.monotonic_ns(), "the clock of the machine", "time.monotonic_ns()"),
     (lambda: time.perf_counter(), "the clock of the machine", "time.perf_counter()"),
     (lambda: time.perf_counter_ns(), "the clock of the machine", "time.perf_counter_ns()"),
+    (lambda: time.clock_gettime(time.CLOCK_REALTIME), "the clock of the machine", "time.CLOCK_REALTIME)"),
+    (
+        lambda: time.clock_gettime_ns(time.CLOCK_MONOTONIC),
+        "the clock of the machine",
+        "time.CLOCK_MONOTONIC)",
+    ),
     (lambda: time.sleep(0.001), "a real sleep inside a simulation: time.sleep()", "time.sleep(0.001)"),
 ]
 

@@ -33,7 +33,7 @@ _at = click.option(
 
 @click.group()
 def journal() -> None:
-    """Look at a journal, take it out, bring it in, copy it, check it, prune it.
+    """Look at a journal, take it out, bring it in, copy it, check it, prune it, correct its times.
 
     \b
     Exit status: 0 fine, 1 something is wrong in the journal,
@@ -190,6 +190,40 @@ def prune(
     if vacuum and not dry_run and not pruned.vacuumed:
         click.secho("trio-chat: interrupted, and the file is as large as it was", fg="red", err=True)
         sys.exit(INTERRUPTED)
+
+
+@journal.command()
+@_at
+@click.option("--room", "rooms", multiple=True, required=True, help="The room; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Only report what would change; beside a server, too.")
+def retime(name: str | None, rooms: tuple[str, ...], dry_run: bool) -> None:
+    """Move entries from the future back to now; no server may run.
+
+    A clock that was wrong leaves such entries, and later ones get the same time. Their order stays. The room
+    gets a new epoch: clients load it anew.
+    """
+    from datetime import timedelta
+
+    from trio_chat.journal.dates import date_text
+    from trio_chat.owner.retime import retime
+    from trio_chat.server.clock import EARLIEST_MS, wall_clock_ms
+
+    with _one_line(), bar("correcting") as tell:
+        now_ms = wall_clock_ms()
+        if now_ms < EARLIEST_MS:
+            raise NotDone(f"cannot tell the future: the system clock shows {date_text(now_ms)}; set it first")
+        retimed = retime(_path(name), _keys(rooms), now_ms, dry_run=dry_run, progress=tell)
+    for room in retimed:
+        by = timedelta(seconds=-(-room.ahead_ms // 1_000))
+        if not room.ahead_ms:
+            click.echo(f"{room.room}: no entry is in the future")
+        elif room.last < room.first:
+            click.echo(
+                f"{room.room}: no entries; its time {'would be' if dry_run else 'was'} moved back by {by}"
+            )
+        else:
+            moved = "would be moved" if dry_run else "were moved"
+            click.echo(f"{room.room}: {room.first} to {room.last} {moved} back by {by}")
 
 
 @contextmanager

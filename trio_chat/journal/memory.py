@@ -15,6 +15,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections import OrderedDict, deque
 from functools import partial
+from heapq import heappop, heappush
 from itertools import groupby, islice
 from operator import attrgetter
 from sys import getsizeof
@@ -37,7 +38,18 @@ from trio_chat.journal.search import (
     look,
     read_texts,
 )
-from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, RoomRecord, never
+from trio_chat.journal.store import (
+    Draft,
+    Keep,
+    Matches,
+    Outcome,
+    Page,
+    Place,
+    RoomRecord,
+    RoomTimes,
+    is_recent,
+    never,
+)
 from trio_chat.wire.codec import decode_entry, encode
 from trio_chat.wire.messages import Said
 
@@ -245,7 +257,7 @@ class MemoryStore:
         self.tidies = bool(keep.age_ms)
         self._age_ms = keep.age_ms
         self._aging: list[str] = []  # rooms that are still to be looked at for what is too old
-        self._next_ms = 0
+        self._tidied_ms: int | None = None  # when the rooms were last listed, by the time that was given
         self._room_entries_max = room_entries_max
         self._room_bytes_max = room_bytes_max
         self._bytes_max = bytes_max
@@ -364,12 +376,27 @@ class MemoryStore:
             if found is not None or is_abandoned():
                 return found
 
+    async def room_times(self, limit_ms: int, names_max: int) -> RoomTimes:
+        await trio.lowlevel.checkpoint()
+        newest = count = 0
+        latest: list[tuple[int, str]] = []  # a heap of those that are named
+        for number, kept in enumerate(list(self._rooms.values()), 1):
+            if number % ROOMS_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+            newest = max(newest, kept.at)
+            if kept.at > limit_ms:
+                count += 1
+                heappush(latest, (kept.at, kept.shown))
+                if len(latest) > names_max:
+                    heappop(latest)
+        return RoomTimes(newest, [name for _, name in sorted(latest, reverse=True)], count)
+
     async def tidy(self, now_ms: int) -> bool:
         await trio.lowlevel.checkpoint()
         if not self._aging:
-            if not self._age_ms or now_ms < self._next_ms:
+            if not self._age_ms or is_recent(self._tidied_ms, now_ms, TIDY_EVERY_MS):
                 return False
-            self._next_ms = now_ms + TIDY_EVERY_MS
+            self._tidied_ms = now_ms
             self._aging = list(self._filled)
         left = FORGET_AT_ONCE
         for _ in range(min(ROOMS_AT_ONCE, len(self._aging))):

@@ -35,7 +35,7 @@ from trio_chat.journal.sqlite_file import (
 from trio_chat.journal.sqlite_mark import LastRun, Mark, new_epochs_because, read_boot_id
 from trio_chat.journal.sqlite_reader import Readers
 from trio_chat.journal.sqlite_writer import Writer
-from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, RoomRecord, never
+from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, RoomRecord, RoomTimes, never
 
 if TYPE_CHECKING:
     import sqlite3
@@ -216,6 +216,9 @@ class SqliteStore:
             )
 
         return await in_slices(look, pace, below, limit)
+
+    async def room_times(self, limit_ms: int, names_max: int) -> RoomTimes:
+        return await self._read(partial(self._readers.room_times, limit_ms, names_max))
 
     @property
     def backlog(self) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trio_chat.journal.search import read_texts
+from trio_chat.journal.store import is_recent
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,22 +42,23 @@ class Forgetting:
         self._keep = keep
         self._index = index
         self._firsts: dict[str, int] = {}  # from which number on those rooms are kept, of the last step
-        self._next_ms: float = 0
+        self._looked_ms: int | None = None  # when the rooms were last begun with, by the time that was given
         self._room: int | None = None  # the last that is done, while rooms are looked at
         self._refs: tuple[str, int] | None = None  # of the next room: the last one looked at, and up to when
 
     def doubt(self) -> None:
         """Something may not have been done."""
-        self._room, self._next_ms, self._refs = None, 0, None
+        self._room, self._looked_ms, self._refs = None, None, None
 
     def step(self, db: sqlite3.Connection, now_ms: int) -> bool:
         """Do some of what is due, inside a transaction; whether there is more."""
         self._firsts.clear()
         if self._room is None:
-            if now_ms < self._next_ms:
-                return False
             # Who keeps everything has only to finish what an earlier run has begun.
-            self._next_ms = now_ms + EVERY_MS if self._keep else float("inf")
+            is_done = not self._keep and self._looked_ms is not None
+            if is_done or is_recent(self._looked_ms, now_ms, EVERY_MS):
+                return False
+            self._looked_ms = now_ms
             self._room = 0
         looked_at = db.execute(
             "SELECT id, key, first, head, refs_from FROM rooms WHERE id > ? ORDER BY id LIMIT ?",

@@ -15,7 +15,7 @@ from trio_chat.errors import StoreError
 from trio_chat.journal.search import Wanted, fold_in_steps
 from trio_chat.journal.sqlite_file import OpenRoom, connect, storing
 from trio_chat.journal.sqlite_search import search
-from trio_chat.journal.store import Page
+from trio_chat.journal.store import Page, RoomTimes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,6 +61,17 @@ class Readers:
                 "SELECT key, shown, epoch, first, head, at, topic, id FROM rooms WHERE key = ?", (key,)
             ).fetchone()
         return OpenRoom(*row) if row else None
+
+    def room_times(self, limit_ms: int, names_max: int) -> RoomTimes:
+        """`Store.room_times`."""
+        with self._connection() as db:
+            newest, count = db.execute(
+                "SELECT coalesce(max(at), 0), count(*) FILTER (WHERE at > ?) FROM rooms", (limit_ms,)
+            ).fetchone()
+            names = db.execute(
+                "SELECT shown FROM rooms WHERE at > ? ORDER BY at DESC, key LIMIT ?", (limit_ms, names_max)
+            ).fetchall()
+        return RoomTimes(newest, [name for (name,) in names], count)
 
     def page(self, room: str, after: int, through: int, entries_max: int, bytes_max: int) -> Page:
         """`Store.read`."""

@@ -14,12 +14,32 @@ from msgspec import Struct
 
 from trio_chat.wire.messages import Retitled, Said
 
-__all__ = ["Draft", "Hit", "Keep", "Matches", "Outcome", "Page", "Place", "RoomRecord", "Store", "never"]
+__all__ = [
+    "Draft",
+    "Hit",
+    "Keep",
+    "Matches",
+    "Outcome",
+    "Page",
+    "Place",
+    "RoomRecord",
+    "RoomTimes",
+    "Store",
+    "is_recent",
+    "never",
+]
 
 
 def never() -> bool:
     """Return false: the default of what may be asked again and again."""
     return False
+
+
+def is_recent(then_ms: int | None, now_ms: int, interval_ms: int) -> bool:
+    """Return whether `then_ms` is less than an interval ago; None is never.
+
+    The future is not recent, since the server's time may have been years ahead."""
+    return then_ms is not None and then_ms <= now_ms < then_ms + interval_ms
 
 
 class Draft(Struct, frozen=True, gc=False):
@@ -74,6 +94,15 @@ class RoomRecord(Struct, frozen=True, gc=False):
     first: int
     head: int
     topic: str
+
+
+class RoomTimes(Struct, frozen=True):
+    """The `at` of the newest entry of all rooms, 0 without any, and the rooms whose newest is later than a
+    limit: some of their names, as others see them, and how many there are."""
+
+    newest_ms: int
+    ahead: list[str]
+    ahead_count: int
 
 
 class Page(Struct, frozen=True, gc=False):
@@ -201,6 +230,11 @@ class Store(Protocol):
         """
         ...
 
+    async def room_times(self, limit_ms: int, names_max: int) -> RoomTimes:
+        """Return when the newest entry was said, and the rooms in which it is later than `limit_ms`, with the
+        names of at most `names_max` of them, the latest first. Always passes a checkpoint."""
+        ...
+
     tidies: bool
     """Whether there is ever anything to `tidy`."""
 
@@ -212,7 +246,10 @@ class Store(Protocol):
     async def tidy(self, now_ms: int) -> bool:
         """One step of the work that is not done in a commit: what was said becomes quick to find, and what is
         kept no longer goes. It takes some milliseconds, and a commit waits for one step at most. Whether
-        there is more to do now. Always passes a checkpoint."""
+        there is more to do now. Always passes a checkpoint.
+
+        Ages count from `now_ms`: with one long ago nothing is too old. It may be less than at the last call.
+        """
         ...
 
     async def aclose(self) -> None: ...

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from trio_chat.journal.dates import date_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ def described(info: JournalInfo, rooms_max: int | None) -> Iterator[str]:
     yield f"state       {info.state}"
     yield f"size        {_size(info.bytes)}, and {_size(info.log_bytes)} of log"
     yield f"version     {info.version}, durability {info.durability or 'not chosen yet'}"
-    span = f", {_time(info.oldest)} to {_time(info.newest)}" if info.entries else ""
+    span = f", {date_text(info.oldest)} to {date_text(info.newest)}" if info.entries else ""
     rooms = "1 room" if len(info.rooms) == 1 else f"{len(info.rooms):,} rooms"
     yield f"entries     {info.entries:,} in {rooms}{span}"
     if info.rooms:
@@ -33,7 +34,7 @@ def _table(rooms: list[RoomInfo]) -> Iterator[str]:
     rows = [("room", "numbers", "entries", "size", "newest", "topic")]
     for room in rooms:
         numbers = f"{room.first}-{room.head}" if room.entries else "none"
-        newest = _time(room.newest) if room.newest else ""
+        newest = date_text(room.newest) if room.newest else ""
         topic = " ".join(_shown(room.topic).split())[:40]
         rows.append((_shown(room.room), numbers, f"{room.entries:,}", _size(room.bytes), newest, topic))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
@@ -51,10 +52,6 @@ def _size(count: int) -> str:
             return f"{count_in_unit:.1f} {unit}"
         count //= 1_024
     return f"{count / 1_024:.1f} GiB"
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _shown(text: str) -> str:

@@ -2,7 +2,7 @@
 
     open_server()
     └ stores     the committer, the notices, the upkeep,     ended last, when nothing is pending
-      │          the turns, the lateness
+      │          the turns, the lateness, the clocks
       └ writers  one per session that is behind              its failure ends only its session
         └ sessions  one task per connection                  a deadline at drain
           └ listeners  accept loops, the keepalive sweep     cancelled first
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
 from trio_chat.net.listen import open_listeners
 from trio_chat.net.stream import open_stream_link
+from trio_chat.server.clock import ServerTime
 from trio_chat.server.commit import Committer
 from trio_chat.server.config import MEMORY, Config
 from trio_chat.server.door import Door
@@ -39,9 +39,11 @@ from trio_chat.server.lateness import Lateness
 from trio_chat.server.notices import Notices
 from trio_chat.server.partings import parting
 from trio_chat.server.proxies import Proxies
+from trio_chat.server.retention import RetentionTime
 from trio_chat.server.session import Session
 from trio_chat.server.site import Site
 from trio_chat.server.tail import Tails
+from trio_chat.server.timekeeping import begin_retention, compare_clocks
 from trio_chat.server.turns import Turns
 from trio_chat.server.upkeep import keep_tidy
 from trio_chat.version import __version__
@@ -65,10 +67,6 @@ ACCEPT_S = (
 )
 
 
-def wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class Server:
     """A running server; made by `open_server`. What its parts need of each other goes through here."""
 
@@ -77,14 +75,16 @@ class Server:
         config: Config,
         store: Store,
         *,
-        clock_ms: Callable[[], int],
+        server_time: ServerTime,
         random_bytes: Callable[[int], bytes],
         work_clock: Callable[[], float],
         software: str,
     ) -> None:
         self.config = config
         self.limits = limits = config.limits
-        self.clock_ms = clock_ms
+        self.clock_ms = clock_ms = server_time.now_ms
+        self._time = server_time
+        self._retention = RetentionTime(server_time, config.keep.age_ms, in_memory=store.kept == "memory")
         self.random_bytes = random_bytes
         self.addresses: list[str] = []
         """Where it listens, such as `tcp://127.0.0.1:5555`."""
@@ -208,6 +208,10 @@ class Server:
 
     # --- the nurseries -------------------------------------------------------------------------------
 
+    async def _keep_tidy(self) -> None:
+        await begin_retention(self.store, self._time, self._retention)
+        await keep_tidy(self.store, self._retention.now_ms)
+
     async def _accept(self, listener: Listener, sessions: trio.Nursery) -> None:
         turns = self.turns
         try:
@@ -229,7 +233,9 @@ class Server:
             stores.start_soon(self.turns.run)
             stores.start_soon(self.lateness.run)
             if self.store.tidies:
-                stores.start_soon(keep_tidy, self.store, self.clock_ms)
+                stores.start_soon(self._keep_tidy)
+            if self._time.has_two_clocks:
+                stores.start_soon(compare_clocks, self.store, self._time, self._retention)
             async with trio.open_nursery() as self._writers, trio.open_nursery() as sessions:
                 async with trio.open_nursery() as accepting:
                     accepting.start_soon(sweep, self._sessions, self._door, self.turns)
@@ -258,7 +264,7 @@ async def open_server(
     *,
     store: Store | None = None,
     listeners: Sequence[Listener] | None = None,
-    clock_ms: Callable[[], int] = wall_clock_ms,
+    clock_ms: Callable[[], int] | ServerTime | None = None,
     random_bytes: Callable[[int], bytes] = os.urandom,
     work_clock: Callable[[], float] | None = None,
 ) -> AsyncGenerator[Server]:
@@ -267,7 +273,8 @@ async def open_server(
     Leaving the block drains, for at most `drain_s` seconds (see the top of this file). Leaving it by an
     exception, or being cancelled, ends all connections at once. What was acked is in the journal either
     way. Without `listeners` it listens where `config` says, without `store` it keeps the journal that
-    `config` says; it closes both. `clock_ms` is the time of entries, `random_bytes` makes tokens and epochs,
+    `config` says; it closes both. `clock_ms` is the time of entries: the system's, as `server/clock.py` takes
+    it, unless given. `random_bytes` makes tokens and epochs,
     `work_clock` measures in seconds how long steps of the loop take: Trio's clock unless given.
 
     Raises `CannotStart` before the block. A bug in the server ends the block and comes out as an exception
@@ -281,7 +288,7 @@ async def open_server(
         server = Server(
             config,
             store,
-            clock_ms=clock_ms,
+            server_time=_server_time(clock_ms),
             random_bytes=random_bytes,
             work_clock=work_clock or trio.lowlevel.current_clock().current_time,
             software=f"trio-chat {__version__}",
@@ -296,6 +303,12 @@ async def open_server(
     finally:
         for listener in listeners:
             listener.close()
+
+
+def _server_time(clock_ms: Callable[[], int] | ServerTime | None) -> ServerTime:
+    if clock_ms is None:
+        return ServerTime()
+    return clock_ms if isinstance(clock_ms, ServerTime) else ServerTime(clock_ms, clock_ms)
 
 
 async def _open_store(config: Config, random_bytes: Callable[[int], bytes]) -> Store:

@@ -49,7 +49,17 @@ _EVENTS = {
     "os.spawn": "a process",
     "os.system": "a process",
 }
-_CLOCKS = ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "time", "time_ns", "sleep")
+_CLOCKS = (
+    "clock_gettime",
+    "clock_gettime_ns",
+    "monotonic",
+    "monotonic_ns",
+    "perf_counter",
+    "perf_counter_ns",
+    "time",
+    "time_ns",
+    "sleep",
+)
 # Who may ask the clocks. A log says when it was written, and nothing depends on it.
 _MAY_ASK = ("logging", "trio", "trio_chat.testing")
 

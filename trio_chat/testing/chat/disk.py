@@ -11,7 +11,7 @@ import trio
 from msgspec import Struct
 
 from trio_chat.errors import StoreError
-from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, Store, never
+from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, RoomTimes, Store, never
 
 __all__ = ["Disk", "UnreliableStore"]
 
@@ -100,6 +100,9 @@ class UnreliableStore:
         if self._random.random() < self.disk.fails:
             raise StoreError("input/output error")
         return await self._inner.search(rooms, text, below, limit, is_abandoned=is_abandoned)
+
+    async def room_times(self, limit_ms: int, names_max: int) -> RoomTimes:
+        return await self._inner.room_times(limit_ms, names_max)
 
     @property
     def backlog(self) -> int:
