@@ -137,25 +137,15 @@ def test_another_process_is_refused_until_it_is_killed(path: Path) -> None:
 def test_closing_releases_the_lock_while_others_have_the_file_open(path: Path) -> None:
     holder, reader = JournalDescriptor(path), JournalDescriptor(path)
     holder.lock()
+    assert is_locked(path), "as a second open file sees it, which another process has"
     holder.close()
-    assert not reader.is_locked()
-    holder.close()  # a second time: it does not take the reader's share
+    assert not is_locked(path)
+    holder.close()
+    assert descriptors_of(path) == 1, "a second close does not take the reader's share"
     with closing(JournalDescriptor(path)) as next_holder:
         next_holder.lock()
         reader.close()
-        with held_by_nobody_else(path):
-            pass
-        assert next_holder.is_locked()
-
-
-@contextmanager
-def held_by_nobody_else(path: Path) -> Iterator[None]:
-    """Fail unless this process still has the lock, as a second open file sees it."""
-    descriptor = os.open(path, os.O_RDONLY)
-    with pytest.raises(BlockingIOError):
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    yield
-    os.close(descriptor)
+        assert is_locked(path)
 
 
 def test_a_process_has_one_descriptor_however_many_share_it(path: Path) -> None:
@@ -213,6 +203,10 @@ def test_readers_that_look_at_the_lock_do_not_refuse_a_server(
     with closing(JournalDescriptor(path)) as file, pytest.raises(JournalInUse):
         file.lock()
     assert yields == 3 + lock.TRIES
+    fcntl.flock(reader, fcntl.LOCK_EX)
+    with closing(JournalDescriptor(path)) as file, pytest.raises(JournalInUse):
+        file.lock()
+    assert yields == 3 + lock.TRIES, "a server is refused at once beside another"
     os.close(reader)
 
 

@@ -19,6 +19,7 @@ from trio_chat.owner.export import export
 from trio_chat.owner.info import info
 from trio_chat.owner.opening import reading
 from trio_chat.owner.prune import Old, prune
+from trio_chat.owner.whole import whole_file
 
 
 @pytest.fixture
@@ -90,8 +91,12 @@ async def snapshot_of_a_server(running: Path, directory: Path) -> None:
 
 async def test_beside_a_server_a_view_that_is_read_only_shows_what_was_said_last(directory: Path) -> None:
     async with opened(directory) as store:
-        await store.commit([say("hello")], TIME)
         owned(directory)
+        with as_nobody():
+            closed(directory / NAME, "directory")
+            found = info(directory / NAME)
+            assert (found.entries, found.log_bytes, found.state) == (0, 0, "in use")
+        await store.commit([say("hello")], TIME)
         with as_nobody():
             for name in os.listdir(directory):
                 (directory / name).chmod(0o400)
@@ -161,6 +166,25 @@ async def test_beside_its_server_a_journal_is_read_by_its_own_name_and_by_a_syml
         for name in (NAME, "link.db"):
             found = info(tmp_path / name)
             assert (found.entries, found.state, found.log_bytes > 0) == (1, "in use", True)
+
+
+def test_a_file_is_not_put_in_the_place_of_a_journal_in_use(tmp_path: Path) -> None:
+    path = small(tmp_path / NAME)
+    server = JournalDescriptor(path)
+    server.lock()
+    with pytest.raises(NotDone, match="is a journal in use; choose another file"):
+        with whole_file(path, replace=True):
+            pytest.fail("it would take the journal's place")
+    server.close()
+    assert info(path).entries == 5
+
+
+def test_a_symlink_that_leads_nowhere_is_there_already(tmp_path: Path) -> None:
+    path, link = small(tmp_path / NAME), tmp_path / "link.db"
+    link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(NotDone, match="is there already; --force replaces it"):
+        backup(path, link)
+    assert link.is_symlink()
 
 
 def test_a_copy_is_not_put_beside_a_log_that_was_left_there(tmp_path: Path) -> None:
