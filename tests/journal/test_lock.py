@@ -14,7 +14,7 @@ import pytest
 
 from tests.journal.test_memory import said
 from tests.journal.test_sqlite import NAME, opened
-from trio_chat.errors import CannotStart, JournalInUse
+from trio_chat.errors import CannotStart, JournalInUse, StoreError
 from trio_chat.journal import lock
 from trio_chat.journal.lock import JournalDescriptor, is_locked
 from trio_chat.journal.sqlite import open_sqlite
@@ -106,6 +106,17 @@ async def test_a_read_that_outlives_the_journal_keeps_the_descriptor_not_the_loc
             assert db.execute("SELECT head FROM rooms").fetchall() == [(1,)]
             assert has_lock_of_sqlite(path)
     assert not has_lock_of_sqlite(path) and descriptors_of(path) == 0
+
+
+async def test_a_connection_that_could_not_be_opened_does_not_keep_the_descriptor(tmp_path: Path) -> None:
+    path, moved = tmp_path / NAME, tmp_path / "moved.db"
+    async with opened(tmp_path) as store:
+        with store._readers._connection():
+            os.rename(path, moved)
+            with pytest.raises(StoreError, match="unable to open"), store._readers._connection():
+                pytest.fail("the file is not there")
+            os.rename(moved, path)
+    assert descriptors_of(path) == 0
 
 
 def test_a_hard_link_has_the_same_lock(path: Path) -> None:

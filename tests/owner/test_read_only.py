@@ -1,8 +1,10 @@
 """Read-only media, and files that only others may write: what only reads works there, and leaves nothing."""
 
 import os
+import resource
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,9 +77,7 @@ def test_a_log_that_was_left_is_read_too(directory: Path, tmp_path: Path, what: 
         directory.chmod(0o700)
         index.unlink()
         closed(path, "directory")
-        with pytest.raises(
-            NotDone, match=r"its log .*-wal has no index, and none can be created there; copy"
-        ):
+        with pytest.raises(NotDone, match=r"its log .*-wal has no index, and none can be created; copy"):
             info(path)
 
 
@@ -87,6 +87,37 @@ async def snapshot_of_a_server(running: Path, directory: Path) -> None:
         await store.commit([say("hello")], TIME)
         for name in os.listdir(running):
             shutil.copy(running / name, directory)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Forbid this process to make any file longer than a few bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_on_a_full_disk_a_journal_without_a_log_is_read_as_it_is(tmp_path: Path) -> None:
+    """To copy it to another disk is what is wanted then."""
+    path = small(tmp_path / NAME)
+    expected = text_of(path)
+    with full_disk():
+        assert info(path).entries == 5
+        assert check(path).findings == []
+        assert text_of(path) == expected
+    assert text_of(path) == expected
+
+
+def test_on_a_full_disk_a_log_without_an_index_is_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "running").mkdir()
+    trio.run(snapshot_of_a_server, tmp_path / "running", tmp_path)
+    (tmp_path / f"{NAME}-shm").unlink()
+    with full_disk(), pytest.raises(NotDone, match="disk I/O error"):
+        info(tmp_path / NAME)
+    assert b'"hello"' in text_of(tmp_path / NAME)
 
 
 async def test_beside_a_server_a_view_that_is_read_only_shows_what_was_said_last(directory: Path) -> None:

@@ -37,6 +37,9 @@ __all__ = [
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much in all; called some ten times a second, or oftener."""
 
+# What SQLite says where it cannot create the index of a log.
+_NO_ROOM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+
 STEPS_BETWEEN_LOOKS = 200_000  # of SQLite's machine, a few milliseconds: so soon is Ctrl-C heard
 
 
@@ -73,10 +76,9 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         file = _descriptor(path)
         try:
             _refuse_another_name(file)
-            frozen = _has_to_be_frozen(file)
             before = file.stamp()
-            with closing(connect(file.path, frozen=frozen)) as db:
-                db.execute("PRAGMA query_only = ON")
+            db, frozen = _open(file)
+            with closing(db):
                 if not version_of(db, path):
                     raise NotDone(f"{path} is empty")
                 interruptible(db)
@@ -104,6 +106,35 @@ def _refuse_another_name(file: JournalDescriptor) -> None:
         )
 
 
+def _open(file: JournalDescriptor) -> tuple[sqlite3.Connection, bool]:
+    """Open a connection that reads, and return whether it reads the file as it is."""
+    frozen = _has_to_be_frozen(file)
+    try:
+        return _connect(file.path, frozen=frozen), frozen
+    except sqlite3.OperationalError as error:
+        # A full disk: the index cannot be created there either. Without a log it is not needed.
+        no_room = getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM
+        if frozen or not no_room or _has_log(file) or file.is_locked():
+            raise
+        return _connect(file.path, frozen=True), True
+
+
+def _connect(path: Path, *, frozen: bool) -> sqlite3.Connection:
+    db = connect(path, frozen=frozen)
+    try:
+        db.execute("PRAGMA query_only = ON")
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # only now SQLite opens the file
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _has_log(file: JournalDescriptor) -> bool:
+    log = f"{file.path}-wal"
+    return os.path.exists(log) and os.path.getsize(log) > 0
+
+
 def _has_to_be_frozen(file: JournalDescriptor) -> bool:
     """Return whether the file can only be read as it is: nothing can be created beside it, and nobody writes.
 
@@ -113,14 +144,13 @@ def _has_to_be_frozen(file: JournalDescriptor) -> bool:
     Raises:
         NotDone: The log has to be read as well, and has no index.
     """
-    log, index = f"{file.path}-wal", f"{file.path}-shm"
     directory = may_write(file.path.parent)
     if directory and may_write(file.path):
         return False
-    if os.path.exists(log) and os.path.getsize(log):
-        if not directory and not os.path.exists(index):
+    if _has_log(file):
+        if not directory and not os.path.exists(f"{file.path}-shm"):
             raise NotDone(
-                f"cannot read {file.path}: its log {log} has no index, and none can be created there;"
+                f"cannot read {file.path}: its log {file.path}-wal has no index, and none can be created;"
                 " copy both to a directory that you may write to, and read that copy"
             )
         return False
