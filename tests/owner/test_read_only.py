@@ -15,6 +15,8 @@ from tests.owner.journals import TIME, say, small, text_of
 from tests.users import NOBODY, as_nobody, directory_of_nobody
 from trio_chat.errors import CannotStart, NotDone
 from trio_chat.journal.lock import JournalDescriptor
+from trio_chat.journal.sqlite_mark import mark_of
+from trio_chat.owner import opening
 from trio_chat.owner.backup import backup
 from trio_chat.owner.check import check
 from trio_chat.owner.export import export
@@ -134,6 +136,45 @@ async def test_beside_a_server_a_view_that_is_read_only_shows_what_was_said_last
             closed(directory / NAME, "directory")
             assert b'"hello"' in b"".join(export(directory / NAME))
             assert info(directory / NAME).state == "in use"
+
+
+async def test_beside_a_server_a_user_who_may_read_the_journal_and_not_the_mark_reads_it(
+    directory: Path,
+) -> None:
+    path, link = directory / NAME, directory / "link.db"
+    os.close(os.open(path, os.O_CREAT))
+    os.chmod(path, 0o644)  # the log and its index get the same
+    os.chmod(directory, 0o755)
+    async with opened(directory) as store:
+        await store.commit([say("hello")], TIME)
+        os.chmod(mark_of(path), 0)
+        os.link(path, link)
+        os.close(os.open(mark_of(link), os.O_CREAT, 0))
+        with as_nobody():
+            assert b'"hello"' in b"".join(export(path))
+            with pytest.raises(NotDone, match="by another name"):
+                info(link)
+
+
+@pytest.mark.parametrize("looks", [1, 50])
+def test_a_server_that_starts_meanwhile_is_not_taken_for_one_by_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    """It locks the file first, then the mark."""
+    path = small(tmp_path / NAME)
+    left = looks
+
+    def is_marked(_: JournalDescriptor) -> bool:
+        nonlocal left
+        left -= 1
+        return not left
+
+    monkeypatch.setattr(opening, "_is_marked", is_marked)
+    server = JournalDescriptor(path)
+    server.lock()
+    assert info(path).entries == 5
+    assert left == 0
+    server.close()
 
 
 def test_a_file_that_is_changed_while_it_is_read_as_it_is_is_told(directory: Path) -> None:

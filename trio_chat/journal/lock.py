@@ -131,9 +131,15 @@ class JournalDescriptor:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a file that is no database, such as the mark, is there and locked."""
+    """Return whether a file that is no database, such as the mark, is there and locked.
+
+    Raises:
+        PermissionError: It is not known, since this user may not open it.
+    """
     try:
         descriptor = os.open(path, _FLAGS)
+    except PermissionError:
+        raise
     except OSError:
         return False
     try:

@@ -40,6 +40,8 @@ Progress = Callable[[int, int], None]
 # What SQLite says where it cannot create the index of a log.
 _NO_ROOM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
+LOOKS = 1_000  # some milliseconds
+
 STEPS_BETWEEN_LOOKS = 200_000  # of SQLite's machine, a few milliseconds: so soon is Ctrl-C heard
 
 
@@ -99,11 +101,23 @@ def _descriptor(path: Path) -> JournalDescriptor:
 def _refuse_another_name(file: JournalDescriptor) -> None:
     """Raise `NotDone` when a server has the file by another name: its log, with the newest entries, lies
     there."""
-    if file.is_locked() and not is_locked(mark_of(file.path)):
-        raise NotDone(
-            f"cannot read {file.path}: a server uses it by another name (a hard link or a bind mount),"
-            " where its log is; use that name"
-        )
+    for _ in range(LOOKS):  # a server that starts or stops has one lock before the other
+        if not file.is_locked() or _is_marked(file):
+            return
+    raise NotDone(
+        f"cannot read {file.path}: a server uses it by another name (a hard link or a bind mount),"
+        " where its log is; use that name"
+    )
+
+
+def _is_marked(file: JournalDescriptor) -> bool:
+    """Return whether the server that has the file has it by this name."""
+    try:
+        return is_locked(mark_of(file.path))
+    except PermissionError:
+        return os.path.exists(
+            f"{file.path}-wal"
+        )  # the mark is its owner's, and the log has the journal's mode
 
 
 def _open(file: JournalDescriptor) -> tuple[sqlite3.Connection, bool]:
