@@ -37,7 +37,7 @@ def kill(store: SqliteStore) -> None:
     store._closed = True
     store._readers.close()
     store._writer._db.close()
-    store._writer._mark.close()
+    store._claim.close()
 
 
 async def record(store: SqliteStore, room: str = "lobby") -> RoomRecord:

@@ -14,6 +14,7 @@ import click
 
 from trio_chat.cli.bar import bar
 from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.cli.printable import printable
 from trio_chat.errors import NotDone, Refused
 
 __all__ = ["journal"]
@@ -58,7 +59,7 @@ def info(name: str | None, every: bool, as_json: bool) -> None:
         click.echo(msgspec.json.encode(found))
         return
     for line in described(found, None if every else ROOMS_SHOWN):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 @journal.command()
@@ -113,7 +114,8 @@ def import_(name: str | None, source: Path) -> None:
                 raise NotDone(f"cannot read {source}: {error.strerror}") from error
             with file:
                 done = import_journal(path, file, progress=tell)
-    click.echo(f"{_count(done.rooms, 'room')} and {_count(done.entries, 'entry')} imported into {path}")
+    taken = f"{_count(done.rooms, 'room')} and {_count(done.entries, 'entry')}"
+    click.echo(f"{taken} imported into {printable(str(path))}")
 
 
 @journal.command()
@@ -129,7 +131,7 @@ def backup(name: str | None, to: Path, force: bool) -> None:
 
     with _one_line(), bar("copying") as tell:
         size = backup(_path(name), to, replace=force, progress=tell)
-    click.echo(f"{to}: {size:,} bytes")
+    click.echo(f"{printable(str(to))}: {size:,} bytes")
 
 
 @journal.command()
@@ -143,15 +145,15 @@ def check(name: str | None, quick: bool) -> None:
         path = _path(name)
         checked = check(path, quick=quick, progress=tell)
     for finding in checked.findings:
-        # What is in a damaged file may be anything: it does nothing to a terminal.
-        click.echo("".join(char if char.isprintable() else ascii(char)[1:-1] for char in finding))
+        click.echo(printable(finding))
     looked = f"{_count(checked.rooms, 'room')} and {_count(checked.entries, 'entry')}"
     if checked.findings:
         count = len(checked.findings)
         more = " or more" if count == FINDINGS_MAX else ""
-        click.secho(f"trio-chat: {path} is damaged: {count}{more} found in {looked}", fg="red", err=True)
+        damaged = f"{printable(str(path))} is damaged: {count}{more} found in {looked}"
+        click.secho(f"trio-chat: {damaged}", fg="red", err=True)
         sys.exit(1)
-    click.echo(f"{path}: {looked}, nothing wrong")
+    click.echo(f"{printable(str(path))}: {looked}, nothing wrong")
 
 
 @journal.command()
@@ -239,11 +241,11 @@ def _one_line() -> Iterator[None]:
 
 def _path(name: str | None) -> Path:
     """The file meant, by name or as `serve` would have it."""
-    if name is None:
+    if not name:
         from trio_chat.server.process import default_journal
 
         name = default_journal()
-    if name == "memory":
+    if name in ("memory", ":memory:"):
         raise NotDone("what is kept in memory has no file; --journal PATH names one")
     return Path(name)
 

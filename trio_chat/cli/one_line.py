@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import click
 
+from trio_chat.cli.printable import printable
 from trio_chat.errors import ChatError
 
 __all__ = ["errors_in_one_line"]
@@ -17,5 +18,5 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except ChatError as error:
-        click.secho(f"trio-chat: {error}", fg="red", err=True)
+        click.secho(f"trio-chat: {printable(str(error))}", fg="red", err=True)
         sys.exit(error.exit_status)

@@ -7,6 +7,7 @@ from typing import Literal
 import click
 
 from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.cli.printable import printable
 from trio_chat.errors import CannotStart, ChatError, JournalInUse
 
 __all__ = ["serve"]
@@ -167,5 +168,5 @@ def serve(
 
 def _say(line: str) -> None:
     """A line for standard output, at once: whoever started the server waits for it."""
-    click.echo(line)
+    click.echo(printable(line))
     sys.stdout.flush()

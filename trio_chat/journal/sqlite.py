@@ -2,7 +2,7 @@
 
 SQLite in its WAL mode. One thread at a time writes, others read beside it; the loop waits for neither. What
 each part does is told where it is done: the schema in `sqlite_file.py`, how a batch is written in
-`sqlite_writer.py`, the lock and the epochs in `sqlite_mark.py`.
+`sqlite_writer.py`, the lock in `lock.py`, the epochs in `sqlite_mark.py`.
 
 Durability `normal` keeps what was acked through the death of the process, however sudden: the kernel has it.
 With `full` each commit waits for the disk, and it survives the machine as well.
@@ -14,25 +14,22 @@ import logging
 import os
 import time
 from base64 import urlsafe_b64encode
-from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import trio
 
 from trio_chat.errors import StoreError
+from trio_chat.journal.claim import Claim
 from trio_chat.journal.search import THREAD_PAUSE_RATIO, Pace, Slice, in_slices
 from trio_chat.journal.sqlite_file import (
     OpenRoom,
     connect,
-    make_file,
     prepare,
     starting,
     transaction,
-    version_of,
 )
-from trio_chat.journal.sqlite_mark import LastRun, Mark, new_epochs_because, read_boot_id
+from trio_chat.journal.sqlite_mark import LastRun, new_epochs_because, read_boot_id
 from trio_chat.journal.sqlite_reader import Readers
 from trio_chat.journal.sqlite_writer import Writer
 from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, RoomRecord, RoomTimes, never
@@ -40,6 +37,9 @@ from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
+    from pathlib import Path
+
+    from trio_chat.journal.sqlite_mark import Mark
 
 __all__ = ["Durability", "SqliteStore", "open_sqlite"]
 
@@ -78,23 +78,21 @@ def _open(
     boot_id: Callable[[], str],
 ) -> SqliteStore:
     with starting(path):
-        path = Path(os.path.realpath(path))  # by whatever name: one file, one lock
-        if path.exists():
-            with closing(connect(path)) as db:
-                version_of(db, path)  # what is not ours is left without so much as a mark beside it
-        mark = Mark(path)
+        claim = Claim(path, create=True)
         try:
-            make_file(path)
+            path = claim.path
             db = connect(path)
             try:
                 prepare(db, path, durability)
-                entries = _begin(db, path, mark, durability, random_bytes, boot_id())
-                return SqliteStore(Writer(db, path, mark, entries, keep), Readers(path), keep, random_bytes)
+                claim.check()
+                entries = _begin(db, path, claim.mark, durability, random_bytes, boot_id())
+                writer = Writer(db, path, claim.mark, entries, keep)
+                return SqliteStore(writer, Readers(path), claim, keep, random_bytes)
             except BaseException:
                 db.close()
                 raise
         except BaseException:
-            mark.close()
+            claim.close()
             raise
 
 
@@ -144,9 +142,15 @@ class SqliteStore:
     tidies = True
 
     def __init__(
-        self, writer: Writer, readers: Readers, keep: Keep, random_bytes: Callable[[int], bytes]
+        self,
+        writer: Writer,
+        readers: Readers,
+        claim: Claim,
+        keep: Keep,
+        random_bytes: Callable[[int], bytes],
     ) -> None:
         self.kept = keep.words
+        self._claim = claim
         self._writer = writer
         self._readers = readers
         self._random_bytes = random_bytes
@@ -249,8 +253,11 @@ class SqliteStore:
             log.warning("the journal was not closed in good order: its disk takes too long")
 
     def _close(self) -> None:
-        self._readers.close()
-        self._writer.close()
+        try:
+            self._readers.close()
+            self._writer.close()
+        finally:
+            self._claim.close()
 
     async def _read(self, call: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._reading)

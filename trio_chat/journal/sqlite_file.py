@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -35,7 +35,6 @@ __all__ = [
     "VERSION",
     "OpenRoom",
     "connect",
-    "make_file",
     "prepare",
     "refuse_others",
     "starting",
@@ -182,17 +181,14 @@ def starting(path: Path) -> Iterator[None]:
         raise CannotStart(f"cannot keep a journal in {path}: {error}") from error
 
 
-def make_file(path: Path) -> None:
-    """Make an empty file where there is none, which nobody else may read. Raises `OSError`."""
-    # Never one that is there: to close it would undo the locks of whatever in this process has it open.
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+def connect(path: Path, *, frozen: bool = False) -> sqlite3.Connection:
+    """Open a connection to the file, which has to be there; transactions are begun and ended explicitly.
 
-
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection to the file, which must be there; transactions are begun and ended in words."""
+    `path` is absolute: SQLite takes some relative ones, such as `:memory:`, for something else. A `frozen`
+    file is read as it is, without its log and without locks, for as long as nothing writes to it.
+    """
     return sqlite3.connect(
-        f"file:{quote(str(path))}?mode=rw",
+        f"file:{quote(os.fsencode(path))}?{'immutable=1' if frozen else 'mode=rw'}",
         uri=True,
         timeout=BUSY_MS / 1_000,
         isolation_level=None,

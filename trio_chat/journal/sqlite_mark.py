@@ -1,4 +1,4 @@
-"""Beside the journal's file: a lock, and a mark by which its next server knows it again.
+"""Beside the journal's file: a mark by which its next server knows it again.
 
 `epoch` names the history of a room, and clients come back with a number in it. Should the file hold an older
 history than what they were shown, its numbers would be given a second time, and they would miss what was said
@@ -15,23 +15,29 @@ under them. So who opens the file asks: is it the one that was used last, and is
 What this does not see: file and mark taken back together *and in place*, as by the snapshot of a whole disk,
 or of a virtual machine. Who does that deletes the mark before the server starts.
 
-The same file is locked while a server runs, so that there is one at a time; the lock goes with the process.
-The journal's own file cannot be used for it: to close any other descriptor of that would undo SQLite's locks.
+While a server runs the mark is locked as well. The lock that keeps a second server out is on the journal
+itself (see `lock.py`), whatever its name; that on the mark tells under which name the server has the
+journal, because SQLite's log lies beside that one only.
+
+A server overwrites the mark. So it opens only a file that can be nothing else: no symlink, a regular file,
+under this one name.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
 
-from trio_chat.errors import JournalInUse
+from trio_chat.errors import CannotStart, JournalInUse
 
-__all__ = ["LastRun", "Mark", "Marked", "new_epochs_because", "read_boot_id"]
+__all__ = ["LastRun", "Mark", "Marked", "mark_of", "new_epochs_because", "read_boot_id"]
 
 _LINE = "trio-chat {run} {inode} {entries:020}\n"
 _MARK = re.compile(r"trio-chat (\S+) (\d+) (\d{20})\n")
@@ -69,6 +75,11 @@ def new_epochs_because(last: LastRun, marked: Marked | None, inode: int, entries
     return ""
 
 
+def mark_of(journal: Path) -> Path:
+    """Return the path of a journal's mark."""
+    return Path(f"{journal}-mark")
+
+
 def read_boot_id() -> str:
     """What is another one each time the machine boots; empty where there is no such thing."""
     try:
@@ -81,9 +92,19 @@ class Mark:
     """The mark's file, locked from `__init__` to `close`; `marked` is what the last run left in it."""
 
     def __init__(self, journal: Path) -> None:
-        """Raises `JournalInUse` when a server has it, and `OSError`."""
-        self._file = os.open(f"{journal}-mark", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Open and lock the mark of a journal, whose path is without symlinks.
+
+        Raises:
+            JournalInUse: Another server has it.
+            CannotStart: Something else is in its place.
+            OSError: It cannot be opened.
+        """
+        path = mark_of(journal)
+        self._file = _open(path)
         try:
+            status = os.fstat(self._file)
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+                raise _is_not_ours(path)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             found = _MARK.fullmatch(os.pread(self._file, 1_000, 0).decode(errors="replace"))
         except BlockingIOError:
@@ -111,3 +132,17 @@ class Mark:
     def close(self) -> None:
         """End the lock. What was marked stays."""
         os.close(self._file)
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _is_not_ours(path) from error
+        raise
+
+
+def _is_not_ours(path: Path) -> CannotStart:
+    return CannotStart(f"cannot use {path}: got a symlink or something else, expected a file; move it away")

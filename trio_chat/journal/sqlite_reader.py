@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trio_chat.errors import StoreError
+from trio_chat.journal.lock import JournalDescriptor
 from trio_chat.journal.search import Wanted, fold_in_steps
 from trio_chat.journal.sqlite_file import OpenRoom, connect, storing
 from trio_chat.journal.sqlite_search import search
@@ -49,6 +50,9 @@ class Readers:
 
     def __init__(self, path: Path, sleep: Callable[[float], object] = time.sleep) -> None:
         self._path = path
+        # A read may outlive the store, and its connection's locks go when the last descriptor is closed.
+        self._file = JournalDescriptor(path)
+        self._connections = 0
         self._sleep = sleep
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
@@ -135,15 +139,13 @@ class Readers:
             idle, self._idle = self._idle, []
         for db in idle:
             db.close()
+        self._count_closed(len(idle))
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """A connection for as long as the block lasts, in a transaction: the file as it stands now."""
         with storing():
-            with self._lock:
-                db = self._idle.pop() if self._idle else None
-            if db is None:
-                db = connect(self._path)
+            db = self._take()
             try:
                 db.execute("BEGIN")
                 yield db
@@ -151,9 +153,30 @@ class Readers:
                 # A rollback also ends a cursor that was not read to its end; nothing was written.
                 if db.in_transaction:
                     db.execute("ROLLBACK")
-                with self._lock:
-                    closed = self._closed
-                    if not closed:
-                        self._idle.append(db)
-                if closed:
-                    db.close()
+                self._give_back(db)
+
+    def _take(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            self._connections += 1
+        try:
+            return connect(self._path)
+        except BaseException:
+            self._count_closed(1)
+            raise
+
+    def _give_back(self, db: sqlite3.Connection) -> None:
+        with self._lock:
+            closed = self._closed
+            if not closed:
+                self._idle.append(db)
+        if closed:
+            db.close()
+            self._count_closed(1)
+
+    def _count_closed(self, count: int) -> None:
+        with self._lock:
+            self._connections -= count
+            if self._closed and not self._connections:
+                self._file.close()

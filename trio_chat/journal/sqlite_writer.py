@@ -282,10 +282,10 @@ class Writer:
         self._long_wal = wal_bytes + WAL_BYTES_MAX if busy else WAL_BYTES_MAX
 
     def close(self) -> None:
-        """Write everything back to the disk, say in the file that it is, and end its lock. Waits for a commit
-        that is under way.
+        """Write everything back to the disk, and say in the file that it is. Waits for a commit that is under
+        way.
 
-        Raises `StoreError` when that fails; the connection is closed and the lock ended all the same.
+        Raises `StoreError` when that fails; the connection is closed all the same.
         """
         with self._lock:
             try:
@@ -297,7 +297,6 @@ class Writer:
                     self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 self._db.close()
-                self._mark.close()
 
 
 def _in_chunks(

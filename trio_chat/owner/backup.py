@@ -32,9 +32,10 @@ PAGES_AT_ONCE = 2_000  # 8 MiB: some ten milliseconds
 def backup(path: Path, to: Path, *, replace: bool = False, progress: Progress | None = None) -> int:
     """Copy the journal to another file, and return how large that is. Raises `NotDone`; then, and when
     interrupted, the other file is what it was."""
-    if to.exists() and path.exists() and to.samefile(path):
+    if os.path.exists(to) and os.path.exists(path) and os.path.samefile(to, path):
         raise NotDone(f"{to} is the journal itself")
-    if replace and os.path.exists(f"{to}-wal"):
+    if os.path.exists(f"{to}-wal"):
+        # SQLite would take it for the copy's log.
         raise NotDone(f"{to} is a journal that is in use, or was when its server died: move it away")
     with reading(path) as db, whole_file(to, replace=replace) as copy:
         _copy(db, copy, progress)

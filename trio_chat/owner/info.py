@@ -53,9 +53,9 @@ def info(path: Path) -> JournalInfo:
     with reading(path) as db, moment(db):
         run, durability, stopped = db.execute("SELECT run, durability, stopped FROM about").fetchone()
         rooms = _rooms(db)
-        log = f"{path}-wal"
+        log = f"{os.path.realpath(path)}-wal"
         return JournalInfo(
-            path=str(path),
+            path=os.fsencode(path).decode("utf-8", "replace"),  # any bytes, and JSON has only characters
             bytes=path.stat().st_size,
             log_bytes=os.stat(log).st_size if os.path.exists(log) else 0,
             version=version_of(db, path),

@@ -6,7 +6,6 @@ he has done, and the log of a server that was killed is written back, as the nex
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
@@ -15,8 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trio_chat.errors import NotDone, StoreError
-from trio_chat.journal.sqlite_file import connect, make_file, prepare, refuse_others, storing, version_of
-from trio_chat.journal.sqlite_mark import Mark
+from trio_chat.journal.claim import Claim
+from trio_chat.journal.lock import JournalDescriptor, is_locked
+from trio_chat.journal.placement import may_write
+from trio_chat.journal.sqlite_file import connect, prepare, refuse_others, storing, version_of
+from trio_chat.journal.sqlite_mark import mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +36,11 @@ __all__ = [
 
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much in all; called some ten times a second, or oftener."""
+
+# What SQLite says where it cannot create the index of a log.
+_NO_ROOM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+
+LOOKS = 1_000  # some milliseconds
 
 STEPS_BETWEEN_LOOKS = 200_000  # of SQLite's machine, a few milliseconds: so soon is Ctrl-C heard
 
@@ -61,17 +68,107 @@ def was_interrupted(error: sqlite3.Error) -> bool:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that reads. Raises `NotDone` where there is no file, and `CannotStart` for one that is
-    no journal or of a newer version."""
-    if not path.exists():
-        raise NotDone(f"there is no journal {path}")
+    """Open a connection that reads, also on read-only media.
+
+    Raises:
+        NotDone: There is no file, or it cannot be read, or it changed meanwhile though it should not.
+        CannotStart: It is no journal, or of a newer version.
+    """
     with owning(path):
-        with closing(connect(path)) as db:
-            db.execute("PRAGMA query_only = ON")
-            if not version_of(db, path):
-                raise NotDone(f"{path} is empty")
-            interruptible(db)
-            yield db
+        file = _descriptor(path)
+        try:
+            _refuse_another_name(file)
+            before = file.stamp()
+            db, frozen = _open(file)
+            with closing(db):
+                if not version_of(db, path):
+                    raise NotDone(f"{path} is empty")
+                interruptible(db)
+                yield db
+            if frozen and (file.is_locked() or file.stamp() != before):
+                raise NotDone(f"{path} was changed while it was read: what was read may be wrong; try again")
+        finally:
+            file.close()
+
+
+def _descriptor(path: Path) -> JournalDescriptor:
+    try:
+        return JournalDescriptor(Path(os.path.realpath(path)))
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotDone(f"there is no journal {path}") from None
+
+
+def _refuse_another_name(file: JournalDescriptor) -> None:
+    """Raise `NotDone` when a server has the file by another name: its log, with the newest entries, lies
+    there."""
+    for _ in range(LOOKS):  # a server that starts or stops has one lock before the other
+        if not file.is_locked() or _is_marked(file):
+            return
+    raise NotDone(
+        f"cannot read {file.path}: a server uses it by another name (a hard link or a bind mount),"
+        " where its log is; use that name"
+    )
+
+
+def _is_marked(file: JournalDescriptor) -> bool:
+    """Return whether the server that has the file has it by this name."""
+    try:
+        return is_locked(mark_of(file.path))
+    except PermissionError:
+        return os.path.exists(
+            f"{file.path}-wal"
+        )  # the mark is its owner's, and the log has the journal's mode
+
+
+def _open(file: JournalDescriptor) -> tuple[sqlite3.Connection, bool]:
+    """Open a connection that reads, and return whether it reads the file as it is."""
+    frozen = _has_to_be_frozen(file)
+    try:
+        return _connect(file.path, frozen=frozen), frozen
+    except sqlite3.OperationalError as error:
+        # A full disk: the index cannot be created there either. Without a log it is not needed.
+        no_room = getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM
+        if frozen or not no_room or _has_log(file) or file.is_locked():
+            raise
+        return _connect(file.path, frozen=True), True
+
+
+def _connect(path: Path, *, frozen: bool) -> sqlite3.Connection:
+    db = connect(path, frozen=frozen)
+    try:
+        db.execute("PRAGMA query_only = ON")
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # only now SQLite opens the file
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _has_log(file: JournalDescriptor) -> bool:
+    log = f"{file.path}-wal"
+    return os.path.exists(log) and os.path.getsize(log) > 0
+
+
+def _has_to_be_frozen(file: JournalDescriptor) -> bool:
+    """Return whether the file can only be read as it is: nothing can be created beside it, and nobody writes.
+
+    SQLite reads a journal through an index of its log, which it creates beside the file and removes again;
+    where the file cannot be written it would leave that behind.
+
+    Raises:
+        NotDone: The log has to be read as well, and has no index.
+    """
+    directory = may_write(file.path.parent)
+    if directory and may_write(file.path):
+        return False
+    if _has_log(file):
+        if not directory and not os.path.exists(f"{file.path}-shm"):
+            raise NotDone(
+                f"cannot read {file.path}: its log {file.path}-wal has no index, and none can be created;"
+                " copy both to a directory that you may write to, and read that copy"
+            )
+        return False
+    return not file.is_locked()
 
 
 @contextmanager
@@ -93,23 +190,26 @@ def changing(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection
     Raises `NotDone` where there is no file and none is to be made, and `CannotStart` as a server does: the
     file is in use, no journal, or of a newer version.
     """
-    if not create and not path.exists():
-        raise NotDone(f"there is no journal {path}")
     with owning(path):
-        path = Path(os.path.realpath(path))
-        if path.exists():
-            with closing(connect(path)) as db:
-                version_of(db, path)
-        mark = Mark(path)
+        claim = _claim(path, create=create)
         try:
-            make_file(path)
-            with closing(connect(path)) as db:
-                prepare(db, path, "full")
+            with closing(connect(claim.path)) as db:
+                prepare(db, claim.path, "full")
+                claim.check()
                 interruptible(db)
                 yield db
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
-            mark.close()
+            claim.close()
+
+
+def _claim(path: Path, *, create: bool) -> Claim:
+    try:
+        return Claim(path, create=create)
+    except (FileNotFoundError, NotADirectoryError):
+        if create:
+            raise
+        raise NotDone(f"there is no journal {path}") from None
 
 
 def interruptible(db: sqlite3.Connection) -> None:
@@ -118,18 +218,12 @@ def interruptible(db: sqlite3.Connection) -> None:
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether a server, or somebody else who changes it, has the journal now.
-
-    The lock is taken for some microseconds to find out; a server that starts in just these is turned away.
-    """
+    """Return whether a server, or a command that changes the journal, has it now."""
     try:
-        mark = os.open(f"{os.path.realpath(path)}-mark", os.O_RDONLY | os.O_CLOEXEC)
+        file = JournalDescriptor(Path(os.path.realpath(path)))
     except OSError:
         return False
     try:
-        fcntl.flock(mark, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return file.is_locked()
     finally:
-        os.close(mark)
-    return False
+        file.close()

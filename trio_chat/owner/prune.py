@@ -7,6 +7,7 @@ be found in its unused pages, until it is written anew.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ def prune(
 
     When interrupted nothing was forgotten; while the file is written anew an interruption ends only that.
     """
-    size = path.stat().st_size if path.exists() else 0
+    size = os.path.getsize(path) if os.path.exists(path) else 0
     if dry_run:
         with reading(path) as db, moment(db):
             return Pruned([gone for _, gone in _find(db, old)], size, size, vacuumed=False)

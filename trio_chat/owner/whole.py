@@ -10,7 +10,7 @@ from tempfile import mkstemp
 from typing import TYPE_CHECKING
 
 from trio_chat.errors import NotDone
-from trio_chat.owner.opening import owning
+from trio_chat.owner.opening import is_in_use, owning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +22,12 @@ __all__ = ["whole_file"]
 def whole_file(to: Path, *, replace: bool = False) -> Iterator[Path]:
     """An empty file beside `to`, to be filled in the block; at its end it is `to`. Raises `NotDone` when that
     is there and not to be replaced."""
-    if to.is_dir():
+    if os.path.isdir(to):
         raise NotDone(f"{to} is a directory")
-    if to.exists() and not replace:
+    if os.path.lexists(to) and not replace:
         raise NotDone(f"{to} is there already; --force replaces it")
+    if is_in_use(to):
+        raise NotDone(f"{to} is a journal in use; choose another file")
     folder = to.absolute().parent
     with owning(to):
         descriptor, name = mkstemp(prefix=f".{to.name}.", dir=folder)

@@ -17,6 +17,7 @@ from trio_chat.wire.messages import MAX_NUMBER
 __all__ = ["MEMORY", "Config", "Limits", "parse_age", "parse_limits"]
 
 MEMORY = "memory"
+SQLITE_MEMORY = ":memory:"  # the same, as users of SQLite write it; ./:memory: is a file
 
 DIGITS_MAX = 100  # Python refuses to read very long ones, and in its own words
 
@@ -154,6 +155,8 @@ class Config:
 
     def __post_init__(self) -> None:
         Proxies(self.proxies)
+        if self.journal == SQLITE_MEMORY:
+            object.__setattr__(self, "journal", MEMORY)
 
     @property
     def rates(self) -> dict[str, Rate]:
