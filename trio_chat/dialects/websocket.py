@@ -1,7 +1,7 @@
 """The dialect of WebSocket (RFC 6455): payloads in text messages, one a line.
 
-White space of JSON around a payload is part of its line, so a message may end in a newline, or in CR LF. A line
-of nothing else holds no payload: the reader passes over it, at either end.
+White space of JSON around a payload is part of its line, so a message may end in a newline, or in CR LF. A
+line of nothing else holds no payload: the reader passes over it, at either end.
 
 What comes is parsed by wsproto's `FrameDecoder`: headers, masks, lengths, reserved bits. What a message is
 made of, how large it may become, and what is said about a broken one is decided here. What goes out is made

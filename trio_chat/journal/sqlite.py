@@ -28,6 +28,7 @@ from trio_chat.journal.sqlite_file import (
     connect,
     make_file,
     prepare,
+    server_id_of,
     starting,
     transaction,
     version_of,
@@ -89,7 +90,8 @@ def _open(
             try:
                 prepare(db, path, durability)
                 entries = _begin(db, path, mark, durability, random_bytes, boot_id())
-                return SqliteStore(Writer(db, path, mark, entries, keep), Readers(path), keep, random_bytes)
+                writer = Writer(db, path, mark, entries, keep)
+                return SqliteStore(writer, Readers(path), keep, random_bytes, server_id_of(db))
             except BaseException:
                 db.close()
                 raise
@@ -107,7 +109,9 @@ def _begin(
     boot: str,
 ) -> int:
     """Begin a run, with new epochs where the last one calls for them; how many entries there are."""
-    run, was_boot, was_durability, stopped = db.execute("SELECT * FROM about").fetchone()
+    run, was_boot, was_durability, stopped = db.execute(
+        "SELECT run, boot, durability, stopped FROM about"
+    ).fetchone()
     entries: int = db.execute("SELECT coalesce(sum(head), 0) FROM rooms").fetchone()[0]
     inode = os.stat(path).st_ino
     last = LastRun(run, was_boot, was_durability, bool(stopped))
@@ -122,6 +126,8 @@ def _begin(
                 "UPDATE rooms SET epoch = ? WHERE id = ?", [(new_id(random_bytes), id) for (id,) in rooms]
             )
         db.execute("UPDATE about SET run = ?, boot = ?, durability = ?, stopped = 0", (run, boot, durability))
+        if not server_id_of(db):
+            db.execute("UPDATE about SET server_id = ?", (new_id(random_bytes),))
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.execute(f"PRAGMA synchronous = {durability}")
     mark.begin(run, inode, entries)
@@ -144,9 +150,15 @@ class SqliteStore:
     tidies = True
 
     def __init__(
-        self, writer: Writer, readers: Readers, keep: Keep, random_bytes: Callable[[int], bytes]
+        self,
+        writer: Writer,
+        readers: Readers,
+        keep: Keep,
+        random_bytes: Callable[[int], bytes],
+        server_id: str,
     ) -> None:
         self.kept = keep.words
+        self.server_id = server_id
         self._writer = writer
         self._readers = readers
         self._random_bytes = random_bytes
