@@ -66,7 +66,7 @@ async def test_a_journal_of_an_older_version_gets_an_id_for_good(tmp_path: Path,
     assert (await id_of(path), info(path).server_id) == (first, first)
 
 
-async def test_a_start_that_fails_before_its_commit_leaves_no_id(
+async def test_a_start_that_fails_behind_its_commit_keeps_the_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / NAME
