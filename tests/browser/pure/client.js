@@ -251,7 +251,8 @@ checkClient("another server gets a goodbye and then a hello of its own, and noth
   world.answers(later, { server_id: "T" });
   equal(world.types, ["hello", "quit"]);
   equal(world.client.outbox.items.size, 0);
-  world.hear({ type: "said", room: "lobby", seq: 9, at: 1, by: "eve", text: "not for us" });
+  world.hear({ type: "whispered", by: "eve", to: "ada", text: "not for this tab", at: 1 });
+  equal(world.state.threads.size, 0);
   world.client.rename("grace").catch(() => {});
   world.client.join("kitchen");
   equal(world.types, ["hello", "quit"], "after the goodbye");
@@ -316,6 +317,7 @@ checkClient("two servers that take turns behind one address are not asked withou
   world.answers(later, { server_id: "T" });
   for (const server_id of ["S", "T", "S", "T"]) {
     const count = sockets.length;
+    world.hear({ type: "bye", code: "quit", detail: "goodbye", reconnect: false });
     world.breaks();
     const immediate = sockets.length - count;
     equal(immediate, server_id === "S" && count === 2 ? 1 : 0, `connections at once, behind ${count}`);
