@@ -21,6 +21,7 @@ from trio_chat.errors import (
     NotSimulated,
     PromiseBroken,
     Refused,
+    ServerChanged,
     ServerFault,
     SimulationError,
     StoreError,
@@ -46,6 +47,7 @@ PARENTS = {
     ClientError: ChatError,
     CannotConnect: ClientError,
     ConnectionLost: ClientError,
+    ServerChanged: ConnectionLost,
     ServerFault: ClientError,
 }
 

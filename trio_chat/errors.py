@@ -18,6 +18,7 @@
     └── ClientError      what happens to a program that uses the client (exit status 3)
         ├── CannotConnect  there was no server, or it would not have us
         ├── ConnectionLost the connection ended, nobody asked it to, and there is no way back
+        │   └── ServerChanged  another server answers: what was written for the one before is not sent
         └── ServerFault    the server said what no server of ours says
 
 Whose fault it is decides where an error goes. A peer's fault is quiet: it carries the wire code that
@@ -41,6 +42,7 @@ __all__ = [
     "NotSimulated",
     "PromiseBroken",
     "Refused",
+    "ServerChanged",
     "ServerFault",
     "SimulationError",
     "StoreError",
@@ -200,6 +202,13 @@ class ConnectionLost(ClientError):
         self.code = code
         self.reconnect = reconnect
         self.after_s = after_s
+
+
+class ServerChanged(ConnectionLost):
+    """A message was not acknowledged, and another server is at the address now: it is not sent to that one.
+
+    The Chat goes on with the other server; whether the server before has the message is not known.
+    """
 
 
 class ServerFault(ClientError):

@@ -135,19 +135,34 @@ def test_an_address_is_only_text(visit: Visit, room: str) -> None:
     is_only_text(ada)
 
 
-def test_what_the_browser_keeps_is_not_trusted(visit: Visit) -> None:
+# Under the prefix of the server, and, as if an older page had kept it, under that of the origin.
+_KEEP = """
+([isOlder, kept]) => {
+  const me = Object.keys(localStorage).find((key) => key.endsWith("/me"));
+  const prefix = isOlder ? "trio-chat." : me.slice(0, -2);
+  if (isOlder) {
+    const mine = localStorage.getItem(me);
+    localStorage.clear();
+    localStorage.setItem("trio-chat.me", mine);
+  }
+  for (const key in kept) localStorage.setItem(prefix + key, kept[key]);
+  localStorage.setItem("trio-chat.scheme", kept.scheme);
+}
+"""
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+def test_what_the_browser_keeps_is_not_trusted(visit: Visit, is_older: bool) -> None:
     ada = visit()
     ada.come("ada")
-    ada.page.evaluate(
-        "kept => { for (const key in kept) localStorage.setItem('trio-chat.' + key, kept[key]); }",
-        {
-            "rooms": json.dumps([TEXTS[1], 5, None]),
-            "scheme": json.dumps('"><script>'),
-            "draft.#lobby": json.dumps(TEXTS[0]),
-            "last": json.dumps("#" + TEXTS[1]),
-            "out.odd": "{not json",
-        },
-    )
+    kept = {
+        "rooms": json.dumps([TEXTS[1], 5, None]),
+        "scheme": json.dumps('"><script>'),
+        "draft.#lobby": json.dumps(TEXTS[0]),
+        "last": json.dumps("#" + TEXTS[1]),
+        "out.odd": "{not json",
+    }
+    ada.page.evaluate(_KEEP, [is_older, kept])
     ada.page.reload()
     ada.is_connected()
     expect(ada.get("#say")).to_have_value(TEXTS[0])

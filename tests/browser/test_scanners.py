@@ -39,8 +39,17 @@ SCANNERS = (
 # These modules draw, talk to the server or keep data; the texts they show have gone through a scanner.
 NO_SCANNERS = (
     *("alerts.js", "backoff.js", "client.js", "composer.js", "connection.js", "dialogs.js", "dom.js"),
-    *("drawers.js", "header.js", "lines.js", "main.js", "outbox.js", "people.js", "questions.js"),
-    *("reading.js", "scheme.js", "search.js", "sidebar.js", "speaker.js", "state.js", "storage.js"),
+    *("drawers.js", "header.js", "lines.js", "main.js", "namespace.js", "outbox.js", "people.js"),
+    *(
+        "questions.js",
+        "reading.js",
+        "scheme.js",
+        "search.js",
+        "sidebar.js",
+        "speaker.js",
+        "state.js",
+        "storage.js",
+    ),
     *("tab.js", "talk.js", "thread.js"),
 )
 # Every function of these modules has to run. The others also have classes that draw or wait.

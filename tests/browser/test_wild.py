@@ -45,7 +45,7 @@ _SAY = """
   return say.value ? "" : place;
 }
 """
-_ALL_SENT = "() => !Object.keys(localStorage).some(key => key.startsWith('trio-chat.out.'))"
+_ALL_SENT = "() => !Object.keys(localStorage).some(key => /^trio-chat.*[/]out[.]/.test(key))"
 
 
 class Wild:

@@ -58,6 +58,8 @@ def welcome(
     ping_s: int = 25,
     frame_bytes: int = 65_536,
     features: Sequence[str] = (),
+    server_id: str = "",
+    kept: str = "memory",
 ) -> Welcome:
     return Welcome(
         version=1,
@@ -65,8 +67,9 @@ def welcome(
         session=1,
         token=hello.token or "a-token-of-the-server-s",
         server="scripted",
+        server_id=server_id,
         features=[*features],
-        kept="memory",
+        kept=kept,
         ping_s=ping_s,
         limits=Limits(frame_bytes=frame_bytes, text_bytes=4096, rooms=100, talk_burst=20, talk_per_s=5),
         ref=hello.ref,
@@ -130,11 +133,26 @@ class Peer:
                 await self.link.wait_writable()
 
     async def greet(
-        self, *, ping_s: int = 25, frame_bytes: int = 65_536, features: Sequence[str] = ()
+        self,
+        *,
+        ping_s: int = 25,
+        frame_bytes: int = 65_536,
+        features: Sequence[str] = (),
+        server_id: str = "",
+        kept: str = "memory",
     ) -> Hello:
         hello = await self.expect(Hello)
         self._commands.welcomed()
-        await self.say(welcome(hello, ping_s=ping_s, frame_bytes=frame_bytes, features=features))
+        await self.say(
+            welcome(
+                hello,
+                ping_s=ping_s,
+                frame_bytes=frame_bytes,
+                features=features,
+                server_id=server_id,
+                kept=kept,
+            )
+        )
         return hello
 
     async def admit(
@@ -200,6 +218,7 @@ async def chatting(
     patience_s: float = inf,
     random: Callable[[], float] = lambda: 0.5,
     clock_s: Callable[[], float] = trio.current_time,
+    server_id: str = "",
 ) -> AsyncGenerator[tuple[Chat, Peer]]:
     """A Chat with a server that has welcomed it, and does nothing more by itself.
 
@@ -213,7 +232,7 @@ async def chatting(
 
     async def greet() -> None:
         peer = await stage.accept()
-        await peer.greet(ping_s=ping_s, frame_bytes=frame_bytes)
+        await peer.greet(ping_s=ping_s, frame_bytes=frame_bytes, server_id=server_id)
         await greeted.send(peer)
 
     nursery.start_soon(greet)

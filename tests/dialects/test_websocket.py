@@ -269,10 +269,44 @@ def test_everything_that_is_read_counts_as_work() -> None:
 
 
 def test_what_is_no_command_stands_in_its_place() -> None:
-    first, wrong, empty, last = welcomed().feed(frame(PING + b'\n{"ref":"r1"}\n\n' + PING))
+    first, wrong, last = welcomed().feed(frame(PING + b'\n{"ref":"r1"}\n' + PING))
     assert first == last == Ping()
     assert isinstance(wrong, BadMessage) and (wrong.field, wrong.ref) == ("type", "r1")
-    assert isinstance(empty, BadMessage)
+
+
+@given(st.lists(st.text(" \t\r\n", max_size=4), min_size=3, max_size=3))
+def test_white_space_around_a_command_is_not_a_message(spaces: list[str]) -> None:
+    before, between, behind = (space.encode() for space in spaces)
+    hello = encode(Hello(version=1, name="ada"))
+    message = frame(before + hello + between + b"\n" + PING + behind)
+    assert taken(welcomed(), message) == [Hello(version=1, name="ada"), Ping()]
+
+
+@given(st.text(" \t\r\n", max_size=20))
+def test_a_message_of_white_space_alone_holds_no_command(spaces: str) -> None:
+    """Each line of it counts as work: a session looks at its clock between two of them."""
+    lines = spaces.count("\n") + 1
+    assert list(welcomed().feed(frame(spaces.encode()))) == [None] * lines
+
+
+@pytest.mark.parametrize("space", ["\ufeff", "\v", "\f", "\u00a0", "\u2028", "\0"])
+def test_other_white_space_than_that_of_json_is_a_bad_message(space: str) -> None:
+    for line in (space.encode() + PING, PING + space.encode(), space.encode()):
+        (wrong,) = welcomed().feed(frame(line))
+        assert isinstance(wrong, BadMessage), line
+
+
+def test_an_object_over_several_lines_is_no_command() -> None:
+    heard = taken(welcomed(), frame(b'{\n "type": "ping"\n}'))
+    assert len(heard) == 3 and all(isinstance(each, BadMessage) for each in heard)
+
+
+def test_a_client_passes_over_white_space_between_events() -> None:
+    said = encode(Pong(1))
+    reader = WebSocketEvents(masks())
+    message = b"\r\n" + said + b" \r\n\n\t" + said + b"\n"
+    assert reader.feed(frame(message, mask=None)) == [Pong(1), Pong(1)]
+    assert reader.feed(frame(b"", mask=None) + frame(b"\n", mask=None)) == []
 
 
 def test_a_half_knows_whether_something_has_begun() -> None:

@@ -75,6 +75,16 @@ async def test_row_28_who_comes_back_after_a_restart_has_exactly_what_it_missed(
         await eve.answer(Said, seq=3)
 
 
+async def test_welcome_names_the_server_the_same_after_a_restart(tmp_path: Path) -> None:
+    ids = []
+    for directory in ("a", "a", "b"):
+        os.makedirs(tmp_path / directory, exist_ok=True)
+        async with on_file(tmp_path / directory) as house:
+            ids.append((await house.dial().hello("ada")).server_id)
+            assert ids[-1] == house.server.store.server_id
+    assert ids[0] == ids[1] != ids[2]
+
+
 async def test_row_29_sent_again_after_a_restart_it_is_the_same_entry(tmp_path: Path) -> None:
     async with on_file(tmp_path) as house:
         ada = await house.enter("ada", "lobby")

@@ -71,16 +71,16 @@ def test_the_lines_are_a_table_that_holds_its_width(tmp_path: Path) -> None:
         [say("\u202ea\ttopic" + "!" * 90, topic=True), say("dusty", "Attic")],
     )
     lines = list(described(info(path), 1))
-    assert lines[4] == "entries     6 in 2 rooms, 2023-11-14 22:13 UTC to 2023-11-14 22:13 UTC"
-    assert lines[6].split() == ["room", "numbers", "entries", "size", "newest", "topic"]
-    assert lines[7].startswith("Lobby  1-5      5        12.2 KiB  2023-11-14 22:13 UTC  a topic!!!")
+    assert lines[5] == "entries     6 in 2 rooms, 2023-11-14 22:13 UTC to 2023-11-14 22:13 UTC"
+    assert lines[7].split() == ["room", "numbers", "entries", "size", "newest", "topic"]
+    assert lines[8].startswith("Lobby  1-5      5        12.2 KiB  2023-11-14 22:13 UTC  a topic!!!")
     assert (
-        lines[7].isprintable()
-        and lines[7].endswith("!" * 33)
-        and lines[6].index("topic") == lines[7].index("a topic")
+        lines[8].isprintable()
+        and lines[8].endswith("!" * 33)
+        and lines[7].index("topic") == lines[8].index("a topic")
     )
-    assert lines[8:] == ["and 1 smaller ones (--all)"]
-    assert len(list(described(info(path), None))) == 9
+    assert lines[9:] == ["and 1 smaller ones (--all)"]
+    assert len(list(described(info(path), None))) == 10
 
 
 def test_sizes_are_in_the_unit_that_reads_well() -> None:
@@ -102,6 +102,7 @@ def _with(room: RoomInfo) -> JournalInfo:
         version=1,
         durability="normal",
         state="in use",
+        server_id="",
         entries=1,
         oldest=0,
         newest=0,

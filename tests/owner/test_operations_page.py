@@ -17,7 +17,7 @@ SESSIONS = "".join(re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL))
 SHOWN = "/var/lib/trio-chat/journal.db"
 # What another SQLite may have otherwise, and what is drawn by chance.
 _SIZE = re.compile(r"[\d,.]+ (?:KiB|bytes)\b|(?<=became )[\d,]+")
-_EPOCH = re.compile(r'(?<="epoch":")[^"]*')
+_EPOCH = re.compile(r'(?<="epoch":")[^"]*|(?<=^server id   ).*', re.MULTILINE)
 
 
 def steady(text: str) -> str:

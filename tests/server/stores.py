@@ -30,6 +30,7 @@ class _Around:
     def __init__(self, inner: Store | None = None) -> None:
         self.inner: Store = MemoryStore() if inner is None else inner
         self.kept = self.inner.kept
+        self.server_id = self.inner.server_id
         self.tidies = self.inner.tidies
         self.batches: list[list[Draft]] = []
 

@@ -7,6 +7,7 @@ from trio.testing import MockClock
 from tests.server.peer import Peer, serving
 from tests.server.stores import HeldStore
 from trio_chat.hub.rooms import LARGE
+from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
     UNSET,
     Ack,
@@ -52,6 +53,7 @@ async def test_welcome_tells_what_one_needs_to_know(autojump_clock: MockClock) -
         ada.send(Hello(version=1, name="Ada", agent="a test", ref="h"))
         welcome = await ada.expect(Welcome, version=1, name="Ada", kept="memory", ping_s=3, ref="h")
         assert welcome.server.startswith("trio-chat ")
+        assert b"server_id" not in encode(welcome), "a journal in memory names no server"
         assert 22 <= len(welcome.token) <= 64
         assert (welcome.limits.talk_burst, welcome.limits.frame_bytes) == (7, 65_536)
 

@@ -112,6 +112,25 @@ async def test_a_page_talks_with_who_speaks_frames(autojump_clock: MockClock) ->
         assert texts[-3:] == ["acked", "from a browser", "from a terminal"]
 
 
+async def test_newlines_around_messages_never_end_a_client(autojump_clock: MockClock) -> None:
+    """Ten bad messages within a minute would."""
+    async with beside_a_page() as (_, _, page):
+        for _ in range(30):
+            page.send(frame(b"\r\n" + encode(Ping(n=1)) + b"\n"))
+            page.send(frame(b"\n") + frame(b""))
+        heard = await page.hear()
+        assert [event for event in heard if isinstance(event, Pong | Error)] == [Pong(1)] * 30
+
+
+async def test_empty_messages_keep_a_client_alive(autojump_clock: MockClock) -> None:
+    async with beside_a_page() as (_, zoe, page):
+        for message in (b"", b"\n", b"", b"\r\n"):
+            page.send(frame(message))
+            await _pinging(zoe, page, 50)
+        page.say(Ping(n=1))
+        assert Pong(1) in await page.hear()
+
+
 async def test_a_page_and_its_socket_may_share_a_connection(autojump_clock: MockClock) -> None:
     async with serving() as house:
         browser = Browser(house)

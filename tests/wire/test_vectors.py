@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from trio_chat.dialects.websocket import WebSocketCommands
 from trio_chat.errors import BadMessage, FrameError, Refused
 from trio_chat.hub.names import check_text, prepare_name, prepare_room
 from trio_chat.wire.codec import decode_command, decode_event, encode
@@ -89,6 +90,15 @@ def test_refused_commands(vector: Vector) -> None:
     assert getattr(error, "field", "") == vector.get("field", "")
     assert getattr(error, "ref", "") == vector.get("ref", "")
     assert isinstance(error, FrameError) == (error.code == "version")
+
+
+@each("websocket_messages")
+def test_websocket_messages(vector: Vector) -> None:
+    message = vector["payload"].encode()
+    reader = WebSocketCommands()
+    masked = bytes((0x81, 0x80 | len(message))) + bytes(4) + message  # a mask of zeros hides nothing
+    heard = [each for each in reader.feed(masked) if each is not None]
+    assert [None if isinstance(each, BadMessage) else shown(each) for each in heard] == vector["messages"]
 
 
 @each("events")

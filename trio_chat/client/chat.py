@@ -65,7 +65,9 @@ class Chat:
     asked or said again, and said once. The exceptions: `leave` leaves at once, `typing` is dropped, `quit`
     ends the Chat, and a `whisper` that was under way raises `ConnectionLost`, since it may have arrived. So
     does, with the code `internal`, what was under way when the server ended a connection by its own fault
-    for the second time. At most a thousand calls wait for an answer at a time; more wait to be among them.
+    for the second time. Where another server answers after an outage (`welcome.server_id`), what waits to be
+    said was written for the one before: it raises `ServerChanged`, and each room begins anew with a `Room`.
+    At most a thousand calls wait for an answer at a time; more wait to be among them.
     """
 
     def __init__(self, conversation: Conversation) -> None:

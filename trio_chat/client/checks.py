@@ -12,6 +12,7 @@ FRAME_BYTES_MIN = 1_024  # the client's own commands fit: the longest, `join`, h
 NAME_CHARACTERS_MAX = 256  # eight times what docs/protocol.md promises; the longest name that a cursor holds
 TOKEN_CHARACTERS_MAX = 64
 EPOCH_CHARACTERS_MAX = 64
+SERVER_ID_CHARACTERS_MAX = 64
 
 
 def check_welcome(welcome: Welcome) -> None:
@@ -29,6 +30,8 @@ def check_welcome(welcome: Welcome) -> None:
             raise nonsense(f"a welcome with limits.{field} {_shown(value)}, less than {least} or too large")
     _check_length("welcome", "name", welcome.name, NAME_CHARACTERS_MAX)
     _check_length("welcome", "token", welcome.token, TOKEN_CHARACTERS_MAX)
+    if welcome.server_id:
+        _check_length("welcome", "server_id", welcome.server_id, SERVER_ID_CHARACTERS_MAX)
 
 
 def check_room(room: Room) -> None:

@@ -23,6 +23,7 @@ from trio_chat.client.news import Incoming, Outage
 from trio_chat.client.reception import Reception
 from trio_chat.client.requests import Request, Requests
 from trio_chat.client.rooms import Rooms, room_of
+from trio_chat.client.server_change import check_admitted
 from trio_chat.errors import ClientError, ConnectionLost, Refused
 from trio_chat.wire.messages import (
     Ack,
@@ -83,7 +84,9 @@ class Conversation:
         request = Request(command)
         with self.brake:
             self._check()
+            welcome = self.welcome
             await self.requests.admit(request)
+            check_admitted(self.requests, request, welcome, self.welcome)
             try:
                 connection = self._direct
                 if connection is None:

@@ -19,7 +19,7 @@ from trio_chat.client.faults import unfitting
 from trio_chat.client.requests import Request
 from trio_chat.client.rooms import Membership, room_of
 from trio_chat.errors import Refused
-from trio_chat.wire.messages import Error, Event, Join, Room
+from trio_chat.wire.messages import UNSET, Error, Event, Join, Room
 
 __all__ = ["Reentry"]
 
@@ -65,7 +65,7 @@ class Reentry:
                 continue
             if trio.current_time() < membership.again_at:
                 continue
-            after = talk.inbox.newest(membership.name)
+            after = talk.inbox.newest(membership.name) if membership.epoch else UNSET
             join = Join(membership.asked, after=after, epoch=membership.epoch, ref=talk.new_ref())
             try:
                 frame = self._connection.pack(join)

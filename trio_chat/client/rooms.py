@@ -23,7 +23,8 @@ __all__ = ["Membership", "Rooms", "room_of"]
 
 
 class Membership:
-    """Being in a room. `is_back` on the connection there is; `is_asked` when that is just being asked for."""
+    """Being in a room. `is_back` on the connection there is; `is_asked` when that is just being asked for.
+    Without an `epoch` there is no history to go on with: another server has the room now."""
 
     __slots__ = ("again_at", "asked", "epoch", "is_asked", "is_back", "name")
 

@@ -22,6 +22,7 @@ from trio_chat.client.greeting import Greeted
 from trio_chat.client.keepalive import keep_alive
 from trio_chat.client.news import Back, Outage
 from trio_chat.client.reentry import Reentry
+from trio_chat.client.server_change import forget_other_server, is_other_server
 from trio_chat.client.ungrouped import ungrouped
 from trio_chat.errors import CannotConnect, ClientError, ConnectionLost, Refused, ServerFault
 
@@ -157,6 +158,8 @@ class Visits:
                     if self._talk.ended is not None:
                         greeted.connection.close()
                         return None
+                    if is_other_server(self._talk.welcome, greeted.welcome):
+                        forget_other_server(self._talk.requests, self._talk.rooms)
                     self._talk.greeted(greeted.connection, greeted.welcome)
                     return greeted
         if end is None:  # or the program has gone, and then this is no news

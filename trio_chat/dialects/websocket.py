@@ -1,5 +1,8 @@
 """The dialect of WebSocket (RFC 6455): payloads in text messages, one a line.
 
+White space of JSON around a payload is part of its line, so a message may end in a newline, or in CR LF. A
+line of nothing else holds no payload: the reader passes over it, at either end.
+
 What comes is parsed by wsproto's `FrameDecoder`: headers, masks, lengths, reserved bits. What a message is
 made of, how large it may become, and what is said about a broken one is decided here. What goes out is made
 by hand: a batch is one unmasked frame, the same bytes for every browser. With a library that makes a frame
@@ -54,6 +57,7 @@ CLOSE_CODES = {
 """Of each `bye`. 1001, 1011 and 1013 say: come back; the others: do not come back by yourself."""
 
 _MASKED = 0x80
+_WHITE_SPACE = b" \t\r"  # that of JSON (RFC 8259), but for the newline, which ends a line
 
 
 class WebSocketPacking:
@@ -101,6 +105,11 @@ def _in_several(payloads: Sequence[bytes]) -> Iterator[bytes]:
     if lines:
         yield _header(Opcode.TEXT, size - 1)
         yield b"\n".join(lines)
+
+
+def _is_blank(line: bytes) -> bool:
+    """Return whether a line holds nothing but white space."""
+    return not line.strip(_WHITE_SPACE)
 
 
 def _header(opcode: int, size: int, masked: int = 0) -> bytes:
@@ -249,6 +258,9 @@ class WebSocketCommands:
                 yield Control(_header(Opcode.PONG, len(message[1])) + message[1])
             else:
                 for payload in message[1].split(b"\n"):
+                    if _is_blank(payload):
+                        yield None  # each one, so that the session looks at its clock between two of many
+                        continue
                     try:
                         command: Command | BadMessage = decode_command(payload)
                     except BadMessage as error:
@@ -303,8 +315,8 @@ class WebSocketEvents:
             if message[0] is Opcode.PING:
                 self._replies = self._masked(Opcode.PONG, message[1])  # the newest is enough
                 continue
-            told = map(decode_event, message[1].split(b"\n"))
-            events.extend(event for event in told if event is not None)
+            payloads = (payload for payload in message[1].split(b"\n") if not _is_blank(payload))
+            events.extend(event for event in map(decode_event, payloads) if event is not None)
         if self._messages.ended:
             self._replies += self._masked(Opcode.CLOSE, b"")
         return events

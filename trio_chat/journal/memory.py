@@ -240,6 +240,7 @@ class MemoryStore:
     long a search or a batch has kept others waiting."""
 
     kept = "memory"
+    server_id = ""  # the next run's journal is another one
     backlog = 0
 
     def __init__(

@@ -26,6 +26,7 @@ from trio_chat.journal.sqlite_file import (
     OpenRoom,
     connect,
     prepare,
+    server_id_of,
     starting,
     transaction,
 )
@@ -87,7 +88,7 @@ def _open(
                 claim.check()
                 entries = _begin(db, path, claim.mark, durability, random_bytes, boot_id())
                 writer = Writer(db, path, claim.mark, entries, keep)
-                return SqliteStore(writer, Readers(path), claim, keep, random_bytes)
+                return SqliteStore(writer, Readers(path), claim, keep, random_bytes, server_id_of(db))
             except BaseException:
                 db.close()
                 raise
@@ -105,7 +106,9 @@ def _begin(
     boot: str,
 ) -> int:
     """Begin a run, with new epochs where the last one calls for them; how many entries there are."""
-    run, was_boot, was_durability, stopped = db.execute("SELECT * FROM about").fetchone()
+    run, was_boot, was_durability, stopped = db.execute(
+        "SELECT run, boot, durability, stopped FROM about"
+    ).fetchone()
     entries: int = db.execute("SELECT coalesce(sum(head), 0) FROM rooms").fetchone()[0]
     inode = os.stat(path).st_ino
     last = LastRun(run, was_boot, was_durability, bool(stopped))
@@ -120,6 +123,8 @@ def _begin(
                 "UPDATE rooms SET epoch = ? WHERE id = ?", [(new_id(random_bytes), id) for (id,) in rooms]
             )
         db.execute("UPDATE about SET run = ?, boot = ?, durability = ?, stopped = 0", (run, boot, durability))
+        if not server_id_of(db):
+            db.execute("UPDATE about SET server_id = ?", (new_id(random_bytes),))
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.execute(f"PRAGMA synchronous = {durability}")
     mark.begin(run, inode, entries)
@@ -148,8 +153,10 @@ class SqliteStore:
         claim: Claim,
         keep: Keep,
         random_bytes: Callable[[int], bytes],
+        server_id: str,
     ) -> None:
         self.kept = keep.words
+        self.server_id = server_id
         self._claim = claim
         self._writer = writer
         self._readers = readers

@@ -1,6 +1,6 @@
 """The journal's file: its schema and version, how it is opened, and which of SQLite's errors are whose fault.
 
-    about    which run of a server wrote it last, and how that ended (see `sqlite_mark.py`)
+    about    which run of a server wrote it last, and how that ended (see `sqlite_mark.py`); the server id
     rooms    a row each: its name, its epoch, the numbers it has given
     batches  what was said: a row for what one commit kept of one room, the payloads a line each
     refs     by author and `ref`: the number it stands for
@@ -37,6 +37,7 @@ __all__ = [
     "connect",
     "prepare",
     "refuse_others",
+    "server_id_of",
     "starting",
     "storing",
     "transaction",
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 APPLICATION_ID = 0x74436861  # "tCha": what `file` and we know it by
-VERSION = 2
+VERSION = 3
 FIRST_SCHEMA = """
 CREATE TABLE about (
     run TEXT NOT NULL,
@@ -99,10 +100,12 @@ CREATE VIRTUAL TABLE words USING fts5 (
 );
 INSERT INTO words (words, rank) VALUES ('automerge', 0);
 INSERT INTO words (words, rank) VALUES ('crisismerge', 1000)
-"""
+""",
+    2: "ALTER TABLE about ADD COLUMN server_id TEXT NOT NULL DEFAULT ''",
 }
 """By version: what makes a file of it one of the next; a new one goes through all of them. Of a room
-`indexed` is the last entry that is in the index, and none before `refs_from` has a ref."""
+`indexed` is the last entry that is in the index, and none before `refs_from` has a ref. `server_id` is empty
+until a server has opened the file."""
 
 BUSY_MS = 2_000  # how long somebody else's tool on the file may hold it
 # The log is written back when it is so long (16 MiB): a page that many batches touched is written once.
@@ -211,6 +214,15 @@ def version_of(db: sqlite3.Connection, path: Path) -> int:
             f"{path} is of a newer trio-chat: its version is {version}, and this one knows up to {VERSION}"
         )
     return version
+
+
+def server_id_of(db: sqlite3.Connection) -> str:
+    """Return the server id in the file, empty where there is none yet. Changes nothing."""
+    columns = db.execute("SELECT name FROM pragma_table_info('about')").fetchall()
+    if ("server_id",) not in columns:  # a file of an older version
+        return ""
+    server_id: str = db.execute("SELECT server_id FROM about").fetchone()[0]
+    return server_id
 
 
 def prepare(db: sqlite3.Connection, path: Path, durability: str) -> None:

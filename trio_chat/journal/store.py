@@ -186,6 +186,9 @@ class Store(Protocol):
     kept: str
     """`memory`, `forever`, or a duration in words: what `welcome` says of what is said here."""
 
+    server_id: str
+    """The id of the server whose journal this is, the same in every run; empty for a journal in memory."""
+
     async def open(self, room: str, shown: str) -> RoomRecord:
         """Begin to use a room; one without entries takes the name `shown`. Always passes a checkpoint."""
         ...

@@ -20,6 +20,7 @@ def described(info: JournalInfo, rooms_max: int | None) -> Iterator[str]:
     yield f"state       {info.state}"
     yield f"size        {_size(info.bytes)}, and {_size(info.log_bytes)} of log"
     yield f"version     {info.version}, durability {info.durability or 'not chosen yet'}"
+    yield f"server id   {info.server_id or 'not made yet'}"
     span = f", {date_text(info.oldest)} to {date_text(info.newest)}" if info.entries else ""
     rooms = "1 room" if len(info.rooms) == 1 else f"{len(info.rooms):,} rooms"
     yield f"entries     {info.entries:,} in {rooms}{span}"

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from trio_chat.errors import NotDone
+from trio_chat.journal.sqlite_file import server_id_of
 from trio_chat.owner.lines import VERSION, EndLine, JournalLine, RefsLine, RoomLine, encode_line
 from trio_chat.owner.numbers import first_since
 from trio_chat.owner.opening import moment, reading
@@ -57,9 +58,10 @@ def export(
     with reading(path) as db:
         with moment(db):
             chosen = _choose(db, rooms)
+            server_id = server_id_of(db) if with_refs and not rooms and not since_ms else ""
         total = sum(room.head + 1 - room.first for room in chosen)
         done = entries = 0
-        yield encode_line(JournalLine(VERSION, with_refs)) + b"\n"
+        yield encode_line(JournalLine(VERSION, with_refs, server_id)) + b"\n"
         for room in chosen:
             with moment(db):
                 first, head = _first(db, room), room.head

@@ -3,6 +3,8 @@
 A journal that was exported may have gone on since, so nobody is resumed in what comes in: each room has a
 new epoch. All of the text comes in, or nothing does; a line that does not fit is told by its number. What
 is in it was checked by no server, so it is held to the rules that a server holds its clients to.
+
+A journal without a server id takes that of the text, where there is one.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from msgspec import Struct
 
 from trio_chat.errors import NotDone, Refused
 from trio_chat.hub.names import check_text, prepare_name, prepare_room
-from trio_chat.journal.sqlite_file import transaction
+from trio_chat.journal.sqlite_file import server_id_of, transaction
 from trio_chat.owner.lines import VERSION, EndLine, JournalLine, Line, RefsLine, RoomLine, decode_line
 from trio_chat.owner.opening import changing
 from trio_chat.wire.codec import encode
@@ -57,6 +59,8 @@ def import_journal(path: Path, source: BinaryIO, *, progress: Progress | None = 
         raise lines.wrong(f"is of version {first.version}, and this trio-chat reads {VERSION}")
     lines.next()
     with changing(path, create=True) as db, transaction(db):
+        if first.server_id and not server_id_of(db):
+            db.execute("UPDATE about SET server_id = ?", (first.server_id,))
         rooms = entries = 0
         while isinstance(lines.line, RoomLine):
             entries += _Incoming(db, lines, lines.line).take()

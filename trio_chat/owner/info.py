@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trio_chat.journal.sqlite_file import version_of
+from trio_chat.journal.sqlite_file import server_id_of, version_of
 from trio_chat.owner.numbers import time_of
 from trio_chat.owner.opening import is_in_use, moment, reading
 
@@ -33,7 +33,8 @@ class RoomInfo(Struct, frozen=True, kw_only=True):
 
 class JournalInfo(Struct, frozen=True, kw_only=True):
     """A journal: its file and its log in bytes, times in ms since 1970 (0 without entries), and its rooms,
-    those with the most entries first. `state` says in words who has it, or how the last run ended."""
+    those with the most entries first. `state` says in words who has it, or how the last run ended.
+    `server_id` is empty until a server has opened the journal."""
 
     path: str
     bytes: int
@@ -41,6 +42,7 @@ class JournalInfo(Struct, frozen=True, kw_only=True):
     version: int
     durability: str
     state: str
+    server_id: str
     entries: int
     oldest: int
     newest: int
@@ -61,6 +63,7 @@ def info(path: Path) -> JournalInfo:
             version=version_of(db, path),
             durability=durability,
             state=_state(run, in_use=in_use, stopped=bool(stopped)),
+            server_id=server_id_of(db),
             entries=sum(room.entries for room in rooms),
             oldest=_oldest(db),
             newest=max((room.newest for room in rooms if room.entries), default=0),

@@ -1,6 +1,6 @@
 """What an export is made of: JSON, an object a line, each with its `type`.
 
-    {"type":"trio_chat_journal","version":1,"refs":true}
+    {"type":"trio_chat_journal","version":1,"refs":true,"server_id":"c2VydmVyLWlk"}
     {"type":"room","room":"lobby","epoch":"PmQ5…","first":1,"head":2,"topic":""}
     {"type":"said","room":"lobby","seq":1,"at":1700000000000,"by":"ada","text":"hello"}
     {"type":"said","room":"lobby","seq":2,"at":1700000001000,"by":"bob","text":"hi"}
@@ -9,13 +9,16 @@
 
 A room is followed by its entries, as on the wire, `first` to `head` without a hole; then, if the first line
 says that there are `refs`, by who said what under which `ref`. The last line tells that nothing was cut
-off.
+off. `server_id` is there in an export of everything, refs included, and only there: what such a text makes of
+an empty file is the same server, as it answers a line that is sent again by the number that the line had.
 """
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from trio_chat.wire.messages import Retitled, Said
 
@@ -24,11 +27,12 @@ __all__ = ["VERSION", "EndLine", "JournalLine", "Line", "RefsLine", "RoomLine", 
 VERSION = 1
 
 
-class JournalLine(Struct, frozen=True, tag="trio_chat_journal"):
+class JournalLine(Struct, frozen=True, omit_defaults=True, tag="trio_chat_journal"):
     """The first line."""
 
     version: int
     refs: bool
+    server_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{0,64}$")] = ""
 
 
 class RoomLine(Struct, frozen=True, tag="room"):

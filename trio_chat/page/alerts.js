@@ -35,7 +35,7 @@ export function notify(state, place, entry) {
   const called = !(place instanceof Room) || (entry.type === "said" && mentions(entry.text, state.me.name));
   if (!called || (attentive() && place.key === state.active)) return;
   const allowed = isSecureContext && globalThis.Notification?.permission === "granted";
-  if (!allowed || !state.storage.get("notify", false)) return;
+  if (!allowed || !state.settings.get("notify", false)) return;
   const where = place instanceof Room ? `${entry.by} in #${place.name}` : `${entry.by} whispers`;
   try {
     // The same tag in all of one's tabs: the browser shows it once.

@@ -14,19 +14,26 @@ import { Room } from "./room.js";
 import { Speaker } from "./speaker.js";
 
 const TYPING_SHOWN_MS = 5_000;
+const MOVED = "Another server answers here now. What was not sent to the one before is kept for it";
 
 export class Client {
   /**
    * @param {import("./state.js").State} state
    * @param {import("./tab.js").Tab} tab
    * @param {string} url
-   * @param {(place: Room | import("./thread.js").Thread, entry: any) => void} live
-   *   called for what others say now, as opposed to what is read up on
+   * @param {import("./namespace.js").Namespace} namespace  whose storage the state has
+   * @param {{live: (place: Room | import("./thread.js").Thread, entry: any) => void, moving: () => void}} above
+   *   `live` is called for what others say now, as opposed to what is read up on, and `moving` when another
+   *   server has answered, while the storage is still that of the one before
    */
-  constructor(state, tab, url, live) {
+  constructor(state, tab, url, namespace, above) {
     this.state = state;
     this.tab = tab;
-    this.live = live;
+    this.namespace = namespace;
+    this.above = above;
+    this.seen = false; // whether a server has let this page in
+    /** Whether the server is another one than before, and the person was not told so yet. */
+    this.moved = false;
     this.outbox = new Outbox(state.storage, tab.name);
     this.connection = new Connection(url, {
       opened: () => this.#hello(),
@@ -53,7 +60,7 @@ export class Client {
 
   /** Come in by this name. @param {string} name */
   callMe(name) {
-    this.state.iAm({ name });
+    this.state.me.name = name; // kept with the welcome: until then it may be for another server
     this.state.refused = "";
     if (this.connection.socket) {
       this.connection.release();
@@ -96,7 +103,38 @@ export class Client {
     return this.questions.answer({ type: "topic", room: room.name, text });
   }
 
+  /**
+   * Another tab has heard which server is here. A page that is connected, or on its way, finds out by itself.
+   *
+   * @returns {boolean} whether the page goes by that now
+   */
+  heardElsewhere() {
+    const { refused } = this.state;
+    if ((this.namespace.id !== null && !refused) || !this.#follow()) return false;
+    if (refused) this.callMe(this.state.me.name);
+    return true;
+  }
+
+  /** Go by the server that was heard last at this address, if that is another one. */
+  #follow() {
+    const { namespace } = this;
+    const { latest } = namespace;
+    if (latest === null || latest === namespace.id) return false;
+    const known = namespace.id !== null;
+    if (known) this.#putAway();
+    namespace.follow(); // where no server was known, the other tab has moved what is kept to where it is now
+    this.moved ||= known;
+    if (known) this.#takeOut();
+    return true;
+  }
+
+  #takeOut() {
+    this.state.load();
+    this.speaker.adopt();
+  }
+
   #hello() {
+    this.#follow(); // another tab may have come back first
     const { name, token } = this.state.me;
     this.connection.send({
       type: "hello",
@@ -191,20 +229,51 @@ export class Client {
   }
 
   #welcomed(event) {
+    if (!this.#isExpected(event)) return;
+    this.seen = true;
     this.state.iAm({ name: event.name, token: event.token });
     Object.assign(this.state, { kept: event.kept, features: event.features, refused: "" });
     this.state.text_bytes = event.limits.text_bytes;
     this.connection.welcomed(event.ping_s);
+    if (this.moved) this.state.say(MOVED);
+    this.moved = false;
     const here = this.state.rooms.get(this.state.active);
     if (here) this.#enter(here); // what is looked at comes first
     for (const room of this.state.rooms.values()) if (room !== here) this.#enter(room);
     this.speaker.next();
   }
 
+  /**
+   * Find out whether a welcome is from the server whose storage the hello was made of. If not, send nothing more,
+   * and say hello again with what is kept for that server.
+   *
+   * @param {any} welcome
+   * @returns {boolean}
+   */
+  #isExpected(welcome) {
+    const other = this.namespace.isOther(welcome.server_id);
+    if (other) this.#putAway();
+    if (this.namespace.identify(welcome.server_id, this.state.me.token)) return true;
+    if (!other) this.#putAway();
+    this.moved ||= other;
+    this.#takeOut();
+    this.connection.restart();
+    return false;
+  }
+
+  #putAway() {
+    this.above.moving();
+    this.speaker.putAway();
+  }
+
   #refused(error) {
     if (error.field === "token") {
-      this.state.iAm({ token: "" }); // not one that this server takes: come as somebody new
+      this.state.me.token = ""; // not one that this server takes: come as somebody new
       this.#hello();
+      return;
+    }
+    if (this.namespace.latest !== this.namespace.id) {
+      this.#hello(); // another tab has met another server here: the name may be taken by oneself
       return;
     }
     this.state.refused = error.detail;
@@ -222,7 +291,7 @@ export class Client {
     if (!others && entry.type === "said") this.outbox.echoed(room.key, entry);
     if (!others && !room.unread(this.state.me.name).unread) room.divider = null; // nothing of it is news
     this.outbox.settle(room.key, room.cursor ?? 0);
-    if (others && entry.seq > head) this.live(room, entry);
+    if (others && entry.seq > head) this.above.live(room, entry);
   }
 
   #whispered(event) {
@@ -230,7 +299,7 @@ export class Client {
     const thread = this.state.thread(mine ? event.to : event.by);
     thread.add(event);
     if (mine) this.outbox.echoed(thread.key, event);
-    else this.live(thread, thread.entries.at(-1));
+    else this.above.live(thread, thread.entries.at(-1));
   }
 
   #typing(room, name) {

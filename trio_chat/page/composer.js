@@ -57,6 +57,14 @@ export class Composer {
     this.box.setAttribute("aria-label", this.box.placeholder);
   }
 
+  /** Keep the draft, and be nowhere: until `open` what is written belongs to no place. */
+  close() {
+    this.#keep();
+    this.key = this.kept = "";
+    this.last.clear();
+    this.#put("");
+  }
+
   /** Put a line back that was not sent. @param {string} text */
   edit(text) {
     this.#put(this.box.value ? `${text}\n${this.box.value}` : text);

@@ -26,6 +26,9 @@ export class Connection {
     /** @type {WebSocket | null} */
     this.socket = null;
     this.failures = 0;
+    /** Whether goodbye was said on this connection, to say hello anew on the next one. */
+    this.restarting = false;
+    this.restarts = 0; // in a row
     this.notBefore = 0;
     this.welcomedAt = 0;
     this.heardAt = 0;
@@ -58,7 +61,7 @@ export class Connection {
 
   /** @param {object} command  @returns {boolean} whether there was a connection to put it on */
   send(command) {
-    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    if (this.socket?.readyState !== WebSocket.OPEN || this.restarting) return false;
     this.socket.send(JSON.stringify(command));
     return true;
   }
@@ -66,9 +69,20 @@ export class Connection {
   /** The server took us. @param {number} ping_s */
   welcomed(ping_s) {
     clearTimeout(this.timer);
+    this.restarts = 0;
     this.welcomedAt = Date.now();
     this.pinger = setInterval(() => this.#ping(), ping_s * 1000);
     this.#become("open");
+  }
+
+  /**
+   * Say goodbye instead of anything else, and hello anew on another connection once this one has ended: sooner
+   * the server might still hold the name.
+   */
+  restart() {
+    this.send({ type: "quit" });
+    this.restarting = true;
+    this.restarts++;
   }
 
   /** A person is asked something: do not call that a failure to connect. */
@@ -92,6 +106,7 @@ export class Connection {
 
   #hear(data) {
     this.heardAt = Date.now();
+    if (this.restarting) return;
     for (const line of String(data).split("\n")) {
       if (!line) continue;
       let event;
@@ -126,8 +141,14 @@ export class Connection {
     this.failures = steady ? 0 : this.failures + 1;
     this.welcomedAt = 0;
     const held = this.status.phase === "idle";
+    const restarted = this.restarting;
+    this.restarting = false;
     this.above.closed();
     if (held) return;
+    if (restarted && this.restarts === 1) {
+      this.start();
+      return;
+    }
     if (this.bye && !this.bye.reconnect) {
       this.#become("ended", this.bye.detail);
       return;

@@ -82,22 +82,22 @@ export function ask({ title, label, value, max, take }) {
  */
 export function prepareSettings(state, act) {
   const root = document.documentElement;
-  const scheme = state.storage.get("scheme", "auto");
+  const scheme = state.settings.get("scheme", "auto");
   for (const input of /** @type {any} */ (document.querySelectorAll("input[name=scheme]"))) {
     input.checked = input.value === scheme;
     input.onchange = () => {
-      state.storage.set("scheme", input.value);
+      state.settings.set("scheme", input.value);
       if (input.value === "auto") delete root.dataset.scheme;
       else root.dataset.scheme = input.value;
     };
   }
   $("notify").onchange = async () => {
-    state.storage.set("notify", $("notify").checked);
+    state.settings.set("notify", $("notify").checked);
     if ($("notify").checked) write($("notify-why"), await act.notify());
   };
   $("you").onclick = async () => {
     write($("settings-name"), state.me.name);
-    $("notify").checked = state.storage.get("notify", false);
+    $("notify").checked = state.settings.get("notify", false);
     $("settings").showModal();
     if (!globalThis.Notification || !isSecureContext) {
       $("notify").disabled = true;

@@ -10,6 +10,7 @@ import { Composer } from "./composer.js";
 import { ask, closeBeside, drawCard, prepareCard, prepareSettings, showHelp } from "./dialogs.js";
 import { $, write } from "./dom.js";
 import { addressOf, placeAt, roomKey } from "./names.js";
+import { Namespace, ownOf } from "./namespace.js";
 import { closeDrawers, openDrawer, prepareDrawers } from "./drawers.js";
 import { People } from "./people.js";
 import { Room } from "./room.js";
@@ -24,14 +25,17 @@ import { Talk } from "./talk.js";
 
 const LOOK_ROUND_MS = 30_000;
 
-const storage = new Storage(browsers("localStorage"));
-const tab = new Tab(storage, new Storage(browsers("sessionStorage")));
-const state = new State(storage);
+const { pathname: path } = new URL(".", location.href);
+const settings = new Storage(browsers("localStorage"));
+const namespace = new Namespace(settings, path);
+const { storage } = namespace;
+const tab = new Tab(storage, ownOf(path, browsers("sessionStorage")));
+const state = new State(storage, settings);
 const socket = new URL("ws", location.href);
 socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 socket.hash = "";
 
-const client = new Client(state, tab, socket.href, heard);
+const client = new Client(state, tab, socket.href, namespace, { live: heard, moving });
 const talk = new Talk($("talk"), $("rows"), client, { moved: later, edit: (text) => composer.edit(text) });
 const composer = new Composer(client, act, () => talk.follow());
 const people = new People(client, (name) => go("@" + name));
@@ -196,9 +200,19 @@ function pressed(event) {
   }
 }
 
+/** Another server has answered: what is on the screen is not its. */
+function moving() {
+  composer.close();
+  search.close();
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
+  // An address that was opened just now is meant for whatever server is here; a place in the talk is not.
+  if (client.seen) history.replaceState(null, "", location.pathname + location.search);
+}
+
 /** Another tab has changed what all of them share. @param {StorageEvent} event */
 function elsewhere(event) {
-  const key = Storage.ours(event.key);
+  if (event.key === namespace.place.prefix && client.heardElsewhere()) meElsewhere();
+  const key = storage.ours(event.key);
   if (key.startsWith("read.")) state.seenElsewhere(key.slice("read.".length));
   if (key === "rooms" && state.connected) {
     const rooms = new Set(storage.get("rooms", []).map(roomKey));

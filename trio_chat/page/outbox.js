@@ -146,6 +146,11 @@ export class Outbox {
     return item;
   }
 
+  /** Put all away: the storage has it, and `adopt` takes it out again. */
+  putAway() {
+    this.items.clear();
+  }
+
   /** The connection broke: what was under way may or may not have arrived. */
   lost() {
     for (const item of this.items.values()) {

@@ -37,6 +37,13 @@ export class Search {
     if (text) this.#search();
   }
 
+  /** Forget what was found: it is of another server. */
+  close() {
+    this.dialog.close();
+    $("search-text").value = "";
+    this.#search();
+  }
+
   #search() {
     const text = $("search-text").value.trim();
     $("search-list").replaceChildren();

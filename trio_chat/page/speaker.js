@@ -24,10 +24,19 @@ export class Speaker {
     this.typedAt = 0;
   }
 
+  /** Another server is here: what was said to the one before waits in its storage. */
+  putAway() {
+    this.tab.letGo(Date.now());
+    this.outbox.putAway();
+    this.pausedUntil = 0;
+  }
+
   /** Lines that a closed tab had not sent are this one's to send. */
   adopt() {
     this.tab.live(Date.now());
-    if (!this.outbox.adopt((load) => this.tab.mayTake(load, Date.now()))) return;
+    // Its own lines are not there only when they were put away, and now that server is back.
+    const mayTake = (load) => load === this.tab.name || this.tab.mayTake(load, Date.now());
+    if (!this.outbox.adopt(mayTake)) return;
     for (const item of this.outbox.items.values()) {
       if (item.kind === "whisper") this.state.thread(item.to);
       else this.join(item.to);

@@ -9,11 +9,15 @@ import { Thread } from "./thread.js";
 const DRAFT_LETTERS_MAX = 20_000;
 
 export class State {
-  /** @param {import("./storage.js").Storage} storage */
-  constructor(storage) {
+  /**
+   * @param {import("./storage.js").Storage} storage  of the server
+   * @param {import("./storage.js").Storage} [settings]  of the person, whatever the server
+   */
+  constructor(storage, settings = storage) {
     this.storage = storage;
+    this.settings = settings;
     /** @type {{name: string, token: string}} */
-    this.me = { name: "", token: "", ...storage.get("me", {}) };
+    this.me = { name: "", token: "" };
     /** @type {Map<string, Room>} in the order they were entered */
     this.rooms = new Map();
     /** @type {Map<string, Thread>} */
@@ -31,7 +35,16 @@ export class State {
     this.note = "";
     /** @type {Set<() => void>} */
     this.listeners = new Set();
-    for (const name of storage.get("rooms", [])) this.room(String(name));
+    this.load();
+  }
+
+  /** Begin with what the storage has: at first, and when it is another server's from now on. */
+  load() {
+    this.me = { ...this.me, token: "", ...this.storage.get("me", {}) };
+    this.rooms.clear();
+    this.threads.clear();
+    this.active = this.refused = this.note = "";
+    for (const name of this.storage.get("rooms", [])) this.room(String(name));
   }
 
   /** Something is different now. */

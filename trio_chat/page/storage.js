@@ -5,20 +5,32 @@
  * when it is closed: every write is also kept here, and none may fail.
  */
 
-const PREFIX = "trio-chat.";
+const PREFIX = "trio-chat."; // of what is the same for all servers of an origin
 
 export class Storage {
-  /** @param {globalThis.Storage | null} kept  localStorage, or null where there is none */
-  constructor(kept) {
+  /**
+   * @param {globalThis.Storage | null} kept  localStorage, or null where there is none
+   * @param {string} [prefix]  of all keys; may be set anew
+   */
+  constructor(kept, prefix = PREFIX) {
     this.kept = kept;
-    /** @type {Map<string, string>} what could not be kept */
+    this.prefix = prefix;
+    /** @type {Map<string, string>} what could not be kept, by its whole key */
     this.held = new Map();
+  }
+
+  /** The same storage under another prefix. @param {string} prefix  @returns {Storage} */
+  under(prefix) {
+    const other = new Storage(this.kept, prefix);
+    other.held = this.held;
+    return other;
   }
 
   /** @param {string} key  @param {any} [otherwise]  @returns {any} */
   get(key, otherwise = null) {
+    const whole = this.prefix + key;
     try {
-      const text = this.held.get(key) ?? this.kept?.getItem(PREFIX + key);
+      const text = this.held.get(whole) ?? this.kept?.getItem(whole);
       return text == null ? otherwise : JSON.parse(text);
     } catch {
       return otherwise; // another program's, or another version's: as if there were none
@@ -27,21 +39,22 @@ export class Storage {
 
   /** @param {string} key  @param {any} value */
   set(key, value) {
+    const whole = this.prefix + key;
     const text = JSON.stringify(value);
     try {
       if (!this.kept) throw new Error("no storage");
-      this.kept.setItem(PREFIX + key, text);
-      this.held.delete(key);
+      this.kept.setItem(whole, text);
+      this.held.delete(whole);
     } catch {
-      this.held.set(key, text);
+      this.held.set(whole, text);
     }
   }
 
   /** @param {string} key */
   remove(key) {
-    this.held.delete(key);
+    this.held.delete(this.prefix + key);
     try {
-      this.kept?.removeItem(PREFIX + key);
+      this.kept?.removeItem(this.prefix + key);
     } catch {
       // As above.
     }
@@ -49,21 +62,22 @@ export class Storage {
 
   /** @param {string} start  @returns {string[]} the keys that begin so */
   keys(start) {
-    const found = new Set([...this.held.keys()].filter((key) => key.startsWith(start)));
+    const whole = this.prefix + start;
+    const found = new Set([...this.held.keys()].filter((key) => key.startsWith(whole)));
     try {
       for (let n = 0; this.kept && n < this.kept.length; n++) {
         const key = this.kept.key(n);
-        if (key?.startsWith(PREFIX + start)) found.add(key.slice(PREFIX.length));
+        if (key?.startsWith(whole)) found.add(key);
       }
     } catch {
       // As above.
     }
-    return [...found];
+    return [...found].map((key) => key.slice(this.prefix.length));
   }
 
   /** @param {string | null} key  of a `storage` event  @returns {string} ours, or empty */
-  static ours(key) {
-    return key?.startsWith(PREFIX) ? key.slice(PREFIX.length) : "";
+  ours(key) {
+    return key?.startsWith(this.prefix) ? key.slice(this.prefix.length) : "";
   }
 }
 

@@ -166,6 +166,7 @@ class Server:
             session=session,
             token=token,
             server=self._software,
+            server_id=self.store.server_id,
             features=["search"],
             kept=self.store.kept,
             ping_s=limits.ping_s,

@@ -232,6 +232,7 @@ class Welcome(_Event, frozen=True, kw_only=True):
     session: Number
     token: str
     server: str
+    server_id: str = ""
     features: list[str]
     kept: str
     ping_s: Number

@@ -1,4 +1,5 @@
 import { Client } from "/static/client.js";
+import { Namespace } from "/static/namespace.js";
 import { State } from "/static/state.js";
 import { Storage } from "/static/storage.js";
 import { Tab } from "/static/tab.js";
@@ -33,11 +34,16 @@ let sockets = [];
 class World {
   /** @param {string[]} rooms  that the browser remembers */
   constructor(...rooms) {
-    const storage = new Storage(null);
+    this.all = new Storage(null);
+    this.namespace = new Namespace(this.all, "/");
+    const { storage } = this.namespace;
     storage.set("me", { name: "ada", token: "t" });
     storage.set("rooms", rooms);
     this.state = new State(storage);
-    this.client = new Client(this.state, new Tab(storage, new Storage(null)), "ws://x/ws", () => {});
+    const tab = new Tab(storage, new Storage(null));
+    this.moves = 0;
+    const above = { live: () => {}, moving: () => this.moves++ };
+    this.client = new Client(this.state, tab, "ws://x/ws", this.namespace, above);
     this.client.start();
     this.open();
   }
@@ -52,11 +58,26 @@ class World {
     this.socket.onopen();
   }
 
-  welcome() {
+  /** Welcome the page as one who has sent this hello. */
+  welcome(more = {}) {
+    const { name, token = "t" } = this.last("hello");
     this.hear({
-      ...{ type: "welcome", ref: "hello", name: this.state.me.name, token: "t", kept: "forever" },
-      ...{ features: [], limits: { text_bytes: 4096 }, ping_s: 25 },
+      ...{ type: "welcome", ref: "hello", name, token, kept: "forever" },
+      ...{ features: [], limits: { text_bytes: 4096 }, ping_s: 25, ...more },
     });
+  }
+
+  /** Another server is there from the next connection on, and welcomes the page with these fields. */
+  answers(later, more) {
+    this.breaks();
+    later(10_000);
+    this.open();
+    this.welcome(more);
+  }
+
+  /** The types of what was sent on the connection that there is. */
+  get types() {
+    return this.socket.sent.map(({ type }) => type);
   }
 
   hear(event) {
@@ -212,4 +233,168 @@ checkClient("what another tab has shown until one is in counts as read", () => {
   world.state.storage.set("read.#lobby", { epoch: "e", seq: 7 });
   world.enter({ head: 9 });
   equal([world.room("lobby").read, world.state.storage.get("read.#lobby").seq], [7, 7]);
+});
+
+checkClient("the first server that is heard has what was kept for whatever is there", () => {
+  const world = new World("lobby");
+  world.welcome({ server_id: "S" });
+  equal(world.types, ["hello", "join"]);
+  equal([world.namespace.id, world.state.storage.get("me").token, world.moves], ["S", "t", 0]);
+});
+
+checkClient("another server gets a goodbye and then a hello of its own, and nothing else", (later) => {
+  const world = new World("lobby");
+  world.welcome({ server_id: "S" });
+  world.enter();
+  world.client.speaker.say(world.room("lobby"), "under way");
+  world.client.speaker.say(world.room("lobby"), "behind it");
+  world.answers(later, { server_id: "T" });
+  equal(world.types, ["hello", "quit"]);
+  equal(world.client.outbox.items.size, 0);
+  world.hear({ type: "whispered", by: "eve", to: "ada", text: "not for this tab", at: 1 });
+  equal(world.state.threads.size, 0);
+  world.client.rename("grace").catch(() => {});
+  world.client.join("kitchen");
+  equal(world.types, ["hello", "quit"], "after the goodbye");
+  world.breaks();
+  world.open();
+  const { name, token } = world.last("hello");
+  equal([name, token], ["ada", undefined], "the name, and not the token of the other");
+  world.welcome({ server_id: "T", token: "of T" });
+  equal(world.types, ["hello", "join"], "the room that the person is in, and no line");
+  equal(world.moves, 1);
+});
+
+checkClient("the first server is back, and so are its name, its rooms and its lines", (later) => {
+  const world = new World("lobby");
+  world.welcome({ server_id: "S" });
+  world.enter();
+  world.client.speaker.say(world.room("lobby"), "one");
+  world.client.speaker.say(world.room("lobby"), "two");
+  const { ref } = world.last("say");
+  world.answers(later, { server_id: "T" });
+  world.breaks();
+  world.open();
+  world.welcome({ server_id: "T", name: "ada_2", token: "of T" });
+  world.answers(later, { server_id: "S" });
+  equal(world.types, ["hello", "quit"]);
+  world.breaks();
+  world.open();
+  const { name, token } = world.last("hello");
+  equal([name, token], ["ada", "t"]);
+  world.welcome({ server_id: "S" });
+  world.enter();
+  equal([world.last("say").text, world.last("say").ref], ["one", ref]);
+  world.hear({ type: "ack", ref, seq: 1 });
+  equal(world.last("say").text, "two");
+});
+
+checkClient("a server that names itself no more, or at last, is another one", (later) => {
+  const world = new World("lobby");
+  world.welcome({ server_id: "S" });
+  world.answers(later, {});
+  equal([world.types, world.namespace.id], [["hello", "quit"], ""]);
+  world.breaks();
+  world.open();
+  world.welcome({ token: "of the other" });
+  world.answers(later, { server_id: "S" });
+  equal([world.types, world.namespace.id], [["hello", "quit"], "S"]);
+});
+
+checkClient("a server without an id that comes back is the one that was there", (later) => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  world.client.speaker.say(world.room("lobby"), "under way");
+  world.answers(later, {});
+  world.enter();
+  equal(world.last("say").text, "under way");
+});
+
+checkClient("two servers that take turns behind one address are not asked without a pause", (later) => {
+  const world = new World("lobby");
+  world.welcome({ server_id: "S" });
+  world.answers(later, { server_id: "T" });
+  for (const server_id of ["S", "T", "S", "T"]) {
+    const count = sockets.length;
+    world.hear({ type: "bye", code: "quit", detail: "goodbye", reconnect: false });
+    world.breaks();
+    const immediate = sockets.length - count;
+    equal(immediate, server_id === "S" && count === 2 ? 1 : 0, `connections at once, behind ${count}`);
+    if (!immediate) later(60_000);
+    equal(sockets.length, count + 1);
+    world.open();
+    world.welcome({ server_id });
+    equal(world.types, ["hello", "quit"]);
+  }
+});
+
+checkClient("a goodbye that another server does not heed is followed by a hello all the same", (later) => {
+  const world = new World("lobby");
+  world.welcome({ server_id: "S" });
+  world.answers(later, { server_id: "T" });
+  const count = sockets.length;
+  later(10_000);
+  equal(sockets.length, count + 1);
+});
+
+checkClient("what another server refuses changes nothing that is kept", (later) => {
+  const world = new World("lobby");
+  world.welcome({ server_id: "S" });
+  world.breaks();
+  later(10_000);
+  world.open();
+  world.hear({ type: "error", ref: "hello", code: "bad_message", field: "token", detail: "not here" });
+  equal(world.last("hello").token, undefined);
+  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "taken" });
+  world.client.callMe("grace");
+  equal(world.state.storage.get("me"), { name: "ada", token: "t" });
+  world.welcome({ server_id: "T", token: "of T" });
+  equal(world.namespace.storage.under(world.namespace.place.prefix + "/S/").get("me"), { name: "ada", token: "t" });
+  equal(world.state.me.name, "grace", "as the person has just said");
+});
+
+checkClient("a tab comes back by what another tab has found at its address", (later) => {
+  const world = new World("lobby");
+  world.welcome({ server_id: "S" });
+  world.breaks();
+  const other = new Namespace(world.all, "/");
+  other.identify("T", "t");
+  other.storage.set("me", { name: "ada", token: "of T" });
+  later(10_000);
+  world.open();
+  equal(world.last("hello").token, "of T");
+  world.welcome({ server_id: "T" });
+  equal([world.types, world.moves, world.namespace.id], [["hello"], 1, "T"]);
+});
+
+checkClient("a name that oneself has taken in another tab is not asked for", (later) => {
+  const world = new World("lobby");
+  world.welcome({ server_id: "S" });
+  world.breaks();
+  later(10_000);
+  world.open();
+  const other = new Namespace(world.all, "/"); // in between
+  other.identify("T", "t");
+  other.storage.set("me", { name: "ada", token: "of T" });
+  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
+  equal([world.state.refused, world.last("hello").token], ["", "of T"]);
+  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
+  equal([world.state.refused, world.count("hello")], ["the name ada is taken", 2], "once");
+});
+
+checkClient("a page at its door goes by what another tab has heard, and one that is connected does not", (later) => {
+  const world = new World("lobby");
+  world.welcome({ server_id: "S" });
+  const other = new Namespace(world.all, "/");
+  other.identify("T", "t");
+  equal([world.client.heardElsewhere(), world.namespace.id], [false, "S"]);
+  other.identify("S", "t");
+  world.breaks();
+  later(10_000);
+  world.open();
+  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
+  other.identify("T", "t");
+  equal([world.client.heardElsewhere(), world.namespace.id, world.state.refused], [true, "T", ""]);
+  equal(world.count("hello"), 2);
 });

@@ -96,9 +96,24 @@ check("what others keep on this origin is neither read nor listed", () => {
   equal(storage.keys(""), []);
   storage.set("a", 2);
   equal(kept.getItem("a"), "1");
-  equal([...kept.map.keys()].filter((key) => Storage.ours(key) === "a").length, 1);
-  equal([Storage.ours("a"), Storage.ours("other.a"), Storage.ours(null)], ["", "", ""]);
+  equal([...kept.map.keys()].filter((key) => storage.ours(key) === "a").length, 1);
+  equal([storage.ours("a"), storage.ours("other.a"), storage.ours(null)], ["", "", ""]);
 });
+
+for (const [what, kept] of Object.entries({ "a good one": new Kept(), "one that is full": new Kept(0), none: null })) {
+  check(`what is under one prefix is not under another: ${what}`, () => {
+    const one = new Storage(/** @type {any} */ (kept), "one/");
+    const other = one.under("other/");
+    one.set("a", 1);
+    other.set("a", 2);
+    other.set("b", 3);
+    equal([one.get("a"), other.get("a"), one.keys(""), other.keys("").sort()], [1, 2, ["a"], ["a", "b"]]);
+    one.prefix = "other/";
+    equal([one.get("a"), one.ours("other/a"), one.ours("one/a")], [2, "a", ""]);
+    one.remove("a");
+    equal([other.get("a"), one.under("one/").get("a")], [null, 1]);
+  });
+}
 
 check("what is not readable is as if there were none", () => {
   const kept = /** @type {any} */ (new Kept());

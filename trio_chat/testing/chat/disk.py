@@ -38,6 +38,7 @@ class UnreliableStore:
 
     def __init__(self, inner: Store, disk: Disk, random: Random) -> None:
         self.kept = inner.kept
+        self.server_id = inner.server_id
         self.tidies = inner.tidies
         self.disk = disk
         """May be replaced at any time, as by one that is well."""
