@@ -64,15 +64,6 @@ async def test_what_was_said_before_a_frame_that_is_too_large_is_said(autojump_c
             await zoe.expect(Said, text=text)
 
 
-async def test_what_was_said_before_a_frame_that_is_too_large_is_said(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost") as (_, zoe, eve):
-        said = [eve.framed(encode(Say("lobby", text, ref=text))) for text in ("a", "b", "c")]
-        eve.send_bytes(b"".join(said) + b"\xff\xff\xff\xff")
-        await eve.ended_with("frame_too_large")
-        await zoe.expect(Said, text="c")
-        assert [entry.text for entry in zoe.entries("lobby")] == ["a", "b", "c"]
-
-
 async def test_row_2_one_byte_more_does_not(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander("-eve lost", websocket=websocket) as (house, _, eve):
         eve.send_bytes(eve.framed(padded(Ping(n=1), 65_537))[:1_000])
