@@ -3,18 +3,17 @@
 The work is in `trio_chat.owner`; here it is parsed, called, and told.
 """
 
-import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
 
 from trio_chat.cli.bar import bar
 from trio_chat.cli.one_line import errors_in_one_line
-from trio_chat.errors import NotDone, Refused
+from trio_chat.errors import NotDone, OutputClosed, Refused
 
 __all__ = ["journal"]
 
@@ -142,16 +141,18 @@ def check(name: str | None, quick: bool) -> None:
     with _one_line(), bar("checking") as tell:
         path = _path(name)
         checked = check(path, quick=quick, progress=tell)
-    for finding in checked.findings:
-        # What is in a damaged file may be anything: it does nothing to a terminal.
-        click.echo("".join(char if char.isprintable() else ascii(char)[1:-1] for char in finding))
+    with suppress(OutputClosed):  # the exit status is the verdict, with or without a reader
+        for finding in checked.findings:
+            # What is in a damaged file may be anything: it does nothing to a terminal.
+            click.echo("".join(char if char.isprintable() else ascii(char)[1:-1] for char in finding))
     looked = f"{_count(checked.rooms, 'room')} and {_count(checked.entries, 'entry')}"
     if checked.findings:
         count = len(checked.findings)
         more = " or more" if count == FINDINGS_MAX else ""
         click.secho(f"trio-chat: {path} is damaged: {count}{more} found in {looked}", fg="red", err=True)
         sys.exit(1)
-    click.echo(f"{path}: {looked}, nothing wrong")
+    with suppress(OutputClosed):
+        click.echo(f"{path}: {looked}, nothing wrong")
 
 
 @journal.command()
@@ -231,14 +232,9 @@ def _moment(text: str) -> int:
 
 def _write_out(text: Iterator[bytes]) -> None:
     out = sys.stdout.buffer
-    try:
-        for some in text:
-            out.write(some)
-        out.flush()
-    except BrokenPipeError:  # nobody reads any more, as with `| head`: no news to anyone
-        # What is buffered still goes somewhere when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    for some in text:
+        out.write(some)
+    out.flush()
 
 
 def _count(number: int, what: str) -> str:

@@ -1,15 +1,16 @@
 """`trio-chat serve`: a server, until a signal ends it."""
 
 import logging
-import sys
 from typing import Literal
 
 import click
 
 from trio_chat.cli.one_line import errors_in_one_line
-from trio_chat.errors import CannotStart, ChatError, JournalInUse
+from trio_chat.errors import CannotStart, ChatError, JournalInUse, OutputClosed, OutputError
 
 __all__ = ["serve"]
+
+log = logging.getLogger("trio_chat.server")
 
 
 @click.command()
@@ -165,7 +166,11 @@ def serve(
             raise ChatError("stopped at once: not everybody was told")
 
 
-def _say(line: str) -> None:
-    """A line for standard output, at once: whoever started the server waits for it."""
-    click.echo(line)
-    sys.stdout.flush()
+def _say(text: str) -> None:
+    """Write lines to standard output at once. The server runs on where they cannot be written."""
+    try:
+        click.echo(text)
+    except OutputClosed:
+        pass
+    except OutputError as error:
+        log.warning("%s; the server runs on", error)

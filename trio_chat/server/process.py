@@ -40,7 +40,7 @@ def default_journal() -> str:
 async def run_process(config: Config, say: Callable[[str], None]) -> bool:
     """Serve until SIGTERM or SIGINT, then drain; a second one ends everything at once.
 
-    `say` is given each line for standard output, the first being `listening on …`. Returns whether the
+    `say` is given the lines for standard output, the first being `listening on …`. Returns whether the
     server ended in good order. Raises `CannotStart`.
     """
     allow_files(config.limits.connections + SPARE_FILES)
@@ -53,8 +53,7 @@ async def run_process(config: Config, say: Callable[[str], None]) -> bool:
                 nursery.start_soon(_heed, signals, stop, nursery.cancel_scope)
                 async with open_server(config) as server:
                     tune_memory()
-                    for line in first_words(config, server.addresses):
-                        say(line)
+                    say("\n".join(first_words(config, server.addresses)))
                     await stop.wait()
                 drained = True
                 nursery.cancel_scope.cancel()
