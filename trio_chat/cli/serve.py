@@ -124,9 +124,12 @@ def serve(
     no_rate_limit: bool,
     limits: tuple[str, ...],
 ) -> None:
-    """Run a chat server until Ctrl-C or SIGTERM.
+    """Run a chat server until Ctrl-C, SIGTERM or SIGHUP.
 
     It then takes its leave of everybody: what was said is settled first. A second Ctrl-C ends it at once.
+
+    \b
+    Exit status: 0 drained, 1 ended at once by a second Ctrl-C, 2 cannot start.
     """
     import trio
 

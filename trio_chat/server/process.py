@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import resource
-import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from trio_chat.errors import CannotStart
 from trio_chat.net.address import is_loopback
 from trio_chat.server.config import MEMORY, Config
 from trio_chat.server.serve import open_server
+from trio_chat.server.signals import Insistence, hold_signals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -38,38 +38,58 @@ def default_journal() -> str:
 
 
 async def run_process(config: Config, say: Callable[[str], None]) -> bool:
-    """Serve until SIGTERM or SIGINT, then drain; a second one ends everything at once.
+    """Serve until a signal, then drain; `signals.py` says which signals do what.
 
-    `say` is given the lines for standard output, the first being `listening on …`. Returns whether the
-    server ended in good order. Raises `CannotStart`.
+    `say` is given the lines for standard output, the first being `listening on …`. A signal that comes before
+    the server listens ends it without them. Returns whether the server ended in good order; then, and when it
+    did not, further signals are ignored until the process ends. Raises `CannotStart`.
     """
     allow_files(config.limits.connections + SPARE_FILES)
     cannot: CannotStart | None = None
     drained = False
+    stop = _Stop()
     try:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with hold_signals() as held, trio.open_signal_receiver(*held.numbers) as signals:
             async with trio.open_nursery() as nursery:
-                stop = trio.Event()
-                nursery.start_soon(_heed, signals, stop, nursery.cancel_scope)
+                stop.force = nursery.cancel_scope
+                nursery.start_soon(stop.heed, signals)
+                if held.received:
+                    stop.ask()
                 async with open_server(config) as server:
+                    stop.is_serving = True
                     tune_memory()
                     say("\n".join(first_words(config, server.addresses)))
-                    await stop.wait()
+                    await stop.asked.wait()
                 drained = True
                 nursery.cancel_scope.cancel()
+            held.is_over = True
     except* CannotStart as group:
         (cannot,) = (error for error in group.exceptions if isinstance(error, CannotStart))
     if cannot is not None:
         raise cannot
-    return drained
+    return drained or not stop.is_serving
 
 
-async def _heed(signals: AsyncIterator[int], stop: trio.Event, force: trio.CancelScope) -> None:
-    """The first signal asks, the second insists."""
-    async for _ in signals:
-        if stop.is_set():
-            force.cancel()
-        stop.set()
+class _Stop:
+    """The end of the server: asked for, or forced by cancelling `force`, which is around all of it."""
+
+    def __init__(self) -> None:
+        self.asked = trio.Event()
+        self.force = trio.CancelScope()
+        self.is_serving = False
+        self._insistence = Insistence()
+
+    async def heed(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            if self._insistence.insists(number, trio.current_time()):
+                self.force.cancel()
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask for a drain. A server that does not listen yet has nothing to drain and is ended at once."""
+        self.asked.set()
+        if not self.is_serving:
+            self.force.cancel()
 
 
 def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
