@@ -92,7 +92,8 @@ async def test_a_signal_during_the_start_ends_it_without_a_word(
 
     monkeypatch.setattr(process, "open_server", slow)
     said: list[str] = []
-    assert await run_process(Config(port=0), said.append)
+    with trio.fail_after(PATIENCE_S):
+        assert await run_process(Config(port=0), said.append)
     assert said == []
 
 

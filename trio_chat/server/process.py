@@ -6,13 +6,15 @@ import gc
 import logging
 import resource
 import socket
+from ipaddress import IPv6Address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 from platformdirs import user_data_path
 
 from trio_chat.errors import CannotStart
-from trio_chat.net.address import is_loopback
+from trio_chat.net.address import is_loopback, is_unspecified, parse_address
 from trio_chat.server.config import MEMORY, Config
 from trio_chat.server.serve import open_server
 from trio_chat.server.signals import Insistence, hold_signals
@@ -25,13 +27,20 @@ __all__ = ["default_journal", "run_process"]
 log = logging.getLogger("trio_chat.server")
 
 SPARE_FILES = 64  # listeners, the journal, connections that are being turned away
-EVERYBODY = {"0.0.0.0", "::", ""}
+FILES_MIN = 32  # with fewer the journal's readers cannot open it, or modules cannot be imported
 
 
 def default_journal() -> str:
     """The file of the user who starts the server; its directory is made. Raises `CannotStart`."""
     try:
-        return str(user_data_path("trio-chat", appauthor=False, ensure_exists=True) / "journal.db")
+        folder = user_data_path("trio-chat", appauthor=False)
+    except RuntimeError:
+        folder = Path("~")
+    if not folder.is_absolute():  # older releases of platformdirs leave the `~` as it is
+        raise CannotStart("no place for a journal, HOME is not set; --journal PATH names one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder / "journal.db")
     except OSError as error:
         where = f"{error.filename}: {error.strerror}"
         raise CannotStart(f"no place for a journal, {where}; --journal PATH names one") from error
@@ -96,8 +105,11 @@ def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
     """Where the server listens, for programs and for browsers, and what becomes of what is said; and when
     others can reach it, what to tell them, and what that means."""
     words = [f"listening on {address}" for address in addresses]
-    if config.web:
-        words.append(f"open {_for_browsers(addresses[0])} in a browser")
+    hosts = [_host(address) for address in addresses]
+    here = next((host for host in map(_reachable_here, hosts) if host), "")
+    port = addresses[0].rpartition(":")[2]
+    if config.web and here:
+        words.append(f"open http://{_place(here, port)} in a browser")
     keep = config.keep
     kept = f"for {keep.words}" if keep.age_ms else keep.words
     if config.journal != MEMORY:
@@ -106,52 +118,93 @@ def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
         words.append(f"what is said is kept {kept}, in memory, until the server ends")
     else:
         words.append("what is said is kept in memory, until the server ends")
-    if config.host not in EVERYBODY and _only_here(config.host):
+    if all(_is_only_here(host) for host in hosts):
         return words
-    port = addresses[0].rpartition(":")[2]
-    host = lan_address() if config.host in EVERYBODY else config.host
-    if host:
-        place = f"{f'[{host}]' if ':' in host else host}:{port}"
-        words.append(
-            f"others join with: trio-chat join {place}" + (f", or open http://{place}" if config.web else "")
-        )
+    if host := _reachable_for_others(hosts):
+        place = _place(host, port)
+        page = f", or open http://{place}" if config.web and "%" not in host else ""
+        words.append(f"others join with: trio-chat join {place}{page}")
     log.warning("anyone who can reach this address can read and join: there are no passwords")
     return words
 
 
-def _for_browsers(address: str) -> str:
-    """Of what listens on all addresses, the one that this machine can open."""
-    return (
-        address.replace("tcp://", "http://")
-        .replace("//0.0.0.0:", "//127.0.0.1:")
-        .replace("//[::]:", "//[::1]:")
-    )
+def _host(address: str) -> str:
+    return address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
 
 
-def _only_here(host: str) -> bool:
+def _place(host: str, port: str) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _is_only_here(host: str) -> bool:
     return host == "localhost" or is_loopback(host)
 
 
-def lan_address() -> str:
-    """This machine's address as its network sees it; empty without a network."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Chooses a route and sends nothing; the address is one reserved for examples (RFC 5737).
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return ""
-        return str(probe.getsockname()[0])
+def _reachable_here(host: str) -> str:
+    """Return the host for a browser on this machine; empty for a link-local one, which no URL can name."""
+    if "%" in host:
+        return ""
+    if not is_unspecified(host):
+        return host
+    # Where IPv6 is off for an interface a socket can listen on :: all the same, and takes IPv4.
+    return "::1" if _is_ipv6(host) and source_address("::1") else "127.0.0.1"
+
+
+def _is_ipv6(host: str) -> bool:
+    return isinstance(parse_address(host), IPv6Address)
+
+
+def _reachable_for_others(hosts: Sequence[str]) -> str:
+    """Return the host for other machines: an address, as the page is not shown by every name."""
+    if any(is_unspecified(host) for host in hosts):
+        return lan_address(has_ipv6=any(map(_is_ipv6, hosts)))
+    host = next(host for host in hosts if not _is_only_here(host))
+    if "%" in host:
+        # The zone is the name of an interface, and each machine has names of its own.
+        return f"{host.partition('%')[0]}%INTERFACE"
+    return host
+
+
+def lan_address(*, has_ipv6: bool = False) -> str:
+    """Return this machine's address as its network sees it, an IPv4 address if there is one; empty without a
+    network."""
+    found = source_address("192.0.2.1") or (source_address("2001:db8::1") if has_ipv6 else "")
+    return "" if is_loopback(found) or "%" in found else found
+
+
+def source_address(to: str) -> str:
+    """Return the address from which this machine sends to another one; empty where it has no route."""
+    family = socket.AF_INET6 if ":" in to else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            # Chooses a route and sends nothing; addresses of others are ones reserved for examples.
+            probe.connect((to, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return ""
 
 
 def allow_files(count: int) -> None:
-    """Raise the limit of open files as far as it goes; say so when that is less than `count`."""
+    """Raise the limit of open files as far as it goes; say so when that is less than `count`.
+
+    Raises `CannotStart` where no server could work.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count and soft != hard:
         wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
+    if soft < FILES_MIN:
+        raise CannotStart(f"cannot start: at most {soft} open files; raise the limit (ulimit -n) to {count}")
     if soft < count:
-        log.warning("at most %d open files (ulimit -n): room for %d connections", soft, soft - SPARE_FILES)
+        room = f"room for {soft - SPARE_FILES}" if soft > SPARE_FILES else "hardly any room for"
+        log.warning(
+            "at most %d open files: %s connections; raise the limit (ulimit -n) to %d, or lower"
+            " --max-connections",
+            soft,
+            room,
+            count,
+        )
 
 
 def tune_memory() -> None:
