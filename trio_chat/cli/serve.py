@@ -1,6 +1,7 @@
 """`trio-chat serve`: a server, until a signal ends it."""
 
 import logging
+import re
 from typing import Literal
 
 import click
@@ -13,6 +14,21 @@ __all__ = ["serve"]
 log = logging.getLogger("trio_chat.server")
 
 
+class _PortOption(click.Option):
+    """`--port`, whose variable Kubernetes and Docker set to a URL for a service named trio-chat."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        value = super().resolve_envvar_value(ctx)
+        if value is None or re.match(r"(tcp|udp|sctp)://", value) is None:
+            return value
+        click.echo(
+            f"trio-chat: ignored TRIO_CHAT_PORT={value!r}, which is set for a service named trio-chat;"
+            " --port sets the port",
+            err=True,
+        )
+        return None
+
+
 @click.command()
 @click.option(
     "--host",
@@ -20,10 +36,11 @@ log = logging.getLogger("trio_chat.server")
     envvar="TRIO_CHAT_HOST",
     show_default=True,
     show_envvar=True,
-    help="Where to listen; 0.0.0.0 is everywhere.",
+    help="Where to listen; 0.0.0.0 is everywhere, :: is everywhere over IPv6 and IPv4.",
 )
 @click.option(
     "--port",
+    cls=_PortOption,
     default=5555,
     envvar="TRIO_CHAT_PORT",
     show_default=True,
