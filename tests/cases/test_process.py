@@ -1,6 +1,7 @@
 """What surrounds the process: variables, users, open files, signals, addresses of the machine."""
 
 import os
+import pty
 import re
 import signal
 import socket
@@ -131,6 +132,31 @@ def test_a_supervisor_may_repeat_a_signal_until_the_process_has_gone(
             server.process.send_signal(number)
             time.sleep(0.005)
         assert server.process.returncode == 0
+    assert b'"state":"stopped in good order"' in run(tmp_path, "journal", "info", "--json").stdout
+
+
+def test_a_server_drains_when_its_terminal_goes_away(tmp_path: Path) -> None:
+    """Its standard streams go with the terminal."""
+    near, far = pty.openpty()
+    serve = command("serve", "--port", "0")
+    login = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+        " os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", login, *serve],
+        stdin=far,
+        stdout=far,
+        stderr=far,
+        env=environment(tmp_path),
+        start_new_session=True,
+    ) as process:
+        os.close(far)
+        said = b""
+        while b"what is said is kept" not in said:
+            said += os.read(near, 4_096)
+        os.close(near)
+        assert process.wait(PATIENCE_S) == 0
     assert b'"state":"stopped in good order"' in run(tmp_path, "journal", "info", "--json").stdout
 
 
