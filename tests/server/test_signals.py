@@ -1,7 +1,7 @@
 """The signals that end a server: which insist, and that none of them kills a process about to exit with 0."""
 
 import signal
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -69,8 +69,8 @@ def test_a_hangup_that_is_ignored_stays_ignored() -> None:
 async def test_a_signal_ends_a_server_in_good_order(number: signal.Signals) -> None:
     said: list[str] = []
 
-    def say(text: str) -> None:
-        said.append(text)
+    def say(lines: Sequence[str]) -> None:
+        said.extend(lines)
         signal.raise_signal(number)
 
     assert await run_process(Config(port=0), say)
@@ -93,7 +93,7 @@ async def test_a_signal_during_the_start_ends_it_without_a_word(
     monkeypatch.setattr(process, "open_server", slow)
     said: list[str] = []
     with trio.fail_after(PATIENCE_S):
-        assert await run_process(Config(port=0), said.append)
+        assert await run_process(Config(port=0), said.extend)
     assert said == []
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 import click
@@ -186,10 +187,10 @@ def serve(
             raise ChatError("stopped at once: not everybody was told")
 
 
-def _say(text: str) -> None:
-    """Write lines to standard output at once. The server runs on where they cannot be written."""
+def _say(lines: Sequence[str]) -> None:
+    """Write lines to standard output in one write. The server runs on where they cannot be written."""
     try:
-        click.echo(text)
+        click.echo("\n".join(lines))
     except OutputClosed:
         pass
     except OutputError as error:

@@ -46,7 +46,7 @@ def default_journal() -> str:
         raise CannotStart(f"no place for a journal, {where}; --journal PATH names one") from error
 
 
-async def run_process(config: Config, say: Callable[[str], None]) -> bool:
+async def run_process(config: Config, say: Callable[[Sequence[str]], None]) -> bool:
     """Serve until a signal, then drain; `signals.py` says which signals do what.
 
     `say` is given the lines for standard output, the first being `listening on …`. A signal that comes before
@@ -67,7 +67,7 @@ async def run_process(config: Config, say: Callable[[str], None]) -> bool:
                 async with open_server(config) as server:
                     stop.is_serving = True
                     tune_memory()
-                    say("\n".join(first_words(config, server.addresses)))
+                    say(first_words(config, server.addresses))
                     await stop.asked.wait()
                 drained = True
                 nursery.cancel_scope.cancel()
