@@ -17,6 +17,9 @@ class Screen(Console):
     The run goes on: its exit status is its verdict, and a report may be wanted.
     """
 
+    failure: OSError | None = None
+    """The write that failed; None, too, where the reader closed the pipe, which is no news to anyone."""
+
     @classmethod
     def standard(cls) -> "Screen":
         """On standard output; a character that it has no code for is shown as `?`."""
@@ -27,7 +30,8 @@ class Screen(Console):
     def print(self, *args: Any, **kwargs: Any) -> None:
         try:
             super().print(*args, **kwargs)
-        except OSError:
+        except OSError as error:
+            self.failure = error
             self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:

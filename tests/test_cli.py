@@ -86,6 +86,26 @@ def test_options_come_from_the_environment_too() -> None:
     assert status == 2 and err.startswith("trio-chat: invalid proxy: got 'none', ")
 
 
+@pytest.mark.parametrize("value", ["tcp://10.96.0.1:5555", "udp://10.96.0.1:53", "sctp://[fd00::1]:1"])
+def test_the_variable_of_a_service_named_trio_chat_does_not_stop_the_start(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes and Docker set it to a URL."""
+    configs: list[Config] = []
+
+    async def configured(config: Config, _: object) -> bool:
+        configs.append(config)
+        return True
+
+    monkeypatch.setattr("trio_chat.server.process.run_process", configured)
+    links = {"TRIO_CHAT_PORT": value, "TRIO_CHAT_SERVICE_HOST": "10.96.0.1", "TRIO_CHAT_SERVICE_PORT": "80"}
+    status, out, err = run("serve", "--journal", "memory", env=links)
+    assert (status, out) == (0, "")
+    assert err.startswith(f"trio-chat: ignored TRIO_CHAT_PORT={value!r}, ") and err.count("\n") == 1
+    assert run("serve", "--journal", "memory", "--port", "7", env=links) == (0, "", "")
+    assert [config.port for config in configs] == [5555, 7]
+
+
 def test_every_proxy_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     configs: list[Config] = []
 

@@ -19,6 +19,8 @@ from trio_chat.errors import (
     LinkBroken,
     NotDone,
     NotSimulated,
+    OutputClosed,
+    OutputError,
     PromiseBroken,
     Refused,
     ServerChanged,
@@ -39,6 +41,8 @@ PARENTS = {
     CannotStart: ChatError,
     JournalInUse: CannotStart,
     NotDone: ChatError,
+    OutputError: ChatError,
+    OutputClosed: OutputError,
     SimulationError: ChatError,
     Hung: SimulationError,
     LeftBehind: SimulationError,
@@ -50,6 +54,11 @@ PARENTS = {
     ServerChanged: ConnectionLost,
     ServerFault: ClientError,
 }
+OTHER_PARENTS: dict[type, tuple[type, ...]] = {
+    LinkBroken: (OSError,),
+    OutputError: (OSError,),
+    OutputClosed: (BrokenPipeError,),
+}
 
 
 def test_the_tree_is_this_one() -> None:
@@ -57,8 +66,8 @@ def test_the_tree_is_this_one() -> None:
     assert defined == set(PARENTS)
     assert sorted(errors.__all__) == sorted(kind.__name__ for kind in defined)
     for kind, parent in PARENTS.items():
-        # A link that breaks is an OSError too, as what a bare socket says of it is one.
-        assert kind.__bases__ == ((parent, OSError) if kind is LinkBroken else (parent,))
+        # What a bare socket or a bare file would raise instead is an OSError.
+        assert kind.__bases__ == (parent, *OTHER_PARENTS.get(kind, ()))
 
 
 def test_the_tree_is_drawn_as_it_is() -> None:

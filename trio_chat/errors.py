@@ -10,6 +10,8 @@
     ├── CannotStart      a server cannot start                        (exit status 2)
     │   └── JournalInUse   as another one has the journal
     ├── NotDone          what its owner asked of a journal cannot be  (exit status 2)
+    ├── OutputError      standard output cannot be written            (exit status 2)
+    │   └── OutputClosed   as its reader closed the pipe; ends a command without a line
     ├── SimulationError  what ends a simulated run that found something, and nothing else
     │   ├── Hung           nothing can run any more, or it runs for ever
     │   ├── LeftBehind     the scenario is done, and something of it is still there
@@ -40,6 +42,8 @@ __all__ = [
     "LinkBroken",
     "NotDone",
     "NotSimulated",
+    "OutputClosed",
+    "OutputError",
     "PromiseBroken",
     "Refused",
     "ServerChanged",
@@ -131,6 +135,16 @@ class NotDone(ChatError):
     """What its owner asked of a journal cannot be done, and nothing was changed."""
 
     exit_status = 2
+
+
+class OutputError(ChatError, OSError):
+    """Standard output cannot be written: the disk is full, or it is closed. Also an OSError."""
+
+    exit_status = 2
+
+
+class OutputClosed(OutputError, BrokenPipeError):
+    """The reader of standard output closed the pipe, as `head` does when it has its lines."""
 
 
 class SimulationError(ChatError):

@@ -279,3 +279,30 @@ async def test_an_address_of_six_is_written_with_brackets() -> None:
         pytest.skip("no IPv6 on this machine")
     assert listener.address == f"tcp://[::1]:{listener.port}"
     listener.close()
+
+
+@pytest.mark.parametrize("host", ["::", "::ffff:127.0.0.1"])
+async def test_an_ipv6_listener_takes_ipv4_as_well(host: str) -> None:
+    """`::` is all of this machine, whatever `net.ipv6.bindv6only` says."""
+    try:
+        (listener,) = await open_listeners(host, 0)
+    except CannotStart:
+        pytest.skip("no IPv6 on this machine")
+    try:
+        with socket.create_connection(("127.0.0.1", listener.port), 10):
+            (link,) = await listener.accept()
+        assert link.address == "::ffff:127.0.0.1"
+        link.close()
+    finally:
+        listener.close()
+
+
+async def test_a_link_local_address_is_told_with_its_zone() -> None:
+    class Zoned(Scripted):
+        def getsockname(self) -> tuple[str, int, int, int]:  # type: ignore[override]
+            return "fe80::7", 1, 0, number
+
+    number, name = socket.if_nameindex()[0]
+    listener = SocketListener(Zoned())
+    assert listener.address == f"tcp://[fe80::7%{name}]:1"
+    listener.close()

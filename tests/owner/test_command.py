@@ -177,7 +177,7 @@ def test_an_export_that_nobody_reads_to_its_end_ends_quietly(tmp_path: Path) -> 
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline().startswith(b'{"type":"trio_chat_journal"')
         process.stdout.close()
-        assert process.wait(60) == 1
+        assert process.wait(60) == 2
         assert process.stderr.read() == b""
 
 

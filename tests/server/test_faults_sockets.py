@@ -273,16 +273,40 @@ async def _pour_until_closed(peer: Peer, data: bytes) -> None:
         await peer.pour(data)
 
 
-async def test_row_35_a_second_sigterm_ends_it_at_once() -> None:
-    """Somebody reads nothing, and a goodbye may take an hour: the first one alone would wait for that."""
+@asynccontextmanager
+async def draining(first: signal.Signals) -> AsyncGenerator[tuple[trio.Process, socket.socket]]:
+    """A server that drains for an hour after this signal, and the socket of the member that it waits for."""
     options = ("--no-rate-limit", "--limit", "goodbye_s=3600", "--limit", "drain_s=3600")
     async with process(*options) as (server, door):
         zoe = await door.bystander()
-        sleepy, _ = await door.enter("sleepy", receive_bytes=4_096)
+        sleepy, sock = await door.enter("sleepy", receive_bytes=4_096)
         await sees(zoe, "+sleepy")
         await _fill(zoe)
-        server.send_signal(signal.SIGTERM)
+        server.send_signal(first)
         await zoe.ended_with("draining")
         assert server.returncode is None
-        server.send_signal(signal.SIGTERM)
-        assert await server.wait() == 1
+        yield server, sock
+
+
+async def test_row_35_a_second_ctrl_c_ends_it_at_once() -> None:
+    """One that comes too soon counts as the first, so they are sent until one does not."""
+    async with draining(signal.SIGINT) as (server, _):
+        await _send_until_ended(server, signal.SIGINT)
+        assert server.returncode == 1
+
+
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGHUP])
+async def test_row_35_more_signals_of_a_supervisor_do_not_end_the_drain(again: signal.Signals) -> None:
+    """They are sent until the process has gone, also while the interpreter ends."""
+    async with draining(signal.SIGTERM) as (server, sock), trio.open_nursery() as nursery:
+        nursery.start_soon(_send_until_ended, server, again)
+        await trio.sleep(0.1)
+        assert server.returncode is None
+        reset(sock)
+        assert await server.wait() == 0
+
+
+async def _send_until_ended(server: trio.Process, number: signal.Signals) -> None:
+    while server.poll() is None:
+        server.send_signal(number)
+        await trio.sleep(0.01)

@@ -128,7 +128,7 @@ async def test_who_stops_reading_is_not_told() -> None:
         await told_of_coming(bob, "ada")
         await process.stdout.aclose()
         await process.stdin.send_all(b"is anybody there?\n")
-        assert await process.wait() == 1
+        assert await process.wait() == 2
         assert await process.stderr.receive_some() == b""
         assert await told_of_leaving(bob, "ada") == "quit"
 
@@ -157,7 +157,7 @@ async def test_a_disk_that_is_full_is_one_line() -> None:
         command = [*JOIN, f"ada@:{port}"]
         done = await trio.run_process(command, stdin=b"", stdout=full, capture_stderr=True, check=False)
         os.close(full)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == b"trio-chat: cannot write to standard output: No space left on device\n"
 
 

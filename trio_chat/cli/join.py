@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.errors import OutputError
 
 __all__ = ["join"]
 
@@ -58,4 +59,4 @@ def join(target: str, rooms: tuple[str, ...], as_json: bool, tokens: str | None)
         try:
             trio.run(lambda: run(where, rooms, remembered, as_json=as_json))
         except BrokenPipeError:  # nobody reads any more, as with `| head`: no news to anyone
-            sys.exit(1)
+            sys.exit(OutputError.exit_status)

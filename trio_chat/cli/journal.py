@@ -3,11 +3,10 @@
 The work is in `trio_chat.owner`; here it is parsed, called, and told.
 """
 
-import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ import click
 from trio_chat.cli.bar import bar
 from trio_chat.cli.one_line import errors_in_one_line
 from trio_chat.cli.printable import printable
-from trio_chat.errors import NotDone, Refused
+from trio_chat.errors import NotDone, OutputClosed, Refused
 
 __all__ = ["journal"]
 
@@ -144,8 +143,9 @@ def check(name: str | None, quick: bool) -> None:
     with _one_line(), bar("checking") as tell:
         path = _path(name)
         checked = check(path, quick=quick, progress=tell)
-    for finding in checked.findings:
-        click.echo(printable(finding))
+    with suppress(OutputClosed):  # the exit status is the verdict, with or without a reader
+        for finding in checked.findings:
+            click.echo(printable(finding))
     looked = f"{_count(checked.rooms, 'room')} and {_count(checked.entries, 'entry')}"
     if checked.findings:
         count = len(checked.findings)
@@ -153,7 +153,8 @@ def check(name: str | None, quick: bool) -> None:
         damaged = f"{printable(str(path))} is damaged: {count}{more} found in {looked}"
         click.secho(f"trio-chat: {damaged}", fg="red", err=True)
         sys.exit(1)
-    click.echo(f"{printable(str(path))}: {looked}, nothing wrong")
+    with suppress(OutputClosed):
+        click.echo(f"{printable(str(path))}: {looked}, nothing wrong")
 
 
 @journal.command()
@@ -267,14 +268,9 @@ def _moment(text: str) -> int:
 
 def _write_out(text: Iterator[bytes]) -> None:
     out = sys.stdout.buffer
-    try:
-        for some in text:
-            out.write(some)
-        out.flush()
-    except BrokenPipeError:  # nobody reads any more, as with `| head`: no news to anyone
-        # What is buffered still goes somewhere when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    for some in text:
+        out.write(some)
+    out.flush()
 
 
 def _count(number: int, what: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.errors import OutputError
 
 __all__ = ["loadtest"]
 
@@ -79,7 +80,10 @@ def loadtest(
     with errors_in_one_line():
         scenario = Scenario(users, rooms, rate, duration, size, share, seed)
         try:
-            status = trio.run(run, scenario, where, thresholds, json_path, Screen.standard())
+            screen = Screen.standard()
+            status = trio.run(run, scenario, where, thresholds, json_path, screen)
         except KeyboardInterrupt:  # before the run has seen to signals itself
             raise CannotRun("interrupted, and nothing is proved") from None
+        if screen.failure is not None and status == 0 and json_path is None:
+            raise OutputError(str(screen.failure))  # the report of the run is nowhere
     sys.exit(status)

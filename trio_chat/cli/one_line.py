@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import click
 
 from trio_chat.cli.printable import printable
-from trio_chat.errors import ChatError
+from trio_chat.errors import ChatError, OutputClosed
 
 __all__ = ["errors_in_one_line"]
 
@@ -17,6 +17,8 @@ def errors_in_one_line() -> Iterator[None]:
     """What we raise on purpose ends the command with one line and its exit status; a bug is not hidden."""
     try:
         yield
+    except OutputClosed as error:  # no news to anyone
+        sys.exit(error.exit_status)
     except ChatError as error:
         click.secho(f"trio-chat: {printable(str(error))}", fg="red", err=True)
         sys.exit(error.exit_status)

@@ -1,16 +1,34 @@
 """`trio-chat serve`: a server, until a signal ends it."""
 
 import logging
-import sys
+import re
+from collections.abc import Sequence
 from typing import Literal
 
 import click
 
 from trio_chat.cli.one_line import errors_in_one_line
 from trio_chat.cli.printable import printable
-from trio_chat.errors import CannotStart, ChatError, JournalInUse
+from trio_chat.errors import CannotStart, ChatError, JournalInUse, OutputClosed, OutputError
 
 __all__ = ["serve"]
+
+log = logging.getLogger("trio_chat.server")
+
+
+class _PortOption(click.Option):
+    """`--port`, whose variable Kubernetes and Docker set to a URL for a service named trio-chat."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        value = super().resolve_envvar_value(ctx)
+        if value is None or re.match(r"(tcp|udp|sctp)://", value) is None:
+            return value
+        click.echo(
+            f"trio-chat: ignored TRIO_CHAT_PORT={value!r}, which is set for a service named trio-chat;"
+            " --port sets the port",
+            err=True,
+        )
+        return None
 
 
 @click.command()
@@ -20,10 +38,11 @@ __all__ = ["serve"]
     envvar="TRIO_CHAT_HOST",
     show_default=True,
     show_envvar=True,
-    help="Where to listen; 0.0.0.0 is everywhere.",
+    help="Where to listen; 0.0.0.0 is everywhere, :: is everywhere over IPv6 and IPv4.",
 )
 @click.option(
     "--port",
+    cls=_PortOption,
     default=5555,
     envvar="TRIO_CHAT_PORT",
     show_default=True,
@@ -124,9 +143,12 @@ def serve(
     no_rate_limit: bool,
     limits: tuple[str, ...],
 ) -> None:
-    """Run a chat server until Ctrl-C or SIGTERM.
+    """Run a chat server until Ctrl-C, SIGTERM or SIGHUP.
 
     It then takes its leave of everybody: what was said is settled first. A second Ctrl-C ends it at once.
+
+    \b
+    Exit status: 0 drained, 1 ended at once by a second Ctrl-C, 2 cannot start.
     """
     import trio
 
@@ -166,7 +188,11 @@ def serve(
             raise ChatError("stopped at once: not everybody was told")
 
 
-def _say(line: str) -> None:
-    """A line for standard output, at once: whoever started the server waits for it."""
-    click.echo(printable(line))
-    sys.stdout.flush()
+def _say(lines: Sequence[str]) -> None:
+    """Write lines to standard output in one write. The server runs on where they cannot be written."""
+    try:
+        click.echo("\n".join(map(printable, lines)))
+    except OutputClosed:
+        pass
+    except OutputError as error:
+        log.warning("%s; the server runs on", error)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from trio_chat.client import Incoming
-from trio_chat.errors import ChatError
+from trio_chat.errors import ChatError, OutputError
 from trio_chat.terminal import show
 from trio_chat.terminal.escape import escape
 from trio_chat.terminal.standard import Output
@@ -54,4 +54,4 @@ class Screen:
         except BrokenPipeError as error:
             self._fail(error)
         except OSError as error:
-            self._fail(ChatError(f"cannot write to standard output: {error.strerror}"))
+            self._fail(OutputError(f"cannot write to standard output: {error.strerror}"))
