@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.server.peer import START_MS, beside_a_bystander, serving
-from tests.server.stores import FatedStore
+from tests.server.stores import FailingStore, FatedStore
 from tests.server.web import CHROME, Browser, get
 from trio_chat.server.config import Config
 from trio_chat.server.http import HEAD_BYTES, HEAD_LINES
@@ -397,6 +397,27 @@ async def test_a_journal_that_fails_is_no_good_health(
         await trio.sleep(5)
         assert await ada.say("again") == 1
         assert (await Browser(house).ask(get("/healthz")))[0] == 200
+    caplog.clear()
+
+
+async def test_health_comes_back_by_itself_and_no_request_writes(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FailingStore()
+    async with serving(store=store) as house:
+        ada = await house.enter("ada", "lobby")
+        ada.send(Say("lobby", "hi", ref="s"))
+        await ada.answer(Error, code="unavailable", ref="s")
+        browser = Browser(house)
+        for _ in range(50):
+            assert (await browser.ask(get("/healthz")))[0] == 503
+        assert (len(store.batches), store.probes) == (1, [])
+        await trio.sleep(3.5)
+        assert len(store.probes) == 3
+        assert (await browser.ask(get("/healthz")))[0] == 503
+        store.failing = False
+        await trio.sleep(1)
+        assert (await browser.ask(get("/healthz")))[0] == 200
     caplog.clear()
 
 
