@@ -77,10 +77,10 @@ async def test_a_store_that_fails_is_probed_each_second_until_it_is_well(
         assert (store.probes, house.committer.failing) == ([], True)
         await trio.sleep(5.5 * RETRY_S)
         assert [later - earlier for earlier, later in pairwise(store.probes)] == [RETRY_S] * 4
-        assert house.committer.failing
+        assert (len(store.probes), house.committer.failing) == (5, True)
         store.failing = False
         await trio.sleep(RETRY_S)
-        assert not house.committer.failing, "though nothing was said"
+        assert (len(store.probes), house.committer.failing) == (6, False), "though nothing was said"
         await trio.sleep(10)
         assert len(store.probes) == 6, "a store that is well is left alone"
         assert (house.answers("ada"), house.shown()) == ([UNAVAILABLE], [])
@@ -135,10 +135,10 @@ async def test_a_probe_with_a_bug_is_logged_once(caplog: Logs, autojump_clock: M
             house.teller("ada").says("a")
             await trio.sleep(20 * RETRY_S)
             assert len(caplog.records) == number, "one for each batch, and none for probes"
-        assert house.committer.failing
+        assert (store.failing, house.committer.failing) == (True, True)
         store.failing = False
         await trio.sleep(2 * RETRY_S)
-        assert not house.committer.failing
+        assert (store.failing, house.committer.failing) == (False, False)
     caplog.clear()
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import trio
 from platformdirs import user_data_path
 
-from trio_chat.errors import CannotStart
+from trio_chat.errors import CannotStart, JournalUnavailable
+from trio_chat.journal.start_errors import may_pass
 from trio_chat.net.address import is_loopback
 from trio_chat.server.config import MEMORY, Config
 from trio_chat.server.serve import open_server
@@ -34,7 +35,8 @@ def default_journal() -> str:
         return str(user_data_path("trio-chat", appauthor=False, ensure_exists=True) / "journal.db")
     except OSError as error:
         where = f"{error.filename}: {error.strerror}"
-        raise CannotStart(f"no place for a journal, {where}; --journal PATH names one") from error
+        kind = JournalUnavailable if may_pass(error) else CannotStart
+        raise kind(f"no place for a journal, {where}; --journal PATH names one") from error
 
 
 async def run_process(config: Config, say: Callable[[str], None]) -> bool:
