@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import shutil
 import socket
@@ -19,7 +20,7 @@ import trustme
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from tests.cases.commands import PATIENCE_S
+from tests.cases.commands import PATIENCE_S, environment
 
 __all__ = ["LOG", "NAME", "Certificate", "Visitor", "block", "make_certificate", "needs", "running"]
 
@@ -32,7 +33,13 @@ LOOPBACK = "127.0.0.1"
 
 def needs(program: str) -> pytest.MarkDecorator:
     """Skip a test where a program is not installed."""
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+    found = shutil.which(program, path=_path())
+    return pytest.mark.skipif(found is None, reason=f"{program} is not installed")
+
+
+def _path() -> str:
+    """Return where programs are; Debian has nginx and haproxy where only root looks."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
 
 
 def block(language: str, number: int) -> str:
@@ -88,7 +95,7 @@ def running(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={"HOME": str(directory), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                env=environment(directory, PATH=_path()),
             )
         with process:
             try:
