@@ -8,6 +8,7 @@ from tests.server.peer import serving
 from tests.server.web import CHROME, Browser, get
 from trio_chat.server.config import Config
 from trio_chat.server.http import EMPTY_BYTES, HEAD_BYTES
+from trio_chat.server.site import PATH_MAX, path_of
 
 NAMED = Config(public_names=("chat.example", "bücher.example"))
 
@@ -135,6 +136,13 @@ async def test_a_websocket_asked_for_by_a_url_is_for_the_origin_of_that(autojump
 async def test_a_path_is_compared_as_rfc_3986_says(path: str, status: int, autojump_clock: MockClock) -> None:
     async with serving() as house:
         assert (await Browser(house).ask(get(path)))[0] == status
+
+
+def test_only_paths_that_may_be_a_page_are_decoded() -> None:
+    """The rest of a head of 8 KiB would cost a millisecond."""
+    within = b"/" + b"%61" * ((PATH_MAX - 1) // 3)
+    assert path_of(within + b"?%61") == "/" + "a" * ((PATH_MAX - 1) // 3)
+    assert path_of(within + b"%61") == "/" + "%61" * ((PATH_MAX - 1) // 3 + 1)
 
 
 async def test_options_of_the_whole_server_are_listed(autojump_clock: MockClock) -> None:

@@ -28,7 +28,7 @@ from trio_chat.server.authority import Authority, is_address, is_same_origin, pa
 from trio_chat.server.pages import load_pages
 from trio_chat.server.public_names import parse_public_name
 
-__all__ = ["Answer", "Site", "words"]
+__all__ = ["Answer", "Site", "path_of", "words"]
 
 PLAIN = "text/plain; charset=utf-8"
 WEBSOCKET_VERSION = b"13"
@@ -85,7 +85,7 @@ class Site:
         fields = _fields(request)
         target = split_target(request.target)
         host, rest = target or (fields.get(b"host", b""), request.target)
-        path = _path_of(rest)
+        path = path_of(rest)
         if path == HEALTH:
             return self._dress(self._health(request.method))
         authority = parse_authority(host)
@@ -157,7 +157,7 @@ def _not_allowed() -> Answer:
     return words(405, "GET and HEAD are all there is", ("Allow", "GET, HEAD"))
 
 
-def _path_of(target: bytes) -> str:
+def path_of(target: bytes) -> str:
     """Return the path of a target without its query, percent-encodings of unreserved characters decoded.
 
     Those are the same path (RFC 3986, 6.2.2.2). A path that is too long for any page stays as it is.
