@@ -39,6 +39,16 @@ def test_a_request_in_any_of_its_forms_is_answered(request_: str, tmp_path: Path
         assert ask(server.port, request_.format(port=server.port)) == b"HTTP/1.1 200 OK"
 
 
+def test_an_input_that_ends_behind_empty_lines_is_closed_without_a_word(tmp_path: Path) -> None:
+    with (
+        serve(tmp_path, *MEMORY) as server,
+        closing(socket.create_connection(("127.0.0.1", server.port), PATIENCE_S)) as connection,
+    ):
+        connection.sendall(b"\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b""
+
+
 @pytest.mark.parametrize(
     "name",
     ["c.example:8443", "https://c.example", "a.example,b.example", "my_chat", "*.example", "", "127.1"],

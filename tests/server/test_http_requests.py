@@ -188,6 +188,11 @@ async def test_empty_lines_have_a_bound(autojump_clock: MockClock) -> None:
         stranger = house.dial()
         stranger.send_bytes(b"\r\n" * (EMPTY_BYTES // 2 + 1) + get("/healthz"))
         await stranger.ended_with("frame_too_large")
+        since = trio.current_time()
+        silent = house.dial()
+        silent.send_bytes(b"\r\n" * (EMPTY_BYTES // 2 + 1))
+        await silent.ended_with("frame_too_large")
+        assert trio.current_time() - since < 1, "no more is waited for"
         browser = Browser(house)
         assert (await browser.ask(get("/healthz")))[0] == 200
         for _ in range(EMPTY_BYTES // 2):
