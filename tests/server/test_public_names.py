@@ -39,6 +39,7 @@ def test_a_name_is_accepted_in_the_form_that_browsers_send(text: str, host: str)
         ("chat.example:8443", "a name without a port"),
         ("bücher.example:443", "a name without a port"),
         ("192.0.2.1:80", "a name without a port"),
+        ("192.0.2.1:", "a name without a port"),
         ("[::1]:80", "a name without a port"),
         ("chat.example:", "a name without a port"),
         ("https://chat.example", "a name without a scheme"),
