@@ -15,6 +15,7 @@ from trio_chat.errors import (
     FrameError,
     Hung,
     JournalInUse,
+    JournalUnavailable,
     LeftBehind,
     LinkBroken,
     NotDone,
@@ -40,6 +41,7 @@ PARENTS = {
     LinkBroken: ChatError,
     CannotStart: ChatError,
     JournalInUse: CannotStart,
+    JournalUnavailable: CannotStart,
     NotDone: ChatError,
     OutputError: ChatError,
     OutputClosed: OutputError,
@@ -129,7 +131,15 @@ def test_a_lost_connection_says_whether_to_come_back() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "status"),
-    [(ChatError, 1), (CannotStart, 2), (CannotConnect, 3), (ConnectionLost, 3), (ServerFault, 3)],
+    [
+        (ChatError, 1),
+        (CannotStart, 2),
+        (JournalInUse, 2),
+        (JournalUnavailable, 75),
+        (CannotConnect, 3),
+        (ConnectionLost, 3),
+        (ServerFault, 3),
+    ],
 )
 def test_an_error_that_ends_a_command_gives_its_exit_status(kind: type[ChatError], status: int) -> None:
     assert kind.exit_status == status

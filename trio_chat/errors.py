@@ -8,7 +8,8 @@
     ├── StoreError       the journal cannot do what was asked
     ├── LinkBroken       a connection is gone: reset, closed, or cut
     ├── CannotStart      a server cannot start                        (exit status 2)
-    │   └── JournalInUse   as another one has the journal
+    │   ├── JournalInUse   as another one has the journal
+    │   └── JournalUnavailable  as its disk takes nothing just now  (exit status 75)
     ├── NotDone          what its owner asked of a journal cannot be  (exit status 2)
     ├── OutputError      standard output cannot be written            (exit status 2)
     │   └── OutputClosed   as its reader closed the pipe; ends a command without a line
@@ -38,6 +39,7 @@ __all__ = [
     "FrameError",
     "Hung",
     "JournalInUse",
+    "JournalUnavailable",
     "LeftBehind",
     "LinkBroken",
     "NotDone",
@@ -129,6 +131,12 @@ class CannotStart(ChatError):
 
 class JournalInUse(CannotStart):
     """Another server has the journal open."""
+
+
+class JournalUnavailable(CannotStart):
+    """The disk of the journal is full, or fails: a later start may succeed."""
+
+    exit_status = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class NotDone(ChatError):

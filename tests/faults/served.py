@@ -67,13 +67,13 @@ async def served(
             await server.stdout.aclose()
 
 
-async def refused(directory: Path, *, inside: Sequence[str] = ()) -> str:
+async def refused(directory: Path, *, inside: Sequence[str] = (), status: int = 2) -> str:
     """Start a server that cannot; what it says, which is one line."""
     command = [*inside, *serve_command(directory, "--port=0")]
     with trio.fail_after(PATIENCE_S):
         done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
     said = done.stderr.decode()
-    assert (done.returncode, done.stdout, said.count("\n")) == (2, b"", 1), said
+    assert (done.returncode, done.stdout, said.count("\n")) == (status, b"", 1), said
     return said.removeprefix("trio-chat: ").strip()
 
 

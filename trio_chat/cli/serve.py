@@ -64,7 +64,8 @@ class _PortOption(click.Option):
     metavar="NAME",
     envvar="TRIO_CHAT_PUBLIC_NAME",
     show_envvar=True,
-    help="A name by which browsers may ask for this server, beside addresses and localhost; may be repeated.",
+    help="A name by which browsers may ask for this server, without a port; may be repeated."
+    " Addresses and localhost need none.",
 )
 @click.option(
     "--proxy",

@@ -25,6 +25,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from trio_chat.errors import CannotStart, StoreError
+from trio_chat.journal.start_errors import start_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,7 +182,7 @@ def starting(path: Path) -> Iterator[None]:
             yield
     except StoreError as error:
         refuse_others(path, error)
-        raise CannotStart(f"cannot keep a journal in {path}: {error}") from error
+        raise start_error(path, error) from error
 
 
 def connect(path: Path, *, frozen: bool = False) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ from trio_chat.journal.sqlite import Durability
 from trio_chat.journal.store import Keep
 from trio_chat.server.fanout import SENDS_AT_ONCE
 from trio_chat.server.proxies import Proxies
+from trio_chat.server.public_names import parse_public_name
 from trio_chat.wire.framing import FRAME_BYTES_MAX, HELLO_BYTES_MAX
 from trio_chat.wire.messages import MAX_NUMBER
 
@@ -139,7 +140,7 @@ class Config:
     `public_names` are those by which browsers may ask for it, beside addresses and `localhost`.
     `proxies` are the addresses or networks of trusted proxies, which name their peers' addresses.
 
-    Raises `CannotStart` if a proxy is neither an address nor a network.
+    Raises `CannotStart` if a proxy is neither an address nor a network, and if a public name can never match.
     """
 
     host: str = "127.0.0.1"
@@ -157,6 +158,8 @@ class Config:
         Proxies(self.proxies)
         if self.journal == SQLITE_MEMORY:
             object.__setattr__(self, "journal", MEMORY)
+        for name in self.public_names:
+            parse_public_name(name)
 
     @property
     def rates(self) -> dict[str, Rate]:

@@ -2,6 +2,7 @@
 
     0x00          the length of a frame: our own protocol
     G H P D O C T the first letter of a method: HTTP, and behind an upgrade WebSocket
+    CR LF         an empty line: what follows decides, a method or none
     0x16          TLS, which this server does not speak: the connection is closed without a word
     any other     none of ours: it is read as a frame, which it is not, and told so
 
@@ -23,7 +24,7 @@ from trio_chat.dialects.frames import FRAMES, FrameCommands
 from trio_chat.dialects.websocket import WEBSOCKET, WebSocketCommands
 from trio_chat.errors import FrameError, LinkBroken
 from trio_chat.net.link import close_politely
-from trio_chat.server.http import TURNED_AWAY, serve_http
+from trio_chat.server.http import TURNED_AWAY, begins_request, only_empty_lines, serve_http
 from trio_chat.server.partings import parting
 from trio_chat.server.peer_address import ConnectionCounts, CountedConnection, receive_proxy_header
 
@@ -39,7 +40,6 @@ __all__ = ["Caller", "Door"]
 
 log = logging.getLogger("trio_chat.server")
 
-METHODS = b"GHPDOCT"
 TLS = 0x16
 
 TURNED_AWAY_AT_ONCE = 100  # who is told that the server is full; beyond that, connections just close
@@ -142,13 +142,25 @@ class Door:
         self._silent[link] = since
         try:
             first = await counted.receive_proxy_header(link)
-            if first or counted.full or self._shut:
+            if not first and (counted.full or self._shut):
                 return first
-            return await link.receive_some() or None
+            return await self._receive_dialect(link, first) or None
         except trio.ClosedResourceError:  # interrupted
             return b""
         finally:
             del self._silent[link]
+
+    async def _receive_dialect(self, link: Link, first: bytes) -> bytes:
+        """Wait for the bytes by which a dialect is known, behind `first`; `b""` when the input ends before.
+
+        Cancelling loses what was received.
+        """
+        while not first or (self._site is not None and only_empty_lines(first)):
+            data = await link.receive_some()
+            if not data:
+                return b""
+            first += data
+        return first
 
     async def _answer(
         self, link: Link, first: bytes, since: float, counted: CountedConnection
@@ -156,7 +168,7 @@ class Door:
         limits = self._limits
         if first and first[0] == TLS:
             return None
-        site = self._site if first and first[0] in METHODS else None
+        site = self._site if begins_request(first) else None
         if site is None:
             counted.count()
         if counted.full:
@@ -212,8 +224,8 @@ class Door:
             with trio.move_on_after(FIRST_BYTE_S):
                 if link.address in self._counts.proxies:
                     _, first = await receive_proxy_header(link)
-                first = first or await link.receive_some()
-        if self._site is not None and first and first[0] in METHODS:
+                first = await self._receive_dialect(link, first)
+        if self._site is not None and begins_request(first):
             return TURNED_AWAY
         if full:
             bye = parting("too_many_connections", full, after_s=COME_BACK_S).bye

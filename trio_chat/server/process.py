@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import trio
 from platformdirs import user_data_path
 
-from trio_chat.errors import CannotStart
+from trio_chat.errors import CannotStart, JournalUnavailable
+from trio_chat.journal.start_errors import may_pass
 from trio_chat.net.address import is_loopback, is_unspecified, parse_address
 from trio_chat.server.config import MEMORY, Config
 from trio_chat.server.serve import open_server
@@ -39,11 +40,12 @@ def default_journal() -> str:
     if not folder.is_absolute():  # older releases of platformdirs leave the `~` as it is
         raise CannotStart("no place for a journal, HOME is not set; --journal PATH names one")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return str(folder / "journal.db")
     except OSError as error:
         where = f"{error.filename}: {error.strerror}"
-        raise CannotStart(f"no place for a journal, {where}; --journal PATH names one") from error
+        kind = JournalUnavailable if may_pass(error) else CannotStart
+        raise kind(f"no place for a journal, {where}; --journal PATH names one") from error
 
 
 async def run_process(config: Config, say: Callable[[Sequence[str]], None]) -> bool:
