@@ -12,6 +12,7 @@ from trio_chat.errors import (
     ChatError,
     ClientError,
     ConnectionLost,
+    ForeignServer,
     FrameError,
     Hung,
     JournalInUse,
@@ -47,6 +48,7 @@ PARENTS = {
     CannotConnect: ClientError,
     ConnectionLost: ClientError,
     ServerFault: ClientError,
+    ForeignServer: ServerFault,
 }
 
 
@@ -118,7 +120,14 @@ def test_a_lost_connection_says_whether_to_come_back() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "status"),
-    [(ChatError, 1), (CannotStart, 2), (CannotConnect, 3), (ConnectionLost, 3), (ServerFault, 3)],
+    [
+        (ChatError, 1),
+        (CannotStart, 2),
+        (CannotConnect, 3),
+        (ConnectionLost, 3),
+        (ServerFault, 3),
+        (ForeignServer, 3),
+    ],
 )
 def test_an_error_that_ends_a_command_gives_its_exit_status(kind: type[ChatError], status: int) -> None:
     assert kind.exit_status == status

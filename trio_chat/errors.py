@@ -19,6 +19,7 @@
         ├── CannotConnect  there was no server, or it would not have us
         ├── ConnectionLost the connection ended, nobody asked it to, and there is no way back
         └── ServerFault    the server said what no server of ours says
+            └── ForeignServer  it is a server of another protocol
 
 Whose fault it is decides where an error goes. A peer's fault is quiet: it carries the wire code that
 answers it and ends, at most, one connection. What is not in this tree is a bug, and loud.
@@ -32,6 +33,7 @@ __all__ = [
     "ChatError",
     "ClientError",
     "ConnectionLost",
+    "ForeignServer",
     "FrameError",
     "Hung",
     "JournalInUse",
@@ -204,3 +206,11 @@ class ConnectionLost(ClientError):
 
 class ServerFault(ClientError):
     """The server broke the rules of the wire."""
+
+
+class ForeignServer(ServerFault):
+    """The server speaks another protocol, which `protocol` names."""
+
+    def __init__(self, detail: str, *, protocol: str = "") -> None:
+        super().__init__(detail)
+        self.protocol = protocol

@@ -39,19 +39,24 @@ async def greet(address: Address, dial: Dial, hello: Hello) -> Greeted:
     if dialling.cancelled_caught:
         raise CannotConnect(f"no answer from {address} within {CONNECT_S} s")
     greeted: Greeted | None = None
+    connection: Connection | None = None
     try:
         with trio.move_on_at(deadline):
-            greeted = await _welcomed(Connection(link, await agree(link, address)), hello)
+            connection = Connection(link, await agree(link, address))
+            greeted = await _welcomed(connection, hello)
     finally:
         if greeted is None:
             link.close()
     if greeted is None:
-        raise CannotConnect(f"{address} says nothing")
+        foreign = connection.foreign() if connection is not None else None
+        raise foreign or CannotConnect(
+            f"{address} says nothing for {CONNECT_S} s: it may not be a trio-chat server; check host and port"
+        )
     return greeted
 
 
 async def _welcomed(connection: Connection, hello: Hello) -> Greeted:
-    connection.send_nowait(connection.pack(hello))
+    connection.send_nowait(connection.pack_hello(hello))
     await connection.flush()
     while True:
         events = await connection.receive()
