@@ -29,9 +29,9 @@ class LineSplitter:
     """Bytes to lines, however they were cut. Pure.
 
     What is not UTF-8 becomes U+FFFD, and a byte order mark in front is left out. A last line that does not
-    end is a line all the same. A line of more than 65,536 characters goes on as another line: an input without
-    line ends must not fill the memory. Where lines may be commands (`has_commands`), a rest that begins with a
-    slash gets a second slash, so that it is said.
+    end is a line all the same. A line of more than 65,536 characters goes on as another line: an input
+    without line ends must not fill the memory. Where lines may be commands (`has_commands`), a rest that
+    begins with a slash gets a second slash, so that it is said.
     """
 
     def __init__(self, *, has_commands: bool = False) -> None:
