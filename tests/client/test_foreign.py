@@ -1,5 +1,9 @@
 """Servers of other protocols are named by their first bytes."""
 
+import socket
+import ssl
+from functools import partial
+
 import pytest
 import trio
 from hypothesis import given
@@ -7,9 +11,12 @@ from hypothesis import strategies as st
 
 from tests.client.scripted import Peer, Stage
 from trio_chat.client import connect
+from trio_chat.client.address import Address
 from trio_chat.client.connection import Connection
 from trio_chat.client.foreign import OPENING_BYTES, Opening, as_lines, name_of_protocol
+from trio_chat.client.tls_probe import PROBE_S, probe_tls
 from trio_chat.errors import CannotConnect, ChatError, ForeignServer
+from trio_chat.net.link import Link
 from trio_chat.testing.pipe import link_pair
 from trio_chat.wire import framing
 from trio_chat.wire.codec import decode_command, encode
@@ -231,3 +238,63 @@ async def test_the_hello_ends_a_line_so_that_servers_of_lines_answer(
 async def test_a_ping_is_sent_without_line_ends(nursery: trio.Nursery) -> None:
     here, _ = link_pair()
     assert Connection(here).pack(Ping()) == framing.pack([b'{"type":"ping"}'])
+
+
+# --- TLS --------------------------------------------------------------------------------------------
+
+
+async def test_a_real_tls_server_is_named(nursery: trio.Nursery) -> None:
+    """It closes a connection that is no TLS, and answers the second with an alert."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def serve(server: socket.socket) -> None:
+        for _ in range(2):
+            sock, _ = server.accept()
+            with sock, pytest.raises(ssl.SSLError):
+                context.wrap_socket(sock, server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nursery.start_soon(trio.to_thread.run_sync, serve, server)
+        with pytest.raises(ForeignServer, match=r"it answered TLS$"), trio.fail_after(9):
+            async with connect(port=server.getsockname()[1], name="ada"):
+                pytest.fail("no server welcomed this client")
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"?"])
+async def test_a_server_that_answers_no_tls_either_is_not_named(nursery: trio.Nursery, answer: bytes) -> None:
+    asked: list[bytes] = []
+
+    async def handle(stream: trio.SocketStream) -> None:
+        asked.append(await stream.receive_some())
+        if len(asked) == 2:
+            await stream.send_all(answer)
+        await stream.aclose()
+
+    listener, *_ = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    nursery.start_soon(partial(trio.serve_listeners, handle, [listener]))
+    with pytest.raises(CannotConnect, match="it may not be a trio-chat server"):
+        async with connect(port=listener.socket.getsockname()[1], name="ada"):
+            pytest.fail("no server welcomed this client")
+    assert [data[:3] for data in asked] == [b"\x00\x00\x00", b"\x16\x03\x01"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_probe_that_is_not_answered_ends(autojump_clock: trio.abc.Clock) -> None:
+    here, there = link_pair()
+
+    async def dial(host: str, port: int) -> Link:
+        await trio.lowlevel.checkpoint()
+        return here
+
+    assert await probe_tls(Address("127.0.0.1", 5555), dial) is None
+    assert here.is_closed
+    assert trio.current_time() == PROBE_S
+    there.close()
+
+
+async def test_a_probe_of_nothing_names_nothing() -> None:
+    async def dial(host: str, port: int) -> Link:
+        await trio.lowlevel.checkpoint()
+        raise CannotConnect("no server there")
+
+    assert await probe_tls(Address("127.0.0.1", 5555), dial) is None

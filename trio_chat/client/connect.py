@@ -74,7 +74,7 @@ async def connect(
         return Hello(version=VERSION, name=name, token=token, agent=agent, ref=requests.new_ref())
 
     try:
-        first = await greet(address, dial, hello(name, token))
+        first = await greet(address, dial, hello(name, token), is_first=True)
     except ConnectionLost as lost:
         hint = "" if lost.code else "; it may not be a trio-chat server: check host and port"
         raise CannotConnect(f"{lost}{hint}", code=lost.code) from lost
