@@ -235,7 +235,8 @@ async def test_the_hello_ends_a_line_so_that_servers_of_lines_answer(
     assert rest == [b"", b""]
 
 
-async def test_a_ping_is_sent_without_line_ends(nursery: trio.Nursery) -> None:
+async def test_a_ping_is_sent_without_line_ends() -> None:
+    await trio.lowlevel.checkpoint()
     here, _ = link_pair()
     assert Connection(here).pack(Ping()) == framing.pack([b'{"type":"ping"}'])
 

@@ -13,9 +13,12 @@ __all__ = ["join"]
 @click.command(
     epilog="""
 \b
-Exit status: 0 left, or all was said; 1 a piped line was not said, the name
-or the room was refused, or standard output cannot be written; 2 a wrong
-option or target; 3 no trio-chat server, or it is gone for good.
+Exit status:
+  0  all was said, and the end of the input, /quit or a signal ended it
+  1  a piped line was not said, the name or the room was refused, or
+     standard output cannot be written
+  2  an option or the target is wrong
+  3  no trio-chat server is there, or the connection is lost for good
 """
 )
 @click.argument("target", metavar="[NAME@]HOST[:PORT]", default="")

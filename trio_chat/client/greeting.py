@@ -42,20 +42,24 @@ async def greet(address: Address, dial: Dial, hello: Hello, *, is_first: bool = 
     if dialling.cancelled_caught:
         raise CannotConnect(f"no answer from {address} within {CONNECT_S} s")
     greeted: Greeted | None = None
+    lost: ConnectionLost | None = None
     connection: Connection | None = None
     try:
         with trio.move_on_at(deadline):
             connection = Connection(link, await agree(link, address))
             greeted = await _welcomed(connection, hello)
-    except ConnectionLost as lost:
-        # A link of a test's or a simulation's own leads to no TLS server.
-        is_silent = is_first and not (lost.code or address.path) and isinstance(link, SocketLink)
-        if is_silent and (foreign := await probe_tls(address, dial)):
-            raise foreign from lost
-        raise
+    except ConnectionLost as error:
+        lost = error
     finally:
         if greeted is None:
             link.close()
+    if lost is not None:
+        # A link of a test's or a simulation's own leads to no TLS server.
+        is_silent = is_first and not (lost.code or address.path) and isinstance(link, SocketLink)
+        try:
+            raise (await probe_tls(address, dial) if is_silent else None) or lost
+        finally:
+            del lost  # its traceback holds this frame
     if greeted is None:
         foreign = connection.foreign() if connection is not None else None
         raise foreign or CannotConnect(
