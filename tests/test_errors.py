@@ -12,6 +12,7 @@ from trio_chat.errors import (
     ChatError,
     ClientError,
     ConnectionLost,
+    ForeignServer,
     FrameError,
     Hung,
     JournalInUse,
@@ -55,6 +56,7 @@ PARENTS = {
     ConnectionLost: ClientError,
     ServerChanged: ConnectionLost,
     ServerFault: ClientError,
+    ForeignServer: ServerFault,
 }
 OTHER_PARENTS: dict[type, tuple[type, ...]] = {
     LinkBroken: (OSError,),
@@ -139,6 +141,7 @@ def test_a_lost_connection_says_whether_to_come_back() -> None:
         (CannotConnect, 3),
         (ConnectionLost, 3),
         (ServerFault, 3),
+        (ForeignServer, 3),
     ],
 )
 def test_an_error_that_ends_a_command_gives_its_exit_status(kind: type[ChatError], status: int) -> None:

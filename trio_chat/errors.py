@@ -23,6 +23,7 @@
         ├── ConnectionLost the connection ended, nobody asked it to, and there is no way back
         │   └── ServerChanged  another server answers: what was written for the one before is not sent
         └── ServerFault    the server said what no server of ours says
+            └── ForeignServer  it is a server of another protocol
 
 Whose fault it is decides where an error goes. A peer's fault is quiet: it carries the wire code that
 answers it and ends, at most, one connection. What is not in this tree is a bug, and loud.
@@ -36,6 +37,7 @@ __all__ = [
     "ChatError",
     "ClientError",
     "ConnectionLost",
+    "ForeignServer",
     "FrameError",
     "Hung",
     "JournalInUse",
@@ -235,3 +237,11 @@ class ServerChanged(ConnectionLost):
 
 class ServerFault(ClientError):
     """The server broke the rules of the wire."""
+
+
+class ForeignServer(ServerFault):
+    """The server speaks another protocol, which `protocol` names."""
+
+    def __init__(self, detail: str, *, protocol: str = "") -> None:
+        super().__init__(detail)
+        self.protocol = protocol

@@ -85,7 +85,7 @@ async def test_join_says_one_line(
     nursery: trio.Nursery, scheme: str, play: Play, typed: str, status: int, says: str
 ) -> None:
     async with playing(nursery, play) as port:
-        done = await run(f"ada@{scheme}127.0.0.1:{port}", "--json", typed=typed)
+        done = await run(f"ada@{scheme}127.0.0.1:{port}", "--json", "--commands", typed=typed)
     said = done.stderr.decode()
     assert (done.returncode, "Traceback" in said) == (status, False), said
     own = [line for line in said.splitlines() if line.startswith("trio-chat: ")]

@@ -29,11 +29,13 @@ T = TypeVar("T")
 
 
 class Speaker:
-    """Speaks in a Chat. `line` is what is in hand and not done yet; `reason` why one leaves."""
+    """Speaks in a Chat. `line` is what is in hand and not done yet; `reason` why one leaves; `undone` counts
+    the lines that were not done, each of which was shown."""
 
     def __init__(self, chat: Chat, screen: Screen) -> None:
         self.line = ""
         self.reason = ""
+        self.undone = 0
         self._chat = chat
         self._screen = screen
         self._rooms: list[str] = []  # as the server writes them; the last is the current one
@@ -46,7 +48,7 @@ class Speaker:
         """The current room; empty without one."""
         return self._rooms[-1] if self._rooms else ""
 
-    async def obey(self, line: str) -> bool:
+    async def obey(self, line: str, parse: Callable[[str], commands.Action] = commands.parse) -> bool:
         """Do what a line says, and wait until it is done; true when that is to leave.
 
         What is refused is shown with the line: it need not be typed anew. Cancelled, the line is still in
@@ -55,14 +57,14 @@ class Speaker:
         self.line = line
         leaving = False
         try:
-            leaving = await self._do(commands.parse(line))
+            leaving = await self._do(parse(line))
         except Refused as refusal:
-            await self._screen.note(f"{refusal}; not done: {line}")
+            await self._not_done(f"{refusal}; not done: {line}")
         except ConnectionLost as lost:
             # Of this command it is not known whether it was done, and a Chat does not do it again. Any other
             # question says whether the Chat goes on: it waits for the end of an outage, or raises.
             await self._chat.ping()
-            await self._screen.note(f"{lost}; perhaps not said: {line}")
+            await self._not_done(f"{lost}; perhaps not said: {line}")
         self.line = ""
         return leaving
 
@@ -124,7 +126,7 @@ class Speaker:
             case commands.Help():
                 await screen.talk(commands.HELP)
             case commands.Unclear(why):
-                await screen.note(why)
+                await self._not_done(why)
             case commands.Quit(reason):
                 self.reason = reason[:128]
                 return True
@@ -159,10 +161,10 @@ class Speaker:
 
     async def _search(self, text: str) -> None:
         if "search" not in self._chat.welcome.features:
-            await self._screen.note(f"this server does not search; not done: {self.line}")
+            await self._not_done(f"this server does not search; not done: {self.line}")
             return
         if not text and not self._found.more:
-            await self._screen.note(f"nothing to go on with (/search TEXT); not done: {self.line}")
+            await self._not_done(f"nothing to go on with (/search TEXT); not done: {self.line}")
             return
         text, next = (text, "") if text else (self._sought, self._found.next)
         self._found = await self._insist(partial(self._chat.search, text, next=next), _TOO_FAST)
@@ -181,8 +183,12 @@ class Speaker:
 
     async def _current(self) -> str:
         if not self.room:
-            await self._screen.note(f"you are in no room (/join ROOM); not done: {self.line}")
+            await self._not_done(f"you are in no room (/join ROOM); not done: {self.line}")
         return self.room
+
+    async def _not_done(self, why: str) -> None:
+        self.undone += 1
+        await self._screen.note(why)
 
     async def _ask(self, room: str, ask: Callable[[], Awaitable[T]], not_now: frozenset[str] = _FOR_NOW) -> T:
         """Insist on something about a room, in which one is no more when one was not let back into it."""
