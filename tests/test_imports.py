@@ -52,6 +52,8 @@ TABLE = {
     "testing": row(f"{SERVER_SIDE} server client", never="pytest _pytest"),
     "loadtest": row("errors wire contract client"),
     "cli": row(f"{SERVER_SIDE} server client terminal testing loadtest owner version trio_chat"),
+    # The console script.
+    "__main__": row("cli"),
     # The front door: the names that programs import.
     "trio_chat": row("errors version server client"),
 }
