@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.cli.standard_output import refuse_standard
 
 __all__ = ["join"]
 
@@ -26,6 +27,7 @@ __all__ = ["join"]
     envvar="TRIO_CHAT_TOKENS",
     show_envvar=True,
     metavar="PATH",
+    callback=refuse_standard,
     help="The file that remembers who you are, for each server and name; with `none` you are somebody new."
     "  [default: tokens.json in your directory for such state]",
 )

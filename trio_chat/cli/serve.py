@@ -7,6 +7,7 @@ from typing import Literal
 import click
 
 from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.cli.standard_output import refuse_standard
 from trio_chat.errors import CannotStart, ChatError, JournalInUse
 
 __all__ = ["serve"]
@@ -60,6 +61,7 @@ __all__ = ["serve"]
     envvar="TRIO_CHAT_JOURNAL",
     show_envvar=True,
     metavar="PATH",
+    callback=refuse_standard,
     help="The file in which what is said is kept; `memory` keeps it until the server ends."
     "  [default: journal.db in your directory for such data; `serve` says where that is]",
 )

@@ -106,10 +106,18 @@ def changing(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection
             with closing(connect(path)) as db:
                 prepare(db, path, "full")
                 interruptible(db)
+                given = _entries_given(db)
                 yield db
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                mark.removed(given - _entries_given(db))
         finally:
             mark.close()
+
+
+def _entries_given(db: sqlite3.Connection) -> int:
+    """Return how many numbers the rooms have given to entries, as the mark counts them."""
+    count: int = db.execute("SELECT coalesce(sum(head), 0) FROM rooms").fetchone()[0]
+    return count
 
 
 def interruptible(db: sqlite3.Connection) -> None:

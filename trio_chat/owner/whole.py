@@ -24,6 +24,8 @@ def whole_file(to: Path, *, replace: bool = False) -> Iterator[Path]:
     is there and not to be replaced."""
     if to.is_dir():
         raise NotDone(f"{to} is a directory")
+    if to.exists() and not to.is_file():  # a device or a pipe, which a file must not replace
+        raise NotDone(f"{to} is not a regular file; `-` is standard output")
     if to.exists() and not replace:
         raise NotDone(f"{to} is there already; --force replaces it")
     folder = to.absolute().parent

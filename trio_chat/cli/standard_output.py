@@ -1,0 +1,55 @@
+"""Standard output for data that programs read, and `-`, which stands for it in place of a file."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.errors import NotDone
+
+__all__ = ["STANDARD", "refuse_standard", "write_standard_output"]
+
+STANDARD = "-"
+
+
+def refuse_standard(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return the path that an option was given; end the command with one line and status 2 for `-`.
+
+    A callback of options whose file can be neither standard input nor output. A path is taken as text: a
+    `Path` of `./-`, which is a file of that name, would be `-` again.
+    """
+    if value == STANDARD:
+        with errors_in_one_line():
+            raise NotDone(
+                f"invalid {param.opts[0]}: got '-', expected a file; it cannot be standard input or output"
+            )
+    return value
+
+
+def write_standard_output(chunks: Iterable[bytes]) -> None:
+    """Write these bytes to standard output, and flush it. Raises `NotDone` when not all of it could be."""
+    if sys.stdout is None:  # the process was started without one
+        raise NotDone("cannot write to standard output: it is closed")
+    out = sys.stdout.buffer
+    pieces = iter(chunks)
+    # An error of where they come from is none of standard output.
+    while (chunk := next(pieces, None)) is not None:
+        with _writing():
+            out.write(chunk)
+    with _writing():
+        out.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # The rest of the buffer goes nowhere: it would fail once more when the interpreter ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        raise NotDone(f"cannot write to standard output: {error.strerror}") from error
