@@ -163,3 +163,19 @@ def test_no_option_that_takes_a_file_knows_a_dash_by_chance() -> None:
         ("journal import", "source"),
         ("journal backup", "to"),
     }
+
+
+def test_the_level_of_the_log_is_set_by_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[str] = []
+
+    async def served(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr("trio_chat.server.process.run_process", served)
+    monkeypatch.setattr("trio_chat.server.logs.set_up_logging", levels.append)
+    memory = ("serve", "--journal", "memory")
+    assert run(*memory)[0] == run(*memory, "--log-level", "INFO")[0] == 0
+    assert run(*memory, env={"TRIO_CHAT_LOG_LEVEL": "debug"})[0] == 0
+    assert levels == ["warning", "info", "debug"]
+    status, _, err = run(*memory, "--log-level", "loud")
+    assert status == 2 and "'loud' is not one of 'debug', 'info', 'warning', 'error'" in err

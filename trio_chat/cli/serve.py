@@ -1,6 +1,5 @@
 """`trio-chat serve`: a server, until a signal ends it."""
 
-import logging
 import sys
 from typing import Literal
 
@@ -111,6 +110,15 @@ __all__ = ["serve"]
     show_envvar=True,
     help="Set one of the server's limits; `--limit help` lists them.",
 )
+@click.option(
+    "--log-level",
+    default="warning",
+    envvar="TRIO_CHAT_LOG_LEVEL",
+    show_default=True,
+    show_envvar=True,
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    help="What goes to standard error: with info also who connects and leaves, by name and address.",
+)
 def serve(
     host: str,
     port: int,
@@ -124,6 +132,7 @@ def serve(
     max_connections: int | None,
     no_rate_limit: bool,
     limits: tuple[str, ...],
+    log_level: str,
 ) -> None:
     """Run a chat server until Ctrl-C or SIGTERM.
 
@@ -133,9 +142,10 @@ def serve(
 
     from trio_chat.journal.store import Keep
     from trio_chat.server.config import Config, Limits, parse_age, parse_limits
+    from trio_chat.server.logs import set_up_logging
     from trio_chat.server.process import default_journal, run_process
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    set_up_logging(log_level)
     if "help" in limits:
         click.echo(Limits.described())
         return

@@ -20,8 +20,10 @@ from trio_chat.dialects import Control
 from trio_chat.errors import BadMessage, FrameError, LinkBroken, Refused
 from trio_chat.net.link import close_politely
 from trio_chat.server.commands import obey, say
+from trio_chat.server.logs import escaped
 from trio_chat.server.owed import Owed
 from trio_chat.server.partings import LOST, Parting, parting
+from trio_chat.server.refusals import command_refused, hello_refused, session_ended
 from trio_chat.server.turns import SLICE_S, WorkBudget
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import UNSET, Ack, Error, Hello, Say
@@ -65,6 +67,7 @@ class Session:
         "_refused_hellos",
         "_settled",
         "_worked_since",
+        "address",
         "draining",
         "frame_since",
         "heard_at",
@@ -90,6 +93,7 @@ class Session:
     ) -> None:
         self.server = server
         self.number = number
+        self.address = caller.address
         self.prefix = prefix
         """Of the peer's address, where rates are limited by it; else empty."""
         self.owed = Owed(link, caller.packing, self)
@@ -226,9 +230,10 @@ class Session:
 
     def _refuse_hello(self, refusal: Refused, ref: str) -> None:
         """Answer with an error; the tenth ends the connection: no rate counts them, as there is no member."""
+        self.server.refusals.add(hello_refused(refusal.code), self.address)
         self._refused_hellos += 1
         if self._refused_hellos < REFUSED_HELLOS:
-            self.refuse(refusal, ref)
+            self._send_error(refusal, ref)
             return
         detail = f"{REFUSED_HELLOS} refused hellos on one connection; the last: {refusal.detail}"
         self.end(parting("rate_limited", detail, after_s=REFUSED_HELLOS_AFTER_S, ref=ref))
@@ -359,7 +364,9 @@ class Session:
         seat, self.seat = self.seat, None
         feeds = list(self.owed.feeds)
         self.owed.close(parting.bye, self._commands.farewell(parting.code), drop=not parting.orderly)
+        self.server.refusals.add(session_ended(parting.code), self.address)
         if seat is not None:
+            self._log_presence(seat, f"disconnected ({parting.why})")
             self.server.stand_up(seat, parting.why)
         for feed in feeds:
             self.server.feeds.release(feed)
@@ -368,11 +375,18 @@ class Session:
 
     def welcomed(self) -> None:
         """The peer is known and may send larger frames; its silence counts from here."""
+        if self.seat is not None:
+            self._log_presence(self.seat, "connected")
         self._commands.welcomed()
         self.heard_at = trio.current_time()
         if self.server.turns.are_limited:
             self._charge()  # the hello was work of a newcomer
             self._budget = WorkBudget(self.heard_at)
+
+    def _log_presence(self, seat: Seat[Session], what: str) -> None:
+        if log.isEnabledFor(logging.INFO):
+            name = escaped(seat.member.name.shown)
+            log.info("%s %s: session %d from %s", name, what, self.number, self.address or "this machine")
 
     def drain(self) -> None:
         """Read no further; settle, say goodbye, end."""
@@ -418,11 +432,16 @@ class Session:
 
     def refuse(self, refusal: Refused, ref: str) -> None:
         """Answer a command with an error."""
+        self.server.refusals.add(command_refused(refusal.code), self.address)
+        self._send_error(refusal, ref)
+
+    def _send_error(self, refusal: Refused, ref: str) -> None:
         retry = UNSET if refusal.retry_after_s is None else refusal.retry_after_s
         error = Error(refusal.code, refusal.detail, refusal.field, retry, ref)
         self.owed.answer(encode(error))
 
     def _bad_message(self, error: BadMessage, ref: str = "") -> None:
+        self.server.refusals.add(command_refused(error.code), self.address)
         now = trio.current_time()
         recent = [at for at in self._bad or () if now - at < BAD_MESSAGES_S]
         self._bad = [*recent, now]
