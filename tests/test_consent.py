@@ -69,9 +69,8 @@ class Terminal:
         return result.exit_code, result.stderr
 
 
-QUESTION = (
-    "192.0.2.1:5555 is not on this machine, and the rooms of a load test stay in the journal of its server."
-)
+ROOMS_STAY = "the rooms of a load test stay in the journal of its server"
+QUESTION = f"192.0.2.1:5555 is not on this machine, and {ROOMS_STAY}."
 
 
 @pytest.mark.parametrize(("typed", "starts"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])

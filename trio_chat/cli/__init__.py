@@ -4,10 +4,9 @@ A module for each command. Each imports its own world inside its body, so that `
 loads no server. `main` itself is loaded when it is asked for, so that Ctrl-C has its handler before that.
 """
 
-from typing import TYPE_CHECKING
-
 from trio_chat.cli.interrupt import exit_on_interrupt, raise_on_interrupt
 
+TYPE_CHECKING = False  # the less is imported, the sooner Ctrl-C has its handler
 if TYPE_CHECKING:
     from trio_chat.cli.group import main
 

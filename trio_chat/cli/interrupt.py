@@ -5,11 +5,16 @@ So until a command begins, the handler of SIGINT ends the process itself; there 
 module imports next to nothing, as it has to be there before everything else.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
-import threading
-from types import FrameType
+
+TYPE_CHECKING = False  # `typing` takes longer to import than all of this
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
 
 __all__ = ["INTERRUPTED", "exit_on_interrupt", "raise_on_interrupt"]
 
@@ -20,19 +25,24 @@ _ENDS = {"loadtest": (2, "interrupted, and nothing is proved")}
 
 def exit_on_interrupt() -> None:
     """Let Ctrl-C end the process at once, unless SIGINT is ignored or has another handler."""
-    if threading.current_thread() is not threading.main_thread():
-        return
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _exit)
+        _handle_interrupt(_exit)
 
 
 def raise_on_interrupt() -> None:
     """Let Ctrl-C raise KeyboardInterrupt again, if `exit_on_interrupt` has changed that."""
     if signal.getsignal(signal.SIGINT) is _exit:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _handle_interrupt(signal.default_int_handler)
 
 
-def _exit(_: int, frame: FrameType | None) -> None:
+def _handle_interrupt(handler: Callable[[int, FrameType | None], object]) -> None:
+    try:  # noqa: SIM105 - contextlib takes longer to import than all of this
+        signal.signal(signal.SIGINT, handler)
+    except ValueError:  # only the main thread may
+        pass
+
+
+def _exit(_: int, frame: object) -> None:
     status, words = _ENDS.get("".join(sys.argv[1:2]), (INTERRUPTED, "interrupted"))
     try:
         os.write(2, f"trio-chat: {words}\n".encode())
