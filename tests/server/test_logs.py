@@ -12,6 +12,7 @@ from trio_chat.server.logs import (
     LogFormatter,
     escaped,
     is_systemd_journal,
+    log_presence,
     log_reports,
     set_up_logging,
 )
@@ -88,3 +89,12 @@ def test_ordinary_refusals_are_information(caplog: pytest.LogCaptureFixture) -> 
     found = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
     name = "trio_chat.refusals"
     assert found == [(name, "WARNING", "100% of one"), (name, "INFO", "other")]
+
+
+def test_a_name_in_the_log_cannot_make_up_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log_presence("eve\nWARNING", "connected", 7, "192.0.2.7\x1b[2J")
+    assert [record.getMessage() for record in caplog.records] == [
+        "eve\\nWARNING connected: session 7 from 192.0.2.7\\x1b[2J"
+    ]
+    caplog.clear()

@@ -232,12 +232,17 @@ async def test_behind_a_proxy_the_address_is_the_peers(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with behind_proxies() as house:
-        for name in ("ada", "bob", "cyd"):
-            peer = house.dial(address=PROXY)
+        peers = [house.dial(address=PROXY) for _ in range(3)]
+        for peer, name in zip(peers, ("ada", "bob", "cyd"), strict=True):
             peer.send_bytes(v1(PEER) + peer.packed(Hello(version=1, name=name)))
             await trio.testing.wait_all_tasks_blocked()
-    says = "1 connection refused: too many from one address (--limit connections_per_address)"
-    assert refusals_in(caplog) == [f"{says}; from {PEER}"]
+        # The second is in, and sends what is no message.
+        peers[1].send_payloads(b"nonsense")
+        await peers[1].answer(Error, code="bad_message")
+    assert refusals_in(caplog) == [
+        f"1 connection refused: too many from one address (--limit connections_per_address); from {PEER}",
+        f"1 command refused: not as the protocol wants it [bad_message]; from {PEER}",
+    ]
 
 
 async def test_a_flood_is_one_line_a_minute(
@@ -276,7 +281,7 @@ async def test_ordinary_refusals_are_for_those_who_ask(
 async def test_who_connects_and_leaves_is_logged_at_info(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "trio_chat.session")
+    caplog.set_level(logging.INFO, "trio_chat.presence")
     async with serving() as house:
         eve = await house.enter("eve", "lobby", address="2001:db8::7")
         eve.link.close()

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trio_chat.server.refusals import Report
 
-__all__ = ["LEVELS", "LogFormatter", "escaped", "log_reports", "set_up_logging"]
+__all__ = ["LEVELS", "LogFormatter", "escaped", "log_presence", "log_reports", "set_up_logging"]
 
 LEVELS = ("debug", "info", "warning", "error")
 
-log = logging.getLogger("trio_chat.refusals")
+refusals_log = logging.getLogger("trio_chat.refusals")
+presence_log = logging.getLogger("trio_chat.presence")
 
 _JOURNAL_STREAM = re.compile(r"([0-9]{1,20}):([0-9]{1,20})", re.ASCII)
 
@@ -63,4 +64,11 @@ def is_systemd_journal(descriptor: int, journal_stream: str) -> bool:
 def log_reports(reports: list[Report]) -> None:
     """Log what was refused."""
     for report in reports:
-        log.log(logging.INFO if report.is_ordinary else logging.WARNING, "%s", report.text)
+        refusals_log.log(logging.INFO if report.is_ordinary else logging.WARNING, "%s", report.text)
+
+
+def log_presence(name: str, what: str, session: int, address: str) -> None:
+    """Log that a member has connected or left, for owners who ask for it."""
+    if presence_log.isEnabledFor(logging.INFO):
+        place = escaped(address) or "this machine"
+        presence_log.info("%s %s: session %d from %s", escaped(name), what, session, place)

@@ -75,6 +75,7 @@ _REQUESTS = {
     431: "the head was too large",
 }
 _NOT_FOUND = 404  # whatever browsers and scanners ask for
+_NOT_WELL = 503  # as `/healthz` says it; a server that is full has a kind of its own
 
 
 @lru_cache(maxsize=KINDS_MAX)
@@ -102,7 +103,7 @@ def hello_refused(code: str) -> Kind:
 @lru_cache(maxsize=KINDS_MAX)
 def request_refused(status: int) -> Kind | None:
     """Return the kind for a request that HTTP answers with this status; None where it is no refusal."""
-    if not 400 <= status < 500 or status == _NOT_FOUND:
+    if status < 400 or status in (_NOT_FOUND, _NOT_WELL):
         return None
     return Kind("request", f"refused: {_REQUESTS.get(status, 'not as HTTP wants it')} [{status}]")
 

@@ -20,7 +20,7 @@ from trio_chat.dialects import Control
 from trio_chat.errors import BadMessage, FrameError, LinkBroken, Refused
 from trio_chat.net.link import close_politely
 from trio_chat.server.commands import obey, say
-from trio_chat.server.logs import escaped
+from trio_chat.server.logs import log_presence
 from trio_chat.server.owed import Owed
 from trio_chat.server.partings import LOST, Parting, parting
 from trio_chat.server.refusals import command_refused, hello_refused, session_ended
@@ -366,7 +366,7 @@ class Session:
         self.owed.close(parting.bye, self._commands.farewell(parting.code), drop=not parting.orderly)
         self.server.refusals.add(session_ended(parting.code), self.address)
         if seat is not None:
-            self._log_presence(seat, f"disconnected ({parting.why})")
+            log_presence(seat.member.name.shown, f"disconnected ({parting.why})", self.number, self.address)
             self.server.stand_up(seat, parting.why)
         for feed in feeds:
             self.server.feeds.release(feed)
@@ -376,17 +376,12 @@ class Session:
     def welcomed(self) -> None:
         """The peer is known and may send larger frames; its silence counts from here."""
         if self.seat is not None:
-            self._log_presence(self.seat, "connected")
+            log_presence(self.seat.member.name.shown, "connected", self.number, self.address)
         self._commands.welcomed()
         self.heard_at = trio.current_time()
         if self.server.turns.are_limited:
             self._charge()  # the hello was work of a newcomer
             self._budget = WorkBudget(self.heard_at)
-
-    def _log_presence(self, seat: Seat[Session], what: str) -> None:
-        if log.isEnabledFor(logging.INFO):
-            name = escaped(seat.member.name.shown)
-            log.info("%s %s: session %d from %s", name, what, self.number, self.address or "this machine")
 
     def drain(self) -> None:
         """Read no further; settle, say goodbye, end."""
