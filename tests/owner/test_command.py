@@ -148,6 +148,16 @@ def test_a_copy_that_standard_output_does_not_take_is_one_line_and_exit_2(
     assert list(temporary.iterdir()) == []
 
 
+def test_an_import_from_a_closed_standard_input_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MAIN, "journal", "import", "--journal", str(tmp_path / NAME), "-"]
+    done = subprocess.run(
+        ["bash", "-c", f"{shlex.join(command)} <&-"], capture_output=True, text=True, timeout=60, check=False
+    )
+    says = "trio-chat: cannot read standard input: it is closed\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", says)
+    assert not (tmp_path / NAME).exists()
+
+
 def test_a_temporary_file_that_cannot_be_is_one_line_and_exit_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
