@@ -8,12 +8,15 @@ import trio
 
 from tests.journal.test_sqlite import NAME
 from tests.owner.journals import TIME, rows, run_sql, say, small, text_of, tidied, written
+from trio_chat.client import connect
 from trio_chat.errors import NotDone
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.store import RoomRecord
 from trio_chat.owner.check import check
 from trio_chat.owner.prune import Pruned, RoomPruned
 from trio_chat.owner.remove import remove_rooms
+from trio_chat.server.config import Config
+from trio_chat.server.serve import open_server
 
 
 def tables_with(path: Path, room: int) -> list[str]:
@@ -116,6 +119,26 @@ def test_a_removed_room_begins_anew_under_a_new_epoch(tmp_path: Path) -> None:
     assert seqs == [1], "the old ref stands for nothing"
     assert epochs(path)["lobby"] == record.epoch
     assert check(path).findings == []
+
+
+def test_a_client_with_a_number_of_the_removed_room_is_not_resumed(tmp_path: Path) -> None:
+    """The number is given again, under another epoch."""
+
+    async def comes_back(after: int | None, epoch: str) -> tuple[bool, str, int]:
+        config = Config(port=0, journal=str(tmp_path / NAME))
+        async with open_server(config) as server:
+            port = int(server.addresses[0].rpartition(":")[2])
+            async with connect("127.0.0.1", port, name="ada") as chat:
+                room = await chat.join("lobby", after=after, epoch=epoch)
+                seq = await chat.say("lobby", "hello")
+        return room.resumed, room.epoch, seq
+
+    resumed, epoch, seq = trio.run(comes_back, None, "")
+    assert trio.run(comes_back, seq, epoch) == (True, epoch, 2)
+    remove_rooms(tmp_path / NAME, ["lobby"])
+    resumed, other, seq = trio.run(comes_back, 2, epoch)
+    assert not resumed and other != epoch and seq == 1
+    assert trio.run(comes_back, 1, other) == (True, other, 2)
 
 
 def test_a_new_room_with_the_id_of_a_removed_one_has_nothing_of_it(tmp_path: Path) -> None:
