@@ -1,7 +1,6 @@
 """The verdict: as lines for people, and as JSON (docs/loadtest.md has the schema)."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -93,12 +92,5 @@ def write_json(path: str | Path, report: dict[str, object]) -> None:
 def _write_standard_output(data: bytes) -> None:
     if sys.stdout is None:  # the process was started without one
         raise CannotRun("cannot write to standard output: it is closed")
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except OSError:
-        # The rest of the buffer goes nowhere: it would fail once more when the interpreter ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-        raise
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()

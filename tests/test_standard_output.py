@@ -19,7 +19,7 @@ except NotDone as error:
 
 @pytest.mark.parametrize("chunk", ["b'small'", "b'x' * 1_000_000"])
 def test_a_full_disk_is_told_once(chunk: str) -> None:
-    """What is still in a buffer would fail once more when the interpreter ends."""
+    """And not once more when the interpreter ends, for what was still in a buffer."""
     with Path("/dev/full").open("wb") as full:
         command = [sys.executable, "-c", _WRITING.format(chunk=chunk)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)

@@ -1,6 +1,5 @@
 """Standard output for data that programs read, and `-`, which stands for it in place of a file."""
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -48,8 +47,4 @@ def _writing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # The rest of the buffer goes nowhere: it would fail once more when the interpreter ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
         raise NotDone(f"cannot write to standard output: {error.strerror}") from error
