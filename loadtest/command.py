@@ -12,8 +12,9 @@ from pathlib import Path
 import trio
 from rich.console import Console
 
+from loadtest import leftovers
 from loadtest.live import showing
-from loadtest.report import as_json, lines, write_json
+from loadtest.report import STANDARD, as_json, lines, write_json
 from loadtest.runner import Run
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.server import own_server
@@ -29,10 +30,12 @@ async def loadtest(
     scenario: Scenario,
     address: tuple[str, int] | None,
     thresholds: Sequence[Threshold],
-    json_path: Path | None,
+    json_path: str | None,
     console: Console,
 ) -> int:
     """Run a scenario against a server, or one of our own, and say what came of it; the exit status.
+
+    `json_path` is a file, or `-` for standard output: `console` is on standard error then.
 
     Raises `CannotRun`, also when SIGINT or SIGTERM ends it. Nothing is left running.
     """
@@ -62,18 +65,23 @@ async def _loadtest(
     scenario: Scenario,
     address: tuple[str, int] | None,
     thresholds: Sequence[Threshold],
-    json_path: Path | None,
+    json_path: str | None,
     console: Console,
 ) -> int:
     allow_files(scenario.users + SPARE_FILES)
-    if json_path is not None:
-        look_at(json_path)
+    if json_path is not None and json_path != STANDARD:
+        look_at(Path(json_path))
     async with _server(scenario, address) as (host, port):
         where = shown(host, port) if address else "a server of its own"
         with showing(console, where) as tell:
             run = Run(scenario, host, port, tag=secrets.token_hex(2) if address else "", tell=tell)
             _tune_memory()
-            await run.run()
+            try:
+                await run.run()
+            except BaseException:  # the rooms are there all the same
+                for line in leftovers.lines(run.rooms if address else []):
+                    console.print(line, highlight=False, markup=False, soft_wrap=True)
+                raise
     outcome = run.outcome(thresholds)
     for line in lines(scenario, outcome):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

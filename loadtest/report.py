@@ -1,16 +1,19 @@
 """The verdict: as lines for people, and as JSON (docs/loadtest.md has the schema)."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from loadtest import leftovers
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.verdict import Outcome, Series
 
-__all__ = ["SCHEMA", "as_json", "lines", "write_json"]
+__all__ = ["SCHEMA", "STANDARD", "as_json", "lines", "write_json"]
 
 SCHEMA = 1
+STANDARD = "-"  # in place of a file: standard output
 BREACHES_SHOWN = 5  # of each kind
 
 
@@ -43,6 +46,7 @@ def lines(scenario: Scenario, outcome: Outcome) -> Iterator[str]:
             yield f"  {kind}: … and {len(breaches) - BREACHES_SHOWN:,} more (--json has them)"
     if outcome.kinds and outcome.invalid:
         yield from outcome.invalid
+    yield from leftovers.lines(outcome.rooms)
     yield f"{outcome.last_line} (exit {outcome.verdict.value})"
 
 
@@ -67,12 +71,26 @@ def as_json(scenario: Scenario, server: str, outcome: Outcome) -> dict[str, obje
         "breaches": [asdict(breach) for breach in outcome.breaches],
         "invalid": outcome.invalid,
         "thresholds_missed": outcome.missed,
+        "rooms": outcome.rooms,
+        "prune_command": leftovers.prune_command(outcome.rooms),
     }
 
 
-def write_json(path: Path, report: dict[str, object]) -> None:
-    """Raises `CannotRun`."""
+def write_json(path: str | Path, report: dict[str, object]) -> None:
+    """Write a report to a file, or to standard output for `-`. Raises `CannotRun`."""
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     try:
-        path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if path == STANDARD:
+            _write_standard_output(text.encode())
+        else:
+            Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise CannotRun(f"cannot write {path}: {error.strerror}") from error
+        name = "to standard output" if path == STANDARD else path
+        raise CannotRun(f"cannot write {name}: {error.strerror}") from error
+
+
+def _write_standard_output(data: bytes) -> None:
+    if sys.stdout is None:  # the process was started without one
+        raise CannotRun("cannot write to standard output: it is closed")
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()

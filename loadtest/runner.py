@@ -92,6 +92,7 @@ class Run:
         self._tell = tell
         self._patience_s = patience_s
         world = World(host, port, dial, self.judge, self.stats, secrets.token_urlsafe(6))
+        self._is_guest = bool(tag)
         end = f"-{tag}" if tag else ""
         self._users = [
             User(world, f"u{number}{end}", f"room{scenario.room_of(number)}{end}")
@@ -123,6 +124,11 @@ class Run:
         self._phase("judged")
         self._tell(self.progress)
 
+    @property
+    def rooms(self) -> list[str]:
+        """The rooms of which the server's journal has something, as far as is known."""
+        return list(dict.fromkeys(user.room for user in self._users if user.is_kept))
+
     def outcome(self, thresholds: Sequence[Threshold] = ()) -> Outcome:
         figures = self._figures()
         findings = self.judge.findings
@@ -136,6 +142,7 @@ class Run:
                 for threshold in thresholds
                 if threshold.is_missed(value := self._value(threshold, figures))
             ],
+            self.rooms if self._is_guest else [],
         )
 
     # --- the phases -----------------------------------------------------------------------------------

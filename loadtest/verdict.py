@@ -62,6 +62,8 @@ class Outcome:
     invalid: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     """Thresholds that were not kept, each with its value."""
+    rooms: list[str] = field(default_factory=list)
+    """Rooms of which the server's journal keeps something, where the server is not our own."""
 
     @property
     def verdict(self) -> Verdict:

@@ -4,10 +4,12 @@ import re
 import socket
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from trio_chat.cli import main
+from trio_chat.cli.standard_output import refuse_standard
 from trio_chat.server.config import Config
 from trio_chat.version import __version__
 
@@ -140,3 +142,60 @@ def test_a_load_test_that_is_interrupted_as_it_begins_is_exit_2(monkeypatch: pyt
 
     monkeypatch.setattr("loadtest.command.loadtest", interrupted)
     assert run("loadtest") == (2, "", "trio-chat: interrupted, and nothing is proved\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "option"),
+    [
+        (("serve", "--port", "0", "--journal", "-"), "--journal"),
+        (("join", "ada@127.0.0.1:1", "--tokens", "-"), "--tokens"),
+    ],
+)
+def test_a_file_that_cannot_be_a_dash_is_one_line_and_exit_2(
+    args: tuple[str, ...], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    says = f"invalid {option}: got '-', expected a file; it cannot be standard input or output"
+    assert run(*args) == (2, "", f"trio-chat: {says}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_option_that_takes_a_file_knows_a_dash_by_chance() -> None:
+    """Each says what `-` is, or refuses it; a new one is to be added here."""
+    named = {"PATH", "FILE", "TO"}
+    found = set()
+
+    def look(command: click.Command, name: str) -> None:
+        for param in command.params:
+            if param.metavar in named:
+                found.add((name, param.opts[0], param.callback is refuse_standard))
+        for inner in command.commands.values() if isinstance(command, click.Group) else ():
+            look(inner, f"{name} {inner.name}".strip())
+
+    look(main, "")
+    refused = {entry[:2] for entry in found if entry[2]}
+    takes = {entry[:2] for entry in found if not entry[2]}
+    journals = {(f"journal {name}", "--journal") for name in main.commands["journal"].commands}  # type: ignore[attr-defined]
+    assert refused == {("serve", "--journal"), ("join", "--tokens"), *journals}
+    assert takes == {
+        ("loadtest", "--json"),
+        ("journal export", "-o"),
+        ("journal import", "source"),
+        ("journal backup", "to"),
+    }
+
+
+def test_the_level_of_the_log_is_set_by_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[str] = []
+
+    async def served(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr("trio_chat.server.process.run_process", served)
+    monkeypatch.setattr("trio_chat.server.logs.set_up_logging", levels.append)
+    memory = ("serve", "--journal", "memory")
+    assert run(*memory)[0] == run(*memory, "--log-level", "INFO")[0] == 0
+    assert run(*memory, env={"TRIO_CHAT_LOG_LEVEL": "debug"})[0] == 0
+    assert levels == ["warning", "info", "debug"]
+    status, _, err = run(*memory, "--log-level", "loud")
+    assert status == 2 and "'loud' is not one of 'debug', 'info', 'warning', 'error'" in err

@@ -5,10 +5,11 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,60 @@ async def test_a_server_is_spoken_to_by_websocket() -> None:
     assert last_line(done).startswith("FINE: 480 deliveries verified")
 
 
+async def test_a_report_on_standard_output_is_alone_there() -> None:
+    done = await run(*SHORT, "--json", "-")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["verdict"] == "fine"
+    assert done.stderr.decode().splitlines()[-1].startswith("FINE: 480 deliveries verified")
+
+
+async def test_a_report_that_standard_output_does_not_take_is_2_and_a_line() -> None:
+    with Path("/dev/full").open("wb") as full, trio.fail_after(PATIENCE_S):  # noqa: ASYNC230 - a device
+        command = [*LOADTEST, *SHORT, "--json", "-"]
+        done = await trio.run_process(command, stdout=full, capture_stderr=True, check=False)
+    says = b"trio-chat: cannot write to standard output: No space left on device"
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, says)
+
+
+async def test_the_rooms_that_stay_are_those_in_the_journal(tmp_path: Path) -> None:
+    """The printed command removes all of them."""
+    path = tmp_path / "journal.db"
+    async with open_server(Config(port=0, rate_limit=False, journal=str(path))) as server:
+        port = int(server.addresses[0].rpartition(":")[2])
+        done = await run(f"127.0.0.1:{port}", *SHORT, "--rooms=3", "--json=-")
+    report = json.loads(done.stdout)
+    assert len(report["rooms"]) == 3
+    assert f"  {report['prune_command']}\n" in done.stderr.decode()
+    with trio.fail_after(PATIENCE_S):
+        command = [sys.executable, "-c", MAIN, *report["prune_command"].split()[1:], "--journal", str(path)]
+        done = await trio.run_process(command, capture_stdout=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == b"3 rooms and 60 entries removed"
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM rooms").fetchone() == (0,)
+
+
+async def test_an_interrupted_run_tells_of_its_rooms_too(nursery: trio.Nursery) -> None:
+    async with serving() as port:
+        command = [*LOADTEST, f"127.0.0.1:{port}", "--users=4", "--duration=60", "--json=-"]
+        client = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert client.stdout is not None and client.stderr is not None
+        said = bytearray()
+        with trio.fail_after(PATIENCE_S):
+            while not re.search(rb"talking +[0-9]+%: 4 users, +[1-9]", said):
+                data = await client.stderr.receive_some()
+                assert data, bytes(said)
+                said += data
+            client.send_signal(signal.SIGINT)
+            async for data in client.stderr:
+                said += data
+            assert await client.stdout.receive_some() == b""
+            assert await client.wait() == 2
+    *_, command_line, reason = said.decode().splitlines()
+    assert re.fullmatch(r"  trio-chat journal prune --room room0-\w{4}", command_line)
+    assert reason == "trio-chat: interrupted, and nothing is proved"
+
+
 async def test_a_missed_threshold_is_1() -> None:
     async with serving() as port:
         done = await run(f"127.0.0.1:{port}", *SHORT, "--fail-if", "sent > 1", "--fail-if", "p99 > 60s")
@@ -86,6 +141,10 @@ async def test_a_missed_threshold_is_1() -> None:
         (["--rooms", "9", "--users", "3"], "9 rooms are too many"),
         (["--json", "/nowhere/x.json"], "there is no such directory"),
         (["--json", ""], "it is a directory"),
+        (["203.0.113.9:1"], "203.0.113.9:1 is not on this machine, and the rooms of a load test stay in the"),
+        (["0.0.0.0:1"], "0.0.0.0:1 is not on this machine"),
+        (["ws://203.0.113.9/ws"], "ws://203.0.113.9/ws is not on this machine"),
+        (["nowhere.invalid"], "cannot resolve nowhere.invalid: "),
         (["--rate", "nan"], "must be numbers"),
     ],
 )

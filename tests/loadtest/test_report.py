@@ -81,6 +81,30 @@ def test_of_many_breaches_some_of_each_kind_are_told() -> None:
     assert "the generator could not keep up" in told, "a broken run says as well why it would be invalid"
 
 
+def test_rooms_that_stay_are_told_with_the_command_that_removes_them() -> None:
+    one, some = (replace(FINE, rooms=[f"room{n}-ab12" for n in range(count)]) for count in (1, 3))
+    words = "the messages stay in the server's journal (%s); stop the server, and remove them with:"
+    assert list(lines(Scenario(), one))[-3:] == [
+        words % "room0-ab12",
+        "  trio-chat journal prune --room room0-ab12",
+        FINE_LINE,
+    ]
+    command = "trio-chat journal prune --room room0-ab12 --room room1-ab12 --room room2-ab12"
+    assert list(lines(Scenario(), some))[-3:] == [
+        words % "room0-ab12 to room2-ab12, 3 rooms",
+        f"  {command}",
+        FINE_LINE,
+    ]
+    report = as_json(Scenario(), "192.0.2.1:5555", some)
+    assert (report["rooms"], report["prune_command"]) == (some.rooms, command)
+
+
+def test_without_rooms_that_stay_nothing_is_told() -> None:
+    assert not any("prune" in line for line in lines(Scenario(), FINE))
+    report = as_json(Scenario(), "a server of its own", FINE)
+    assert (report["rooms"], report["prune_command"]) == ([], "")
+
+
 def test_json_is_the_documented_schema(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     write_json(path, as_json(Scenario(), "127.0.0.1:5555", BROKEN))
@@ -95,6 +119,15 @@ def test_json_is_the_documented_schema(tmp_path: Path) -> None:
     undocumented = [kind for kind in Kind if f"`{kind}`" not in page]
     assert not undocumented, f"docs/loadtest.md does not explain {undocumented}"
     assert [verdict.name.lower() for verdict in Verdict if f"`{verdict.name.lower()}`" not in page] == []
+
+
+def test_a_report_for_a_dash_is_on_standard_output(
+    capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json("-", {"says": "“…”"})
+    assert json.loads(capfdbinary.readouterr().out) == {"says": "“…”"}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_report_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:

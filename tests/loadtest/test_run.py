@@ -7,11 +7,12 @@ import pytest
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from loadtest.runner import Progress
+from loadtest.runner import Progress, Run
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.verdict import Verdict
 from tests.loadtest.house import run_in_memory
 from tests.loadtest.liar import LIES, Liar
+from tests.server.stores import FailingStore
 from trio_chat.wire.messages import Ack, Bye, Error, Event, Retitled, Room, Said
 
 SMALL = Scenario(users=12, rate=40, duration_s=5, disconnects=0.5)
@@ -63,6 +64,32 @@ async def test_who_is_too_fast_is_told_which_option_helps(autojump_clock: MockCl
     outcome = await run_in_memory(Scenario(users=2, rate=100, duration_s=2, disconnects=0), rate_limit=True)
     assert outcome.verdict is Verdict.INVALID
     assert "start it with --no-rate-limit" in outcome.last_line
+
+
+async def test_only_rooms_in_which_something_was_said_stay(autojump_clock: MockClock) -> None:
+    """The command that removes them would refuse one that is not in the journal."""
+    runs: list[Run] = []
+
+    async def keep(run: Run) -> None:
+        runs.append(run)
+
+    scenario = Scenario(users=6, rooms=6, rate=2, duration_s=2, disconnects=0)
+    outcome = await run_in_memory(scenario, beside=keep)
+    said = {f"room{scenario.room_of(user)}" for user in scenario.speakers()[: scenario.messages]}
+    assert set(runs[0].rooms) == said and len(said) == 4
+    assert outcome.rooms == [], "a server of its own keeps nothing"
+
+
+async def test_a_room_of_which_the_journal_may_have_something_stays(autojump_clock: MockClock) -> None:
+    """Nothing is acked, and the journal may turn out to have it all the same."""
+    runs: list[Run] = []
+
+    async def keep(run: Run) -> None:
+        runs.append(run)
+
+    scenario = Scenario(users=2, rate=2, duration_s=1, disconnects=0)
+    await run_in_memory(scenario, beside=keep, store=FailingStore())
+    assert runs[0].rooms == ["room0"]
 
 
 async def test_who_cannot_come_in_is_told_why(autojump_clock: MockClock) -> None:

@@ -16,6 +16,7 @@ from trio_chat.net.listen import (
     ACCEPT_AT_ONCE,
     PAUSE_S,
     SEND_BUFFER_BYTES,
+    WARN_S,
     Listener,
     SocketListener,
     open_listeners,
@@ -133,15 +134,16 @@ async def test_out_of_descriptors_it_pauses_and_goes_on(
     ]
 
 
-async def test_each_lack_is_logged_once(
+async def test_a_lack_is_logged_once_and_the_next_not_within_a_minute(
     listening: Listening, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     lack = error(errno.EMFILE)
-    listener, sock = listening(lack, lack, None)
-    close(await listener.accept())
-    sock.outcomes = [lack, lack, None]
-    close(await listener.accept())
-    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    listener, sock = listening()
+    for logged in (1, 1, 2):
+        sock.outcomes = [lack, lack, None]
+        close(await listener.accept())
+        assert [record.levelno for record in caplog.records] == [logging.WARNING] * logged
+        await trio.sleep(WARN_S / 2)
 
 
 async def test_out_of_descriptors_it_hands_over_whom_it_has(

@@ -89,8 +89,9 @@ os._exit(0)
 def test_closed_standard_descriptors_become_the_null_device() -> None:
     program = """
 import os
-from trio_chat.terminal.input_kind import input_kind, open_missing_descriptors
-open_missing_descriptors()
+from trio_chat.cli.streams import open_missing
+from trio_chat.terminal.input_kind import input_kind
+open_missing()
 report = os.open(os.environ["REPORT"], os.O_WRONLY)
 os.write(report, f"{report} {input_kind(0).name} {os.fstat(1).st_rdev == os.fstat(0).st_rdev}".encode())
 """

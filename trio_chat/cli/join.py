@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.cli.standard_output import refuse_standard
 from trio_chat.errors import OutputError
 
 __all__ = ["join"]
@@ -43,6 +44,7 @@ Exit status:
     envvar="TRIO_CHAT_TOKENS",
     show_envvar=True,
     metavar="PATH",
+    callback=refuse_standard,
     help="The file that remembers who you are, for each server and name; with `none` you are somebody new."
     "  [default: tokens.json in your directory for such state]",
 )
@@ -67,12 +69,10 @@ def join(target: str, rooms: tuple[str, ...], as_json: bool, has_commands: bool,
 
     from trio_chat.errors import CannotConnect
     from trio_chat.terminal.commands import without_mark
-    from trio_chat.terminal.input_kind import open_missing_descriptors
     from trio_chat.terminal.lines import run
     from trio_chat.terminal.target import name_hint, parse_target
     from trio_chat.terminal.tokens import Tokens, default_path
 
-    open_missing_descriptors()
     try:
         given = parse_target(target)
     except ValueError as error:

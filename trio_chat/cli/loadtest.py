@@ -1,7 +1,6 @@
 """`trio-chat loadtest`: users who load a server and prove every delivery."""
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -37,9 +36,9 @@ __all__ = ["loadtest"]
     "--json",
     "json_path",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the whole report to a file.",
+    help="Write the whole report to a file; with `-` to standard output, and all else to standard error.",
 )
+@click.option("--yes", is_flag=True, help="Do not ask before loading a server that is not on this machine.")
 def loadtest(
     address: str,
     target: str | None,
@@ -51,11 +50,13 @@ def loadtest(
     disconnects: str,
     seed: int,
     fail_if: tuple[str, ...],
-    json_path: Path | None,
+    json_path: str | None,
+    yes: bool,
 ) -> None:
     """Load a server with users, and prove every delivery.
 
-    Without an address it starts a server of its own. The last line is the verdict.
+    Without an address it starts a server of its own. Any other server keeps the rooms in its journal: the
+    report has the command that removes them. The last line is the verdict.
 
     \b
     Exit status: 0 fine, 1 a threshold was missed, 2 could not run,
@@ -68,6 +69,7 @@ def loadtest(
     from loadtest.screen import Screen
     from loadtest.target import parse_address, parse_share
     from loadtest.thresholds import parse_threshold
+    from trio_chat.cli.consent import ask_before_load
 
     if address and target:
         raise click.UsageError("an address or --target, not both")
@@ -79,8 +81,10 @@ def loadtest(
         raise click.UsageError(str(error)) from error
     with errors_in_one_line():
         scenario = Scenario(users, rooms, rate, duration, size, share, seed)
+        screen = Screen.standard(error=json_path == "-")
         try:
-            screen = Screen.standard()
+            if where is not None and not yes:
+                ask_before_load(*where)
             status = trio.run(run, scenario, where, thresholds, json_path, screen)
         except KeyboardInterrupt:  # before the run has seen to signals itself
             raise CannotRun("interrupted, and nothing is proved") from None

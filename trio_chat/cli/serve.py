@@ -9,6 +9,7 @@ import click
 
 from trio_chat.cli.one_line import errors_in_one_line
 from trio_chat.cli.printable import printable
+from trio_chat.cli.standard_output import refuse_standard
 from trio_chat.errors import CannotStart, ChatError, JournalInUse, OutputClosed, OutputError
 
 __all__ = ["serve"]
@@ -81,6 +82,7 @@ class _PortOption(click.Option):
     envvar="TRIO_CHAT_JOURNAL",
     show_envvar=True,
     metavar="PATH",
+    callback=refuse_standard,
     help="The file in which what is said is kept; `memory` keeps it until the server ends."
     "  [default: journal.db in your directory for such data; `serve` says where that is]",
 )
@@ -130,6 +132,15 @@ class _PortOption(click.Option):
     show_envvar=True,
     help="Set one of the server's limits; `--limit help` lists them.",
 )
+@click.option(
+    "--log-level",
+    default="warning",
+    envvar="TRIO_CHAT_LOG_LEVEL",
+    show_default=True,
+    show_envvar=True,
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    help="What goes to standard error: with info also who connects and leaves, by name and address.",
+)
 def serve(
     host: str,
     port: int,
@@ -143,6 +154,7 @@ def serve(
     max_connections: int | None,
     no_rate_limit: bool,
     limits: tuple[str, ...],
+    log_level: str,
 ) -> None:
     """Run a chat server until Ctrl-C, SIGTERM or SIGHUP.
 
@@ -155,9 +167,10 @@ def serve(
 
     from trio_chat.journal.store import Keep
     from trio_chat.server.config import Config, Limits, parse_age, parse_limits
+    from trio_chat.server.logs import set_up_logging
     from trio_chat.server.process import default_journal, run_process
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    set_up_logging(log_level)
     if "help" in limits:
         click.echo(Limits.described())
         return

@@ -129,6 +129,15 @@ class Mark:
         with suppress(OSError):
             os.pwrite(self._file, b"%020d" % entries, self._at)
 
+    def removed(self, entries: int) -> None:
+        """Count so many entries less, if any: they were removed on purpose, with their rooms.
+
+        Call it when the file is on the disk without them. The mark of the last run stays that run's.
+        """
+        if self.marked is not None and entries > 0:
+            marked = self.marked
+            self.begin(marked.run, marked.inode, max(marked.entries - entries, 0))
+
     def close(self) -> None:
         """End the lock. What was marked stays."""
         os.close(self._file)

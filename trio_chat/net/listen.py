@@ -29,6 +29,7 @@ SEND_BUFFER_BYTES = 128 << 10
 # that sends more than the server reads then waits, and what it said long ago is not read at some later time.
 RECEIVE_BUFFER_BYTES = 64 << 10
 PAUSE_S = 0.1
+WARN_S = 60.0  # two lines about what the machine lacks
 # Not the connection's fault and not lasting; the same list as trio.serve_listeners.
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 # The connection that was to be accepted is gone again: the next one may be well.
@@ -57,7 +58,8 @@ class PatientListener(ABC):
     """The part of a listener that is the same on whatever it listens: taking all who wait, and patience."""
 
     def __init__(self) -> None:
-        self._pausing = False  # said once for each time that the machine lacks something
+        self._pausing = False  # logged once for each time that the machine lacks something …
+        self._warn_at = float("-inf")  # … but not before this
 
     async def accept(self) -> list[Link]:
         while True:
@@ -67,7 +69,9 @@ class PatientListener(ABC):
                 self._pausing = False
                 return links
             if lack:
-                if not self._pausing:
+                now = trio.current_time()
+                if not self._pausing and now >= self._warn_at:
+                    self._warn_at = now + WARN_S
                     log.warning("cannot accept for now: %s", lack)
                 self._pausing = True
                 await trio.sleep(PAUSE_S)

@@ -197,8 +197,10 @@ def changing(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection
                 prepare(db, claim.path, "full")
                 claim.check()
                 interruptible(db)
+                given = _entries_given(db)
                 yield db
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                claim.mark.removed(given - _entries_given(db))
         finally:
             claim.close()
 
@@ -210,6 +212,12 @@ def _claim(path: Path, *, create: bool) -> Claim:
         if create:
             raise
         raise NotDone(f"there is no journal {path}") from None
+
+
+def _entries_given(db: sqlite3.Connection) -> int:
+    """Return how many numbers the rooms have given to entries, as the mark counts them."""
+    count: int = db.execute("SELECT coalesce(sum(head), 0) FROM rooms").fetchone()[0]
+    return count
 
 
 def interruptible(db: sqlite3.Connection) -> None:

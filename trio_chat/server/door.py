@@ -26,13 +26,20 @@ from trio_chat.errors import FrameError, LinkBroken
 from trio_chat.net.link import close_politely
 from trio_chat.server.http import TURNED_AWAY, begins_request, only_empty_lines, serve_http
 from trio_chat.server.partings import parting
-from trio_chat.server.peer_address import ConnectionCounts, CountedConnection, receive_proxy_header
+from trio_chat.server.peer_address import (
+    SERVER_FULL,
+    ConnectionCounts,
+    CountedConnection,
+    receive_proxy_header,
+)
+from trio_chat.server.refusals import ADDRESS_FULL, FULL, PROXY_HEADER, STOPPING, TLS_SPOKEN, Kind
 
 if TYPE_CHECKING:
     from trio_chat.dialects import CommandReader, Packing
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
     from trio_chat.server.proxies import Proxies
+    from trio_chat.server.refusals import Refusals
     from trio_chat.server.site import Site
     from trio_chat.server.turns import Turns
 
@@ -61,10 +68,13 @@ class Caller(NamedTuple):
 class Door:
     """Of one server; without a `site` it speaks no HTTP."""
 
-    def __init__(self, limits: Limits, site: Site | None, proxies: Proxies, turns: Turns) -> None:
+    def __init__(
+        self, limits: Limits, site: Site | None, proxies: Proxies, turns: Turns, refusals: Refusals
+    ) -> None:
         self._limits = limits
         self._site = site
         self._turns = turns
+        self._refusals = refusals
         self._silent: dict[Link, float] = {}  # what has not sent a byte, and since when; the oldest first
         self._speaking: dict[trio.CancelScope, None] = {}  # what speaks HTTP
         self._counts = ConnectionCounts(limits, proxies)
@@ -167,13 +177,14 @@ class Door:
     ) -> Caller | None:
         limits = self._limits
         if first and first[0] == TLS:
+            self._refusals.add(TLS_SPOKEN, counted.address)
             return None
         site = self._site if begins_request(first) else None
         if site is None:
             counted.count()
         if counted.full:
             counted.close()
-            await self.turn_away(link, counted.full, first)
+            await self.turn_away(link, counted.full, first, counted.address)
             return None
         if site is None:
             frames = FrameCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
@@ -183,7 +194,14 @@ class Door:
         try:
             with speaking:
                 rest = await serve_http(
-                    link, first, site, since=since, limits=limits, counted=counted, turns=self._turns
+                    link,
+                    first,
+                    site,
+                    since=since,
+                    limits=limits,
+                    counted=counted,
+                    turns=self._turns,
+                    refusals=self._refusals,
                 )
         finally:
             del self._speaking[speaking]
@@ -193,16 +211,19 @@ class Door:
         return Caller(commands, WEBSOCKET, trio.current_time(), rest, counted.address)
 
     def _warn_once(self, proxy: str, error: FrameError) -> None:
-        """Log a malformed PROXY header, once: peers behind a misconfigured proxy could flood the log."""
-        if not self._warned:
+        """Log what is wrong with a PROXY header, once; further ones are counted as refusals."""
+        if self._warned:
+            self._refusals.add(PROXY_HEADER, proxy)
+        else:
             self._warned = True
             log.warning("%s, from the proxy at %s; such connections are closed", error, proxy)
 
-    async def turn_away(self, link: Link, full: str, first: bytes = b"") -> None:
+    async def turn_away(self, link: Link, full: str, first: bytes = b"", address: str = "") -> None:
         """Say why there is no place, in words that the caller understands, and close, in a second or so.
 
-        `first` is what was received already.
+        `first` is what was received already, `address` the peer's where it is not the link's.
         """
+        self._refusals.add(_kind_of(full), address or link.address)
         try:
             if self._turned_away >= TURNED_AWAY_AT_ONCE:
                 return
@@ -233,3 +254,9 @@ class Door:
             bye = parting("draining", "the server is stopping").bye
         assert bye is not None, "a code has words"
         return FRAMES.pack((bye,))
+
+
+def _kind_of(full: str) -> Kind:
+    if not full:
+        return STOPPING
+    return FULL if full == SERVER_FULL else ADDRESS_FULL

@@ -19,11 +19,13 @@ import h11
 import trio
 
 from trio_chat.net.link import close_politely
+from trio_chat.server.refusals import ADDRESS_FULL, request_refused
 
 if TYPE_CHECKING:
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
     from trio_chat.server.peer_address import CountedConnection
+    from trio_chat.server.refusals import Refusals
     from trio_chat.server.site import Answer, Site
     from trio_chat.server.turns import Turns
 
@@ -64,6 +66,7 @@ async def serve_http(
     limits: Limits,
     counted: CountedConnection,
     turns: Turns,
+    refusals: Refusals,
 ) -> bytes | None:
     """Serve until the peer asks no more; the link is closed then, and None returned. Where the connection
     becomes a WebSocket, what has come of that already is returned; it is counted by address from then on.
@@ -96,6 +99,7 @@ async def serve_http(
             answer, method = _answer(conversation, head, site, counted)
         if answer is None:
             return None
+        refusals.add(ADDRESS_FULL if counted.full else request_refused(answer.status), counted.address)
         packed = _packed(conversation, answer, method)
         turns.charge(turns.clock() - began)
         with trio.move_on_after(limits.stalled_s) as sending:

@@ -2,10 +2,9 @@
 
 import os
 import stat
-from contextlib import suppress
 from enum import Enum
 
-__all__ = ["InputKind", "input_kind", "open_missing_descriptors"]
+__all__ = ["InputKind", "input_kind"]
 
 
 class InputKind(Enum):
@@ -30,20 +29,6 @@ def input_kind(fd: int) -> InputKind:
     if stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev:
         return InputKind.NONE
     return InputKind.LINES
-
-
-def open_missing_descriptors() -> None:
-    """Open /dev/null as each standard descriptor that is closed.
-
-    Otherwise the next file or socket gets its number, and is read as standard input or written to as standard
-    output.
-    """
-    for fd in (0, 1, 2):
-        try:
-            os.fstat(fd)
-        except OSError:
-            with suppress(OSError):
-                os.open(os.devnull, os.O_RDWR)
 
 
 def _is_in_foreground(fd: int) -> bool:
