@@ -128,8 +128,9 @@ class Reception:
 
 
 def _cursor(join: Join, room: Room) -> int:
-    """The number after which a room's replay begins (docs/protocol.md, `join`)."""
-    if room.resumed and join.after is not UNSET:
-        return join.after
+    """Return the number after which a room's replay begins, or the `gap` before it (docs/protocol.md, `join`)."""
+    if join.after is not UNSET:
+        return join.after if room.resumed else 0
     recent = 0 if join.recent is UNSET else join.recent
+    recent = recent if join.limit is UNSET else min(recent, join.limit)
     return max(room.head - recent, room.first - 1, 0)

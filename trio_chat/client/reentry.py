@@ -99,6 +99,8 @@ class Reentry:
         talk.rooms.entered(membership.asked, answer)
         if answer.resumed:
             talk.inbox.resume(membership.name, answer.room)
+            if answer.epoch != membership.epoch:
+                talk.inbox.change_epoch(membership.name, answer, talk.reception.keeps)
         else:
             talk.inbox.begin_anew(membership.name, answer, talk.reception.keeps)
 

@@ -100,13 +100,15 @@ class Hello(_Command, frozen=True, kw_only=True):
 
 
 class Join(_Command, frozen=True):
-    """Enter a room, with the newest `recent` entries, or all `after` a number of the same `epoch`."""
+    """Enter a room, with the newest `recent` entries, or all `after` a number of the same `epoch`; with both,
+    the newest where there is no going on. Of either, `limit` at most."""
 
     room: str
     recent: Annotated[int, Meta(ge=0, le=200)] | UnsetType = UNSET
     after: Number | UnsetType = UNSET
     epoch: Ref = ""
     ref: Ref = ""
+    limit: Annotated[int, Meta(ge=1, le=200)] | UnsetType = UNSET
 
 
 class Leave(_Command, frozen=True):
