@@ -22,6 +22,7 @@ from trio_chat.wire import framing
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import FRAME_BYTES_MAX
 from trio_chat.wire.messages import (
+    UNLIMITED_PER_S,
     UNSET,
     Ack,
     Bye,
@@ -58,6 +59,8 @@ def welcome(
     ping_s: int = 25,
     frame_bytes: int = 65_536,
     features: Sequence[str] = (),
+    talk: tuple[int, int] = (UNLIMITED_PER_S, UNLIMITED_PER_S),
+    talk_bytes: tuple[int, int] = (0, 0),
 ) -> Welcome:
     return Welcome(
         version=1,
@@ -68,7 +71,7 @@ def welcome(
         features=[*features],
         kept="memory",
         ping_s=ping_s,
-        limits=Limits(frame_bytes=frame_bytes, text_bytes=4096, rooms=100, talk_burst=20, talk_per_s=5),
+        limits=Limits(frame_bytes, 4096, 100, *talk, *talk_bytes),
         ref=hello.ref,
     )
 
@@ -130,11 +133,27 @@ class Peer:
                 await self.link.wait_writable()
 
     async def greet(
-        self, *, ping_s: int = 25, frame_bytes: int = 65_536, features: Sequence[str] = ()
+        self,
+        *,
+        ping_s: int = 25,
+        frame_bytes: int = 65_536,
+        features: Sequence[str] = (),
+        talk: tuple[int, int] = (UNLIMITED_PER_S, UNLIMITED_PER_S),
+        talk_bytes: tuple[int, int] = (0, 0),
     ) -> Hello:
+        """Welcome a client; `talk` and `talk_bytes` are rates: the burst, and how much a second."""
         hello = await self.expect(Hello)
         self._commands.welcomed()
-        await self.say(welcome(hello, ping_s=ping_s, frame_bytes=frame_bytes, features=features))
+        await self.say(
+            welcome(
+                hello,
+                ping_s=ping_s,
+                frame_bytes=frame_bytes,
+                features=features,
+                talk=talk,
+                talk_bytes=talk_bytes,
+            )
+        )
         return hello
 
     async def admit(
@@ -200,6 +219,9 @@ async def chatting(
     patience_s: float = inf,
     random: Callable[[], float] = lambda: 0.5,
     clock_s: Callable[[], float] = trio.current_time,
+    talk: tuple[int, int] = (UNLIMITED_PER_S, UNLIMITED_PER_S),
+    talk_bytes: tuple[int, int] = (0, 0),
+    pace: bool = True,
 ) -> AsyncGenerator[tuple[Chat, Peer]]:
     """A Chat with a server that has welcomed it, and does nothing more by itself.
 
@@ -213,7 +235,7 @@ async def chatting(
 
     async def greet() -> None:
         peer = await stage.accept()
-        await peer.greet(ping_s=ping_s, frame_bytes=frame_bytes)
+        await peer.greet(ping_s=ping_s, frame_bytes=frame_bytes, talk=talk, talk_bytes=talk_bytes)
         await greeted.send(peer)
 
     nursery.start_soon(greet)
@@ -222,6 +244,7 @@ async def chatting(
         dial=stage.dial,
         inbox_events=inbox_events,
         ref_prefix="r",
+        pace=pace,
         come_back=come_back,
         patience_s=patience_s,
         random=random,

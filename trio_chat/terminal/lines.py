@@ -123,7 +123,12 @@ class LineClient:
             try:
                 token = await self._token(target, name)
                 async with self._connect(
-                    target.host, target.port, name=name, token=token, patience_s=self._patience_s
+                    target.host,
+                    target.port,
+                    name=name,
+                    token=token,
+                    patience_s=self._patience_s,
+                    pace=False,  # the speaker says one line at a time, and tells people why it waits
                 ) as chat:
                     await self._welcome(target, chat, name)
                     await self._talk(chat, rooms)
