@@ -114,6 +114,12 @@ class Peer:
     def hear_again(self, command: Command) -> None:
         self._heard.insert(0, command)
 
+    async def expect_any(self) -> Command:
+        """Return the next command, whatever it is."""
+        command = await self.command()
+        assert command is not None
+        return command
+
     async def expect(self, kind: type[C]) -> C:
         command = await self.command()
         # A machine whose clock is set meanwhile seems to have slept: the client asks whether all is well.

@@ -79,15 +79,17 @@ class Sender:
             return isinstance(command, Quit) and bool(held.kinds)
         membership = rooms.get(room) if room else None
         name = membership.name if membership else room
-        is_ordered = kind != "questions" and bool(name)
-        if not (kind in held.kinds or (is_ordered and name in held.rooms)):
+        is_ordered = kind != "questions" and name is not None
+        if is_ordered and name in held.rooms:
+            return True
+        if kind not in held.kinds:
             now = trio.current_time()
             wait_s = self._talk.backlog.pacer.wait_s(command, now)
             if not wait_s:
                 return False
             self.again_at = min(self.again_at, now + wait_s)
         held.kinds.add(kind)
-        if is_ordered and name:
+        if is_ordered and name is not None:
             held.rooms.add(name)
         return True
 
