@@ -91,7 +91,8 @@ def test_nothing_is_earned_for_what_is_unanswered() -> None:
 def test_whatever_the_network_does_the_server_never_refuses(
     burst: int, per_s: float, delays: list[float], amounts: list[int]
 ) -> None:
-    """Each message is charged somewhere between its sending and its answer, in order; many may come at once."""
+    """Each message is charged somewhere between its sending and its answer, in order; many may come at
+    once."""
     ours, theirs = TokenBucket(burst, per_s * SHARE, 0.0), Bucket(burst, per_s, 0.0)
     now = arrives = 0.0
     way: deque[tuple[float, float, int]] = deque()  # what was sent: when it is charged, and answered
@@ -141,7 +142,9 @@ def test_bytes_are_counted_as_the_server_counts_them() -> None:
     long = Say("lobby", "x" * 60_000)  # which is refused, and charged as no longer than a text may be
     pacer.send(long, 0.0)
     pacer.answer(long, 0.0)
-    assert pacer.wait_s(Say("lobby", "x" * 2_000), 0.0) == pytest.approx((2_000 - 8_000 + 6_096) / (100 * SHARE))
+    assert pacer.wait_s(Say("lobby", "x" * 2_000), 0.0) == pytest.approx(
+        (2_000 - 8_000 + 6_096) / (100 * SHARE)
+    )
 
 
 def test_more_than_the_burst_goes_when_the_bucket_is_full() -> None:

@@ -1,4 +1,5 @@
-"""The client and the server of this house, with rates: everything is said, once, in order, and no call fails."""
+"""The client and the server of this house, with rates: everything is said, once, in order, and no call
+fails."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -47,9 +48,7 @@ class TestServer:
         self._listener = None
 
     def connect(self, name: str, token: str = "") -> AbstractAsyncContextManager[Chat]:
-        return connect(
-            name=name, token=token, dial=self.dial, random=lambda: 0.5, clock_s=trio.current_time
-        )
+        return connect(name=name, token=token, dial=self.dial, random=lambda: 0.5, clock_s=trio.current_time)
 
 
 async def say_all(chat: Chat, texts: list[str], numbers: list[int], room: str = "lobby") -> None:
@@ -88,17 +87,24 @@ async def test_thirty_messages_that_wait_for_a_restart_are_said_once_in_order(
         async with server.running():
             ada = await nursery.start(serve_chat, server.connect("ada"))
             await ada.join("lobby")
-        nursery.start_soon(say_all, ada, texts, numbers)
+        are_said = trio.Event()
+
+        async def say_them() -> None:
+            await say_all(ada, texts, numbers)
+            are_said.set()
+
+        nursery.start_soon(say_them)
         await wait_all_tasks_blocked()
         async with server.running():
-            while 0 in numbers or not numbers:
-                await trio.sleep(1)
+            await are_said.wait()
             assert [entry.text for entry in await shown(server, 30)] == texts
             nursery.cancel_scope.cancel()
     assert numbers == list(range(1, 31))
 
 
-async def serve_chat(connecting: AbstractAsyncContextManager[Chat], *, task_status: trio.TaskStatus[Chat]) -> None:
+async def serve_chat(
+    connecting: AbstractAsyncContextManager[Chat], *, task_status: trio.TaskStatus[Chat]
+) -> None:
     """Keep a Chat, until cancelled."""
     async with connecting as chat:
         task_status.started(chat)
@@ -106,8 +112,8 @@ async def serve_chat(connecting: AbstractAsyncContextManager[Chat], *, task_stat
 
 
 async def test_what_waits_goes_on_at_the_rate_of_the_server(autojump_clock: trio.abc.Clock) -> None:
-    """A hundred at five a second, after a burst of twenty, are sixteen seconds: none is refused and sent again
-    a second later."""
+    """A hundred at five a second, after a burst of twenty, are sixteen seconds: none is refused and sent
+    again a second later."""
     server = TestServer()
     numbers: list[int] = []
     async with server.running(), server.connect("ada") as ada:
@@ -163,8 +169,11 @@ async def test_topics_whispers_and_names_share_the_rate_and_keep_their_order(
 
     async def listen(bob: Chat) -> None:
         async for event in bob:
-            if isinstance(event, Whispered):
-                whispers.append(event.text)
+            match event:
+                case Whispered(text=text):
+                    whispers.append(text)
+                case _:
+                    pass
 
     async with server.running(), server.connect("bob") as bob, server.connect("ada") as ada:
         await ada.join("lobby")
@@ -183,7 +192,9 @@ async def test_topics_whispers_and_names_share_the_rate_and_keep_their_order(
             await wait_all_tasks_blocked()
             listening.cancel_scope.cancel()
         entries = await shown(server, 30)
-    assert [entry.text for entry in entries] == [f"{kind} {n}" for n in range(15) for kind in ("say", "topic")]
+    assert [entry.text for entry in entries] == [
+        f"{kind} {n}" for n in range(15) for kind in ("say", "topic")
+    ]
     assert [entry.by for entry in entries][2::2] == [f"ada{n}" for n in range(14)]
     assert whispers == [f"whisper {n}" for n in range(15)]
 

@@ -46,7 +46,7 @@ COMING = (
     ),
     Mutant(
         "zero-needs-epoch",
-        "`after` 0 is no good cursor where the room has another epoch, and what was said meanwhile never comes",
+        "`after` 0 is no good cursor in another epoch, and what was said meanwhile never comes",
         (
             Edit(
                 "trio_chat.server.entering:_is_good_cursor",
@@ -57,7 +57,7 @@ COMING = (
     ),
     Mutant(
         "void-cursor-in-silence",
-        "whoever comes back with a cursor of another history is not told that it is shown nothing of the new one",
+        "a client with a cursor of another history is not told what of the new one it is not shown",
         (
             Edit(
                 "trio_chat.server.entering:_start",

@@ -166,7 +166,9 @@ async def test_a_void_cursor_is_served_as_by_recent_alone(
             assert await _replay(peer) == (gaps, list(range(6 - newest, 6)))
 
 
-async def test_a_void_cursor_whose_recent_entries_are_all_is_told_of_no_gap(autojump_clock: MockClock) -> None:
+async def test_a_void_cursor_whose_recent_entries_are_all_is_told_of_no_gap(
+    autojump_clock: MockClock,
+) -> None:
     async with serving() as house:
         await _talk(house, 5)
         ada = await house.enter("ada")

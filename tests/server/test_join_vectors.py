@@ -1,4 +1,5 @@
-"""The `joins` of docs/vectors.json, run against the server: what comes of each `join`, in a room as described."""
+"""The `joins` of docs/vectors.json, run against the server: what comes of each `join`, in a room as
+described."""
 
 import json
 from pathlib import Path

@@ -75,7 +75,7 @@ class Desk:
             tokens,
             as_json=as_json,
             interactive=interactive,
-            connect=partial(connect, dial=self.stage.dial),
+            connect=partial(connect, dial=self.stage.dial, pace=False),
         )
         self.failed: Exception | None = None
         self.left = trio.Event()

@@ -1,9 +1,9 @@
 """The backlog: whether requests wait to be sent, and which of them the server has put off.
 
 While there is a backlog, no command overtakes it: whatever a program asks for joins those that wait, and
-`sender.py` sends them in order. There is one during an outage, and whenever the pacer holds a command back. A
-request that the server refuses as `rate_limited` keeps its place among those that wait, so it is sent again before
-those behind it.
+`sender.py` sends them in order. There is one during an outage, and whenever the pacer holds a command back.
+A request that the server refuses as `rate_limited` keeps its place among those that wait, so it is sent
+again before those behind it.
 """
 
 import trio

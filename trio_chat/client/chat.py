@@ -59,8 +59,8 @@ class Chat:
     program hears goes on behind what it has heard, between the events `Outage` and `Back` and after them.
     Where entries could not be had any more there is a `Gap`. A `Room` means that a room has another history
     now, as after a restart with a journal in memory: its numbers begin anew, with its newest entries. With
-    `resumed` true the program had seen nothing of the history before, and all of the new one follows. After an outage
-    `Members` says who is in a room.
+    `resumed` true the program had seen nothing of the history before, and all of the new one follows. After
+    an outage `Members` says who is in a room.
 
     What one calls during an outage waits for its end, and so does what was not answered when it began: it is
     asked or said again, and said once. The exceptions: `leave` leaves at once, `typing` is dropped, `quit`
@@ -121,9 +121,9 @@ class Chat:
     ) -> Room:
         """Enter a room, with its newest `recent` entries; or go on `after` an entry of the same `epoch`.
 
-        With both, `recent` counts where the room cannot go on there: its history is another one by now, or the
-        journal has forgotten some of what followed. At most `limit` entries come. Entries come as events, after
-        the answer, and a `Gap` says which of those behind `after` do not.
+        With both, `recent` counts where the room cannot go on there: its history is another one by now, or
+        the journal has forgotten some of what followed. At most `limit` entries come. Entries come as
+        events, after the answer, and a `Gap` says which of those behind `after` do not.
         """
         command = Join(room, _given(recent), _given(after), epoch, self._talk.new_ref(), _given(limit))
         return await self._talk.request(command, Room)

@@ -56,9 +56,9 @@ async def connect(
     is no server, when it says nothing, or when it says goodbye; `Refused` (`bad_name`, `name_taken`) when
     another name is needed; `ServerFault` when it is no server of ours.
 
-    `pace` keeps to the server's rates: a call waits until the server will take its command, in the order of the
-    calls, and a command that is refused as `rate_limited` is sent again when the server says, before those behind
-    it. Without it commands go out at once, and `rate_limited` is raised as `Refused`.
+    `pace` keeps to the server's rates: a call waits until the server will take its command, in the order of
+    the calls, and a command that is refused as `rate_limited` is sent again when the server says, before
+    those behind it. Without it commands go out at once, and `rate_limited` is raised as `Refused`.
 
     From then on the Chat comes back by itself when its connection is lost (`Chat` says what a program sees
     of that), unless the server has said not to. `patience_s` is how long one outage may last before the Chat

@@ -5,8 +5,9 @@ nothing that a server does makes one of them raise: why the conversation ended i
 that where it waits, as one plain error, and not as a cancellation out of nowhere. What was taken into the
 inbox before is still given out first.
 
-While `_direct` is a connection, a command goes out on it at once, unless there is a backlog (`backlog.py`) or
-the server's rates say no (`pacer.py`). Otherwise a command only joins those that wait, and `sender.py` sends them.
+While `_direct` is a connection, a command goes out on it at once, unless there is a backlog (`backlog.py`)
+or the server's rates say no (`pacer.py`). Otherwise a command only joins those that wait, and `sender.py`
+sends them.
 """
 
 from copy import copy
@@ -85,9 +86,9 @@ class Conversation:
     async def request(self, command: Command, kind: type[A]) -> A:
         """Send a command with a ref, and wait for its answer.
 
-        Cancelled before there was space for it, while the pacer held it back, or in an outage, the command was
-        not sent; cancelled later, it may take effect, and its answer is dropped. Raises `Refused`, and what ended
-        the conversation.
+        Cancelled before there was space for it, while the pacer held it back, or in an outage, the command
+        was not sent; cancelled later, it may take effect, and its answer is dropped. Raises `Refused`, and
+        what ended the conversation.
         """
         frame = self._connection.pack(command)
         request = Request(command)

@@ -215,7 +215,9 @@ class Inbox:
     def change_epoch(self, name: str, answer: Room, keep: bool) -> None:
         """Put the new epoch of a room that was resumed from 0: nothing had been seen under the one before."""
         unseen = self._beyond.forget_history(name)
-        resumed = unseen is None or unseen.resumed  # else an older history ended, and the program must hear it
+        resumed = (
+            unseen is None or unseen.resumed
+        )  # else an older history ended, and the program must hear it
         self._put_news(replace(answer, ref="", resumed=resumed), keep)
 
     def begin_anew(self, name: str, answer: Room, keep: bool) -> None:

@@ -1,18 +1,18 @@
 """Keep to the server's rates: when a command may be sent, so that the server does not refuse it.
 
 Pure: `now` is an argument, in seconds. A server says in `welcome` how much a member may say: `talk_burst`
-messages at once and `talk_per_s` a second from then on, and likewise bytes. The pacer keeps token buckets of its
-own for these, and what else the server refuses as `rate_limited` waits for as long as it asks.
+messages at once and `talk_per_s` a second from then on, and likewise bytes. The pacer keeps token buckets of
+its own for these, and what else the server refuses as `rate_limited` waits for as long as it asks.
 
-The buckets never hold more than the server's. The server charges a message at some time between its sending and
-its answer, so one without an answer counts as charged, and nothing is earned for it before the answer: a bucket
-fills up to its burst less what is unanswered. So neither a slow network nor one that delivers much at once makes
-the pacer send too much.
+The buckets never hold more than the server's. The server charges a message at some time between its sending
+and its answer, so one without an answer counts as charged, and nothing is earned for it before the answer: a
+bucket fills up to its burst less what is unanswered. So neither a slow network nor one that delivers much at
+once makes the pacer send too much.
 
-The pacer cannot know everything: other sessions of the member use the same rate, and so may sessions before this
-one. A message that is refused must not be overtaken by one sent behind it. Hence messages are sent behind
-unanswered ones only while more than half of the burst is left, and one at a time otherwise; and a refusal empties
-the buckets.
+The pacer cannot know everything: other sessions of the member use the same rate, and so may sessions before
+this one. A message that is refused must not be overtaken by one sent behind it. Hence messages are sent
+behind unanswered ones only while more than half of the burst is left, and one at a time otherwise; and a
+refusal empties the buckets.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class TokenBucket:
         self._at = now
 
     def wait_s(self, amount: float, now: float) -> float:
-        """Return how long to wait before `amount` may be sent: 0 when at once, `inf` until there is an answer.
+        """Return how long to wait before `amount` may be sent: 0 when at once, `inf` until there is an
+        answer.
 
         More than the burst is granted when the bucket is full: a server would grant it never, or has another
         burst.
@@ -138,7 +139,8 @@ class Pacer:
         self._bytes = _bucket(limits.talk_bytes_burst, limits.talk_bytes_per_s, now)
 
     def wait_s(self, command: Command, now: float) -> float:
-        """Return how long to wait before a command may be sent: 0 when at once, `inf` until there is an answer."""
+        """Return how long to wait before a command may be sent: 0 when at once, `inf` until there is an
+        answer."""
         kind = kind_of(command)
         if kind is None or self.is_idle:
             return 0.0
@@ -167,7 +169,8 @@ class Pacer:
                 self._bytes.answer(self._size(command), now)
 
     def refuse(self, command: Command, retry_s: float, now: float) -> bool:
-        """Take a `rate_limited`: commands of that kind wait for so long. False for a command without a rate."""
+        """Take a `rate_limited`: commands of that kind wait for so long. False for a command without a
+        rate."""
         kind = kind_of(command)
         if kind is None or not self.is_on:
             return False
@@ -202,7 +205,8 @@ class Pacer:
 
 
 def _bucket(burst: int, per_s: int, now: float) -> TokenBucket | None:
-    """Return a bucket for an announced rate; None for one that is not announced, or that no client reaches."""
+    """Return a bucket for an announced rate; None for one that is not announced, or that no client
+    reaches."""
     if per_s <= 0 or per_s >= UNLIMITED_PER_S:
         return None
     return TokenBucket(max(burst, 1), per_s * SHARE, now)

@@ -133,7 +133,8 @@ class Reception:
 
 
 def _cursor(join: Join, room: Room) -> int:
-    """Return the number after which a room's replay begins, or the `gap` before it (docs/protocol.md, `join`)."""
+    """Return the number after which a room's replay begins, or the `gap` before it (docs/protocol.md,
+    `join`)."""
     if join.after is not UNSET:
         return join.after if room.resumed else 0
     recent = 0 if join.recent is UNSET else join.recent

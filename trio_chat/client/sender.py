@@ -1,8 +1,8 @@
 """Send the requests that wait: in their order, each when its room is entered and the pacer allows it.
 
-Messages keep their order, whatever room they are for, since they share one rate; and what is said in a room keeps
-its order with `join` and `leave` of that room. Questions wait for no message, but for a room that is not entered
-again yet. `quit` waits for all that the pacer holds back.
+Messages keep their order, whatever room they are for, since they share one rate; and what is said in a room
+keeps its order with `join` and `leave` of that room. Questions wait for no message, but for a room that is
+not entered again yet. `quit` waits for all that the pacer holds back.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +28,8 @@ class _Held:
     away: set[str] = field(default_factory=set)
     """Rooms that are not entered again: everything about them waits."""
     rooms: set[str] = field(default_factory=set)
-    """Rooms with a message, a `join` or a `leave` that waits for the pacer: others of these wait behind it."""
+    """Rooms with a message, a `join` or a `leave` that waits for the pacer: others of these wait behind
+    it."""
     kinds: set[Kind] = field(default_factory=set)
 
 

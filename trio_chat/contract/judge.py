@@ -146,7 +146,9 @@ class Judge:
         """Return whether nothing is known to have been said in a history: then another may take its place."""
         truth = self._truths.get((room, epoch))
         has_entries = truth is not None and truth.head > 0
-        return not has_entries and not any(each.acked and each.room == room for each in self._sayings.values())
+        return not has_entries and not any(
+            each.acked and each.room == room for each in self._sayings.values()
+        )
 
     # --- on the way -----------------------------------------------------------------------------------
 

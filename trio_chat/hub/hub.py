@@ -152,9 +152,9 @@ class Hub(Generic[S]):
     def check_rate(self, seat: Seat[S], kind: str, now: float, late: float = 0.0, *, size: int = 0) -> None:
         """Charge one command of that kind, of `size` bytes, to the rates of the seat's member.
 
-        `late` is for how long, in all, the server has been late. Raises `Refused`: `rate_limited`. Messages of the
-        same session are then refused until that may be tried again: one that was sent behind it must not be
-        granted before it.
+        `late` is for how long, in all, the server has been late. Raises `Refused`: `rate_limited`. Messages
+        of the same session are then refused until that may be tried again: one that was sent behind it must
+        not be granted before it.
         """
         if not self.has_rates:
             return

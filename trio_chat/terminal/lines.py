@@ -50,6 +50,9 @@ class Connect(Protocol):
     ) -> AbstractAsyncContextManager[Chat]: ...
 
 
+_CONNECT: Connect = partial(connect, pace=False)  # the speaker repeats what is refused, and says why it waits
+
+
 async def run(target: Target, rooms: Sequence[str], tokens: Tokens | None, *, as_json: bool) -> None:
     """Chat on standard input and output until the input ends, or somebody ends it.
 
@@ -71,7 +74,7 @@ class LineClient:
         *,
         as_json: bool,
         interactive: bool,
-        connect: Connect = connect,
+        connect: Connect = _CONNECT,
     ) -> None:
         self._typed = typed
         self._tokens = tokens
@@ -123,12 +126,7 @@ class LineClient:
             try:
                 token = await self._token(target, name)
                 async with self._connect(
-                    target.host,
-                    target.port,
-                    name=name,
-                    token=token,
-                    patience_s=self._patience_s,
-                    pace=False,  # the speaker says one line at a time, and tells people why it waits
+                    target.host, target.port, name=name, token=token, patience_s=self._patience_s
                 ) as chat:
                     await self._welcome(target, chat, name)
                     await self._talk(chat, rooms)
