@@ -64,9 +64,7 @@ async def test_thirty_messages_that_wait_for_a_restart_are_all_said_in_order(tmp
 
 
 @pytest.mark.parametrize("keeps", [False, True])
-async def test_what_was_said_meanwhile_follows_0_in_a_room_that_was_empty(
-    tmp_path: Path, keeps: bool
-) -> None:
+async def test_what_was_said_meanwhile_follows_0_in_an_empty_room(tmp_path: Path, keeps: bool) -> None:
     args = ("--journal", str(tmp_path / "chat.db")) if keeps else ()
     with ExitStack() as stack, trio.fail_after(PATIENCE_S):
         server = Restarted(stack, tmp_path, *args)
