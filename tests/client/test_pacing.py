@@ -278,3 +278,63 @@ async def test_a_server_that_always_refuses_is_asked_no_faster_than_it_says(
                         await peer.say(Pong(ref=command.ref))
         assert patience.cancelled_caught
         assert asked == pytest.approx(list(range(10)), abs=0.1)
+
+
+async def test_of_two_with_one_ref_the_refused_one_is_sent_again(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    async with chatting(nursery) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        calls = Calls(nursery)
+        await calls.begin("first", lambda: chat.say("lobby", "hello", ref="same"))
+        await calls.begin("second", lambda: chat.say("lobby", "hello", ref="same"))
+        first, second = [await peer.expect(Say) for _ in range(2)]
+        await refuse(peer, first)
+        await peer.say(Ack(second.ref, "lobby", 1))
+        await wait_all_tasks_blocked()
+        assert calls.ended == {"second": 1}
+        await peer.say(Ack((await peer.expect(Say)).ref, "lobby", 1))
+        await wait_all_tasks_blocked()
+        assert calls.ended == {"second": 1, "first": 1}
+
+
+async def test_what_is_said_while_the_connection_takes_no_more_stays_behind_what_waited(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage(buffer_bytes=500)
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        calls = Calls(nursery)
+        for n in range(50):
+            nursery.start_soon(chat.say, "lobby", f"{n:4000}")
+            await wait_all_tasks_blocked()
+        peer.reset()
+        await wait_all_tasks_blocked()
+        peer = await stage.accept()
+        await peer.greet()
+        await peer.admit(resumed=True)
+        await wait_all_tasks_blocked()
+        await calls.begin("last", said_in(chat, "lobby", "50"))
+        assert [int(text) for text in await texts(peer, 51)] == list(range(51))
+
+
+async def test_the_rates_are_those_of_the_server_that_one_has_come_back_to(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        peer.reset()
+        await wait_all_tasks_blocked()
+        peer = await stage.accept()
+        await peer.greet(talk=SLOW)
+        await peer.admit(resumed=True)
+        calls = Calls(nursery)
+        for n in range(3):
+            await calls.begin(str(n), said_in(chat, "lobby", str(n)))
+        says = [await peer.expect(Say) for _ in range(2)]
+        with trio.move_on_after(10) as silence:
+            await peer.command()
+        assert silence.cancelled_caught, "two of four may be unanswered"
+        await peer.say(*(Ack(say.ref, "lobby", 1) for say in says))
+        assert (await peer.expect(Say)).text == "2"
