@@ -62,8 +62,9 @@ class Chat:
     `resumed` true the program had seen nothing of the history before, and all of the new one follows. After
     an outage `Members` says who is in a room.
 
-    What the server would refuse as too fast waits until it does not, in the order of the calls, and so does all
-    that is said behind it; only with `pace=False` is that `Refused`. Cancelled while it waits, it was not sent.
+    What the server would refuse as too fast waits until it does not, in the order of the calls, and so does
+    all that is said behind it; only with `pace=False` is that `Refused`. Cancelled while it waits, it was
+    not sent.
 
     What one calls during an outage waits for its end, and so does what was not answered when it began: it is
     asked or said again, and said once. The exceptions: `leave` leaves at once, `typing` is dropped, `quit`
