@@ -70,7 +70,7 @@ async def test_row_28_who_comes_back_after_a_restart_has_exactly_what_it_missed(
         for seq in (2, 3):
             await bob.answer(Said, seq=seq)
         eve = await house.enter("eve")
-        assert (await eve.join("lobby", after=0, epoch=room.epoch, recent=1)).resumed
+        assert (await eve.join("lobby", after=0, epoch=room.epoch, limit=1)).resumed
         await eve.answer(Gap, after=0, next=3, kept=True)
         await eve.answer(Said, seq=3)
 

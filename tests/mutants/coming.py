@@ -38,10 +38,31 @@ COMING = (
         "whoever comes back is resumed by the number alone, also in a history that is another one by now",
         (
             Edit(
-                "trio_chat.server.entering:join",
-                "resumed = command.epoch == feed.epoch and command.after is not UNSET"
-                " and command.after <= feed.head",
-                "resumed = command.after is not UNSET and command.after <= feed.head",
+                "trio_chat.server.entering:_is_good_cursor",
+                "return command.after == 0 or command.epoch == feed.epoch",
+                "return True",
+            ),
+        ),
+    ),
+    Mutant(
+        "zero-needs-epoch",
+        "`after` 0 is no good cursor in another epoch, and what was said meanwhile never comes",
+        (
+            Edit(
+                "trio_chat.server.entering:_is_good_cursor",
+                "return command.after == 0 or command.epoch == feed.epoch",
+                "return command.epoch == feed.epoch",
+            ),
+        ),
+    ),
+    Mutant(
+        "void-cursor-in-silence",
+        "a client with a cursor of another history is not told what of the new one it is not shown",
+        (
+            Edit(
+                "trio_chat.server.entering:_start",
+                "start = command.after if resumed else 0",
+                "start = command.after if resumed else max(at_most, recent)",
             ),
         ),
     ),

@@ -84,7 +84,7 @@ class Desk:
             as_json=as_json,
             input_kind=kind,
             has_commands=has_commands,
-            connect=partial(connect, dial=self.stage.dial),
+            connect=partial(connect, dial=self.stage.dial, pace=False),
         )
         self.failed: Exception | None = None
         self.left = trio.Event()

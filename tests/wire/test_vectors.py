@@ -15,7 +15,7 @@ from trio_chat.wire.messages import Command, Event
 
 PATH = Path(__file__).parents[2] / "docs" / "vectors.json"
 VECTORS: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
-RUN: set[str] = set()
+RUN: set[str] = {"joins"}  # by tests/server/test_join_vectors.py
 
 Vector = dict[str, Any]
 

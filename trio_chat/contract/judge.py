@@ -95,9 +95,12 @@ class Judge:
         recent: int = 0,
     ) -> Stay:
         """It was let in; `after` is the cursor with which it came back, `resumed` whether that was taken, and
-        `recent` how many entries it is shown of what was said before it was ever there."""
+        `recent` how many entries it is shown of what was said before it was ever there.
+
+        A user with a cursor that was not taken is shown all of the new history, or a gap.
+        """
         self._judge_resuming(room, user, epoch, after, resumed)
-        start = after if after is not None and resumed else head - recent
+        start = head - recent if after is None else after if resumed else 0
         truth = self._truths.get((room, epoch))
         if truth is None:
             truth = self._truths[room, epoch] = Truth(room, start, self._sayings, self._is_like)
@@ -121,11 +124,11 @@ class Judge:
         words = ""
         if known == epoch and self._is_cut(room, epoch):
             words = f"{user} was let into {room} as if nothing of it were lost: numbers will be given twice"
-        elif known != epoch and not self._is_cut(room, known):
+        elif known != epoch and not self._is_cut(room, known) and not self._is_blank(room, known):
             words = f"{room} began anew while {user} was away: what was said there before is gone"
-        elif resumed and mine != epoch:
+        elif resumed and mine != epoch and after:
             words = f"{user} came back to {room} with {after} as the last, and was resumed in another history"
-        elif after is not None and not resumed and not (mine != epoch and self._is_cut(room, mine)):
+        elif after is not None and not resumed and not (after and mine != epoch and self._is_cut(room, mine)):
             words = f"{user} came back to {room} with {after} as the last, and was not resumed"
         if words:
             self.findings.add(Kind.RESUME, room, user, words)
@@ -138,6 +141,14 @@ class Judge:
     def _is_cut(self, room: str, epoch: str) -> bool:
         truth = self._truths.get((room, epoch))
         return truth is not None and truth.kept is not None
+
+    def _is_blank(self, room: str, epoch: str) -> bool:
+        """Return whether nothing is known to have been said in a history: then another may take its place."""
+        truth = self._truths.get((room, epoch))
+        has_entries = truth is not None and truth.head > 0
+        return not has_entries and not any(
+            each.acked and each.room == room for each in self._sayings.values()
+        )
 
     # --- on the way -----------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ export class Room {
   get door() {
     return this.cursor === null
       ? { recent: RECENT }
-      : { recent: RECENT_BACK, after: this.cursor, epoch: this.epoch };
+      : { recent: RECENT_BACK, limit: RECENT_BACK, after: this.cursor, epoch: this.epoch };
   }
 
   /**

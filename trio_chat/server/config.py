@@ -12,8 +12,9 @@ from trio_chat.journal.store import Keep
 from trio_chat.server.fanout import SENDS_AT_ONCE
 from trio_chat.server.proxies import Proxies
 from trio_chat.server.public_names import parse_public_name
+from trio_chat.wire import messages
 from trio_chat.wire.framing import FRAME_BYTES_MAX, HELLO_BYTES_MAX
-from trio_chat.wire.messages import MAX_NUMBER
+from trio_chat.wire.messages import MAX_NUMBER, UNLIMITED_PER_S
 
 __all__ = ["MEMORY", "Config", "Limits", "parse_age", "parse_limits"]
 
@@ -173,3 +174,14 @@ class Config:
             "rooms": Rate(limits.rooms_burst, limits.rooms_per_s),
             "questions": Rate(limits.questions_burst, limits.questions_per_s),
         }
+
+    @property
+    def announced(self) -> messages.Limits:
+        """Return the limits that clients are told in `welcome`."""
+        limits = self.limits
+        sizes = (limits.frame_bytes, limits.text_bytes, limits.rooms)
+        if not self.rate_limit:
+            return messages.Limits(*sizes, UNLIMITED_PER_S, UNLIMITED_PER_S)
+        return messages.Limits(
+            *sizes, limits.talk_burst, limits.talk_per_s, limits.talk_bytes_burst, limits.talk_bytes_per_s
+        )

@@ -49,7 +49,7 @@ from trio_chat.server.timekeeping import begin_retention, compare_clocks
 from trio_chat.server.turns import Turns
 from trio_chat.server.upkeep import keep_tidy
 from trio_chat.version import __version__
-from trio_chat.wire.messages import VERSION, Limits, Welcome
+from trio_chat.wire.messages import VERSION, Welcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -91,6 +91,7 @@ class Server:
         self.addresses: list[str] = []
         """Where it listens, such as `tcp://127.0.0.1:5555`."""
         self.hub: Hub[Session] = Hub(sessions_max=limits.sessions, rooms_max=limits.rooms, rates=config.rates)
+        self._announced = config.announced
         self.turns = Turns(work_clock, are_limited=config.rate_limit)
         self.lateness = Lateness()
         self.refusals = Refusals()
@@ -162,7 +163,6 @@ class Server:
     # --- for its parts -------------------------------------------------------------------------------
 
     def welcome(self, name: str, session: int, token: str, ref: str) -> Welcome:
-        limits = self.limits
         return Welcome(
             version=VERSION,
             name=name,
@@ -172,16 +172,8 @@ class Server:
             server_id=self.store.server_id,
             features=["search"],
             kept=self.store.kept,
-            ping_s=limits.ping_s,
-            limits=Limits(
-                limits.frame_bytes,
-                limits.text_bytes,
-                limits.rooms,
-                limits.talk_burst,
-                limits.talk_per_s,
-                limits.talk_bytes_burst,
-                limits.talk_bytes_per_s,
-            ),
+            ping_s=self.limits.ping_s,
+            limits=self._announced,
             ref=ref,
         )
 

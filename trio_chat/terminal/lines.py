@@ -52,6 +52,9 @@ class Connect(Protocol):
     ) -> AbstractAsyncContextManager[Chat]: ...
 
 
+_CONNECT: Connect = partial(connect, pace=False)  # the speaker repeats what is refused, and says why it waits
+
+
 async def run(
     target: Target, rooms: Sequence[str], tokens: Tokens | None, *, as_json: bool, has_commands: bool = False
 ) -> None:
@@ -81,7 +84,7 @@ class LineClient:
         as_json: bool,
         input_kind: InputKind,
         has_commands: bool = False,
-        connect: Connect = connect,
+        connect: Connect = _CONNECT,
     ) -> None:
         self._typed = typed
         self._tokens = tokens

@@ -22,6 +22,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 __all__ = [
     "MAX_NUMBER",
+    "UNLIMITED_PER_S",
     "UNSET",
     "VERSION",
     "Ack",
@@ -66,6 +67,7 @@ __all__ = [
 ]
 
 VERSION = 1
+UNLIMITED_PER_S = 1_000_000  # a rate that no client reaches: what a server without rates announces
 MAX_NUMBER = 2**53 - 1  # what a browser's numbers can hold exactly
 
 Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
@@ -100,13 +102,15 @@ class Hello(_Command, frozen=True, kw_only=True):
 
 
 class Join(_Command, frozen=True):
-    """Enter a room, with the newest `recent` entries, or all `after` a number of the same `epoch`."""
+    """Enter a room, with the newest `recent` entries, or all `after` a number of the same `epoch`; with both,
+    the newest where there is no going on. Of either, `limit` at most."""
 
     room: str
     recent: Annotated[int, Meta(ge=0, le=200)] | UnsetType = UNSET
     after: Number | UnsetType = UNSET
     epoch: Ref = ""
     ref: Ref = ""
+    limit: Annotated[int, Meta(ge=1, le=200)] | UnsetType = UNSET
 
 
 class Leave(_Command, frozen=True):
@@ -215,7 +219,7 @@ class _Part(Struct, frozen=True, gc=False, omit_defaults=True):
 
 class Limits(_Part, frozen=True):
     """What the server will take of one session: bytes, counts, and messages a second. The last two are 0 from
-    a server that does not tell them."""
+    a server that does not tell them, or has no rates."""
 
     frame_bytes: int
     text_bytes: int

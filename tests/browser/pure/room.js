@@ -68,7 +68,7 @@ check("one comes back behind what is here", () => {
   const room = entered();
   equal(new Room("x").door, { recent: 60 });
   for (const each of lines(41, 105)) room.add(each);
-  equal(room.door, { recent: 200, after: 105, epoch: "e" });
+  equal(room.door, { recent: 200, limit: 200, after: 105, epoch: "e" });
   room.entered({ ...answer, resumed: true, head: 120 }, 200, null);
   equal([numbers(room).length, room.cursor, room.head], [65, 105, 120]);
 });
@@ -79,7 +79,7 @@ check("where the history is another, nothing of the old one stays", () => {
   room.forgotten(3, 5);
   room.entered({ ...answer, epoch: "f", head: 20 }, 60, { epoch: "e", seq: 90 });
   equal([numbers(room), room.lost, room.anew, room.cursor, room.read], [[], [], true, 0, 20]);
-  equal(room.door, { recent: 200, after: 0, epoch: "f" });
+  equal(room.door, { recent: 200, limit: 200, after: 0, epoch: "f" });
 });
 
 check("what this browser has shown before is read, if it was of this history", () => {
