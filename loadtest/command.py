@@ -20,6 +20,7 @@ from loadtest.scenario import CannotRun, Scenario
 from loadtest.server import own_server
 from loadtest.target import shown
 from loadtest.thresholds import Threshold
+from trio_chat.errors import ChatError
 
 __all__ = ["allow_files", "loadtest", "look_at"]
 
@@ -37,16 +38,16 @@ async def loadtest(
 
     `json_path` is a file, or `-` for standard output: `console` is on standard error then.
 
-    Raises `CannotRun`, also when SIGINT or SIGTERM ends it. Nothing is left running.
+    Raises `CannotRun`, also when SIGINT or SIGTERM ends it, and `OutputError`. Nothing is left running.
     """
     status: int | None = None
-    failure: CannotRun | None = None
+    failure: ChatError | None = None
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_heed, signals, nursery.cancel_scope)
             try:
                 status = await _loadtest(scenario, address, thresholds, json_path, console)
-            except CannotRun as error:
+            except ChatError as error:
                 failure = error
             nursery.cancel_scope.cancel()
     if failure is not None:

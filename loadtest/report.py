@@ -77,20 +77,16 @@ def as_json(scenario: Scenario, server: str, outcome: Outcome) -> dict[str, obje
 
 
 def write_json(path: str | Path, report: dict[str, object]) -> None:
-    """Write a report to a file, or to standard output for `-`. Raises `CannotRun`."""
+    """Write a report to a file, or to standard output for `-`.
+
+    Raises `CannotRun`; what writing to standard output raises comes as it is (`OutputError`, in a command).
+    """
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    if path == STANDARD:
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
+        return
     try:
-        if path == STANDARD:
-            _write_standard_output(text.encode())
-        else:
-            Path(path).write_text(text, encoding="utf-8")
+        Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        name = "to standard output" if path == STANDARD else path
-        raise CannotRun(f"cannot write {name}: {error.strerror}") from error
-
-
-def _write_standard_output(data: bytes) -> None:
-    if sys.stdout is None:  # the process was started without one
-        raise CannotRun("cannot write to standard output: it is closed")
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+        raise CannotRun(f"cannot write {path}: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """docs/scripting.md is held against the commands: exit statuses, JSON fields, the first line of `serve`."""
 
+import errno
 import json
 import re
 import signal
@@ -76,6 +77,14 @@ def serve_cannot_start(patch: pytest.MonkeyPatch, home: Path, server: Server) ->
     return run("serve", "--journal", "memory", "--port", str(server.port))
 
 
+def serve_on_a_full_disk(patch: pytest.MonkeyPatch, home: Path, server: Server) -> int:
+    def cannot_write(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    patch.setattr("trio_chat.journal.claim.JournalDescriptor", cannot_write)
+    return run("serve", "--port", "0", "--journal", str(home / "journal.db"))
+
+
 def join(name: str, *args: str) -> Try:
     def attempt(patch: pytest.MonkeyPatch, home: Path, server: Server) -> int:
         target = name.format(server=server.address)
@@ -135,6 +144,7 @@ TRIES: dict[tuple[str, int], Try] = {
     ("serve", 0): serve_ends(True),
     ("serve", 1): serve_ends(False),
     ("serve", 2): serve_cannot_start,
+    ("serve", 75): serve_on_a_full_disk,
     ("join", 0): join("ada@{server}"),
     ("join", 1): join("a b@{server}"),
     ("join", 2): join("ada@{server}:x"),

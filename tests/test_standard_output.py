@@ -9,10 +9,12 @@ import pytest
 _WRITING = """
 import sys
 from trio_chat.cli.standard_output import write_standard_output
-from trio_chat.errors import NotDone
+from trio_chat.cli.streams import standard_output
+from trio_chat.errors import OutputError
 try:
-    write_standard_output([{chunk}] * 3)
-except NotDone as error:
+    with standard_output():
+        write_standard_output([{chunk}] * 3)
+except OutputError as error:
     sys.exit(f"{{error}}")
 """
 

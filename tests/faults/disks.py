@@ -20,7 +20,7 @@ import pytest
 __all__ = ["SmallDisk", "no_more_writes", "small_disk", "writes_again"]
 
 BALLAST = "ballast"
-MOUNT = 'mount -t tmpfs -o size="$1" tmpfs "$0" && echo mounted && exec cat'
+MOUNT = 'mount -t tmpfs -o size="$1",mode=700 tmpfs "$0" && echo mounted && exec cat'
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"'
 
 

@@ -29,7 +29,7 @@ def raises(number: int) -> Callable[..., object]:
 async def test_what_the_system_says_is_told_and_decides(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trio_chat.journal.sqlite.make_file", raises(number))
+    monkeypatch.setattr("trio_chat.journal.claim.JournalDescriptor", raises(number))
     path = tmp_path / "journal.db"
     with pytest.raises(CannotStart) as caught:
         await open_sqlite(path)
@@ -40,7 +40,7 @@ async def test_what_the_system_says_is_told_and_decides(
 
 @pytest.mark.parametrize("number", PASSING + LASTING)
 def test_the_default_place_fails_alike(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trio_chat.server.process.user_data_path", raises(number))
+    monkeypatch.setattr("trio_chat.server.process.Path.mkdir", raises(number))
     with pytest.raises(
         CannotStart, match=f"no place for a journal, journal.db: {os.strerror(number)}"
     ) as caught:

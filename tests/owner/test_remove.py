@@ -13,6 +13,7 @@ from trio_chat.errors import NotDone
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.store import RoomRecord
 from trio_chat.owner.check import check
+from trio_chat.owner.info import info
 from trio_chat.owner.prune import Pruned, RoomPruned
 from trio_chat.owner.remove import remove_rooms
 from trio_chat.server.config import Config
@@ -68,7 +69,8 @@ def test_nothing_of_a_room_stays_and_the_other_is_as_it_was(tmp_path: Path) -> N
     assert tables_with(path, lobby) == ["rooms", "batches", "chunks", "refs", "fresh"]
     assert remove_rooms(path, ["lobby"]).rooms == [RoomPruned("Lobby", 1, 300)]
     assert tables_with(path, lobby) == []
-    assert text_of(path, with_refs=True) == before
+    assert text_of(path, rooms=["attic"], with_refs=True) == before
+    assert [room.room for room in info(path).rooms] == ["Attic"]
     assert check(path).findings == []
 
 

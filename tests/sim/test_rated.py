@@ -57,7 +57,7 @@ SEEDS = {
     "gives up": 0,
     "overtakes": 1,
     "jumps the queue": 1,
-    "takes what is behind": 1,
+    "takes what is behind": 17,
     "sends too much behind": 11,
 }
 

@@ -109,8 +109,6 @@ def import_(name: str | None, source: str) -> None:
     with _one_line(), bar("importing") as tell:
         path = _path(name)
         if source == STANDARD:
-            if sys.stdin is None:  # the process was started without one
-                raise NotDone("cannot read standard input: it is closed")
             done = import_journal(path, sys.stdin.buffer)
         else:
             try:

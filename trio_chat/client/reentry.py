@@ -62,6 +62,8 @@ class Reentry:
         for membership in talk.rooms:
             if self._connection.crowded:
                 await self._connection.space()
+            if self._connection.is_broken:  # the next connection asks
+                return
             wanted = talk.rooms.get(membership.name) is membership  # it may have been left by now
             if not wanted or membership.is_back or membership.is_asked:
                 continue

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from trio_chat.errors import CannotStart, StoreError
+from trio_chat.errors import CannotStart, ChatError, StoreError
 from trio_chat.journal.start_errors import start_error
 
 if TYPE_CHECKING:
@@ -164,6 +164,8 @@ def storing() -> Iterator[None]:
             raise
         raise StoreError(str(error)) from error
     except OSError as error:
+        if isinstance(error, ChatError):  # of standard output, to which a copy is written
+            raise
         raise StoreError(error.strerror or str(error)) from error
 
 
