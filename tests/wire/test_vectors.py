@@ -107,6 +107,12 @@ def test_events(vector: Vector) -> None:
     assert (event and shown(event)) == vector["message"]
 
 
+@each("refused_events")
+def test_refused_events(vector: Vector) -> None:
+    with pytest.raises(BadMessage):
+        decode_event(payload_of(vector))
+
+
 @each("names")
 def test_names(vector: Vector) -> None:
     assert prepare_name(vector["raw"]) == (vector["shown"], vector["key"])
