@@ -8,6 +8,7 @@
  */
 
 import { pause_s } from "./backoff.js";
+import { checked } from "./events.js";
 
 const OPENING_MS = 10_000;
 const ANSWER_MS = 10_000;
@@ -16,7 +17,7 @@ const STEADY_MS = 10_000; // a connection that ends sooner counts as a failed tr
 export class Connection {
   /**
    * @param {string} url
-   * @param {{opened: () => void, heard: (event: any) => void, closed: () => void, changed: () => void}} above
+   * @param {{opened: () => void, heard: (event: import("./events.js").Event) => void, closed: () => void, changed: () => void}} above
    */
   constructor(url, above) {
     this.url = url;
@@ -32,7 +33,8 @@ export class Connection {
     this.notBefore = 0;
     this.welcomedAt = 0;
     this.heardAt = 0;
-    /** @type {any} */ this.bye = null;
+    /** @type {import("./events.js").Bye | null} */
+    this.bye = null;
     /** @type {any} */ this.timer = 0;
     /** @type {any} */ this.pinger = 0;
   }
@@ -104,19 +106,19 @@ export class Connection {
     this.timer = setTimeout(() => this.#gone(socket), OPENING_MS);
   }
 
+  /** @param {unknown} data */
   #hear(data) {
     this.heardAt = Date.now();
     if (this.restarting) return;
     for (const line of String(data).split("\n")) {
       if (!line) continue;
-      let event;
       try {
-        event = JSON.parse(line);
-      } catch {
-        continue; // not for us to judge; what follows may be sound
+        const event = checked(JSON.parse(line));
+        if (event?.type === "bye") this.bye = event;
+        else if (event) this.above.heard(event);
+      } catch (error) {
+        console.error("cannot take an event:", error); // the next one may be sound
       }
-      if (event?.type === "bye") this.bye = event;
-      else if (event) this.above.heard(event);
     }
   }
 

@@ -7,14 +7,34 @@ import { hue, initial } from "./names.js";
 import { Room } from "./room.js";
 import { timeLabel } from "./rows.js";
 
+/** @typedef {import("./rows.js").Row} Row */
+
 /**
- * @param {import("./rows.js").Row} row
+ * Draw a row. A row that cannot be drawn becomes a placeholder, so that the rows around it are drawn.
+ *
+ * @param {Row} row
  * @param {Room | import("./thread.js").Thread} place
  * @param {import("./client.js").Client} client
  * @param {(text: string) => void} edit  puts a text back into the composer
  * @returns {any} a node
  */
 export function drawRow(row, place, client, edit) {
+  try {
+    return drawnRow(row, place, client, edit);
+  } catch (error) {
+    console.error(`cannot draw the row ${row.key}:`, error);
+    const seq = row.kind === "entry" ? { "data-seq": row.entry.seq } : {};
+    return make("li", { class: "hole undrawn", ...seq, textContent: "This cannot be shown here" });
+  }
+}
+
+/**
+ * @param {Row} row
+ * @param {Room | import("./thread.js").Thread} place
+ * @param {import("./client.js").Client} client
+ * @param {(text: string) => void} edit
+ */
+function drawnRow(row, place, client, edit) {
   switch (row.kind) {
     case "day":
       return make("li", { class: "day" }, make("span", { textContent: row.label }));

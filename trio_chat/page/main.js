@@ -215,8 +215,8 @@ function elsewhere(event) {
   const key = storage.ours(event.key);
   if (key.startsWith("read.")) state.seenElsewhere(key.slice("read.".length));
   if (key === "rooms" && state.connected) {
-    const rooms = new Set(storage.get("rooms", []).map(roomKey));
-    for (const name of storage.get("rooms", [])) client.join(name);
+    const rooms = new Set(storage.list("rooms").map((name) => roomKey(String(name))));
+    for (const name of storage.list("rooms")) client.join(String(name));
     for (const room of [...state.rooms.values()]) {
       if (!rooms.has(room.key) && room.key !== state.active) client.leave(room);
     }

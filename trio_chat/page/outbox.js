@@ -208,6 +208,7 @@ function sound(item) {
   return (
     item &&
     ["ref", "place", "to", "text", "load", "state"].every((key) => typeof item[key] === "string") &&
-    (item.kind === "say" || item.kind === "whisper")
+    (item.kind === "say" || item.kind === "whisper") &&
+    [item.at, item.n].every((each) => Number.isSafeInteger(each) && each >= 0)
   );
 }

@@ -7,6 +7,8 @@ import { check, equal } from "./checks.js";
 
 const TOO_FAST = { type: "error", code: "rate_limited", detail: "too fast", retry_after_s: 1 };
 
+const LIMITS = { frame_bytes: 65536, text_bytes: 4096, rooms: 100, talk_burst: 20, talk_per_s: 5 };
+
 /** A socket whose other end is in our hands. */
 class ModelSocket {
   static OPEN = 1;
@@ -62,8 +64,8 @@ class World {
   welcome(more = {}) {
     const { name, token = "t" } = this.last("hello");
     this.hear({
-      ...{ type: "welcome", ref: "hello", name, token, kept: "forever" },
-      ...{ features: [], limits: { text_bytes: 4096 }, ping_s: 25, ...more },
+      ...{ type: "welcome", version: 1, session: 1, server: "model", ref: "hello", name, token, kept: "forever" },
+      ...{ features: [], limits: LIMITS, ping_s: 25, ...more },
     });
   }
 
@@ -397,4 +399,78 @@ checkClient("a page at its door goes by what another tab has heard, and one that
   other.identify("T", "t");
   equal([world.client.heardElsewhere(), world.namespace.id, world.state.refused], [true, "T", ""]);
   equal(world.count("hello"), 2);
+});
+
+/** Run with a silent console. @param {() => void} run  @returns {number} how often it was written to */
+function silently(run) {
+  const { warn, error } = console;
+  let count = 0;
+  console.warn = console.error = () => count++;
+  try {
+    run();
+  } finally {
+    Object.assign(console, { warn, error });
+  }
+  return count;
+}
+
+checkClient("a malformed welcome is shown as the reason not to be in", () => {
+  const world = new World("lobby");
+  equal(
+    silently(() => world.welcome({ ping_s: "25" })),
+    1,
+  );
+  equal(world.state.refused, "cannot read the server's answer: invalid welcome.ping_s");
+  equal([world.state.connected, world.count("join")], [false, 0]);
+});
+
+checkClient("a malformed event does not keep those beside it from being taken", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  const said = (seq, more) => ({ type: "said", room: "lobby", seq, at: 1, by: "bob", text: "hi", ...more });
+  const lines = [said(1), said(2, { at: undefined }), said(3, { at: "now" }), said(4, { at: 9e15 }), null, said(5)];
+  equal(
+    silently(() => world.socket.onmessage({ data: lines.map((line) => JSON.stringify(line)).join("\n") })),
+    4,
+  );
+  equal(
+    world.room("lobby").entries.map(({ seq }) => seq),
+    [1, 5],
+  );
+});
+
+checkClient("an event that the page fails at does not keep the next one from being taken", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  world.room("lobby").changed = () => {
+    throw new Error("planted");
+  };
+  const notice = { type: "presence", room: "lobby", members: 2 };
+  const said = { type: "said", room: "lobby", seq: 1, at: 1, by: "bob", text: "hi" };
+  const data = [notice, said].map((event) => JSON.stringify(event)).join("\n");
+  equal(
+    silently(() => world.socket.onmessage({ data })),
+    1,
+  );
+  equal(world.room("lobby").entries.length, 1);
+});
+
+checkClient("an answer of another type refuses the question", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.hear({ type: "pong", ref: world.last("join").ref });
+  const { joined, entering, why } = world.room("lobby");
+  equal([joined, entering, why], [false, false, "cannot read the server's answer: got pong"]);
+});
+
+checkClient("a goodbye that is malformed is not one to stay away for", (later) => {
+  const world = new World("lobby");
+  world.welcome();
+  silently(() => world.hear({ type: "bye", code: "kicked", detail: "no", reconnect: "false" }));
+  world.breaks();
+  equal(world.state.status.phase, "waiting");
+  later(10_000);
+  equal(sockets.length, 2);
 });

@@ -7,8 +7,8 @@
 
 import * as code from "/static/code.js";
 import * as commands from "/static/commands.js";
+import * as events from "/static/events.js";
 import * as excerpt from "/static/excerpt.js";
-import * as links from "/static/links.js";
 import * as names from "/static/names.js";
 import * as offers from "/static/offers.js";
 import * as room from "/static/room.js";
@@ -33,6 +33,8 @@ const HOSTILE_NAMES = [
 /** Units that a text repeats. */
 const UNITS = [
   ...["a", "A", "İ", "\ufdfa", "雨", "👩‍💻", "\ud800", " ", "\n", "\t", "\r", "\r\n", "\u0000", " x", "\u2028"],
+  ...["http://a。", "http://a（", "http://a）", "（", "）", "（）", "」（", "。", "»", "…", "http://a…", "雨@ada", "ada雨"],
+  ...["\u200c", "ada\u200c", "ada-", "ada.", "@ada雨", "@adaา", "\u1100\u1161\u11a8", "ς", "\u{1d400}"],
   ...[
     "http",
     "http:/",
@@ -178,10 +180,33 @@ const place = (entries) => ({
   },
 });
 
+/** Events whose lists and texts are long. @type {(n: number) => unknown[]} */
+const longEvents = (n) => {
+  const names = Array.from({ length: n / 4 }, (_, each) => `n${each}`);
+  const said = { ...{ type: "said", room: "lobby", seq: 1, at: 2, by: "ada" }, text: "x".repeat(n) };
+  const ref = "r";
+  return [
+    said,
+    { ...said, at: said.text, ref: said.text },
+    { type: "members", room: "lobby", names, count: 1, more: false },
+    { type: "presence", room: "lobby", members: 1, left: names.map((name) => ({ name, why: "quit" })) },
+    { type: "rooms", rooms: names.map((room) => ({ room, members: 1, topic: "" })), more: false, ref },
+    { type: "history", room: "lobby", entries: names.map((by) => ({ ...said, text: "", by })), more: false, ref },
+    { type: "found", entries: names.map(() => null), more: false, ref },
+    { type: "rooms", rooms: names, more: false, ref },
+    { [said.text]: 1, type: said.text },
+  ];
+};
+const quietly = (call) => {
+  const { warn } = console;
+  console.warn = () => {};
+  call();
+  console.warn = warn;
+};
+
 /** Modules by file, each with inputs for every exported function; `null` stands for a class that draws. */
 export const CASES = {
   "code.js": { module: code, calls: { parts: perText(code.parts) } },
-  "links.js": { module: links, calls: { links: perText((words) => [...links.links(words)]) } },
   "text.js": {
     module: text,
     calls: {
@@ -194,6 +219,15 @@ export const CASES = {
       oneLine: perFew(text.oneLine),
       sentence: perFew(text.sentence),
       sayable: perFew(text.sayable),
+    },
+  },
+  "events.js": {
+    module: events,
+    calls: {
+      checked: longEvents(40).map((_, kind) => [
+        `event ${kind}`,
+        (n) => prepared(longEvents(n)[kind], (event) => quietly(() => events.checked(event))),
+      ]),
     },
   },
   "excerpt.js": {
