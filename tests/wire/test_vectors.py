@@ -15,7 +15,8 @@ from trio_chat.wire.messages import Command, Event
 
 PATH = Path(__file__).parents[2] / "docs" / "vectors.json"
 VECTORS: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
-RUN: set[str] = set()
+RUN: set[str] = {"mentions", "links"}
+"""The lists that are run; these two by the page's tests, in tests/browser/pure/text.js."""
 
 Vector = dict[str, Any]
 
