@@ -2,6 +2,8 @@
  * Commands that wait for their answer, by ref.
  */
 
+import { retry_s } from "./delays.js";
+
 const TRIES_MAX = 5;
 
 export class Questions {
@@ -21,7 +23,7 @@ export class Questions {
    *
    * @param {object} command
    * @param {(answer: any) => void} done
-   * @param {(error: {code: string, detail: string}) => void} refused
+   * @param {(error: {code: string, detail: string, retry_after_s?: number}) => void} refused
    */
   ask(command, done, refused, tries = 1) {
     const ref = this.ref();
@@ -29,7 +31,7 @@ export class Questions {
       if (error.code !== "rate_limited" || tries >= TRIES_MAX) return refused(error);
       this.open.set(ref, { done, refused }); // it is lost with this connection, and not asked on the next one
       const later = () => this.open.delete(ref) && this.ask(command, done, refused, tries + 1);
-      setTimeout(later, 1000 * (error.retry_after_s ?? 1));
+      setTimeout(later, 1000 * retry_s(error.retry_after_s));
     };
     if (this.send({ ...command, ref })) this.open.set(ref, { done, refused: again });
     else refused(LOST);
