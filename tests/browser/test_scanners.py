@@ -51,6 +51,7 @@ NO_SCANNERS = (
         "storage.js",
     ),
     *("tab.js", "talk.js", "thread.js"),
+    *("delays.js", "missed.js", "undo_leave.js"),
 )
 # Every function of these modules has to run. The others also have classes that draw or wait.
 WHOLLY_PURE = ("code.js", "commands.js", "excerpt.js", "names.js", "rows.js", "text.js")

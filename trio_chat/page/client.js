@@ -6,6 +6,7 @@
  */
 
 import { Connection } from "./connection.js";
+import { bounded } from "./delays.js";
 import { fold } from "./names.js";
 import { Outbox } from "./outbox.js";
 import { Questions } from "./questions.js";
@@ -14,6 +15,10 @@ import { Room } from "./room.js";
 import { Speaker } from "./speaker.js";
 
 const TYPING_SHOWN_MS = 5_000;
+const TYPING_MAX = 20; // names of a room; from the third on they are only "several"
+const TEXT_BYTES = 4_096;
+const TEXT_BYTES_MAX = 1_048_576;
+const FOR_NOW = new Set(["rate_limited", "unavailable", "already_in_room"]); // errors of a join that may pass
 const MOVED = "Another server answers here now. What was not sent to the one before is kept for it";
 
 export class Client {
@@ -22,9 +27,11 @@ export class Client {
    * @param {import("./tab.js").Tab} tab
    * @param {string} url
    * @param {import("./namespace.js").Namespace} namespace  whose storage the state has
-   * @param {{live: (place: Room | import("./thread.js").Thread, entry: any) => void, moving: () => void}} above
-   *   `live` is called for what others say now, as opposed to what is read up on, and `moving` when another
-   *   server has answered, while the storage is still that of the one before
+   * @param {{live: (place: Room | import("./thread.js").Thread, entry: any) => void, moving: () => void,
+   *   missed: (room: Room, entry: any) => void, refused: (room: Room, detail: string) => void}} above
+   *   `live` is called for what others say now, as opposed to what is read up on, `missed` for a mention among
+   *   that, `moving` when another server has answered, while the storage is still that of the one before, and
+   *   `refused` for a room that the server does not let one into
    */
   constructor(state, tab, url, namespace, above) {
     this.state = state;
@@ -173,7 +180,8 @@ export class Client {
         for (const item of this.outbox.items.values()) {
           if (item.place === room.key && item.state === "sent") this.outbox.discard(item.ref);
         }
-        this.state.storage.set("read." + room.key, { epoch: room.epoch, seq: room.read });
+        this.state.keepMark(room);
+        this.#scan(room, room.scanned, (room.cursor ?? 0) + 1);
       }
       this.state.keepRooms();
       this.speaker.next();
@@ -184,8 +192,16 @@ export class Client {
       if (this.state.rooms.get(room.key) !== room) return this.#isOut(room.key);
       room.why = error.detail;
       for (const item of this.outbox.in(room.key)) this.outbox.failed(item.ref, error.detail);
+      if (!FOR_NOW.has(error.code)) this.#isRefused(room);
       this.state.changed();
     });
+  }
+
+  /** The server will not let one in: forget the room, unless a line is left in it to be looked at. */
+  #isRefused(room) {
+    room.refused = true;
+    this.state.keepRooms();
+    if (!this.outbox.pending(room.key)) this.above.refused(room, room.why);
   }
 
   #heard(event) {
@@ -215,7 +231,7 @@ export class Client {
       case "typing":
         return room && this.#typing(room, event.by);
       case "gap":
-        return room?.skip(event);
+        return room && this.#skipped(room, event);
       case "named":
         return this.#named(event);
       case "error":
@@ -233,7 +249,7 @@ export class Client {
     this.seen = true;
     this.state.iAm({ name: event.name, token: event.token });
     Object.assign(this.state, { kept: event.kept, features: event.features, refused: "" });
-    this.state.text_bytes = event.limits.text_bytes;
+    this.state.text_bytes = bounded(event.limits?.text_bytes, 1, TEXT_BYTES_MAX, TEXT_BYTES);
     this.connection.welcomed(event.ping_s);
     if (this.moved) this.state.say(MOVED);
     this.moved = false;
@@ -267,7 +283,7 @@ export class Client {
   }
 
   #refused(error) {
-    if (error.field === "token") {
+    if (error.field === "token" && this.state.me.token) {
       this.state.me.token = ""; // not one that this server takes: come as somebody new
       this.#hello();
       return;
@@ -286,12 +302,29 @@ export class Client {
 
   #entry(room, entry) {
     const others = !this.state.isMe(entry.by);
-    const head = room.head;
-    if (!room.add(entry)) return;
+    const { head, scanned } = room;
+    const known = room.mentions.includes(entry.seq);
+    if (!room.add(entry, this.state.me.name)) return;
+    const mentioned = !known && entry.seq > scanned && room.mentions.includes(entry.seq);
+    if (mentioned) this.state.keepMark(room);
     if (!others && entry.type === "said") this.outbox.echoed(room.key, entry);
     if (!others && !room.unread(this.state.me.name).unread) room.divider = null; // nothing of it is news
     this.outbox.settle(room.key, room.cursor ?? 0);
     if (others && entry.seq > head) this.above.live(room, entry);
+    else if (mentioned) this.above.missed(room, entry);
+  }
+
+  #skipped(room, gap) {
+    room.skip(gap);
+    if (gap.kept) this.#scan(room, Math.max(gap.after, room.scanned), gap.next);
+  }
+
+  /** Look for mentions among entries that the server does not send by itself. */
+  #scan(room, after, next) {
+    if (next <= after + 1) return;
+    this.reading.scan(room, after, next, (entry) => {
+      if (!room.mentions.includes(entry.seq) && room.note(entry, this.state.me.name)) this.above.missed(room, entry);
+    });
   }
 
   #whispered(event) {
@@ -304,11 +337,13 @@ export class Client {
 
   #typing(room, name) {
     if (this.state.isMe(name)) return;
-    room.typing.set(name, Date.now() + TYPING_SHOWN_MS);
-    setTimeout(() => {
-      if ((room.typing.get(name) ?? Infinity) <= Date.now()) room.typing.delete(name);
-      this.state.changed();
-    }, TYPING_SHOWN_MS + 50);
+    if (room.typing.size >= TYPING_MAX && !room.typing.has(name)) return;
+    clearTimeout(room.typing.get(name));
+    const end = () => {
+      if (room.typing.get(name) === timer && room.typing.delete(name)) this.state.changed();
+    };
+    const timer = setTimeout(end, TYPING_SHOWN_MS);
+    room.typing.set(name, timer);
   }
 
   #closed() {

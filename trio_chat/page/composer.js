@@ -45,6 +45,10 @@ export class Composer {
     });
     $("send").addEventListener("pointerdown", (event) => event.preventDefault()); // the keyboard of a phone stays
     addEventListener("pagehide", () => this.#keep());
+    this.box.addEventListener("paste", (/** @type {ClipboardEvent} */ event) => this.#brought(event, event.clipboardData));
+    // Anywhere on the page: a file that is dropped beside the composer would be opened instead of the chat.
+    addEventListener("dragover", (event) => bringsFiles(event.dataTransfer) && event.preventDefault());
+    addEventListener("drop", (event) => this.#brought(event, event.dataTransfer));
   }
 
   /** @param {import("./state.js").State["place"]} place */
@@ -55,6 +59,11 @@ export class Composer {
     this.#put(this.kept);
     this.box.placeholder = place instanceof Room ? `Message #${place.name}` : `Whisper to ${place?.name}`;
     this.box.setAttribute("aria-label", this.box.placeholder);
+  }
+
+  /** Keep the draft. */
+  keep() {
+    this.#keep();
   }
 
   /** Keep the draft, and be nowhere: until `open` what is written belongs to no place. */
@@ -79,8 +88,7 @@ export class Composer {
   draw() {
     const { state } = this.client;
     const place = state.place;
-    const now = Date.now();
-    const typing = [...(place?.typing ?? [])].filter(([, until]) => until > now).map(([name]) => name);
+    const typing = [...(place?.typing.keys() ?? [])];
     if (this.unfit) this.#fit();
     write($("note"), this.#tooLong() || sentence(state.note));
     $("note").classList.toggle("error", Boolean(this.#tooLong()));
@@ -98,6 +106,14 @@ export class Composer {
     this.keeping = setTimeout(() => this.#keep(), KEEP_EVERY_MS);
     if (this.box.value && !this.box.value.startsWith("/")) this.client.speaker.typing(state.place);
     state.changed();
+  }
+
+  /** Say that files are not sent, where nothing but files was pasted or dropped. @param {Event} event  @param {DataTransfer | null} data */
+  #brought(event, data) {
+    if (!data || !bringsFiles(data)) return;
+    event.preventDefault();
+    const pictures = [...data.files].every(({ type }) => type.startsWith("image/"));
+    this.client.state.say(`${pictures ? "Pictures" : "Files"} cannot be sent, only text. Send a link instead.`);
   }
 
   #pressed(event) {
@@ -166,6 +182,12 @@ export class Composer {
     this.kept = this.box.value;
     this.client.state.keepDraft(this.key, this.kept);
   }
+}
+
+/** Whether these are files without a text to put in their place. @param {DataTransfer | null} data */
+function bringsFiles(data) {
+  const types = [...(data?.types ?? [])];
+  return types.includes("Files") && !types.includes("text/plain") && !types.includes("text/uri-list");
 }
 
 function typingLine(names) {

@@ -8,7 +8,8 @@ import { oneLine } from "./text.js";
 
 const QUIET_MS = 1_500; // so long nothing is said of a connection that is only just being made
 
-let since = 0;
+/** @type {number | null} when the connection was lost, or first asked for */
+let since = null;
 let shownTopic = "";
 
 /**
@@ -38,8 +39,10 @@ export function drawHeader(state, talk) {
   const last = place.entries.at(-1)?.seq ?? 0;
   $("to-end").hidden = talk.stuck || last === 0;
   $("to-end").firstChild.data = unread ? `${unread > 99 ? "99+" : unread} new ` : "To the newest ";
-  $("unread-above").hidden = !room || !talk.dividerAbove;
-  write($("unread-above"), "↑ Where the new ones begin");
+  const above = room ? talk.mentionsAbove : 0;
+  $("unread-above").hidden = !room || !(above || talk.dividerAbove);
+  const mentions = above === 1 ? "↑ You are mentioned" : `↑ ${above > 99 ? "99+" : above} mentions of you`;
+  write($("unread-above"), above ? mentions : "↑ Where the new ones begin");
 }
 
 function drawEmpty(state, place) {
@@ -64,10 +67,10 @@ function drawEmpty(state, place) {
 /** @param {import("./state.js").State} state */
 export function drawStatus(state) {
   const { phase, why } = state.status;
-  const now = Date.now();
-  if (phase === "open") since = 0;
-  else since ||= now;
-  const wait = QUIET_MS - (now - since);
+  const now = performance.now();
+  if (phase === "open") since = null;
+  else since ??= now;
+  const wait = QUIET_MS - (now - (since ?? now));
   const silent = phase === "open" || (phase === "connecting" && wait > 0);
   if (phase === "connecting" && wait > 0) setTimeout(() => state.changed(), wait);
   $("status").hidden = silent;

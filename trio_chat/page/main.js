@@ -4,7 +4,7 @@
  * One way round: socket → client → state → drawing. Drawing reads the state and is done at most once a frame.
  */
 
-import { allowNotifications, announce, attentive, notify, title } from "./alerts.js";
+import { allowNotifications, announce, attentive, notify, notifyMissed, title } from "./alerts.js";
 import { Client } from "./client.js";
 import { Composer } from "./composer.js";
 import { ask, closeBeside, drawCard, prepareCard, prepareSettings, showHelp } from "./dialogs.js";
@@ -12,6 +12,7 @@ import { $, write } from "./dom.js";
 import { addressOf, placeAt, roomKey } from "./names.js";
 import { Namespace, ownOf } from "./namespace.js";
 import { closeDrawers, openDrawer, prepareDrawers } from "./drawers.js";
+import { MissedMentions } from "./missed.js";
 import { People } from "./people.js";
 import { Room } from "./room.js";
 import { Search } from "./search.js";
@@ -22,6 +23,8 @@ import { drawHeader, drawStatus } from "./header.js";
 import { Switcher } from "./switcher.js";
 import { Tab } from "./tab.js";
 import { Talk } from "./talk.js";
+import { oneLine } from "./text.js";
+import { UndoLeave } from "./undo_leave.js";
 
 const LOOK_ROUND_MS = 30_000;
 
@@ -35,12 +38,16 @@ const socket = new URL("ws", location.href);
 socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 socket.hash = "";
 
-const client = new Client(state, tab, socket.href, namespace, { live: heard, moving });
+const missed = new MissedMentions((all) => notifyMissed(state, all));
+const above = { live: heard, moving, refused, missed: (/** @type {Room} */ room, /** @type {any} */ entry) => missed.add(room, entry) };
+const client = new Client(state, tab, socket.href, namespace, above);
 const talk = new Talk($("talk"), $("rows"), client, { moved: later, edit: (text) => composer.edit(text) });
 const composer = new Composer(client, act, () => talk.follow());
 const people = new People(client, (name) => go("@" + name));
 const switcher = new Switcher(client, go);
 const search = new Search(client, (room, seq) => show(room, seq));
+const undoLeave = new UndoLeave(client, (place) => goTo(place));
+let before = ""; // the key of the place that was shown before this one
 
 /** Go to a room, or to whispers with `@name`. @param {string} name */
 function go(name) {
@@ -51,6 +58,12 @@ function go(name) {
   else location.hash = address;
 }
 
+/** Be in a place that is there. @param {import("./undo_leave.js").Place} place */
+function goTo(place) {
+  history.replaceState(null, "", addressOf(place.key, place.name));
+  open();
+}
+
 /** Be where the address says. */
 function open() {
   const at = placeAt(location.hash) ?? placeAt(addressOf("#", state.lastRoom));
@@ -59,6 +72,7 @@ function open() {
   const place = whispers ? state.thread(at.name) : state.me.name ? client.join(at.name) : state.room(at.name);
   const { unread } = place.unread(state.me.name);
   const same = state.active === place.key;
+  if (!same) before = state.active;
   state.active = place.key;
   state.note = "";
   const address = addressOf(place.key, place.name);
@@ -88,7 +102,9 @@ async function show(room, seq) {
   }
   open();
   talk.draw();
-  talk.show(place.entries[place.indexOf(seq)]?.seq ?? seq);
+  const found = place.entries[place.indexOf(seq)]?.seq;
+  if (found !== seq) state.saw(place, seq, seq); // it is no longer kept, and no mention that could be seen
+  talk.show(found ?? seq);
 }
 
 /** What was typed with a slash. @param {import("./commands.js").Action} action */
@@ -119,13 +135,32 @@ function act(action) {
   }
 }
 
-/** @param {import("./room.js").Room | import("./thread.js").Thread} place */
+/** @param {import("./undo_leave.js").Place} place */
 function leave(place) {
   const next = neighbour(state, -1, false);
-  client.leave(/** @type {any} */ (place));
-  if (state.at(place.key)) return;
+  composer.keep();
+  if (!undoLeave.leave(place)) return;
   state.active = "";
   go(next && next !== place ? (next.key.startsWith("@") ? "@" : "") + next.name : "lobby");
+}
+
+/**
+ * The server does not let one into a room: go back to where one was, and forget the room. Where there is no other, it
+ * stays on the screen with the reason, and only there.
+ *
+ * @param {Room} room
+ * @param {string} detail
+ */
+function refused(room, detail) {
+  const others = [...state.rooms.values(), ...state.threads.values()].filter(({ why }) => !why);
+  const back = others.find(({ key }) => key === before) ?? others[0];
+  if (room.key === state.active) {
+    if (!back) return;
+    composer.close();
+    goTo(back);
+  }
+  state.forget(room.key);
+  state.say(`Cannot join #${oneLine(room.name)}: ${detail}`);
 }
 
 /** Somebody else said something just now. */
@@ -161,15 +196,22 @@ function drawAll() {
   if (!place || outside) open();
   if (!place) return;
   talk.draw();
-  if (attentive() && talk.stuck) state.seen(place);
-  const { unread, called } = drawSidebar(state);
+  if (attentive()) look(place);
+  const { unread, mentions } = drawSidebar(state);
   drawHeader(state, talk);
   drawStatus(state);
   people.draw();
   composer.draw();
   const sign = place instanceof Room ? "#" : "@";
-  const count = called ? "(@) " : unread > 99 ? "(99+) " : unread ? `(${unread}) ` : "";
+  const count = mentions ? "(@) " : unread > 99 ? "(99+) " : unread ? `(${unread}) ` : "";
   title(`${count}${sign}${place.name} · trio-chat`);
+}
+
+/** Somebody looks at a place: its end is read, and mentions on the screen are seen. @param {import("./undo_leave.js").Place} place */
+function look(place) {
+  if (talk.stuck) state.seen(place);
+  const sight = place instanceof Room && place.mentions.length ? talk.sight : null;
+  if (sight) state.saw(place, sight.from, sight.to);
 }
 
 function pressed(event) {
@@ -204,6 +246,8 @@ function pressed(event) {
 function moving() {
   composer.close();
   search.close();
+  undoLeave.close();
+  missed.clear();
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   // An address that was opened just now is meant for whatever server is here; a place in the talk is not.
   if (client.seen) history.replaceState(null, "", location.pathname + location.search);
@@ -266,7 +310,9 @@ function prepare() {
   };
   $("unread-above").onclick = () => {
     const { place } = state;
-    if (place instanceof Room && place.divider !== null) show(place.name, place.divider + 1);
+    if (!(place instanceof Room)) return;
+    if (talk.mentionsAbove) show(place.name, place.mentions[0]);
+    else if (place.divider !== null) show(place.name, place.divider + 1);
   };
   $("skip").onclick = (event) => {
     event.preventDefault();
@@ -291,7 +337,10 @@ function listen() {
   addEventListener("hashchange", open);
   addEventListener("keydown", pressed);
   addEventListener("storage", elsewhere);
-  addEventListener("online", () => client.connection.nudge());
+  addEventListener("online", () => client.connection.foundNetwork());
+  addEventListener("offline", () => client.connection.lostNetwork());
+  addEventListener("beforeprint", () => talk.expand(true));
+  addEventListener("afterprint", () => talk.expand(false));
   addEventListener("focus", later);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) client.connection.nudge();

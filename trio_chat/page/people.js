@@ -17,7 +17,7 @@ export class People {
   constructor(client, whisper) {
     this.client = client;
     this.drawn = "";
-    this.drawnAt = 0;
+    this.drawnAt = -EVERY_MS;
     /** @type {Map<string, number>} when each room was asked about, on this connection */
     this.askedAt = new Map();
     /** @type {any} */ this.askedOn = null;
@@ -53,13 +53,13 @@ export class People {
     const names = inRoom ? room.members : new Set([state.me.name, room?.name ?? ""]);
     const look = [room?.key, inRoom && room.membersVersion, state.me.name, names === null].join("\n");
     if (look === this.drawn) return;
-    const early = EVERY_MS - (Date.now() - this.drawnAt);
+    const early = EVERY_MS - (performance.now() - this.drawnAt);
     if (names && names.size > 200 && early > 0) {
       setTimeout(() => state.changed(), early);
       return;
     }
     this.drawn = look;
-    this.drawnAt = Date.now();
+    this.drawnAt = performance.now();
     this.#list([...(names ?? [])]);
     $("people-more").hidden = !(inRoom && room.membersMore);
   }
@@ -67,7 +67,7 @@ export class People {
   /** Ask who is here, if that is not known; in a crowd that comes and goes, now and then. */
   #ask(room) {
     if (room.members !== null && !room.membersStale) return;
-    const early = ASK_EVERY_MS - (Date.now() - (this.askedAt.get(room.key) ?? 0));
+    const early = ASK_EVERY_MS - (performance.now() - (this.askedAt.get(room.key) ?? -ASK_EVERY_MS));
     if (early > 0 && this.askedOn === this.client.connection.socket) {
       clearTimeout(this.later);
       this.later = setTimeout(() => this.client.state.changed(), early);
@@ -75,7 +75,7 @@ export class People {
     }
     if (this.askedOn !== this.client.connection.socket) this.askedAt.clear();
     this.askedOn = this.client.connection.socket;
-    this.askedAt.set(room.key, Date.now());
+    this.askedAt.set(room.key, performance.now());
     this.client.reading.who(room);
   }
 

@@ -2,6 +2,8 @@
  * Commands that wait for their answer, by ref.
  */
 
+import { retry_s } from "./delays.js";
+
 const TRIES_MAX = 5;
 
 /** The type of the event that answers a command; no other event is taken for its answer. */
@@ -44,7 +46,7 @@ export class Questions {
       if (error.code !== "rate_limited" || tries >= TRIES_MAX) return refused(error);
       this.open.set(ref, { type, done, refused }); // it is lost with this connection, and not asked on the next one
       const later = () => this.open.delete(ref) && this.ask(command, done, refused, tries + 1);
-      setTimeout(later, 1000 * (error.retry_after_s ?? 1));
+      setTimeout(later, 1000 * retry_s(error.retry_after_s));
     };
     if (this.send({ ...command, ref })) this.open.set(ref, { type, done, refused: again });
     else refused(LOST);

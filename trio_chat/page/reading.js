@@ -4,6 +4,8 @@
 
 const PAGE = 100;
 const FOUND = 30;
+const SCAN_PAGE = 200;
+const SCAN_PAGES = 5; // of one absence, the newest: a mention further back is found by a search
 
 export class Reading {
   /**
@@ -15,6 +17,8 @@ export class Reading {
     this.questions = questions;
     /** @type {Set<string>} what is being asked for now, so that it is asked once */
     this.asking = new Set();
+    /** @type {Promise<void>} the rooms that are looked through for mentions, one after the other */
+    this.scans = Promise.resolve();
   }
 
   /** @returns {Promise<{room: string, members: number, topic: string}[]>} those with somebody in them */
@@ -54,8 +58,10 @@ export class Reading {
         return;
       }
       const index = room.indexOf(before);
+      const known = room.entries.length;
       room.insert(page.entries);
-      if (!page.more && index === 0) room.begun = true;
+      const further = page.more && room.entries.length > known; // a page of what is here already leads nowhere
+      if (!further && index === 0) room.begun = true;
       if (!page.more && after) room.forgotten(after, page.entries[0].seq);
     });
   }
@@ -74,6 +80,36 @@ export class Reading {
       limit: PAGE,
     });
     room.insert(page.entries);
+    this.state.changed();
+  }
+
+  /**
+   * Look for mentions among entries that are not here. They are not kept: there may be many, in many rooms.
+   *
+   * @param {import("./room.js").Room} room
+   * @param {number} after
+   * @param {number} next  the entry above them
+   * @param {(entry: import("./room.js").Entry) => void} found  called for each entry
+   */
+  scan(room, after, next, found) {
+    const failed = () => {}; // without a connection: the next time the room is entered
+    this.scans = this.scans.then(() => this.#scan(room, after, next, found)).catch(failed);
+  }
+
+  /** As `scan`. */
+  async #scan(room, after, next, found) {
+    const { epoch } = room;
+    for (let pages = 0; pages < SCAN_PAGES && next > after + 1; pages++) {
+      const limit = Math.min(SCAN_PAGE, next - after - 1);
+      const page = await this.questions.answer({ type: "history", room: room.name, before: next, limit });
+      if (room.epoch !== epoch) return;
+      const entries = page.entries.filter(({ seq }) => seq > after && seq < next);
+      for (const entry of entries) found(entry);
+      if (!entries.length || !page.more) break;
+      next = entries[0].seq;
+    }
+    room.scanned = Math.max(room.scanned, room.cursor ?? 0);
+    this.state.keepMark(room);
     this.state.changed();
   }
 

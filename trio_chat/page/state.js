@@ -95,31 +95,62 @@ export class State {
     return /** @type {Thread} */ (this.threads.get(thread.key));
   }
 
+  /** Put whispers back that were closed, before those that came since. @param {Thread} closed  @returns {Thread} */
+  takeBack(closed) {
+    for (const entry of this.threads.get(closed.key)?.entries ?? []) closed.add(entry);
+    this.threads.set(closed.key, closed);
+    return closed;
+  }
+
   /** @param {Partial<{name: string, token: string}>} news */
   iAm(news) {
     Object.assign(this.me, news);
     this.storage.set("me", this.me);
   }
 
-  /** The rooms to come back to, in this tab and the others. */
+  /** The rooms to come back to, in this tab and the others. Those that the server has refused are not among them. */
   keepRooms() {
+    const rooms = [...this.rooms.values()].filter((room) => !room.refused);
     this.storage.set(
       "rooms",
-      [...this.rooms.values()].map((room) => room.name),
+      rooms.map((room) => room.name),
     );
   }
 
-  /** @param {Room | Thread} place */
+  /** Put rooms and whispers in this order; others come behind them. @param {string[]} keys */
+  reorder(keys) {
+    const rank = new Map(keys.map((key, n) => [key, n]));
+    const inOrder = (/** @type {[string, any]} */ [one], /** @type {[string, any]} */ [other]) =>
+      (rank.get(one) ?? Infinity) - (rank.get(other) ?? Infinity) || 0;
+    this.rooms = new Map([...this.rooms].sort(inOrder));
+    this.threads = new Map([...this.threads].sort(inOrder));
+  }
+
+  /** All that is here has been read. @param {Room | Thread} place */
   seen(place) {
-    if (!place.seen()) return;
-    if (place instanceof Room) this.storage.set("read." + place.key, { epoch: place.epoch, seq: place.read });
+    if (place.seen()) this.keepMark(place);
+  }
+
+  /** These entries were on the screen. @param {Room | Thread} place  @param {number} from  @param {number} to */
+  saw(place, from, to) {
+    if (place instanceof Room && place.saw(from, to)) this.keepMark(place);
+  }
+
+  /** Keep what was read of a room. @param {Room | Thread} place */
+  keepMark(place) {
+    if (place instanceof Room) this.storage.set("read." + place.key, place.mark);
   }
 
   /** Another tab has shown more. @param {string} key */
   seenElsewhere(key) {
     const room = this.rooms.get(key);
-    const read = this.storage.get("read." + key);
-    if (room && read?.epoch === room.epoch && read.seq > room.read) room.read = read.seq;
+    /** @type {import("./room.js").ReadMark | null} */
+    const mark = this.storage.get("read." + key);
+    if (!room || mark?.epoch !== room.epoch) return;
+    if (mark.seq > room.read) room.read = mark.seq;
+    const { mentions, scanned } = mark;
+    if (!Array.isArray(mentions) || scanned === undefined) return;
+    room.mentions = room.mentions.filter((seq) => seq > scanned || mentions.includes(seq));
   }
 
   /** @param {string} key  @returns {string} what was typed there and not sent */

@@ -43,10 +43,10 @@ export class Thread {
     return false;
   }
 
-  /** Somebody who whispers calls one by it. @param {string} me */
+  /** Count whispers; each one is a mention. @param {string} me */
   unread(me) {
     const unread = this.entries.filter((entry) => entry.seq > this.read && entry.by !== me).length;
-    return { unread, called: unread > 0 };
+    return { unread, mentions: unread, others: 0 };
   }
 
   seen() {
