@@ -95,7 +95,12 @@ export function prepareSettings(state, act) {
     state.settings.set("notify", $("notify").checked);
     if ($("notify").checked) write($("notify-why"), await act.notify());
   };
+  $("presence").onchange = () => {
+    state.settings.set("presence", $("presence").checked);
+    state.changed();
+  };
   $("you").onclick = async () => {
+    $("presence").checked = state.showsPresence;
     write($("settings-name"), state.me.name);
     $("notify").checked = state.settings.get("notify", false);
     $("settings").showModal();

@@ -7,10 +7,14 @@
  * `called`: whether one is mentioned, once that has been looked at.
  *
  * @typedef {{type: "said" | "retitled" | "whispered", seq: number, at: number, by: string, text: string,
- *   action?: boolean, to?: string, called?: boolean}} Entry
+ *   action?: boolean, to?: string, called?: boolean, identity?: number}} Entry
+ *
+ * `identity`: see identity.js.
  */
 
+import { Identities } from "./identity.js";
 import { roomKey } from "./names.js";
+import { PresenceLog } from "./presence_log.js";
 import { mentions } from "./text.js";
 
 /** How many of the newest entries are asked for on entering, and at most on coming back. */
@@ -53,6 +57,8 @@ export class Room {
     this.membersVersion = 0;
     /** Whether a notice was cut: some came or went unnamed. */
     this.membersStale = false;
+    this.identities = new Identities();
+    this.presence = new PresenceLog();
     /** @type {Map<string, number>} until when they are shown as typing */
     this.typing = new Map();
     /** @type {string} why one is not in it */
@@ -85,7 +91,9 @@ export class Room {
     this.first = answer.first;
     this.members = null; // comings and goings went by unseen
     this.membersVersion++;
+    this.identities.enter(answer.head, answer.resumed);
     if (!answer.resumed) {
+      this.presence.clear();
       this.anew = this.entries.length > 0;
       Object.assign(this, { entries: [], lost: [], begun: false, divider: null });
       this.cursor = Math.max(0, Math.min(answer.head, Math.max(answer.first - 1, answer.head - recent)));
@@ -102,10 +110,12 @@ export class Room {
    * Said, or retitled, just now or while one was away.
    *
    * @param {Entry} entry
+   * @param {number} [now]
    * @returns {boolean} false if it was here already
    */
-  add(entry) {
+  add(entry, now = 0) {
     if (this.cursor !== null && entry.seq <= this.cursor) return false;
+    this.identities.mark(entry, now);
     this.cursor = entry.seq;
     this.head = Math.max(this.head, entry.seq);
     if (entry.type === "retitled") this.topic = entry.text;
@@ -113,6 +123,7 @@ export class Room {
     this.insert([entry]);
     if (this.entries.length > ENTRIES_MAX) {
       this.entries.splice(0, ENTRIES_CUT);
+      this.presence.cut(this.entries[0].seq);
       this.begun = false;
     }
     return true;
@@ -160,8 +171,14 @@ export class Room {
     return next > this.first && !this.lost.some((gap) => gap.after <= after && gap.next >= next);
   }
 
-  /** @param {any} notice  `presence` */
-  changed(notice) {
+  /**
+   * @param {import("./presence_log.js").Notice} notice  `presence`
+   * @param {string} [me]
+   * @param {number} [now]
+   */
+  changed(notice, me = "", now = 0) {
+    this.identities.changed(notice, now);
+    this.presence.add(notice, this.cursor ?? 0, me, now);
     this.here = notice.members;
     this.membersStale ||= Boolean(notice.more);
     if (!this.members) return;
