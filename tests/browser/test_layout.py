@@ -1,4 +1,4 @@
-"""What stands where: an empty room, long topics, many members, targets for fingers, and writing from the right."""
+"""What stands where: an empty room, long topics, many members, targets for fingers, right-to-left text."""
 
 from __future__ import annotations
 

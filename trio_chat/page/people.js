@@ -30,11 +30,11 @@ export class People {
     this.order = new Intl.Collator(undefined, { sensitivity: "base", numeric: true });
     const list = $("people-list");
     arrows(list);
-    list.addEventListener("click", (event) => {
+    list.addEventListener("click", (/** @type {any} */ event) => {
       const button = event.target.closest("button");
       if (button) whisper(button.dataset.name);
     });
-    list.addEventListener("focusin", (event) => {
+    list.addEventListener("focusin", (/** @type {any} */ event) => {
       list.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
       event.target.closest("button")?.setAttribute("tabindex", "0");
     });
@@ -121,7 +121,7 @@ export class People {
     }
   }
 
-  /** Ask who is here, if that is not known; in a crowd that comes and goes, now and then. */
+  /** Ask who is here, if that is not known; in a crowd that comes and goes, now and then. @param {Room} room */
   #ask(room) {
     if (room.members !== null && !room.membersStale) return;
     const early = ASK_EVERY_MS - (Date.now() - (this.askedAt.get(room.key) ?? 0));

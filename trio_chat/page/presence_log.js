@@ -18,12 +18,13 @@ const GROUPS_MAX = 100; // rows of one room; beyond it the oldest goes
 const NAMES_MAX = 30; // of one row, and as many renames; beyond it they are only counted
 const NAMED_MAX = 3; // in one clause
 
-const VERBS = /** @type {const} */ ({
+/** @type {Record<string, string>} by the first and the last thing that a person did */
+const VERBS = {
   "joined joined": " came in",
   "joined left": " came in and left",
   "left left": " left",
   "left joined": " left and came back",
-});
+};
 
 export class PresenceLog {
   constructor() {
@@ -96,6 +97,7 @@ export function line({ changes, renames, uncounted }) {
   }
   if (uncounted.left && !kinds.has("left left")) kinds.set("left left", []);
   if (uncounted.joined && !kinds.has("joined joined")) kinds.set("joined joined", []);
+  /** @type {Record<string, number>} */
   const more = { "joined joined": uncounted.joined, "left left": uncounted.left };
   const clauses = [...kinds].map(([kind, names]) => [...listed(names, more[kind] ?? 0), VERBS[kind]]);
   if (renames.length) clauses.push(renamed(renames, uncounted.renamed));

@@ -23,7 +23,7 @@ const DAY_MS = 86_400_000;
 // The author of a long run is named again. Entries of every tenth number begin anew, so that the same ones do
 // wherever the window over the room begins; unless a head stands just above.
 const RUN_ENTRIES = 10;
-const RUN_ENTRIES_MIN = 4;
+const RUN_ENTRIES_MIN = 5;
 const RUN_LINES = 16;
 const RUN_MS = 10 * 60_000;
 const LINE_LETTERS = 60; // about so many fit on one

@@ -9,14 +9,15 @@ import { usableName } from "./usable_name.js";
 
 const QUIET_MS = 1_500; // so long nothing is said of a connection that is only just being made
 
-/** Whether the card is shown, since when there is no connection, and what is said of that. */
-const card = { shown: false, since: 0, fault: "" };
+/** Whether the card is shown, since when there is no connection, what is said of that, and of a refused name. */
+const card = { shown: false, since: 0, fault: "", refused: "" };
 
 /** @param {import("./client.js").Client} client */
 export function prepareCard(client) {
   const field = $("welcome-name");
   const join = () => {
     const name = field.value.trim();
+    card.refused = "";
     if (name) client.callMe(name);
   };
   $("welcome").addEventListener("submit", (/** @type {Event} */ event) => {
@@ -72,6 +73,8 @@ export function drawCard(state, where) {
       $("welcome-name").focus();
     }
   }
+  if (state.refused && state.refused !== card.refused) $("welcome-name").focus();
+  card.refused = state.refused;
   return asking;
 }
 
