@@ -7,7 +7,7 @@
 
 import { Connection } from "./connection.js";
 import { bounded } from "./delays.js";
-import { fold } from "./names.js";
+import { fold, whisperKey } from "./names.js";
 import { Outbox } from "./outbox.js";
 import { Questions } from "./questions.js";
 import { Reading } from "./reading.js";
@@ -225,8 +225,9 @@ export class Client {
       case "whispered":
         return this.#whispered(event);
       case "presence":
-        return room?.changed(event);
+        return room && this.#presence(room, event);
       case "members":
+        room?.identities.unseen(); // it comes unasked in place of notices
         return room?.listed(event, false);
       case "typing":
         return room && this.#typing(room, event.by);
@@ -253,6 +254,7 @@ export class Client {
     this.connection.welcomed(event.ping_s);
     if (this.moved) this.state.say(MOVED);
     this.moved = false;
+    for (const thread of this.state.threads.values()) thread.identities.unseen();
     const here = this.state.rooms.get(this.state.active);
     if (here) this.#enter(here); // what is looked at comes first
     for (const room of this.state.rooms.values()) if (room !== here) this.#enter(room);
@@ -304,7 +306,7 @@ export class Client {
     const others = !this.state.isMe(entry.by);
     const { head, scanned } = room;
     const known = room.mentions.includes(entry.seq);
-    if (!room.add(entry, this.state.me.name)) return;
+    if (!room.add(entry, this.state.me.name, Date.now())) return;
     const mentioned = !known && entry.seq > scanned && room.mentions.includes(entry.seq);
     if (mentioned) this.state.keepMark(room);
     if (!others && entry.type === "said") this.outbox.echoed(room.key, entry);
@@ -327,10 +329,19 @@ export class Client {
     });
   }
 
+  /** @param {Room} room  @param {import("./presence_log.js").Notice} notice */
+  #presence(room, notice) {
+    const now = Date.now();
+    room.changed(notice, this.state.me.name, now);
+    const { joined = [], left = [], renamed = [] } = notice;
+    const named = [...joined, ...left.map(({ name }) => name), ...renamed.flatMap(({ name, to }) => [name, to])];
+    for (const key of new Set(named.map(whisperKey))) this.state.threads.get(key)?.identities.changed(notice, now);
+  }
+
   #whispered(event) {
     const mine = this.state.isMe(event.by);
     const thread = this.state.thread(mine ? event.to : event.by);
-    thread.add(event);
+    thread.add(event, Date.now());
     if (mine) this.outbox.echoed(thread.key, event);
     else this.above.live(thread, thread.entries.at(-1));
   }

@@ -44,6 +44,8 @@ function drawnRow(row, place, client, edit) {
       return make("li", { class: "older", textContent: "Earlier messages are being fetched…" });
     case "start":
       return drawBeginning(place, client);
+    case "presence":
+      return drawPresence(row);
     case "hole":
       return drawHole(row, /** @type {Room} */ (place), client);
     case "item":
@@ -79,6 +81,14 @@ function drawHole(row, place, client) {
   const button = make("button", { class: "plain-button", textContent: "Show them" });
   button.onclick = () => client.reading.history(place, row.next, row.after);
   return make("li", { class: "hole" }, `${row.label} not shown here `, button);
+}
+
+/** @param {Extract<import("./rows.js").Row, {kind: "presence"}>} row */
+function drawPresence({ group, parts }) {
+  const nodes = parts.map((part) =>
+    typeof part === "string" ? part : make("bdi", { class: "name", textContent: part.name }),
+  );
+  return make("li", { class: "presence", title: timeLabel(group.at) }, ...nodes);
 }
 
 function drawEntry({ entry, head }, state) {
@@ -141,7 +151,9 @@ function drawBody(by, at, text, kind, head, me) {
     } else {
       body.append(time, make("span", { class: "visually-hidden", textContent: `${by}: ` }));
     }
-    words.append(written(text, me));
+    // Each paragraph has a direction of its own. The nodes stand in the block itself: `dir` passes over a `bdi`.
+    words.dir = "auto";
+    words.append(...written(text, me).childNodes);
   } else if (kind === "action") {
     words.append(author, " ", written(text, me));
   } else {

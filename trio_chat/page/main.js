@@ -7,15 +7,17 @@
 import { allowNotifications, announce, attentive, notify, notifyMissed, title } from "./alerts.js";
 import { Client } from "./client.js";
 import { Composer } from "./composer.js";
-import { ask, closeBeside, drawCard, prepareCard, prepareSettings, showHelp } from "./dialogs.js";
+import { ask, closeBeside, openTopic, prepareSettings, showHelp } from "./dialogs.js";
 import { $, write } from "./dom.js";
 import { addressOf, placeAt, roomKey } from "./names.js";
 import { Namespace, ownOf } from "./namespace.js";
 import { closeDrawers, openDrawer, prepareDrawers } from "./drawers.js";
+import { drawEmpty, prepareEmpty } from "./empty.js";
 import { MissedMentions } from "./missed.js";
 import { People } from "./people.js";
 import { Room } from "./room.js";
 import { Search } from "./search.js";
+import { drawCard, prepareCard } from "./sign_in.js";
 import { drawSidebar, neighbour } from "./sidebar.js";
 import { State } from "./state.js";
 import { browsers, Storage } from "./storage.js";
@@ -199,6 +201,7 @@ function drawAll() {
   if (attentive()) look(place);
   const { unread, mentions } = drawSidebar(state);
   drawHeader(state, talk);
+  drawEmpty(state, place);
   drawStatus(state);
   people.draw();
   composer.draw();
@@ -285,6 +288,7 @@ function meElsewhere() {
 
 function prepare() {
   prepareCard(client);
+  prepareEmpty();
   prepareDrawers();
   closeBeside();
   const askName = () =>
@@ -293,6 +297,7 @@ function prepare() {
       label: "Your name",
       value: state.me.name,
       max: 64,
+      isName: true,
       take: (name) => client.rename(name),
     });
   prepareSettings(state, { rename: askName, notify: allowNotifications });
@@ -320,15 +325,7 @@ function prepare() {
   };
   $("topic").onclick = () => {
     const { place } = state;
-    if (place instanceof Room) {
-      ask({
-        title: `The topic of #${place.name}`,
-        label: "Topic",
-        value: place.topic,
-        max: 500,
-        take: (text) => client.retitle(place, text),
-      });
-    }
+    if (place instanceof Room) openTopic(place, state.connected, (text) => client.retitle(place, text));
   };
 }
 

@@ -75,6 +75,11 @@ export class State {
     return this.status.phase === "open";
   }
 
+  /** @returns {boolean} whether the talk shows arrivals, departures and new names */
+  get showsPresence() {
+    return this.settings.get("presence", true) !== false;
+  }
+
   /** @param {string} name  @returns {boolean} */
   isMe(name) {
     return fold(name) === fold(this.me.name);

@@ -724,3 +724,36 @@ checkClient("a refused room with a line in it stays for the line, and not for th
   equal([world.refused, world.client.outbox.in("#lobby").map(({ why }) => why)], [[], ["no"]]);
   equal(world.state.storage.get("rooms"), []);
 });
+
+checkClient("an entry by a name that has passed to another person has another identity", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  const said = (seq) => world.hear({ type: "said", room: "lobby", seq, at: seq, by: "bob", text: "hi" });
+  said(1);
+  world.hear({ type: "presence", room: "lobby", members: 2, left: [{ name: "bob", why: "quit" }] });
+  world.hear({ type: "presence", room: "lobby", members: 2, renamed: [{ name: "carl", to: "bob" }] });
+  said(2);
+  world.hear({ type: "members", room: "lobby", names: ["ada", "bob"], count: 2, more: false });
+  said(3);
+  const identities = world.room("lobby").entries.map(({ identity }) => identity);
+  equal(new Set(identities).size, 3);
+});
+
+checkClient("whispers by a name that has passed to another person have another identity", (later) => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  const whispers = (by) => world.hear({ type: "whispered", by, to: "ada", text: "psst", at: 1 });
+  for (const by of ["bob", "eve"]) whispers(by);
+  world.hear({ type: "presence", room: "lobby", members: 2, renamed: [{ name: "bob", to: "rob" }] });
+  for (const by of ["bob", "eve"]) whispers(by);
+  const same = (name) => {
+    const [one, other] = world.state.thread(name).entries.slice(-2);
+    return one.identity === other.identity;
+  };
+  equal([same("bob"), same("eve")], [false, true]);
+  world.answers(later, {});
+  whispers("eve");
+  equal(same("eve"), false, "after an outage");
+});

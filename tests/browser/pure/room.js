@@ -223,3 +223,29 @@ check("who is in is told once and kept up", () => {
   room.listed({ names: ["ada"], count: 1, more: false }, false);
   equal([known(), room.here, room.membersStale], [["ada"], 1, false]);
 });
+
+check("changes of presence are kept behind the entry before them, and count as nothing", () => {
+  const room = entered();
+  room.add(line(101), 0);
+  room.seen();
+  room.changed({ members: 4, joined: ["eve", "Ada"] }, "ada", 7);
+  const [group] = room.presence.groups;
+  equal([group.after, group.at, [...group.changes.keys()]], [101, 7, ["eve"]]);
+  equal([room.unread("ada").unread, room.seen(), numbers(room), room.cursor], [0, false, [101], 101]);
+  room.entered({ ...answer, resumed: true, head: 101 }, 200, null);
+  equal(room.presence.groups.length, 1);
+  room.entered({ ...answer, epoch: "f", head: 9 }, 60, null);
+  equal(room.presence.groups.length, 0, "of another history");
+});
+
+check("changes go with the entries that they stand behind", () => {
+  const room = entered({ head: 0 });
+  for (const each of lines(1, 5_001)) {
+    room.add(each);
+    if (each.seq === 500 || each.seq === 2_000) room.changed({ members: 2, joined: [`m${each.seq}`] });
+  }
+  equal(
+    room.presence.groups.map(({ after }) => after),
+    [2_000],
+  );
+});
