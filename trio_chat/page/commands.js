@@ -21,7 +21,9 @@ export const HELP = [
   ["//TEXT", "say a text that begins with a slash"],
 ];
 
+/** @type {Record<string, "join" | "nick" | "topic" | "search">} */
 const WITH_TEXT = { "/join": "join", "/nick": "nick", "/topic": "topic", "/search": "search" };
+/** @type {Record<string, "who" | "rooms" | "help">} */
 const ALONE = { "/who": "who", "/rooms": "rooms", "/help": "help" };
 
 /** @param {string} line  @returns {Action} */

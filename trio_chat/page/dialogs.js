@@ -32,7 +32,7 @@ export function ask({ title, label, value, max, isName = false, take }) {
   write($("ask-label"), label);
   write($("ask-error"), "");
   Object.assign($("ask-text"), { value, maxLength: max });
-  $("ask-form").onsubmit = async (event) => {
+  $("ask-form").onsubmit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     const text = $("ask-text").value.trim();
     if (!text) return;
@@ -126,7 +126,7 @@ export function prepareSettings(state, act) {
 }
 
 export function showHelp() {
-  const list = (pairs) =>
+  const list = (/** @type {string[][]} */ pairs) =>
     pairs.map(([term, about]) =>
       make("div", {}, make("dt", {}, make("kbd", { textContent: term })), make("dd", { textContent: about })),
     );

@@ -33,7 +33,9 @@ function words(place) {
   if (place.why) return `You are not in this room: ${place.why}.`;
   if (!(place instanceof Room)) return "Nothing whispered yet.";
   if (!place.epoch) return "";
-  return isAlone(place) ? "You are the only member here." : "Nothing has been said here yet. You could be the first.";
+  return isAlone(place)
+    ? "You are the only member here."
+    : "Nothing has been said here yet. You could be the first.";
 }
 
 /** @param {NonNullable<import("./state.js").State["place"]>} place  @returns {boolean} */

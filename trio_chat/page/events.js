@@ -143,6 +143,14 @@ export function checked(message) {
     : null;
 }
 
+/**
+ * @param {Event} event
+ * @returns {string} the ref of the command that it answers; empty if there is none
+ */
+export function refOf(event) {
+  return "ref" in event && event.ref ? event.ref : "";
+}
+
 /** @param {string} type  @returns {type is keyof typeof SHAPES} */
 const isKnown = (type) => Object.hasOwn(SHAPES, type);
 

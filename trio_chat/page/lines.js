@@ -55,6 +55,7 @@ function drawnRow(row, place, client, edit) {
   }
 }
 
+/** @param {Room | import("./thread.js").Thread} place  @param {import("./client.js").Client} client */
 function drawBeginning(place, client) {
   const node = make("li", { class: "start" });
   if (!(place instanceof Room)) {
@@ -76,6 +77,11 @@ function drawBeginning(place, client) {
   return node;
 }
 
+/**
+ * @param {import("./rows.js").Hole} row
+ * @param {Room} place
+ * @param {import("./client.js").Client} client
+ */
 function drawHole(row, place, client) {
   if (!row.kept) return make("li", { class: "hole" }, `${row.label} here are no longer kept`);
   const button = make("button", { class: "plain-button", textContent: "Show them" });
@@ -91,6 +97,7 @@ function drawPresence({ group, parts }) {
   return make("li", { class: "presence", title: timeLabel(group.at) }, ...nodes);
 }
 
+/** @param {Extract<Row, {kind: "entry"}>} row  @param {import("./state.js").State} state */
 function drawEntry({ entry, head }, state) {
   const own = state.isMe(entry.by);
   const kind = entry.type === "retitled" ? "retitled" : entry.action ? "action" : "line";
@@ -105,7 +112,13 @@ function drawEntry({ entry, head }, state) {
   return node;
 }
 
-/** One's own words on their way, and what became of them. */
+/**
+ * One's own words on their way, and what became of them.
+ *
+ * @param {Extract<Row, {kind: "item"}>} row
+ * @param {import("./client.js").Client} client
+ * @param {(text: string) => void} edit
+ */
 function drawItem({ item, head }, client, edit) {
   const { name } = client.state.me;
   const kind = item.action ? "action" : "line";
@@ -117,7 +130,7 @@ function drawItem({ item, head }, client, edit) {
   const state = make("span", { class: "fate" });
   if (item.state === "failed" || item.state === "perhaps") {
     const what = item.state === "failed" ? `Not sent: ${item.why}` : item.why;
-    const button = (text, act) =>
+    const button = (/** @type {string} */ text, /** @type {() => void} */ act) =>
       make("button", { class: "link-button", type: "button", textContent: text, onclick: act });
     state.append(
       what + " ",
@@ -134,7 +147,16 @@ function drawItem({ item, head }, client, edit) {
   return node;
 }
 
-/** Face, author, time and words, as the kind of line has them. */
+/**
+ * Face, author, time and words, as the kind of line has them.
+ *
+ * @param {string} by
+ * @param {number} at
+ * @param {string} text
+ * @param {string} kind
+ * @param {boolean} head
+ * @param {string} me
+ */
 function drawBody(by, at, text, kind, head, me) {
   const body = make("div");
   const time = make("time", {

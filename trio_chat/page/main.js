@@ -41,7 +41,12 @@ socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 socket.hash = "";
 
 const missed = new MissedMentions((all) => notifyMissed(state, all));
-const above = { live: heard, moving, refused, missed: (/** @type {Room} */ room, /** @type {any} */ entry) => missed.add(room, entry) };
+const above = {
+  live: heard,
+  moving,
+  refused,
+  missed: (/** @type {Room} */ room, /** @type {import("./room.js").Entry} */ entry) => missed.add(room, entry),
+};
 const client = new Client(state, tab, socket.href, namespace, above);
 const talk = new Talk($("talk"), $("rows"), client, { moved: later, edit: (text) => composer.edit(text) });
 const composer = new Composer(client, act, () => talk.follow());
@@ -112,7 +117,7 @@ async function show(room, seq) {
 /** What was typed with a slash. @param {import("./commands.js").Action} action */
 function act(action) {
   const { place } = state;
-  const sorry = (error) => state.say(error.detail);
+  const sorry = (/** @type {{detail: string}} */ error) => state.say(error.detail);
   switch (action.do) {
     case "join":
       return go(action.text.replace(/^#/, ""));
@@ -165,11 +170,16 @@ function refused(room, detail) {
   state.say(`Cannot join #${oneLine(room.name)}: ${detail}`);
 }
 
-/** Somebody else said something just now. */
+/**
+ * Somebody else said something just now.
+ *
+ * @param {Room | import("./thread.js").Thread} place
+ * @param {import("./room.js").Entry} entry
+ */
 function heard(place, entry) {
   const looking = attentive() && place.key === state.active;
   // What comes while one is away begins behind a line; a line from before has done its duty by then.
-  const before = place.entries.length > 1 ? place.entries.at(-2).seq : 0;
+  const before = place.entries.at(-2)?.seq ?? 0;
   if (!looking && place.key === state.active && place.read >= before) place.divider = place.read;
   if (place.key === state.active) announce(entry);
   notify(state, place, entry);
@@ -217,6 +227,7 @@ function look(place) {
   if (sight) state.saw(place, sight.from, sight.to);
 }
 
+/** @param {KeyboardEvent} event */
 function pressed(event) {
   const control = event.ctrlKey || event.metaKey;
   const inDialog = document.querySelector("dialog[open]");
@@ -319,7 +330,7 @@ function prepare() {
     if (talk.mentionsAbove) show(place.name, place.mentions[0]);
     else if (place.divider !== null) show(place.name, place.divider + 1);
   };
-  $("skip").onclick = (event) => {
+  $("skip").onclick = (/** @type {Event} */ event) => {
     event.preventDefault();
     composer.focus();
   };

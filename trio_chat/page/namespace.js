@@ -132,7 +132,8 @@ export class Namespace {
   #takeOver() {
     const { all, storage } = this;
     if (this.id === null) {
-      const copied = (key) => !OF_ALL.has(key) && !key.startsWith("out.") && storage.get(key) === null;
+      const copied = (/** @type {string} */ key) =>
+        !OF_ALL.has(key) && !key.startsWith("out.") && storage.get(key) === null;
       for (const key of all.keys("").filter(copied)) storage.set(key, all.get(key));
     }
     const token = storage.get("me", {})?.token;

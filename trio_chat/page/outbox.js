@@ -199,11 +199,13 @@ export class Outbox {
     return [...this.items.values()].filter((item) => item.place === place && !item.shown);
   }
 
+  /** @param {Item} item */
   #keep(item) {
     this.storage.set("out." + item.ref, item);
   }
 }
 
+/** @param {any} item */
 function sound(item) {
   return (
     item &&

@@ -103,7 +103,8 @@ export class People {
   /** @param {string} typed  @param {number} found  @param {number} shown  @param {boolean} further */
   #words(typed, found, shown, further) {
     if (further) return "Looking…";
-    if (shown < found) return `${shown.toLocaleString()} of ${found.toLocaleString()} shown. Type more to find others.`;
+    if (shown < found)
+      return `${shown.toLocaleString()} of ${found.toLocaleString()} shown. Type more to find others.`;
     if (!typed) return "";
     return found ? `${found.toLocaleString()} found` : "No member’s name has that in it.";
   }

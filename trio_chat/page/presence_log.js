@@ -4,8 +4,7 @@
  * All changes between two messages are one row. Rows stand behind the number of an entry, and are none: they
  * are not counted, not searched, and gone with the page.
  *
- * @typedef {{members: number, joined?: string[], left?: {name: string, why?: string}[],
- *   renamed?: {name: string, to: string}[], more?: boolean}} Notice
+ * @typedef {import("./events.js").Presence} Notice
  * @typedef {{name: string, first: "joined" | "left", last: "joined" | "left"}} Change
  * @typedef {{id: number, after: number, at: number, changes: Map<string, Change>,
  *   renames: {name: string, to: string}[], uncounted: Record<"joined" | "left" | "renamed", number>}} Group

@@ -3,6 +3,7 @@
  */
 
 import { retry_s } from "./delays.js";
+import { refOf } from "./events.js";
 
 const TRIES_MAX = 5;
 
@@ -59,9 +60,10 @@ export class Questions {
 
   /** @param {import("./events.js").Event} event  @returns {boolean} whether it answered one of them */
   answered(event) {
-    const asked = "ref" in event && event.ref ? this.open.get(event.ref) : undefined;
+    const ref = refOf(event);
+    const asked = this.open.get(ref);
     if (!asked) return false;
-    this.open.delete(event.ref);
+    this.open.delete(ref);
     if (event.type === "error") asked.refused(event);
     else if (event.type === asked.type) asked.done(event);
     else asked.refused({ code: "bad_message", detail: `cannot read the server's answer: got ${event.type}` });

@@ -84,7 +84,7 @@ export class Room {
   /**
    * One is in the room.
    *
-   * @param {any} answer  the `room` event
+   * @param {import("./events.js").RoomAnswer} answer  the `room` event
    * @param {number} recent  how many were asked for
    * @param {ReadMark | null} read  what this browser remembers to have shown
    */
@@ -119,7 +119,7 @@ export class Room {
    * Begin with what this browser has read of this history. A room that was empty then may have another epoch now, and
    * all of it is unread.
    *
-   * @param {any} answer  the `room` event
+   * @param {import("./events.js").RoomAnswer} answer  the `room` event
    * @param {ReadMark | null} mark
    */
   #readFrom({ epoch, head }, mark) {
@@ -223,7 +223,7 @@ export class Room {
     this.membersVersion++;
   }
 
-  /** @param {any} page  `members`  @param {boolean} further  whether it goes on where another ended */
+  /** @param {import("./events.js").MembersPage} page  `members`  @param {boolean} further  whether it goes on where another ended */
   listed(page, further) {
     this.members = further && this.members ? this.members : new Set();
     for (const name of page.names) this.members.add(name);

@@ -7,8 +7,9 @@
  * @typedef {import("./room.js").Entry} Entry
  * @typedef {import("./outbox.js").Item} Item
  * @typedef {import("./presence_log.js").Group} Group
- * @typedef {{kind: "day" | "new" | "hole" | "start" | "older", key: string, look: string, label: string,
- *     after?: number, next?: number, kept?: boolean}
+ * @typedef {{kind: "hole", key: string, look: string, label: string, after: number, next: number, kept: boolean}} Hole
+ * @typedef {Hole
+ *   | {kind: "day" | "new" | "start" | "older", key: string, look: string, label: string}
  *   | {kind: "presence", key: string, look: string, group: Group, parts: import("./presence_log.js").Part[]}
  *   | {kind: "entry", key: string, look: string, entry: Entry, head: boolean}
  *   | {kind: "item", key: string, look: string, item: Item, head: boolean}} Row
@@ -115,7 +116,8 @@ class Runs {
     const { last, head } = this;
     this.last = entry;
     const lines = height(entry.text);
-    const goesOn = last !== null && head !== null && together(last, entry) && !this.#isLong(head, entry, lines);
+    const goesOn =
+      last !== null && head !== null && together(last, entry) && !this.#isLong(head, entry, lines);
     if (!goesOn) this.head = entry;
     this.lines = goesOn ? this.lines + lines : lines;
     return !goesOn;
@@ -147,7 +149,7 @@ function presence(group, id) {
 }
 
 /** @returns {Row} */
-function hole(after, next, kept) {
+function hole(/** @type {number} */ after, /** @type {number} */ next, /** @type {boolean} */ kept) {
   const missing = next - after - 1;
   const label = `${missing.toLocaleString()} ${missing === 1 ? "message" : "messages"}`;
   return { kind: "hole", key: `hole ${next}`, look: `${after} ${kept}`, label, after, next, kept };
@@ -169,6 +171,7 @@ function together(last, entry) {
 /** @type {Map<number, string>} days by the hour: to make a date of every entry at every drawing is dear */
 const days = new Map();
 
+/** @param {number} at */
 function day(at) {
   const quarter = Math.floor(at / 900_000); // no time zone is finer than that
   let name = days.get(quarter);

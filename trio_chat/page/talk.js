@@ -176,7 +176,8 @@ export class Talk {
    * @returns {import("./presence_log.js").Group[]}
    */
   #changes(shown, from) {
-    const groups = this.place instanceof Room && this.client.state.showsPresence ? this.place.presence.groups : [];
+    const groups =
+      this.place instanceof Room && this.client.state.showsPresence ? this.place.presence.groups : [];
     const first = from > 0 && shown.length ? shown[0].seq : -Infinity;
     const last = this.end !== Infinity && shown.length ? shown[shown.length - 1].seq : Infinity;
     return groups.filter(({ after }) => after >= first && after <= last);
@@ -244,7 +245,10 @@ export class Talk {
   /** Remember the row on top. */
   #hold() {
     const anchor = this.stuck ? null : this.#anchor();
-    this.held = anchor && { seq: anchor.seq, bottom: anchor.bottom - this.scroller.getBoundingClientRect().top };
+    this.held = anchor && {
+      seq: anchor.seq,
+      bottom: anchor.bottom - this.scroller.getBoundingClientRect().top,
+    };
   }
 
   /** Near an end of the window: move it on, or fetch what is behind it. */

@@ -120,7 +120,8 @@ function* turns(text) {
   }
 }
 
-const named = (/** @type {string} */ control) => "U+" + Number(control.codePointAt(0)).toString(16).toUpperCase();
+const named = (/** @type {string} */ control) =>
+  "U+" + Number(control.codePointAt(0)).toString(16).toUpperCase();
 
 /** Replace the controls that turn the writing around by their names. @param {string} text */
 const visible = (text) => text.replace(TURN, named);
@@ -303,7 +304,8 @@ function signBefore(words, at) {
   while (from > 0 && JOINER.test(words.charAt(from - 1))) from--;
   const last = letterBefore(words, from);
   const before = letterBefore(words, from - last.length);
-  if (last === "@" && from === at && before !== "@" && (!WORD.test(before) || SPACELESS.test(before))) return "@";
+  if (last === "@" && from === at && before !== "@" && (!WORD.test(before) || SPACELESS.test(before)))
+    return "@";
   return last === "@" || WORD.test(last) || (HYPHEN.test(last) && WORD.test(before)) ? null : "";
 }
 
@@ -315,7 +317,8 @@ function endsName(words, end, signed) {
   if (signed && from === end && SPACELESS.test(next) && BEGINS_WORD.test(next)) return true;
   if (WORD.test(next)) return false;
   const after = letterAt(words, from + next.length);
-  if (next === "@" && signed && (SPACELESS.test(after) || SPACELESS.test(letterBefore(words, end)))) return true;
+  if (next === "@" && signed && (SPACELESS.test(after) || SPACELESS.test(letterBefore(words, end))))
+    return true;
   return !HYPHEN.test(next) || !WORD.test(after);
 }
 

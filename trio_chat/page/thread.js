@@ -30,7 +30,7 @@ export class Thread {
     this.identities = new Identities();
   }
 
-  /** @param {any} whispered  the event  @param {number} [now] */
+  /** @param {import("./events.js").Whispered | import("./room.js").Entry} whispered  the event  @param {number} [now] */
   add(whispered, now = 0) {
     const entry = { ...whispered, seq: ++this.cursor };
     this.identities.mark(entry, now);

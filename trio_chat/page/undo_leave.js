@@ -38,7 +38,10 @@ export class UndoLeave {
     this.close();
     this.left = left;
     $("left").hidden = false;
-    write($("left-text"), place instanceof Room ? `You left #${place.name}.` : `You closed the whispers with ${place.name}.`);
+    write(
+      $("left-text"),
+      place instanceof Room ? `You left #${place.name}.` : `You closed the whispers with ${place.name}.`,
+    );
     this.timer = setTimeout(() => this.close(), UNDO_MS);
     return true;
   }

@@ -18,7 +18,10 @@ const TYPED_MAX = 1_000; // letters that are looked at
 export function usableName(typed, most = 32) {
   const trimmed = typed.slice(0, TYPED_MAX).normalize("NFKC").trim();
   const words = trimmed.split(/\s+/u).map((word) => word.replace(DASH, "-").replace(UNFIT, ""));
-  const name = words.filter((word) => /[^-]/u.test(word)).join("-").replace(FIRST, "");
+  const name = words
+    .filter((word) => /[^-]/u.test(word))
+    .join("-")
+    .replace(FIRST, "");
   const short = Array.from(name).slice(0, most).join("");
   return short === typed.trim() || short === trimmed ? "" : short;
 }

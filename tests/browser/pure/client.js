@@ -75,7 +75,16 @@ class World {
   welcome(more = {}) {
     const { name, token = "t" } = this.last("hello");
     this.hear({
-      ...{ type: "welcome", version: 1, session: 1, server: "model", ref: "hello", name, token, kept: "forever" },
+      ...{
+        type: "welcome",
+        version: 1,
+        session: 1,
+        server: "model",
+        ref: "hello",
+        name,
+        token,
+        kept: "forever",
+      },
       ...{ features: [], limits: LIMITS, ping_s: 25, ...more },
     });
   }
@@ -199,25 +208,31 @@ checkClient("a line that is in sight as an entry and not yet acked keeps one in 
   equal(world.count("leave"), 1);
 });
 
-checkClient("who takes another name at the door is not forgotten there when the connection breaks", (later) => {
-  const world = new World("lobby");
-  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
-  world.client.callMe("grace");
-  world.breaks();
-  later(10_000);
-  equal(sockets.length, 2);
-  world.open();
-  equal(world.last("hello").name, "grace");
-});
+checkClient(
+  "who takes another name at the door is not forgotten there when the connection breaks",
+  (later) => {
+    const world = new World("lobby");
+    world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
+    world.client.callMe("grace");
+    world.breaks();
+    later(10_000);
+    equal(sockets.length, 2);
+    world.open();
+    equal(world.last("hello").name, "grace");
+  },
+);
 
-checkClient("who takes another name at the door is not left waiting by a connection that is dead", (later) => {
-  const world = new World("lobby");
-  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
-  world.client.callMe("grace");
-  later(10_000); // nothing comes
-  later(10_000);
-  equal(sockets.length, 2);
-});
+checkClient(
+  "who takes another name at the door is not left waiting by a connection that is dead",
+  (later) => {
+    const world = new World("lobby");
+    world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
+    world.client.callMe("grace");
+    later(10_000); // nothing comes
+    later(10_000);
+    equal(sockets.length, 2);
+  },
+);
 
 checkClient("who leaves while still on the way in goes out again, and may come back", () => {
   const world = new World("lobby");
@@ -363,7 +378,10 @@ checkClient("what another server refuses changes nothing that is kept", (later) 
   world.client.callMe("grace");
   equal(world.state.storage.get("me"), { name: "ada", token: "t" });
   world.welcome({ server_id: "T", token: "of T" });
-  equal(world.namespace.storage.under(world.namespace.place.prefix + "/S/").get("me"), { name: "ada", token: "t" });
+  equal(world.namespace.storage.under(world.namespace.place.prefix + "/S/").get("me"), {
+    name: "ada",
+    token: "t",
+  });
   equal(world.state.me.name, "grace", "as the person has just said");
 });
 
@@ -396,21 +414,24 @@ checkClient("a name that oneself has taken in another tab is not asked for", (la
   equal([world.state.refused, world.count("hello")], ["the name ada is taken", 2], "once");
 });
 
-checkClient("a page at its door goes by what another tab has heard, and one that is connected does not", (later) => {
-  const world = new World("lobby");
-  world.welcome({ server_id: "S" });
-  const other = new Namespace(world.all, "/");
-  other.identify("T", "t");
-  equal([world.client.heardElsewhere(), world.namespace.id], [false, "S"]);
-  other.identify("S", "t");
-  world.breaks();
-  later(10_000);
-  world.open();
-  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
-  other.identify("T", "t");
-  equal([world.client.heardElsewhere(), world.namespace.id, world.state.refused], [true, "T", ""]);
-  equal(world.count("hello"), 2);
-});
+checkClient(
+  "a page at its door goes by what another tab has heard, and one that is connected does not",
+  (later) => {
+    const world = new World("lobby");
+    world.welcome({ server_id: "S" });
+    const other = new Namespace(world.all, "/");
+    other.identify("T", "t");
+    equal([world.client.heardElsewhere(), world.namespace.id], [false, "S"]);
+    other.identify("S", "t");
+    world.breaks();
+    later(10_000);
+    world.open();
+    world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
+    other.identify("T", "t");
+    equal([world.client.heardElsewhere(), world.namespace.id, world.state.refused], [true, "T", ""]);
+    equal(world.count("hello"), 2);
+  },
+);
 
 /** Run with a silent console. @param {() => void} run  @returns {number} how often it was written to */
 function silently(run) {
@@ -440,7 +461,14 @@ checkClient("a malformed event does not keep those beside it from being taken", 
   world.welcome();
   world.enter();
   const said = (seq, more) => ({ type: "said", room: "lobby", seq, at: 1, by: "bob", text: "hi", ...more });
-  const lines = [said(1), said(2, { at: undefined }), said(3, { at: "now" }), said(4, { at: 9e15 }), null, said(5)];
+  const lines = [
+    said(1),
+    said(2, { at: undefined }),
+    said(3, { at: "now" }),
+    said(4, { at: 9e15 }),
+    null,
+    said(5),
+  ];
   equal(
     silently(() => world.socket.onmessage({ data: lines.map((line) => JSON.stringify(line)).join("\n") })),
     4,
@@ -548,7 +576,11 @@ checkClient("a server that ends every connection is not asked without a pause", 
 
 checkClient("a text limit that nothing fits in is not believed", () => {
   const world = new World();
-  for (const [sent, taken] of [[0, 1], [2 ** 53 - 1, 1_048_576], [800, 800]]) {
+  for (const [sent, taken] of [
+    [0, 1],
+    [2 ** 53 - 1, 1_048_576],
+    [800, 800],
+  ]) {
     world.welcome({ limits: { ...LIMITS, text_bytes: sent } });
     equal(world.state.text_bytes, taken);
   }
@@ -648,44 +680,58 @@ checkClient("the server's after_s holds, also when the device is online again", 
   holds(ms > 59_000 && ms < 91_000, `${ms} ms`);
 });
 
-checkClient("a clock that is set back neither ends a connection nor keeps a line from being sent", (later) => {
-  const { now } = Date;
-  const world = new World("lobby");
-  world.welcome();
-  world.enter();
-  world.client.speaker.say(world.room("lobby"), "hi");
-  world.hear({ ...TOO_FAST, ref: world.last("say").ref });
-  world.hear({ type: "typing", room: "lobby", by: "bob" });
-  world.client.connection.nudge(); // a ping
-  try {
-    Date.now = () => now() - 3_600_000;
-    world.hear({ type: "pong" });
+checkClient(
+  "a clock that is set back neither ends a connection nor keeps a line from being sent",
+  (later) => {
+    const { now } = Date;
+    const world = new World("lobby");
+    world.welcome();
+    world.enter();
+    world.client.speaker.say(world.room("lobby"), "hi");
+    world.hear({ ...TOO_FAST, ref: world.last("say").ref });
+    world.hear({ type: "typing", room: "lobby", by: "bob" });
+    world.client.connection.nudge(); // a ping
+    try {
+      Date.now = () => now() - 3_600_000;
+      world.hear({ type: "pong" });
+      later(10_000);
+      equal([world.count("say"), sockets.length, world.room("lobby").typing.size], [2, 1, 0]);
+    } finally {
+      Date.now = now;
+    }
+  },
+);
+
+const line = (seq, more = {}) => ({
+  type: "said",
+  room: "lobby",
+  seq,
+  at: seq,
+  by: "bob",
+  text: "hi",
+  ...more,
+});
+
+checkClient(
+  "mentions that came while disconnected are told, once, and those of the live talk are not",
+  (later) => {
+    const world = new World("lobby");
+    world.welcome();
+    world.enter();
+    world.hear(line(1, { text: "ada, live" }));
+    world.breaks();
     later(10_000);
-    equal([world.count("say"), sockets.length, world.room("lobby").typing.size], [2, 1, 0]);
-  } finally {
-    Date.now = now;
-  }
-});
-
-const line = (seq, more = {}) => ({ type: "said", room: "lobby", seq, at: seq, by: "bob", text: "hi", ...more });
-
-checkClient("mentions that came while disconnected are told, once, and those of the live talk are not", (later) => {
-  const world = new World("lobby");
-  world.welcome();
-  world.enter();
-  world.hear(line(1, { text: "ada, live" }));
-  world.breaks();
-  later(10_000);
-  world.open();
-  world.welcome();
-  world.enter({ resumed: true, head: 4 });
-  world.hear(line(2, { text: "ada!" }));
-  world.hear(line(3));
-  world.hear(line(4, { by: "ada", text: "ada am I" }));
-  world.hear(line(5, { text: "ada, live" }));
-  equal([world.live, world.missed], [[1, 5], [2]]);
-  equal(world.state.storage.get("read.#lobby").mentions, [1, 2, 5]);
-});
+    world.open();
+    world.welcome();
+    world.enter({ resumed: true, head: 4 });
+    world.hear(line(2, { text: "ada!" }));
+    world.hear(line(3));
+    world.hear(line(4, { by: "ada", text: "ada am I" }));
+    world.hear(line(5, { text: "ada, live" }));
+    equal([world.live, world.missed], [[1, 5], [2]]);
+    equal(world.state.storage.get("read.#lobby").mentions, [1, 2, 5]);
+  },
+);
 
 checkClient("the next load of the page tells of mentions since the last, and not of those it knows", () => {
   const world = new World("lobby");

@@ -85,7 +85,13 @@ check("a malformed answer is a refusal of its command", () => {
 });
 
 check("one malformed entry of a page is dropped, and the others stay", () => {
-  const entries = [SAID, { ...SAID, seq: 2, at: "now" }, { ...SAID, seq: 3, type: "sung" }, null, { ...SAID, seq: 4 }];
+  const entries = [
+    SAID,
+    { ...SAID, seq: 2, at: "now" },
+    { ...SAID, seq: 3, type: "sung" },
+    null,
+    { ...SAID, seq: 4 },
+  ];
   for (const type of ["history", "found"]) {
     const page = quietly({ type, room: "lobby", entries, more: false, ref: "r1" });
     equal(

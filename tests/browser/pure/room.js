@@ -226,7 +226,7 @@ check("who is in is told once and kept up", () => {
 
 check("changes of presence are kept behind the entry before them, and count as nothing", () => {
   const room = entered();
-  room.add(line(101), 0);
+  room.add(line(101), "", 0);
   room.seen();
   room.changed({ members: 4, joined: ["eve", "Ada"] }, "ada", 7);
   const [group] = room.presence.groups;

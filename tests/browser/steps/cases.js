@@ -33,7 +33,21 @@ const HOSTILE_NAMES = [
 /** Units that a text repeats. */
 const UNITS = [
   ...["a", "A", "İ", "\ufdfa", "雨", "👩‍💻", "\ud800", " ", "\n", "\t", "\r", "\r\n", "\u0000", " x", "\u2028"],
-  ...["http://a。", "http://a（", "http://a）", "（", "）", "（）", "」（", "。", "»", "…", "http://a…", "雨@ada", "ada雨"],
+  ...[
+    "http://a。",
+    "http://a（",
+    "http://a）",
+    "（",
+    "）",
+    "（）",
+    "」（",
+    "。",
+    "»",
+    "…",
+    "http://a…",
+    "雨@ada",
+    "ada雨",
+  ],
   ...["\u200c", "ada\u200c", "ada-", "ada.", "@ada雨", "@adaา", "\u1100\u1161\u11a8", "ς", "\u{1d400}"],
   ...[
     "http",
@@ -191,7 +205,13 @@ const longEvents = (n) => {
     { type: "members", room: "lobby", names, count: 1, more: false },
     { type: "presence", room: "lobby", members: 1, left: names.map((name) => ({ name, why: "quit" })) },
     { type: "rooms", rooms: names.map((room) => ({ room, members: 1, topic: "" })), more: false, ref },
-    { type: "history", room: "lobby", entries: names.map((by) => ({ ...said, text: "", by })), more: false, ref },
+    {
+      type: "history",
+      room: "lobby",
+      entries: names.map((by) => ({ ...said, text: "", by })),
+      more: false,
+      ref,
+    },
     { type: "found", entries: names.map(() => null), more: false, ref },
     { type: "rooms", rooms: names, more: false, ref },
     { [said.text]: 1, type: said.text },
