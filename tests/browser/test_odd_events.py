@@ -12,9 +12,16 @@ from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.short
 
-SAID = {"type": "said", "room": "lobby", "at": 1_700_000_000_000, "by": "bob", "text": "hi"}
-ODD = (
-    *({**SAID, "seq": 9, "at": at} for at in (None, "now", "", 9_000_000_000_000_000, -1, 1.5, [], {})),
+SAID: dict[str, object] = {
+    "type": "said",
+    "room": "lobby",
+    "at": 1_700_000_000_000,
+    "by": "bob",
+    "text": "hi",
+}
+ODD_TIMES: tuple[object, ...] = (None, "now", "", 9_000_000_000_000_000, -1, 1.5, [], {})
+ODD: tuple[object, ...] = (
+    *({**SAID, "seq": 9, "at": at} for at in ODD_TIMES),
     {"type": "said", "room": "lobby", "seq": 9, "by": "bob", "text": "no time"},
     {**SAID, "seq": "9"},
     {**SAID, "seq": 9, "text": None},

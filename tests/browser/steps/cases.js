@@ -244,6 +244,10 @@ export const CASES = {
   "events.js": {
     module: events,
     calls: {
+      refOf: longEvents(40).map((_, kind) => [
+        `event ${kind}`,
+        (n) => prepared(longEvents(n)[kind], (event) => events.refOf(event)),
+      ]),
       checked: longEvents(40).map((_, kind) => [
         `event ${kind}`,
         (n) => prepared(longEvents(n)[kind], (event) => quietly(() => events.checked(event))),
