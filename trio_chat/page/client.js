@@ -301,8 +301,13 @@ export class Client {
     const now = Date.now();
     room.changed(notice, this.state.me.name, now);
     const { joined = [], left = [], renamed = [] } = notice;
-    const named = [...joined, ...left.map(({ name }) => name), ...renamed.flatMap(({ name, to }) => [name, to])];
-    for (const key of new Set(named.map(whisperKey))) this.state.threads.get(key)?.identities.changed(notice, now);
+    const named = [
+      ...joined,
+      ...left.map(({ name }) => name),
+      ...renamed.flatMap(({ name, to }) => [name, to]),
+    ];
+    for (const key of new Set(named.map(whisperKey)))
+      this.state.threads.get(key)?.identities.changed(notice, now);
   }
 
   #whispered(event) {

@@ -24,6 +24,7 @@ import { drawHeader, drawStatus } from "./header.js";
 import { Switcher } from "./switcher.js";
 import { Tab } from "./tab.js";
 import { Talk } from "./talk.js";
+import { usableName } from "./usable_name.js";
 
 const LOOK_ROUND_MS = 30_000;
 
@@ -111,7 +112,10 @@ function act(action) {
     case "search":
       return search.show(action.text);
     case "nick":
-      return client.rename(action.text).catch(sorry);
+      return client.rename(action.text).catch((error) => {
+        const usable = error.code === "bad_name" ? usableName(action.text) : "";
+        state.say(usable ? `${error.detail}. Try /nick ${usable}` : error.detail);
+      });
     case "topic":
       return place instanceof Room && client.retitle(place, action.text).catch(sorry);
     case "tell":

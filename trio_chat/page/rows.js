@@ -115,7 +115,8 @@ class Runs {
     const { last, head } = this;
     this.last = entry;
     const lines = height(entry.text);
-    const goesOn = last !== null && head !== null && together(last, entry) && !this.#isLong(head, entry, lines);
+    const goesOn =
+      last !== null && head !== null && together(last, entry) && !this.#isLong(head, entry, lines);
     if (!goesOn) this.head = entry;
     this.lines = goesOn ? this.lines + lines : lines;
     return !goesOn;
@@ -132,7 +133,7 @@ class Runs {
   }
 }
 
-/** @param {string} text  @returns {number} about how many lines it takes, counted no further than it matters */
+/** @param {string} text  @returns {number} about how many lines it takes, as far as it matters */
 function height(text) {
   let lines = Math.ceil(text.length / LINE_LETTERS) || 1;
   for (let at = text.indexOf("\n"); at >= 0 && lines <= RUN_LINES; at = text.indexOf("\n", at + 1)) lines++;

@@ -1,6 +1,6 @@
 /**
- * The card that asks for a name: on the first visit, and when a name is refused. It stays until the server has let
- * the person in, and says so when there is no server.
+ * The card that asks for a name: on the first visit, and when a name is refused. It stays until the server has
+ * let the person in, and says so when there is no server.
  */
 
 import { $, write } from "./dom.js";
@@ -84,7 +84,8 @@ function noConnection(state) {
   if (phase === "idle" || phase === "open") Object.assign(card, { since: 0, fault: "" });
   else card.since ||= Date.now();
   const reason = why ? `: ${why.replace(/\.$/u, "")}` : "";
-  if (phase === "ended") card.fault = `The server ended the connection${reason}. Join again to try once more.`;
+  if (phase === "ended")
+    card.fault = `The server ended the connection${reason}. Join again to try once more.`;
   if (phase === "waiting") card.fault = `Cannot reach the server at ${location.host}${reason}. Trying again…`;
   if (phase !== "connecting" || card.fault) return card.fault; // during the next try it is as true as before
   const wait = QUIET_MS - (Date.now() - card.since);

@@ -145,7 +145,8 @@ export class Talk {
    * @returns {import("./presence_log.js").Group[]}
    */
   #changes(shown, from) {
-    const groups = this.place instanceof Room && this.client.state.showsPresence ? this.place.presence.groups : [];
+    const groups =
+      this.place instanceof Room && this.client.state.showsPresence ? this.place.presence.groups : [];
     const first = from > 0 && shown.length ? shown[0].seq : -Infinity;
     const last = this.end !== Infinity && shown.length ? shown[shown.length - 1].seq : Infinity;
     return groups.filter(({ after }) => after >= first && after <= last);
