@@ -55,8 +55,8 @@ export function ask({ title, label, value, max, isName = false, take }) {
 }
 
 /**
- * Ask for another topic; first show the present one where the header has no room for all of it, or while it cannot
- * be changed.
+ * Ask for another topic; first show the present one where the header has no room for all of it, or while it
+ * cannot be changed.
  *
  * @param {import("./room.js").Room} room
  * @param {boolean} connected

@@ -1,5 +1,7 @@
 /**
  * What stands in a place where nothing was said: how others may join, or why one is not in it.
+ *
+ * @typedef {NonNullable<import("./state.js").State["place"]>} Place
  */
 
 import { $, write } from "./dom.js";
@@ -17,7 +19,10 @@ export function prepareEmpty() {
   };
 }
 
-/** @param {import("./state.js").State} state  @param {NonNullable<import("./state.js").State["place"]>} place */
+/**
+ * @param {import("./state.js").State} state
+ * @param {Place} place
+ */
 export function drawEmpty(state, place) {
   const text = document.querySelector("#rows .line, #rows .action, #rows .retitled") ? "" : words(place);
   $("empty").hidden = !text;
@@ -28,7 +33,7 @@ export function drawEmpty(state, place) {
   if (alone) drawInvitation(place);
 }
 
-/** @param {NonNullable<import("./state.js").State["place"]>} place  @returns {string} */
+/** @param {Place} place  @returns {string} */
 function words(place) {
   if (place.why) return `You are not in this room: ${place.why}.`;
   if (!(place instanceof Room)) return "Nothing whispered yet.";
@@ -38,12 +43,12 @@ function words(place) {
     : "Nothing has been said here yet. You could be the first.";
 }
 
-/** @param {NonNullable<import("./state.js").State["place"]>} place  @returns {boolean} */
+/** @param {Place} place  @returns {boolean} */
 function isAlone(place) {
   return place instanceof Room && !place.why && place.epoch !== "" && place.here <= 1;
 }
 
-/** @param {NonNullable<import("./state.js").State["place"]>} place */
+/** @param {Place} place */
 function drawInvitation(place) {
   const { text, command } = invitation(location);
   write($("invite-text"), text);
@@ -54,7 +59,7 @@ function drawInvitation(place) {
 }
 
 /**
- * Copy the text of a field, and select it where the browser does not let a page copy (over plain http it may not).
+ * Copy the text of a field, and select it where the browser does not let a page copy, as over plain http.
  *
  * @param {HTMLInputElement} field
  * @returns {Promise<boolean>} whether it was copied

@@ -7,8 +7,8 @@
  * notice was cut) the number changes once for all names.
  *
  * Notices and entries come in no fixed order among each other: a notice may be late by as long as the server
- * gathers changes, and an entry by as long as the journal takes. So while a name has just passed from one person to another,
- * each of its entries gets a number of its own.
+ * gathers changes, and an entry by as long as the journal takes. So while a name has just passed from one
+ * person to another, each of its entries gets a number of its own.
  */
 
 import { fold } from "./names.js";

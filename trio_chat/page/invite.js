@@ -2,23 +2,29 @@
  * How others may join: by the address of the page, unless that address works on this computer only.
  */
 
-const NAMED = /^(.+\.)?localhost\.?$/u;
-const FOUR = /^127(\.\d{1,3}){3}$/u;
-const SIX = /^\[(::1|::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4})\]$/u;
 const NOWHERE = new Set(["0.0.0.0", "[::]"]); // where a server listens, and browsers find this computer
+
+const MAPPED = "[::ffff:"; // an IPv4 address in an IPv6 one, as two groups of four digits
 
 const DEFAULT_PORT = "5555";
 
-/** @param {string} hostname  as a URL has it  @returns {boolean} whether it means this computer on every computer */
+/** @param {string} hostname  as a URL has it  @returns {boolean} whether every computer means itself by it */
 export function isLoopback(hostname) {
   const host = hostname.toLowerCase();
-  return NAMED.test(host) || FOUR.test(host) || SIX.test(host) || NOWHERE.has(host);
+  const [top, ...under] = host
+    .split(".")
+    .reverse()
+    .filter((label) => label !== "");
+  if (top === "localhost" || host === "[::1]" || NOWHERE.has(host)) return true;
+  if (host.startsWith(MAPPED))
+    return host.startsWith("7f", MAPPED.length) && host.charAt(MAPPED.length + 4) === ":";
+  return under.length === 3 && under[2] === "127" && !Number.isNaN(Number(top));
 }
 
 /**
  * @param {{hostname: string, port: string}} location  of the page
- * @returns {{text: string, command: string}} what to tell a person who is alone in a room, and the command that
- *   lets others join, which is empty where the address is enough
+ * @returns {{text: string, command: string}} what to tell a person who is alone in a room, and the command
+ *   that lets others join, which is empty where the address is enough
  */
 export function invitation({ hostname, port }) {
   if (!isLoopback(hostname)) return { text: "Give others this address, and they can join you:", command: "" };

@@ -173,7 +173,7 @@ function drawBody(by, at, text, kind, head, me) {
     } else {
       body.append(time, make("span", { class: "visually-hidden", textContent: `${by}: ` }));
     }
-    // Each paragraph has a direction of its own. The nodes stand in the block itself: `dir` passes over a `bdi`.
+    // Each paragraph has its own direction. The nodes stand in the block itself: `dir` passes over a `bdi`.
     words.dir = "auto";
     words.append(...written(text, me).childNodes);
   } else if (kind === "action") {

@@ -27,6 +27,7 @@ import { Tab } from "./tab.js";
 import { Talk } from "./talk.js";
 import { oneLine } from "./text.js";
 import { UndoLeave } from "./undo_leave.js";
+import { usableName } from "./usable_name.js";
 
 const LOOK_ROUND_MS = 30_000;
 
@@ -132,7 +133,10 @@ function act(action) {
     case "search":
       return search.show(action.text);
     case "nick":
-      return client.rename(action.text).catch(sorry);
+      return client.rename(action.text).catch((error) => {
+        const usable = error.code === "bad_name" ? usableName(action.text) : "";
+        state.say(usable ? `${error.detail}. Try /nick ${usable}` : error.detail);
+      });
     case "topic":
       return place instanceof Room && client.retitle(place, action.text).catch(sorry);
     case "tell":

@@ -103,8 +103,9 @@ export class People {
   /** @param {string} typed  @param {number} found  @param {number} shown  @param {boolean} further */
   #words(typed, found, shown, further) {
     if (further) return "Looking…";
+    const some = `${shown.toLocaleString()} of ${found.toLocaleString()} shown`;
     if (shown < found)
-      return `${shown.toLocaleString()} of ${found.toLocaleString()} shown. Type more to find others.`;
+      return typed ? `${some}. Type more of a name.` : `${some}. Type a part of a name to find others.`;
     if (!typed) return "";
     return found ? `${found.toLocaleString()} found` : "No member’s name has that in it.";
   }
@@ -122,7 +123,11 @@ export class People {
     }
   }
 
-  /** Ask who is here, if that is not known; in a crowd that comes and goes, now and then. @param {Room} room */
+  /**
+   * Ask who is here, if that is not known; in a crowd that comes and goes, now and then.
+   *
+   * @param {Room} room
+   */
   #ask(room) {
     if (room.members !== null && !room.membersStale) return;
     const early = ASK_EVERY_MS - (performance.now() - (this.askedAt.get(room.key) ?? -ASK_EVERY_MS));

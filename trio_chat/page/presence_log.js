@@ -92,7 +92,9 @@ export function line({ changes, renames, uncounted }) {
   const kinds = new Map();
   for (const { name, first, last } of changes.values()) {
     const kind = `${first} ${last}`;
-    kinds.set(kind, [...(kinds.get(kind) ?? []), name]);
+    const names = kinds.get(kind);
+    if (names) names.push(name);
+    else kinds.set(kind, [name]);
   }
   if (uncounted.left && !kinds.has("left left")) kinds.set("left left", []);
   if (uncounted.joined && !kinds.has("joined joined")) kinds.set("joined joined", []);

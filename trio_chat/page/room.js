@@ -226,9 +226,10 @@ export class Room {
   /** @param {import("./events.js").MembersPage} page  `members`  @param {boolean} further  whether it goes on where another ended */
   listed(page, further) {
     this.members = further && this.members ? this.members : new Set();
+    const before = this.members.size;
     for (const name of page.names) this.members.add(name);
     this.here = page.count;
-    this.membersMore = page.more;
+    this.membersMore = page.more && this.members.size > before; // a page that does not go on is the last
     this.membersStale = false;
     this.membersVersion++;
   }

@@ -134,7 +134,7 @@ class Runs {
   }
 }
 
-/** @param {string} text  @returns {number} about how many lines it takes, counted no further than it matters */
+/** @param {string} text  @returns {number} about how many lines it takes, as far as it matters */
 function height(text) {
   let lines = Math.ceil(text.length / LINE_LETTERS) || 1;
   for (let at = text.indexOf("\n"); at >= 0 && lines <= RUN_LINES; at = text.indexOf("\n", at + 1)) lines++;

@@ -1,6 +1,6 @@
 /**
- * The card that asks for a name: on the first visit, and when a name is refused. It stays until the server has let
- * the person in, and says so when there is no server.
+ * The card that asks for a name: on the first visit, and when a name is refused. It stays until the server has
+ * let the person in, and says so when there is no server.
  */
 
 import { $, write } from "./dom.js";

@@ -1,10 +1,11 @@
 /**
  * The nearest name that a server takes, for what was typed as one.
  *
- * The server decides what a name is. Here is only enough of its rule to offer `Ada-Lovelace` for `Ada Lovelace`.
+ * The server decides what a name is. Here is enough of its rule to offer `Ada-Lovelace` for `Ada Lovelace`.
  */
 
-const SIGNS = "[\\u200c\\u200d\\u00b7\\u0375\\u05f3\\u05f4\\u30fb]"; // joiners and dots that are letters in some script
+// Joiners and dots that are letters in some script.
+const SIGNS = "[\\u200c\\u200d\\u00b7\\u0375\\u05f3\\u05f4\\u30fb]";
 const UNFIT = new RegExp(`(?!${SIGNS})[^\\p{L}\\p{M}\\p{Nd}!-~]`, "gu");
 const DASH = /[^\P{Pd}-]/gu;
 const FIRST = /^[#@*/]+/u; // no name begins so

@@ -780,10 +780,20 @@ checkClient("an entry by a name that has passed to another person has another id
   world.hear({ type: "presence", room: "lobby", members: 2, left: [{ name: "bob", why: "quit" }] });
   world.hear({ type: "presence", room: "lobby", members: 2, renamed: [{ name: "carl", to: "bob" }] });
   said(2);
+  equal(new Set(world.room("lobby").entries.map(({ identity }) => identity)).size, 2);
+});
+
+checkClient("a list of members that comes unasked stands for notices that did not come", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  const said = (seq) => world.hear({ type: "said", room: "lobby", seq, at: seq, by: "bob", text: "hi" });
+  const identities = () => world.room("lobby").entries.map(({ identity }) => identity);
+  for (const seq of [1, 2]) said(seq);
+  equal(new Set(identities()).size, 1);
   world.hear({ type: "members", room: "lobby", names: ["ada", "bob"], count: 2, more: false });
   said(3);
-  const identities = world.room("lobby").entries.map(({ identity }) => identity);
-  equal(new Set(identities).size, 3);
+  equal(new Set(identities()).size, 2);
 });
 
 checkClient("whispers by a name that has passed to another person have another identity", (later) => {

@@ -38,7 +38,12 @@ check("a name that passes to another person has another number", () => {
 });
 
 check("each notice that frees or takes a name changes its number", () => {
-  for (const notice of [left("bob"), renamed("bob", "rob"), renamed("carl", "bob"), { members: 2, joined: ["bob"] }]) {
+  for (const notice of [
+    left("bob"),
+    renamed("bob", "rob"),
+    renamed("carl", "bob"),
+    { members: 2, joined: ["bob"] },
+  ]) {
     const { identities, says } = stay();
     const before = says("bob", 0).identity;
     identities.changed(/** @type {any} */ (notice), 10 * SECOND);

@@ -8,7 +8,10 @@ function lines(...notices) {
   return log.groups.map(text);
 }
 
-const text = (group) => line(group).map((part) => (typeof part === "string" ? part : part.name)).join("");
+const text = (group) =>
+  line(group)
+    .map((part) => (typeof part === "string" ? part : part.name))
+    .join("");
 const left = (...names) => names.map((name) => ({ name, why: "quit" }));
 const renamed = (...pairs) => pairs.map(([name, to]) => ({ name, to }));
 const many = (count) => Array.from({ length: count }, (_, n) => `m${n}`);
@@ -17,7 +20,9 @@ check("arrivals, departures and renames between two entries are one line", () =>
   equal(lines({ joined: ["ada"] }), ["ada came in"]);
   equal(lines({ left: left("ada") }), ["ada left"]);
   equal(lines({ renamed: renamed(["carl", "bob"]) }), ["carl is now bob"]);
-  equal(lines({ joined: ["ada"] }, { joined: ["bob"] }, { left: left("eve") }), ["ada and bob came in · eve left"]);
+  equal(lines({ joined: ["ada"] }, { joined: ["bob"] }, { left: left("eve") }), [
+    "ada and bob came in · eve left",
+  ]);
   equal(lines({ left: left("bob") }, { renamed: renamed(["carl", "bob"]) }), ["bob left · carl is now bob"]);
 });
 
@@ -25,7 +30,9 @@ check("at most three names stand in a clause, and the others are counted", () =>
   equal(lines({ joined: ["ada", "bob", "eve"] }), ["ada, bob and eve came in"]);
   equal(lines({ joined: ["ada", "bob", "eve", "dan"] }), ["ada, bob and 2 others came in"]);
   equal(lines({ joined: many(1_200) }), ["m0, m1 and 1,198 others came in"]);
-  equal(lines({ renamed: renamed(["a", "b"], ["c", "d"], ["e", "f"]) }), ["a is now b, c is now d and e is now f"]);
+  equal(lines({ renamed: renamed(["a", "b"], ["c", "d"], ["e", "f"]) }), [
+    "a is now b, c is now d and e is now f",
+  ]);
   const renames = many(40).map((name) => [name, name + "x"]);
   equal(lines({ renamed: renamed(...renames) }), [
     "m0 is now m0x, m1 is now m1x and 38 others took another name",
@@ -59,7 +66,12 @@ check("the lines of a room, and the names of a line, have a bound", () => {
   equal([log.groups.length, log.groups[0].after], [50, 951]);
   for (let n = 0; n < 100; n++) {
     const fresh = many(50).map((name) => `${n}${name}`);
-    log.add({ members: 2, joined: fresh, renamed: fresh.map((name) => ({ name, to: name })) }, 1_000, "me", 0);
+    log.add(
+      { members: 2, joined: fresh, renamed: fresh.map((name) => ({ name, to: name })) },
+      1_000,
+      "me",
+      0,
+    );
   }
   const group = log.groups[log.groups.length - 1];
   equal([group.changes.size, group.renames.length], [30, 30]);

@@ -249,3 +249,11 @@ check("changes go with the entries that they stand behind", () => {
     [2_000],
   );
 });
+
+check("a page of members that does not go on is the last", () => {
+  const room = entered();
+  room.listed({ names: ["ada"], count: 9, more: true }, false);
+  equal(room.membersMore, true);
+  room.listed({ names: ["ada"], count: 9, more: true }, true);
+  equal(room.membersMore, false);
+});

@@ -100,14 +100,24 @@ check("changes of presence stand where they happened, and part what is around th
   const made = drawn(entries, { changes: [0, 1, 3, 6].map((after) => change(after)), items: [item("a-1")] });
   equal(kinds(made), "presence day entry presence entry hole presence entry entry presence item");
   equal(heads(made), [true, true, true, false, true]);
-  equal(kinds(drawn([line(1), line(2)], { changes: [change(1)], divider: 1 })), "day entry presence new entry");
+  equal(
+    kinds(drawn([line(1), line(2)], { changes: [change(1)], divider: 1 })),
+    "day entry presence new entry",
+  );
   equal(kinds(drawn([], { changes: [change(0)] })), "presence");
   equal(new Set(made.map(({ key }) => key)).size, made.length, "keys");
 });
 
 check("two people who used one name after another never share a head", () => {
   const identities = [1, 1, 2, 2, undefined, 0];
-  equal(heads(drawn(identities.map((identity, n) => line(n + 1, { identity })))), [true, false, true, false, true, false]);
+  equal(heads(drawn(identities.map((identity, n) => line(n + 1, { identity })))), [
+    true,
+    false,
+    true,
+    false,
+    true,
+    false,
+  ]);
   const items = [item("a-1")];
   equal(heads(drawn([line(1, { by: "ada", identity: 3 })], { items, identity: 3 })), [true, false]);
   equal(heads(drawn([line(1, { by: "ada", identity: 3 })], { items, identity: 4 })), [true, true]);
@@ -124,7 +134,11 @@ check("a long run of one author repeats the head, in the same places wherever th
     const [first, ...others] = headed(run.slice(from));
     equal(first, from + 1);
     holds(others[0] - first <= 14, `${others[0] - first} entries without an author`);
-    equal(others.slice(1), headed(run).filter((seq) => seq > others[0]), `from ${from}`);
+    equal(
+      others.slice(1),
+      headed(run).filter((seq) => seq > others[0]),
+      `from ${from}`,
+    );
   }
   const long = "one line\n".repeat(6).trim();
   equal(headed([1, 2, 3, 4].map((seq) => line(seq, { text: long }))), [1, 3], "many lines");

@@ -20,7 +20,21 @@ check("a name that a server refuses becomes the nearest that it takes", () => {
 });
 
 check("a usable name has no offer, and neither has one of which nothing is left", () => {
-  for (const typed of ["", " ", "Ada", " Ada ", "Ada-Lovelace", "a--b", "ada_1!", "Ａｄａ", "रामी", "🚀 🚀", "#", "- -", "雨田"])
+  for (const typed of [
+    "",
+    " ",
+    "Ada",
+    " Ada ",
+    "Ada-Lovelace",
+    "a--b",
+    "ada_1!",
+    "Ａｄａ",
+    "रामी",
+    "🚀 🚀",
+    "#",
+    "- -",
+    "雨田",
+  ])
     equal(usableName(typed), "", typed);
 });
 

@@ -9,14 +9,17 @@ import * as code from "/static/code.js";
 import * as commands from "/static/commands.js";
 import * as events from "/static/events.js";
 import * as excerpt from "/static/excerpt.js";
+import * as identity from "/static/identity.js";
 import * as names from "/static/names.js";
 import * as offers from "/static/offers.js";
+import * as presenceLog from "/static/presence_log.js";
 import * as room from "/static/room.js";
 import * as rows from "/static/rows.js";
 import { State } from "/static/state.js";
 import { Storage } from "/static/storage.js";
 import * as switcher from "/static/switcher.js";
 import * as text from "/static/text.js";
+import * as usable from "/static/usable_name.js";
 import { counted } from "./counter.js";
 
 const fill = (unit, n) => unit.repeat(Math.ceil(n / unit.length)).slice(0, n);
@@ -179,6 +182,32 @@ function room_(entries) {
   return made;
 }
 
+/** A notice in which all of these came, went and took other names. */
+const churn = (crowd) => ({
+  ...{ members: 9, joined: crowd, left: crowd.map((name) => ({ name, why: "quit" })) },
+  renamed: crowd.map((name) => ({ name, to: `${name}b` })),
+});
+
+/** The groups of a room that saw these come, go and take other names, all at once and one by one. */
+function groupsOf(crowd) {
+  const log = new presenceLog.PresenceLog();
+  log.add(churn(crowd), 0, "ada", 0);
+  for (const [n, name] of crowd.entries()) log.add(churn([name]), n + 1, "ada", 0);
+  log.cut(2);
+  return log.groups;
+}
+
+/** Number entries of these names before, between and after notices about all of them. */
+function identified(crowd) {
+  const identities = new identity.Identities();
+  identities.enter(0, true);
+  for (const now of [0, 100, 200]) {
+    for (const [n, name] of crowd.entries()) identities.mark(entry(name, n, name), now);
+    identities.changed(churn(crowd), now);
+  }
+  identities.of(crowd[0]);
+}
+
 /** Entries of a room, every third of which is missing. */
 const place = (entries) => ({
   ...{
@@ -326,12 +355,30 @@ export const CASES = {
       ],
     },
   },
+  "identity.js": { module: identity, calls: { Identities: perCrowd(identified) } },
+  "presence_log.js": {
+    module: presenceLog,
+    calls: {
+      PresenceLog: perCrowd(groupsOf),
+      line: perCrowd((crowd) => {
+        const log = new presenceLog.PresenceLog();
+        log.add(churn(crowd), 0, "ada", 0);
+        presenceLog.line(log.groups[0]);
+        log.clear();
+      }),
+    },
+  },
+  "usable_name.js": { module: usable, calls: { usableName: perUnit((words) => usable.usableName(words)) } },
   "rows.js": {
     module: rows,
     calls: {
-      rows: perCrowd((crowd) =>
-        rows.rows(place(crowd.map((name, n) => entry(name, Math.floor(1.5 * n), name)))),
-      ),
+      rows: [
+        ...perCrowd((crowd) =>
+          rows.rows(place(crowd.map((name, n) => entry(name, Math.floor(1.5 * n), name)))),
+        ),
+        ...perCrowd((crowd) => rows.rows({ ...place([]), changes: groupsOf(crowd) })),
+        ...perFew((words) => rows.rows(place([entry("bob", 0, words), entry("bob", 1, words)]))),
+      ],
       dayLabel: perCrowd((crowd) => rows.dayLabel(crowd.length, 0)),
       timeLabel: perCrowd((crowd) => rows.timeLabel(crowd.length)),
     },
