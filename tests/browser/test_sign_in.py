@@ -43,6 +43,8 @@ def test_a_refused_name_keeps_its_offer_and_a_usable_one_has_none(visit: Visit) 
     ada.get("#ask-offer").click()
     expect(ada.get("#you-name")).to_have_text("Ada-Byron")
     expect(ada.get("#ask")).to_be_hidden()
+    ada.say("/nick Ada King")
+    expect(ada.get("#note")).to_contain_text("Try /nick Ada-King")
 
 
 def test_a_dead_server_is_said_on_the_card_which_goes_when_it_is_back(visit: Visit, server: Server) -> None:
