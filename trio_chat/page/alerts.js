@@ -8,6 +8,7 @@ import { Room } from "./room.js";
 import { mentions, oneLine } from "./text.js";
 
 const SPOKEN_MAX = 200;
+const NAMED_MAX = 3; // rooms in one notification
 const SPOKEN_LINES = 5; // in a busy room the rest is passed over: nobody could follow
 
 /** @returns {boolean} whether somebody is looking */
@@ -29,18 +30,44 @@ export async function allowNotifications() {
 /**
  * @param {import("./state.js").State} state
  * @param {Room | import("./thread.js").Thread} place
- * @param {any} entry
+ * @param {import("./room.js").Entry} entry
  */
 export function notify(state, place, entry) {
   const called = !(place instanceof Room) || (entry.type === "said" && mentions(entry.text, state.me.name));
   if (!called || (attentive() && place.key === state.active)) return;
+  const where = place instanceof Room ? `${entry.by} in #${place.name}` : `${entry.by} whispers`;
+  show(state, place, where, oneLine(entry.text).slice(0, SPOKEN_MAX), `${place.key} ${entry.at}`);
+}
+
+/**
+ * Tell of mentions that came while there was no connection, with one notification for all of them.
+ *
+ * @param {import("./state.js").State} state
+ * @param {{room: Room, entry: any}[]} missed  oldest first
+ */
+export function notifyMissed(state, missed) {
+  const elsewhere = missed.filter(({ room }) => !(attentive() && room.key === state.active));
+  const [first] = elsewhere;
+  if (!first) return;
+  if (elsewhere.length === 1) return notify(state, first.room, first.entry);
+  const names = [...new Set(elsewhere.map(({ room }) => `#${room.name}`))];
+  const more = names.length > NAMED_MAX ? ` and ${names.length - NAMED_MAX} more` : "";
+  const body = `in ${names.slice(0, NAMED_MAX).join(", ")}${more}`;
+  show(state, first.room, `${elsewhere.length} mentions while you were disconnected`, body, "missed");
+}
+
+/**
+ * @param {import("./state.js").State} state
+ * @param {Room | import("./thread.js").Thread} place  to go to with a click
+ * @param {string} title
+ * @param {string} body
+ * @param {string} tag  the same in all of one's tabs: the browser shows it once
+ */
+function show(state, place, title, body, tag) {
   const allowed = isSecureContext && globalThis.Notification?.permission === "granted";
   if (!allowed || !state.settings.get("notify", false)) return;
-  const where = place instanceof Room ? `${entry.by} in #${place.name}` : `${entry.by} whispers`;
   try {
-    // The same tag in all of one's tabs: the browser shows it once.
-    const body = oneLine(entry.text).slice(0, SPOKEN_MAX);
-    const shown = new Notification(where, { body, tag: `${place.key} ${entry.at}` });
+    const shown = new Notification(title, { body, tag });
     shown.onclick = () => {
       window.focus();
       location.hash = addressOf(place.key, place.name);
@@ -50,7 +77,7 @@ export function notify(state, place, entry) {
   }
 }
 
-/** Say what has just come to the place that is shown, to those who listen. @param {any} entry */
+/** Say what has just come to the place that is shown, to those who listen. @param {import("./room.js").Entry} entry */
 export function announce(entry) {
   const announcer = $("announcer");
   const what =

@@ -21,9 +21,12 @@ export const HELP = [
   ["//TEXT", "say a text that begins with a slash"],
 ];
 
+/** @type {Record<string, "join" | "nick" | "topic" | "search">} */
 const WITH_TEXT = { "/join": "join", "/nick": "nick", "/topic": "topic", "/search": "search" };
-/** What other chats write before a name; no name of ours begins with it. */
+/** What other chats write before a name; no name of ours begins with it.
+ * @type {Record<string, string>} */
 const MARKS = { "/join": "#", "/leave": "#", "/msg": "@", "/nick": "@" };
+/** @type {Record<string, "who" | "rooms" | "help">} */
 const ALONE = { "/who": "who", "/rooms": "rooms", "/help": "help" };
 
 /** @param {string} line  @returns {Action} */

@@ -37,14 +37,21 @@ export class Composer {
       this.#typed();
     });
     this.box.addEventListener("input", () => this.#typed());
-    this.box.addEventListener("keydown", (event) => this.#pressed(event));
-    $("composer").addEventListener("submit", (event) => {
+    this.box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#pressed(event));
+    $("composer").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       this.#enter();
       this.focus(); // from a button that is disabled now, it would go nowhere
     });
-    $("send").addEventListener("pointerdown", (event) => event.preventDefault()); // the keyboard of a phone stays
+    // The keyboard of a phone stays.
+    $("send").addEventListener("pointerdown", (/** @type {Event} */ event) => event.preventDefault());
     addEventListener("pagehide", () => this.#keep());
+    this.box.addEventListener("paste", (/** @type {ClipboardEvent} */ event) =>
+      this.#brought(event, event.clipboardData),
+    );
+    // Anywhere on the page: a file that is dropped beside the composer would be opened instead of the chat.
+    addEventListener("dragover", (event) => bringsFiles(event.dataTransfer) && event.preventDefault());
+    addEventListener("drop", (event) => this.#brought(event, event.dataTransfer));
   }
 
   /** @param {import("./state.js").State["place"]} place */
@@ -55,6 +62,11 @@ export class Composer {
     this.#put(this.kept);
     this.box.placeholder = place instanceof Room ? `Message #${place.name}` : `Whisper to ${place?.name}`;
     this.box.setAttribute("aria-label", this.box.placeholder);
+  }
+
+  /** Keep the draft. */
+  keep() {
+    this.#keep();
   }
 
   /** Keep the draft, and be nowhere: until `open` what is written belongs to no place. */
@@ -79,8 +91,7 @@ export class Composer {
   draw() {
     const { state } = this.client;
     const place = state.place;
-    const now = Date.now();
-    const typing = [...(place?.typing ?? [])].filter(([, until]) => until > now).map(([name]) => name);
+    const typing = [...(place?.typing.keys() ?? [])];
     if (this.unfit) this.#fit();
     write($("note"), this.#tooLong() || sentence(state.note));
     $("note").classList.toggle("error", Boolean(this.#tooLong()));
@@ -100,6 +111,17 @@ export class Composer {
     state.changed();
   }
 
+  /** Say that files are not sent, where nothing but files was pasted or dropped. @param {Event} event  @param {DataTransfer | null} data */
+  #brought(event, data) {
+    if (!data || !bringsFiles(data)) return;
+    event.preventDefault();
+    const pictures = [...data.files].every(({ type }) => type.startsWith("image/"));
+    this.client.state.say(
+      `${pictures ? "Pictures" : "Files"} cannot be sent, only text. Send a link instead.`,
+    );
+  }
+
+  /** @param {KeyboardEvent} event */
   #pressed(event) {
     if (composing(event) || this.offers.pressed(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.altKey) {
@@ -107,7 +129,7 @@ export class Composer {
       this.#enter();
     } else if (event.key === "ArrowUp" && !event.altKey && !this.box.value && this.last.has(this.key)) {
       event.preventDefault();
-      this.#put(this.last.get(this.key));
+      this.#put(this.last.get(this.key) ?? "");
       this.box.setSelectionRange(this.box.value.length, this.box.value.length);
     }
   }
@@ -146,6 +168,7 @@ export class Composer {
     return bytes > limit ? `Too long by ${(bytes - limit).toLocaleString()} bytes` : "";
   }
 
+  /** @param {string} text */
   #put(text) {
     this.box.value = text;
     this.offers.close();
@@ -168,6 +191,13 @@ export class Composer {
   }
 }
 
+/** Whether these are files without a text to put in their place. @param {DataTransfer | null} data */
+function bringsFiles(data) {
+  const types = [...(data?.types ?? [])];
+  return types.includes("Files") && !types.includes("text/plain") && !types.includes("text/uri-list");
+}
+
+/** @param {string[]} names */
 function typingLine(names) {
   if (names.length === 0) return "";
   if (names.length === 1) return `${names[0]} is typing…`;

@@ -8,15 +8,19 @@
  */
 
 import { pause_s } from "./backoff.js";
+import { pingEvery_s, reconnect_s } from "./delays.js";
+import { checked } from "./events.js";
 
 const OPENING_MS = 10_000;
 const ANSWER_MS = 10_000;
 const STEADY_MS = 10_000; // a connection that ends sooner counts as a failed try
+const BETWEEN_MS = 1_000; // from try to try at least, when events of the browser ask for them
+const OFFLINE = "this device is offline";
 
 export class Connection {
   /**
    * @param {string} url
-   * @param {{opened: () => void, heard: (event: any) => void, closed: () => void, changed: () => void}} above
+   * @param {{opened: () => void, heard: (event: import("./events.js").Event) => void, closed: () => void, changed: () => void}} above
    */
   constructor(url, above) {
     this.url = url;
@@ -29,10 +33,15 @@ export class Connection {
     /** Whether goodbye was said on this connection, to say hello anew on the next one. */
     this.restarting = false;
     this.restarts = 0; // in a row
+    /** Whether the browser has said that the device has no network. */
+    this.offline = false;
+    // Times are those of `performance`: the system's clock may be set while they run.
     this.notBefore = 0;
+    this.triedAt = -Infinity;
     this.welcomedAt = 0;
-    this.heardAt = 0;
-    /** @type {any} */ this.bye = null;
+    this.messages = 0; // that were heard
+    /** @type {import("./events.js").Bye | null} */
+    this.bye = null;
     /** @type {any} */ this.timer = 0;
     /** @type {any} */ this.pinger = 0;
   }
@@ -40,13 +49,15 @@ export class Connection {
   /** Connect, unless that is done or under way. */
   start() {
     if (this.socket) return;
+    clearTimeout(this.timer);
+    this.triedAt = performance.now();
     this.bye = null;
     this.#become("connecting");
     const socket = new WebSocket(this.url);
     this.socket = socket;
     this.#awaitWelcome(socket);
     socket.onopen = () => {
-      this.heardAt = Date.now();
+      this.messages++;
       this.above.opened();
     };
     socket.onmessage = ({ data }) => this.#hear(data);
@@ -55,8 +66,29 @@ export class Connection {
 
   /** There is reason to hope: try now, if waiting, or see whether the connection still lives. */
   nudge() {
-    if (this.status.phase === "waiting" && Date.now() >= this.notBefore) this.start();
-    if (this.status.phase === "open") this.#ping();
+    const { phase } = this.status;
+    if (phase === "open") this.#ping();
+    if (phase !== "waiting" || this.offline) return;
+    const now = performance.now();
+    if (now < this.notBefore) return; // the server's wish goes first, and its timer runs
+    const early = this.triedAt + BETWEEN_MS - now;
+    if (early > 0) this.#tryIn(early);
+    else this.start();
+  }
+
+  /** The device has lost its network: try nothing until it is back, or until a person asks for it. */
+  lostNetwork() {
+    this.offline = true;
+    if (this.socket && this.status.phase !== "idle") this.#gone(this.socket);
+    else if (this.status.phase === "waiting") this.#wait();
+  }
+
+  /** The device has a network again. */
+  foundNetwork() {
+    const waiting = this.offline && this.status.phase === "waiting";
+    this.offline = false;
+    if (waiting && performance.now() < this.notBefore) this.#wait();
+    else this.nudge();
   }
 
   /** @param {object} command  @returns {boolean} whether there was a connection to put it on */
@@ -70,8 +102,11 @@ export class Connection {
   welcomed(ping_s) {
     clearTimeout(this.timer);
     this.restarts = 0;
-    this.welcomedAt = Date.now();
-    this.pinger = setInterval(() => this.#ping(), ping_s * 1000);
+    this.offline = false; // there is a way, whatever the browser says: a server on this very machine
+    this.welcomedAt = performance.now();
+    this.triedAt = -Infinity; // a good try is no reason to wait with the next one
+    clearInterval(this.pinger);
+    this.pinger = setInterval(() => this.#ping(), 1000 * pingEvery_s(ping_s));
     this.#become("open");
   }
 
@@ -104,28 +139,28 @@ export class Connection {
     this.timer = setTimeout(() => this.#gone(socket), OPENING_MS);
   }
 
+  /** @param {unknown} data */
   #hear(data) {
-    this.heardAt = Date.now();
+    this.messages++;
     if (this.restarting) return;
     for (const line of String(data).split("\n")) {
       if (!line) continue;
-      let event;
       try {
-        event = JSON.parse(line);
-      } catch {
-        continue; // not for us to judge; what follows may be sound
+        const event = checked(JSON.parse(line));
+        if (event?.type === "bye") this.bye = event;
+        else if (event) this.above.heard(event);
+      } catch (error) {
+        console.error("cannot take an event:", error); // the next one may be sound
       }
-      if (event?.type === "bye") this.bye = event;
-      else if (event) this.above.heard(event);
     }
   }
 
   #ping() {
     const socket = this.socket;
-    const asked = Date.now();
+    const { messages } = this;
     if (!socket || !this.send({ type: "ping" })) return;
     setTimeout(() => {
-      if (this.socket === socket && this.heardAt < asked) this.#gone(socket);
+      if (this.socket === socket && this.messages === messages) this.#gone(socket);
     }, ANSWER_MS);
   }
 
@@ -137,15 +172,16 @@ export class Connection {
     socket.close();
     clearInterval(this.pinger);
     clearTimeout(this.timer);
-    const steady = this.welcomedAt && Date.now() - this.welcomedAt > STEADY_MS;
-    this.failures = steady ? 0 : this.failures + 1;
+    const steady = this.welcomedAt && performance.now() - this.welcomedAt > STEADY_MS;
+    if (steady) this.failures = 0;
+    else if (!this.offline) this.failures++;
     this.welcomedAt = 0;
     const held = this.status.phase === "idle";
     const restarted = this.restarting;
     this.restarting = false;
     this.above.closed();
     if (held) return;
-    if (restarted && this.restarts === 1) {
+    if (restarted && this.restarts === 1 && !this.offline) {
       this.start();
       return;
     }
@@ -153,10 +189,23 @@ export class Connection {
       this.#become("ended", this.bye.detail);
       return;
     }
-    const earliest_s = this.bye?.after_s ?? 0;
-    this.notBefore = Date.now() + 1000 * earliest_s;
-    this.timer = setTimeout(() => this.start(), 1000 * pause_s(this.failures, earliest_s));
+    this.notBefore = performance.now() + 1000 * reconnect_s(this.bye?.after_s);
+    this.#wait();
+  }
+
+  /** Wait for the next try, or offline for the network. */
+  #wait() {
+    clearTimeout(this.timer);
+    if (this.offline) return this.#become("waiting", OFFLINE);
+    const earliest_s = Math.max(0, this.notBefore - performance.now()) / 1000;
+    this.#tryIn(1000 * pause_s(this.failures, earliest_s));
     this.#become("waiting", this.bye?.detail ?? "");
+  }
+
+  /** @param {number} ms */
+  #tryIn(ms) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.start(), ms);
   }
 
   /** @param {Status["phase"]} phase */

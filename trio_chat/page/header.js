@@ -8,7 +8,8 @@ import { oneLine } from "./text.js";
 
 const QUIET_MS = 1_500; // so long nothing is said of a connection that is only just being made
 
-let since = 0;
+/** @type {number | null} when the connection was lost, or first asked for */
+let since = null;
 let shownTopic = "";
 
 /**
@@ -27,47 +28,29 @@ export function drawHeader(state, talk) {
   if (topic !== shownTopic) $("topic").replaceChildren(written((shownTopic = topic)));
   // The topic is a button already, and there are no links within buttons.
   for (const link of $("topic").querySelectorAll("a")) link.replaceWith(link.textContent);
-  $("topic").disabled = !room || !state.connected;
+  $("topic").disabled = !room || (!state.connected && !place.topic); // to be read it is enabled
   $("topic").classList.toggle("unset", room && !place.topic);
   $("topic").hidden = Boolean(place.why);
   $("leave").setAttribute("aria-label", room ? "Leave this room" : "Close these whispers");
   $("leave").title = room ? "Leave this room" : "Close these whispers";
   $("search-open").hidden = state.features.length > 0 && !state.features.includes("search");
-  drawEmpty(state, place);
   const { unread } = place.unread(state.me.name);
   const last = place.entries.at(-1)?.seq ?? 0;
   $("to-end").hidden = talk.stuck || last === 0;
   $("to-end").firstChild.data = unread ? `${unread > 99 ? "99+" : unread} new ` : "To the newest ";
-  $("unread-above").hidden = !room || !talk.dividerAbove;
-  write($("unread-above"), "↑ Where the new ones begin");
-}
-
-function drawEmpty(state, place) {
-  const room = place instanceof Room;
-  const items = document.querySelector("#rows .line, #rows .action, #rows .retitled");
-  const text = items
-    ? ""
-    : place.why
-      ? `You are not in this room: ${place.why}.`
-      : room && !place.epoch
-        ? ""
-        : !room
-          ? "Nothing whispered yet."
-          : place.here <= 1
-            ? "Nobody else is here yet. Give somebody the address of this page, and they can join you."
-            : "Nothing has been said here yet. You could be the first.";
-  $("empty").hidden = !text;
-  $("enter-again").hidden = !place.why || !state.connected;
-  write($("empty"), text);
+  const above = room ? talk.mentionsAbove : 0;
+  $("unread-above").hidden = !room || !(above || talk.dividerAbove);
+  const mentions = above === 1 ? "↑ You are mentioned" : `↑ ${above > 99 ? "99+" : above} mentions of you`;
+  write($("unread-above"), above ? mentions : "↑ Where the new ones begin");
 }
 
 /** @param {import("./state.js").State} state */
 export function drawStatus(state) {
   const { phase, why } = state.status;
-  const now = Date.now();
-  if (phase === "open") since = 0;
-  else since ||= now;
-  const wait = QUIET_MS - (now - since);
+  const now = performance.now();
+  if (phase === "open") since = null;
+  else since ??= now;
+  const wait = QUIET_MS - (now - (since ?? now));
   const silent = phase === "open" || (phase === "connecting" && wait > 0);
   if (phase === "connecting" && wait > 0) setTimeout(() => state.changed(), wait);
   $("status").hidden = silent;

@@ -4,17 +4,20 @@
  * One way round: socket → client → state → drawing. Drawing reads the state and is done at most once a frame.
  */
 
-import { allowNotifications, announce, attentive, notify, title } from "./alerts.js";
+import { allowNotifications, announce, attentive, notify, notifyMissed, title } from "./alerts.js";
 import { Client } from "./client.js";
 import { Composer } from "./composer.js";
-import { ask, closeBeside, drawCard, prepareCard, prepareSettings, showHelp } from "./dialogs.js";
+import { ask, closeBeside, openTopic, prepareSettings, showHelp } from "./dialogs.js";
 import { $, write } from "./dom.js";
 import { addressOf, placeAt, roomKey } from "./names.js";
 import { Namespace, ownOf } from "./namespace.js";
 import { closeDrawers, openDrawer, prepareDrawers } from "./drawers.js";
+import { drawEmpty, prepareEmpty } from "./empty.js";
+import { MissedMentions } from "./missed.js";
 import { People } from "./people.js";
 import { Room } from "./room.js";
 import { Search } from "./search.js";
+import { drawCard, prepareCard } from "./sign_in.js";
 import { drawSidebar, neighbour } from "./sidebar.js";
 import { State } from "./state.js";
 import { browsers, Storage } from "./storage.js";
@@ -22,6 +25,9 @@ import { drawHeader, drawStatus } from "./header.js";
 import { Switcher } from "./switcher.js";
 import { Tab } from "./tab.js";
 import { Talk } from "./talk.js";
+import { oneLine } from "./text.js";
+import { UndoLeave } from "./undo_leave.js";
+import { usableName } from "./usable_name.js";
 
 const LOOK_ROUND_MS = 30_000;
 
@@ -35,12 +41,21 @@ const socket = new URL("ws", location.href);
 socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 socket.hash = "";
 
-const client = new Client(state, tab, socket.href, namespace, { live: heard, moving });
+const missed = new MissedMentions((all) => notifyMissed(state, all));
+const above = {
+  live: heard,
+  moving,
+  refused,
+  missed: (/** @type {Room} */ room, /** @type {import("./room.js").Entry} */ entry) => missed.add(room, entry),
+};
+const client = new Client(state, tab, socket.href, namespace, above);
 const talk = new Talk($("talk"), $("rows"), client, { moved: later, edit: (text) => composer.edit(text) });
 const composer = new Composer(client, act, () => talk.follow());
 const people = new People(client, (name) => go("@" + name));
 const switcher = new Switcher(client, go);
 const search = new Search(client, (room, seq) => show(room, seq));
+const undoLeave = new UndoLeave(client, (place) => goTo(place));
+let before = ""; // the key of the place that was shown before this one
 
 /** Go to a room, or to whispers with `@name`. @param {string} name */
 function go(name) {
@@ -51,6 +66,12 @@ function go(name) {
   else location.hash = address;
 }
 
+/** Be in a place that is there. @param {import("./undo_leave.js").Place} place */
+function goTo(place) {
+  history.replaceState(null, "", addressOf(place.key, place.name));
+  open();
+}
+
 /** Be where the address says. */
 function open() {
   const at = placeAt(location.hash) ?? placeAt(addressOf("#", state.lastRoom));
@@ -59,6 +80,7 @@ function open() {
   const place = whispers ? state.thread(at.name) : state.me.name ? client.join(at.name) : state.room(at.name);
   const { unread } = place.unread(state.me.name);
   const same = state.active === place.key;
+  if (!same) before = state.active;
   state.active = place.key;
   state.note = "";
   const address = addressOf(place.key, place.name);
@@ -88,13 +110,15 @@ async function show(room, seq) {
   }
   open();
   talk.draw();
-  talk.show(place.entries[place.indexOf(seq)]?.seq ?? seq);
+  const found = place.entries[place.indexOf(seq)]?.seq;
+  if (found !== seq) state.saw(place, seq, seq); // it is no longer kept, and no mention that could be seen
+  talk.show(found ?? seq);
 }
 
 /** What was typed with a slash. @param {import("./commands.js").Action} action */
 function act(action) {
   const { place } = state;
-  const sorry = (error) => state.say(error.detail);
+  const sorry = (/** @type {{detail: string}} */ error) => state.say(error.detail);
   switch (action.do) {
     case "join":
       return go(action.text.replace(/^#/, ""));
@@ -109,7 +133,10 @@ function act(action) {
     case "search":
       return search.show(action.text);
     case "nick":
-      return client.rename(action.text).catch(sorry);
+      return client.rename(action.text).catch((error) => {
+        const usable = error.code === "bad_name" ? usableName(action.text) : "";
+        state.say(usable ? `${error.detail}. Try /nick ${usable}` : error.detail);
+      });
     case "topic":
       return place instanceof Room && client.retitle(place, action.text).catch(sorry);
     case "tell":
@@ -119,20 +146,44 @@ function act(action) {
   }
 }
 
-/** @param {import("./room.js").Room | import("./thread.js").Thread} place */
+/** @param {import("./undo_leave.js").Place} place */
 function leave(place) {
   const next = neighbour(state, -1, false);
-  client.leave(/** @type {any} */ (place));
-  if (state.at(place.key)) return;
+  composer.keep();
+  if (!undoLeave.leave(place)) return;
   state.active = "";
   go(next && next !== place ? (next.key.startsWith("@") ? "@" : "") + next.name : "lobby");
 }
 
-/** Somebody else said something just now. */
+/**
+ * The server does not let one into a room: go back to where one was, and forget the room. Where there is no other, it
+ * stays on the screen with the reason, and only there.
+ *
+ * @param {Room} room
+ * @param {string} detail
+ */
+function refused(room, detail) {
+  const others = [...state.rooms.values(), ...state.threads.values()].filter(({ why }) => !why);
+  const back = others.find(({ key }) => key === before) ?? others[0];
+  if (room.key === state.active) {
+    if (!back) return;
+    composer.close();
+    goTo(back);
+  }
+  state.forget(room.key);
+  state.say(`Cannot join #${oneLine(room.name)}: ${detail}`);
+}
+
+/**
+ * Somebody else said something just now.
+ *
+ * @param {Room | import("./thread.js").Thread} place
+ * @param {import("./room.js").Entry} entry
+ */
 function heard(place, entry) {
   const looking = attentive() && place.key === state.active;
   // What comes while one is away begins behind a line; a line from before has done its duty by then.
-  const before = place.entries.length > 1 ? place.entries.at(-2).seq : 0;
+  const before = place.entries.at(-2)?.seq ?? 0;
   if (!looking && place.key === state.active && place.read >= before) place.divider = place.read;
   if (place.key === state.active) announce(entry);
   notify(state, place, entry);
@@ -161,17 +212,26 @@ function drawAll() {
   if (!place || outside) open();
   if (!place) return;
   talk.draw();
-  if (attentive() && talk.stuck) state.seen(place);
-  const { unread, called } = drawSidebar(state);
+  if (attentive()) look(place);
+  const { unread, mentions } = drawSidebar(state);
   drawHeader(state, talk);
+  drawEmpty(state, place);
   drawStatus(state);
   people.draw();
   composer.draw();
   const sign = place instanceof Room ? "#" : "@";
-  const count = called ? "(@) " : unread > 99 ? "(99+) " : unread ? `(${unread}) ` : "";
+  const count = mentions ? "(@) " : unread > 99 ? "(99+) " : unread ? `(${unread}) ` : "";
   title(`${count}${sign}${place.name} · trio-chat`);
 }
 
+/** Somebody looks at a place: its end is read, and mentions on the screen are seen. @param {import("./undo_leave.js").Place} place */
+function look(place) {
+  if (talk.stuck) state.seen(place);
+  const sight = place instanceof Room && place.mentions.length ? talk.sight : null;
+  if (sight) state.saw(place, sight.from, sight.to);
+}
+
+/** @param {KeyboardEvent} event */
 function pressed(event) {
   const control = event.ctrlKey || event.metaKey;
   const inDialog = document.querySelector("dialog[open]");
@@ -204,6 +264,8 @@ function pressed(event) {
 function moving() {
   composer.close();
   search.close();
+  undoLeave.close();
+  missed.clear();
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   // An address that was opened just now is meant for whatever server is here; a place in the talk is not.
   if (client.seen) history.replaceState(null, "", location.pathname + location.search);
@@ -215,8 +277,8 @@ function elsewhere(event) {
   const key = storage.ours(event.key);
   if (key.startsWith("read.")) state.seenElsewhere(key.slice("read.".length));
   if (key === "rooms" && state.connected) {
-    const rooms = new Set(storage.get("rooms", []).map(roomKey));
-    for (const name of storage.get("rooms", [])) client.join(name);
+    const rooms = new Set(storage.list("rooms").map((name) => roomKey(String(name))));
+    for (const name of storage.list("rooms")) client.join(String(name));
     for (const room of [...state.rooms.values()]) {
       if (!rooms.has(room.key) && room.key !== state.active) client.leave(room);
     }
@@ -241,6 +303,7 @@ function meElsewhere() {
 
 function prepare() {
   prepareCard(client);
+  prepareEmpty();
   prepareDrawers();
   closeBeside();
   const askName = () =>
@@ -249,6 +312,7 @@ function prepare() {
       label: "Your name",
       value: state.me.name,
       max: 64,
+      isName: true,
       take: (name) => client.rename(name),
     });
   prepareSettings(state, { rename: askName, notify: allowNotifications });
@@ -266,23 +330,17 @@ function prepare() {
   };
   $("unread-above").onclick = () => {
     const { place } = state;
-    if (place instanceof Room && place.divider !== null) show(place.name, place.divider + 1);
+    if (!(place instanceof Room)) return;
+    if (talk.mentionsAbove) show(place.name, place.mentions[0]);
+    else if (place.divider !== null) show(place.name, place.divider + 1);
   };
-  $("skip").onclick = (event) => {
+  $("skip").onclick = (/** @type {Event} */ event) => {
     event.preventDefault();
     composer.focus();
   };
   $("topic").onclick = () => {
     const { place } = state;
-    if (place instanceof Room) {
-      ask({
-        title: `The topic of #${place.name}`,
-        label: "Topic",
-        value: place.topic,
-        max: 500,
-        take: (text) => client.retitle(place, text),
-      });
-    }
+    if (place instanceof Room) openTopic(place, state.connected, (text) => client.retitle(place, text));
   };
 }
 
@@ -291,7 +349,10 @@ function listen() {
   addEventListener("hashchange", open);
   addEventListener("keydown", pressed);
   addEventListener("storage", elsewhere);
-  addEventListener("online", () => client.connection.nudge());
+  addEventListener("online", () => client.connection.foundNetwork());
+  addEventListener("offline", () => client.connection.lostNetwork());
+  addEventListener("beforeprint", () => talk.expand(true));
+  addEventListener("afterprint", () => talk.expand(false));
   addEventListener("focus", later);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) client.connection.nudge();

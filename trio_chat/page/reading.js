@@ -4,6 +4,8 @@
 
 const PAGE = 100;
 const FOUND = 30;
+const SCAN_PAGE = 200;
+const SCAN_PAGES = 5; // of one absence, the newest: a mention further back is found by a search
 
 export class Reading {
   /**
@@ -15,6 +17,8 @@ export class Reading {
     this.questions = questions;
     /** @type {Set<string>} what is being asked for now, so that it is asked once */
     this.asking = new Set();
+    /** @type {Promise<void>} the rooms that are looked through for mentions, one after the other */
+    this.scans = Promise.resolve();
   }
 
   /** @returns {Promise<{room: string, members: number, topic: string}[]>} those with somebody in them */
@@ -31,9 +35,8 @@ export class Reading {
   /** Who is in a room: the first page, or the next one. @param {import("./room.js").Room} room */
   who(room, further = false) {
     const after = further && room.members ? [...room.members].sort(byCodePoint).at(-1) : undefined;
-    this.#once("who " + room.key, { type: "who", room: room.name, ...(after ? { after } : {}) }, (page) => {
-      room.listed(page, further);
-    });
+    const listed = (/** @type {import("./events.js").MembersPage} */ page) => room.listed(page, further);
+    this.#once("who " + room.key, { type: "who", room: room.name, ...(after ? { after } : {}) }, listed);
   }
 
   /**
@@ -45,19 +48,26 @@ export class Reading {
    */
   history(room, before, after = 0) {
     const epoch = room.epoch;
-    const command = { type: "history", room: room.name, before, limit: Math.min(PAGE, before - after - 1) };
-    this.#once(`history ${room.key} ${before}`, command, (page) => {
-      if (room.epoch !== epoch) return;
-      if (!page.entries.length) {
-        if (after) room.forgotten(after, before);
-        else room.begun = true;
-        return;
-      }
-      const index = room.indexOf(before);
-      room.insert(page.entries);
-      if (!page.more && index === 0) room.begun = true;
-      if (!page.more && after) room.forgotten(after, page.entries[0].seq);
-    });
+    const limit = Math.min(PAGE, before - after - 1);
+    const command = { type: /** @type {const} */ ("history"), room: room.name, before, limit };
+    this.#once(
+      `history ${room.key} ${before}`,
+      command,
+      (/** @type {import("./events.js").HistoryPage} */ page) => {
+        if (room.epoch !== epoch) return;
+        if (!page.entries.length) {
+          if (after) room.forgotten(after, before);
+          else room.begun = true;
+          return;
+        }
+        const index = room.indexOf(before);
+        const known = room.entries.length;
+        room.insert(page.entries);
+        const further = page.more && room.entries.length > known; // a page of what is here already leads nowhere
+        if (!further && index === 0) room.begun = true;
+        if (!page.more && after) room.forgotten(after, page.entries[0].seq);
+      },
+    );
   }
 
   /**
@@ -77,6 +87,49 @@ export class Reading {
     this.state.changed();
   }
 
+  /**
+   * Look for mentions among entries that are not here. They are not kept: there may be many, in many rooms.
+   *
+   * @param {import("./room.js").Room} room
+   * @param {number} after
+   * @param {number} next  the entry above them
+   * @param {(entry: import("./room.js").Entry) => void} found  called for each entry
+   */
+  scan(room, after, next, found) {
+    const failed = () => {}; // without a connection: the next time the room is entered
+    this.scans = this.scans.then(() => this.#scan(room, after, next, found)).catch(failed);
+  }
+
+  /**
+   * As `scan`.
+   *
+   * @param {import("./room.js").Room} room
+   * @param {number} after
+   * @param {number} next
+   * @param {(entry: import("./room.js").Entry) => void} found
+   */
+  async #scan(room, after, next, found) {
+    const { epoch } = room;
+    for (let pages = 0; pages < SCAN_PAGES && next > after + 1; pages++) {
+      const limit = Math.min(SCAN_PAGE, next - after - 1);
+      /** @type {import("./events.js").HistoryPage} */
+      const page = await this.questions.answer({ type: "history", room: room.name, before: next, limit });
+      if (room.epoch !== epoch) return;
+      const entries = page.entries.filter(({ seq }) => seq > after && seq < next);
+      for (const entry of entries) found(entry);
+      if (!entries.length || !page.more) break;
+      next = entries[0].seq;
+    }
+    room.scanned = Math.max(room.scanned, room.cursor ?? 0);
+    this.state.keepMark(room);
+    this.state.changed();
+  }
+
+  /**
+   * @param {string} what
+   * @param {import("./questions.js").Question} command
+   * @param {(page: any) => void} done
+   */
   #once(what, command, done) {
     if (this.asking.has(what)) return;
     this.asking.add(what);
@@ -95,10 +148,11 @@ export class Reading {
   }
 }
 
+/** @param {string} one  @param {string} other */
 function byCodePoint(one, other) {
   const [a, b] = [Array.from(one), Array.from(other)];
   for (let n = 0; n < a.length && n < b.length; n++) {
-    if (a[n] !== b[n]) return a[n].codePointAt(0) - b[n].codePointAt(0);
+    if (a[n] !== b[n]) return Number(a[n].codePointAt(0)) - Number(b[n].codePointAt(0));
   }
   return a.length - b.length;
 }

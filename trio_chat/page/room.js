@@ -4,13 +4,20 @@
  * Entries come in two ways: behind the cursor as they are said, and in pages of history. They are kept by
  * their number, each once; where numbers are missing there is a hole, and nothing else needs to say so.
  *
- * `called`: whether one is mentioned, once that has been looked at.
+ * Reading to the end clears the count of what is unread. A mention is cleared only once it was on the screen: their
+ * numbers are in `mentions`, and each entry behind `scanned` is still to be looked at for one.
  *
  * @typedef {{type: "said" | "retitled" | "whispered", seq: number, at: number, by: string, text: string,
- *   action?: boolean, to?: string, called?: boolean}} Entry
+ *   action?: boolean, to?: string, identity?: number}} Entry
+ * @typedef {{epoch: string, seq: number, mentions?: number[], scanned?: number}} ReadMark  what a browser keeps of a
+ *   room: the last entry that was read; the unseen mentions, and up to which entry they are known
+ *
+ * `identity`: see identity.js.
  */
 
-import { roomKey } from "./names.js";
+import { Identities } from "./identity.js";
+import { fold, roomKey } from "./names.js";
+import { PresenceLog } from "./presence_log.js";
 import { mentions } from "./text.js";
 
 /** How many of the newest entries are asked for on entering, and at most on coming back. */
@@ -20,6 +27,7 @@ const RECENT_BACK = 200;
 const ENTRIES_MAX = 5_000; // of the oldest, history has them again
 const ENTRIES_CUT = 1_000;
 const UNREAD_MAX = 100; // counted no further: "99+" is all that is shown
+const MENTIONS_MAX = 100; // unseen ones, the newest
 
 export class Room {
   /** @param {string} name  as it was typed, until the server says how it is written */
@@ -44,6 +52,9 @@ export class Room {
     /** Whether this history is another than the one that was shown here before. */
     this.anew = false;
     this.read = 0;
+    /** @type {number[]} the mentions that were not on the screen yet, ascending */
+    this.mentions = [];
+    this.scanned = 0;
     /** @type {number | null} the "new" line stands behind this entry */
     this.divider = null;
     this.here = 0;
@@ -53,10 +64,14 @@ export class Room {
     this.membersVersion = 0;
     /** Whether a notice was cut: some came or went unnamed. */
     this.membersStale = false;
-    /** @type {Map<string, number>} until when they are shown as typing */
+    this.identities = new Identities();
+    this.presence = new PresenceLog();
+    /** @type {Map<string, any>} those who are shown as typing, with the timers that end it */
     this.typing = new Map();
     /** @type {string} why one is not in it */
     this.why = "";
+    /** Whether the server will never let one in, as far as it says. */
+    this.refused = false;
   }
 
   /** How to come in: at the end, or behind what is here already. */
@@ -69,9 +84,9 @@ export class Room {
   /**
    * One is in the room.
    *
-   * @param {any} answer  the `room` event
+   * @param {import("./events.js").RoomAnswer} answer  the `room` event
    * @param {number} recent  how many were asked for
-   * @param {{epoch: string, seq: number} | null} read  what this browser remembers to have shown
+   * @param {ReadMark | null} read  what this browser remembers to have shown
    */
   entered(answer, recent, read) {
     Object.assign(this, {
@@ -81,16 +96,18 @@ export class Room {
       joined: true,
       entering: false,
       why: "",
+      refused: false,
     });
     this.first = answer.first;
     this.members = null; // comings and goings went by unseen
     this.membersVersion++;
+    this.identities.enter(answer.head, answer.resumed);
     if (!answer.resumed) {
+      this.presence.clear();
       this.anew = this.entries.length > 0;
       Object.assign(this, { entries: [], lost: [], begun: false, divider: null });
       this.cursor = Math.max(0, Math.min(answer.head, Math.max(answer.first - 1, answer.head - recent)));
-      const known = read && read.epoch === answer.epoch && read.seq <= answer.head;
-      this.read = known ? read.seq : answer.head;
+      this.#readFrom(answer, read);
     }
     this.epoch = answer.epoch;
     this.head = answer.head;
@@ -99,20 +116,48 @@ export class Room {
   }
 
   /**
+   * Begin with what this browser has read of this history. A room that was empty then may have another epoch now, and
+   * all of it is unread.
+   *
+   * @param {import("./events.js").RoomAnswer} answer  the `room` event
+   * @param {ReadMark | null} mark
+   */
+  #readFrom({ epoch, head }, mark) {
+    const known = mark && mark.epoch === epoch && mark.seq <= head;
+    this.read = known ? mark.seq : mark?.seq === 0 ? 0 : head;
+    const unseen = known && Array.isArray(mark.mentions) ? mark.mentions : [];
+    this.mentions = unseen.filter((seq) => Number.isInteger(seq) && seq >= this.first && seq <= head);
+    this.mentions.splice(0, this.mentions.length - MENTIONS_MAX);
+    const scanned = known ? mark.scanned : undefined;
+    this.scanned = Number.isInteger(scanned) ? Math.min(head, Number(scanned)) : this.read;
+  }
+
+  /** What a browser keeps of the room. @returns {ReadMark} */
+  get mark() {
+    return { epoch: this.epoch, seq: this.read, mentions: this.mentions, scanned: this.scanned };
+  }
+
+  /**
    * Said, or retitled, just now or while one was away.
    *
    * @param {Entry} entry
+   * @param {string} [me]  the name to look for mentions of
+   * @param {number} [now]
    * @returns {boolean} false if it was here already
    */
-  add(entry) {
+  add(entry, me = "", now = 0) {
     if (this.cursor !== null && entry.seq <= this.cursor) return false;
+    this.identities.mark(entry, now);
     this.cursor = entry.seq;
+    if (entry.seq > this.scanned) this.note(entry, me);
+    if (entry.seq === this.scanned + 1) this.scanned = entry.seq;
     this.head = Math.max(this.head, entry.seq);
     if (entry.type === "retitled") this.topic = entry.text;
     this.typing.delete(entry.by);
     this.insert([entry]);
     if (this.entries.length > ENTRIES_MAX) {
       this.entries.splice(0, ENTRIES_CUT);
+      this.presence.cut(this.entries[0].seq);
       this.begun = false;
     }
     return true;
@@ -160,8 +205,14 @@ export class Room {
     return next > this.first && !this.lost.some((gap) => gap.after <= after && gap.next >= next);
   }
 
-  /** @param {any} notice  `presence` */
-  changed(notice) {
+  /**
+   * @param {import("./presence_log.js").Notice} notice  `presence`
+   * @param {string} [me]
+   * @param {number} [now]
+   */
+  changed(notice, me = "", now = 0) {
+    this.identities.changed(notice, now);
+    this.presence.add(notice, this.cursor ?? 0, me, now);
     this.here = notice.members;
     this.membersStale ||= Boolean(notice.more);
     if (!this.members) return;
@@ -172,29 +223,60 @@ export class Room {
     this.membersVersion++;
   }
 
-  /** @param {any} page  `members`  @param {boolean} further  whether it goes on where another ended */
+  /** @param {import("./events.js").MembersPage} page  `members`  @param {boolean} further  whether it goes on where another ended */
   listed(page, further) {
     this.members = further && this.members ? this.members : new Set();
+    const before = this.members.size;
     for (const name of page.names) this.members.add(name);
     this.here = page.count;
-    this.membersMore = page.more;
+    this.membersMore = page.more && this.members.size > before; // a page that does not go on is the last
     this.membersStale = false;
     this.membersVersion++;
   }
 
-  /** @param {string} me  @returns {{unread: number, called: boolean}} and whether one's name is in them */
+  /**
+   * Add an entry to the unseen mentions if it mentions this name.
+   *
+   * @param {Entry} entry
+   * @param {string} me
+   * @returns {boolean} whether it is a new mention
+   */
+  note(entry, me) {
+    const { seq } = entry;
+    if (entry.type !== "said" || fold(entry.by) === fold(me)) return false;
+    if (this.mentions.includes(seq) || !mentions(entry.text, me)) return false;
+    this.mentions.push(seq);
+    this.mentions.sort((a, b) => a - b);
+    if (this.mentions.length > MENTIONS_MAX) this.mentions.shift();
+    return true;
+  }
+
+  /** Mentions were on the screen. @param {number} from  @param {number} to  @returns {boolean} whether any was */
+  saw(from, to) {
+    const left = this.mentions.filter((seq) => seq < from || seq > to);
+    const any = left.length < this.mentions.length;
+    this.mentions = left;
+    return any;
+  }
+
+  /**
+   * Count what is unread, the unseen mentions, and what is unread without them.
+   *
+   * @param {string} me
+   * @returns {{unread: number, mentions: number, others: number}}
+   */
   unread(me) {
     let unread = 0;
-    let called = false;
     let n = this.entries.length - 1;
     for (; n >= 0 && this.entries[n].seq > this.read && unread < UNREAD_MAX; n--) {
       const entry = this.entries[n];
       if (entry.type !== "said" || entry.by === me) continue;
       unread++;
-      called ||= entry.called ??= mentions(entry.text, me);
     }
     if (n < 0 && this.entries.length) unread += Math.max(0, this.entries[0].seq - 1 - this.read);
-    return { unread: Math.min(unread, UNREAD_MAX), called };
+    unread = Math.min(unread, UNREAD_MAX);
+    const inUnread = this.mentions.filter((seq) => seq > this.read).length;
+    return { unread, mentions: this.mentions.length, others: Math.max(0, unread - inUnread) };
   }
 
   /** All that is here has been seen. @returns {boolean} whether that is news */

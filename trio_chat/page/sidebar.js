@@ -5,36 +5,55 @@
 import { $, make, reconcile, write } from "./dom.js";
 import { addressOf, hue, initial } from "./names.js";
 
+let shown = ""; // the place that was scrolled into view last
+
 /** @param {import("./state.js").State} state */
 export function drawSidebar(state) {
   let unread = 0;
-  let called = 0;
-  const row = (place) => {
+  let mentions = 0;
+  const row = (/** @type {import("./room.js").Room | import("./thread.js").Thread} */ place) => {
     const news = place.unread(state.me.name);
     unread += news.unread;
-    called += news.called ? 1 : 0;
+    mentions += news.mentions;
     const active = place.key === state.active;
     const draft = !active && state.draft(place.key) !== "";
-    const look = [place.name, active, news.unread, news.called, draft, place.why].join("\n");
+    const look = [place.name, active, news.mentions, news.others, draft, place.why].join("\n");
     return { key: place.key, look, place, active, draft, ...news };
   };
   reconcile($("room-list"), [...state.rooms.values()].map(row), drawPlace);
   reconcile($("thread-list"), [...state.threads.values()].map(row), drawPlace);
   $("thread-title").hidden = state.threads.size === 0;
-  $("rooms-badge").hidden = unread === 0;
-  $("rooms-badge").classList.toggle("called", called > 0);
-  $("rooms-open").setAttribute("aria-label", unread ? `Rooms, ${unread} unread` : "Rooms");
+  scrollToActive(state.active);
+  $("rooms-badge").hidden = unread + mentions === 0;
+  $("rooms-badge").classList.toggle("called", mentions > 0);
+  const words = [unread ? `, ${unread} unread` : "", mentions ? `, ${mentions} mention you` : ""].join("");
+  $("rooms-open").setAttribute("aria-label", `Rooms${words}`);
   write($("you-name"), state.me.name);
   write($("you-face"), initial(state.me.name));
   $("you").dataset.hue = hue(state.me.name);
   write($("you-state"), state.connected ? "connected" : "not connected");
-  return { unread, called };
+  return { unread, mentions };
 }
 
-function drawPlace({ place, active, unread, called, draft }) {
+/**
+ * Scroll the places so that the one that is shown is in sight, when it is another than before.
+ *
+ * @param {string} key
+ */
+function scrollToActive(key) {
+  const link = document.querySelector("#rooms .places [aria-current]");
+  const box = link?.closest(".side-body");
+  if (!link || !box?.clientHeight || key === shown) return;
+  shown = key;
+  // Only this box: `scrollIntoView` would also move a drawer that is out of sight.
+  const [inner, outer] = [link.getBoundingClientRect(), box.getBoundingClientRect()];
+  const middle = (inner.top + inner.bottom - outer.top - outer.bottom) / 2;
+  if (inner.top < outer.top || inner.bottom > outer.bottom) box.scrollTop += middle;
+}
+
+/** @param {any} row  @returns {any} */
+function drawPlace({ place, active, mentions, others, draft }) {
   const whispers = place.key.startsWith("@");
-  const shown = unread > 99 ? "99+" : String(unread);
-  const words = called && !whispers ? `${shown} unread, you are mentioned` : `${shown} unread`;
   const link = make(
     "a",
     { href: addressOf(place.key, place.name), title: place.name },
@@ -42,17 +61,27 @@ function drawPlace({ place, active, unread, called, draft }) {
     make("bdi", { class: "name", textContent: place.name }),
     draft ? make("span", { class: "draft", textContent: "draft" }) : null,
     place.why ? make("span", { class: "draft", textContent: "not in" }) : null,
-    unread
-      ? make(
-          "span",
-          { class: called ? "count called" : "count" },
-          make("span", { "aria-hidden": "true", textContent: (called && !whispers ? "@" : "") + shown }),
-          make("span", { class: "visually-hidden", textContent: words }),
-        )
-      : null,
+    mentions ? drawCount(mentions, true, whispers ? "" : "@", whispers ? "unread" : "mention you") : null,
+    others ? drawCount(others, false, "", mentions ? "others unread" : "unread") : null,
   );
   if (active) link.setAttribute("aria-current", "page");
-  return make("li", { class: unread ? "has-unread" : "" }, link);
+  return make("li", { class: mentions || others ? "has-unread" : "" }, link);
+}
+
+/**
+ * @param {number} count
+ * @param {boolean} called
+ * @param {string} sign
+ * @param {string} words  what is counted, to those who listen
+ */
+function drawCount(count, called, sign, words) {
+  const text = count > 99 ? "99+" : String(count);
+  return make(
+    "span",
+    { class: called ? "count called" : "count" },
+    make("span", { "aria-hidden": "true", textContent: sign + text }),
+    make("span", { class: "visually-hidden", textContent: `, ${text} ${words}` }),
+  );
 }
 
 /**
@@ -67,7 +96,8 @@ export function neighbour(state, step, onlyUnread) {
   const at = places.findIndex((place) => place.key === state.active);
   for (let n = 1; n <= places.length; n++) {
     const place = places[(at + step * n + n * places.length) % places.length];
-    if (!onlyUnread || place.unread(state.me.name).unread) return place;
+    const { unread, mentions } = place.unread(state.me.name);
+    if (!onlyUnread || unread || mentions) return place;
   }
   return undefined;
 }

@@ -2,6 +2,8 @@
  * What one says: from the composer into the outbox, and from there to the server, one line at a time.
  */
 
+import { retry_s } from "./delays.js";
+import { refOf } from "./events.js";
 import { Room } from "./room.js";
 
 const TYPING_EVERY_MS = 2_500;
@@ -20,22 +22,25 @@ export class Speaker {
     this.outbox = outbox;
     this.send = send;
     this.join = join;
-    this.pausedUntil = 0; // the server said that one is too fast
-    this.typedAt = 0;
+    /** @type {any} the timer that runs while the server takes no line, for coming too fast */
+    this.pause = 0;
+    /** @type {number | null} when a room was told last that one is typing */
+    this.typedAt = null;
   }
 
   /** Another server is here: what was said to the one before waits in its storage. */
   putAway() {
     this.tab.letGo(Date.now());
     this.outbox.putAway();
-    this.pausedUntil = 0;
+    this.#resume();
   }
 
   /** Lines that a closed tab had not sent are this one's to send. */
   adopt() {
     this.tab.live(Date.now());
     // Its own lines are not there only when they were put away, and now that server is back.
-    const mayTake = (load) => load === this.tab.name || this.tab.mayTake(load, Date.now());
+    const mayTake = (/** @type {string} */ load) =>
+      load === this.tab.name || this.tab.mayTake(load, Date.now());
     if (!this.outbox.adopt(mayTake)) return;
     for (const item of this.outbox.items.values()) {
       if (item.kind === "whisper") this.state.thread(item.to);
@@ -55,7 +60,7 @@ export class Speaker {
     const kind = place instanceof Room ? "say" : "whisper";
     this.outbox.add({ place: place.key, kind, to: place.name, text, action }, Date.now());
     place.divider = null;
-    this.typedAt = 0;
+    this.typedAt = null;
     this.next();
     this.state.changed();
     return true;
@@ -79,15 +84,16 @@ export class Speaker {
 
   /** Tell a room that one is typing, now and then. @param {import("./state.js").State["place"]} place */
   typing(place) {
-    const now = Date.now();
-    if (!(place instanceof Room) || !place.joined || now - this.typedAt < TYPING_EVERY_MS) return;
+    const now = performance.now(); // the system's clock may be set back, and this one not
+    const early = this.typedAt !== null && now - this.typedAt < TYPING_EVERY_MS;
+    if (!(place instanceof Room) || !place.joined || early) return;
     this.typedAt = now;
     this.send({ type: "typing", room: place.name });
   }
 
-  /** An answer to something of the outbox. @returns {boolean} */
+  /** An answer to something of the outbox. @param {import("./events.js").Event} event  @returns {boolean} */
   answered(event) {
-    const item = this.outbox.items.get(event.ref);
+    const item = this.outbox.items.get(refOf(event));
     if (!item || (event.type !== "ack" && event.type !== "error")) return false;
     if (event.type === "ack") {
       this.outbox.acked(item.ref, event.seq ?? 0);
@@ -95,8 +101,14 @@ export class Speaker {
       if (room) this.outbox.settle(room.key, room.cursor ?? 0);
     } else if (event.code === "rate_limited") {
       this.outbox.again(item.ref);
-      this.pausedUntil = Date.now() + 1000 * (event.retry_after_s ?? 1);
-      setTimeout(() => this.next(), 1000 * (event.retry_after_s ?? 1) + 10);
+      this.#resume();
+      this.pause = setTimeout(
+        () => {
+          this.#resume();
+          this.next();
+        },
+        1000 * retry_s(event.retry_after_s) + 10,
+      );
     } else {
       this.outbox.failed(item.ref, event.detail);
     }
@@ -104,10 +116,17 @@ export class Speaker {
     return true;
   }
 
+  /** End the pause. No clock tells its end: the system's may be set back meanwhile. */
+  #resume() {
+    clearTimeout(this.pause);
+    this.pause = 0;
+  }
+
   /** Send what is next, if anything may be sent. */
   next() {
-    if (!this.state.connected || Date.now() < this.pausedUntil) return;
-    const ready = (item) => item.kind === "whisper" || Boolean(this.state.rooms.get(item.place)?.joined);
+    if (!this.state.connected || this.pause) return;
+    const ready = (/** @type {import("./outbox.js").Item} */ item) =>
+      item.kind === "whisper" || Boolean(this.state.rooms.get(item.place)?.joined);
     const item = this.outbox.next(ready);
     if (!item) return;
     this.outbox.sending(item);

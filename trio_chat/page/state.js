@@ -40,11 +40,13 @@ export class State {
 
   /** Begin with what the storage has: at first, and when it is another server's from now on. */
   load() {
-    this.me = { ...this.me, token: "", ...this.storage.get("me", {}) };
+    const me = this.storage.get("me", {});
+    this.me = { name: typeof me?.name === "string" ? me.name : this.me.name, token: "" };
+    if (typeof me?.token === "string") this.me.token = me.token;
     this.rooms.clear();
     this.threads.clear();
     this.active = this.refused = this.note = "";
-    for (const name of this.storage.get("rooms", [])) this.room(String(name));
+    for (const name of this.storage.list("rooms")) this.room(String(name));
   }
 
   /** Something is different now. */
@@ -73,6 +75,11 @@ export class State {
     return this.status.phase === "open";
   }
 
+  /** @returns {boolean} whether the talk shows arrivals, departures and new names */
+  get showsPresence() {
+    return this.settings.get("presence", true) !== false;
+  }
+
   /** @param {string} name  @returns {boolean} */
   isMe(name) {
     return fold(name) === fold(this.me.name);
@@ -93,36 +100,67 @@ export class State {
     return /** @type {Thread} */ (this.threads.get(thread.key));
   }
 
+  /** Put whispers back that were closed, before those that came since. @param {Thread} closed  @returns {Thread} */
+  takeBack(closed) {
+    for (const entry of this.threads.get(closed.key)?.entries ?? []) closed.add(entry);
+    this.threads.set(closed.key, closed);
+    return closed;
+  }
+
   /** @param {Partial<{name: string, token: string}>} news */
   iAm(news) {
     Object.assign(this.me, news);
     this.storage.set("me", this.me);
   }
 
-  /** The rooms to come back to, in this tab and the others. */
+  /** The rooms to come back to, in this tab and the others. Those that the server has refused are not among them. */
   keepRooms() {
+    const rooms = [...this.rooms.values()].filter((room) => !room.refused);
     this.storage.set(
       "rooms",
-      [...this.rooms.values()].map((room) => room.name),
+      rooms.map((room) => room.name),
     );
   }
 
-  /** @param {Room | Thread} place */
+  /** Put rooms and whispers in this order; others come behind them. @param {string[]} keys */
+  reorder(keys) {
+    const rank = new Map(keys.map((key, n) => [key, n]));
+    const inOrder = (/** @type {[string, any]} */ [one], /** @type {[string, any]} */ [other]) =>
+      (rank.get(one) ?? Infinity) - (rank.get(other) ?? Infinity) || 0;
+    this.rooms = new Map([...this.rooms].sort(inOrder));
+    this.threads = new Map([...this.threads].sort(inOrder));
+  }
+
+  /** All that is here has been read. @param {Room | Thread} place */
   seen(place) {
-    if (!place.seen()) return;
-    if (place instanceof Room) this.storage.set("read." + place.key, { epoch: place.epoch, seq: place.read });
+    if (place.seen()) this.keepMark(place);
+  }
+
+  /** These entries were on the screen. @param {Room | Thread} place  @param {number} from  @param {number} to */
+  saw(place, from, to) {
+    if (place instanceof Room && place.saw(from, to)) this.keepMark(place);
+  }
+
+  /** Keep what was read of a room. @param {Room | Thread} place */
+  keepMark(place) {
+    if (place instanceof Room) this.storage.set("read." + place.key, place.mark);
   }
 
   /** Another tab has shown more. @param {string} key */
   seenElsewhere(key) {
     const room = this.rooms.get(key);
-    const read = this.storage.get("read." + key);
-    if (room && read?.epoch === room.epoch && read.seq > room.read) room.read = read.seq;
+    /** @type {import("./room.js").ReadMark | null} */
+    const mark = this.storage.get("read." + key);
+    if (!room || mark?.epoch !== room.epoch) return;
+    if (mark.seq > room.read) room.read = mark.seq;
+    const { mentions, scanned } = mark;
+    if (!Array.isArray(mentions) || scanned === undefined) return;
+    room.mentions = room.mentions.filter((seq) => seq > scanned || mentions.includes(seq));
   }
 
   /** @param {string} key  @returns {string} what was typed there and not sent */
   draft(key) {
-    return this.storage.get("draft." + key, "");
+    return this.storage.text("draft." + key);
   }
 
   /** @param {string} key  @param {string} text */
@@ -142,7 +180,7 @@ export class State {
 
   /** Where to be when the address names no place. @returns {string} a name */
   get lastRoom() {
-    const place = placeAt(this.storage.get("last", ""));
+    const place = placeAt(this.storage.text("last"));
     return place && !place.key.startsWith("@") ? place.name : ([...this.rooms.values()][0]?.name ?? "lobby");
   }
 }

@@ -15,6 +15,7 @@ const STEP = 100; // more of them, when one scrolls to an end
 const SHOWN_MAX = 400; // beyond it the far end goes
 const EDGE = 900; // so near to an end, in pixels, more is fetched
 const BOTTOM = 48; // so near to the bottom is at the bottom
+const LINE = 20; // so much of a row in sight is enough to have seen it
 
 export class Talk {
   /**
@@ -33,8 +34,12 @@ export class Talk {
     this.start = 0; // the number of the first entry in the window
     this.end = Infinity; // and of its last, unless it follows the talk
     this.stuck = true;
+    this.whole = false; // whether all that is here is drawn
+    this.settled = ""; // the shape when the view was put to the bottom last
+    /** @type {{seq: string, bottom: number} | null} the row that holds its place when the shape changes */
+    this.held = null;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    const settle = new ResizeObserver(() => this.stuck && this.#toBottom());
+    const settle = new ResizeObserver(() => this.#resized());
     settle.observe(scroller);
     settle.observe(list);
   }
@@ -72,6 +77,7 @@ export class Talk {
     const node = this.list.querySelector(`[data-seq="${seq}"]`);
     node?.scrollIntoView({ block: "center" });
     this.stuck = this.#atBottom;
+    this.#hold();
     node?.classList.add("flash");
     node?.addEventListener("animationend", () => node.classList.remove("flash"), { once: true });
     this.above.moved();
@@ -84,6 +90,29 @@ export class Talk {
     const line = this.list.querySelector(".new");
     if (line) return line.getBoundingClientRect().bottom < this.scroller.getBoundingClientRect().top;
     return this.#window().shown[0]?.seq > divider + 1;
+  }
+
+  /** Return the numbers of the first and the last entry on the screen. @returns {{from: number, to: number} | null} */
+  get sight() {
+    const { top, bottom } = this.scroller.getBoundingClientRect();
+    const seqs = [...this.list.querySelectorAll("[data-seq]")]
+      .filter((node) => isInSight(node.getBoundingClientRect(), top, bottom))
+      .map((node) => Number(node.dataset.seq));
+    return seqs.length ? { from: seqs[0], to: seqs[seqs.length - 1] } : null;
+  }
+
+  /** How many unseen mentions are above what is on the screen. @returns {number} */
+  get mentionsAbove() {
+    const { place } = this;
+    if (!(place instanceof Room) || !place.mentions.length) return 0;
+    const from = this.sight?.from ?? Infinity;
+    return place.mentions.filter((seq) => seq < from).length;
+  }
+
+  /** Draw all that is here, for printing, or again as much as there was. @param {boolean} all */
+  expand(all) {
+    this.whole = all;
+    this.draw();
   }
 
   draw() {
@@ -99,6 +128,8 @@ export class Talk {
       rows({
         entries: shown,
         items: this.end === Infinity ? this.client.outbox.in(place.key) : [],
+        changes: this.#changes(shown, from),
+        identity: place.identities.of(this.client.state.me.name),
         divider: place.divider,
         top: place instanceof Room && !place.epoch ? "" : top,
         kept: (after, next) => place.kept(after, next),
@@ -123,11 +154,13 @@ export class Talk {
       const node = this.list.querySelector(`[data-seq="${anchor.seq}"]`);
       if (node) this.scroller.scrollTop += node.getBoundingClientRect().bottom - anchor.bottom;
     }
-    if (changed) this.#edges();
+    if (changed && !this.whole) this.#edges();
+    this.#hold();
   }
 
   #window() {
     const { entries } = this.place;
+    if (this.whole) return { shown: entries, from: 0, to: entries.length };
     const to =
       this.end === Infinity ? entries.length : Math.min(entries.length, this.place.indexOf(this.end) + 1);
     let from = this.place.indexOf(this.start);
@@ -135,9 +168,25 @@ export class Talk {
     return { shown: entries.slice(from, to), from, to };
   }
 
+  /**
+   * The changes of presence among the entries in the window.
+   *
+   * @param {import("./room.js").Entry[]} shown
+   * @param {number} from  the index of the first of them
+   * @returns {import("./presence_log.js").Group[]}
+   */
+  #changes(shown, from) {
+    const groups =
+      this.place instanceof Room && this.client.state.showsPresence ? this.place.presence.groups : [];
+    const first = from > 0 && shown.length ? shown[0].seq : -Infinity;
+    const last = this.end !== Infinity && shown.length ? shown[shown.length - 1].seq : Infinity;
+    return groups.filter(({ after }) => after >= first && after <= last);
+  }
+
   /** Keep the window at its size: its far end gives way. */
   #trim() {
     const { entries } = this.place;
+    if (this.whole) return;
     const { from, to } = this.#window();
     if (this.start === 0 && from > 0) this.start = entries[from].seq;
     if (to - from <= SHOWN_MAX) return;
@@ -165,13 +214,41 @@ export class Talk {
 
   #toBottom() {
     this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.settled = this.#shape;
+  }
+
+  get #shape() {
+    const { clientWidth, clientHeight, scrollHeight } = this.scroller;
+    return `${clientWidth} ${clientHeight} ${scrollHeight}`;
   }
 
   #scrolled() {
-    if (!this.place) return;
+    if (!this.place || this.whole) return;
+    // Where the shape is another one, the browser has scrolled: a phone was turned, a keyboard came, a line was drawn.
+    if (this.stuck && this.settled !== this.#shape) this.#toBottom();
     this.stuck = this.#atBottom;
+    this.#hold();
     this.#edges();
     this.above.moved();
+  }
+
+  /** The scroller or what is in it has another size: the end stays in sight, or else the row that was on top. */
+  #resized() {
+    if (!this.place || this.whole) return;
+    if (this.stuck) return this.#toBottom();
+    const node = this.held && this.list.querySelector(`[data-seq="${this.held.seq}"]`);
+    if (!node || !this.held) return;
+    const top = this.scroller.getBoundingClientRect().top;
+    this.scroller.scrollTop += node.getBoundingClientRect().bottom - top - this.held.bottom;
+  }
+
+  /** Remember the row on top. */
+  #hold() {
+    const anchor = this.stuck ? null : this.#anchor();
+    this.held = anchor && {
+      seq: anchor.seq,
+      bottom: anchor.bottom - this.scroller.getBoundingClientRect().top,
+    };
   }
 
   /** Near an end of the window: move it on, or fetch what is behind it. */
@@ -196,4 +273,16 @@ export class Talk {
       this.above.moved();
     }
   }
+}
+
+/**
+ * Whether enough of a row is in sight to count as seen: all of it, or as much as one line is high.
+ *
+ * @param {DOMRect} row
+ * @param {number} top
+ * @param {number} bottom
+ */
+function isInSight(row, top, bottom) {
+  const seen = Math.min(row.bottom, bottom) - Math.max(row.top, top);
+  return seen > 0 && seen >= Math.min(row.height - 1, LINE);
 }

@@ -4,6 +4,7 @@
  * The server keeps none of them, so neither does the page: they are numbered as they come, and gone with it.
  */
 
+import { Identities } from "./identity.js";
 import { whisperKey } from "./names.js";
 
 const WHISPERS_MAX = 1_000;
@@ -26,11 +27,14 @@ export class Thread {
     this.anew = false;
     this.typing = new Map();
     this.why = "";
+    this.identities = new Identities();
   }
 
-  /** @param {any} whispered  the event */
-  add(whispered) {
-    this.entries.push({ ...whispered, seq: ++this.cursor });
+  /** @param {import("./events.js").Whispered | import("./room.js").Entry} whispered  the event  @param {number} [now] */
+  add(whispered, now = 0) {
+    const entry = { ...whispered, seq: ++this.cursor };
+    this.identities.mark(entry, now);
+    this.entries.push(entry);
     if (this.entries.length > WHISPERS_MAX) this.entries.shift();
   }
 
@@ -43,10 +47,10 @@ export class Thread {
     return false;
   }
 
-  /** Somebody who whispers calls one by it. @param {string} me */
+  /** Count whispers; each one is a mention. @param {string} me */
   unread(me) {
     const unread = this.entries.filter((entry) => entry.seq > this.read && entry.by !== me).length;
-    return { unread, called: unread > 0 };
+    return { unread, mentions: unread, others: 0 };
   }
 
   seen() {

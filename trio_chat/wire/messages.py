@@ -5,7 +5,8 @@ with a `type`; docs/protocol.md says what each one means, this file is its exact
 
 Commands are strict: a field that is not named here is refused. Events are tolerant: what is not named
 here is ignored, so that servers can grow without breaking clients. Numbers of both are whole, from 0 to
-2**53 - 1, so that a client may add, multiply and show them without a check of its own.
+2**53 - 1, so that a client may add, multiply and show them without a check of its own. A time is at most
+`MAX_AT`, so that a client may show it as a date.
 
 An optional field is left out, never `null`. Here an absent text is `""` (which no optional text can
 hold on the wire), and an absent number is `UNSET`, since 0 is a number.
@@ -21,6 +22,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 __all__ = [
+    "MAX_AT",
     "MAX_NUMBER",
     "UNLIMITED_PER_S",
     "UNSET",
@@ -70,7 +72,10 @@ VERSION = 1
 UNLIMITED_PER_S = 1_000_000  # a rate that no client reaches: what a server without rates announces
 MAX_NUMBER = 2**53 - 1  # what a browser's numbers can hold exactly
 
+MAX_AT = 253_402_300_799_999  # the end of the year 9999, the last that every calendar of a client holds
+
 Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+Time = Annotated[int, Meta(ge=0, le=MAX_AT)]
 Version = Annotated[int, Meta(ge=VERSION, le=VERSION)]
 Ref = Annotated[str, Meta(min_length=1, max_length=64)]
 Note = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -262,7 +267,7 @@ class Said(_Event, frozen=True):
 
     room: str
     seq: Number
-    at: Number
+    at: Time
     by: str
     text: str
     action: bool = False
@@ -273,7 +278,7 @@ class Retitled(_Event, frozen=True):
 
     room: str
     seq: Number
-    at: Number
+    at: Time
     by: str
     text: str
 
@@ -357,7 +362,7 @@ class Whispered(_Event, frozen=True):
     by: str
     to: str
     text: str
-    at: Number
+    at: Time
 
 
 class Pong(_Event, frozen=True):

@@ -119,18 +119,60 @@ check("a room keeps so much and no more, and forgets from the top", () => {
   equal(room.begun, false);
 });
 
-check("unread is what others said since, up to a bound, and calls are noticed", () => {
+check("unread is what others said since, up to a bound, and mentions are counted apart", () => {
   const room = entered({ head: 0 });
-  room.add(line(1));
-  room.add(line(2, { by: "ada" }));
-  room.add(line(3, { type: "retitled", text: "ada" }));
-  equal(room.unread("ada"), { unread: 1, called: false });
-  room.add(line(4, { text: "@ada?" }));
-  equal(room.unread("ada"), { unread: 2, called: true });
+  room.add(line(1), "ada");
+  room.add(line(2, { by: "ada" }), "ada");
+  room.add(line(3, { type: "retitled", text: "ada" }), "ada");
+  equal(room.unread("ada"), { unread: 1, mentions: 0, others: 1 });
+  room.add(line(4, { text: "@ada?" }), "ada");
+  equal(room.unread("ada"), { unread: 2, mentions: 1, others: 1 });
   equal([room.seen(), room.seen()], [true, false]);
-  equal(room.unread("ada"), { unread: 0, called: false });
-  for (const each of lines(5, 300)) room.add(each);
-  equal(room.unread("ada").unread, 100);
+  equal(room.unread("ada"), { unread: 0, mentions: 1, others: 0 }, "read over, and not seen");
+  equal([room.saw(1, 3), room.saw(5, 9), room.saw(4, 4), room.saw(4, 4)], [false, false, true, false]);
+  for (const each of lines(5, 300)) room.add(each, "ada");
+  equal(room.unread("ada"), { unread: 100, mentions: 0, others: 100 });
+});
+
+check("a mention is unseen until it was on the screen, whatever was said since", () => {
+  const room = entered({ head: 0 });
+  room.add(line(1, { text: "ada!" }), "ada");
+  for (const each of lines(2, 92)) room.add(each, "ada");
+  room.seen();
+  room.saw(60, 92);
+  equal(room.mentions, [1]);
+  room.saw(1, 30);
+  equal(room.mentions, []);
+});
+
+check("unseen mentions have a bound, and the oldest go", () => {
+  const room = entered({ head: 0 });
+  for (const each of lines(1, 250)) room.add({ ...each, text: "ada" }, "ada");
+  equal([room.mentions.length, room.mentions[0], room.mentions.at(-1)], [100, 151, 250]);
+});
+
+check("the next load of the page knows the unseen mentions, and where to look for more", () => {
+  const room = entered({ head: 0 });
+  for (const each of lines(1, 40)) room.add({ ...each, text: each.seq % 20 ? "" : "ada" }, "ada");
+  room.seen();
+  room.saw(20, 20);
+  const { mark } = room;
+  equal(mark, { epoch: "e", seq: 40, mentions: [40], scanned: 40 });
+  const later = entered({ head: 200, read: mark });
+  equal([later.read, later.mentions, later.scanned, later.cursor], [40, [40], 40, 140]);
+  for (const each of lines(141, 200)) later.add({ ...each, text: "ada" }, "ada");
+  equal([later.mentions.length, later.scanned], [61, 40], "41 to 140 are still to be looked at");
+  equal(entered({ first: 41, read: mark }).mentions, [], "it is no longer kept");
+  const odd = { epoch: "e", seq: 40, mentions: /** @type {any} */ ("no"), scanned: /** @type {any} */ (null) };
+  equal([entered({ read: odd }).mentions, entered({ read: odd }).scanned], [[], 40], "of another program");
+});
+
+check("a room that was empty when it was left is unread from its first line", () => {
+  const empty = entered({ head: 0, epoch: "d" });
+  const room = entered({ head: 40, read: empty.mark });
+  equal([room.read, room.scanned, room.cursor], [0, 0, 0]);
+  for (const each of lines(1, 40)) room.add(each, "ada");
+  equal(room.unread("ada").unread, 40);
 });
 
 check("what was said while one was away is unread, though it is not here yet", () => {
@@ -180,4 +222,38 @@ check("who is in is told once and kept up", () => {
   equal(room.membersStale, true);
   room.listed({ names: ["ada"], count: 1, more: false }, false);
   equal([known(), room.here, room.membersStale], [["ada"], 1, false]);
+});
+
+check("changes of presence are kept behind the entry before them, and count as nothing", () => {
+  const room = entered();
+  room.add(line(101), "", 0);
+  room.seen();
+  room.changed({ members: 4, joined: ["eve", "Ada"] }, "ada", 7);
+  const [group] = room.presence.groups;
+  equal([group.after, group.at, [...group.changes.keys()]], [101, 7, ["eve"]]);
+  equal([room.unread("ada").unread, room.seen(), numbers(room), room.cursor], [0, false, [101], 101]);
+  room.entered({ ...answer, resumed: true, head: 101 }, 200, null);
+  equal(room.presence.groups.length, 1);
+  room.entered({ ...answer, epoch: "f", head: 9 }, 60, null);
+  equal(room.presence.groups.length, 0, "of another history");
+});
+
+check("changes go with the entries that they stand behind", () => {
+  const room = entered({ head: 0 });
+  for (const each of lines(1, 5_001)) {
+    room.add(each);
+    if (each.seq === 500 || each.seq === 2_000) room.changed({ members: 2, joined: [`m${each.seq}`] });
+  }
+  equal(
+    room.presence.groups.map(({ after }) => after),
+    [2_000],
+  );
+});
+
+check("a page of members that does not go on is the last", () => {
+  const room = entered();
+  room.listed({ names: ["ada"], count: 9, more: true }, false);
+  equal(room.membersMore, true);
+  room.listed({ names: ["ada"], count: 9, more: true }, true);
+  equal(room.membersMore, false);
 });

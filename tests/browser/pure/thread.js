@@ -34,8 +34,8 @@ check("a thread keeps the last thousand", () => {
 check("what the other has whispered is unread, and calls, until it is seen", () => {
   const thread = new Thread("bob");
   thread.add(whisper("mine", "ada"));
-  equal(thread.unread("ada"), { unread: 0, called: false });
+  equal(thread.unread("ada"), { unread: 0, mentions: 0, others: 0 });
   thread.add(whisper("theirs"));
-  equal(thread.unread("ada"), { unread: 1, called: true });
+  equal(thread.unread("ada"), { unread: 1, mentions: 1, others: 0 });
   equal([thread.seen(), thread.seen(), thread.unread("ada").unread], [true, false, 0]);
 });
