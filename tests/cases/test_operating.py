@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cases.commands import PATIENCE_S, command, environment, run, serve
+from trio_chat.wire.framing import pack
 
 
 def say(home: Path, address: str, name: str, text: bytes) -> None:
@@ -22,7 +23,9 @@ def test_refusals_are_counted_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     options = ("--journal", "memory", "--no-web", "--max-connections", "1")
     with log.open("wb") as stderr, serve(tmp_path, *options, stderr=stderr) as server:
-        with socket.create_connection(("127.0.0.1", server.port)):
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as member:
+            member.sendall(pack([b'{"type":"hello","version":1,"name":"ada"}']))
+            assert b"welcome" in member.recv(1_000)
             for _ in range(5):
                 with socket.create_connection(("127.0.0.1", server.port)) as late:
                     late.settimeout(PATIENCE_S)
