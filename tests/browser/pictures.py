@@ -124,7 +124,7 @@ def _take(browser: Browser, server: Server, shape: dict[str, Any], path: Path) -
         expect(ada.get("#people-list .name")).to_have_count(5)
         with Terminal(server, "paul", "kitchen") as paul:
             paul.say(*UNREAD, "/msg ada Do you have a minute?")
-            expect(ada.get("#room-list .count.called")).to_be_attached()
+            expect(ada.get("#room-list .count")).to_be_attached()
             expect(ada.get("#thread-list .count")).to_be_attached()
         mira.get("#say").press_sequentially("It could ")
         expect(ada.get("#typing")).to_have_text("mira is typing…")
