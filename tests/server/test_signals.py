@@ -107,10 +107,10 @@ async def test_a_signal_while_the_journal_is_opened_ends_the_start_without_a_wor
 
     @asynccontextmanager
     async def slow(config: Config) -> AsyncGenerator[object]:
-        signal.raise_signal(number)
-        with trio.CancelScope(shield=True):
-            await wait_all_tasks_blocked()
         async with opened(config) as server:
+            signal.raise_signal(number)
+            with trio.CancelScope(shield=True):
+                await wait_all_tasks_blocked()
             yield server
 
     monkeypatch.setattr(process, "open_server", slow)
