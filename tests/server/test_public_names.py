@@ -14,6 +14,8 @@ from trio_chat.server.public_names import parse_public_name
         ("Chat.Example.ORG.", "chat.example.org"),
         ("chat", "chat"),
         ("a--b.example", "a--b.example"),
+        ("my_chat", "my_chat"),  # a service of Docker Compose, which browsers in its network reach by that
+        ("_chat_.Example", "_chat_.example"),
         ("1and1.example", "1and1.example"),
         ("xn--bcher-kva.example", "xn--bcher-kva.example"),
         ("bücher.example", "xn--bcher-kva.example"),
@@ -54,7 +56,6 @@ def test_a_name_is_accepted_in_the_form_that_browsers_send(text: str, host: str)
         ("a..b", "a host name"),
         (".example", "a host name"),
         ("chat.example..", "a host name"),
-        ("my_chat", "a host name"),
         ("-chat.example", "a host name"),
         ("chat-.example", "a host name"),
         ("user@chat.example", "a host name"),

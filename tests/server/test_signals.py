@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from trio_chat.errors import CannotStart
 from trio_chat.server import process
@@ -89,6 +90,28 @@ async def test_a_signal_during_the_start_ends_it_without_a_word(
         signal.raise_signal(number)
         await trio.Event().wait()
         yield
+
+    monkeypatch.setattr(process, "open_server", slow)
+    said: list[str] = []
+    with trio.fail_after(PATIENCE_S):
+        assert await run_process(Config(port=0), said.extend)
+    assert said == []
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+async def test_a_signal_while_the_journal_is_opened_ends_the_start_without_a_word(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening waits for SQLite's locks in a thread, which nothing cancels: it returns an open server."""
+    opened = process.open_server
+
+    @asynccontextmanager
+    async def slow(config: Config) -> AsyncGenerator[object]:
+        async with opened(config) as server:
+            signal.raise_signal(number)
+            with trio.CancelScope(shield=True):
+                await wait_all_tasks_blocked()
+            yield server
 
     monkeypatch.setattr(process, "open_server", slow)
     said: list[str] = []

@@ -187,14 +187,16 @@ def starting(path: Path) -> Iterator[None]:
         raise start_error(path, error) from error
 
 
-def connect(path: Path, *, frozen: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, frozen: bool = False, read_only: bool = False) -> sqlite3.Connection:
     """Open a connection to the file, which has to be there; transactions are begun and ended explicitly.
 
     `path` is absolute: SQLite takes some relative ones, such as `:memory:`, for something else. A `frozen`
-    file is read as it is, without its log and without locks, for as long as nothing writes to it.
+    file is read as it is, without its log and without locks, for as long as nothing writes to it. A
+    `read_only` connection does not write the log back when it is closed.
     """
+    mode = "immutable=1" if frozen else "mode=ro" if read_only else "mode=rw"
     return sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?{'immutable=1' if frozen else 'mode=rw'}",
+        f"file:{quote(os.fsencode(path))}?{mode}",
         uri=True,
         timeout=BUSY_MS / 1_000,
         isolation_level=None,

@@ -67,6 +67,8 @@ async def run_process(config: Config, say: Callable[[Sequence[str]], None]) -> b
                 if held.received:
                     stop.ask()
                 async with open_server(config) as server:
+                    # Opening the journal cannot be cancelled, and returns all the same.
+                    await trio.lowlevel.checkpoint_if_cancelled()
                     stop.is_serving = True
                     tune_memory()
                     say(first_words(config, server.addresses))

@@ -17,7 +17,8 @@ __all__ = ["parse_public_name"]
 NAME_MAX = 253  # characters, of DNS
 SHOWN_MAX = 64
 
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# Underscores are in no host name of the standards, but browsers take them, and container networks have them.
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PORT = re.compile(r"[^:]+:[0-9]*|\[[^]]*\]:[0-9]*")
@@ -65,7 +66,7 @@ def _expected(text: str) -> str:
         return "a name without a port, as chat.example.org; it matches on every port"
     if not text.isascii():
         return "a name that IDNA allows, or its ASCII form, as xn--bcher-kva.example"
-    return "a host name of letters, digits, hyphens and dots, as chat.example.org"
+    return "a host name of letters, digits, hyphens, underscores and dots, as chat.example.org"
 
 
 def _refused(text: str, expected: str) -> CannotStart:
