@@ -91,6 +91,8 @@ function open() {
     place.divider = unread ? place.read : null;
     talk.open(place);
     composer.open(place);
+    const left = state.rooms.get(before);
+    if (left?.refused && !client.outbox.pending(left.key)) state.forget(left.key);
   }
   closeDrawers();
   if (matchMedia("(pointer: fine)").matches) composer.focus();
