@@ -77,6 +77,19 @@ async def test_a_line_that_waits_for_a_rate_is_not_said_to_another_server(
     assert isinstance(desk.failed, ServerChanged)
 
 
+async def test_the_rest_of_a_long_line_is_not_said_to_another_server(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    street = Street("S", "T")
+    async with at_house(nursery, street, interactive=False) as desk:
+        street.breaks = True
+        desk.type("x" * 10_000)
+        with trio.fail_after(PATIENCE_S):
+            await desk.left.wait()
+    assert [server_id for server_id, _ in street.heard] == ["S"]
+    assert isinstance(desk.failed, ServerChanged)
+
+
 async def test_a_terminal_shows_what_it_did_not_say_and_goes_on(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
