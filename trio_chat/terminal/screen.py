@@ -4,6 +4,7 @@ As lines, or as JSON; escaped either way. Of what is shown by two tasks, nothing
 the screen (`async with screen.held:`) shows one thing before the other.
 """
 
+import errno
 from collections.abc import Callable, Sequence
 
 import trio
@@ -54,4 +55,5 @@ class Screen:
         except BrokenPipeError as error:
             self._fail(error)
         except OSError as error:
-            self._fail(OutputError(f"cannot write to standard output: {error.strerror}"))
+            reason = "it is closed" if error.errno == errno.EBADF else error.strerror
+            self._fail(OutputError(f"cannot write to standard output: {reason}"))
