@@ -33,7 +33,9 @@ def parse_address(text: str) -> tuple[str, int] | None:
 
 def shown(host: str, port: int) -> str:
     """An address as it was typed, or could have been."""
-    return host if "://" in host else f"{host}:{port}"
+    if "://" in host:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_share(text: str) -> float:

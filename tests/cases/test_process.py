@@ -25,7 +25,7 @@ for top in (trio_chat, loadtest):
     for module in pkgutil.walk_packages(top.__path__, top.__name__ + "."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-import encodings.idna, platformdirs.unix
+import encodings.idna, encodings.utf_8_sig, platformdirs.unix
 os.chdir("/")
 os.setgroups([])
 os.setgid({NO_USER})

@@ -12,6 +12,7 @@ from trio_chat.errors import CannotStart
 from trio_chat.server import process
 from trio_chat.server.config import Config
 from trio_chat.server.process import run_process
+from trio_chat.server.serve import open_server
 from trio_chat.server.signals import REPEAT_S, Insistence, hold_signals
 
 PATIENCE_S = 30
@@ -103,11 +104,10 @@ async def test_a_signal_while_the_journal_is_opened_ends_the_start_without_a_wor
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opening waits for SQLite's locks in a thread, which nothing cancels: it returns an open server."""
-    opened = process.open_server
 
     @asynccontextmanager
     async def slow(config: Config) -> AsyncGenerator[object]:
-        async with opened(config) as server:
+        async with open_server(config) as server:
             signal.raise_signal(number)
             with trio.CancelScope(shield=True):
                 await wait_all_tasks_blocked()

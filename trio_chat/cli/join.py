@@ -17,10 +17,10 @@ __all__ = ["join"]
 \b
 Exit status:
   0  all was said, and the end of the input, /quit or a signal ended it
-  1  a piped line was not said, the name or the room was refused, or
-     standard output cannot be written
-  2  an option or the target is wrong
-  3  no trio-chat server is there, or the connection is lost for good
+  1  a piped line was not said, or the name or the room was refused
+  2  an option or the target is wrong, or standard output cannot be written
+  3  no trio-chat server is there, the connection is lost for good, or another
+     server answers after an outage
 """
 )
 @click.argument("target", metavar="[NAME@]HOST[:PORT]", default="")

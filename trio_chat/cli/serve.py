@@ -161,7 +161,8 @@ def serve(
     It then takes its leave of everybody: what was said is settled first. A second Ctrl-C ends it at once.
 
     \b
-    Exit status: 0 drained, 1 ended at once by a second Ctrl-C, 2 cannot start.
+    Exit status: 0 drained, 1 ended at once by a second Ctrl-C, 2 cannot start,
+                 75 cannot start now, as the disk is full or fails.
     """
     import trio
 

@@ -7,6 +7,9 @@ some other way is shown.
 A connection that is lost comes back by itself. What is typed meanwhile waits, and is said then, in order; at
 a terminal for ever, in a pipe for five minutes.
 
+What was typed for one server is not said to another that answers after an outage: it is shown instead, and
+a pipe ends.
+
 In a pipe every line is said literally, and the run ends when all are acked. Without an input to read it
 follows its rooms (`input_kind.py` says when that is).
 
@@ -24,7 +27,7 @@ from typing import Protocol
 import trio
 
 from trio_chat.client import Back, Chat, Outage, connect
-from trio_chat.errors import ChatError, ClientError, Refused
+from trio_chat.errors import ChatError, ClientError, Refused, ServerChanged
 from trio_chat.terminal import show
 from trio_chat.terminal.commands import Action, Nothing, Quit, as_text, parse
 from trio_chat.terminal.escape import escape
@@ -41,6 +44,7 @@ __all__ = ["LineClient", "run"]
 GOODBYE_S = 5
 DISK_S = 3
 PATIENCE_S = 300  # with an outage, where nobody is there to see it
+MOVED = "another server answers at this address now: what is typed from now on is said there"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -227,6 +231,8 @@ class LineClient:
                         await self._tell_wait(speaker)
                     elif isinstance(event, Back):
                         self._away, self._has_told_wait = trio.Event(), False
+                        if self._interactive and self._is_idle and speaker.has_other_server:
+                            await self._accept_server(speaker)
         except ClientError as error:
             self._fail(error)
 
@@ -255,12 +261,25 @@ class LineClient:
             while (line := await self._next_line()) is not None:
                 speaker.line = line
                 await self._tell_wait(speaker)
-                if await speaker.obey(line, self._parse):
-                    return
+                try:
+                    if await speaker.obey(line, self._parse):
+                        return
+                except ServerChanged:
+                    if self._is_pipe:
+                        raise
+                    await self._accept_server(speaker)
             if self._is_pipe and (error := self._typed.error):
                 raise ChatError(f"cannot read standard input: {error.strerror}")
         except ChatError as error:
             self._fail(error)
+
+    async def _accept_server(self, speaker: Speaker) -> None:
+        """Show what was typed for another server, and not said there; what is typed next is for this one."""
+        unsaid = self._unsaid(speaker)
+        self._typed.discard()
+        speaker.accept_server()
+        await self._screen.note(MOVED)
+        await self._show_unsaid(unsaid)
 
     async def _next_line(self) -> str | None:
         self._has_begun = self._is_idle = True

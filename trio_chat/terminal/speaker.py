@@ -14,7 +14,8 @@ import trio
 
 from trio_chat.client import Chat, Incoming
 from trio_chat.client.delays import retry_s
-from trio_chat.errors import ConnectionLost, Refused
+from trio_chat.client.server_change import is_other_server
+from trio_chat.errors import ConnectionLost, Refused, ServerChanged
 from trio_chat.terminal import commands, show
 from trio_chat.terminal.screen import Screen
 from trio_chat.wire.messages import Found, Members, Retitled, Room, RoomsPage, Said
@@ -42,6 +43,7 @@ class Speaker:
         self._oldest: dict[str, int] = {}  # the number of the oldest entry shown, of each of them
         self._sought, self._found = "", Found([], more=False)
         self._told_to_wait = False
+        self._welcome = chat.welcome  # of the server that the lines are for
 
     @property
     def room(self) -> str:
@@ -52,7 +54,7 @@ class Speaker:
         """Do what a line says, and wait until it is done; true when that is to leave.
 
         What is refused is shown with the line: it need not be typed anew. Cancelled, the line is still in
-        hand. Raises `ClientError`.
+        hand, and so it is when another server answers, until `accept_server`. Raises `ClientError`.
         """
         self.line = line
         leaving = False
@@ -60,6 +62,8 @@ class Speaker:
             leaving = await self._do(parse(line))
         except Refused as refusal:
             await self._not_done(f"{refusal}; not done: {line}")
+        except ServerChanged:
+            raise
         except ConnectionLost as lost:
             # Of this command it is not known whether it was done, and a Chat does not do it again. Any other
             # question says whether the Chat goes on: it waits for the end of an outage, or raises.
@@ -67,6 +71,16 @@ class Speaker:
             await self._not_done(f"{lost}; perhaps not said: {line}")
         self.line = ""
         return leaving
+
+    @property
+    def has_other_server(self) -> bool:
+        """Whether another server answers now than the one that the lines are for."""
+        return is_other_server(self._welcome, self._chat.welcome)
+
+    def accept_server(self) -> None:
+        """Take further lines for the server that answers now. The line in hand is given up."""
+        self.line = ""
+        self._welcome = self._chat.welcome
 
     def saw(self, events: Sequence[Incoming]) -> None:
         """Note what is shown unasked: after an outage, perhaps the newest lines of another history."""
@@ -203,8 +217,11 @@ class Speaker:
         """Ask until the server does not say "not now" any more.
 
         A look at the past is worth no wait for a journal that cannot be read: what is said next is behind it.
+        What a line asks of one server is not asked of another: raises `ServerChanged`.
         """
         while True:
+            if self.line and self.has_other_server:
+                raise ServerChanged("another server answers at this address now")
             try:
                 return await ask()
             except Refused as refusal:

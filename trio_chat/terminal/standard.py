@@ -130,6 +130,12 @@ class Input:
         self._characters -= len(line)
         return line
 
+    def discard(self) -> None:
+        """Forget the lines that are `waiting`."""
+        self._lines.clear()
+        self._characters = 0
+        self._taken.unpark_all()
+
     async def ahead(self, looked_for: Callable[[str], bool]) -> None:
         """Wait until such a line has been read that nobody has taken yet."""
         await trio.lowlevel.checkpoint()
