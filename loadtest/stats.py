@@ -78,7 +78,7 @@ class Latencies:
 
 def _rounded(value: int) -> int:
     """Round a value up to its first DIGITS digits: a latency is never shown as shorter than it was."""
-    unit = 10 ** max(len(str(value)) - DIGITS, 0)
+    unit: int = 10 ** max(len(str(value)) - DIGITS, 0)
     return -(-value // unit) * unit
 
 
