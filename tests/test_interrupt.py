@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 # Ctrl-C arrives as a module is looked for. The first entry of the path of finders is asked first.
 _INTERRUPTED_AT = """
 import os, signal, sys
@@ -36,7 +38,7 @@ def interrupted(
 ) -> tuple[int, str, str]:
     code = _INTERRUPTED_AT.format(module=module, args=args, start=start, handler=handler)
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -19,12 +19,12 @@ from loadtest.command import allow_files, look_at
 from loadtest.scenario import CannotRun
 from loadtest.server import own_server
 from tests.loadtest.liar import LIES, Liar, proxying
+from tests.patience import PATIENCE_S
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import open_server
 
 MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
 LOADTEST = [sys.executable, "-c", MAIN, "loadtest"]
-PATIENCE_S = 40
 SHORT = ["--users=8", "--rate=40", "--duration=1.5", "--disconnects=25%"]
 
 

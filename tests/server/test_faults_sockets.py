@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, closing, suppress
 import pytest
 import trio
 
+from tests.patience import PATIENCE_S
 from tests.server.peer import Bystander, Peer, packed
 from trio_chat import open_server
 from trio_chat.errors import LinkBroken
@@ -21,7 +22,6 @@ from trio_chat.net.link import SocketLink
 from trio_chat.server.config import Config, Limits
 from trio_chat.wire.messages import Ack, Hello, Join, Ping, Pong, Said, Say
 
-PATIENCE_S = 30
 MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
 FEW_FILES = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))"
 

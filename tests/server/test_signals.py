@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from tests.patience import PATIENCE_S
 from trio_chat.errors import CannotStart
 from trio_chat.server import process
 from trio_chat.server.config import Config
 from trio_chat.server.process import run_process
 from trio_chat.server.signals import REPEAT_S, Insistence, hold_signals
 
-PATIENCE_S = 30
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
