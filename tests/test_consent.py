@@ -1,5 +1,6 @@
 """A load test asks before it loads a server that is not on this machine."""
 
+import signal
 import socket
 from collections.abc import Iterable
 
@@ -7,8 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from loadtest.scenario import CannotRun
+from loadtest.verdict import Outcome
+from tests.loadtest.test_report import FINE
 from trio_chat.cli import main
-from trio_chat.cli.consent import is_only_loopback
+from trio_chat.cli.consent import ask_before_load, is_only_loopback
+from trio_chat.cli.interrupt import exit_on_interrupt
 
 ADDRESSES = {
     "local.example": ["127.0.0.1", "::1"],
@@ -57,11 +61,11 @@ class Terminal:
     """Standard input and standard error of a user who is there."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, started: list[object]) -> None:
-        async def start(*args: object) -> int:
+        async def start(*args: object) -> Outcome:
             started.append(args)
-            return 0
+            return FINE
 
-        monkeypatch.setattr("loadtest.command.loadtest", start)
+        monkeypatch.setattr("loadtest.command.measure", start)
         monkeypatch.setattr("trio_chat.cli.consent.has_terminal", lambda: True)
 
     def types(self, text: str, *args: str) -> tuple[int, str]:
@@ -87,6 +91,27 @@ def test_it_does_not_ask_without_need(args: list[str], monkeypatch: pytest.Monke
     started: list[object] = []
     assert Terminal(monkeypatch, started).types("", *args) == (0, "")
     assert len(started) == 1
+
+
+def test_ctrl_c_at_the_question_is_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> str:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("SIGINT raises KeyboardInterrupt")
+
+    monkeypatch.setattr("trio_chat.cli.consent.has_terminal", lambda: True)
+    monkeypatch.setattr("click.termui.visible_prompt_func", interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert exit_on_interrupt()
+        during = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            ask_before_load("192.0.2.1", 5555)
+        assert signal.getsignal(signal.SIGINT) is during
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err.endswith("\n")
 
 
 def test_without_a_terminal_it_does_not_start() -> None:

@@ -16,9 +16,10 @@ from click.testing import CliRunner
 
 from loadtest.report import as_json as loadtest_json
 from loadtest.scenario import Scenario
+from loadtest.verdict import Outcome
 from tests.cases.commands import Server, serve
 from tests.cases.commands import run as run_process
-from tests.loadtest.test_report import BROKEN, FINE, INVALID, MISSED
+from tests.loadtest.test_report import BROKEN, FINE, INTERRUPTED, INVALID, MISSED, TERMINATED
 from tests.owner.journals import small
 from trio_chat.cli import main
 from trio_chat.client import Back, Outage
@@ -101,12 +102,12 @@ def join_without_server(patch: pytest.MonkeyPatch, home: Path, server: Server) -
 
 def loadtest_ends(status: int) -> Try:
     def attempt(patch: pytest.MonkeyPatch, home: Path, server: Server) -> int:
-        outcome = {0: FINE, 1: MISSED, 3: BROKEN, 4: INVALID}[status]
+        outcome = {0: FINE, 1: MISSED, 3: BROKEN, 4: INVALID, 130: INTERRUPTED, 143: TERMINATED}[status]
 
-        async def ended(*_: object) -> int:
-            return outcome.verdict.value
+        async def ended(*_: object) -> Outcome:
+            return outcome
 
-        patch.setattr("loadtest.command.loadtest", ended)
+        patch.setattr("loadtest.command.measure", ended)
         return run("loadtest")
 
     return attempt
@@ -149,7 +150,7 @@ TRIES: dict[tuple[str, int], Try] = {
     ("join", 1): join("a b@{server}"),
     ("join", 2): join("ada@{server}:x"),
     ("join", 3): join_without_server,
-    **{("loadtest", status): loadtest_ends(status) for status in (0, 1, 3, 4)},
+    **{("loadtest", status): loadtest_ends(status) for status in (0, 1, 3, 4, 130, 143)},
     ("loadtest", 2): loadtest_cannot_run,
     ("journal", 0): journal("journal.db", "check"),
     ("journal", 1): journal_is_damaged,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 _WRITING = """
 import sys
 from trio_chat.cli.standard_output import write_standard_output
@@ -24,12 +26,12 @@ def test_a_full_disk_is_told_once(chunk: str) -> None:
     """And not once more when the interpreter ends, for what was still in a buffer."""
     with Path("/dev/full").open("wb") as full:
         command = [sys.executable, "-c", _WRITING.format(chunk=chunk)]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False)
     says = b"cannot write to standard output: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, says)
 
 
 def test_all_chunks_are_written() -> None:
     command = [sys.executable, "-c", _WRITING.format(chunk="b'abc'")]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"abcabcabc", b"")

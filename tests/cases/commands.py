@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["PATIENCE_S", "Server", "command", "environment", "run", "serve"]
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 60.0
+__all__ = ["PATIENCE_S", "Server", "command", "environment", "run", "serve"]
 
 
 def command(*args: str | bytes) -> list[str | bytes]:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 __all__ = ["SmallDisk", "no_more_writes", "small_disk", "writes_again"]
 
 BALLAST = "ballast"
@@ -56,7 +58,7 @@ class SmallDisk:
         self._run("umount", str(self.path))
 
     def _run(self, *command: str) -> None:
-        subprocess.run(self.inside(list(command)), check=True, capture_output=True, timeout=10)
+        subprocess.run(self.inside(list(command)), check=True, capture_output=True, timeout=PATIENCE_S)
 
 
 @contextmanager

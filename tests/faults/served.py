@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trio
 
+from tests.patience import PATIENCE_S
 from tests.server.peer import Peer
 from tests.server.test_faults_sockets import MAIN, Door
 from trio_chat.net.link import SocketLink
@@ -18,7 +19,6 @@ from trio_chat.wire.messages import Ack, Error, Said, Say
 __all__ = ["JOURNAL", "PATIENCE_S", "Served", "enter", "refused", "says", "serve_command", "served", "shown"]
 
 JOURNAL = "journal.db"
-PATIENCE_S = 60
 
 
 class Served:

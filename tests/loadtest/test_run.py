@@ -93,7 +93,8 @@ async def test_a_room_of_which_the_journal_may_have_something_stays(autojump_clo
 
 
 async def test_who_cannot_come_in_is_told_why(autojump_clock: MockClock) -> None:
-    with pytest.raises(CannotRun, match=r"u\d+ could not come in: .*too_many_connections"):
+    words = r"u\d+ could not come in: .*too_many_connections.* \([0-4] of 8 users are connected\)"
+    with pytest.raises(CannotRun, match=words):
         await run_in_memory(Scenario(users=8, duration_s=1), connections=4)
 
 
@@ -121,6 +122,27 @@ async def test_a_message_that_nobody_is_there_to_say_is_missed(autojump_clock: M
     outcome = await run_in_memory(Scenario(users=1, rate=10, duration_s=5, disconnects=1.0))
     assert outcome.figures.missed > 5
     assert outcome.verdict is Verdict.INVALID
+    missed = f"{outcome.figures.missed} of 50 messages"
+    assert outcome.last_line == (
+        f"INVALID: no user was connected to send {missed} (raise --users or lower --disconnects)"
+    )
+
+
+async def test_where_every_user_was_thrown_out_that_is_the_reason(autojump_clock: MockClock) -> None:
+    """The generator is not to blame."""
+
+    def throw_out(liar: Liar, event: Event) -> list[Event]:
+        return [Bye("internal", "something went wrong", True)] if isinstance(event, Said) else [event]
+
+    scenario = Scenario(users=1, rate=20, duration_s=5, disconnects=0)
+    outcome = await run_in_memory(scenario, liar=Liar("u0", throw_out))
+    assert outcome.verdict is Verdict.BROKEN
+    assert outcome.figures.sent + outcome.figures.missed == 100
+    reason = "u0: the server ended the connection: something went wrong (internal)"
+    assert outcome.invalid == [
+        "nothing was delivered, so that nothing is proved",
+        f"no user was connected to send {outcome.figures.missed} of 100 messages ({reason})",
+    ]
 
 
 async def test_a_generator_that_stalls_is_invalid(autojump_clock: MockClock) -> None:

@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from tests.patience import PATIENCE_S
 from trio_chat.errors import CannotStart
 from trio_chat.net.link import Link, SocketLink
 from trio_chat.net.listen import (
@@ -80,7 +81,7 @@ async def test_connections_come_in_as_links() -> None:
     (listener,) = await open_listeners("127.0.0.1", 0)
     as_promised: Listener = listener
     assert as_promised.address == f"tcp://127.0.0.1:{listener.port}"
-    with trio.fail_after(10), socket.create_connection(("127.0.0.1", listener.port)) as peer:
+    with trio.fail_after(PATIENCE_S), socket.create_connection(("127.0.0.1", listener.port)) as peer:
         (link,) = await listener.accept()
         assert link.address == "127.0.0.1"
         peer.sendall(b"hello")
@@ -92,7 +93,7 @@ async def test_connections_come_in_as_links() -> None:
 async def test_the_kernel_holds_little_for_one_who_does_not_read() -> None:
     """Left to itself it grows the buffer to megabytes, which the peer's window and it together can hold."""
     (listener,) = await open_listeners("127.0.0.1", 0)
-    with trio.fail_after(10), socket.create_connection(("127.0.0.1", listener.port)):
+    with trio.fail_after(PATIENCE_S), socket.create_connection(("127.0.0.1", listener.port)):
         (link,) = await listener.accept()
         assert isinstance(link, SocketLink)
         assert link.send_buffer_bytes <= 2 * SEND_BUFFER_BYTES
@@ -103,7 +104,7 @@ async def test_the_kernel_holds_little_for_one_who_does_not_read() -> None:
 async def test_all_who_wait_come_at_once() -> None:
     (listener,) = await open_listeners("127.0.0.1", 0)
     peers = [socket.create_connection(("127.0.0.1", listener.port)) for _ in range(10)]
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         links = await listener.accept()
         while len(links) < 10:
             links += await listener.accept()
@@ -186,7 +187,7 @@ async def test_closing_ends_an_accept() -> None:
         with pytest.raises(trio.ClosedResourceError):
             await listener.accept()
 
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(accept)
             await wait_all_tasks_blocked()

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from tests.journal.test_sqlite import NAME
 from tests.owner.journals import run_sql, say, small, text_of, written
+from tests.patience import PATIENCE_S
 from trio_chat.cli import main
 from trio_chat.journal.sqlite import open_sqlite
 from trio_chat.journal.sqlite_file import VERSION
@@ -113,7 +114,9 @@ def test_a_copy_to_a_terminal_is_refused(tmp_path: Path) -> None:
     controller, terminal = os.openpty()
     command = [sys.executable, "-c", MAIN, "journal", "backup", "--journal", str(small(tmp_path / NAME)), "-"]
     try:
-        done = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, timeout=60, check=False)
+        done = subprocess.run(
+            command, stdout=terminal, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False
+        )
     finally:
         os.close(terminal)
         os.close(controller)
@@ -141,7 +144,7 @@ def test_a_copy_that_standard_output_does_not_take_is_exit_2_and_at_most_one_lin
         env={**os.environ, "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (2, "", says)
@@ -151,7 +154,11 @@ def test_a_copy_that_standard_output_does_not_take_is_exit_2_and_at_most_one_lin
 def test_an_import_from_a_closed_standard_input_is_one_line_and_exit_2(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MAIN, "journal", "import", "--journal", str(tmp_path / NAME), "-"]
     done = subprocess.run(
-        ["bash", "-c", f"{shlex.join(command)} <&-"], capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", f"{shlex.join(command)} <&-"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     says = "trio-chat: nothing was imported: line 1 is not there: the export was cut off\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", says)

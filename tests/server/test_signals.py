@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.patience import PATIENCE_S
 from trio_chat.errors import CannotStart
 from trio_chat.server import process
 from trio_chat.server.config import Config
@@ -15,7 +16,6 @@ from trio_chat.server.process import run_process
 from trio_chat.server.serve import open_server
 from trio_chat.server.signals import REPEAT_S, Insistence, hold_signals
 
-PATIENCE_S = 30
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from trio_chat.terminal.input_kind import InputKind, input_kind
 
 
@@ -78,7 +79,7 @@ os._exit(0)
         stdin=slave,
         capture_output=True,
         start_new_session=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     os.close(master)
@@ -103,7 +104,7 @@ os.write(report, f"{report} {input_kind(0).name} {os.fstat(1).st_rdev == os.fsta
         stderr=subprocess.PIPE,
         pass_fds=[writing],
         check=False,
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     os.close(writing)
     said = os.read(reading, 100).decode().split()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.patience import PATIENCE_S
 from trio_chat.client import Chat, connect
 from trio_chat.net.link import Link
 from trio_chat.net.listen import open_listeners
@@ -26,7 +27,6 @@ MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
 OWN_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
 JOIN = [sys.executable, "-c", MAIN, "join"]
 JOIN_AT_TERMINAL = [sys.executable, "-c", f"{OWN_TERMINAL}; {MAIN}", "join"]
-PATIENCE_S = 20
 
 
 async def run(*args: str, typed: str = "") -> subprocess.CompletedProcess[bytes]:
@@ -360,7 +360,7 @@ async def test_ctrl_c_says_goodbye_and_leaves_the_terminal_as_it_was(typed: str)
             await terminal.read_until("here\n")
             await told_of_coming(bob, "ada")
             await terminal.type(f"{typed}\x03")
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE_S):
                 assert await terminal.left() == 0
             assert await told_of_leaving(bob, "ada") == "quit"
 
@@ -376,7 +376,7 @@ async def test_ctrl_c_while_nobody_answers_is_over_soon_all_the_same(nursery: tr
     async with playing(nursery, play) as port, at_terminal(f"ada@:{port}") as terminal:
         await arrived.wait()
         await terminal.type("\x03")
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_S):
             assert await terminal.left() == 0
         assert "Traceback" not in terminal.shown
     nursery.cancel_scope.cancel()

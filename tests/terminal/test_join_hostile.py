@@ -12,7 +12,8 @@ from wsproto.utilities import generate_accept_token
 
 from tests.client.hostile import frames
 from tests.client.scripted import Peer, welcome
-from tests.terminal.test_join import MAIN, PATIENCE_S, playing, run
+from tests.patience import PATIENCE_S
+from tests.terminal.test_join import MAIN, playing, run
 from trio_chat.net.link import Link
 from trio_chat.wire.messages import Error, Hello, Join, Members, Quit, Room, Say, Who
 

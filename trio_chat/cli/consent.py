@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 
 import click
 
+from trio_chat.cli.interrupt import exit_on_interrupt, raise_on_interrupt
+
 __all__ = ["ask_before_load", "has_terminal", "is_only_loopback"]
 
 Resolve = Callable[[str, int], Iterable[str]]
@@ -14,7 +16,7 @@ Resolve = Callable[[str, int], Iterable[str]]
 def ask_before_load(host: str, port: int) -> None:
     """Return when the load test of this address may begin: it is this machine's, or the user agrees.
 
-    Raises `CannotRun` otherwise, and where there is no terminal to ask at.
+    Raises `CannotRun` otherwise, and where there is no terminal to ask at; KeyboardInterrupt at Ctrl-C.
     """
     from loadtest.scenario import CannotRun
     from loadtest.target import shown
@@ -25,11 +27,17 @@ def ask_before_load(host: str, port: int) -> None:
     rooms_stay = "the rooms of a load test stay in the journal of its server"
     if not has_terminal():
         raise CannotRun(f"{where} is not on this machine, and {rooms_stay}; --yes starts it all the same")
+    is_changed = raise_on_interrupt()  # so that the line of the question is ended before another is written
     try:
         agreed = click.confirm(f"{where} is not on this machine, and {rooms_stay}. Start it?", err=True)
-    except click.Abort:  # Ctrl-C, or the end of the input
+    except click.Abort as error:  # Ctrl-C, or the end of the input
         click.echo(err=True)
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
         agreed = False
+    finally:
+        if is_changed:
+            exit_on_interrupt()
     if not agreed:
         raise CannotRun("not started")
 

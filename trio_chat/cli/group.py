@@ -20,12 +20,13 @@ class _Commands(click.Group):
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        exit_on_interrupt()
+        is_ours = exit_on_interrupt()  # not where the console script has done so: then nothing runs after it
         try:
             with standard_error(), report_errors(), standard_output():
                 return super().main(*args, **kwargs)
         finally:
-            raise_on_interrupt()
+            if is_ours:
+                raise_on_interrupt()
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.cli.interrupt import keep_verdict
+from trio_chat.cli.one_line import report_errors
 from trio_chat.errors import OutputError
 
 __all__ = ["loadtest"]
@@ -60,12 +61,14 @@ def loadtest(
 
     \b
     Exit status: 0 fine, 1 a threshold was missed, 2 could not run,
-                 3 delivery is broken, 4 the run is invalid.
+                 3 delivery is broken, 4 the run is invalid,
+                 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
     """
     import trio
 
-    from loadtest.command import loadtest as run
-    from loadtest.scenario import CannotRun, Scenario
+    from loadtest.command import measure
+    from loadtest.report import report
+    from loadtest.scenario import Scenario
     from loadtest.screen import Screen
     from loadtest.target import parse_address, parse_share
     from loadtest.thresholds import parse_threshold
@@ -79,15 +82,14 @@ def loadtest(
         thresholds = [parse_threshold(text) for text in fail_if]
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    with errors_in_one_line():
+    with report_errors():  # Ctrl-C ends the process until `measure` handles it, and again after that
         scenario = Scenario(users, rooms, rate, duration, size, share, seed)
         screen = Screen.standard(error=json_path == "-")
-        try:
-            if where is not None and not yes:
-                ask_before_load(*where)
-            status = trio.run(run, scenario, where, thresholds, json_path, screen)
-        except KeyboardInterrupt:  # before the run has seen to signals itself
-            raise CannotRun("interrupted, and nothing is proved") from None
+        if where is not None and not yes:
+            ask_before_load(*where)
+        outcome = trio.run(measure, scenario, where, thresholds, json_path, screen)
+        report(scenario, where, outcome, json_path, screen, keep_verdict)
+        status = outcome.verdict.value
         if screen.failure is not None and status == 0 and json_path is None:
             raise OutputError(str(screen.failure))  # the report of the run is nowhere
     sys.exit(status)
