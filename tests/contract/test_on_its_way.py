@@ -122,20 +122,30 @@ def test_a_room_that_was_blank_may_have_had_another_epoch_at_the_crash() -> None
     enter(judge, "ada", "e").gone()
     judge.asks("lobby", "bob")
     judge.lost_tail("lobby", 0)
-    ada = enter(judge, "ada", "g", after=0, resumed=True)
-    say(judge, "ada", "new", 1, ada)
+    enter(judge, "ada", "g", after=0, resumed=True)
+    say(judge, "ada", "new", 1)
     cut_off(answered(judge, "bob", "f"))
     assert resumes(judge) == []
 
 
-def test_a_room_that_began_anew_before_the_crash_is_told_also_late() -> None:
+@pytest.mark.parametrize("is_shown", [True, False], ids=["shown", "only acked"])
+def test_a_room_that_began_anew_before_the_crash_is_told_also_late(is_shown: bool) -> None:
     judge = Judge()
     ada = enter(judge, "ada", "e")
-    say(judge, "ada", "old", 1, ada)
+    say(judge, "ada", "old", 1, *[ada] * is_shown)
     judge.asks("lobby", "bob")
     judge.lost_tail("lobby", 0)
     cut_off(answered(judge, "bob", "f"))
     assert resumes(judge) == [ANEW.format("bob")]
+
+
+def test_a_crash_ends_the_histories_of_its_own_room() -> None:
+    judge = Judge()
+    ada = enter(judge, "ada", "e")
+    judge.lost_tail("attic", 0)
+    say(judge, "ada", "text", 1, ada)
+    judge.hold_to_account()
+    assert told(judge.finish()) == []
 
 
 # --- asked after the crash --------------------------------------------------------------------------
@@ -193,6 +203,78 @@ def test_an_epoch_of_before_is_found_when_only_a_late_answer_names_it() -> None:
     cut_off(answered(judge, "bob", "e", 2))
     enter(judge, "eve", "e", 1)
     assert resumes(judge) == [AS_BEFORE.format("ada"), AS_BEFORE.format("eve")]
+
+
+def test_an_epoch_of_before_is_found_once_for_each_user() -> None:
+    judge = Judge()
+    for user in ("bob", "eve"):
+        judge.asks("lobby", user)
+    judge.lost_tail("lobby", 1)
+    enter(judge, "ada", "e", 1)
+    for user in ("bob", "eve"):
+        cut_off(answered(judge, user, "e", 2))
+    assert resumes(judge) == [AS_BEFORE.format("ada")]
+
+
+def test_an_epoch_of_before_is_not_taken_for_one_that_was_overtaken() -> None:
+    judge = Judge()
+    enter(judge, "ada", "e").gone()
+    judge.lost_tail("lobby", 0)
+    judge.asks("lobby", "bob")
+    ada = enter(judge, "ada", "f", after=0, resumed=True)
+    say(judge, "ada", "new", 1, ada)
+    answered(judge, "bob", "e")
+    assert resumes(judge) == [AS_BEFORE.format("bob")]
+
+
+def test_a_new_history_is_not_overtaken_by_a_late_answer() -> None:
+    """Bob's answer arrives while ada's, of after the crash, is still due: hers names the newest history."""
+    judge = Judge()
+    judge.asks("lobby", "bob")
+    judge.lost_tail("lobby", 0)
+    judge.asks("lobby", "ada")
+    judge.says("lobby", "ada", "old")
+    judge.excused("old")
+    bob = answered(judge, "bob", "e")
+    bob.saw(Line("lobby", 1, "ada", "old"))
+    cut_off(bob)
+    ada = answered(judge, "ada", "f")
+    say(judge, "ada", "new", 1)
+    say(judge, "ada", "newer", 2, ada)
+    enter(judge, "eve", "g", 2)
+    found = told(judge.finish())
+    assert ("unshown", "ada", "ada was acked lobby 1, which nobody was shown") not in found, (
+        "that of g is due"
+    )
+    assert ("resume", "eve", ANEW.format("eve")) in found
+
+
+def test_what_is_acked_in_a_blank_history_after_a_crash_is_owed() -> None:
+    judge = Judge()
+    old = enter(judge, "ada", "e")
+    say(judge, "ada", "old", 1, old)
+    judge.asks("attic", "eve")
+    eve = judge.entered("attic", "eve", epoch="a", head=0, members=1)
+    judge.says("attic", "eve", "text")
+    eve.saw(Line("attic", 1, "eve", "text"))
+    cut_off(old)
+    judge.lost_tail("lobby", 0)
+    enter(judge, "ada", "f", 0, after=1).skipped(0, 1)
+    say(judge, "ada", "new", 1)
+    judge.hold_to_account()
+    assert ("unshown", "ada", "ada was acked lobby 1, which nobody was shown") in told(judge.finish())
+
+
+def test_a_new_history_may_be_blank() -> None:
+    judge = Judge()
+    ada = enter(judge, "ada", "e")
+    say(judge, "ada", "old", 1, ada)
+    cut_off(ada)
+    judge.lost_tail("lobby", 0)
+    enter(judge, "ada", "f", 0, after=1).skipped(0, 1)
+    assert judge.waits_for() == ""
+    judge.hold_to_account()
+    assert told(judge.finish()) == []
 
 
 def test_a_new_history_may_follow_one_that_a_late_answer_has_ended() -> None:
@@ -268,6 +350,61 @@ def test_of_two_blank_histories_the_one_in_which_something_is_said_goes_on() -> 
     bob = enter(judge, "bob", "f", 1, after=0, resumed=True)
     bob.saw(Line("lobby", 1, "ada", "new"))
     judge.hold_to_account()
+    assert resumes(judge) == []
+
+
+@pytest.mark.parametrize("speaker", ["ada", "bob"])
+def test_what_is_acked_in_either_of_two_blank_histories_is_owed(speaker: str) -> None:
+    judge = Judge()
+    judge.asks("lobby", "bob")
+    stays = {"ada": enter(judge, "ada", "f"), "bob": answered(judge, "bob", "e")}
+    say(judge, speaker, "new", 1)
+    say(judge, speaker, "newer", 2, stays[speaker])
+    words = f"{speaker} was acked lobby 1, which nobody was shown"
+    assert ("unshown", speaker, words) in told(judge.finish())
+
+
+def test_a_blank_history_may_be_named_again() -> None:
+    judge = Judge()
+    for epoch in ("e", "f"):
+        enter(judge, "ada", epoch, after=0, resumed=True).gone()
+    ada = enter(judge, "ada", "e", after=0, resumed=True)
+    say(judge, "ada", "new", 1)
+    judge.hold_to_account()
+    assert ("unshown", "ada", "ada was acked lobby 1, which nobody was shown") in told(judge.finish())
+    assert ada.cursor == 0
+
+
+@pytest.mark.parametrize("speaker", ["ada", "bob"])
+def test_the_one_of_two_blank_histories_in_which_something_is_said_binds_the_room(speaker: str) -> None:
+    judge = Judge()
+    judge.asks("lobby", "bob")
+    stays = {"ada": enter(judge, "ada", "f"), "bob": answered(judge, "bob", "e")}
+    say(judge, speaker, "new", 1, stays[speaker])
+    enter(judge, "eve", "g", 1)
+    assert resumes(judge) == [ANEW.format("eve")]
+
+
+def test_an_overtaken_answer_is_not_that_of_the_newest_history() -> None:
+    """An entry that is acked and not shown yet may be of a history of which no other is known."""
+    judge = Judge()
+    judge.asks("lobby", "bob")
+    ada = enter(judge, "ada", "f")
+    say(judge, "ada", "new", 1, ada)
+    cut_off(answered(judge, "bob", "e"))
+    say(judge, "ada", "newer", 2)
+    enter(judge, "bob", "f", 1, after=0, resumed=True)
+    assert resumes(judge) == []
+
+
+@pytest.mark.parametrize("room", ["lobby", "attic"])
+def test_what_was_not_taken_or_is_of_another_room_does_not_bind_a_room_to_its_epoch(room: str) -> None:
+    judge = Judge()
+    enter(judge, "ada", "e").gone()
+    judge.says(room, "ada", "text")
+    if room != "lobby":
+        judge.acked("text", 1)
+    enter(judge, "ada", "f", after=0, resumed=True)
     assert resumes(judge) == []
 
 

@@ -51,7 +51,8 @@ class Histories:
         self._sayings = sayings
         self._is_like = is_like
         self._crashes: dict[str, list[_Crash]] = {}
-        self._newest: dict[tuple[str, int], str] = {}  # by room and generation: the epoch answered last
+        # By room and generation: the epochs in the answers, the one that was answered last at the end.
+        self._epochs: dict[tuple[str, int], dict[str, None]] = {}
         self._ended: dict[tuple[str, str], int] = {}  # by room and epoch: its generation, once a crash came
         self._first: dict[tuple[str, str], _First] = {}
 
@@ -70,11 +71,19 @@ class Histories:
                 self._ended.setdefault(key, generation)
 
     def newest(self, room: str, generation: int) -> str:
-        """Return the epoch answered last by that generation; empty when there was none."""
+        """Return the epoch answered last by that generation; of blank and other ones, one with entries.
+
+        It is empty when there was none.
+        """
         for each in range(generation, -1, -1):
-            if epoch := self._newest.get((room, each)):
-                return epoch
+            if epochs := self._epochs.get((room, each)):
+                spoken = (epoch for epoch in reversed(epochs) if self.truths[room, epoch].head)
+                return next(spoken, next(reversed(epochs)))
         return ""
+
+    def is_newest(self, truth: Truth) -> bool:
+        """Return whether a history is the one that its room has now."""
+        return self.newest(truth.room, self.generation(truth.room)) == truth.epoch
 
     def is_over(self, room: str, epoch: str, generation: int) -> bool:
         """Return whether a crash before that generation has ended a history."""
@@ -87,8 +96,7 @@ class Histories:
         truth = self.truths.get((room, epoch))
         if truth is not None and truth.head > 0:
             return False
-        # An entry that was shown was shown in another history; one that was only acked may be of this one.
-        return not any(each.acked and not each.seen and each.room == room for each in self._sayings.values())
+        return not any(each.acked and each.room == room for each in self._sayings.values())
 
     def past(self) -> set[Truth]:
         """Return the histories in which no user may be any more: a connection that led there has ended.
@@ -111,19 +119,11 @@ class Histories:
         self._end_late(self.truths[room, epoch], generation)
         return first.user
 
-    def was_overtaken(self, room: str, epoch: str, question: Question, head: int) -> bool:
-        """Return whether an answer may be of a blank history, and came after those that name the next one."""
-        generation = question.generation
-        newest = self.newest(room, generation)
-        first = self._first.get((room, newest))
-        if first is None or newest == epoch or head or question.at > first.at:
-            return False
-        is_over = self.is_over(room, epoch, generation) or self.is_over(room, newest, generation)
-        return not is_over and not self.is_blank(room, newest, generation)
+    def is_overtaken(self, room: str, epoch: str, question: Question) -> bool:
+        """Return whether an answer that came after a `join` was sent was the first to name a history."""
+        return question.at < self._first[room, epoch].at
 
-    def answered(
-        self, room: str, user: str, epoch: str, question: Question, *, start: int, now: int, is_newest: bool
-    ) -> Truth:
+    def answered(self, room: str, user: str, epoch: str, question: Question, start: int, now: int) -> Truth:
         """Return the history that an answer names, which may be a new one: known behind `start`, then."""
         generation = question.generation
         truth = self.truths.get((room, epoch))
@@ -131,12 +131,13 @@ class Histories:
             truth = self.truths[room, epoch] = Truth(room, epoch, start, self._sayings, self._is_like)
             self._first[room, epoch] = _First(generation, user, now)
             before = self.newest(room, generation)
-            if before and self.is_over(room, before, generation):
+            if self.is_over(room, before, generation):
                 truth.begin_with(self.truths[room, before])
             if generation < self.generation(room):
                 self._end_late(truth, generation)
-        if is_newest:
-            self._newest[room, generation] = epoch
+        epochs = self._epochs.setdefault((room, generation), {})
+        epochs.pop(epoch, None)
+        epochs[epoch] = None
         return truth
 
     def _end_late(self, truth: Truth, generation: int) -> None:

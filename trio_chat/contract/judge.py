@@ -103,18 +103,15 @@ class Judge:
         """
         question = self._questions.pop((room, user), Question())
         generation = question.generation
-        overtaken = self._histories.was_overtaken(room, epoch, question, head)
         if misled := self._histories.find_premature(room, epoch, generation):
             self.findings.add(Kind.RESUME, room, misled, _let_in_as_before(room, misled))
-        words = "" if overtaken else self._wrong_epoch(room, user, epoch, generation)
+        words = self._wrong_epoch(room, user, epoch, question, head)
         words = words or self._wrong_cursor(room, user, epoch, generation, after, resumed)
         if words:
             self.findings.add(Kind.RESUME, room, user, words)
         start = head - recent if after is None else after if resumed else 0
         now = self._tick()
-        truth = self._histories.answered(
-            room, user, epoch, question, start=start, now=now, is_newest=not overtaken
-        )
+        truth = self._histories.answered(room, user, epoch, question, start, now)
         self._last_in[room, user] = epoch
         if start < truth.base - REACH_BACK_MAX:
             words = f"{user} was let into {room} at {start}, where {truth.base} was the newest before"
@@ -126,9 +123,9 @@ class Judge:
         self.stays.append(stay)
         return stay
 
-    def _wrong_epoch(self, room: str, user: str, epoch: str, generation: int) -> str:
+    def _wrong_epoch(self, room: str, user: str, epoch: str, question: Question, head: int) -> str:
         """Return what is wrong with the epoch of an answer, by what had happened by its generation."""
-        histories = self._histories
+        histories, generation = self._histories, question.generation
         if histories.is_over(room, epoch, generation):
             return _let_in_as_before(room, user)
         known = histories.newest(room, generation) or epoch
@@ -136,6 +133,7 @@ class Judge:
             known == epoch
             or histories.is_over(room, known, generation)
             or histories.is_blank(room, known, generation)
+            or (head == 0 and histories.is_overtaken(room, known, question))
         ):
             return ""
         return f"{room} began anew while {user} was away: what was said there before is gone"
@@ -157,10 +155,6 @@ class Judge:
         """Whether a number is of what was lost of the history that the author knows."""
         truth = self._truths.get((saying.room, self._last_in.get((saying.room, saying.author), "")))
         return truth is not None and truth.is_lost(seq)
-
-    def _newest(self, room: str) -> str:
-        """Return the epoch of the room's history that is not over, or was the last that anybody knew."""
-        return self._histories.newest(room, self._histories.generation(room))
 
     # --- on the way -----------------------------------------------------------------------------------
 
@@ -219,12 +213,12 @@ class Judge:
 
     def finish(self) -> Findings:
         """What was broken. Nothing may be fed any more."""
-        for (_, epoch), truth in self._truths.items():
+        for truth in self._truths.values():
             stays = [stay for stay in self.stays if stay.truth is truth]
             truth.settle([stay.covers() for stay in stays], self.findings)
             truth.doubled(self.findings)
             truth.backwards(self.findings)
-            if self._newest(truth.room) == epoch:  # earlier ones are gone: told already, if it is a breach
+            if self._histories.is_newest(truth):  # earlier ones are gone: told already, if it is a breach
                 self._judge_acks(truth)
             holes = [seq for seq in range(truth.base + 1, truth.head + 1) if truth.at(seq) is None]
             unshown = {saying.acked for saying in self._unshown(truth)}
