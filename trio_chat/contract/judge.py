@@ -25,7 +25,7 @@ class Judge:
         self._histories = Histories(self._sayings, is_like)
         self._truths = self._histories.truths  # by room and epoch
         self._last_in: dict[tuple[str, str], str] = {}  # by room and user: the epoch it knows
-        self._questions: dict[tuple[str, str], Question] = {}  # by room and user, until they are answered
+        self._questions: dict[tuple[str, str], Question] = {}  # by room and user, the newest
         self._censuses: dict[str, Census] = {}
         self._unanswered: dict[str, Saying] = {}
         self._now = 0
@@ -81,7 +81,6 @@ class Judge:
 
     def gave_up(self, room: str, user: str, *whys: str) -> None:
         """It was cut off before it was answered: it may have been in the room meanwhile, or not."""
-        self._questions.pop((room, user), None)
         self._census(room).gave_up(user, frozenset(whys))
 
     def entered(
