@@ -173,6 +173,14 @@ def test_an_answer_is_judged_by_its_own_question_though_another_is_late() -> Non
     assert resumes(judge) == [AS_BEFORE.format(user) for user in ("ada", "bob", "eve")]
 
 
+def test_a_cursor_of_nothing_is_good_also_after_a_crash() -> None:
+    judge = Judge()
+    enter(judge, "ada", "e").gone()
+    judge.lost_tail("lobby", 0)
+    enter(judge, "ada", "f", after=0)
+    assert resumes(judge) == ["ada came back to lobby with 0 as the last, and was not resumed"]
+
+
 @pytest.mark.parametrize("epoch", ["e", "f"])
 def test_also_an_epoch_that_an_earlier_crash_has_ended(epoch: str) -> None:
     judge = Judge()
