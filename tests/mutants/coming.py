@@ -45,6 +45,27 @@ COMING = (
         ),
     ),
     Mutant(
+        "epoch-of-before",
+        "after a machine's crash the first answer to a `join` names the epoch that the room had before it",
+        (
+            Edit(
+                "trio_chat.server.entering:join",
+                "first = server.feeds.first(feed)",
+                """
+                first = server.feeds.first(feed)
+                known = server.feeds._store.__dict__.setdefault("_named", {})
+                before, named = known.get(feed.key, (server, ""))
+                known[feed.key] = server, feed.epoch
+                """,
+            ),
+            Edit(
+                "trio_chat.server.entering:join",
+                "epoch=feed.epoch,",
+                "epoch=feed.epoch if before is server else named,",
+            ),
+        ),
+    ),
+    Mutant(
         "zero-needs-epoch",
         "`after` 0 is no good cursor in another epoch, and what was said meanwhile never comes",
         (
