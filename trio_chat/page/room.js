@@ -248,17 +248,20 @@ export class Room {
    * @returns {{unread: number, mentions: number, others: number}}
    */
   unread(me) {
-    let unread = 0;
+    const mentioned = new Set(this.mentions.filter((seq) => seq > this.read));
+    let others = 0;
     let n = this.entries.length - 1;
-    for (; n >= 0 && this.entries[n].seq > this.read && unread < UNREAD_MAX; n--) {
+    for (; n >= 0 && this.entries[n].seq > this.read && others < UNREAD_MAX; n--) {
       const entry = this.entries[n];
-      if (entry.type !== "said" || entry.by === me) continue;
-      unread++;
+      if (entry.type === "said" && entry.by !== me && !mentioned.has(entry.seq)) others++;
     }
-    if (n < 0 && this.entries.length) unread += Math.max(0, this.entries[0].seq - 1 - this.read);
-    unread = Math.min(unread, UNREAD_MAX);
-    const inUnread = this.mentions.filter((seq) => seq > this.read).length;
-    return { unread, mentions: this.mentions.length, others: Math.max(0, unread - inUnread) };
+    if (n < 0 && this.entries.length) {
+      const oldest = this.entries[0].seq;
+      const known = this.mentions.filter((seq) => seq > this.read && seq < oldest).length;
+      others += Math.max(0, oldest - 1 - this.read - known);
+    }
+    others = Math.min(others, UNREAD_MAX);
+    return { unread: Math.min(others + mentioned.size, UNREAD_MAX), mentions: this.mentions.length, others };
   }
 
   /** All that is here has been seen. @returns {boolean} whether that is news */
