@@ -121,7 +121,8 @@ def test_a_refused_name_that_is_the_only_one_is_shown_with_its_reason(visit: Vis
     ada = visit()
     ada.come("ada", "*star")
     expect(ada.get("#empty")).to_contain_text("You are not in this room")
-    ada.say("/join kitchen") if ada.get("#say").is_enabled() else ada.open("kitchen")
+    expect(ada.get("#say")).to_be_disabled()
+    ada.open("kitchen")
     ada.places("kitchen")
     assert ada.page.evaluate(_STORED) == [["kitchen"]]
 

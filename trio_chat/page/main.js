@@ -80,7 +80,7 @@ function open() {
   const place = whispers ? state.thread(at.name) : state.me.name ? client.join(at.name) : state.room(at.name);
   const { unread } = place.unread(state.me.name);
   const same = state.active === place.key;
-  if (!same) before = state.active;
+  if (!same) forgetRefused((before = state.active));
   state.active = place.key;
   state.note = "";
   const address = addressOf(place.key, place.name);
@@ -91,8 +91,6 @@ function open() {
     place.divider = unread ? place.read : null;
     talk.open(place);
     composer.open(place);
-    const left = state.rooms.get(before);
-    if (left?.refused && !client.outbox.pending(left.key)) state.forget(left.key);
   }
   closeDrawers();
   if (matchMedia("(pointer: fine)").matches) composer.focus();
@@ -174,6 +172,12 @@ function refused(room, detail) {
   }
   state.forget(room.key);
   state.say(`Cannot join #${oneLine(room.name)}: ${detail}`);
+}
+
+/** Forget a room that was refused, once it is shown no longer. @param {string} key */
+function forgetRefused(key) {
+  const room = state.rooms.get(key);
+  if (room?.refused && !client.outbox.pending(key)) state.forget(key);
 }
 
 /**
