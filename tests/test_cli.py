@@ -136,12 +136,12 @@ def test_joining_where_nobody_listens_is_one_line_and_exit_3() -> None:
     assert err == f"trio-chat: no server at 127.0.0.1:{port}: Connection refused\n"
 
 
-def test_a_load_test_that_is_interrupted_as_it_begins_is_exit_2(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_load_test_that_is_interrupted_as_it_begins_is_exit_130(monkeypatch: pytest.MonkeyPatch) -> None:
     async def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("loadtest.command.loadtest", interrupted)
-    assert run("loadtest") == (2, "", "trio-chat: interrupted, and nothing is proved\n")
+    monkeypatch.setattr("loadtest.command.measure", interrupted)
+    assert run("loadtest") == (130, "", "trio-chat: interrupted\n")
 
 
 @pytest.mark.parametrize(

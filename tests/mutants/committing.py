@@ -41,7 +41,7 @@ COMMITTING = (
         "who catches up reads what the journal holds, not only as far as was shown",
         (
             Edit(
-                "trio_chat.server.feeds:Feeds.after",
+                "trio_chat.server.feeds:Feeds._page",
                 "through = feed.tail[0].first - 1 if feed.tail else feed.head",
                 "through = 1 << 40",
             ),
