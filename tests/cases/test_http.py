@@ -51,7 +51,7 @@ def test_an_input_that_ends_behind_empty_lines_is_closed_without_a_word(tmp_path
 
 @pytest.mark.parametrize(
     "name",
-    ["c.example:8443", "https://c.example", "a.example,b.example", "my_chat", "*.example", "", "127.1"],
+    ["c.example:8443", "https://c.example", "a.example,b.example", "*.example", "", "127.1"],
 )
 def test_a_public_name_that_can_never_match_is_one_line(name: str, tmp_path: Path) -> None:
     done = run(tmp_path, "serve", "--port", "0", *MEMORY, "--public-name", name)
