@@ -14,7 +14,10 @@ pytestmark = pytest.mark.short
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 _AWAY_PX = 44
 _STORED = """
-() => Object.keys(localStorage).filter(key => key.endsWith("/rooms")).map(key => JSON.parse(localStorage[key]))
+() => {
+  const keys = Object.keys(localStorage).filter(key => key.endsWith("/rooms"));
+  return keys.map(key => JSON.parse(localStorage[key]));
+}
 """
 
 

@@ -1,4 +1,4 @@
-"""The network comes and goes, and servers ask for odd pauses: when the page says so, and when it tries again."""
+"""The network comes and goes, and servers ask for odd pauses: what the page says, and when it tries again."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import ViewportSize, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.processes import Server, Terminal
@@ -12,7 +12,8 @@ from tests.browser.visitor import Visitor
 pytestmark = pytest.mark.short
 
 TURNS = 8
-UPRIGHT, LYING = {"width": 390, "height": 844}, {"width": 844, "height": 390}
+UPRIGHT: ViewportSize = {"width": 390, "height": 844}
+LYING: ViewportSize = {"width": 844, "height": 390}
 PHONE = {"viewport": UPRIGHT, "is_mobile": True, "has_touch": True}
 _TO_THE_END = """
 () => {
@@ -20,8 +21,7 @@ _TO_THE_END = """
   return talk.scrollHeight - talk.scrollTop - talk.clientHeight;
 }
 """
-# A page of PDF has one of these objects, and the root of all pages is none.
-_PDF_PAGE = b"/Type /Page\n"
+_PDF_PAGE = b"/Type /Page\n"  # of the object of each page, and not of the root of all pages
 _FRAMES = "async (frames) => { for (; frames; frames--) await new Promise(requestAnimationFrame); }"
 _ROWS = "() => document.querySelectorAll('#rows [data-seq]').length"
 _SELECTED = """
@@ -48,7 +48,10 @@ _GIVE = """
 
 
 def _long_texts(count: int, start: int = 0) -> list[str]:
-    return [f"message {n}: " + "so long that it is broken, and differently when turned. " * 3 for n in range(start, count)]
+    return [
+        f"message {n}: " + "so long that it is broken, and differently when turned. " * 3
+        for n in range(start, count)
+    ]
 
 
 def test_a_turned_phone_stays_at_the_newest_message(visit: Visit, server: Server) -> None:
@@ -66,7 +69,9 @@ def test_a_turned_phone_stays_at_the_newest_message(visit: Visit, server: Server
             expect(ada.get("#rows [data-seq]").last).to_be_in_viewport()
 
 
-def test_a_keyboard_that_comes_and_goes_leaves_the_newest_message_in_sight(visit: Visit, server: Server) -> None:
+def test_a_keyboard_that_comes_and_goes_leaves_the_newest_message_in_sight(
+    visit: Visit, server: Server
+) -> None:
     ada = visit(**PHONE)
     ada.come("ada")
     with Terminal(server, "bob", "lobby") as bob:
@@ -144,7 +149,7 @@ def test_all_of_the_loaded_talk_is_printed(visit: Visit, server: Server) -> None
           addEventListener("beforeprint", () => {{ window.printed = ({_ROWS})(); }});
         }}"""
     )
-    pages = ada.page.pdf().count(b"/Type /Page\n")
+    pages = ada.page.pdf().count(_PDF_PAGE)
     assert ada.page.evaluate("window.printed") == 500
     assert pages > 20, "one screen is one page"
     assert ada.page.evaluate(_ROWS) < 450

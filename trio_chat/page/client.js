@@ -197,7 +197,7 @@ export class Client {
     });
   }
 
-  /** The server will not let one in: forget the room, unless a line is left in it to be looked at. */
+  /** Forget a room that the server refuses, unless a line is left in it to be looked at. @param {Room} room */
   #isRefused(room) {
     room.refused = true;
     this.state.keepRooms();
@@ -314,12 +314,19 @@ export class Client {
     else if (mentioned) this.above.missed(room, entry);
   }
 
+  /** @param {Room} room  @param {{after: number, next: number, kept: boolean}} gap */
   #skipped(room, gap) {
     room.skip(gap);
     if (gap.kept) this.#scan(room, Math.max(gap.after, room.scanned), gap.next);
   }
 
-  /** Look for mentions among entries that the server does not send by itself. */
+  /**
+   * Look for mentions among entries that the server does not send by itself.
+   *
+   * @param {Room} room
+   * @param {number} after
+   * @param {number} next
+   */
   #scan(room, after, next) {
     if (next <= after + 1) return;
     this.reading.scan(room, after, next, (entry) => {

@@ -45,7 +45,8 @@ export class Composer {
     });
     $("send").addEventListener("pointerdown", (event) => event.preventDefault()); // the keyboard of a phone stays
     addEventListener("pagehide", () => this.#keep());
-    this.box.addEventListener("paste", (/** @type {ClipboardEvent} */ event) => this.#brought(event, event.clipboardData));
+    const pasted = (/** @type {ClipboardEvent} */ event) => this.#brought(event, event.clipboardData);
+    this.box.addEventListener("paste", pasted);
     // Anywhere on the page: a file that is dropped beside the composer would be opened instead of the chat.
     addEventListener("dragover", (event) => bringsFiles(event.dataTransfer) && event.preventDefault());
     addEventListener("drop", (event) => this.#brought(event, event.dataTransfer));
@@ -108,7 +109,12 @@ export class Composer {
     state.changed();
   }
 
-  /** Say that files are not sent, where nothing but files was pasted or dropped. @param {Event} event  @param {DataTransfer | null} data */
+  /**
+   * Say that files are not sent, where nothing but files was pasted or dropped.
+   *
+   * @param {Event} event
+   * @param {DataTransfer | null} data
+   */
   #brought(event, data) {
     if (!data || !bringsFiles(data)) return;
     event.preventDefault();

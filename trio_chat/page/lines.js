@@ -71,7 +71,7 @@ function drawEntry({ entry, head }, state) {
   });
   const body = drawBody(entry.by, entry.at, entry.text, kind, head, own ? "" : state.me.name);
   if (body.querySelector("mark")) node.classList.add("called");
-  node.append(...body.children);
+  node.append(...body.childNodes);
   return node;
 }
 
@@ -83,7 +83,7 @@ function drawItem({ item, head }, client, edit) {
     class: `${kind} own ${head ? "head" : ""} ${item.state}`,
     "data-hue": hue(name),
   });
-  node.append(...drawBody(name, item.at, item.text, kind, head, "").children);
+  node.append(...drawBody(name, item.at, item.text, kind, head, "").childNodes);
   const state = make("span", { class: "fate" });
   if (item.state === "failed" || item.state === "perhaps") {
     const what = item.state === "failed" ? `Not sent: ${item.why}` : item.why;
@@ -128,7 +128,7 @@ function drawBody(by, at, text, kind, head, me) {
     words.append(author, " changed the topic to ", make("q", {}, written(text)));
   }
   body.append(words);
-  if (kind !== "line") body.append(time);
+  if (kind !== "line") body.append(" ", time); // a space, so that both are apart when they are copied
   return body;
 }
 

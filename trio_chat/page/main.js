@@ -39,8 +39,12 @@ socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 socket.hash = "";
 
 const missed = new MissedMentions((all) => notifyMissed(state, all));
-const above = { live: heard, moving, refused, missed: (/** @type {Room} */ room, /** @type {any} */ entry) => missed.add(room, entry) };
-const client = new Client(state, tab, socket.href, namespace, above);
+const client = new Client(state, tab, socket.href, namespace, {
+  live: heard,
+  missed: (room, entry) => missed.add(room, entry),
+  refused,
+  moving,
+});
 const talk = new Talk($("talk"), $("rows"), client, { moved: later, edit: (text) => composer.edit(text) });
 const composer = new Composer(client, act, () => talk.follow());
 const people = new People(client, (name) => go("@" + name));
@@ -213,7 +217,11 @@ function drawAll() {
   title(`${count}${sign}${place.name} · trio-chat`);
 }
 
-/** Somebody looks at a place: its end is read, and mentions on the screen are seen. @param {import("./undo_leave.js").Place} place */
+/**
+ * Mark a place that is looked at as read, if its end is in sight, and the mentions on the screen as seen.
+ *
+ * @param {import("./undo_leave.js").Place} place
+ */
 function look(place) {
   if (talk.stuck) state.seen(place);
   const sight = place instanceof Room && place.mentions.length ? talk.sight : null;

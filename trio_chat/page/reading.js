@@ -96,14 +96,22 @@ export class Reading {
     this.scans = this.scans.then(() => this.#scan(room, after, next, found)).catch(failed);
   }
 
-  /** As `scan`. */
+  /**
+   * As `scan`; one at a time.
+   *
+   * @param {import("./room.js").Room} room
+   * @param {number} after
+   * @param {number} next
+   * @param {(entry: import("./room.js").Entry) => void} found
+   */
   async #scan(room, after, next, found) {
     const { epoch } = room;
     for (let pages = 0; pages < SCAN_PAGES && next > after + 1; pages++) {
       const limit = Math.min(SCAN_PAGE, next - after - 1);
       const page = await this.questions.answer({ type: "history", room: room.name, before: next, limit });
       if (room.epoch !== epoch) return;
-      const entries = page.entries.filter(({ seq }) => seq > after && seq < next);
+      /** @type {import("./room.js").Entry[]} */
+      const entries = page.entries.filter((/** @type {any} */ { seq }) => seq > after && seq < next);
       for (const entry of entries) found(entry);
       if (!entries.length || !page.more) break;
       next = entries[0].seq;

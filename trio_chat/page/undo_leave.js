@@ -38,7 +38,8 @@ export class UndoLeave {
     this.close();
     this.left = left;
     $("left").hidden = false;
-    write($("left-text"), place instanceof Room ? `You left #${place.name}.` : `You closed the whispers with ${place.name}.`);
+    const { name } = place;
+    write($("left-text"), place instanceof Room ? `You left #${name}.` : `You closed the whispers with ${name}.`);
     this.timer = setTimeout(() => this.close(), UNDO_MS);
     return true;
   }
