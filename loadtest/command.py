@@ -1,4 +1,4 @@
-"""`trio-chat loadtest`: all of it together."""
+"""`trio-chat loadtest`: a run against a server, from the first connection to what came of it."""
 
 import gc
 import os
@@ -12,74 +12,89 @@ from pathlib import Path
 import trio
 from rich.console import Console
 
+from loadtest import leftovers
 from loadtest.live import showing
-from loadtest.report import as_json, lines, write_json
+from loadtest.report import STANDARD
 from loadtest.runner import Run
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.server import own_server
-from loadtest.target import shown
+from loadtest.target import shown_server
 from loadtest.thresholds import Threshold
+from loadtest.verdict import Outcome, Verdict
+from trio_chat.errors import ChatError
 
-__all__ = ["allow_files", "loadtest", "look_at"]
+__all__ = ["allow_files", "look_at", "measure"]
 
 SPARE_FILES = 64
 
 
-async def loadtest(
+async def measure(
     scenario: Scenario,
     address: tuple[str, int] | None,
     thresholds: Sequence[Threshold],
-    json_path: Path | None,
+    json_path: str | None,
     console: Console,
-) -> int:
-    """Run a scenario against a server, or one of our own, and say what came of it; the exit status.
+) -> Outcome:
+    """Run a scenario against a server, or one of our own, and return what came of it.
 
-    Raises `CannotRun`, also when SIGINT or SIGTERM ends it. Nothing is left running.
+    SIGINT or SIGTERM ends it: the outcome is then what was measured until that. A server of our own has ended
+    when this returns. Raises `CannotRun`, also for a report that could not be written to `json_path`.
     """
-    status: int | None = None
-    failure: CannotRun | None = None
+    attempt = _Attempt(scenario, address, console)
+    failure: ChatError | None = None
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_heed, signals, nursery.cancel_scope)
+            scope = trio.CancelScope()  # not the nursery's: signals are taken until the run has ended
+            nursery.start_soon(attempt.watch, signals, scope)
             try:
-                status = await _loadtest(scenario, address, thresholds, json_path, console)
-            except CannotRun as error:
+                allow_files(scenario.users + SPARE_FILES)
+                if json_path is not None and json_path != STANDARD:
+                    look_at(Path(json_path))
+                with scope:
+                    await attempt.run()
+            except ChatError as error:
                 failure = error
             nursery.cancel_scope.cancel()
-    if failure is not None:
+    if failure is not None and attempt.stopped is None:
         raise failure
-    if status is None:
-        raise CannotRun("interrupted, and nothing is proved")
-    return status
+    return attempt.outcome(thresholds)
 
 
-async def _heed(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-    async for _ in signals:
-        scope.cancel()
+class _Attempt:
+    """A run, and the signal that stopped it."""
 
+    stopped: Verdict | None = None
 
-async def _loadtest(
-    scenario: Scenario,
-    address: tuple[str, int] | None,
-    thresholds: Sequence[Threshold],
-    json_path: Path | None,
-    console: Console,
-) -> int:
-    allow_files(scenario.users + SPARE_FILES)
-    if json_path is not None:
-        look_at(json_path)
-    async with _server(scenario, address) as (host, port):
-        where = shown(host, port) if address else "a server of its own"
-        with showing(console, where) as tell:
-            run = Run(scenario, host, port, tag=secrets.token_hex(2) if address else "", tell=tell)
-            _tune_memory()
-            await run.run()
-    outcome = run.outcome(thresholds)
-    for line in lines(scenario, outcome):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if json_path is not None:
-        write_json(json_path, as_json(scenario, where, outcome))
-    return outcome.verdict.value
+    def __init__(self, scenario: Scenario, address: tuple[str, int] | None, console: Console) -> None:
+        self._scenario = scenario
+        self._address = address
+        self._console = console
+        self._run = Run(scenario, "", 0)  # until there is a server
+
+    async def watch(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+        """Cancel a scope at the first signal. Further ones change nothing: all that follows is bounded."""
+        async for number in signals:
+            if self.stopped is None:
+                self.stopped = Verdict(128 + number)
+            scope.cancel()
+
+    async def run(self) -> None:
+        scenario, address, console = self._scenario, self._address, self._console
+        async with _server(scenario, address) as (host, port):
+            with showing(console, shown_server(address)) as tell:
+                tag = secrets.token_hex(2) if address else ""
+                self._run = Run(scenario, host, port, tag=tag, tell=tell)
+                _tune_memory()
+                try:
+                    await self._run.run()
+                except Exception:  # the rooms are there all the same, and no report will say so
+                    has_rooms = address is not None and self.stopped is None
+                    for line in leftovers.lines(self._run.rooms if has_rooms else []):
+                        console.print(line, highlight=False, markup=False, soft_wrap=True)
+                    raise
+
+    def outcome(self, thresholds: Sequence[Threshold]) -> Outcome:
+        return self._run.outcome(thresholds, stopped=self.stopped)
 
 
 def look_at(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How far a run is: a live view on a terminal, plain lines elsewhere."""
+"""How far a run is: a live view on a terminal that can show it, plain lines elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,8 +21,11 @@ Tell = Callable[[Progress], None]
 
 @contextmanager
 def showing(console: Console, where: str) -> Iterator[Tell]:
-    """Show what is told, for as long as the block lasts; it is told four times a second."""
-    if not console.is_terminal:
+    """Show what is told, for as long as the block lasts; it is told four times a second.
+
+    A dumb terminal, which cannot move its cursor, gets the lines: Rich shows nothing there.
+    """
+    if not console.is_terminal or console.is_dumb_terminal:
         yield _Plain(console).tell
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:

@@ -1,23 +1,81 @@
 """The verdict: as lines for people, and as JSON (docs/loadtest.md has the schema)."""
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol
 
+from rich.console import Console
+
+from loadtest import leftovers
 from loadtest.scenario import CannotRun, Scenario
+from loadtest.target import shown_server
 from loadtest.verdict import Outcome, Series
+from trio_chat.errors import ChatError
 
-__all__ = ["SCHEMA", "as_json", "lines", "write_json"]
+__all__ = ["SCHEMA", "STANDARD", "as_json", "lines", "report", "write_json"]
 
 SCHEMA = 1
+STANDARD = "-"  # in place of a file: standard output
 BREACHES_SHOWN = 5  # of each kind
+
+
+class Keeper(Protocol):
+    """Keeps signals from changing the exit status while the verdict is written, and after that."""
+
+    def written(self) -> None: ...
+
+
+def report(
+    scenario: Scenario,
+    address: tuple[str, int] | None,
+    outcome: Outcome,
+    json_path: str | None,
+    console: Console,
+    keep_verdict: Callable[[], Keeper],
+) -> None:
+    """Write the JSON, if it is wanted, and then the lines; the last one is the verdict.
+
+    `keep_verdict` is called before that one. Where the JSON cannot be written there is no verdict: raises
+    `CannotRun`, or what writing to standard output raises.
+    """
+    failure: ChatError | None = None
+    if json_path is not None:
+        try:
+            write_json(json_path, as_json(scenario, shown_server(address), outcome))
+        except ChatError as error:
+            failure = error
+    *summary, verdict = lines(scenario, outcome)
+    for line in summary:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if failure is not None:
+        raise failure
+    keeper = keep_verdict()
+    console.print(verdict, highlight=False, markup=False, soft_wrap=True)
+    keeper.written()
 
 
 def lines(scenario: Scenario, outcome: Outcome) -> Iterator[str]:
     """What came of it; the last line is the verdict."""
-    figures = outcome.figures
     yield ""
+    yield from _figure_lines(outcome)
+    for kind in outcome.kinds:
+        breaches = [breach for breach in outcome.breaches if breach.kind == kind]
+        yield from (f"  {kind}: {breach.words}" for breach in breaches[:BREACHES_SHOWN])
+        if len(breaches) > BREACHES_SHOWN:
+            yield f"  {kind}: … and {len(breaches) - BREACHES_SHOWN:,} more (--json has them)"
+    if outcome.kinds and outcome.invalid and outcome.stopped is None:
+        yield from outcome.invalid
+    yield from leftovers.lines(outcome.rooms)
+    yield f"{outcome.last_line} (exit {outcome.verdict.value})"
+
+
+def _figure_lines(outcome: Outcome) -> Iterator[str]:
+    figures = outcome.figures
+    if outcome.stopped is not None and not figures.sent:
+        return  # all of them are zero
     yield (
         f"{figures.sent:,} messages, {figures.rate:,.1f}/s; {figures.deliveries:,} deliveries verified,"
         f" {figures.delivery_rate:,.0f}/s"
@@ -36,14 +94,6 @@ def lines(scenario: Scenario, outcome: Outcome) -> Iterator[str]:
         yield f"{figures.missed:,} messages were not started"
     if figures.refused:
         yield "refused: " + ", ".join(f"{code} {many:,} times" for code, many in figures.refused.items())
-    for kind in outcome.kinds:
-        breaches = [breach for breach in outcome.breaches if breach.kind == kind]
-        yield from (f"  {kind}: {breach.words}" for breach in breaches[:BREACHES_SHOWN])
-        if len(breaches) > BREACHES_SHOWN:
-            yield f"  {kind}: … and {len(breaches) - BREACHES_SHOWN:,} more (--json has them)"
-    if outcome.kinds and outcome.invalid:
-        yield from outcome.invalid
-    yield f"{outcome.last_line} (exit {outcome.verdict.value})"
 
 
 def _quantiles(series: Series) -> str:
@@ -67,12 +117,22 @@ def as_json(scenario: Scenario, server: str, outcome: Outcome) -> dict[str, obje
         "breaches": [asdict(breach) for breach in outcome.breaches],
         "invalid": outcome.invalid,
         "thresholds_missed": outcome.missed,
+        "rooms": outcome.rooms,
+        "prune_command": leftovers.prune_command(outcome.rooms),
     }
 
 
-def write_json(path: Path, report: dict[str, object]) -> None:
-    """Raises `CannotRun`."""
+def write_json(path: str | Path, report: dict[str, object]) -> None:
+    """Write a report to a file, or to standard output for `-`.
+
+    Raises `CannotRun`; what writing to standard output raises comes as it is (`OutputError`, in a command).
+    """
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    if path == STANDARD:
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
+        return
     try:
-        path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise CannotRun(f"cannot write {path}: {error.strerror}") from error

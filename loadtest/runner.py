@@ -20,7 +20,7 @@ from loadtest.scenario import CannotRun, Scenario
 from loadtest.stats import Latencies, Stats, ticks
 from loadtest.thresholds import Threshold
 from loadtest.user import User, World
-from loadtest.verdict import Figures, Outcome, Series
+from loadtest.verdict import Figures, Outcome, Series, Verdict
 from trio_chat.contract import Entry, Judge
 from trio_chat.errors import ChatError
 from trio_chat.wire.messages import Said
@@ -92,6 +92,9 @@ class Run:
         self._tell = tell
         self._patience_s = patience_s
         world = World(host, port, dial, self.judge, self.stats, secrets.token_urlsafe(6))
+        self._is_guest = bool(tag)
+        self._connected = 0  # users that have been in their rooms
+        self._unsent = 0  # messages that were due while no user was connected
         end = f"-{tag}" if tag else ""
         self._users = [
             User(world, f"u{number}{end}", f"room{scenario.room_of(number)}{end}")
@@ -123,19 +126,27 @@ class Run:
         self._phase("judged")
         self._tell(self.progress)
 
-    def outcome(self, thresholds: Sequence[Threshold] = ()) -> Outcome:
+    @property
+    def rooms(self) -> list[str]:
+        """The rooms of which the server's journal has something, as far as is known."""
+        return list(dict.fromkeys(user.room for user in self._users if user.is_kept))
+
+    def outcome(self, thresholds: Sequence[Threshold] = (), *, stopped: Verdict | None = None) -> Outcome:
+        """Return what was found, until a signal stopped the run if one did: then thresholds do not count."""
         figures = self._figures()
         findings = self.judge.findings
         return Outcome(
             figures,
             {str(kind): count for kind, count in findings.counts.items()},
             findings.breaches,
-            self._invalid(figures),
+            self._invalid(figures) if stopped is None else self._unfinished(),
             [
                 f"{threshold.text}: {_shown(value, threshold)}"
                 for threshold in thresholds
-                if threshold.is_missed(value := self._value(threshold, figures))
+                if stopped is None and threshold.is_missed(value := self._value(threshold, figures))
             ],
+            self.rooms if self._is_guest else [],
+            stopped,
         )
 
     # --- the phases -----------------------------------------------------------------------------------
@@ -149,7 +160,11 @@ class Run:
                 users.start_soon(user.live)
                 await user.came.wait()
                 if user.failed is not None:
-                    raise CannotRun(f"{user.name} could not come in: {user.failed}")
+                    raise CannotRun(
+                        f"{user.name} could not come in: {user.failed}"
+                        f" ({self._connected:,} of {len(self._users):,} users are connected)"
+                    )
+                self._connected += 1
                 self.progress.here += 1
                 self.progress.share = self.progress.here / len(self._users)
 
@@ -184,12 +199,14 @@ class Run:
         began, verified = trio.current_time(), self.progress.deliveries
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send_away, began)
-            await self._speak(began)
-            if self._all_over():
-                nursery.cancel_scope.cancel()
-            await trio.sleep_until(began + self.scenario.duration_s)
-            self.stats.talk_s = trio.current_time() - began
-            self.stats.talked = self.progress.deliveries - verified
+            try:
+                await self._speak(began)
+                if self._all_over():
+                    nursery.cancel_scope.cancel()
+                await trio.sleep_until(began + self.scenario.duration_s)
+            finally:  # also of a run that is stopped
+                self.stats.talk_s = trio.current_time() - began
+                self.stats.talked = self.progress.deliveries - verified
 
     async def _speak(self, began: float) -> None:
         scenario = self.scenario
@@ -209,11 +226,14 @@ class Run:
                         user.say(number, scenario.text(number), ticks(began + due_s))
                         break
                 else:
-                    pace.missed += 1  # nobody is here to say it
+                    self._unsent += 1
                 self.stats.lag.add((ticks(now) - ticks(began + due_s),))
-            self.stats.missed = pace.missed
             self.progress.share = (now - began) / scenario.duration_s
-            if self._all_over():
+            is_over = self._all_over()
+            if is_over:
+                self._unsent += scenario.messages - pace.next
+            self.stats.missed = pace.missed + self._unsent
+            if is_over:
                 return
 
     async def _send_away(self, began: float) -> None:
@@ -240,14 +260,21 @@ class Run:
     # --- what came of it ------------------------------------------------------------------------------
 
     def _invalid(self, figures: Figures) -> list[str]:
+        """Return why the run proves nothing; the generator is to blame only for what it could have sent."""
         reasons = []
+        late = figures.missed - self._unsent
         if not figures.deliveries:
             reasons.append("nothing was delivered, so that nothing is proved")
         if limited := figures.refused.get("rate_limited", 0):
             reasons.append(f"the server held us back {limited:,} times: start it with --no-rate-limit")
-        if figures.missed > MISSED_SHARE * self.scenario.messages:
+        if self._unsent > MISSED_SHARE * self.scenario.messages:
             reasons.append(
-                f"the generator could not keep up: {figures.missed:,} of {self.scenario.messages:,} messages"
+                f"no user was connected to send {self._unsent:,} of {self.scenario.messages:,} messages"
+                f" ({self._first_failure() or 'raise --users or lower --disconnects'})"
+            )
+        if late > MISSED_SHARE * self.scenario.messages:
+            reasons.append(
+                f"the generator could not keep up: {late:,} of {self.scenario.messages:,} messages"
                 f" were not started within {LATE_S:g} s of their time; lower --rate or --users"
             )
         elif (lag := figures.series["lag"]).p99_ms > LAG_MS:
@@ -256,6 +283,20 @@ class Run:
                 " itself; lower --rate or --users"
             )
         return reasons
+
+    def _unfinished(self) -> list[str]:
+        """Return why a run that was stopped proves nothing."""
+        phase = self.progress.phase
+        reasons = ["stopped at its end" if phase == "judged" else f"stopped while {phase}"]
+        if not self._connected:
+            reasons.append(f"no user was connected ({self._first_failure() or 'no server has answered yet'})")
+        elif failure := self._first_failure():
+            reasons.append(failure)
+        return reasons
+
+    def _first_failure(self) -> str:
+        """Return why a user is not connected, if one has failed: the first of them."""
+        return next((f"{user.name}: {user.failed}" for user in self._users if user.failed is not None), "")
 
     def _figures(self) -> Figures:
         stats = self.stats

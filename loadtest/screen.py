@@ -17,17 +17,22 @@ class Screen(Console):
     The run goes on: its exit status is its verdict, and a report may be wanted.
     """
 
+    failure: OSError | None = None
+    """The write that failed; None, too, where the reader closed the pipe, which is no news to anyone."""
+
     @classmethod
-    def standard(cls) -> "Screen":
-        """On standard output; a character that it has no code for is shown as `?`."""
-        if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")
-        return cls()
+    def standard(cls, *, error: bool = False) -> "Screen":
+        """Return one on standard output, or on standard error; a character without a code is shown as `?`."""
+        stream = sys.stderr if error else sys.stdout
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+        return cls(stderr=error)
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         try:
             super().print(*args, **kwargs)
-        except OSError:
+        except OSError as error:
+            self.failure = error
             self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:

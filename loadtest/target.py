@@ -5,7 +5,7 @@ import re
 from trio_chat.client.address import parse_address as parse_url
 from trio_chat.errors import CannotConnect
 
-__all__ = ["PORT", "parse_address", "parse_share", "shown"]
+__all__ = ["PORT", "parse_address", "parse_share", "shown", "shown_server"]
 
 PORT = 5555
 _ADDRESS = re.compile(r"(?:\[([^][]+)\]|([^][:\s]+))(?::([0-9]{1,5}))?", re.ASCII)
@@ -33,7 +33,14 @@ def parse_address(text: str) -> tuple[str, int] | None:
 
 def shown(host: str, port: int) -> str:
     """An address as it was typed, or could have been."""
-    return host if "://" in host else f"{host}:{port}"
+    if "://" in host:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def shown_server(address: tuple[str, int] | None) -> str:
+    """Return how a report names the server: its address, or that it was started for the run."""
+    return shown(*address) if address is not None else "a server of its own"
 
 
 def parse_share(text: str) -> float:

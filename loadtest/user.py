@@ -57,6 +57,7 @@ class User:
         self._epoch = ""
         self._cursor: int | None = None
         self._unanswered: dict[str, str] = {}  # by ref
+        self._is_kept = False
         self._order = ""
         self._ear = Ear(world.judge, world.stats, name, room)
         self._hearing = trio.CancelScope()
@@ -64,6 +65,11 @@ class User:
         self._chat: Chat
         self._stay: Stay
         self._visit: trio.Nursery
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the server's journal has something that this user said, as far as is known."""
+        return self._is_kept or bool(self._unanswered)
 
     # --- asked by the runner --------------------------------------------------------------------------
 
@@ -107,6 +113,7 @@ class User:
                     dial=self._dial,
                     come_back=False,
                     inbox_events=INBOX_EVENTS,
+                    pace=False,  # the schedule waits for no server, and what that refuses is counted
                 ) as chat:
                     self._token = chat.token
                     self._chat = self._ear.chat = chat
@@ -227,12 +234,14 @@ class User:
         except Refused as refusal:
             world.stats.count_refusal(refusal.code)
             if refusal.code == "unavailable":  # the journal may turn out to have it all the same
+                self._is_kept = True
                 world.judge.excused(text)
             else:
                 world.judge.refused(text)
         except ClientError:
             return  # said again when the user is back
         else:
+            self._is_kept = True
             world.judge.acked(text, seq)
             if due:
                 world.stats.ack.add((ticks(trio.current_time()) - due,))

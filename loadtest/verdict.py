@@ -2,7 +2,7 @@
 
 A broken promise outweighs everything: it is proved by what was received. Next, a run that proves nothing,
 because the generator could not keep up or was held back: its figures are not the server's. Only then
-do thresholds count.
+do thresholds count. A run that a signal ended has no other verdict than that, whatever was found until then.
 """
 
 from dataclasses import dataclass, field
@@ -21,6 +21,8 @@ class Verdict(IntEnum):
     COULD_NOT_RUN = 2
     BROKEN = 3
     INVALID = 4
+    INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+    TERMINATED = 143  # SIGTERM
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,15 @@ class Outcome:
     invalid: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     """Thresholds that were not kept, each with its value."""
+    rooms: list[str] = field(default_factory=list)
+    """Rooms of which the server's journal keeps something, where the server is not our own."""
+    stopped: Verdict | None = None
+    """The verdict on a run that a signal ended: INTERRUPTED or TERMINATED."""
 
     @property
     def verdict(self) -> Verdict:
+        if self.stopped is not None:
+            return self.stopped
         if self.kinds:
             return Verdict.BROKEN
         if self.invalid:
@@ -76,9 +84,14 @@ class Outcome:
         """The verdict in one line."""
         figures = self.figures
         deliveries = f"{figures.deliveries:,} deliveries"
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.kinds.items())
         match self.verdict:
+            case Verdict.INTERRUPTED | Verdict.TERMINATED as stopped:
+                found = [f"until then {kinds}; {deliveries} were right"] if kinds else []
+                if figures.deliveries and not kinds:
+                    found = [f"until then {deliveries} verified"]
+                return f"{stopped.name}: {'; '.join(self.invalid + found)}"
             case Verdict.BROKEN:
-                kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.kinds.items())
                 return f"BROKEN: {kinds}; {deliveries} were right"
             case Verdict.INVALID:
                 return f"INVALID: {'; '.join(self.invalid)}"

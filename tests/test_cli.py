@@ -4,10 +4,12 @@ import re
 import socket
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from trio_chat.cli import main
+from trio_chat.cli.standard_output import refuse_standard
 from trio_chat.server.config import Config
 from trio_chat.version import __version__
 
@@ -86,6 +88,26 @@ def test_options_come_from_the_environment_too() -> None:
     assert status == 2 and err.startswith("trio-chat: invalid proxy: got 'none', ")
 
 
+@pytest.mark.parametrize("value", ["tcp://10.96.0.1:5555", "udp://10.96.0.1:53", "sctp://[fd00::1]:1"])
+def test_the_variable_of_a_service_named_trio_chat_does_not_stop_the_start(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes and Docker set it to a URL."""
+    configs: list[Config] = []
+
+    async def configured(config: Config, _: object) -> bool:
+        configs.append(config)
+        return True
+
+    monkeypatch.setattr("trio_chat.server.process.run_process", configured)
+    links = {"TRIO_CHAT_PORT": value, "TRIO_CHAT_SERVICE_HOST": "10.96.0.1", "TRIO_CHAT_SERVICE_PORT": "80"}
+    status, out, err = run("serve", "--journal", "memory", env=links)
+    assert (status, out) == (0, "")
+    assert err.startswith(f"trio-chat: ignored TRIO_CHAT_PORT={value!r}, ") and err.count("\n") == 1
+    assert run("serve", "--journal", "memory", "--port", "7", env=links) == (0, "", "")
+    assert [config.port for config in configs] == [5555, 7]
+
+
 def test_every_proxy_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     configs: list[Config] = []
 
@@ -120,3 +142,60 @@ def test_a_load_test_that_is_interrupted_as_it_begins_is_exit_2(monkeypatch: pyt
 
     monkeypatch.setattr("loadtest.command.loadtest", interrupted)
     assert run("loadtest") == (2, "", "trio-chat: interrupted, and nothing is proved\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "option"),
+    [
+        (("serve", "--port", "0", "--journal", "-"), "--journal"),
+        (("join", "ada@127.0.0.1:1", "--tokens", "-"), "--tokens"),
+    ],
+)
+def test_a_file_that_cannot_be_a_dash_is_one_line_and_exit_2(
+    args: tuple[str, ...], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    says = f"invalid {option}: got '-', expected a file; it cannot be standard input or output"
+    assert run(*args) == (2, "", f"trio-chat: {says}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_option_that_takes_a_file_knows_a_dash_by_chance() -> None:
+    """Each says what `-` is, or refuses it; a new one is to be added here."""
+    named = {"PATH", "FILE", "TO"}
+    found = set()
+
+    def look(command: click.Command, name: str) -> None:
+        for param in command.params:
+            if param.metavar in named:
+                found.add((name, param.opts[0], param.callback is refuse_standard))
+        for inner in command.commands.values() if isinstance(command, click.Group) else ():
+            look(inner, f"{name} {inner.name}".strip())
+
+    look(main, "")
+    refused = {entry[:2] for entry in found if entry[2]}
+    takes = {entry[:2] for entry in found if not entry[2]}
+    journals = {(f"journal {name}", "--journal") for name in main.commands["journal"].commands}  # type: ignore[attr-defined]
+    assert refused == {("serve", "--journal"), ("join", "--tokens"), *journals}
+    assert takes == {
+        ("loadtest", "--json"),
+        ("journal export", "-o"),
+        ("journal import", "source"),
+        ("journal backup", "to"),
+    }
+
+
+def test_the_level_of_the_log_is_set_by_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[str] = []
+
+    async def served(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr("trio_chat.server.process.run_process", served)
+    monkeypatch.setattr("trio_chat.server.logs.set_up_logging", levels.append)
+    memory = ("serve", "--journal", "memory")
+    assert run(*memory)[0] == run(*memory, "--log-level", "INFO")[0] == 0
+    assert run(*memory, env={"TRIO_CHAT_LOG_LEVEL": "debug"})[0] == 0
+    assert levels == ["warning", "info", "debug"]
+    status, _, err = run(*memory, "--log-level", "loud")
+    assert status == 2 and "'loud' is not one of 'debug', 'info', 'warning', 'error'" in err

@@ -12,13 +12,17 @@ from trio_chat.errors import (
     ChatError,
     ClientError,
     ConnectionLost,
+    ForeignServer,
     FrameError,
     Hung,
     JournalInUse,
+    JournalUnavailable,
     LeftBehind,
     LinkBroken,
     NotDone,
     NotSimulated,
+    OutputClosed,
+    OutputError,
     PromiseBroken,
     Refused,
     ServerChanged,
@@ -38,7 +42,10 @@ PARENTS = {
     LinkBroken: ChatError,
     CannotStart: ChatError,
     JournalInUse: CannotStart,
+    JournalUnavailable: CannotStart,
     NotDone: ChatError,
+    OutputError: ChatError,
+    OutputClosed: OutputError,
     SimulationError: ChatError,
     Hung: SimulationError,
     LeftBehind: SimulationError,
@@ -49,6 +56,12 @@ PARENTS = {
     ConnectionLost: ClientError,
     ServerChanged: ConnectionLost,
     ServerFault: ClientError,
+    ForeignServer: ServerFault,
+}
+OTHER_PARENTS: dict[type, tuple[type, ...]] = {
+    LinkBroken: (OSError,),
+    OutputError: (OSError,),
+    OutputClosed: (BrokenPipeError,),
 }
 
 
@@ -57,8 +70,8 @@ def test_the_tree_is_this_one() -> None:
     assert defined == set(PARENTS)
     assert sorted(errors.__all__) == sorted(kind.__name__ for kind in defined)
     for kind, parent in PARENTS.items():
-        # A link that breaks is an OSError too, as what a bare socket says of it is one.
-        assert kind.__bases__ == ((parent, OSError) if kind is LinkBroken else (parent,))
+        # What a bare socket or a bare file would raise instead is an OSError.
+        assert kind.__bases__ == (parent, *OTHER_PARENTS.get(kind, ()))
 
 
 def test_the_tree_is_drawn_as_it_is() -> None:
@@ -120,7 +133,16 @@ def test_a_lost_connection_says_whether_to_come_back() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "status"),
-    [(ChatError, 1), (CannotStart, 2), (CannotConnect, 3), (ConnectionLost, 3), (ServerFault, 3)],
+    [
+        (ChatError, 1),
+        (CannotStart, 2),
+        (JournalInUse, 2),
+        (JournalUnavailable, 75),
+        (CannotConnect, 3),
+        (ConnectionLost, 3),
+        (ServerFault, 3),
+        (ForeignServer, 3),
+    ],
 )
 def test_an_error_that_ends_a_command_gives_its_exit_status(kind: type[ChatError], status: int) -> None:
     assert kind.exit_status == status

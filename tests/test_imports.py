@@ -52,6 +52,8 @@ TABLE = {
     "testing": row(f"{SERVER_SIDE} server client", never="pytest _pytest"),
     "loadtest": row("errors wire contract client"),
     "cli": row(f"{SERVER_SIDE} server client terminal testing loadtest owner version trio_chat"),
+    # The console script.
+    "__main__": row("cli"),
     # The front door: the names that programs import.
     "trio_chat": row("errors version server client"),
 }
@@ -143,7 +145,9 @@ def test_a_module_imports_what_the_table_allows(module: str, path: Path) -> None
     assert not faults(module, path.read_text(encoding="utf-8"), is_package=path.name == "__init__.py")
 
 
-@pytest.mark.parametrize("path", ["net/address.py", "net/proxy_header.py", "server/proxies.py"])
+@pytest.mark.parametrize(
+    "path", ["net/address.py", "net/proxy_header.py", "server/proxies.py", "server/refusals.py"]
+)
 def test_a_pure_module_of_an_impure_package_imports_nothing_impure(path: str) -> None:
     source = (ROOT / "trio_chat" / path).read_text(encoding="utf-8")
     assert "PURE" in (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]

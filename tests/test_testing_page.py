@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import trio_chat.testing
+from tests.patience import PATIENCE_S
 
 PAGE = (Path(__file__).parent.parent / "docs" / "testing.md").read_text("utf-8")
 PROGRAMS = {name: source for source, name in re.findall(r"```python\n(# (\w+\.py)\n.*?)```", PAGE, re.DOTALL)}
@@ -35,7 +36,7 @@ def test_a_program_says_what_the_page_says(command: str, output: str, desk: Path
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.stdout == output, done.stderr

@@ -25,10 +25,10 @@ Read `wire/messages.py` first, then follow one message through docs/architecture
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from trio_chat.version import __version__
 
+TYPE_CHECKING = False  # `typing` would be half of what the package takes to import
 if TYPE_CHECKING:
     from trio_chat.client import Chat, connect
     from trio_chat.server.config import Config, Limits

@@ -8,8 +8,11 @@
     ├── StoreError       the journal cannot do what was asked
     ├── LinkBroken       a connection is gone: reset, closed, or cut
     ├── CannotStart      a server cannot start                        (exit status 2)
-    │   └── JournalInUse   as another one has the journal
+    │   ├── JournalInUse   as another one has the journal
+    │   └── JournalUnavailable  as its disk takes nothing just now  (exit status 75)
     ├── NotDone          what its owner asked of a journal cannot be  (exit status 2)
+    ├── OutputError      standard output cannot be written            (exit status 2)
+    │   └── OutputClosed   as its reader closed the pipe; ends a command without a line
     ├── SimulationError  what ends a simulated run that found something, and nothing else
     │   ├── Hung           nothing can run any more, or it runs for ever
     │   ├── LeftBehind     the scenario is done, and something of it is still there
@@ -20,6 +23,7 @@
         ├── ConnectionLost the connection ended, nobody asked it to, and there is no way back
         │   └── ServerChanged  another server answers: what was written for the one before is not sent
         └── ServerFault    the server said what no server of ours says
+            └── ForeignServer  it is a server of another protocol
 
 Whose fault it is decides where an error goes. A peer's fault is quiet: it carries the wire code that
 answers it and ends, at most, one connection. What is not in this tree is a bug, and loud.
@@ -33,13 +37,17 @@ __all__ = [
     "ChatError",
     "ClientError",
     "ConnectionLost",
+    "ForeignServer",
     "FrameError",
     "Hung",
     "JournalInUse",
+    "JournalUnavailable",
     "LeftBehind",
     "LinkBroken",
     "NotDone",
     "NotSimulated",
+    "OutputClosed",
+    "OutputError",
     "PromiseBroken",
     "Refused",
     "ServerChanged",
@@ -127,10 +135,26 @@ class JournalInUse(CannotStart):
     """Another server has the journal open."""
 
 
+class JournalUnavailable(CannotStart):
+    """The disk of the journal is full, or fails: a later start may succeed."""
+
+    exit_status = 75  # EX_TEMPFAIL of sysexits.h
+
+
 class NotDone(ChatError):
     """What its owner asked of a journal cannot be done, and nothing was changed."""
 
     exit_status = 2
+
+
+class OutputError(ChatError, OSError):
+    """Standard output cannot be written: the disk is full, or it is closed. Also an OSError."""
+
+    exit_status = 2
+
+
+class OutputClosed(OutputError, BrokenPipeError):
+    """The reader of standard output closed the pipe, as `head` does when it has its lines."""
 
 
 class SimulationError(ChatError):
@@ -213,3 +237,11 @@ class ServerChanged(ConnectionLost):
 
 class ServerFault(ClientError):
     """The server broke the rules of the wire."""
+
+
+class ForeignServer(ServerFault):
+    """The server speaks another protocol, which `protocol` names."""
+
+    def __init__(self, detail: str, *, protocol: str = "") -> None:
+        super().__init__(detail)
+        self.protocol = protocol

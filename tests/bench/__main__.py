@@ -37,6 +37,7 @@ from tests.bench.rows import ROWS, measure_rows
 from tests.bench.simulated import measure_sim
 from tests.bench.stalls import measure_everybody, measure_stalled
 from tests.bench.yardstick import measure_yardstick
+from trio_chat.cli.standard_output import refuse_standard
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "benchmarks.md"
 OTHERS = {
@@ -62,7 +63,7 @@ class _NoFigures(click.ClickException):
 @click.command(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("scenarios", nargs=-1, type=click.Choice(NAMES))
 @click.option("--quick", is_flag=True, help="Small and short: whether it works at all.")
-@click.option("--json", "raw", type=click.Path(path_type=Path, dir_okay=False), help="Write the raw figures.")
+@click.option("--json", "raw", metavar="FILE", callback=refuse_standard, help="Write the raw figures.")
 @click.option("--against", metavar="COMMIT", help=f"Compare with a commit: {', '.join(COMPARABLE)}.")
 @click.option(
     "--pairs",
@@ -70,7 +71,7 @@ class _NoFigures(click.ClickException):
     help=f"Pairs a row with --against.  [default: {PAIRS}, or {RATIOS_MIN} with --quick]",
 )
 def main(
-    scenarios: tuple[str, ...], quick: bool, raw: Path | None, against: str | None, pairs: int | None
+    scenarios: tuple[str, ...], quick: bool, raw: str | None, against: str | None, pairs: int | None
 ) -> None:
     try:
         if against is not None:
@@ -104,9 +105,9 @@ def _comparable(scenarios: Sequence[str]) -> Sequence[str]:
     return scenarios or COMPARABLE
 
 
-def _write(raw: Path | None, figures: dict[str, object]) -> None:
+def _write(raw: str | None, figures: dict[str, object]) -> None:
     if raw:
-        raw.write_text(json.dumps(figures, indent=1) + "\n")
+        Path(raw).write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def compare(plan: Pairing, against: str, rows: Sequence[str], pairs: int) -> Comparison:

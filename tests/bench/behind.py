@@ -20,7 +20,7 @@ from tests.bench.plan import Figure, Plan, Stage
 from tests.bench.process import ServerProcess, own_cpu_s
 from tests.bench.rows import PACED_PER_S
 from tests.bench.storing import LONG_ROOM, draft
-from tests.bench.talk import Sender, Talk, quantile
+from tests.bench.talk import Sender, Talk, percentile
 from trio_chat.journal.sqlite import open_sqlite
 
 __all__ = ["measure_behind"]
@@ -114,8 +114,8 @@ def _read(crowd: Crowd, server: ServerProcess, senders: list[Sender], epoch: str
     return {
         "entries": plan.behind,
         "per_s": plan.behind / seconds,
-        "alone_ms": quantile(alone.latencies_s, 0.50) * 1e3,
-        "meanwhile_ms": quantile(meanwhile, 0.50) * 1e3,
+        "alone_ms": percentile(alone.latencies_s, 50) * 1e3,
+        "meanwhile_ms": percentile(meanwhile, 50) * 1e3,
         "server_busy": server_cpu_s / seconds,
         "driver_busy": driver_cpu_s / seconds,
     }

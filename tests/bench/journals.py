@@ -24,7 +24,7 @@ from tests.bench.plan import Figure, Plan, Stage
 from tests.bench.process import ServerProcess
 from tests.bench.rows import SENDERS, WINDOW
 from tests.bench.storing import measure_store
-from tests.bench.talk import Sender, Talk, quantile
+from tests.bench.talk import Sender, Talk, percentile
 
 __all__ = ["JOURNALS", "measure_journals"]
 
@@ -70,8 +70,8 @@ def _acks(journal: str, clients: int, plan: Plan, stage: Stage, *, after: int = 
         "clients": clients,
         "per_s": acked.per_s,
         "cpu_us": acked.cpu_us,
-        "p50_ms": quantile(acked.latencies_s, 0.50) * 1e3,
-        "p99_ms": quantile(acked.latencies_s, 0.99) * 1e3,
+        "p50_ms": percentile(acked.latencies_s, 50) * 1e3,
+        "p99_ms": percentile(acked.latencies_s, 99) * 1e3,
     }
 
 

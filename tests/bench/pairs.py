@@ -33,7 +33,7 @@ from tests.bench.machine import steal_share, ticks
 from tests.bench.plan import Pairing, Stage
 from tests.bench.process import ServerProcess
 from tests.bench.rows import ROWS, SENDERS, run_row
-from tests.bench.talk import Sender, Spent, quantile
+from tests.bench.talk import Sender, Spent, percentile
 
 __all__ = ["COMPARABLE", "TRIES", "Pair", "measure_pairs", "order", "undisturbed"]
 
@@ -174,7 +174,7 @@ def _cpu_us(spent: list[Spent]) -> float:
 
 
 def _p50_ms(spent: list[Spent]) -> float:
-    return quantile([latency for each in spent for latency in each.latencies_s], 0.5) * 1e3
+    return percentile([latency for each in spent for latency in each.latencies_s], 50) * 1e3
 
 
 def _arrivals(

@@ -17,7 +17,7 @@ from tests.bench.crowd import Crowd
 from tests.bench.dialect import OURS, PLAIN
 from tests.bench.plan import Figure, Plan, Stage
 from tests.bench.process import ServerProcess, reference
-from tests.bench.talk import Sender, Spent, Talk, quantile
+from tests.bench.talk import Sender, Spent, Talk, percentile
 
 __all__ = ["PACED_PER_S", "ROWS", "SENDERS", "SERVERS", "measure_rows", "run_row"]
 
@@ -61,8 +61,8 @@ def _one_server(
                 "deliveries": spent.deliveries,
                 "cpu_us": spent.cpu_us,
                 "per_s": spent.per_s,
-                "p50_ms": quantile(spent.latencies_s, 0.50) * 1e3,
-                "p99_ms": quantile(spent.latencies_s, 0.99) * 1e3,
+                "p50_ms": percentile(spent.latencies_s, 50) * 1e3,
+                "p99_ms": percentile(spent.latencies_s, 99) * 1e3,
                 "server_busy": spent.server_cpu_s / spent.seconds,
                 "driver_busy": spent.driver_cpu_s / spent.seconds,
             }

@@ -18,7 +18,7 @@ from tests.bench.plan import Figure, Plan, Stage
 from tests.bench.process import ServerProcess
 from tests.bench.results import number
 from tests.bench.rows import PACED_PER_S, WINDOW
-from tests.bench.talk import Sender, Talk, quantile
+from tests.bench.talk import Sender, Talk, percentile
 
 __all__ = ["measure_everybody", "measure_stalled", "queued_bytes"]
 
@@ -100,8 +100,8 @@ def _with_or_without(
     return {
         "members": plan.stalled,
         "stalled": int(stalled),
-        "p50_ms": quantile(latencies_s, 0.50) * 1e3,
-        "p99_ms": quantile(latencies_s, 0.99) * 1e3,
+        "p50_ms": percentile(latencies_s, 50) * 1e3,
+        "p99_ms": percentile(latencies_s, 99) * 1e3,
         "filled_with": fill,
         "kernel_bytes": held,
         "behind_bytes": behind,

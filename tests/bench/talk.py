@@ -15,13 +15,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from loadtest.rank import nearest_rank
 from tests.bench.crowd import RECEIVE_BYTES, Crowd, Member
 from tests.bench.dialect import TEXT_BYTES, say
 from tests.bench.errors import BenchError
 from tests.bench.process import ServerProcess, own_cpu_s
 from tests.bench.transcript import Acks, Standing, Transcript, number_of, ref_for
 
-__all__ = ["Sender", "Spent", "Talk", "quantile"]
+__all__ = ["Sender", "Spent", "Talk", "percentile"]
 
 PATIENCE_S = 15.0  # without anything coming in
 AFTERWARDS_S = 0.05  # how long to look for what should not come any more
@@ -65,10 +66,9 @@ class Spent:
         return self.deliveries / self.seconds
 
 
-def quantile(values: list[float], share: float) -> float:
-    """The value below which a share of all values lies; 0 for none."""
-    ordered = sorted(values)
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0
+def percentile(values: list[float], percent: float) -> float:
+    """Return the value at the nearest rank (`loadtest.rank`); 0 without values."""
+    return sorted(values)[nearest_rank(len(values), percent) - 1] if values else 0.0
 
 
 class Talk:

@@ -143,7 +143,11 @@ class Terminal:
     def __init__(self, server: Server, name: str, *rooms: str) -> None:
         self._process = subprocess.Popen(
             _command(
-                "join", f"{name}@127.0.0.1:{server.port}", "--json", *(f"--room={room}" for room in rooms)
+                "join",
+                f"{name}@127.0.0.1:{server.port}",
+                "--json",
+                "--commands",
+                *(f"--room={room}" for room in rooms),
             ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

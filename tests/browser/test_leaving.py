@@ -14,10 +14,9 @@ pytestmark = pytest.mark.short
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 _AWAY_PX = 44
 _STORED = """
-() => {
-  const keys = Object.keys(localStorage).filter(key => key.endsWith("/rooms"));
-  return keys.map(key => JSON.parse(localStorage[key]));
-}
+() => Object.keys(localStorage)
+    .filter(key => key.endsWith("/rooms"))
+    .map(key => JSON.parse(localStorage[key]))
 """
 
 

@@ -19,6 +19,7 @@ from tests.browser.visitor import Watch
 pytestmark = pytest.mark.short
 
 PURE = Path(__file__).parent / "pure"
+VECTORS = Path(__file__).parents[2] / "docs" / "vectors.json"
 FILES = sorted(path.name for path in PURE.glob("*.js") if path.name != "checks.js")
 BROKEN = """
 import { chances, check, equal } from "./checks.js";
@@ -61,6 +62,7 @@ def page(browser: Browser, running: Server) -> Iterator[Page]:
     context.set_default_timeout(PATIENCE_MS)
     watch = Watch(context, f"127.0.0.1:{running.port}")
     context.route("**/pure/*.js", _ours)
+    context.route("**/pure/vectors.json", lambda route: route.fulfill(path=VECTORS))
     page = context.new_page()
     page.goto(running.address)
     yield page

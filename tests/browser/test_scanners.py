@@ -33,8 +33,8 @@ GROWTH_MAX = 5  # for a text four times as long; a sort has 4.8, a square 16
 FLOOR = 2_000  # steps that a long text may always take
 
 SCANNERS = (
-    *("code.js", "commands.js", "excerpt.js", "links.js", "names.js", "offers.js", "room.js", "rows.js"),
-    *("switcher.js", "text.js"),
+    *("code.js", "commands.js", "events.js", "excerpt.js", "names.js", "offers.js", "room.js", "rows.js"),
+    *("switcher.js", "text.js", "identity.js", "presence_log.js", "usable_name.js"),
 )
 # These modules draw, talk to the server or keep data; the texts they show have gone through a scanner.
 NO_SCANNERS = (
@@ -50,11 +50,21 @@ NO_SCANNERS = (
         "state.js",
         "storage.js",
     ),
-    *("tab.js", "talk.js", "thread.js"),
+    *("tab.js", "talk.js", "thread.js", "empty.js", "invite.js", "sign_in.js"),
     *("delays.js", "missed.js", "undo_leave.js"),
 )
 # Every function of these modules has to run. The others also have classes that draw or wait.
-WHOLLY_PURE = ("code.js", "commands.js", "excerpt.js", "links.js", "names.js", "rows.js", "text.js")
+WHOLLY_PURE = (
+    "code.js",
+    "commands.js",
+    "excerpt.js",
+    "names.js",
+    "rows.js",
+    "text.js",
+    "identity.js",
+    "presence_log.js",
+    "usable_name.js",
+)
 
 # A literal stands where a value can begin; a slash after a value divides.
 _LITERAL = re.compile(

@@ -69,9 +69,7 @@ def test_a_turned_phone_stays_at_the_newest_message(visit: Visit, server: Server
             expect(ada.get("#rows [data-seq]").last).to_be_in_viewport()
 
 
-def test_a_keyboard_that_comes_and_goes_leaves_the_newest_message_in_sight(
-    visit: Visit, server: Server
-) -> None:
+def test_a_keyboard_that_comes_and_goes_leaves_the_newest_in_sight(visit: Visit, server: Server) -> None:
     ada = visit(**PHONE)
     ada.come("ada")
     with Terminal(server, "bob", "lobby") as bob:

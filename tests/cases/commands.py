@@ -11,15 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["PATIENCE_S", "Server", "command", "environment", "run", "serve"]
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 60.0
-_MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
+__all__ = ["PATIENCE_S", "Server", "command", "environment", "run", "serve"]
 
 
 def command(*args: str | bytes) -> list[str | bytes]:
     """Return the command line that runs `trio-chat` with these arguments in this Python."""
-    return [sys.executable, "-P", "-c", _MAIN, *args]
+    return [sys.executable, "-P", "-m", "trio_chat", *args]
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:

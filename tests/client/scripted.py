@@ -22,6 +22,7 @@ from trio_chat.wire import framing
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import FRAME_BYTES_MAX
 from trio_chat.wire.messages import (
+    UNLIMITED_PER_S,
     UNSET,
     Ack,
     Bye,
@@ -60,6 +61,8 @@ def welcome(
     features: Sequence[str] = (),
     server_id: str = "",
     kept: str = "memory",
+    talk: tuple[int, int] = (UNLIMITED_PER_S, UNLIMITED_PER_S),
+    talk_bytes: tuple[int, int] = (0, 0),
 ) -> Welcome:
     return Welcome(
         version=1,
@@ -71,7 +74,7 @@ def welcome(
         features=[*features],
         kept=kept,
         ping_s=ping_s,
-        limits=Limits(frame_bytes=frame_bytes, text_bytes=4096, rooms=100, talk_burst=20, talk_per_s=5),
+        limits=Limits(frame_bytes, 4096, 100, *talk, *talk_bytes),
         ref=hello.ref,
     )
 
@@ -114,6 +117,12 @@ class Peer:
     def hear_again(self, command: Command) -> None:
         self._heard.insert(0, command)
 
+    async def expect_any(self) -> Command:
+        """Return the next command, whatever it is."""
+        command = await self.command()
+        assert command is not None
+        return command
+
     async def expect(self, kind: type[C]) -> C:
         command = await self.command()
         # A machine whose clock is set meanwhile seems to have slept: the client asks whether all is well.
@@ -140,7 +149,10 @@ class Peer:
         features: Sequence[str] = (),
         server_id: str = "",
         kept: str = "memory",
+        talk: tuple[int, int] = (UNLIMITED_PER_S, UNLIMITED_PER_S),
+        talk_bytes: tuple[int, int] = (0, 0),
     ) -> Hello:
+        """Welcome a client; `talk` and `talk_bytes` are rates: the burst, and how much a second."""
         hello = await self.expect(Hello)
         self._commands.welcomed()
         await self.say(
@@ -151,6 +163,8 @@ class Peer:
                 features=features,
                 server_id=server_id,
                 kept=kept,
+                talk=talk,
+                talk_bytes=talk_bytes,
             )
         )
         return hello
@@ -219,6 +233,9 @@ async def chatting(
     random: Callable[[], float] = lambda: 0.5,
     clock_s: Callable[[], float] = trio.current_time,
     server_id: str = "",
+    talk: tuple[int, int] = (UNLIMITED_PER_S, UNLIMITED_PER_S),
+    talk_bytes: tuple[int, int] = (0, 0),
+    pace: bool = True,
 ) -> AsyncGenerator[tuple[Chat, Peer]]:
     """A Chat with a server that has welcomed it, and does nothing more by itself.
 
@@ -232,7 +249,9 @@ async def chatting(
 
     async def greet() -> None:
         peer = await stage.accept()
-        await peer.greet(ping_s=ping_s, frame_bytes=frame_bytes, server_id=server_id)
+        await peer.greet(
+            ping_s=ping_s, frame_bytes=frame_bytes, server_id=server_id, talk=talk, talk_bytes=talk_bytes
+        )
         await greeted.send(peer)
 
     nursery.start_soon(greet)
@@ -241,6 +260,7 @@ async def chatting(
         dial=stage.dial,
         inbox_events=inbox_events,
         ref_prefix="r",
+        pace=pace,
         come_back=come_back,
         patience_s=patience_s,
         random=random,

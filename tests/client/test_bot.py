@@ -6,6 +6,7 @@ from pathlib import Path
 
 import trio
 
+from tests.patience import PATIENCE_S
 from trio_chat.client import connect
 from trio_chat.server.config import Config
 from trio_chat.server.serve import open_server
@@ -23,7 +24,7 @@ def bot_of_the_readme() -> str:
 async def test_the_bot_of_the_readme_answers(nursery: trio.Nursery) -> None:
     source = bot_of_the_readme()
     assert '"127.0.0.1", 5555' in source
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with open_server(Config(port=0)) as server:
             port = int(server.addresses[0].rpartition(":")[2])
             async with connect("127.0.0.1", port, name="ada") as chat:

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from tests.client.outages import length_of
+from tests.patience import PATIENCE_S
 from tests.sim.house import SERVER, open_house
 from trio_chat.client import Chat, Incoming, Outage, connect
 from trio_chat.errors import ConnectionLost
@@ -16,8 +17,6 @@ from trio_chat.server.serve import Server, open_server
 from trio_chat.testing import InjectedError, MemoryNetwork, Simulation, sweep
 from trio_chat.testing.faults import Rst
 from trio_chat.wire.messages import Members, Presence, Room, Said
-
-PATIENCE_S = 60  # of the tests by the real clock: none waits for it
 
 
 @asynccontextmanager

@@ -76,7 +76,7 @@ async def test_an_error_is_refused_and_the_chat_goes_on(nursery: trio.Nursery) -
         await peer.say(Error("rate_limited", "slowly", retry_after_s=2, ref=command.ref))
         await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
 
-    async with chatting(nursery) as (chat, peer):
+    async with chatting(nursery, pace=False) as (chat, peer):
         nursery.start_soon(server, peer)
         with pytest.raises(Refused, match="slowly") as caught:
             await chat.say("lobby", "hello")

@@ -18,6 +18,7 @@ from trio_chat.client.faults import LINE_CHARACTERS_MAX, lost
 from trio_chat.client.keepalive import PING_S_MAX
 from trio_chat.errors import ChatError, ClientError, ConnectionLost, Refused, ServerFault
 from trio_chat.wire.messages import (
+    MAX_AT,
     MAX_NUMBER,
     UNSET,
     Bye,
@@ -142,7 +143,8 @@ async def test_a_number_is_from_0_to_2_to_the_53_or_nonsense(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, event: dict[str, Any], field: str, number: object
 ) -> None:
     """Refused before anything is computed with it: not even a later sum can be too large for a float."""
-    is_one = type(number) is int and 0 <= number <= MAX_NUMBER
+    most = MAX_AT if field == "at" else MAX_NUMBER
+    is_one = type(number) is int and 0 <= number <= most
     async with chatting(nursery, hangs_up=False) as (chat, peer):
         await peer.say_bytes(frames(event | {field: number}))
         peer.link.close()

@@ -5,11 +5,13 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.client.outages import Calls, cut_off, enter, expect_all, length_of, next_of, said_in
-from tests.client.scripted import Stage, chatting, said
+from tests.client.scripted import Stage, chatting, said, welcome
 from trio_chat.client import Back, Outage
 from trio_chat.wire.messages import (
+    Bye,
     Error,
     Gap,
+    Hello,
     History,
     HistoryPage,
     Join,
@@ -205,3 +207,20 @@ async def test_a_room_that_is_written_otherwise_now_is_the_same_room(
         calls = Calls(nursery)
         await calls.begin("leave", lambda: chat.leave("lobby"))
         assert await expect_all(peer, 1) == [Leave("lobby", ref="r.5")]
+
+
+async def test_a_goodbye_right_behind_the_welcome_leaves_no_question_open(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    """The end of the connection is read before the rooms are joined; the next connection joins them."""
+    stage = Stage()
+    async with chatting(nursery, stage=stage) as (chat, peer):
+        await enter(chat, peer, "lobby")
+        peer.reset()
+        peer = await stage.accept()
+        hello = await peer.expect(Hello)
+        await peer.say(welcome(hello), Bye("draining", "", reconnect=True))
+        peer = await stage.accept()
+        await peer.greet()
+        assert (await peer.admit(resumed=True)).room == "lobby"
+        assert isinstance((await next_of(chat, 2))[1], Back)

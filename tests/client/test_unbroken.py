@@ -18,9 +18,9 @@ def histories(told: Talk, name: str, room: str) -> list[list[Said]]:
     for event in told.heard[name]:
         match event:
             case Room() if event.room == room:
-                assert (event.resumed, event.ref) == (False, "")
+                assert event.ref == "" and not (event.resumed and at), "only a start at 0 is resumed"
                 found.append([])
-                at = None
+                at = 0 if event.resumed else None
             case Said() if event.room == room:
                 assert at is None or event.seq == at + 1, event
                 found[-1].append(event)

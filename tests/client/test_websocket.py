@@ -10,7 +10,7 @@ from tests.sim.house import SERVER, open_house
 from trio_chat.client import Back, Chat, Outage, connect
 from trio_chat.client.connection import OUTBOX_BYTES, Connection
 from trio_chat.dialects.websocket import WEBSOCKET, WebSocketEvents
-from trio_chat.errors import CannotConnect, Refused, ServerFault
+from trio_chat.errors import CannotConnect, ForeignServer, Refused, ServerFault
 from trio_chat.net.link import Link
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import Server, open_server
@@ -168,8 +168,8 @@ async def answered(answer: bytes, *, closes: bool = True) -> None:
         (b"HTTP/1.1 404 Not Found\r\n\r\n", ServerFault, "the answer is 404"),
         (b"HTTP/1.1 200 OK\r\n\r\n<html>", ServerFault, "the answer is 200"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", CannotConnect, "the answer is 502"),
-        (b"SSH-2.0-OpenSSH_9.9\r\n\r\n", ServerFault, "no sense"),
-        (b"x" * 9_000, ServerFault, "does not end"),
+        (b"SSH-2.0-OpenSSH_9.9\r\n", ForeignServer, "it answered SSH"),
+        (b"HTTP/1.1 101 " + b"x" * 9_000, ServerFault, "does not end"),
         (b"HTTP/1.1 101 S", CannotConnect, "closed it without a word"),
         (b"", CannotConnect, "closed it without a word"),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.world import Due, Lie, Line, World, altered, settled, told
+from tests.contract.world import Due, Lie, Line, Notice, World, altered, settled, told
 from trio_chat.contract import Findings, Judge, Kind
 
 
@@ -216,11 +216,42 @@ def test_a_cursor_that_is_not_taken_is_told() -> None:
     world.go("bob", "fin")
     world.judge.asks("lobby", "bob")
     world.judge.entered("lobby", "bob", epoch="e", head=0, members=2, after=0)
+    world.say("ada")
+    world.ack("ada")
     world.judge.asks("lobby", "bob")
     world.judge.entered("lobby", "bob", epoch="f", head=0, members=2, after=0)
     assert [words for *_, words in told(world.judge.finish())] == [
         "bob came back to lobby with 0 as the last, and was not resumed",
         "lobby began anew while bob was away: what was said there before is gone",
+    ]
+
+
+def back_at_0(resumed: bool) -> World:
+    """Bob comes back, behind ada, to a room that was forgotten before anything was said in it."""
+    world = settled("ada", "bob")
+    for name in ("ada", "bob"):
+        world.go(name, "fin")
+    world.epoch = "f"
+    world.enter("ada")
+    world.say("ada")
+    world.judge.asks("lobby", "bob")
+    world.here["bob"] = world.people["bob"]
+    world.people["bob"].stay = world.judge.entered(
+        "lobby", "bob", epoch="f", head=1, members=2, after=0, resumed=resumed
+    )
+    world.people["bob"].due = list(world.log) if resumed else []
+    world._tell(Notice(2, joined=["bob"]))
+    return world
+
+
+def test_a_room_without_entries_may_get_another_epoch() -> None:
+    assert told(back_at_0(resumed=True).finish()) == []
+
+
+def test_a_silent_miss_after_0_is_told() -> None:
+    assert told(back_at_0(resumed=False).finish()) == [
+        ("resume", "bob", "bob came back to lobby with 0 as the last, and was not resumed"),
+        ("lost", "bob", "bob missed lobby 1 between joining at 0 and the end at 0"),
     ]
 
 

@@ -20,7 +20,7 @@ def test_what_is_lost_with_the_machine_is_no_breach() -> None:
     world = after_a_fall()
     for name in ("ada", "bob"):
         world.enter(name)
-    assert [world.people[name].stay.start for name in ("ada", "bob")] == [1, 1]  # type: ignore[union-attr]
+    assert [world.people[name].stay.cursor for name in ("ada", "bob")] == [1, 1]  # type: ignore[union-attr]
     assert [world.say("bob"), world.say("ada")] and [line.seq for line in world.log] == [1, 2, 3]
     assert told(world.finish()) == []
 
@@ -143,7 +143,7 @@ def test_an_entry_that_was_on_its_way_is_of_the_old_history() -> None:
     old.gone()
     judge.lost_tail("lobby", 0)
     judge.asks("lobby", "ada")
-    ada = judge.entered("lobby", "ada", epoch="f", head=0, members=1, after=0)
+    ada = judge.entered("lobby", "ada", epoch="f", head=0, members=1, after=0, resumed=True)
     judge.says("lobby", "ada", "new")
     judge.says_again("lost")
     for seq, text in enumerate(("new", "lost"), 1):

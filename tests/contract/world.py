@@ -60,8 +60,8 @@ class World:
     def enter(self, name: str) -> Stay:
         person = self.people[name]
         after = person.stay.cursor if person.stay is not None else None
-        resumed = after is not None and person.epoch == self.epoch
-        anew = after is not None and not resumed
+        resumed = after is not None and (after == 0 or person.epoch == self.epoch)
+        anew = after is not None and person.epoch != self.epoch
         person.epoch = self.epoch
         self.judge.asks(self.room, name)
         self.here[name] = person
@@ -75,7 +75,9 @@ class World:
             after=after,
             resumed=resumed,
         )
-        person.due = list(self.log[person.stay.start :])
+        if anew and not resumed:
+            person.stay.skipped(0, head + 1)
+        person.due = list(self.log[person.stay.cursor :])
         self._tell(Notice(len(self.here), joined=[name]))
         if anew:
             self._say_again(name)

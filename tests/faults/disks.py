@@ -17,10 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 __all__ = ["SmallDisk", "no_more_writes", "small_disk", "writes_again"]
 
 BALLAST = "ballast"
-MOUNT = 'mount -t tmpfs -o size="$1" tmpfs "$0" && echo mounted && exec cat'
+MOUNT = 'mount -t tmpfs -o size="$1",mode=700 tmpfs "$0" && echo mounted && exec cat'
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"'
 
 
@@ -56,7 +58,7 @@ class SmallDisk:
         self._run("umount", str(self.path))
 
     def _run(self, *command: str) -> None:
-        subprocess.run(self.inside(list(command)), check=True, capture_output=True, timeout=10)
+        subprocess.run(self.inside(list(command)), check=True, capture_output=True, timeout=PATIENCE_S)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trio
 
+from tests.patience import PATIENCE_S
 from tests.server.peer import Peer
 from tests.server.test_faults_sockets import MAIN, Door
 from trio_chat.net.link import SocketLink
@@ -18,7 +19,6 @@ from trio_chat.wire.messages import Ack, Error, Said, Say
 __all__ = ["JOURNAL", "PATIENCE_S", "Served", "enter", "refused", "says", "serve_command", "served", "shown"]
 
 JOURNAL = "journal.db"
-PATIENCE_S = 60
 
 
 class Served:
@@ -67,13 +67,13 @@ async def served(
             await server.stdout.aclose()
 
 
-async def refused(directory: Path, *, inside: Sequence[str] = ()) -> str:
+async def refused(directory: Path, *, inside: Sequence[str] = (), status: int = 2) -> str:
     """Start a server that cannot; what it says, which is one line."""
     command = [*inside, *serve_command(directory, "--port=0")]
     with trio.fail_after(PATIENCE_S):
         done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
     said = done.stderr.decode()
-    assert (done.returncode, done.stdout, said.count("\n")) == (2, b"", 1), said
+    assert (done.returncode, done.stdout, said.count("\n")) == (status, b"", 1), said
     return said.removeprefix("trio-chat: ").strip()
 
 

@@ -10,9 +10,8 @@ import trio
 
 from tests.faults.marathon import differences, run
 from tests.faults.talker import Talker
+from tests.patience import PATIENCE_S
 from trio_chat.contract import Judge
-
-PATIENCE_S = 90
 
 
 async def test_a_server_killed_while_all_talk_loses_doubles_and_reorders_nothing(tmp_path: Path) -> None:

@@ -225,6 +225,24 @@ def test_a_member_is_charged_for_all_its_sessions_and_for_each_kind_apart() -> N
     hub.check_rate(bob, "talk", 0.5)
 
 
+def test_nothing_behind_a_refused_message_is_granted_before_it_may_be_tried_again() -> None:
+    """Not even what is small enough; another session, and another kind of command, are not concerned."""
+    hub = Hub[str](rates={"talk": Rate(100, 10.0), "talk_bytes": Rate(10, 2.0), "rooms": Rate(5, 1.0)})
+    (ada, _), (other, _) = [hub.sit_down(owner, "t", prepare_name("ada")) for owner in ("a", "b")]
+    hub.check_rate(ada, "talk", 0.0, size=8)
+    with pytest.raises(Refused) as refused:
+        hub.check_rate(ada, "talk", 0.0, size=9)
+    assert refused.value.retry_after_s == 4
+    for now, retry_after_s in ((0.0, 4), (0.5, 4), (3.0, 1), (3.9, 1)):
+        with pytest.raises(Refused) as refused:
+            hub.check_rate(ada, "talk", now, size=1)
+        assert (refused.value.code, refused.value.retry_after_s) == ("rate_limited", retry_after_s)
+        hub.check_rate(ada, "rooms", now)
+    hub.check_rate(other, "talk", 3.9, size=1)
+    hub.check_rate(ada, "talk", 4.0, size=9)
+    hub.check_rate(ada, "talk", 4.0)
+
+
 def test_a_kind_without_a_rate_is_not_limited() -> None:
     hub = Hub[str](rates={"talk": Rate(1, 1.0)})
     seat = seated(hub)

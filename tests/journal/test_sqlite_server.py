@@ -18,6 +18,7 @@ from loadtest.server import own_server
 from tests.bench.process import ServerProcess
 from tests.journal.test_memory import said, texts
 from tests.journal.test_sqlite import NAME, reopened
+from tests.patience import PATIENCE_S
 from tests.server.peer import House, Peer, packed, serving
 from tests.server.test_faults_sockets import MAIN, Door
 from trio_chat.errors import LinkBroken
@@ -27,8 +28,6 @@ from trio_chat.net.link import SocketLink
 from trio_chat.server.config import Config, Limits
 from trio_chat.wire.codec import decode_entry
 from trio_chat.wire.messages import Ack, Error, Gap, Ping, Pong, Retitled, Said, Say
-
-PATIENCE_S = 60
 
 
 @asynccontextmanager
@@ -70,7 +69,7 @@ async def test_row_28_who_comes_back_after_a_restart_has_exactly_what_it_missed(
         for seq in (2, 3):
             await bob.answer(Said, seq=seq)
         eve = await house.enter("eve")
-        assert (await eve.join("lobby", after=0, epoch=room.epoch, recent=1)).resumed
+        assert (await eve.join("lobby", after=0, epoch=room.epoch, limit=1)).resumed
         await eve.answer(Gap, after=0, next=3, kept=True)
         await eve.answer(Said, seq=3)
 

@@ -11,7 +11,7 @@ from loadtest.scenario import CannotRun, Scenario
 from loadtest.thresholds import parse_threshold
 from loadtest.verdict import Outcome
 from tests.loadtest.liar import Liar, LyingLink
-from tests.server.peer import PipeListener
+from tests.server.peer import START_MS, PipeListener
 from trio_chat.journal.store import Store
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import open_server
@@ -40,7 +40,11 @@ async def run_in_memory(
 
     config = Config(rate_limit=rate_limit, limits=Limits(**limits))
     async with open_server(
-        config, listeners=[listener], store=store, random_bytes=Random(scenario.seed).randbytes
+        config,
+        listeners=[listener],
+        store=store,
+        clock_ms=lambda: START_MS + int(trio.current_time() * 1_000),  # no clock of the machine is read
+        random_bytes=Random(scenario.seed).randbytes,
     ):
         run = Run(scenario, "memory", 0, dial=dial, tell=tell)
         failure: CannotRun | None = None

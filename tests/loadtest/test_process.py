@@ -5,10 +5,11 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,12 @@ from loadtest.command import allow_files, look_at
 from loadtest.scenario import CannotRun
 from loadtest.server import own_server
 from tests.loadtest.liar import LIES, Liar, proxying
-from trio_chat.server.config import Config
+from tests.patience import PATIENCE_S
+from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import open_server
 
 MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
 LOADTEST = [sys.executable, "-c", MAIN, "loadtest"]
-PATIENCE_S = 40
 SHORT = ["--users=8", "--rate=40", "--duration=1.5", "--disconnects=25%"]
 
 
@@ -35,9 +36,19 @@ async def run(*args: str) -> subprocess.CompletedProcess[bytes]:
 
 
 @asynccontextmanager
-async def serving(*, rate_limit: bool = False) -> AsyncGenerator[int]:
-    async with open_server(Config(port=0, rate_limit=rate_limit)) as server:
+async def serving(limits: Limits | None = None) -> AsyncGenerator[int]:
+    """A server without a rate limit, unless limits are given."""
+    config = Config(port=0, rate_limit=limits is not None, limits=limits or Limits())
+    async with open_server(config) as server:
         yield int(server.addresses[0].rpartition(":")[2])
+
+
+def is_fine(done: subprocess.CompletedProcess[bytes], verdict: str) -> bool:
+    """Return whether nothing was wrong, but that this machine may have been too slow to send all in time."""
+    slow = r"INVALID: the generator could not keep up: [^;]+; lower --rate or --users \(exit 4\)"
+    if done.returncode == 4:
+        return re.fullmatch(slow, verdict) is not None
+    return done.returncode == 0 and re.fullmatch(r"FINE: \d+ deliver.* \(exit 0\)", verdict) is not None
 
 
 def last_line(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -52,24 +63,86 @@ def is_listening(port: int) -> bool:
 async def test_with_a_server_of_its_own_it_is_fine(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     done = await run(*SHORT, f"--json={path}")
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert re.match(r"FINE: 480 deliveries verified, .* \(exit 0\)", last_line(done))
+    assert done.stderr == b""
+    assert is_fine(done, last_line(done))
     report = json.loads(path.read_text())
     assert report["server"] == "a server of its own"
-    assert report["figures"]["deliveries"] == 480
+    assert report["figures"]["deliveries"] == 8 * report["figures"]["sent"]
+    assert report["figures"]["sent"] == 60 - report["figures"]["missed"]
     assert sum(report["figures"]["trips"].values()) == 2
 
 
 async def test_a_server_is_spoken_to_by_websocket() -> None:
     async with serving() as port:
         done = await run("--target", f"ws://127.0.0.1:{port}", *SHORT)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert last_line(done).startswith("FINE: 480 deliveries verified")
+    assert done.stderr == b""
+    assert is_fine(done, last_line(done))
+    assert f"{8 * 60:,} deliveries verified" in done.stdout.decode() or done.returncode == 4
+
+
+async def test_a_report_on_standard_output_is_alone_there() -> None:
+    done = await run(*SHORT, "--json", "-")
+    report = json.loads(done.stdout)
+    assert report["exit"] == done.returncode
+    assert is_fine(done, done.stderr.decode().splitlines()[-1])
+
+
+async def test_a_report_that_standard_output_does_not_take_is_2_and_a_line() -> None:
+    with Path("/dev/full").open("wb") as full, trio.fail_after(PATIENCE_S):  # noqa: ASYNC230 - a device
+        command = [*LOADTEST, *SHORT, "--json", "-"]
+        done = await trio.run_process(command, stdout=full, capture_stderr=True, check=False)
+    says = b"trio-chat: cannot write to standard output: No space left on device"
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, says)
+
+
+async def test_the_rooms_that_stay_are_those_in_the_journal(tmp_path: Path) -> None:
+    """The printed command removes all of them."""
+    path = tmp_path / "journal.db"
+    async with open_server(Config(port=0, rate_limit=False, journal=str(path))) as server:
+        port = int(server.addresses[0].rpartition(":")[2])
+        done = await run(f"127.0.0.1:{port}", *SHORT, "--rooms=3", "--json=-")
+    report = json.loads(done.stdout)
+    assert len(report["rooms"]) == 3
+    assert f"  {report['prune_command']}\n" in done.stderr.decode()
+    with trio.fail_after(PATIENCE_S):
+        command = [sys.executable, "-c", MAIN, *report["prune_command"].split()[1:], "--journal", str(path)]
+        done = await trio.run_process(command, capture_stdout=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines()[-1] == f"3 rooms and {report['figures']['sent']} entries removed"
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM rooms").fetchone() == (0,)
+
+
+async def test_an_interrupted_run_tells_of_its_rooms_too() -> None:
+    async with serving() as port:
+        command = [*LOADTEST, f"127.0.0.1:{port}", "--users=4", "--duration=60", "--json=-"]
+        client = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert client.stdout is not None and client.stderr is not None
+        said = bytearray()
+        with trio.fail_after(PATIENCE_S):
+            while not re.search(rb"talking +[0-9]+%: 4 users, +[1-9]", said):
+                data = await client.stderr.receive_some()
+                assert data, bytes(said)
+                said += data
+            client.send_signal(signal.SIGINT)
+            async for data in client.stderr:
+                said += data
+            report = json.loads(await _rest(client.stdout))
+            assert await client.wait() == 130
+    *_, command_line, verdict = said.decode().splitlines()
+    assert re.fullmatch(r"  trio-chat journal prune --room room0-\w{4}", command_line)
+    assert re.fullmatch(r"INTERRUPTED: stopped while talking; until then \d+ deliver.* \(exit 130\)", verdict)
+    assert (report["verdict"], report["exit"], report["broken"]) == ("interrupted", 130, {})
+    assert report["figures"]["sent"] >= 1
+    assert report["figures"]["deliveries"] >= 4, "what was verified so far"
 
 
 async def test_a_missed_threshold_is_1() -> None:
     async with serving() as port:
         done = await run(f"127.0.0.1:{port}", *SHORT, "--fail-if", "sent > 1", "--fail-if", "p99 > 60s")
+    if done.returncode == 4:
+        assert is_fine(done, last_line(done))
+        pytest.skip("this machine is too slow just now for a valid run")
     assert done.returncode == 1
     assert last_line(done).startswith("THRESHOLD MISSED: sent > 1: 60;")
 
@@ -86,6 +159,10 @@ async def test_a_missed_threshold_is_1() -> None:
         (["--rooms", "9", "--users", "3"], "9 rooms are too many"),
         (["--json", "/nowhere/x.json"], "there is no such directory"),
         (["--json", ""], "it is a directory"),
+        (["203.0.113.9:1"], "203.0.113.9:1 is not on this machine, and the rooms of a load test stay in the"),
+        (["0.0.0.0:1"], "0.0.0.0:1 is not on this machine"),
+        (["ws://203.0.113.9/ws"], "ws://203.0.113.9/ws is not on this machine"),
+        (["nowhere.invalid"], "cannot resolve nowhere.invalid: "),
         (["--rate", "nan"], "must be numbers"),
     ],
 )
@@ -96,42 +173,96 @@ async def test_what_cannot_run_is_2_and_a_line(args: list[str], says: str) -> No
     assert b"Traceback" not in done.stderr
 
 
-async def test_a_lie_is_3_and_in_words() -> None:
+async def test_a_lie_is_3_and_in_words(tmp_path: Path) -> None:
     change, kind, _ = LIES["alter a byte"]
     liar = Liar("u3", change)
     async with serving() as port, proxying(port, liar) as lying_port:
-        done = await run(f"127.0.0.1:{lying_port}", *SHORT, "--disconnects=0")
+        done = await run(f"127.0.0.1:{lying_port}", *SHORT, "--disconnects=0", f"--json={tmp_path}/report")
     assert done.returncode == 3
     assert liar.done == 1
     assert re.search(rf"  {kind}: u3-\w+ .*with another text: “….*#”; u\d-\w+ said", done.stdout.decode())
-    assert last_line(done) == "BROKEN: 1 phantom; 479 deliveries were right (exit 3)"
+    sent = json.loads((tmp_path / "report").read_text())["figures"]["sent"]
+    assert last_line(done) == f"BROKEN: 1 phantom; {8 * sent - 1} deliveries were right (exit 3)"
 
 
 async def test_a_rate_limit_is_4_and_says_what_helps() -> None:
-    async with serving(rate_limit=True) as port:
-        done = await run(f"127.0.0.1:{port}", "--users=2", "--rate=100", "--duration=1", "--disconnects=0")
+    """One message a second is allowed, so the run needs no speed of this machine."""
+    async with serving(Limits(talk_burst=1, talk_per_s=1)) as port:
+        done = await run(f"127.0.0.1:{port}", "--users=2", "--rate=40", "--duration=1.5", "--disconnects=0")
     assert done.returncode == 4
-    assert re.match(r"INVALID: .* start it with --no-rate-limit \(exit 4\)", last_line(done))
+    assert re.match(r"INVALID: .*the server held us back \d+ times: start it with --no-rate", last_line(done))
 
 
-async def test_a_server_that_dies_is_3(nursery: trio.Nursery) -> None:
+async def test_a_server_that_dies_is_3() -> None:
     command = [sys.executable, "-c", MAIN, "serve", "--port=0", "--journal=memory", "--no-rate-limit"]
     server = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    async with _talking(await _first_line(server), nursery) as client:
+    async with _talking(await _first_line(server)) as (client, said):
         server.kill()
         with trio.fail_after(PATIENCE_S):
+            said += await _rest(client.stdout)
             assert await client.wait() == 3
     await server.wait()
+    assert b"no user was connected to send" in said
+    assert b"the generator could not keep up" not in said
 
 
-async def test_interrupted_it_is_2_and_its_server_ends(nursery: trio.Nursery) -> None:
-    async with _talking("", nursery) as client:
+@pytest.mark.parametrize(
+    ("sent", "word", "status"),
+    [(signal.SIGINT, "INTERRUPTED", 130), (signal.SIGTERM, "TERMINATED", 143)],
+)
+async def test_a_signal_ends_it_with_a_partial_report_and_its_server_ends(
+    sent: signal.Signals, word: str, status: int
+) -> None:
+    async with _talking("") as (client, said):
         (child,) = _children(client.pid)
-        client.send_signal(signal.SIGINT)
+        client.send_signal(sent)
+        client.send_signal(sent)
         with trio.fail_after(PATIENCE_S):
-            assert await client.wait() == 2
+            said += await _rest(client.stdout)
+            assert await client.wait() == status
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
+    *summary, verdict = said.decode().splitlines()
+    assert re.fullmatch(rf"{word}: stopped while talking; .*\(exit {status}\)", verdict)
+    assert any(line.startswith("  delivery, from when it was due  p50") for line in summary)
+    assert len(re.findall(r"\(exit \d+\)", said.decode())) == 1
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_after_the_verdict_changes_nothing(sent: signal.Signals) -> None:
+    """It is sent until the process has gone, also while the interpreter ends."""
+    command = [sys.executable, "-P", "-m", "trio_chat", "loadtest", *SHORT, "--duration=0.5"]
+    client = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert client.stdout is not None and client.stderr is not None
+    said = bytearray()
+    with trio.fail_after(PATIENCE_S):
+        while not re.search(rb"\(exit \d\)", said):
+            data = await client.stdout.receive_some()
+            assert data, bytes(said)
+            said += data
+        while client.poll() is None:
+            client.send_signal(sent)
+            await trio.lowlevel.checkpoint()
+        assert await client.stderr.receive_some() == b""
+    assert said.decode().endswith(f"(exit {client.returncode})\n")
+    assert client.returncode in (0, 4), "4 where this machine is too slow"
+
+
+async def test_a_run_stopped_before_a_user_is_connected_says_so() -> None:
+    """The server takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        command = [*LOADTEST, f"127.0.0.1:{silent.getsockname()[1]}", "--users=4"]
+        client = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert client.stdout is not None and client.stderr is not None
+        with trio.fail_after(PATIENCE_S):
+            said = await client.stdout.receive_some()
+            client.send_signal(signal.SIGINT)
+            said += await _rest(client.stdout)
+            assert await _rest(client.stderr) == b""
+            assert await client.wait() == 130
+    assert said.decode().splitlines()[-1] == (
+        "INTERRUPTED: stopped while connecting; no user was connected (no server has answered yet) (exit 130)"
+    )
 
 
 async def test_where_nobody_reads_any_more_the_verdict_is_still_the_exit_status(tmp_path: Path) -> None:
@@ -144,8 +275,10 @@ async def test_where_nobody_reads_any_more_the_verdict_is_still_the_exit_status(
         await _first_line(client)
         await client.stdout.aclose()
         assert await client.stderr.receive_some() == b""
-        assert await client.wait() == 0
-    assert json.loads(path.read_text())["verdict"] == "fine"
+        status = await client.wait()
+    report = json.loads(path.read_text())
+    assert report["exit"] == status
+    assert report["verdict"] in ("fine", "invalid"), "invalid where this machine is too slow"
 
 
 async def test_modules_where_it_is_started_are_not_taken_for_ours(
@@ -203,26 +336,26 @@ async def _first_line(process: trio.Process) -> str:
 
 
 @asynccontextmanager
-async def _talking(address: str, nursery: trio.Nursery) -> AsyncGenerator[trio.Process]:
-    """A load test that has begun to talk, and would for a minute."""
+async def _talking(address: str) -> AsyncGenerator[tuple[trio.Process, bytearray]]:
+    """A load test that has begun to talk, and would for a minute, and what it has written so far."""
     command = [*LOADTEST, *([address] if address else []), "--users=4", "--duration=60", "--disconnects=0"]
     client = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert client.stdout is not None
     said = bytearray()
-    while b"talking" not in said:
+    while not re.search(rb"talking +[0-9]+%: 4 users, +[1-9]", said):
         data = await client.stdout.receive_some()
         assert data, bytes(said)
         said += data
-    nursery.start_soon(_drain, client.stdout)
     try:
-        yield client
+        yield client, said
     finally:
         client.kill()
 
 
-async def _drain(stream: trio.abc.ReceiveStream) -> None:
-    while await stream.receive_some():
-        pass
+async def _rest(stream: trio.abc.ReceiveStream | None) -> bytes:
+    """Return what a stream has until its end."""
+    assert stream is not None
+    return b"".join([data async for data in stream])
 
 
 def _children(pid: int) -> list[int]:

@@ -1,12 +1,14 @@
 """The verdict and its forms: which outweighs which, the last line, the JSON."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from loadtest.report import as_json, lines, write_json
+from loadtest.report import as_json, lines, report, write_json
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.verdict import Figures, Outcome, Series, Verdict
 from trio_chat.contract import Breach, Kind
@@ -33,6 +35,8 @@ MISSED = replace(FINE, missed=["p99 > 5ms: 9.87 ms"])
 INVALID = replace(MISSED, invalid=["the generator could not keep up"])
 BREACH = Breach(Kind.LOST, "room0", "u7", "u7 missed room0 17–19 between joining at 12 and quitting at 40")
 BROKEN = replace(INVALID, kinds={"lost": 3}, breaches=[BREACH])
+INTERRUPTED = replace(FINE, invalid=["stopped while talking"], stopped=Verdict.INTERRUPTED)
+TERMINATED = replace(INTERRUPTED, stopped=Verdict.TERMINATED)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +50,26 @@ BROKEN = replace(INVALID, kinds={"lost": 3}, breaches=[BREACH])
         (MISSED, 1, "THRESHOLD MISSED: p99 > 5ms: 9.87 ms; 1,000 deliveries verified (exit 1)"),
         (INVALID, 4, "INVALID: the generator could not keep up (exit 4)"),
         (BROKEN, 3, "BROKEN: 3 lost; 1,000 deliveries were right (exit 3)"),
+        (
+            INTERRUPTED,
+            130,
+            "INTERRUPTED: stopped while talking; until then 1,000 deliveries verified (exit 130)",
+        ),
+        (
+            TERMINATED,
+            143,
+            "TERMINATED: stopped while talking; until then 1,000 deliveries verified (exit 143)",
+        ),
+        (
+            replace(BROKEN, invalid=["stopped while talking"], stopped=Verdict.INTERRUPTED),
+            130,
+            "INTERRUPTED: stopped while talking; until then 3 lost; 1,000 deliveries were right (exit 130)",
+        ),
+        (
+            replace(INTERRUPTED, figures=replace(FIGURES, sent=0, deliveries=0)),
+            130,
+            "INTERRUPTED: stopped while talking (exit 130)",
+        ),
     ],
 )
 def test_the_last_line_is_the_verdict(outcome: Outcome, status: int, says: str) -> None:
@@ -81,20 +105,98 @@ def test_of_many_breaches_some_of_each_kind_are_told() -> None:
     assert "the generator could not keep up" in told, "a broken run says as well why it would be invalid"
 
 
+def test_a_stopped_run_has_the_figures_of_what_was_sent() -> None:
+    told = "\n".join(lines(Scenario(), INTERRUPTED))
+    assert "100 messages, 50.0/s; 1,000 deliveries verified, 500/s" in told
+    nothing = replace(INTERRUPTED, figures=replace(FIGURES, sent=0, deliveries=0))
+    assert list(lines(Scenario(), nothing)) == ["", "INTERRUPTED: stopped while talking (exit 130)"]
+
+
+class Keeper:
+    """Notes how many lines were written when the verdict was to be kept, and when it was written."""
+
+    def __init__(self, out: io.StringIO) -> None:
+        self._out = out
+        self.kept_at = -1
+        self.written_at = -1
+
+    def keep(self) -> "Keeper":
+        self.kept_at = self._out.getvalue().count("\n")
+        return self
+
+    def written(self) -> None:
+        self.written_at = self._out.getvalue().count("\n")
+
+
+def test_signals_are_kept_off_from_the_verdict_on(tmp_path: Path) -> None:
+    """Before it, Ctrl-C still ends a command whose reader has stopped reading."""
+    out = io.StringIO()
+    keeper = Keeper(out)
+    path = tmp_path / "report.json"
+    report(Scenario(), None, FINE, str(path), Console(file=out), keeper.keep)
+    written = out.getvalue().splitlines()
+    assert written[-1] == FINE_LINE
+    assert (keeper.kept_at, keeper.written_at) == (len(written) - 1, len(written))
+    assert json.loads(path.read_text())["says"] == FINE.last_line
+
+
+def test_where_the_json_cannot_be_written_that_is_the_only_verdict(tmp_path: Path) -> None:
+    out = io.StringIO()
+    keeper = Keeper(out)
+    with pytest.raises(CannotRun, match="cannot write"):
+        report(Scenario(), None, FINE, str(tmp_path), Console(file=out), keeper.keep)
+    assert "100 messages" in out.getvalue()
+    assert "FINE" not in out.getvalue()
+    assert keeper.kept_at == -1
+
+
+def test_rooms_that_stay_are_told_with_the_command_that_removes_them() -> None:
+    one, some = (replace(FINE, rooms=[f"room{n}-ab12" for n in range(count)]) for count in (1, 3))
+    words = "the messages stay in the server's journal (%s); stop the server, and remove them with:"
+    assert list(lines(Scenario(), one))[-3:] == [
+        words % "room0-ab12",
+        "  trio-chat journal prune --room room0-ab12",
+        FINE_LINE,
+    ]
+    command = "trio-chat journal prune --room room0-ab12 --room room1-ab12 --room room2-ab12"
+    assert list(lines(Scenario(), some))[-3:] == [
+        words % "room0-ab12 to room2-ab12, 3 rooms",
+        f"  {command}",
+        FINE_LINE,
+    ]
+    told = as_json(Scenario(), "192.0.2.1:5555", some)
+    assert (told["rooms"], told["prune_command"]) == (some.rooms, command)
+
+
+def test_without_rooms_that_stay_nothing_is_told() -> None:
+    assert not any("prune" in line for line in lines(Scenario(), FINE))
+    told = as_json(Scenario(), "a server of its own", FINE)
+    assert (told["rooms"], told["prune_command"]) == ([], "")
+
+
 def test_json_is_the_documented_schema(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     write_json(path, as_json(Scenario(), "127.0.0.1:5555", BROKEN))
-    report = json.loads(path.read_text())
-    assert (report["schema"], report["verdict"], report["exit"]) == (1, "broken", 3)
-    assert report["broken"] == {"lost": 3}
-    assert report["breaches"] == [{"kind": "lost", "room": "room0", "user": "u7", "words": BREACH.words}]
+    told = json.loads(path.read_text())
+    assert (told["schema"], told["verdict"], told["exit"]) == (1, "broken", 3)
+    assert told["broken"] == {"lost": 3}
+    assert told["breaches"] == [{"kind": "lost", "room": "room0", "user": "u7", "words": BREACH.words}]
     page = Path(__file__).parents[2].joinpath("docs", "loadtest.md").read_text()
-    fields = [*report, *report["scenario"], *report["figures"], *report["figures"]["series"]["delivery"]]
+    fields = [*told, *told["scenario"], *told["figures"], *told["figures"]["series"]["delivery"]]
     missing = [field for field in fields if f"`{field}`" not in page]
     assert not missing, f"docs/loadtest.md does not explain {missing}"
     undocumented = [kind for kind in Kind if f"`{kind}`" not in page]
     assert not undocumented, f"docs/loadtest.md does not explain {undocumented}"
     assert [verdict.name.lower() for verdict in Verdict if f"`{verdict.name.lower()}`" not in page] == []
+
+
+def test_a_report_for_a_dash_is_on_standard_output(
+    capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json("-", {"says": "“…”"})
+    assert json.loads(capfdbinary.readouterr().out) == {"says": "“…”"}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_report_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ import pytest
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from loadtest.runner import Progress
+from loadtest.runner import Progress, Run
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.verdict import Verdict
 from tests.loadtest.house import run_in_memory
 from tests.loadtest.liar import LIES, Liar
+from tests.server.stores import FailingStore
 from trio_chat.wire.messages import Ack, Bye, Error, Event, Retitled, Room, Said
 
 SMALL = Scenario(users=12, rate=40, duration_s=5, disconnects=0.5)
@@ -65,8 +66,35 @@ async def test_who_is_too_fast_is_told_which_option_helps(autojump_clock: MockCl
     assert "start it with --no-rate-limit" in outcome.last_line
 
 
+async def test_only_rooms_in_which_something_was_said_stay(autojump_clock: MockClock) -> None:
+    """The command that removes them would refuse one that is not in the journal."""
+    runs: list[Run] = []
+
+    async def keep(run: Run) -> None:
+        runs.append(run)
+
+    scenario = Scenario(users=6, rooms=6, rate=2, duration_s=2, disconnects=0)
+    outcome = await run_in_memory(scenario, beside=keep)
+    said = {f"room{scenario.room_of(user)}" for user in scenario.speakers()[: scenario.messages]}
+    assert set(runs[0].rooms) == said and len(said) == 4
+    assert outcome.rooms == [], "a server of its own keeps nothing"
+
+
+async def test_a_room_of_which_the_journal_may_have_something_stays(autojump_clock: MockClock) -> None:
+    """Nothing is acked, and the journal may turn out to have it all the same."""
+    runs: list[Run] = []
+
+    async def keep(run: Run) -> None:
+        runs.append(run)
+
+    scenario = Scenario(users=2, rate=2, duration_s=1, disconnects=0)
+    await run_in_memory(scenario, beside=keep, store=FailingStore())
+    assert runs[0].rooms == ["room0"]
+
+
 async def test_who_cannot_come_in_is_told_why(autojump_clock: MockClock) -> None:
-    with pytest.raises(CannotRun, match=r"u\d+ could not come in: .*too_many_connections"):
+    words = r"u\d+ could not come in: .*too_many_connections.* \([0-4] of 8 users are connected\)"
+    with pytest.raises(CannotRun, match=words):
         await run_in_memory(Scenario(users=8, duration_s=1), connections=4)
 
 
@@ -94,6 +122,27 @@ async def test_a_message_that_nobody_is_there_to_say_is_missed(autojump_clock: M
     outcome = await run_in_memory(Scenario(users=1, rate=10, duration_s=5, disconnects=1.0))
     assert outcome.figures.missed > 5
     assert outcome.verdict is Verdict.INVALID
+    missed = f"{outcome.figures.missed} of 50 messages"
+    assert outcome.last_line == (
+        f"INVALID: no user was connected to send {missed} (raise --users or lower --disconnects)"
+    )
+
+
+async def test_where_every_user_was_thrown_out_that_is_the_reason(autojump_clock: MockClock) -> None:
+    """The generator is not to blame."""
+
+    def throw_out(liar: Liar, event: Event) -> list[Event]:
+        return [Bye("internal", "something went wrong", True)] if isinstance(event, Said) else [event]
+
+    scenario = Scenario(users=1, rate=20, duration_s=5, disconnects=0)
+    outcome = await run_in_memory(scenario, liar=Liar("u0", throw_out))
+    assert outcome.verdict is Verdict.BROKEN
+    assert outcome.figures.sent + outcome.figures.missed == 100
+    reason = "u0: the server ended the connection: something went wrong (internal)"
+    assert outcome.invalid == [
+        "nothing was delivered, so that nothing is proved",
+        f"no user was connected to send {outcome.figures.missed} of 100 messages ({reason})",
+    ]
 
 
 async def test_a_generator_that_stalls_is_invalid(autojump_clock: MockClock) -> None:

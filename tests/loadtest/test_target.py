@@ -30,6 +30,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 def test_an_address_is_shown_as_it_was_typed() -> None:
     assert shown("127.0.0.1", 7000) == "127.0.0.1:7000"
+    assert shown("2001:db8::1", 7000) == "[2001:db8::1]:7000"
     assert shown("ws://127.0.0.1:7000", 5555) == "ws://127.0.0.1:7000"
 
 

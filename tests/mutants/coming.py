@@ -38,10 +38,52 @@ COMING = (
         "whoever comes back is resumed by the number alone, also in a history that is another one by now",
         (
             Edit(
+                "trio_chat.server.entering:_is_good_cursor",
+                "return command.after == 0 or command.epoch == feed.epoch",
+                "return True",
+            ),
+        ),
+    ),
+    Mutant(
+        "epoch-of-before",
+        "after a machine's crash the first answer to a `join` names the epoch that the room had before it",
+        (
+            Edit(
                 "trio_chat.server.entering:join",
-                "resumed = command.epoch == feed.epoch and command.after is not UNSET"
-                " and command.after <= feed.head",
-                "resumed = command.after is not UNSET and command.after <= feed.head",
+                "first = server.feeds.first(feed)",
+                """
+                first = server.feeds.first(feed)
+                known = server.feeds._store.__dict__.setdefault("_named", {})
+                before, named = known.get(feed.key, (server, ""))
+                known[feed.key] = server, feed.epoch
+                """,
+            ),
+            Edit(
+                "trio_chat.server.entering:join",
+                "epoch=feed.epoch,",
+                "epoch=feed.epoch if before is server else named,",
+            ),
+        ),
+    ),
+    Mutant(
+        "zero-needs-epoch",
+        "`after` 0 is no good cursor in another epoch, and what was said meanwhile never comes",
+        (
+            Edit(
+                "trio_chat.server.entering:_is_good_cursor",
+                "return command.after == 0 or command.epoch == feed.epoch",
+                "return command.epoch == feed.epoch",
+            ),
+        ),
+    ),
+    Mutant(
+        "void-cursor-in-silence",
+        "a client with a cursor of another history is not told what of the new one it is not shown",
+        (
+            Edit(
+                "trio_chat.server.entering:_start",
+                "start = command.after if resumed else 0",
+                "start = command.after if resumed else max(at_most, recent)",
             ),
         ),
     ),

@@ -6,13 +6,14 @@ import socket
 import pytest
 import trio
 
+from tests.patience import PATIENCE_S
 from trio_chat.errors import CannotConnect
 from trio_chat.net.dial import Dial, dial_tcp
 
 
 async def test_a_link_to_who_listens() -> None:
     dial: Dial = dial_tcp
-    with socket.create_server(("127.0.0.1", 0)) as server, trio.fail_after(10):
+    with socket.create_server(("127.0.0.1", 0)) as server, trio.fail_after(PATIENCE_S):
         link = await dial(*server.getsockname())
         peer, _ = server.accept()
         with peer:

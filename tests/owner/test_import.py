@@ -19,6 +19,7 @@ from trio_chat.journal.store import Draft, Outcome
 from trio_chat.owner import importing
 from trio_chat.owner.check import check
 from trio_chat.owner.importing import Imported, import_journal
+from trio_chat.wire.messages import MAX_AT
 
 _TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40) | st.sampled_from(
     ["a\nb", "\ttab", "\u202eright to left", '"quoted\\"', "\x85"[:0] + "…"]
@@ -192,6 +193,12 @@ def line_twice(number: int) -> Callable[[bytes], bytes]:
             replaced(f'"at":{TIME + 2_000}', '"at":9007199254740993'),
             "line 9 is no line of an export",
         ),
+        (
+            replaced(f'"at":{TIME + 2_000}', f'"at":{MAX_AT + 1}'),
+            "line 9 has an invalid at: got 253402300800000, expected 0 to 253402300799999",
+        ),
+        (replaced(f'"at":{TIME + 2_000}', '"at":"now"'), "line 9 is no line of an export"),
+        (replaced(f'"at":{TIME + 2_000}', '"at":-1'), "line 9 is no line of an export"),
         (replaced('"ada r2",4', '"ada r2",5'), "line 10 has a ref that stands for no entry of the room"),
         (replaced('"ada r2",4', '"",4'), "line 10 has a ref that stands for no entry of the room"),
     ],
@@ -239,3 +246,11 @@ def test_progress_is_told_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with text.open("rb") as source:
         import_journal(tmp_path / NAME, source, progress=lambda done, total: told.append((done, total)))
     assert told == sorted(told) and {total for _, total in told} == {size} and len(told) == 4
+
+
+def test_the_last_time_of_the_calendar_is_imported(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    text = text_of(written(tmp_path / "first.db", [say("hi")])).replace(b"%d" % TIME, b"%d" % MAX_AT)
+    assert brought(path, text) == Imported(1, 1)
+    assert text_of(path).count(b'"at":%d' % MAX_AT) == 1
+    assert check(path).findings == []

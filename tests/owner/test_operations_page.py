@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.owner.journals import small
+from tests.patience import PATIENCE_S
 from trio_chat.cli import main
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "operations.md").read_text("utf-8")
@@ -43,7 +44,7 @@ def test_the_commands_say_what_the_page_says(tmp_path: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, ""), command

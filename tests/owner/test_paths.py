@@ -20,7 +20,7 @@ def test_every_command_takes_any_name_and_shows_it_in_one_line(name: bytes, tmp_
     text = tmp_path / "text"
     text.write_bytes(text_of(path))
     for args, lines in (
-        (["info"], 9),
+        (["info"], 10),
         (["check"], 1),
         (["export"], 9),
         (["backup", str(copy)], 1),

@@ -16,6 +16,7 @@ from trio_chat.owner.check import check
 from trio_chat.owner.prune import Old, prune
 from trio_chat.owner.retime import RoomRetimed, retime
 from trio_chat.wire.codec import decode_entry
+from trio_chat.wire.messages import MAX_AT, Retitled, Said
 
 YEARS_MS = 10 * 31_557_600_000
 
@@ -183,3 +184,20 @@ def test_info_shows_years_beyond_the_calendar(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, [say("a")], at_ms=2**53 - 1)
     status, out, err = run(path, "info")
     assert (status, err) == (0, "") and "about the year 287397" in out
+
+
+def test_a_time_beyond_the_calendar_is_found_and_corrected(tmp_path: Path) -> None:
+    """Earlier versions imported such times, and no client can show them."""
+    late = 9_000_000_000_000_000
+    path = written(
+        tmp_path / NAME, [say("hi")], [say("late"), say("a topic", topic=True)], step_ms=late - TIME
+    )
+    assert check(path).findings == [
+        f"room Lobby: entry {seq} has the time {late}, which is after the year 9999" for seq in (2, 3)
+    ]
+    entries = [decode_entry(line) for line in text_of(path).splitlines() if b'"at":' in line]
+    assert [type(entry) for entry in entries] == [Said, Said, Retitled]
+    assert [entry.at <= MAX_AT for entry in entries] == [True, False, False]
+    retime(path, ["lobby"], TIME + 5_000)
+    assert times(path) == [TIME, TIME + 5_000, TIME + 5_000]
+    assert check(path).findings == []

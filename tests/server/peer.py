@@ -224,10 +224,11 @@ class Peer:
         recent: int | UnsetType = UNSET,
         after: int | UnsetType = UNSET,
         epoch: str = "",
+        limit: int | UnsetType = UNSET,
     ) -> Room:
         """Join and take the answer out of what comes."""
         ref = self.ref()
-        self.send(Join(room, recent, after, epoch, ref))
+        self.send(Join(room, recent, after, epoch, ref, limit))
         return await self.answer(Room, ref=ref)
 
     async def say(self, text: str, room: str = "lobby") -> int:

@@ -71,6 +71,9 @@ class _Around:
     async def tidy(self, now_ms: int) -> bool:
         return await self.inner.tidy(now_ms)
 
+    async def probe(self) -> None:
+        await self.inner.probe()
+
     async def aclose(self) -> None:
         await self.inner.aclose()
 
@@ -146,6 +149,8 @@ class FailingStore(_Around):
         self.reading_fails = False
         self.opening_fails = False
         self.tidying_fails = False
+        self.probes: list[float] = []
+        """When it was probed, by Trio's clock."""
 
     async def open(self, room: str, shown: str) -> RoomRecord:
         if self.opening_fails:
@@ -186,6 +191,13 @@ class FailingStore(_Around):
             raise StoreError("no space left on device")
         return await super().tidy(now_ms)
 
+    async def probe(self) -> None:
+        self.probes.append(trio.current_time())
+        if self.failing:
+            await trio.lowlevel.checkpoint()
+            raise StoreError("no space left on device")
+        await super().probe()
+
 
 class TornStore(FailingStore):
     """Writes the whole batch, and while `failing` says that it could not."""
@@ -214,6 +226,11 @@ class BuggyStore(_Around):
             self.batches.append(drafts)
             await trio.lowlevel.checkpoint()
         return [Outcome(1 // 0, None)]
+
+    async def probe(self) -> None:
+        await super().probe()
+        if self.failing:
+            raise ZeroDivisionError("a bug")
 
 
 class ForgetfulStore(_Around):

@@ -146,7 +146,8 @@ async def test_a_malformed_header_closes_the_connection_and_is_logged_once(
             peer.send_bytes(header + peer.packed(Hello(version=1, name="eve")))
             assert await peer.ended() is None
         await enter(house, "ada", v1(PEER))
-    (message,) = (record.getMessage() for record in caplog.records)
+    message, counted = (record.getMessage() for record in caplog.records)
+    assert counted == f"2 connections closed: invalid PROXY header; from {PROXY}"
     assert message.startswith("invalid PROXY header: ")
     assert message.endswith(f", from the proxy at {PROXY}; such connections are closed")
     caplog.clear()

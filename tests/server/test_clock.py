@@ -15,6 +15,7 @@ from trio_chat.server.clock import (
     boot_clock_ms,
     wall_clock_ms,
 )
+from trio_chat.wire.messages import MAX_AT
 
 FIVE_S_MS = 5_000
 TEN_MINUTES_MS = 600_000
@@ -236,3 +237,7 @@ def test_by_default_it_is_the_time_of_this_machine() -> None:
     before = wall_clock_ms()
     now = ServerTime().now_ms()
     assert before - FIVE_S_MS <= now <= wall_clock_ms() + FIVE_S_MS
+
+
+def test_the_latest_time_is_the_last_that_an_event_holds() -> None:
+    assert LATEST_MS == MAX_AT

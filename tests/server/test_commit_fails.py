@@ -1,6 +1,7 @@
 """A store that fails, and the end: everybody is answered, and nothing is shown that is not held."""
 
 import logging
+from itertools import pairwise
 
 import pytest
 import trio
@@ -60,6 +61,84 @@ async def test_it_works_again_when_the_disk_does(caplog: Logs) -> None:
         ada.says("b")
         await wait_all_tasks_blocked()
         assert len(caplog.records) == 2
+    caplog.clear()
+
+
+async def test_a_store_that_fails_is_probed_each_second_until_it_is_well(
+    caplog: Logs, autojump_clock: MockClock
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = FailingStore()
+    async with housed(store) as house:
+        await trio.sleep(10)
+        assert (store.probes, house.committer.failing) == ([], False)
+        house.teller("ada").says("a")
+        await wait_all_tasks_blocked()
+        assert (store.probes, house.committer.failing) == ([], True)
+        await trio.sleep(5.5 * RETRY_S)
+        assert [later - earlier for earlier, later in pairwise(store.probes)] == [RETRY_S] * 4
+        assert (len(store.probes), house.committer.failing) == (5, True)
+        store.failing = False
+        await trio.sleep(RETRY_S)
+        assert (len(store.probes), house.committer.failing) == (6, False), "though nothing was said"
+        await trio.sleep(10)
+        assert len(store.probes) == 6, "a store that is well is left alone"
+        assert (house.answers("ada"), house.shown()) == ([UNAVAILABLE], [])
+    assert [record.getMessage() for record in caplog.records] == [
+        "the journal cannot be written: no space left on device",
+        "the journal can be written again",
+    ]
+    caplog.clear()
+
+
+async def test_what_is_said_is_tried_at_once_and_not_only_by_probes(
+    caplog: Logs, autojump_clock: MockClock
+) -> None:
+    store = FailingStore()
+    async with housed(store) as house:
+        for _ in range(10):
+            house.teller("ada").says("a")
+            await trio.sleep(RETRY_S / 2)
+        assert len(store.batches) == 10 and store.probes == []
+        store.failing = False
+        house.teller("ada").says("b")
+        await wait_all_tasks_blocked()
+        assert not house.committer.failing and house.shown() == ["b"]
+    caplog.clear()
+
+
+async def test_what_is_said_during_a_probe_is_committed_behind_it(
+    caplog: Logs, autojump_clock: MockClock
+) -> None:
+    class SlowProbe(FailingStore):
+        async def probe(self) -> None:
+            await trio.sleep(RETRY_S)
+            await super().probe()
+
+    store = SlowProbe()
+    async with housed(store) as house:
+        house.teller("ada").says("a")
+        await trio.sleep(1.5 * RETRY_S)
+        store.failing = False
+        house.teller("bob").says("b")
+        await wait_all_tasks_blocked()
+        assert house.answers("bob") == []
+        await trio.sleep(RETRY_S)
+        assert (house.answers("bob"), house.committer.failing) == ([1], False)
+    caplog.clear()
+
+
+async def test_a_probe_with_a_bug_is_logged_once(caplog: Logs, autojump_clock: MockClock) -> None:
+    store = BuggyStore()
+    async with housed(store) as house:
+        for number in (1, 2):
+            house.teller("ada").says("a")
+            await trio.sleep(19.5 * RETRY_S)  # not in the step of a probe, which would refuse the next
+            assert len(caplog.records) == number, "one for each batch, and none for probes"
+        assert (store.failing, house.committer.failing) == (True, True)
+        store.failing = False
+        await trio.sleep(2 * RETRY_S)
+        assert (store.failing, house.committer.failing) == (False, False)
     caplog.clear()
 
 

@@ -227,11 +227,13 @@ class Member:
     def entered(self, room: Room) -> None:
         epoch, last = self.cursor.get(room.room, ("", 0))
         if room.resumed:
-            assert epoch == room.epoch
+            assert epoch == room.epoch or last == 0
+            self.cursor[room.room] = (room.epoch, last)
             self.expected[room.room] = last + 1
         else:
             assert epoch != room.epoch, "a cursor that is good is resumed"
-            first = max(room.head - self.recent[room.room], room.first - 1)
+            assert not epoch or last, "0 is good in every history"
+            first = 0 if epoch else max(room.head - self.recent[room.room], room.first - 1)
             self.expected[room.room] = first + 1
             self.skipped[room.room].update(range(1, first + 1))
             self.cursor[room.room] = (room.epoch, first)

@@ -1,6 +1,7 @@
 """Coming into rooms and leaving them: where one begins to see, and where one ends."""
 
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 import trio
@@ -98,15 +99,40 @@ async def test_resuming_gives_exactly_what_was_missed(after: int, autojump_clock
         assert await _replay(ada) == ([], list(range(after + 1, 6)))
 
 
-async def test_resuming_with_recent_leaves_a_gap_that_history_fills(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("recent", [UNSET, 1, 200])
+async def test_limit_leaves_a_gap_that_history_fills(
+    recent: int | UnsetType, autojump_clock: MockClock
+) -> None:
     async with serving() as house:
         epoch = (await _talk(house, 9)).epoch
         ada = await house.enter("ada")
-        assert (await ada.join("lobby", after=2, epoch=epoch, recent=3)).resumed
+        assert (await ada.join("lobby", after=2, epoch=epoch, recent=recent, limit=3)).resumed
         assert await _replay(ada) == ([Gap("lobby", 2, 7, kept=True)], [7, 8, 9])
         bob = await house.enter("bob")
-        await bob.join("lobby", after=7, epoch=epoch, recent=3)
+        await bob.join("lobby", after=7, epoch=epoch, recent=recent, limit=3)
         assert await _replay(bob) == ([], [8, 9])
+
+
+async def test_limit_bounds_recent(autojump_clock: MockClock) -> None:
+    async with serving() as house:
+        await _talk(house, 9)
+        ada = await house.enter("ada")
+        await ada.join("lobby", recent=5, limit=3)
+        assert await _replay(ada) == ([], [7, 8, 9])
+        bob = await house.enter("bob")
+        await bob.join("lobby", after=5, epoch="another", recent=5, limit=3)
+        assert await _replay(bob) == ([Gap("lobby", 0, 7, kept=True)], [7, 8, 9])
+
+
+@pytest.mark.parametrize("recent", [0, 3])
+async def test_all_behind_a_good_cursor_come_whatever_recent_is(
+    recent: int, autojump_clock: MockClock
+) -> None:
+    async with serving() as house:
+        epoch = (await _talk(house, 9)).epoch
+        ada = await house.enter("ada")
+        assert (await ada.join("lobby", after=2, epoch=epoch, recent=recent)).resumed
+        assert await _replay(ada) == ([], [3, 4, 5, 6, 7, 8, 9])
 
 
 async def test_resuming_behind_what_is_kept_leaves_a_gap_for_ever(autojump_clock: MockClock) -> None:
@@ -129,12 +155,25 @@ async def test_resuming_behind_what_is_kept_leaves_a_gap_for_ever(autojump_clock
 async def test_a_void_cursor_is_served_as_by_recent_alone(
     recent: int | UnsetType, autojump_clock: MockClock
 ) -> None:
+    """A gap from 0 on says which entries of the history that the room has now do not come."""
+    newest = 0 if recent is UNSET else recent
     async with serving() as house:
         epoch = (await _talk(house, 5)).epoch
         for name, after, of in (("ada", 3, "another"), ("bob", 6, epoch), ("eve", 2**53 - 1, epoch)):
             peer = await house.enter(name)
             assert not (await peer.join("lobby", after=after, epoch=of, recent=recent)).resumed
-            assert await _replay(peer) == ([], [] if recent is UNSET else [4, 5])
+            gaps = [Gap("lobby", 0, 6 - newest, kept=True)]
+            assert await _replay(peer) == (gaps, list(range(6 - newest, 6)))
+
+
+async def test_a_void_cursor_whose_recent_entries_are_all_is_told_of_no_gap(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as house:
+        await _talk(house, 5)
+        ada = await house.enter("ada")
+        assert not (await ada.join("lobby", after=3, epoch="another", recent=50)).resumed
+        assert await _replay(ada) == ([], [1, 2, 3, 4, 5])
 
 
 @pytest.mark.parametrize(
@@ -155,8 +194,44 @@ async def test_a_room_made_again_has_another_epoch(autojump_clock: MockClock) ->
         ada.send(Leave("lobby", ref="l"))
         await ada.answer(Ack, ref="l")
         again = await ada.join("LOBBY", after=0, epoch=first.epoch)
-        assert (again.room, again.resumed) == ("LOBBY", False)
+        assert (again.room, again.resumed) == ("LOBBY", True), "0 is where every history begins"
         assert again.epoch != first.epoch
+
+
+@pytest.mark.parametrize("recent", [UNSET, 0, 2])
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_what_is_said_in_a_forgotten_room_follows_0(
+    restarts: bool, recent: int | UnsetType, autojump_clock: MockClock
+) -> None:
+    """Nothing was said when the room was joined first; all leave it, or the server restarts."""
+    async with serving() as house:
+        ada = await house.enter("ada")
+        epoch = (await ada.join("lobby")).epoch
+        if not restarts:
+            ada.send(Leave("lobby", ref="l"))
+            await ada.answer(Ack, ref="l")
+            await _come_back_after_0(house, epoch, recent)
+    if restarts:
+        async with serving(random_bytes=Random(1).randbytes) as house:
+            await _come_back_after_0(house, epoch, recent)
+
+
+async def _come_back_after_0(house: House, epoch: str, recent: int | UnsetType) -> None:
+    assert (await _talk(house, 4)).epoch != epoch
+    back = await house.enter("back")
+    room = await back.join("lobby", after=0, epoch=epoch, recent=recent)
+    assert (room.resumed, room.epoch != epoch, room.head) == (True, True, 4)
+    assert await _replay(back) == ([], [1, 2, 3, 4])
+
+
+async def test_after_0_of_a_room_that_has_forgotten_its_beginning_there_is_a_gap(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving(journal_room_entries=4) as house:
+        await _talk(house, 9)
+        ada = await house.enter("ada")
+        assert (await ada.join("lobby", after=0, epoch="another")).resumed
+        assert await _replay(ada) == ([Gap("lobby", 0, 6, kept=False)], [6, 7, 8, 9])
 
 
 async def test_a_room_with_entries_keeps_its_epoch_while_empty(autojump_clock: MockClock) -> None:

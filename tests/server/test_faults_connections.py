@@ -146,7 +146,7 @@ async def test_row_28_asleep_for_ten_minutes(websocket: bool, autojump_clock: Mo
         await again.hears()
         assert again.seqs("attic") == list(range(6, 66)), "exactly the missing ones"
         brief = await house.enter("eve", token=eve.token)
-        await brief.join("attic", after=5, epoch=epoch, recent=10)
+        await brief.join("attic", after=5, epoch=epoch, limit=10)
         await brief.expect(Gap, room="attic", after=5, next=56, kept=True)
         await brief.hears()
         assert brief.seqs("attic") == list(range(56, 66))
@@ -198,12 +198,13 @@ async def test_row_30_cursors_that_lead_nowhere(websocket: bool, autojump_clock:
             await zoe.say(f"number {n}")  # 2 … 9; kept are 5 … 9
         epoch = (await (await house.enter("eve", token=eve.token)).join("lobby")).epoch
         for after, of, resumed, gaps in (
-            (5, "another", False, []),
-            (10, epoch, False, []),
+            (5, "another", False, [Gap("lobby", 0, 5, kept=False), Gap("lobby", 4, 10, kept=True)]),
+            (10, epoch, False, [Gap("lobby", 0, 5, kept=False), Gap("lobby", 4, 10, kept=True)]),
             (9, epoch, True, []),
             (4, epoch, True, []),
             (3, epoch, True, [Gap("lobby", 3, 5, kept=False)]),
             (0, epoch, True, [Gap("lobby", 0, 5, kept=False)]),
+            (0, "another", True, [Gap("lobby", 0, 5, kept=False)]),
         ):
             peer = await house.enter("eve", token=eve.token)
             assert (await peer.join("lobby", after=after, epoch=of)).resumed == resumed

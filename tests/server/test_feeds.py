@@ -324,3 +324,24 @@ async def test_a_room_stays_open_while_it_is_read() -> None:
         store.let_go()
         await wait_all_tasks_blocked()
         assert len(feeds) == 0
+
+
+async def test_a_room_stays_open_while_one_waits_for_the_read_of_another() -> None:
+    """The session that asked may end meanwhile; then the reader gives up, and the one that waited reads."""
+    store = HeldStore()
+    store.holds_commits, store.holds_reads = False, True
+    feeds = feeds_on(store)
+    feed = await spoken(feeds, store, "a")
+    feed.tail.clear()
+    async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as first:
+            first.start_soon(feeds.after, feed, 0)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(feeds.after, feed, 0)
+            await wait_all_tasks_blocked()
+            feeds.release(feed)
+            first.cancel_scope.cancel()
+        await wait_all_tasks_blocked()
+        assert len(feeds) == 1
+        store.let_go()
+    assert len(feeds) == 0

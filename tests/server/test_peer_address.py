@@ -27,6 +27,7 @@ from trio_chat.server.config import Limits
 from trio_chat.server.door import Door
 from trio_chat.server.peer_address import ConnectionCounts, CountedConnection
 from trio_chat.server.proxies import Proxies
+from trio_chat.server.refusals import Refusals
 from trio_chat.server.site import Site
 from trio_chat.server.turns import Turns
 from trio_chat.testing.pipe import link_pair
@@ -117,7 +118,11 @@ def test_a_connection_over_the_limit_is_refused_when_it_is_made() -> None:
 async def _asked(*data: bytes, address: str) -> tuple[object, str, int]:
     """The dialect and the address of a caller, and how many connections are counted behind it."""
     door = Door(
-        Limits(), Site([], lambda: 0, lambda: True), Proxies([PROXY, LOCAL_PROXY]), Turns(trio.current_time)
+        Limits(),
+        Site([], lambda: 0, lambda: True),
+        Proxies([PROXY, LOCAL_PROXY]),
+        Turns(trio.current_time),
+        Refusals(),
     )
     here, there = link_pair()
     there.address = address

@@ -6,13 +6,12 @@ from collections.abc import Callable
 import pytest
 import trio
 
+from tests.patience import PATIENCE_S
 from tests.server.peer import Peer
 from tests.server.proxied import upgrade, v1, v2
 from trio_chat import open_server
 from trio_chat.net.dial import dial_tcp
 from trio_chat.server.config import Config, Limits
-
-PATIENCE_S = 30
 
 
 def lacks_ipv6() -> bool:

@@ -11,12 +11,11 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as connect_elsewhere
 from websockets.typing import Origin
 
+from tests.patience import PATIENCE_S
 from trio_chat.client import connect
 from trio_chat.server.config import Config
 from trio_chat.server.serve import open_server
 from trio_chat.wire.messages import Said
-
-PATIENCE_S = 60  # none waits for it
 
 
 async def told(story: Callable[[int], None]) -> None:
@@ -35,6 +34,13 @@ def hello(socket: ClientConnection, name: str) -> None:
     socket.send(json.dumps({"type": "hello", "version": 1, "name": name}))
     welcome = json.loads(socket.recv(PATIENCE_S))
     assert (welcome["type"], welcome["name"]) == ("welcome", name)
+
+
+def enter(socket: ClientConnection, room: str) -> None:
+    """Join a room, and wait until the server has answered."""
+    socket.send(json.dumps({"type": "join", "room": room}))
+    while all(json.loads(line)["type"] != "room" for line in str(socket.recv(PATIENCE_S)).split("\n")):
+        pass
 
 
 def last_words(socket: ClientConnection) -> tuple[str, int, str]:
@@ -56,7 +62,7 @@ async def test_it_talks_and_is_talked_to() -> None:
             assert "Sec-WebSocket-Extensions" not in (ada.response.headers if ada.response else {})
             for socket, name in ((ada, "ada"), (bob, "bob")):
                 hello(socket, name)
-                socket.send('{"type":"join","room":"lobby"}')
+                enter(socket, "lobby")
             text = "\N{SNOWMAN}" * 1_000
             ada.send(iter(['{"type":"say","room":"lobby",', f'"text":"{text}"', "}"]))
             heard: list[str] = []

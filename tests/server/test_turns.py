@@ -1,15 +1,35 @@
 """Work that costs much is done in turn: a slice between two passes, in the long run a share of the time."""
 
+from collections.abc import AsyncIterator
 from functools import partial
 from itertools import pairwise
 
+import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.abc import Instrument
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_chat.server.lateness import TICK_S, Lateness
 from trio_chat.server.turns import BUDGET_BURST_S, BUDGET_DEBT_S, BUDGET_PER_S, SLICE_S, Turns, WorkBudget
+
+
+class Passes(Instrument):
+    """Counts the passes of Trio's loop: a task that counts them runs anywhere within one."""
+
+    count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+@pytest.fixture
+async def passes() -> AsyncIterator[Passes]:
+    counted = Passes()
+    trio.lowlevel.add_instrument(counted)
+    yield counted
+    trio.lowlevel.remove_instrument(counted)
 
 
 async def test_a_turn_is_free_while_nothing_was_worked() -> None:
@@ -18,16 +38,17 @@ async def test_a_turn_is_free_while_nothing_was_worked() -> None:
         await turns.wait()
 
 
-async def test_turns_come_in_the_order_of_asking_and_in_different_passes(autojump_clock: MockClock) -> None:
+async def test_turns_come_in_the_order_of_asking_and_in_different_passes(
+    passes: Passes, autojump_clock: MockClock
+) -> None:
     turns = Turns(trio.current_time)
     order: list[int] = []
-    passes = [0]
     worked_in: list[int] = []
 
     async def work(number: int) -> None:
         await turns.wait()
         order.append(number)
-        worked_in.append(passes[0])
+        worked_in.append(passes.count)
         turns.charge(SLICE_S)
 
     async with trio.open_nursery() as nursery:
@@ -36,28 +57,25 @@ async def test_turns_come_in_the_order_of_asking_and_in_different_passes(autojum
         for number in range(20):
             nursery.start_soon(work, number)
             await trio.lowlevel.checkpoint()
-            passes[0] += 1
         while len(order) < 20:
             await trio.lowlevel.checkpoint()
-            passes[0] += 1
         nursery.cancel_scope.cancel()
     assert order == sorted(order)
     most = max(map(worked_in.count, worked_in))
-    assert most <= 2, f"a slice in each pass, which the count may take for the next: {worked_in}"
+    assert most <= 2, f"a slice before the turns of a pass are given out, and one after: {worked_in}"
 
 
 async def test_a_dear_turn_ends_the_pass_for_those_that_were_given_one_with_it(
-    autojump_clock: MockClock,
+    passes: Passes, autojump_clock: MockClock
 ) -> None:
     """Cheap turns have taught the queue to give out many at once; then each turns out to be dear."""
     turns = Turns(trio.current_time)
     worked: list[int] = []
-    passes = [0]
 
     async def work(cost_s: float) -> None:
         await turns.wait()
         if cost_s == SLICE_S:
-            worked.append(passes[0])
+            worked.append(passes.count)
         turns.charge(cost_s)
 
     async with trio.open_nursery() as nursery:
@@ -70,9 +88,9 @@ async def test_a_dear_turn_ends_the_pass_for_those_that_were_given_one_with_it(
             nursery.start_soon(work, SLICE_S)
         while len(worked) < 40:
             await trio.lowlevel.checkpoint()
-            passes[0] += 1
         nursery.cancel_scope.cancel()
-    assert max(map(worked.count, worked)) <= 2, f"a slice in each pass, counted as up to two: {worked}"
+    most = max(map(worked.count, worked))
+    assert most <= 2, f"a slice before the turns of a pass are given out, and one after: {worked}"
 
 
 async def test_cheap_turns_share_a_pass(autojump_clock: MockClock) -> None:

@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.server.peer import START_MS, beside_a_bystander, serving
-from tests.server.stores import FatedStore
+from tests.server.stores import FailingStore, FatedStore
 from tests.server.web import CHROME, Browser, get
 from trio_chat.server.config import Config
 from trio_chat.server.http import HEAD_BYTES, HEAD_LINES
@@ -34,7 +34,7 @@ async def test_what_has_not_changed_is_not_sent_again(autojump_clock: MockClock)
 
 async def test_every_answer_says_what_a_browser_may_do_with_it(autojump_clock: MockClock) -> None:
     async with serving() as house:
-        for path, host in [("/", "localhost"), ("/nothing", "127.0.0.1:5555"), ("/healthz", "[::1]:80")]:
+        for path, host in [("/", "localhost"), ("/nothing", "127.0.0.1:5555"), ("/ws", "[::1]:80")]:
             _, headers, _ = await Browser(house).ask(get(path, host=host))
             policy = headers["content-security-policy"]
             assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
@@ -76,8 +76,8 @@ async def test_head_has_the_headers_and_no_body(autojump_clock: MockClock) -> No
         "//localhost/",
         "/index.html/",
         "*",
-        "http://localhost/",
-        "http://evil.example/static/main.js",
+        "/static/%6dain.js%2f..",
+        "http://localhost/nothing",
         "/\xe9",
     ],
 )
@@ -106,7 +106,19 @@ async def test_a_body_is_not_read(autojump_clock: MockClock) -> None:
 # --- who asks, and for whom -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:5555", "192.0.2.9", "[::1]:5555", "LocalHost:1", "Chat.Example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1:5555",
+        "192.0.2.9",
+        "[::1]:5555",
+        "LocalHost:1",
+        "Chat.Example",
+        "chat.example.",
+        "chat.example.:443",
+        "chat.example:",
+    ],
+)
 async def test_who_asks_by_a_name_of_ours_is_answered(host: str, autojump_clock: MockClock) -> None:
     async with serving(Config(public_names=("chat.example",))) as house:
         assert (await Browser(house).ask(get("/", host=host)))[0] == 200
@@ -118,7 +130,7 @@ async def test_who_asks_by_a_name_of_ours_is_answered(host: str, autojump_clock:
         "evil.example",
         "localhost.evil.example",
         "127.0.0.1.evil.example",
-        "chat.example.",
+        "chat.example..",
         "evil.example#127.0.0.1",
         "127.0.0.1:5555:80",
         "127.0.0.1:port",
@@ -131,13 +143,18 @@ async def test_who_asks_by_a_name_of_ours_is_answered(host: str, autojump_clock:
         "",
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/ws", "/healthz"])
+@pytest.mark.parametrize("path", ["/", "/ws"])
 async def test_who_asks_by_another_is_not(host: str, path: str, autojump_clock: MockClock) -> None:
     """A page whose name is made to resolve to this machine is still not ours."""
     async with serving(Config(public_names=("chat.example",))) as house:
         status, headers, body = await Browser(house).ask(chrome_as(host, path))
-        assert status in (400, 421) and body.count(b"\n") == 1
+        assert status == (421 if _is_a_host(host) else 400) and body.count(b"\n") == 1
         assert "script-src *" not in headers["content-security-policy"]
+
+
+def _is_a_host(host: str) -> bool:
+    """Return whether a `Host` is any server's; an invalid one is answered 400 (RFC 9112, 3.2)."""
+    return not any(character in host for character in "#@ [") and host.count(":") == 0
 
 
 def chrome_as(host: str, path: str = "/ws") -> bytes:
@@ -380,6 +397,27 @@ async def test_a_journal_that_fails_is_no_good_health(
         await trio.sleep(5)
         assert await ada.say("again") == 1
         assert (await Browser(house).ask(get("/healthz")))[0] == 200
+    caplog.clear()
+
+
+async def test_health_comes_back_by_itself_and_no_request_writes(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FailingStore()
+    async with serving(store=store) as house:
+        ada = await house.enter("ada", "lobby")
+        ada.send(Say("lobby", "hi", ref="s"))
+        await ada.answer(Error, code="unavailable", ref="s")
+        browser = Browser(house)
+        for _ in range(50):
+            assert (await browser.ask(get("/healthz")))[0] == 503
+        assert (len(store.batches), store.probes) == (1, [])
+        await trio.sleep(3.5)
+        assert len(store.probes) == 3
+        assert (await browser.ask(get("/healthz")))[0] == 503
+        store.failing = False
+        await trio.sleep(1)
+        assert (await browser.ask(get("/healthz")))[0] == 200
     caplog.clear()
 
 

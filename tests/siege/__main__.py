@@ -27,6 +27,7 @@ from tests.siege.plan import FULL, QUICK, Plan, choose
 from tests.siege.report import as_json, render, section, splice
 from tests.siege.run import Outcome, Stage, run_attack, server_options
 from tests.siege.verdict import FULL_BOUNDS, QUICK_BOUNDS, Bounds
+from trio_chat.cli.standard_output import refuse_standard
 
 __all__ = ["main", "run"]
 
@@ -38,7 +39,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "benchmarks.md"
 @click.option("--quick", is_flag=True, help="The short form: some attacks, for 1.5 s each.")
 @click.option("--seconds", type=click.FloatRange(0.5, 120), help="How long each attack lasts.")
 @click.option("--list", "listed", is_flag=True, help="Print the attacks, a line each.")
-@click.option("--json", "raw", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures.")
+@click.option("--json", "raw", metavar="FILE", callback=refuse_standard, help="Write all figures.")
 @click.option("--server", metavar="COMMAND", help="Start servers by this command. [default: trio-chat serve]")
 @click.option("--write", is_flag=True, help="Write the table into docs/benchmarks.md; for a full run.")
 def main(
@@ -46,7 +47,7 @@ def main(
     quick: bool,
     seconds: float | None,
     listed: bool,
-    raw: Path | None,
+    raw: str | None,
     server: str | None,
     write: bool,
 ) -> None:
@@ -66,7 +67,7 @@ def main(
     click.echo(render(outcomes, bounds))
     machine = describe()
     if raw:
-        raw.write_text(json.dumps(as_json(outcomes, bounds, machine), indent=1) + "\n")
+        Path(raw).write_text(json.dumps(as_json(outcomes, bounds, machine), indent=1) + "\n")
     if write:
         PAGE.write_text(splice(section(outcomes, bounds, machine, plan.attack_s), PAGE.read_text()))
         click.echo(f"wrote {PAGE.relative_to(PAGE.parent.parent)}")

@@ -17,7 +17,7 @@ from tests.siege.verdict import (
     Phase,
     judge,
     memory_max_kib,
-    quantile,
+    percentile,
     ratio,
 )
 
@@ -45,21 +45,21 @@ GREEN = Measurement(
 
 
 @pytest.mark.parametrize(
-    ("values", "share", "expected"),
+    ("values", "percent", "expected"),
     [
-        ([], 0.5, inf),
-        ([4.0], 0.5, 4.0),
-        ([3.0, 1.0], 0.5, 1.0),
-        ([5.0, 1.0, 3.0], 0.5, 3.0),
-        ([1.0, 2.0, 3.0, 4.0], 0.5, 2.0),
-        ([1.0, 2.0, inf, inf], 0.5, 2.0),
-        ([1.0, inf, inf], 0.5, inf),
-        ([1.0, 2.0, 3.0], 1.0, 3.0),
-        ([1.0, 2.0, 3.0], 0.0, 1.0),
+        ([], 50, inf),
+        ([4.0], 50, 4.0),
+        ([3.0, 1.0], 50, 1.0),
+        ([5.0, 1.0, 3.0], 50, 3.0),
+        ([1.0, 2.0, 3.0, 4.0], 50, 2.0),
+        ([1.0, 2.0, inf, inf], 50, 2.0),
+        ([1.0, inf, inf], 50, inf),
+        ([1.0, 2.0, 3.0], 100, 3.0),
+        ([1.0, 2.0, 3.0], 0, 1.0),
     ],
 )
-def test_a_quantile_is_one_of_the_values(values: list[float], share: float, expected: float) -> None:
-    assert quantile(values, share) == expected
+def test_a_percentile_is_one_of_the_values(values: list[float], percent: float, expected: float) -> None:
+    assert percentile(values, percent) == expected
 
 
 def test_the_ratio_counts_a_fast_quiet_phase_as_the_floor() -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil, inf
+from math import inf
 
+from loadtest.rank import nearest_rank
 from tests.siege.attack import Attack
 
-__all__ = ["FULL_BOUNDS", "QUICK_BOUNDS", "Bounds", "Measurement", "Phase", "judge", "quantile", "ratio"]
+__all__ = ["FULL_BOUNDS", "QUICK_BOUNDS", "Bounds", "Measurement", "Phase", "judge", "percentile", "ratio"]
 
 LINES_MIN = 5
 
@@ -51,7 +52,7 @@ class Phase:
 
     @property
     def p50_s(self) -> float:
-        return quantile(self.latencies_s, 0.5)
+        return percentile(self.latencies_s, 50)
 
     @property
     def max_s(self) -> float:
@@ -81,11 +82,9 @@ class Measurement:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least this share of the values does not exceed; else infinite."""
-    if not values:
-        return inf
-    return sorted(values)[max(ceil(share * len(values)), 1) - 1]
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the value at the nearest rank (`loadtest.rank`); infinite without values."""
+    return sorted(values)[nearest_rank(len(values), percent) - 1] if values else inf
 
 
 def ratio(measurement: Measurement, bounds: Bounds) -> float:

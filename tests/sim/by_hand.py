@@ -7,6 +7,7 @@ from contextlib import suppress
 from random import Random
 
 import trio
+from msgspec.structs import replace
 
 from tests.server.peer import Peer, packed
 from tests.sim.house import SERVER, House, open_house
@@ -69,24 +70,28 @@ async def _murmur(ada: Peer, random: Random) -> None:
 async def _comes_back(house: House, random: Random, epoch: str, head: int) -> None:
     after = random.choice([0, random.randrange(head + 1), head, head + 1, 10_000])
     recent = random.choice([None, None, 0, 5, 100])
+    limit = random.choice([None, None, 1, 5, 100])
     epoch = random.choice([epoch, epoch, "of another journal"])
     eve = await house.enter("eve")
-    eve.send(Join("lobby", UNSET if recent is None else recent, after, epoch, "j"))
+    join = Join("lobby", UNSET if recent is None else recent, after, epoch, "j")
+    eve.send(join if limit is None else replace(join, limit=limit))
     room = await eve.answer(Room, ref="j")
-    good = epoch == room.epoch and after <= room.head
+    good = (epoch == room.epoch or after == 0) and after <= room.head
     assert room.resumed == good
-    start = after if good else max(room.first - 1, room.head - (recent or 0))
+    start = after if good else 0
+    goes_on = good and (start >= room.first - 1 or recent is None)
+    at_most = min(room.head if goes_on else recent or 0, room.head if limit is None else limit)
     await eve.hears(20)
-    _tiles(eve, start, limit=room.head - (recent or 0), head=house.server.feeds["lobby"].head)
+    _tiles(eve, start, newest=room.head - at_most, head=house.server.feeds["lobby"].head)
 
 
-def _tiles(eve: Peer, start: int, *, limit: int, head: int) -> None:
+def _tiles(eve: Peer, start: int, *, newest: int, head: int) -> None:
     """Entries and gaps are one behind the other: no hole, nothing twice, and no gap that need not be."""
     at = start
     for event in eve.seen:
         if isinstance(event, Gap):
             assert event.after == at, f"{event} does not go on after {at}"
-            assert not event.kept or event.next <= limit + 1, "only what `recent` leaves out is kept"
+            assert not event.kept or event.next <= newest + 1, "kept is what `recent` or `limit` leaves out"
             at = event.next - 1
         elif isinstance(event, Entry):
             assert event.seq == at + 1, f"{event} does not go on after {at}"

@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from tests.sim import by_hand, plans, programs
+from tests.sim import by_hand, plans, programs, rated
 from tests.sim.plans import story
 from trio_chat.server.serve import Server, open_server
 from trio_chat.testing import Run, simulate
@@ -135,6 +135,10 @@ def row_30_programs(seed: int) -> None:
     simulate(seed, programs.fallen_machines)
 
 
+def rates(seed: int) -> None:
+    simulate(seed, rated.too_much_to_say)
+
+
 def row_42(seed: int) -> None:
     simulate(seed, by_hand.pipelines)
 
@@ -147,6 +151,7 @@ STORIES: dict[str, Callable[[int], None]] = {
     each.__name__: each
     for each in (
         chat,
+        rates,
         row_7,
         row_23,
         row_24,

@@ -9,7 +9,8 @@ import trio
 
 from tests.client.scripted import Hall, Peer, Stage
 from trio_chat.client import connect
-from trio_chat.errors import CannotConnect, ConnectionLost, Refused
+from trio_chat.errors import ChatError
+from trio_chat.terminal.input_kind import InputKind
 from trio_chat.terminal.lines import LineClient
 from trio_chat.terminal.standard import Input, Output
 from trio_chat.terminal.target import Target
@@ -64,8 +65,15 @@ class Desk:
     """A line client at work, and the server's end of it."""
 
     def __init__(
-        self, *, as_json: bool = False, interactive: bool = False, tokens: Tokens | None = None
+        self,
+        *,
+        as_json: bool = False,
+        interactive: bool = False,
+        tokens: Tokens | None = None,
+        has_commands: bool = True,
+        has_input: bool = True,
     ) -> None:
+        kind = InputKind.TERMINAL if interactive else InputKind.LINES if has_input else InputKind.NONE
         self.keys = Keys()
         self.screen = Screen()
         self.stage = Stage()
@@ -74,8 +82,9 @@ class Desk:
             self.screen,
             tokens,
             as_json=as_json,
-            interactive=interactive,
-            connect=partial(connect, dial=self.stage.dial),
+            input_kind=kind,
+            has_commands=has_commands,
+            connect=partial(connect, dial=self.stage.dial, pace=False),
         )
         self.failed: Exception | None = None
         self.left = trio.Event()
@@ -87,7 +96,7 @@ class Desk:
     async def run(self, *rooms: str, name: str = "ada") -> None:
         try:
             await self.client.run(Target(name), rooms)
-        except (Refused, CannotConnect, ConnectionLost, BrokenPipeError) as error:
+        except (ChatError, BrokenPipeError) as error:
             self.failed = error
         self.left.set()
 
@@ -104,10 +113,12 @@ async def at_desk(
     *rooms: str,
     as_json: bool = False,
     interactive: bool = False,
+    has_commands: bool = True,
+    has_input: bool = True,
     features: Sequence[str] = (),
 ) -> AsyncGenerator[Desk]:
     """A line client that was welcomed by a server which plays this; when the block ends, its input does."""
-    desk = Desk(as_json=as_json, interactive=interactive)
+    desk = Desk(as_json=as_json, interactive=interactive, has_commands=has_commands, has_input=has_input)
 
     async def server() -> None:
         peer = await desk.stage.accept()

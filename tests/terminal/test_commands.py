@@ -34,6 +34,14 @@ from trio_chat.terminal.commands import Action, parse, split_text
         ("/quit", commands.Quit()),
         ("/quit supper time", commands.Quit("supper time")),
         ("/help", commands.Help()),
+        ("/join #garden", commands.Join("garden")),
+        ("/join #", commands.Join("#")),
+        ("/leave #garden", commands.Leave("garden")),
+        ("/msg @bob two words", commands.Tell("bob", "two words")),
+        ("/msg @ two words", commands.Tell("@", "two words")),
+        ("/nick @eva", commands.Nick("eva")),
+        ("/topic #1 of many", commands.Topic("#1 of many")),
+        ("/me @bob", commands.Say("@bob", action=True)),
     ],
 )
 def test_a_line_is_an_action(line: str, action: Action) -> None:
@@ -63,6 +71,16 @@ def test_every_command_is_in_the_help() -> None:
     for word in ("join", "leave", "rooms", "who", "msg", "me", "nick", "topic", "history", "search", "quit"):
         assert f"/{word} " in commands.HELP
         assert not isinstance(parse(f"/{word} 1" + " b" * (word == "msg")), commands.Unclear)
+
+
+@pytest.mark.parametrize("line", ["/quit", "//", "/msg bob hi", " / ", "plain"])
+def test_a_line_as_text_is_no_command(line: str) -> None:
+    assert commands.as_text(line) == commands.Say(line)
+
+
+@pytest.mark.parametrize("line", ["", " ", "\t\u3000"])
+def test_a_blank_line_as_text_is_nothing(line: str) -> None:
+    assert commands.as_text(line) == commands.Nothing()
 
 
 @given(st.text())

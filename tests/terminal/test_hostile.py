@@ -16,6 +16,7 @@ from trio_chat.client import connect
 from trio_chat.errors import ChatError
 from trio_chat.terminal import show
 from trio_chat.terminal.commands import split_text
+from trio_chat.terminal.input_kind import InputKind
 from trio_chat.terminal.lines import LineClient
 from trio_chat.terminal.speaker import Speaker
 from trio_chat.terminal.target import Target
@@ -64,7 +65,8 @@ async def visit(seed: int) -> None:
         screen,
         None,
         as_json=random.random() < 0.3,
-        interactive=False,
+        input_kind=InputKind.LINES,
+        has_commands=True,
         connect=partial(connect, dial=stage.dial, random=random.random, clock_s=trio.current_time),
     )
     for _ in range(20):

@@ -12,7 +12,8 @@ from wsproto.utilities import generate_accept_token
 
 from tests.client.hostile import frames
 from tests.client.scripted import Peer, welcome
-from tests.terminal.test_join import MAIN, PATIENCE_S, playing, run
+from tests.patience import PATIENCE_S
+from tests.terminal.test_join import MAIN, playing, run
 from trio_chat.net.link import Link
 from trio_chat.wire.messages import Error, Hello, Join, Members, Quit, Room, Say, Who
 
@@ -85,7 +86,7 @@ async def test_join_says_one_line(
     nursery: trio.Nursery, scheme: str, play: Play, typed: str, status: int, says: str
 ) -> None:
     async with playing(nursery, play) as port:
-        done = await run(f"ada@{scheme}127.0.0.1:{port}", "--json", typed=typed)
+        done = await run(f"ada@{scheme}127.0.0.1:{port}", "--json", "--commands", typed=typed)
     said = done.stderr.decode()
     assert (done.returncode, "Traceback" in said) == (status, False), said
     own = [line for line in said.splitlines() if line.startswith("trio-chat: ")]

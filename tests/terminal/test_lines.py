@@ -29,7 +29,7 @@ async def test_what_is_typed_is_said_and_what_is_said_is_shown(nursery: trio.Nur
     hall.add("bob", "is anybody here?")
     async with at_desk(nursery, hall.serve) as desk:
         desk.type("I am", "", "/me waves", "//etc/hosts", "/dance", "/help")
-    assert desk.failed is None
+    assert str(desk.failed) == "1 line was not said"
     assert desk.screen.lines[0] == "-- lobby: 2 here"
     assert [line[6:] for line in desk.screen.lines[1:]] == [
         "bob: is anybody here?",
@@ -91,35 +91,21 @@ async def test_whoever_gives_no_other_name_is_told_why_the_first_would_not_do(
     assert str(desk.failed) == "ada is taken"
 
 
-async def test_in_a_pipe_a_taken_name_gets_a_number(nursery: trio.Nursery) -> None:
-    desk = Desk()
-    door = Door(desk.stage, "ada", "ada_2")
+@pytest.mark.parametrize("has_input", [True, False])
+@pytest.mark.parametrize(("refused", "why"), [("taken", "ada is taken"), ("bad", "a name has no spaces")])
+async def test_a_name_that_is_refused_in_a_pipe_is_an_error(
+    nursery: trio.Nursery, refused: str, why: str, has_input: bool
+) -> None:
+    desk = Desk(has_input=has_input)
+    door = Door(desk.stage, *(["ada"] if refused == "taken" else []), bad="ada" if refused == "bad" else "")
     nursery.start_soon(door.keep)
     nursery.start_soon(desk.run, "lobby")
     desk.type("a line that must not be taken for a name")
-    await desk.leave()
-    assert desk.failed is None
-    assert door.names == ["ada", "ada_2", "ada_3"]
-    assert desk.screen.talked == "-- you are ada_3 here\n"
-
-
-async def test_in_a_pipe_not_every_name_is_tried(nursery: trio.Nursery) -> None:
-    desk = Desk()
-    door = Door(desk.stage, "ada", *(f"ada_{n}" for n in range(99)))
-    nursery.start_soon(door.keep)
-    nursery.start_soon(desk.run)
-    await desk.leave()
+    await desk.left.wait()
     assert isinstance(desk.failed, Refused)
-    assert str(desk.failed) == "ada_9 is taken"
-
-
-async def test_in_a_pipe_a_bad_name_stays_bad(nursery: trio.Nursery) -> None:
-    desk = Desk()
-    nursery.start_soon(Door(desk.stage, bad="ada").keep)
-    nursery.start_soon(desk.run)
-    await desk.leave()
-    assert isinstance(desk.failed, Refused)
-    assert str(desk.failed) == "a name has no spaces"
+    assert str(desk.failed) == f"{why}; choose another: trio-chat join NAME@127.0.0.1:5555"
+    assert desk.failed.exit_status == 1
+    assert door.names == ["ada"]
 
 
 async def test_a_room_that_will_not_do_ends_it(nursery: trio.Nursery) -> None:
@@ -231,7 +217,7 @@ async def test_a_second_signal_waits_for_nothing(nursery: trio.Nursery) -> None:
 
 
 async def test_a_signal_before_there_is_a_chat_waits_for_nothing(nursery: trio.Nursery) -> None:
-    desk = Desk()
+    desk = Desk(interactive=True)
     nursery.start_soon(desk.run)
     await desk.stage.accept()
     await wait_all_tasks_blocked()

@@ -109,9 +109,14 @@ class House(Hall):
 
 @asynccontextmanager
 async def at_house(
-    nursery: trio.Nursery, house: House, *, interactive: bool = True, as_json: bool = False
+    nursery: trio.Nursery,
+    house: House,
+    *,
+    interactive: bool = True,
+    as_json: bool = False,
+    has_input: bool = True,
 ) -> AsyncGenerator[Desk]:
-    desk = Desk(interactive=interactive, as_json=as_json)
+    desk = Desk(interactive=interactive and has_input, as_json=as_json, has_input=has_input)
     nursery.start_soon(house.keep, desk)
     nursery.start_soon(desk.run, "lobby")
     await wait_all_tasks_blocked()

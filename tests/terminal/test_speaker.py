@@ -1,11 +1,14 @@
 """What is typed is done: in order, insisted on, and shown where it could not be."""
 
+from inspect import signature
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.client.scripted import Hall, Peer, said
 from tests.terminal.desk import at_desk
+from trio_chat.terminal.lines import LineClient
 from trio_chat.wire.messages import (
     Ack,
     Bye,
@@ -132,3 +135,9 @@ async def test_the_other_commands(nursery: trio.Nursery) -> None:
     assert "-- pond: 1 here, about: ducks" in desk.screen.lines
     assert "-- you are eva now" in desk.screen.talked
     assert desk.screen.talked.endswith("perhaps not said: 1 line: unread\n")
+
+
+def test_the_terminal_has_refusals_given_back() -> None:
+    """The speaker repeats what is refused, and tells people why a line waits."""
+    connect = signature(LineClient).parameters["connect"].default
+    assert connect.keywords == {"pace": False}

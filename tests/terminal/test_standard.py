@@ -10,7 +10,15 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_chat.terminal.standard import LINES_AHEAD, READ_BYTES, Input, LineSplitter, Output
+from trio_chat.terminal.standard import (
+    AHEAD_CHARACTERS,
+    LINE_CHARACTERS_MAX,
+    LINES_AHEAD,
+    READ_BYTES,
+    Input,
+    LineSplitter,
+    Output,
+)
 
 
 @pytest.fixture
@@ -41,6 +49,7 @@ def split(*chunks: bytes) -> list[str]:
         ("zwölf 🦆\n".encode(), ["zwölf 🦆"]),
         (b"caf\xe9\n", ["caf\ufffd"]),
         (b"half \xf0\x9f", ["half \ufffd"]),
+        (b"\xef\xbb\xbfone\r\n\xef\xbb\xbftwo\r\n", ["one", "\ufefftwo"]),
         ("one\u2028line\x0b\n".encode(), ["one\u2028line\x0b"]),
     ],
 )
@@ -53,12 +62,28 @@ def test_the_lines_are_the_same_however_the_bytes_were_cut(chunks: list[bytes]) 
     assert split(*chunks) == split(b"".join(chunks))
 
 
-def test_a_long_line_is_not_scanned_again_for_every_read() -> None:
+def test_a_line_without_an_end_is_cut_and_nothing_of_it_is_lost() -> None:
+    """Nor is it scanned again for every read."""
     splitter = LineSplitter()
-    for _ in range(20_000):
-        assert splitter.feed(b"x" * 1000) == []
-    (line,) = splitter.feed(b"\n")
-    assert len(line) == 20_000_000
+    lines = [line for _ in range(20_000) for line in splitter.feed(b"x" * 1000)]
+    assert {len(line) for line in lines} == {LINE_CHARACTERS_MAX}
+    assert sum(map(len, lines + splitter.feed(b"\n"))) == 20_000_000
+
+
+@pytest.mark.parametrize("size", [1000, READ_BYTES, 3 * LINE_CHARACTERS_MAX])
+def test_the_rest_of_a_line_that_was_cut_is_no_command(size: int) -> None:
+    slashes = b"/" * (3 * LINE_CHARACTERS_MAX)
+
+    def lines(*, has_commands: bool) -> list[str]:
+        splitter = LineSplitter(has_commands=has_commands)
+        parts = [slashes[at : at + size] for at in range(0, len(slashes), size)]
+        return [line for part in parts for line in splitter.feed(part)] + splitter.end()
+
+    literal, escaped = lines(has_commands=False), lines(has_commands=True)
+    assert "".join(literal) == slashes.decode()
+    assert "".join([escaped[0], *(line.removeprefix("/") for line in escaped[1:])]) == slashes.decode()
+    assert all(line.startswith("//") for line in escaped[1:])
+    assert max(map(len, literal + escaped)) == LINE_CHARACTERS_MAX
 
 
 # --- input ------------------------------------------------------------------------------------------
@@ -155,6 +180,31 @@ async def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tupl
 async def test_an_input_that_is_gone_has_ended(pipe: tuple[int, int]) -> None:
     async with reading_from(pipe[1]) as typed:  # which cannot be read from
         assert await typed.line() is None
+        assert typed.error is not None
+
+
+async def test_lines_are_read_ahead_up_to_a_number_of_characters(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    os.set_blocking(writing, False)
+    lines = (b"x" * 20_000 + b"\n") * 1000
+
+    async def fill(typed: Input) -> None:
+        nonlocal lines
+        for _ in range(100):
+            with suppress(BlockingIOError):
+                lines = lines[os.write(writing, lines) :]
+            await trio.testing.wait_all_tasks_blocked(0.001)
+
+    async with reading_from(reading) as typed:
+        lines = lines[os.write(writing, lines) :]
+        assert await typed.line()
+        await fill(typed)
+        assert AHEAD_CHARACTERS <= sum(map(len, typed.waiting)) <= AHEAD_CHARACTERS + READ_BYTES
+        assert lines, "the pipe keeps the others"
+        while typed.waiting:
+            await typed.line()
+        await fill(typed)
+        assert sum(map(len, typed.waiting)) >= AHEAD_CHARACTERS, "it goes on when they are taken"
 
 
 # --- output -----------------------------------------------------------------------------------------

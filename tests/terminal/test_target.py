@@ -1,8 +1,11 @@
 """Where to join, and as whom."""
 
+import socket
+
 import pytest
 
-from trio_chat.terminal.target import Target, parse_target
+from trio_chat.errors import CannotConnect
+from trio_chat.terminal.target import Target, name_hint, parse_target
 
 
 @pytest.mark.parametrize(
@@ -18,6 +21,7 @@ from trio_chat.terminal.target import Target, parse_target
         ("ada@[fe80::1%eth0]:6000", Target("ada", "fe80::1%eth0", 6000)),
         ("ada@home@[::1]", Target("ada@home", "::1")),
         ("ada:lovelace@10.0.0.7", Target("ada:lovelace", "10.0.0.7")),
+        ("@ada@10.0.0.7", Target("ada", "10.0.0.7")),
     ],
 )
 def test_every_part_may_be_left_out(text: str, target: Target) -> None:
@@ -65,3 +69,36 @@ def test_without_anything_it_is_this_machine() -> None:
 def test_what_is_no_target_is_told_why(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse_target(text)
+
+
+def unknown() -> CannotConnect:
+    error = CannotConnect("no server at that host")
+    error.__cause__ = socket.gaierror(-2, "Name or service not known")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("ada", "ada@127.0.0.1"),
+        ("ada:6000", "ada@127.0.0.1:6000"),
+        ("ada.lovelace", "ada.lovelace@127.0.0.1"),
+        ("zoë", "zoë@127.0.0.1"),
+    ],
+)
+def test_a_name_without_a_host_is_suggested_with_one(text: str, command: str) -> None:
+    hint = name_hint(parse_target(text), unknown())
+    assert hint == f"to join as {text.partition(':')[0]} on this machine: trio-chat join {command}"
+    assert parse_target(command) == Target(text.partition(":")[0], port=parse_target(text).port)
+
+
+def test_one_word_may_be_a_name_also_when_it_resolves() -> None:
+    assert name_hint(parse_target("ada"), CannotConnect("no server there"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":6000", "ada@", "ada@nowhere", "localhost", "127.0.0.1", "10.0.0.7", "ws://ada", "[::1]", "a b"],
+)
+def test_no_name_is_suggested_where_none_was_meant(text: str) -> None:
+    assert name_hint(parse_target(text), CannotConnect("no server there")) == ""

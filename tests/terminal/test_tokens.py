@@ -3,7 +3,7 @@
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -133,3 +133,19 @@ def test_the_file_is_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert default_path().name == "tokens.json"
     assert default_path().parent.name == "trio-chat"
     assert not any(tmp_path.iterdir()), "asking where it is makes nothing"
+
+
+def _no_home(*_: object, **__: object) -> Path:
+    raise RuntimeError("could not determine the home directory")
+
+
+@pytest.mark.parametrize("found", [_no_home, lambda *_, **__: Path("~/.local/state/trio-chat")])
+def test_without_a_home_directory_nothing_is_kept_in_the_working_directory(
+    found: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user id that is in no passwd file, without HOME: platformdirs raises, or leaves the `~` as it is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "user_state_path", found)
+    with pytest.raises(OSError, match=r"^HOME is not set; --tokens PATH names a file$"):
+        Tokens(default_path()).find("127.0.0.1:5555", "ada")
+    assert not list(tmp_path.iterdir())

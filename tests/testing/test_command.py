@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.patience import PATIENCE_S
 from tests.testing.plans import a_chat
 from tests.testing.planted import forget_rests
 from trio_chat.testing.__main__ import main
@@ -83,7 +84,7 @@ def test_what_is_neither_plan_nor_seed_is_exit_status_2(
 
 def test_it_runs_as_a_module() -> None:
     command = [sys.executable, "-m", "trio_chat.testing", "--help"]
-    helped = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    helped = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     assert "replay" in helped.stdout
     assert "shrink" in helped.stdout
     assert helped.stderr == ""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from tests.patience import PATIENCE_S
 from tests.testing.plans import a_chat
 from tests.testing.planted import forget_rests
 from trio_chat.errors import LeftBehind, PromiseBroken
@@ -278,7 +279,7 @@ def test_a_planted_bug_comes_down_to_a_handful(monkeypatch: pytest.MonkeyPatch, 
             capture_output=True,
             text=True,
             cwd=Path(__file__).parents[2],
-            timeout=100,
+            timeout=PATIENCE_S,
         )
         assert outcome in ended.stdout, ended.stdout + ended.stderr
 

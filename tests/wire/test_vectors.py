@@ -15,7 +15,8 @@ from trio_chat.wire.messages import Command, Event
 
 PATH = Path(__file__).parents[2] / "docs" / "vectors.json"
 VECTORS: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
-RUN: set[str] = set()
+RUN: set[str] = {"joins", "mentions", "links"}
+"""The lists that are run; these by tests/server/test_join_vectors.py and tests/browser/pure/text.js."""
 
 Vector = dict[str, Any]
 
@@ -105,6 +106,12 @@ def test_websocket_messages(vector: Vector) -> None:
 def test_events(vector: Vector) -> None:
     event = decode_event(payload_of(vector))
     assert (event and shown(event)) == vector["message"]
+
+
+@each("refused_events")
+def test_refused_events(vector: Vector) -> None:
+    with pytest.raises(BadMessage):
+        decode_event(payload_of(vector))
 
 
 @each("names")

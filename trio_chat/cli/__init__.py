@@ -1,25 +1,26 @@
 """The command line: parses, calls, and says in one line what went wrong.
 
 A module for each command. Each imports its own world inside its body, so that `--help` is quick and a client
-loads no server.
+loads no server. `main` itself is loaded when it is asked for, so that Ctrl-C has its handler before that.
 """
 
-import click
+from trio_chat.cli.interrupt import exit_on_interrupt, raise_on_interrupt
 
-from trio_chat.cli import join, journal, loadtest, serve
+TYPE_CHECKING = False  # the less is imported, the sooner Ctrl-C has its handler
+if TYPE_CHECKING:
+    from trio_chat.cli.group import main
 
 __all__ = ["main"]
 
 
-@click.group(
-    commands=[serve.serve, join.join, journal.journal, loadtest.loadtest],
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-@click.version_option(package_name="trio-chat", message="%(prog)s %(version)s")
-def main() -> None:
-    """A chat that one command starts and that people can rely on.
-
-    \b
-        trio-chat serve                  in one terminal
-        trio-chat join ada@127.0.0.1     in another
-    """
+def __getattr__(name: str) -> object:
+    """Load `main` when it is first asked for."""
+    if name != "main":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    exit_on_interrupt()
+    try:
+        from trio_chat.cli.group import main
+    finally:
+        raise_on_interrupt()
+    globals()["main"] = main
+    return main

@@ -3,24 +3,24 @@
 The work is in `trio_chat.owner`; here it is parsed, called, and told.
 """
 
-import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
 
 from trio_chat.cli.bar import bar
+from trio_chat.cli.interrupt import INTERRUPTED
 from trio_chat.cli.one_line import errors_in_one_line
 from trio_chat.cli.printable import printable
-from trio_chat.errors import NotDone, Refused
+from trio_chat.cli.standard_output import STANDARD, refuse_standard, write_standard_output
+from trio_chat.errors import NotDone, OutputClosed, Refused
 
 __all__ = ["journal"]
 
 ROOMS_SHOWN = 10
-INTERRUPTED = 130
 
 _at = click.option(
     "--journal",
@@ -28,6 +28,7 @@ _at = click.option(
     envvar="TRIO_CHAT_JOURNAL",
     show_envvar=True,
     metavar="PATH",
+    callback=refuse_standard,
     help="The journal's file.  [default: that of `trio-chat serve`]",
 )
 
@@ -67,35 +68,37 @@ def info(name: str | None, every: bool, as_json: bool) -> None:
 @click.option("--room", "rooms", multiple=True, help="Only this one; may be repeated.")
 @click.option("--since", metavar="TIME", help="Only what was said since: 90d, 12h, or a date as 2026-01-31.")
 @click.option("--with-refs", is_flag=True, help="Also what lets clients send again after an import.")
-@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Into this new file.")
+@click.option("-o", "--output", metavar="FILE", help="Into this new file; `-` is standard output.")
 @click.option("--force", is_flag=True, help="Replace that file if it is there.")
 def export(
     name: str | None,
     rooms: tuple[str, ...],
     since: str | None,
     with_refs: bool,
-    output: Path | None,
+    output: str | None,
     force: bool,
 ) -> None:
     """Write it out as JSON lines; beside a server, too."""
     from trio_chat.owner.export import export
     from trio_chat.owner.whole import whole_file
 
+    if output == STANDARD:
+        output = None
     quiet = output is None and sys.stdout.isatty()  # the bar would stand among the lines
     with _one_line(), bar("exporting", hidden=quiet) as tell:
         since_ms = _moment(since) if since else 0
         text = export(_path(name), rooms=_keys(rooms), since_ms=since_ms, with_refs=with_refs, progress=tell)
         if output is None:
-            _write_out(text)
+            write_standard_output(text)
             return
-        with whole_file(output, replace=force) as made, made.open("wb") as file:
+        with whole_file(Path(output), replace=force) as made, made.open("wb") as file:
             file.writelines(text)
 
 
 @journal.command("import")
 @_at
-@click.argument("source", metavar="FILE", type=click.Path(allow_dash=True, path_type=Path))
-def import_(name: str | None, source: Path) -> None:
+@click.argument("source", metavar="FILE")
+def import_(name: str | None, source: str) -> None:
     """Take an export in, `-` for standard input; no server may run.
 
     The rooms in it must not be in the journal yet. They keep their numbers, and have new epochs: nobody is
@@ -105,11 +108,11 @@ def import_(name: str | None, source: Path) -> None:
 
     with _one_line(), bar("importing") as tell:
         path = _path(name)
-        if str(source) == "-":
+        if source == STANDARD:
             done = import_journal(path, sys.stdin.buffer)
         else:
             try:
-                file = source.open("rb")
+                file = open(source, "rb")  # noqa: SIM115 - the block that closes it is the next one
             except OSError as error:
                 raise NotDone(f"cannot read {source}: {error.strerror}") from error
             with file:
@@ -120,18 +123,26 @@ def import_(name: str | None, source: Path) -> None:
 
 @journal.command()
 @_at
-@click.argument("to", metavar="TO", type=click.Path(path_type=Path))
+@click.argument("to", metavar="TO")
 @click.option("--force", is_flag=True, help="Replace that file if it is there.")
-def backup(name: str | None, to: Path, force: bool) -> None:
+def backup(name: str | None, to: str, force: bool) -> None:
     """Copy it to another file, whole and checked; beside a server, too.
 
-    A server that starts on the copy gives its rooms new epochs.
+    With `-` the copy goes to standard output once it is whole; until then it is in a temporary file, in
+    TMPDIR. A server that starts on the copy gives its rooms new epochs.
     """
-    from trio_chat.owner.backup import backup
+    from trio_chat.owner.backup import backup, temporary_backup
 
+    if to == STANDARD:
+        with _one_line(), bar("copying") as tell:
+            if sys.stdout.isatty():
+                raise NotDone("cannot write a copy to a terminal: redirect it, as in `backup - > copy.db`")
+            with temporary_backup(_path(name), progress=tell) as chunks:
+                write_standard_output(chunks)
+        return
     with _one_line(), bar("copying") as tell:
-        size = backup(_path(name), to, replace=force, progress=tell)
-    click.echo(f"{printable(str(to))}: {size:,} bytes")
+        size = backup(_path(name), Path(to), replace=force, progress=tell)
+    click.echo(f"{printable(to)}: {size:,} bytes")
 
 
 @journal.command()
@@ -144,8 +155,9 @@ def check(name: str | None, quick: bool) -> None:
     with _one_line(), bar("checking") as tell:
         path = _path(name)
         checked = check(path, quick=quick, progress=tell)
-    for finding in checked.findings:
-        click.echo(printable(finding))
+    with suppress(OutputClosed):  # the exit status is the verdict, with or without a reader
+        for finding in checked.findings:
+            click.echo(printable(finding))
     looked = f"{_count(checked.rooms, 'room')} and {_count(checked.entries, 'entry')}"
     if checked.findings:
         count = len(checked.findings)
@@ -153,14 +165,21 @@ def check(name: str | None, quick: bool) -> None:
         damaged = f"{printable(str(path))} is damaged: {count}{more} found in {looked}"
         click.secho(f"trio-chat: {damaged}", fg="red", err=True)
         sys.exit(1)
-    click.echo(f"{printable(str(path))}: {looked}, nothing wrong")
+    with suppress(OutputClosed):
+        click.echo(f"{printable(str(path))}: {looked}, nothing wrong")
 
 
 @journal.command()
 @_at
 @click.option("--before", metavar="TIME", help="What was said before: 90d ago, 12h, or a date as 2026-01-31.")
 @click.option("--keep-entries", type=click.IntRange(min=1), help="All but the newest so many of each room.")
-@click.option("--room", "rooms", multiple=True, help="Only in this one; may be repeated.")
+@click.option(
+    "--room",
+    "rooms",
+    multiple=True,
+    metavar="NAME",
+    help="Only in this one; may be repeated. Without a bound the room is removed wholly.",
+)
 @click.option("--vacuum", is_flag=True, help="Then write the file anew, and so make it smaller.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go; beside a server, too.")
 def prune(
@@ -171,24 +190,38 @@ def prune(
     vacuum: bool,
     dry_run: bool,
 ) -> None:
-    """Forget what is old; no server may run.
+    """Forget what is old, or remove whole rooms; no server may run.
 
     Who comes back to what is forgotten is told of the gap. A server that is to forget by itself takes --keep.
+
+    --room NAME without --before and --keep-entries removes that room wholly: entries, topic and all. When
+    something is said there again, it is a new room with a new history.
     """
     from trio_chat.owner.prune import Old, prune
+    from trio_chat.owner.remove import remove_rooms
 
-    if before is None and keep_entries is None:
-        raise click.UsageError("say what is to go: --before TIME, --keep-entries N, or both")
-    with _one_line(), bar("forgetting") as tell:
-        old = Old(_keys(rooms), _moment(before) if before else 0, keep_entries or 0)
+    is_whole = before is None and keep_entries is None
+    if is_whole and not rooms:
+        raise click.UsageError(
+            "say what is to go: --before TIME, --keep-entries N, or both; or --room NAME, a whole room"
+        )
+    with _one_line(), bar("removing" if is_whole else "forgetting") as tell:
+        keys = _keys(rooms)
+        old = Old(keys, _moment(before) if before else 0, keep_entries or 0)
         path = _path(name)
-        pruned = prune(path, old, dry_run=dry_run, vacuum=vacuum, progress=tell)
+        if is_whole:
+            pruned = remove_rooms(path, keys, dry_run=dry_run, vacuum=vacuum, progress=tell)
+        else:
+            pruned = prune(path, old, dry_run=dry_run, vacuum=vacuum, progress=tell)
     for room in pruned.rooms:
-        click.echo(f"{room.room}: {room.first} to {room.last}")
-    gone = sum(room.last + 1 - room.first for room in pruned.rooms)
-    would = "would be forgotten" if dry_run else "forgotten"
+        numbers = f"{room.first} to {room.last}" if room.first <= room.last else "no entries"
+        click.echo(f"{room.room}: {numbers}{', and the room itself' if is_whole else ''}")
+    gone = _count(sum(room.last + 1 - room.first for room in pruned.rooms), "entry")
+    if is_whole:
+        gone = f"{_count(len(pruned.rooms), 'room')} and {gone}"
+    done = "removed" if is_whole else "forgotten"
     shrunk = f", {pruned.bytes_before:,} bytes became {pruned.bytes_after:,}" if pruned.vacuumed else ""
-    click.echo(f"{_count(gone, 'entry')} {would}{shrunk}")
+    click.echo(f"{gone} {f'would be {done}' if dry_run else done}{shrunk}")
     if vacuum and not dry_run and not pruned.vacuumed:
         click.secho("trio-chat: interrupted, and the file is as large as it was", fg="red", err=True)
         sys.exit(INTERRUPTED)
@@ -251,10 +284,11 @@ def _path(name: str | None) -> Path:
 
 
 def _keys(rooms: tuple[str, ...]) -> list[str]:
+    """Return the keys of rooms, each named as people write it, perhaps with a `#` before it."""
     from trio_chat.hub.names import prepare_room
 
     try:
-        return [prepare_room(room).key for room in rooms]
+        return [prepare_room(room.removeprefix("#")).key for room in rooms]
     except Refused as refused:
         raise NotDone(refused.detail) from None
 
@@ -263,18 +297,6 @@ def _moment(text: str) -> int:
     from trio_chat.owner.times import moment_of
 
     return moment_of(text, int(time.time() * 1_000))
-
-
-def _write_out(text: Iterator[bytes]) -> None:
-    out = sys.stdout.buffer
-    try:
-        for some in text:
-            out.write(some)
-        out.flush()
-    except BrokenPipeError:  # nobody reads any more, as with `| head`: no news to anyone
-        # What is buffered still goes somewhere when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
 
 
 def _count(number: int, what: str) -> str:

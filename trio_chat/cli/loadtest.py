@@ -1,11 +1,12 @@
 """`trio-chat loadtest`: users who load a server and prove every delivery."""
 
 import sys
-from pathlib import Path
 
 import click
 
-from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.cli.interrupt import keep_verdict
+from trio_chat.cli.one_line import report_errors
+from trio_chat.errors import OutputError
 
 __all__ = ["loadtest"]
 
@@ -36,9 +37,9 @@ __all__ = ["loadtest"]
     "--json",
     "json_path",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the whole report to a file.",
+    help="Write the whole report to a file; with `-` to standard output, and all else to standard error.",
 )
+@click.option("--yes", is_flag=True, help="Do not ask before loading a server that is not on this machine.")
 def loadtest(
     address: str,
     target: str | None,
@@ -50,23 +51,28 @@ def loadtest(
     disconnects: str,
     seed: int,
     fail_if: tuple[str, ...],
-    json_path: Path | None,
+    json_path: str | None,
+    yes: bool,
 ) -> None:
     """Load a server with users, and prove every delivery.
 
-    Without an address it starts a server of its own. The last line is the verdict.
+    Without an address it starts a server of its own. Any other server keeps the rooms in its journal: the
+    report has the command that removes them. The last line is the verdict.
 
     \b
     Exit status: 0 fine, 1 a threshold was missed, 2 could not run,
-                 3 delivery is broken, 4 the run is invalid.
+                 3 delivery is broken, 4 the run is invalid,
+                 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
     """
     import trio
 
-    from loadtest.command import loadtest as run
-    from loadtest.scenario import CannotRun, Scenario
+    from loadtest.command import measure
+    from loadtest.report import report
+    from loadtest.scenario import Scenario
     from loadtest.screen import Screen
     from loadtest.target import parse_address, parse_share
     from loadtest.thresholds import parse_threshold
+    from trio_chat.cli.consent import ask_before_load
 
     if address and target:
         raise click.UsageError("an address or --target, not both")
@@ -76,10 +82,14 @@ def loadtest(
         thresholds = [parse_threshold(text) for text in fail_if]
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    with errors_in_one_line():
+    with report_errors():  # Ctrl-C ends the process until `measure` handles it, and again after that
         scenario = Scenario(users, rooms, rate, duration, size, share, seed)
-        try:
-            status = trio.run(run, scenario, where, thresholds, json_path, Screen.standard())
-        except KeyboardInterrupt:  # before the run has seen to signals itself
-            raise CannotRun("interrupted, and nothing is proved") from None
+        screen = Screen.standard(error=json_path == "-")
+        if where is not None and not yes:
+            ask_before_load(*where)
+        outcome = trio.run(measure, scenario, where, thresholds, json_path, screen)
+        report(scenario, where, outcome, json_path, screen, keep_verdict)
+        status = outcome.verdict.value
+        if screen.failure is not None and status == 0 and json_path is None:
+            raise OutputError(str(screen.failure))  # the report of the run is nowhere
     sys.exit(status)

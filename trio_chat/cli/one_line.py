@@ -6,17 +6,31 @@ from contextlib import contextmanager
 
 import click
 
+from trio_chat.cli.interrupt import raise_on_interrupt
 from trio_chat.cli.printable import printable
-from trio_chat.errors import ChatError
+from trio_chat.errors import ChatError, OutputClosed
 
-__all__ = ["errors_in_one_line"]
+__all__ = ["errors_in_one_line", "report_errors"]
 
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """What we raise on purpose ends the command with one line and its exit status; a bug is not hidden."""
+    """What we raise on purpose ends the command with one line and its exit status; a bug is not hidden.
+
+    All is imported: from here on Ctrl-C raises KeyboardInterrupt.
+    """
+    raise_on_interrupt()
+    with report_errors():
+        yield
+
+
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """End the command as `errors_in_one_line` does, and leave Ctrl-C as it is."""
     try:
         yield
+    except OutputClosed as error:  # no news to anyone
+        sys.exit(error.exit_status)
     except ChatError as error:
         click.secho(f"trio-chat: {printable(str(error))}", fg="red", err=True)
         sys.exit(error.exit_status)

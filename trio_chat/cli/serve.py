@@ -1,16 +1,35 @@
 """`trio-chat serve`: a server, until a signal ends it."""
 
 import logging
-import sys
+import re
+from collections.abc import Sequence
 from typing import Literal
 
 import click
 
 from trio_chat.cli.one_line import errors_in_one_line
 from trio_chat.cli.printable import printable
-from trio_chat.errors import CannotStart, ChatError, JournalInUse
+from trio_chat.cli.standard_output import refuse_standard
+from trio_chat.errors import CannotStart, ChatError, JournalInUse, OutputClosed, OutputError
 
 __all__ = ["serve"]
+
+log = logging.getLogger("trio_chat.server")
+
+
+class _PortOption(click.Option):
+    """`--port`, whose variable Kubernetes and Docker set to a URL for a service named trio-chat."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        value = super().resolve_envvar_value(ctx)
+        if value is None or re.match(r"(tcp|udp|sctp)://", value) is None:
+            return value
+        click.echo(
+            f"trio-chat: ignored TRIO_CHAT_PORT={value!r}, which is set for a service named trio-chat;"
+            " --port sets the port",
+            err=True,
+        )
+        return None
 
 
 @click.command()
@@ -20,10 +39,11 @@ __all__ = ["serve"]
     envvar="TRIO_CHAT_HOST",
     show_default=True,
     show_envvar=True,
-    help="Where to listen; 0.0.0.0 is everywhere.",
+    help="Where to listen; 0.0.0.0 is everywhere, :: is everywhere over IPv6 and IPv4.",
 )
 @click.option(
     "--port",
+    cls=_PortOption,
     default=5555,
     envvar="TRIO_CHAT_PORT",
     show_default=True,
@@ -45,7 +65,8 @@ __all__ = ["serve"]
     metavar="NAME",
     envvar="TRIO_CHAT_PUBLIC_NAME",
     show_envvar=True,
-    help="A name by which browsers may ask for this server, beside addresses and localhost; may be repeated.",
+    help="A name by which browsers may ask for this server, without a port; may be repeated."
+    " Addresses and localhost need none.",
 )
 @click.option(
     "--proxy",
@@ -61,6 +82,7 @@ __all__ = ["serve"]
     envvar="TRIO_CHAT_JOURNAL",
     show_envvar=True,
     metavar="PATH",
+    callback=refuse_standard,
     help="The file in which what is said is kept; `memory` keeps it until the server ends."
     "  [default: journal.db in your directory for such data; `serve` says where that is]",
 )
@@ -110,6 +132,15 @@ __all__ = ["serve"]
     show_envvar=True,
     help="Set one of the server's limits; `--limit help` lists them.",
 )
+@click.option(
+    "--log-level",
+    default="warning",
+    envvar="TRIO_CHAT_LOG_LEVEL",
+    show_default=True,
+    show_envvar=True,
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    help="What goes to standard error: with info also who connects and leaves, by name and address.",
+)
 def serve(
     host: str,
     port: int,
@@ -123,18 +154,24 @@ def serve(
     max_connections: int | None,
     no_rate_limit: bool,
     limits: tuple[str, ...],
+    log_level: str,
 ) -> None:
-    """Run a chat server until Ctrl-C or SIGTERM.
+    """Run a chat server until Ctrl-C, SIGTERM or SIGHUP.
 
     It then takes its leave of everybody: what was said is settled first. A second Ctrl-C ends it at once.
+
+    \b
+    Exit status: 0 drained, 1 ended at once by a second Ctrl-C, 2 cannot start,
+                 75 cannot start now, as the disk is full or fails.
     """
     import trio
 
     from trio_chat.journal.store import Keep
     from trio_chat.server.config import Config, Limits, parse_age, parse_limits
+    from trio_chat.server.logs import set_up_logging
     from trio_chat.server.process import default_journal, run_process
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    set_up_logging(log_level)
     if "help" in limits:
         click.echo(Limits.described())
         return
@@ -166,7 +203,11 @@ def serve(
             raise ChatError("stopped at once: not everybody was told")
 
 
-def _say(line: str) -> None:
-    """A line for standard output, at once: whoever started the server waits for it."""
-    click.echo(printable(line))
-    sys.stdout.flush()
+def _say(lines: Sequence[str]) -> None:
+    """Write lines to standard output in one write. The server runs on where they cannot be written."""
+    try:
+        click.echo("\n".join(map(printable, lines)))
+    except OutputClosed:
+        pass
+    except OutputError as error:
+        log.warning("%s; the server runs on", error)

@@ -9,6 +9,8 @@ requests      which command an answer belongs to, and what is sent again        
 rooms         PURE: the rooms one is in, and whether one is back                 connection
 inbox         PURE: what was not taken yet, and how what was missed is caught up
 beyond        PURE: what came while the inbox was full
+pacer         PURE: token buckets of what the server allows
+backlog       whether requests wait to be sent, and which the server has put off
 reception     what comes is given to whom it is for
 
 visits        one connection after another, and the outages between
@@ -16,7 +18,8 @@ backoff       PURE: how long to wait before the next try
 greeting      from an address to a welcome
 address       PURE: where a server is, and what is spoken there
 upgrade       from a link to what is spoken on it
-reentry       back into the rooms, and then what waits to be said
+reentry       back into the rooms
+sender        send what waits, in order and at the server's pace
 keepalive     pings, silence, and a machine that has slept
 brake         when to read on
 ungrouped     what a nursery raises, to those who do not care that there is one

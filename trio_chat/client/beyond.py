@@ -58,13 +58,14 @@ class Beyond:
             if isinstance(event, Room) and event.room == name:
                 self._events[index] = replace(event, room=room)
 
-    def forget_history(self, name: str) -> bool:
-        """The history of a room is over. If its very beginning waits here, nobody need hear of it: true."""
+    def forget_history(self, name: str) -> Room | None:
+        """The history of a room is over. If its very beginning waits here, take it away and return it: nobody
+        need hear of it."""
         for event in self._events:
             if isinstance(event, Room) and event.room == name:
                 self._remove(event)
-                return True
-        return False
+                return event
+        return None
 
     def _remove(self, event: Incoming) -> None:
         self._events.remove(event)

@@ -58,8 +58,13 @@ class Chat:
     A connection that is lost does not end it. It comes back with its token into its rooms, and what a
     program hears goes on behind what it has heard, between the events `Outage` and `Back` and after them.
     Where entries could not be had any more there is a `Gap`. A `Room` means that a room has another history
-    now, as after a restart with a journal in memory: its numbers begin anew, with its newest entries. After
+    now, as after a restart with a journal in memory: its numbers begin anew, with its newest entries. With
+    `resumed` true the program had seen nothing of the history before, and all of the new one follows. After
     an outage `Members` says who is in a room.
+
+    What the server would refuse as too fast waits until it does not, in the order of the calls, and so does
+    all that is said behind it; only with `pace=False` is that `Refused`. Cancelled while it waits, it was
+    not sent.
 
     What one calls during an outage waits for its end, and so does what was not answered when it began: it is
     asked or said again, and said once. The exceptions: `leave` leaves at once, `typing` is dropped, `quit`
@@ -113,13 +118,20 @@ class Chat:
     # --- rooms --------------------------------------------------------------------------------------
 
     async def join(
-        self, room: str, recent: int | None = None, after: int | None = None, epoch: str = ""
+        self,
+        room: str,
+        recent: int | None = None,
+        after: int | None = None,
+        epoch: str = "",
+        limit: int | None = None,
     ) -> Room:
         """Enter a room, with its newest `recent` entries; or go on `after` an entry of the same `epoch`.
 
-        The entries come as events, after the answer.
+        With both, `recent` counts where the room cannot go on there: its history is another one by now, or
+        the journal has forgotten some of what followed. At most `limit` entries come. Entries come as
+        events, after the answer, and a `Gap` says which of those behind `after` do not.
         """
-        command = Join(room, _given(recent), _given(after), epoch, self._talk.new_ref())
+        command = Join(room, _given(recent), _given(after), epoch, self._talk.new_ref(), _given(limit))
         return await self._talk.request(command, Room)
 
     async def leave(self, room: str) -> None:

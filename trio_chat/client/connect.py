@@ -39,6 +39,7 @@ async def connect(
     dial: Dial = dial_tcp,
     inbox_events: int = INBOX_EVENTS,
     ref_prefix: str = "",
+    pace: bool = True,
     random: Callable[[], float] = random,
     clock_s: Callable[[], float] = time.time,
 ) -> AsyncGenerator[Chat]:
@@ -53,7 +54,12 @@ async def connect(
 
     Entering waits for the server's welcome, for at most ten seconds. It raises `CannotConnect` when there
     is no server, when it says nothing, or when it says goodbye; `Refused` (`bad_name`, `name_taken`) when
-    another name is needed; `ServerFault` when it is no server of ours.
+    another name is needed; `ServerFault` when it is no server of ours, `ForeignServer` when it is one of a
+    protocol that has a name.
+
+    `pace` keeps to the server's rates: a call waits until the server will take its command, in the order of
+    the calls, and a command that is refused as `rate_limited` is sent again when the server says, before
+    those behind it. Without it commands go out at once, and `rate_limited` is raised as `Refused`.
 
     From then on the Chat comes back by itself when its connection is lost (`Chat` says what a program sees
     of that), unless the server has said not to. `patience_s` is how long one outage may last before the Chat
@@ -73,10 +79,11 @@ async def connect(
         return Hello(version=VERSION, name=name, token=token, agent=agent, ref=requests.new_ref())
 
     try:
-        first = await greet(address, dial, hello(name, token))
+        first = await greet(address, dial, hello(name, token), is_first=True)
     except ConnectionLost as lost:
-        raise CannotConnect(str(lost), code=lost.code) from lost
-    talk = Conversation(Inbox(inbox_events), requests, first.connection, first.welcome)
+        hint = "" if lost.code else "; it may not be a trio-chat server: check host and port"
+        raise CannotConnect(f"{lost}{hint}", code=lost.code) from lost
+    talk = Conversation(Inbox(inbox_events), requests, first.connection, first.welcome, pace=pace)
     chat = Chat(talk)
 
     async def greet_again() -> Greeted:

@@ -12,13 +12,14 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from trio_chat.client.faults import nonsense
+from trio_chat.client.foreign import Opening, as_lines
 from trio_chat.dialects import EventReader
 from trio_chat.dialects.frames import FrameEvents
-from trio_chat.errors import BadMessage, ConnectionLost, FrameError, LinkBroken, Refused
+from trio_chat.errors import BadMessage, ConnectionLost, ForeignServer, FrameError, LinkBroken, Refused
 from trio_chat.net.link import Link
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import FRAME_BYTES_MAX
-from trio_chat.wire.messages import Command, Event
+from trio_chat.wire.messages import Command, Event, Hello
 
 __all__ = ["OUTBOX_BYTES", "Connection"]
 
@@ -33,6 +34,8 @@ class Connection:
         self.frame_bytes = FRAME_BYTES_MAX
         self._link = link
         self._wire: EventReader = wire or FrameEvents()
+        # Until the first message: over a WebSocket the answer to the upgrade has named the server.
+        self._opening = Opening() if isinstance(self._wire, FrameEvents) else None
         self._outbox = bytearray()
         self._broken = False
         self._line = trio.Lock()  # fair: who waits for space first is first to send
@@ -48,15 +51,19 @@ class Connection:
         try:
             data = await self._link.receive_some()
         except LinkBroken as error:
-            raise ConnectionLost(str(error)) from error
+            raise self.foreign() or ConnectionLost(str(error)) from error
         except trio.ClosedResourceError as error:
             raise ConnectionLost("connection lost: it was closed here") from error
+        if self._opening is not None:
+            self._opening.feed(data)
         if not data:
-            raise ConnectionLost("connection lost: the server closed it without a word")
+            raise self.foreign() or ConnectionLost("connection lost: the server closed it without a word")
         try:
             events = self._wire.feed(data)
         except (FrameError, BadMessage) as error:
-            raise nonsense(error.detail) from error
+            raise self.foreign() or nonsense(error.detail) from error
+        if events:
+            self._opening = None
         # Half a frame is no sign of life, nor is anything behind a close frame: bytes that never become a
         # frame must not keep a connection from being given up.
         if not self._wire.ended and (events or not self._wire.inside_frame):
@@ -68,10 +75,21 @@ class Connection:
 
     def pack(self, command: Command) -> bytes:
         """The frame of a command. Raises `Refused` for one that the server would end the connection for."""
-        payload = encode(command)
+        return self._frame(encode(command))
+
+    def pack_hello(self, hello: Hello) -> bytes:
+        """As `pack`; a server that reads lines answers this frame at once, too."""
+        payload = encode(hello)
+        return self._frame(payload if self._opening is None else as_lines(payload))
+
+    def _frame(self, payload: bytes) -> bytes:
         if len(payload) > self.frame_bytes:
             raise Refused("too_long", f"longer than a frame may be ({self.frame_bytes} bytes)")
         return self._wire.frame(payload)
+
+    def foreign(self) -> ForeignServer | None:
+        """Return the error that names a server of another protocol, by what it sent before any message."""
+        return self._opening.error() if self._opening is not None else None
 
     @property
     def is_broken(self) -> bool:

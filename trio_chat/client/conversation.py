@@ -5,8 +5,9 @@ nothing that a server does makes one of them raise: why the conversation ended i
 that where it waits, as one plain error, and not as a cancellation out of nowhere. What was taken into the
 inbox before is still given out first.
 
-While `_direct` is a connection, a command goes out on it at once. While there is an outage, and until what
-waited before has gone out, a command only joins those that wait, and `reentry.py` sends them.
+While `_direct` is a connection, a command goes out on it at once, unless there is a backlog (`backlog.py`)
+or the server's rates say no (`pacer.py`). Otherwise a command only joins those that wait, and `sender.py`
+sends them.
 """
 
 from copy import copy
@@ -14,12 +15,14 @@ from typing import TypeVar
 
 import trio
 
+from trio_chat.client.backlog import Backlog
 from trio_chat.client.brake import Brake
 from trio_chat.client.connection import Connection
 from trio_chat.client.delays import retry_s
 from trio_chat.client.faults import refused, unfitting
 from trio_chat.client.inbox import Inbox
 from trio_chat.client.news import Incoming, Outage
+from trio_chat.client.pacer import Pacer
 from trio_chat.client.reception import Reception
 from trio_chat.client.requests import Request, Requests
 from trio_chat.client.rooms import Rooms, room_of
@@ -47,16 +50,23 @@ A = TypeVar("A", bound=Event)
 class Conversation:
     """Requests out, answers and events in, until it has `ended`."""
 
-    def __init__(self, inbox: Inbox, requests: Requests, connection: Connection, welcome: Welcome) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        requests: Requests,
+        connection: Connection,
+        welcome: Welcome,
+        *,
+        pace: bool = True,
+    ) -> None:
         self.ended: ClientError | None = None
         self.is_leaving = False  # from here on the end is what the program asked for
         self.inbox = inbox
         self.requests = requests
         self.rooms = Rooms()
         self.brake = Brake(inbox)
-        self.reception = Reception(inbox, requests, self.rooms)
-        self.stirred = trio.Event()
-        """Set when there may be more to be sent on coming back."""
+        self.backlog = Backlog(requests, Pacer(welcome.limits, trio.current_time(), is_on=pace))
+        self.reception = Reception(inbox, requests, self.rooms, self.backlog)
         self._is_away = False
         self._absence = trio.CancelScope()
         self._ask_at = 0.0
@@ -77,8 +87,9 @@ class Conversation:
     async def request(self, command: Command, kind: type[A]) -> A:
         """Send a command with a ref, and wait for its answer.
 
-        Cancelled before there was space for it, or in an outage, the command was not sent; cancelled later,
-        it may take effect, and its answer is dropped. Raises `Refused`, and what ended the conversation.
+        Cancelled before there was space for it, while the pacer held it back, or in an outage, the command
+        was not sent; cancelled later, it may take effect, and its answer is dropped. Raises `Refused`, and
+        what ended the conversation.
         """
         frame = self._connection.pack(command)
         request = Request(command)
@@ -92,17 +103,25 @@ class Conversation:
                 if connection is None:
                     if isinstance(command, Leave):
                         self.settle_leaves()
-                    self.stirred.set()
+                    self.backlog.add()
                 else:
-                    if connection.crowded:
-                        await connection.space()
-                    if request.waits:  # or in the meantime it went out on another
-                        request.is_sent = connection.send_nowait(frame)
+                    await self._send(request, frame, connection)
                 await request.done.wait()
             except BaseException:
                 self.requests.give_up(request)
                 raise
         return self._outcome(request, kind)
+
+    async def _send(self, request: Request, frame: bytes, connection: Connection) -> None:
+        """Send a request, or have it wait behind others or for the pacer: the sender sends it then."""
+        if connection.crowded:
+            await connection.space()
+        if not request.waits:  # in the meantime it went out, perhaps on another connection
+            return
+        if not self.backlog.admits(request.command):
+            self.backlog.add()
+        elif connection.send_nowait(frame):
+            self.backlog.count(request)
 
     async def tell(self, command: Command) -> None:
         """Send a command that has no answer, or drop it in an outage. Cancelled, it was not sent.
@@ -158,12 +177,13 @@ class Conversation:
         self._connection = connection
         self._is_away = False
         self.welcome = welcome
+        self.backlog.pacer.set_limits(welcome.limits, trio.current_time())
         if self.name and welcome.name != self.name:
             self.inbox.put(Named(welcome.name), keep=not self.inbox.full)
         self.reception.name = welcome.name
 
     def open(self, connection: Connection) -> None:
-        """Nothing waits to be sent any more: from here on commands go out by themselves."""
+        """From here on commands go out by themselves, unless there is a backlog."""
         if not connection.is_broken:
             self._direct = connection
         self.reception.arrived.unpark_all()
@@ -178,6 +198,7 @@ class Conversation:
         self.rooms.lost()
         self.settle_leaves()
         self.requests.lost(why)
+        self.backlog.lose()
         if outage is not None:
             self.inbox.put(outage, keep=not self.inbox.full)
         self.reception.arrived.unpark_all()

@@ -212,6 +212,14 @@ class Inbox:
         self._places[room] = self._lagging[room] = place
         place.missed_presence = True
 
+    def change_epoch(self, name: str, answer: Room, keep: bool) -> None:
+        """Put the new epoch of a room that was resumed from 0: nothing had been seen under the one before."""
+        unseen = self._beyond.forget_history(name)
+        resumed = (
+            unseen is None or unseen.resumed
+        )  # else an older history ended, and the program must hear it
+        self._put_news(replace(answer, ref="", resumed=resumed), keep)
+
     def begin_anew(self, name: str, answer: Room, keep: bool) -> None:
         """A room was come back to, and its history is another one than that of the room `name` before."""
         place = self._take_place(name)

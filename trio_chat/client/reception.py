@@ -8,6 +8,7 @@ from typing import assert_never
 
 from trio.lowlevel import ParkingLot
 
+from trio_chat.client.backlog import Backlog
 from trio_chat.client.checks import check_named, check_room
 from trio_chat.client.faults import lost
 from trio_chat.client.inbox import Inbox
@@ -44,13 +45,14 @@ __all__ = ["Reception"]
 class Reception:
     """Where the events of every connection come in. `arrived` is where to wait for more of them."""
 
-    def __init__(self, inbox: Inbox, requests: Requests, rooms: Rooms) -> None:
+    def __init__(self, inbox: Inbox, requests: Requests, rooms: Rooms, backlog: Backlog) -> None:
         self.name = ""
         self.arrived = ParkingLot()
         self._keeps: bool | None = None  # while a read is being taken
         self._inbox = inbox
         self._requests = requests
         self._rooms = rooms
+        self._backlog = backlog
 
     @property
     def keeps(self) -> bool:
@@ -106,9 +108,12 @@ class Reception:
         try:
             if isinstance(event, Room):
                 check_room(event)  # before its request is taken, which otherwise would not hear of the end
+            if isinstance(event, Error) and event.code == "rate_limited" and self._backlog.put_off(event):
+                return None
             request = self._requests.take(event.ref)
             if request is None:
                 return None
+            self._backlog.answer(request)
             if request.then is not None:
                 request.then(event)
                 return None
@@ -128,8 +133,10 @@ class Reception:
 
 
 def _cursor(join: Join, room: Room) -> int:
-    """The number after which a room's replay begins (docs/protocol.md, `join`)."""
-    if room.resumed and join.after is not UNSET:
-        return join.after
+    """Return the number after which a room's replay begins, or the `gap` before it (docs/protocol.md,
+    `join`)."""
+    if join.after is not UNSET:
+        return join.after if room.resumed else 0
     recent = 0 if join.recent is UNSET else join.recent
+    recent = recent if join.limit is UNSET else min(recent, join.limit)
     return max(room.head - recent, room.first - 1, 0)

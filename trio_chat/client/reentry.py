@@ -1,4 +1,4 @@
-"""Coming back on a new connection: into the rooms, and then with what waits to be said.
+"""Coming back on a new connection: into the rooms, and meanwhile with what waits and may be sent already.
 
 Each room is joined again after the newest entry that was seen of its history (`inbox.py`). What is about a
 room is sent when one is back in it, in the order in which it was first said: behind it, and not before, what
@@ -17,7 +17,8 @@ from trio_chat.client.conversation import Conversation
 from trio_chat.client.delays import retry_s
 from trio_chat.client.faults import unfitting
 from trio_chat.client.requests import Request
-from trio_chat.client.rooms import Membership, room_of
+from trio_chat.client.rooms import Membership
+from trio_chat.client.sender import Sender
 from trio_chat.errors import Refused
 from trio_chat.wire.messages import UNSET, Error, Event, Join, Room
 
@@ -36,21 +37,22 @@ class Reentry:
         self._is_back = False
 
     async def run(self) -> None:
-        """Come back; from its end on commands go out by themselves. Cancelled, what waits still waits."""
+        """Come back; what waits from its end on is the `Sender`'s. Cancelled, what waits still waits."""
         talk = self._talk
+        sender = Sender(talk, self._connection)
         with talk.brake:
             while True:
-                stirred = talk.stirred = trio.Event()
+                changed = talk.backlog.renew()
                 talk.settle_leaves()
                 await self._join_rooms()
                 if self._connection.is_broken:
                     return  # its end was read meanwhile, perhaps before this task had begun
                 self._look()
-                await self._send_waiting()
-                if self._is_back and not any(request.waits for request in talk.requests):
+                if self._is_back:
                     break
-                with trio.move_on_at(self._again_at()):
-                    await stirred.wait()
+                await sender.send_waiting()
+                with trio.move_on_at(min(self._again_at(), sender.again_at)):
+                    await changed.wait()
         talk.open(self._connection)
 
     # --- rooms --------------------------------------------------------------------------------------
@@ -60,6 +62,8 @@ class Reentry:
         for membership in talk.rooms:
             if self._connection.crowded:
                 await self._connection.space()
+            if self._connection.is_broken:  # the next connection asks
+                return
             wanted = talk.rooms.get(membership.name) is membership  # it may have been left by now
             if not wanted or membership.is_back or membership.is_asked:
                 continue
@@ -91,7 +95,7 @@ class Reentry:
             case _:
                 raise unfitting(event)
         self._look()
-        self._talk.stirred.set()
+        self._talk.backlog.changed.set()
 
     def _enter(self, membership: Membership, answer: Room) -> None:
         talk = self._talk
@@ -99,6 +103,8 @@ class Reentry:
         talk.rooms.entered(membership.asked, answer)
         if answer.resumed:
             talk.inbox.resume(membership.name, answer.room)
+            if answer.epoch != membership.epoch:
+                talk.inbox.change_epoch(membership.name, answer, talk.reception.keeps)
         else:
             talk.inbox.begin_anew(membership.name, answer, talk.reception.keeps)
 
@@ -111,28 +117,3 @@ class Reentry:
         """When there is a room to be asked for again."""
         rooms = self._talk.rooms
         return min((each.again_at for each in rooms if not each.is_back and not each.is_asked), default=inf)
-
-    # --- what waits ---------------------------------------------------------------------------------
-
-    async def _send_waiting(self) -> None:
-        """Send what may be sent. What comes later of a room that must wait, waits as well."""
-        held: set[str] = set()
-        for request in list(self._talk.requests):
-            if not request.waits:
-                continue
-            room = room_of(request.command)
-            if room in held or self._talk.rooms.holds(room):
-                held.add(room or "")
-                continue
-            if self._connection.crowded:
-                await self._connection.space()
-            if request.waits:
-                self._send(request)
-
-    def _send(self, request: Request) -> None:
-        try:
-            frame = self._connection.pack(request.command)
-        except Refused as refusal:  # by another server's limit, perhaps
-            self._talk.requests.fail(request, refusal)
-        else:
-            request.is_sent = self._connection.send_nowait(frame)

@@ -110,12 +110,20 @@ class Requests:
     def add(self, request: Request) -> None:
         self._waiting.setdefault(request.command.ref, []).append(request)
 
-    def take(self, ref: str) -> Request | None:
-        """The request that an answer with this ref belongs to; its entry here ends."""
+    def find(self, ref: str) -> Request | None:
+        """Return the request that an answer with this ref belongs to: the first that was sent."""
         requests = self._waiting.get(ref)
         if requests is None:
             return None
-        request = requests.pop(0)
+        return next((each for each in requests if each.is_sent or each.then is not None), requests[0])
+
+    def take(self, ref: str) -> Request | None:
+        """The request that an answer with this ref belongs to; its entry here ends."""
+        request = self.find(ref)
+        if request is None:
+            return None
+        requests = self._waiting[ref]
+        requests.remove(request)
         if not requests:
             del self._waiting[ref]
         if request.has_place:

@@ -7,6 +7,7 @@ import trio
 
 from trio_chat.client.address import Address
 from trio_chat.client.faults import nonsense
+from trio_chat.client.foreign import Opening
 from trio_chat.dialects import EventReader
 from trio_chat.dialects.frames import FrameEvents
 from trio_chat.dialects.upgrade import Upgrade
@@ -26,6 +27,7 @@ async def agree(link: Link, address: Address) -> EventReader:
     if not address.path:
         return FrameEvents()
     upgrade = Upgrade(str(address), address.path)
+    opening = Opening(expected=b"HTTP/")
     try:
         sent = link.send_nowait(upgrade.request)
         while sent < len(upgrade.request):
@@ -34,6 +36,9 @@ async def agree(link: Link, address: Address) -> EventReader:
         rest = None
         while rest is None:
             data = await link.receive_some()
+            opening.feed(data)
+            if foreign := opening.error():
+                raise foreign
             if not data:
                 raise ConnectionLost("connection lost: the server closed it without a word")
             rest = upgrade.feed(data)

@@ -22,6 +22,7 @@ from trio_chat.client.greeting import Greeted
 from trio_chat.client.keepalive import keep_alive
 from trio_chat.client.news import Back, Outage
 from trio_chat.client.reentry import Reentry
+from trio_chat.client.sender import Sender
 from trio_chat.client.server_change import forget_other_server, is_other_server
 from trio_chat.client.ungrouped import ungrouped
 from trio_chat.errors import CannotConnect, ClientError, ConnectionLost, Refused, ServerFault
@@ -78,6 +79,8 @@ class Visits:
                 nursery.start_soon(self._keep_alive, greeted)
                 if coming_back:
                     nursery.start_soon(self._come_in, greeted)
+                elif self._talk.backlog.pacer.is_on:  # otherwise nothing ever waits on the first connection
+                    nursery.start_soon(Sender(self._talk, greeted.connection).run)
                 began = trio.current_time()
                 why = await self._read(greeted)
                 self._over(why, trio.current_time() - began)
@@ -106,6 +109,8 @@ class Visits:
             await Reentry(self._talk, greeted.connection, self._is_back).run()
         if self._patience.cancelled_caught:
             self._give_up(ConnectionLost("connection lost: the server did not let us back into our rooms"))
+        else:
+            await Sender(self._talk, greeted.connection).run()
 
     def _give_up(self, why: ConnectionLost) -> None:
         self._overdue = why

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from trio_chat.contract.breaches import Findings, Kind, numbers
+from trio_chat.contract.histories import Histories, Question
 from trio_chat.contract.presence import Census
 from trio_chat.contract.stay import Stay
 from trio_chat.contract.truth import REACH_BACK_MAX, Entry, Saying, Truth
@@ -18,14 +19,13 @@ class Judge:
     """
 
     def __init__(self, is_like: Callable[[Entry], bool] = lambda _: True) -> None:
-        self._is_like = is_like
         self.findings = Findings()
         self.stays: list[Stay] = []
         self._sayings: dict[str, Saying] = {}
-        self._truths: dict[tuple[str, str], Truth] = {}  # by room and epoch
-        self._epochs: dict[str, str] = {}
+        self._histories = Histories(self._sayings, is_like)
+        self._truths = self._histories.truths  # by room and epoch
         self._last_in: dict[tuple[str, str], str] = {}  # by room and user: the epoch it knows
-        self._cut: set[str] = set()  # rooms in which something may be lost
+        self._questions: dict[tuple[str, str], Question] = {}  # by room and user, the newest
         self._censuses: dict[str, Census] = {}
         self._unanswered: dict[str, Saying] = {}
         self._now = 0
@@ -47,7 +47,7 @@ class Judge:
         """What was said has this number, says the ack."""
         saying = self._sayings[text]
         self._unanswered.pop(text, None)
-        if saying.room in self._cut and self._is_lost(saying, seq):
+        if self._histories.generation(saying.room) and self._is_lost(saying, seq):
             return  # it was on the way when the machine went down
         if saying.acked not in (0, seq):
             words = f"{saying.author} was acked {saying.room} {saying.acked} and {seq} for one message"
@@ -68,15 +68,16 @@ class Judge:
 
         What is beyond need not be kept, nor shown to anybody. But it is another history from now on: who is
         let in as if it were the same will take new entries for those that it has seen.
+
+        An answer to a `join` of before is of the history of before, whenever it arrives.
         """
-        truth = self._truths.get((room, self._epochs.get(room, "")))
-        if truth is not None:  # otherwise nobody knows any of it
-            truth.cut(kept)
-            self._cut.add(room)
+        self._histories.crash(room, kept)
 
     def asks(self, room: str, user: str) -> None:
-        """A user is about to ask to be let in."""
-        self._census(room).asks(user, self._tick())
+        """A user is about to ask to be let in, on a connection made since the machine was last down."""
+        now = self._tick()
+        self._questions[room, user] = Question(self._histories.generation(room), now)
+        self._census(room).asks(user, now)
 
     def gave_up(self, room: str, user: str, *whys: str) -> None:
         """It was cut off before it was answered: it may have been in the room meanwhile, or not."""
@@ -95,49 +96,64 @@ class Judge:
         recent: int = 0,
     ) -> Stay:
         """It was let in; `after` is the cursor with which it came back, `resumed` whether that was taken, and
-        `recent` how many entries it is shown of what was said before it was ever there."""
-        self._judge_resuming(room, user, epoch, after, resumed)
-        start = after if after is not None and resumed else head - recent
-        truth = self._truths.get((room, epoch))
-        if truth is None:
-            truth = self._truths[room, epoch] = Truth(room, start, self._sayings, self._is_like)
-            before = self._truths.get((room, self._epochs.get(room, "")))
-            if before is not None and before.kept is not None:
-                truth.begin_with(before)
-        self._epochs[room] = self._last_in[room, user] = epoch
+        `recent` how many entries it is shown of what was said before it was ever there.
+
+        A user with a cursor that was not taken is shown all of the new history, or a gap.
+        """
+        question = self._questions.pop((room, user), Question())
+        generation = question.generation
+        if misled := self._histories.find_premature(room, epoch, generation):
+            self.findings.add(Kind.RESUME, room, misled, _let_in_as_before(room, misled))
+        words = self._wrong_epoch(room, user, epoch, question, head)
+        words = words or self._wrong_cursor(room, user, epoch, generation, after, resumed)
+        if words:
+            self.findings.add(Kind.RESUME, room, user, words)
+        start = head - recent if after is None else after if resumed else 0
+        now = self._tick()
+        truth = self._histories.answered(room, user, epoch, question, start, now)
+        self._last_in[room, user] = epoch
         if start < truth.base - REACH_BACK_MAX:
             words = f"{user} was let into {room} at {start}, where {truth.base} was the newest before"
             self.findings.add(Kind.PHANTOM, room, user, words)
             start = truth.base - REACH_BACK_MAX
         truth.reach_back(start)
-        hearing = self._census(room).enters(user, self._tick(), members)
+        hearing = self._census(room).enters(user, now, members)
         stay = Stay(truth, user, start, head, hearing, self.findings, self._tick)
         self.stays.append(stay)
         return stay
 
-    def _judge_resuming(self, room: str, user: str, epoch: str, after: int | None, resumed: bool) -> None:
-        known = self._epochs.get(room, epoch)
+    def _wrong_epoch(self, room: str, user: str, epoch: str, question: Question, head: int) -> str:
+        """Return what is wrong with the epoch of an answer, by what had happened by its generation."""
+        histories, generation = self._histories, question.generation
+        if histories.is_over(room, epoch, generation):
+            return _let_in_as_before(room, user)
+        known = histories.newest(room, generation) or epoch
+        if (
+            known == epoch
+            or histories.is_over(room, known, generation)
+            or histories.is_blank(room, known, generation)
+            or (head == 0 and histories.is_overtaken(room, known, question))
+        ):
+            return ""
+        return f"{room} began anew while {user} was away: what was said there before is gone"
+
+    def _wrong_cursor(
+        self, room: str, user: str, epoch: str, generation: int, after: int | None, resumed: bool
+    ) -> str:
+        """Return what is wrong with what became of a cursor, by what its user had seen."""
         mine = self._last_in.get((room, user), epoch)
-        words = ""
-        if known == epoch and self._is_cut(room, epoch):
-            words = f"{user} was let into {room} as if nothing of it were lost: numbers will be given twice"
-        elif known != epoch and not self._is_cut(room, known):
-            words = f"{room} began anew while {user} was away: what was said there before is gone"
-        elif resumed and mine != epoch:
-            words = f"{user} came back to {room} with {after} as the last, and was resumed in another history"
-        elif after is not None and not resumed and not (mine != epoch and self._is_cut(room, mine)):
-            words = f"{user} came back to {room} with {after} as the last, and was not resumed"
-        if words:
-            self.findings.add(Kind.RESUME, room, user, words)
+        is_other = bool(after) and mine != epoch
+        if resumed and is_other:
+            return f"{user} came back to {room} with {after} as the last, and was resumed in another history"
+        is_void = is_other and self._histories.is_over(room, mine, generation)
+        if after is None or resumed or is_void:
+            return ""
+        return f"{user} came back to {room} with {after} as the last, and was not resumed"
 
     def _is_lost(self, saying: Saying, seq: int) -> bool:
         """Whether a number is of what was lost of the history that the author knows."""
         truth = self._truths.get((saying.room, self._last_in.get((saying.room, saying.author), "")))
         return truth is not None and truth.is_lost(seq)
-
-    def _is_cut(self, room: str, epoch: str) -> bool:
-        truth = self._truths.get((room, epoch))
-        return truth is not None and truth.kept is not None
 
     # --- on the way -----------------------------------------------------------------------------------
 
@@ -163,10 +179,13 @@ class Judge:
             saying = next(iter(self._unanswered.values()))
             return f"{len(self._unanswered)} acks, one of them for {saying.author}"
         heads = {id(truth): self.head(truth) for truth in self._truths.values()}
+        past = self._histories.past()
         for stay in self.stays:
             if stay.is_over or stay.way:
                 continue
             head = heads[id(stay.truth)]
+            if stay.truth in past:
+                return f"the end of the connection on which {stay.user} was let into {stay.room}"
             if stay.cursor < head:
                 return f"{stay.room} {stay.cursor + 1} to {head} for {stay.user}"
             if untold := stay.hearing.untold():
@@ -178,9 +197,13 @@ class Judge:
     def hold_to_account(self) -> None:
         """Everybody who is in a room now must have everything: to be called when they had the time for it."""
         heads = {id(truth): self.head(truth) for truth in self._truths.values()}
+        past = self._histories.past()
         for stay in self.stays:
             if not stay.is_over and not stay.way:
                 stay.owes(heads[id(stay.truth)])
+                if stay.truth in past:
+                    words = f"{stay.user} is still in a history of {stay.room} that is over"
+                    self.findings.add(Kind.RESUME, stay.room, stay.user, words)
         for stay in self.stays:
             stay.hearing.judge()
         for saying in self._unanswered.values():
@@ -189,12 +212,12 @@ class Judge:
 
     def finish(self) -> Findings:
         """What was broken. Nothing may be fed any more."""
-        for (_, epoch), truth in self._truths.items():
+        for truth in self._truths.values():
             stays = [stay for stay in self.stays if stay.truth is truth]
             truth.settle([stay.covers() for stay in stays], self.findings)
             truth.doubled(self.findings)
             truth.backwards(self.findings)
-            if self._epochs[truth.room] == epoch:  # earlier ones are gone: told already, if it is a breach
+            if self._histories.is_newest(truth):  # earlier ones are gone: told already, if it is a breach
                 self._judge_acks(truth)
             holes = [seq for seq in range(truth.base + 1, truth.head + 1) if truth.at(seq) is None]
             unshown = {saying.acked for saying in self._unshown(truth)}
@@ -244,3 +267,7 @@ class Judge:
     def _tick(self) -> int:
         self._now += 1
         return self._now
+
+
+def _let_in_as_before(room: str, user: str) -> str:
+    return f"{user} was let into {room} as if nothing of it were lost: numbers will be given twice"

@@ -57,9 +57,15 @@ class Truth:
     """The entries of one history of a room, behind `base`, where it was first joined."""
 
     def __init__(
-        self, room: str, base: int, sayings: dict[str, Saying], is_like: Callable[[Entry], bool]
+        self,
+        room: str,
+        epoch: str,
+        base: int,
+        sayings: dict[str, Saying],
+        is_like: Callable[[Entry], bool],
     ) -> None:
         self.room = room
+        self.epoch = epoch
         self.base = base
         self.entries: list[Entry | None] = []
         self.tags: list[int] = []  # of the saying at each number

@@ -7,6 +7,7 @@ all of it. What is left to tell others gathers in the rooms (`Room.notice`).
 from __future__ import annotations
 
 from itertools import islice
+from math import ceil
 from typing import Generic
 
 from sortedcontainers import SortedDict
@@ -18,6 +19,8 @@ from trio_chat.hub.rates import Rate, RateLimiter
 from trio_chat.hub.rooms import Room
 
 __all__ = ["Hub"]
+
+_ORDERED = "talk"  # the kind of command whose order people see
 
 
 class Hub(Generic[S]):
@@ -149,7 +152,18 @@ class Hub(Generic[S]):
     def check_rate(self, seat: Seat[S], kind: str, now: float, late: float = 0.0, *, size: int = 0) -> None:
         """Charge one command of that kind, of `size` bytes, to the rates of the seat's member.
 
-        `late` is for how long, in all, the server has been late. Raises `Refused`: `rate_limited`.
+        `late` is for how long, in all, the server has been late. Raises `Refused`: `rate_limited`. Messages
+        of the same session are then refused until that may be tried again: one that was sent behind it must
+        not be granted before it.
         """
-        if self.has_rates:
+        if not self.has_rates:
+            return
+        if kind == _ORDERED and now < seat.refused_until:
+            retry_after_s = ceil(seat.refused_until - now)
+            raise Refused("rate_limited", f"too fast: {kind}", retry_after_s=retry_after_s)
+        try:
             self._limiter.check(seat.member.allowance, seat.prefix, kind, size, now, late)
+        except Refused as refusal:
+            if kind == _ORDERED and refusal.retry_after_s is not None:
+                seat.refused_until = now + refusal.retry_after_s
+            raise

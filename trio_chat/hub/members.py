@@ -36,10 +36,12 @@ class Member(Generic[S]):
 class Seat(Generic[S]):
     """One session's place in the hub: its member, and the rooms it is in, by key."""
 
-    __slots__ = ("member", "owner", "prefix", "rooms")
+    __slots__ = ("member", "owner", "prefix", "refused_until", "rooms")
 
     def __init__(self, owner: S, member: Member[S], prefix: str) -> None:
         self.owner = owner
         self.member = member
         self.prefix = prefix
         self.rooms: dict[str, Room[S]] = {}
+        self.refused_until = 0.0
+        """Until when messages of this session are refused, since one before them was."""

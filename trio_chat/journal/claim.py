@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trio_chat.errors import CannotStart
 from trio_chat.journal.lock import JournalDescriptor
+from trio_chat.journal.log_origin import check_log
 from trio_chat.journal.placement import check_directory, check_writable, warn_of_links
 from trio_chat.journal.sqlite_file import connect, version_of
 from trio_chat.journal.sqlite_mark import Mark
@@ -28,7 +29,7 @@ class Claim:
         Raises:
             JournalInUse: A server, or a command that changes it, has the journal.
             CannotStart: It is no journal, or of a newer version, or read-only, or other users could replace
-                it; nothing is touched.
+                it, or its log is not of it; nothing is touched.
             FileNotFoundError: There is none, and none is to be made.
             OSError: The disk refuses.
             sqlite3.Error: The file does.
@@ -39,6 +40,7 @@ class Claim:
         self.file = JournalDescriptor(self.path, create=create)
         try:
             self.file.lock()
+            check_log(self.file)
             with closing(connect(self.path)) as db:
                 version_of(db, self.path)  # what is not ours is left without so much as a mark beside it
             warn_of_links(self.file)

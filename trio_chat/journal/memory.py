@@ -414,6 +414,9 @@ class MemoryStore:
             self._aging.pop()
         return bool(self._aging)
 
+    async def probe(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     async def aclose(self) -> None:
         await trio.lowlevel.checkpoint()
 

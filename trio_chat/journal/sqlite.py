@@ -240,6 +240,11 @@ class SqliteStore:
             self._writer.tidy, self._rooms, now_ms, abandon_on_cancel=True, limiter=self._writing
         )
 
+    async def probe(self) -> None:
+        await trio.to_thread.run_sync(
+            self._writer.probe, self._rooms, abandon_on_cancel=True, limiter=self._writing
+        )
+
     async def aclose(self) -> None:
         """Wait for the commit under way, write all back to the disk, and end the lock.
 

@@ -24,7 +24,8 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from trio_chat.errors import CannotStart, StoreError
+from trio_chat.errors import CannotStart, ChatError, StoreError
+from trio_chat.journal.start_errors import start_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,6 +164,8 @@ def storing() -> Iterator[None]:
             raise
         raise StoreError(str(error)) from error
     except OSError as error:
+        if isinstance(error, ChatError):  # of standard output, to which a copy is written
+            raise
         raise StoreError(error.strerror or str(error)) from error
 
 
@@ -181,17 +184,19 @@ def starting(path: Path) -> Iterator[None]:
             yield
     except StoreError as error:
         refuse_others(path, error)
-        raise CannotStart(f"cannot keep a journal in {path}: {error}") from error
+        raise start_error(path, error) from error
 
 
-def connect(path: Path, *, frozen: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, frozen: bool = False, read_only: bool = False) -> sqlite3.Connection:
     """Open a connection to the file, which has to be there; transactions are begun and ended explicitly.
 
     `path` is absolute: SQLite takes some relative ones, such as `:memory:`, for something else. A `frozen`
-    file is read as it is, without its log and without locks, for as long as nothing writes to it.
+    file is read as it is, without its log and without locks, for as long as nothing writes to it. A
+    `read_only` connection does not write the log back when it is closed.
     """
+    mode = "immutable=1" if frozen else "mode=ro" if read_only else "mode=rw"
     return sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?{'immutable=1' if frozen else 'mode=rw'}",
+        f"file:{quote(os.fsencode(path))}?{mode}",
         uri=True,
         timeout=BUSY_MS / 1_000,
         isolation_level=None,

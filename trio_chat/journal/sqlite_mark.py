@@ -37,7 +37,7 @@ from msgspec import Struct
 
 from trio_chat.errors import CannotStart, JournalInUse
 
-__all__ = ["LastRun", "Mark", "Marked", "mark_of", "new_epochs_because", "read_boot_id"]
+__all__ = ["LastRun", "Mark", "Marked", "mark_of", "new_epochs_because", "read_boot_id", "read_marked"]
 
 _LINE = "trio-chat {run} {inode} {entries:020}\n"
 _MARK = re.compile(r"trio-chat (\S+) (\d+) (\d{20})\n")
@@ -106,14 +106,13 @@ class Mark:
             if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
                 raise _is_not_ours(path)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            found = _MARK.fullmatch(os.pread(self._file, 1_000, 0).decode(errors="replace"))
+            self.marked = _parse(os.pread(self._file, 1_000, 0))
         except BlockingIOError:
             os.close(self._file)
             raise JournalInUse(f"another server is using the journal {journal}") from None
         except BaseException:
             os.close(self._file)
             raise
-        self.marked = Marked(found[1], int(found[2]), int(found[3])) if found else None
         self._at = 0
 
     def begin(self, run: str, inode: int, entries: int) -> None:
@@ -129,9 +128,39 @@ class Mark:
         with suppress(OSError):
             os.pwrite(self._file, b"%020d" % entries, self._at)
 
+    def removed(self, entries: int) -> None:
+        """Count so many entries less, if any: they were removed on purpose, with their rooms.
+
+        Call it when the file is on the disk without them. The mark of the last run stays that run's.
+        """
+        if self.marked is not None and entries > 0:
+            marked = self.marked
+            self.begin(marked.run, marked.inode, max(marked.entries - entries, 0))
+
     def close(self) -> None:
         """End the lock. What was marked stays."""
         os.close(self._file)
+
+
+def read_marked(journal: Path) -> Marked | None:
+    """Return what the mark of a journal says; None where there is none.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    try:
+        file = os.open(mark_of(journal), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return _parse(os.read(file, 1_000))
+    finally:
+        os.close(file)
+
+
+def _parse(data: bytes) -> Marked | None:
+    found = _MARK.fullmatch(data.decode(errors="replace"))
+    return Marked(found[1], int(found[2]), int(found[3])) if found else None
 
 
 def _open(path: Path) -> int:

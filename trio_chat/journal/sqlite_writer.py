@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trio_chat.errors import StoreError
-from trio_chat.journal.sqlite_file import BUSY_MS, storing, transaction
+from trio_chat.journal.sqlite_file import BUSY_MS, VERSION, storing, transaction
 from trio_chat.journal.sqlite_forget import Forgetting
 from trio_chat.journal.sqlite_index import Index, lines_between
 from trio_chat.journal.store import Outcome
@@ -44,6 +44,7 @@ __all__ = ["Writer"]
 
 # A log so long has not been written back for a while, because somebody was always reading: then they wait.
 WAL_BYTES_MAX = 64 << 20
+PROBE_BYTES = 64 << 10  # more than the longest message takes, with the pages of the tables that it is in
 READERS_GONE_MS = 200  # our own take less than one
 FRESH_MAX = 4_000  # to settle them takes some ten milliseconds, in which nothing else is committed
 ROWS_AT_ONCE = (100, 25, 5, 1)  # few sizes, so that their statements stay prepared; at most 8 values a row
@@ -106,6 +107,27 @@ class Writer:
             if wal_bytes > self._long_wal:
                 self._shorten(wal_bytes)
             return more
+
+    def probe(self, rooms: dict[str, OpenRoom]) -> None:
+        """`Store.probe`; `rooms` are all that are open. Raises `StoreError`.
+
+        A page is written to the log. That alone proves little: a commit that failed may have left the log
+        longer, and the page then fits where the next commit does not. So space behind its end is taken, too,
+        and given back. SQLite does not lock the log, and reads no further in it than what it has committed.
+        """
+        with self._writing(rooms):
+            log = os.open(self._wal, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                end = os.fstat(log).st_size
+                try:
+                    os.posix_fallocate(log, end, PROBE_BYTES)
+                finally:
+                    os.ftruncate(log, end)
+            finally:
+                os.close(log)
+            with transaction(self._db):
+                self._db.execute(f"PRAGMA user_version = {VERSION}")
+                self._check_there()
 
     @contextmanager
     def _writing(self, rooms: dict[str, OpenRoom]) -> Iterator[None]:

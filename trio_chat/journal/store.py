@@ -255,4 +255,9 @@ class Store(Protocol):
         """
         ...
 
+    async def probe(self) -> None:
+        """Try whether the journal can be written, by a small write that changes nothing in it. A store that
+        writes nowhere has nothing to try. Always passes a checkpoint."""
+        ...
+
     async def aclose(self) -> None: ...

@@ -9,7 +9,15 @@ such as the name of a host in memory, is compared as it is.
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-__all__ = ["Address", "Network", "is_loopback", "parse_address", "parse_network", "prefix_of"]
+__all__ = [
+    "Address",
+    "Network",
+    "is_loopback",
+    "is_unspecified",
+    "parse_address",
+    "parse_network",
+    "prefix_of",
+]
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -81,3 +89,9 @@ def is_loopback(address: str) -> bool:
         return True
     parsed = parse_address(address)
     return parsed is not None and parsed.is_loopback
+
+
+def is_unspecified(address: str) -> bool:
+    """Return whether the address stands for all addresses of this machine: `0.0.0.0`, `::`."""
+    parsed = parse_address(address)
+    return parsed is not None and parsed.is_unspecified

@@ -29,6 +29,7 @@ SEND_BUFFER_BYTES = 128 << 10
 # that sends more than the server reads then waits, and what it said long ago is not read at some later time.
 RECEIVE_BUFFER_BYTES = 64 << 10
 PAUSE_S = 0.1
+WARN_S = 60.0  # two lines about what the machine lacks
 # Not the connection's fault and not lasting; the same list as trio.serve_listeners.
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 # The connection that was to be accepted is gone again: the next one may be well.
@@ -57,7 +58,8 @@ class PatientListener(ABC):
     """The part of a listener that is the same on whatever it listens: taking all who wait, and patience."""
 
     def __init__(self) -> None:
-        self._pausing = False  # said once for each time that the machine lacks something
+        self._pausing = False  # logged once for each time that the machine lacks something …
+        self._warn_at = float("-inf")  # … but not before this
 
     async def accept(self) -> list[Link]:
         while True:
@@ -67,7 +69,9 @@ class PatientListener(ABC):
                 self._pausing = False
                 return links
             if lack:
-                if not self._pausing:
+                now = trio.current_time()
+                if not self._pausing and now >= self._warn_at:
+                    self._warn_at = now + WARN_S
                     log.warning("cannot accept for now: %s", lack)
                 self._pausing = True
                 await trio.sleep(PAUSE_S)
@@ -105,7 +109,9 @@ class SocketListener(PatientListener):
         super().__init__()
         sock.setblocking(False)
         self._sock = sock
-        host, port = sock.getsockname()[:2]
+        host, port, *rest = sock.getsockname()
+        if any(rest[1:]):  # a link-local address is one only with its zone
+            host = f"{host}%{socket.if_indextoname(rest[1])}"
         self.port: int = port
         self.address = f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
@@ -133,8 +139,8 @@ def _link(sock: socket.socket, host: str) -> SocketLink:
 async def open_listeners(host: str, port: int) -> list[SocketListener]:
     """Listen on every address of `host` that this machine has; `port` 0 takes any free one, the same for all.
 
-    An empty `host` is all of this machine. Waits for the name to be resolved. Raises `CannotStart`;
-    then, and when cancelled, nothing listens.
+    An empty `host` is all of this machine, and so is `::`, over IPv4 too. Waits for the name to be resolved.
+    Raises `CannotStart`; then, and when cancelled, nothing listens.
     """
     try:
         found = await trio.socket.getaddrinfo(
@@ -144,12 +150,14 @@ async def open_listeners(host: str, port: int) -> list[SocketListener]:
         raise CannotStart(f"cannot listen on {host}: {error.strerror}") from error
     except UnicodeError as error:  # from the encoding of host names
         raise CannotStart(f"cannot listen on {host}: not a host name") from error
+    # `::` alone takes IPv4 connections as well, whatever the machine's default is. Beside 0.0.0.0 it cannot.
+    ipv6_only = any(family == socket.AF_INET for family, *_ in found)
     listeners: list[SocketListener] = []
     lacking: OSError | None = None
     for family, kind, proto, _, (address, _, *rest) in dict.fromkeys(found):  # one may be there twice
         shared = listeners[0].port if listeners else port
         try:
-            listeners.append(_listen(family, kind, proto, (address, shared, *rest)))
+            listeners.append(_listen(family, kind, proto, (address, shared, *rest), ipv6_only=ipv6_only))
         except OSError as error:
             if error.errno in _LACKING:
                 lacking = error
@@ -163,7 +171,9 @@ async def open_listeners(host: str, port: int) -> list[SocketListener]:
     return listeners
 
 
-def _listen(family: int, kind: int, proto: int, sockaddr: tuple[object, ...]) -> SocketListener:
+def _listen(
+    family: int, kind: int, proto: int, sockaddr: tuple[object, ...], *, ipv6_only: bool
+) -> SocketListener:
     sock = socket.socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -171,7 +181,7 @@ def _listen(family: int, kind: int, proto: int, sockaddr: tuple[object, ...]) ->
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ipv6_only)
         sock.bind(sockaddr)
         sock.listen(4096)
         return SocketListener(sock)

@@ -12,21 +12,24 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+import tempfile
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trio_chat.errors import NotDone
-from trio_chat.owner.opening import interruptible, moment, reading
+from trio_chat.owner.opening import interruptible, moment, owning, reading
 from trio_chat.owner.whole import whole_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from trio_chat.owner.opening import Progress
 
-__all__ = ["backup"]
+__all__ = ["backup", "temporary_backup"]
 
 PAGES_AT_ONCE = 2_000  # 8 MiB: some ten milliseconds
+CHUNK_BYTES = 1 << 20
 
 
 def backup(path: Path, to: Path, *, replace: bool = False, progress: Progress | None = None) -> int:
@@ -40,6 +43,24 @@ def backup(path: Path, to: Path, *, replace: bool = False, progress: Progress | 
     with reading(path) as db, whole_file(to, replace=replace) as copy:
         _copy(db, copy, progress)
     return to.stat().st_size
+
+
+@contextmanager
+def temporary_backup(path: Path, *, progress: Progress | None = None) -> Iterator[Iterator[bytes]]:
+    """Copy the journal to a temporary file, and give its bytes in chunks; the file is gone after the block.
+
+    Raises `NotDone`.
+    """
+    try:
+        folder = Path(tempfile.gettempdir())
+    except OSError as error:
+        raise NotDone(f"cannot make a temporary file: {error.strerror}; TMPDIR names a directory") from error
+    with owning(folder), tempfile.TemporaryDirectory(prefix="trio-chat-backup-", dir=folder) as inner:
+        copy = Path(inner) / "journal.db"
+        backup(path, copy, progress=progress)
+        with copy.open("rb") as file:
+            copy.unlink()  # should the process be killed while somebody reads slowly, nothing is left
+            yield iter(lambda: file.read(CHUNK_BYTES), b"")
 
 
 def _copy(db: sqlite3.Connection, copy: Path, progress: Progress | None) -> None:

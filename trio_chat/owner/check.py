@@ -16,7 +16,7 @@ from trio_chat.hub.names import prepare_room
 from trio_chat.owner.check_index import check_index, has_index
 from trio_chat.owner.opening import moment, reading, was_interrupted
 from trio_chat.wire.codec import decode_entry
-from trio_chat.wire.messages import MAX_NUMBER, Retitled
+from trio_chat.wire.messages import MAX_AT, MAX_NUMBER, Retitled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,6 +138,8 @@ class _Checking:
                     continue
                 if (entry.room, entry.seq) != (room.shown, seq):
                     yield f"where entry {seq} should be is entry {entry.seq} of {entry.room}"
+                if entry.at > MAX_AT:
+                    yield f"entry {seq} has the time {entry.at}, which is after the year 9999"
                 if entry.at < at:
                     yield f"entry {seq} is older than the one before it"
                 at = max(at, entry.at)

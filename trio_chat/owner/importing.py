@@ -21,8 +21,8 @@ from trio_chat.hub.names import check_text, prepare_name, prepare_room
 from trio_chat.journal.sqlite_file import server_id_of, transaction
 from trio_chat.owner.lines import VERSION, EndLine, JournalLine, Line, RefsLine, RoomLine, decode_line
 from trio_chat.owner.opening import changing
-from trio_chat.wire.codec import encode
-from trio_chat.wire.messages import MAX_NUMBER, Retitled, Said
+from trio_chat.wire.codec import decode_entry, encode
+from trio_chat.wire.messages import MAX_AT, MAX_NUMBER, Retitled, Said
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +107,8 @@ class _Lines:
         except (ValueError, RecursionError) as error:
             if not text.endswith(b"\n"):
                 raise self.wrong("is cut off, and with it the export") from None
+            if at := _beyond_calendar(text):
+                raise self.wrong(f"has an invalid at: got {at}, expected 0 to {MAX_AT}") from None
             said = ascii(str(error)[:200])[1:-1]  # it repeats what stands there
             raise self.wrong(f"is no line of an export: {said}") from None
 
@@ -121,6 +123,14 @@ class _Lines:
 
     def wrong(self, what: str) -> NotDone:
         return NotDone(f"nothing was imported: line {self.number} {what}")
+
+
+def _beyond_calendar(text: bytes) -> int:
+    """Return the `at` of an entry whose only fault is its time; 0 for any other line."""
+    try:
+        return decode_entry(text).at
+    except (ValueError, RecursionError):
+        return 0
 
 
 class _Incoming:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from trio_chat.errors import NotDone, StoreError
 from trio_chat.journal.claim import Claim
 from trio_chat.journal.lock import JournalDescriptor, is_locked
+from trio_chat.journal.log_origin import check_log
 from trio_chat.journal.placement import may_write
 from trio_chat.journal.sqlite_file import connect, prepare, refuse_others, storing, version_of
 from trio_chat.journal.sqlite_mark import mark_of
@@ -72,12 +73,14 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
     Raises:
         NotDone: There is no file, or it cannot be read, or it changed meanwhile though it should not.
-        CannotStart: It is no journal, or of a newer version.
+        CannotStart: It is no journal, or of a newer version, or its log is not of it.
     """
     with owning(path):
         file = _descriptor(path)
         try:
             _refuse_another_name(file)
+            if not file.is_locked():
+                check_log(file)
             before = file.stamp()
             db, frozen = _open(file)
             with closing(db):
@@ -197,8 +200,10 @@ def changing(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection
                 prepare(db, claim.path, "full")
                 claim.check()
                 interruptible(db)
+                given = _entries_given(db)
                 yield db
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                claim.mark.removed(given - _entries_given(db))
         finally:
             claim.close()
 
@@ -210,6 +215,12 @@ def _claim(path: Path, *, create: bool) -> Claim:
         if create:
             raise
         raise NotDone(f"there is no journal {path}") from None
+
+
+def _entries_given(db: sqlite3.Connection) -> int:
+    """Return how many numbers the rooms have given to entries, as the mark counts them."""
+    count: int = db.execute("SELECT coalesce(sum(head), 0) FROM rooms").fetchone()[0]
+    return count
 
 
 def interruptible(db: sqlite3.Connection) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from trio_chat.owner.opening import Progress
 
-__all__ = ["Old", "Pruned", "RoomPruned", "prune"]
+__all__ = ["Old", "Pruned", "RoomPruned", "forget", "prune", "vacuum_file"]
 
 STEPS_BETWEEN_WORDS = 20
 
@@ -73,9 +73,9 @@ def prune(
     with changing(path) as db:
         with transaction(db):
             found = _find(db, old)
-            _forget(db, found, progress)
+            forget(db, found, progress)
         if vacuum:
-            vacuumed = _vacuum(db)
+            vacuumed = vacuum_file(db)
     return Pruned([gone for _, gone in found], size, path.stat().st_size, vacuumed)
 
 
@@ -97,7 +97,8 @@ def _find(db: sqlite3.Connection, old: Old) -> list[tuple[int, RoomPruned]]:
     return found
 
 
-def _forget(db: sqlite3.Connection, found: list[tuple[int, RoomPruned]], progress: Progress | None) -> None:
+def forget(db: sqlite3.Connection, found: list[tuple[int, RoomPruned]], progress: Progress | None) -> None:
+    """Forget these entries of the rooms with these ids, inside a transaction."""
     db.executemany("UPDATE rooms SET first = ? WHERE id = ?", [(gone.last + 1, id) for id, gone in found])
     total = _rows(db, found)
     forgetting = Forgetting(Keep(), Index())  # as a server that finishes what another began
@@ -114,7 +115,8 @@ def _rows(db: sqlite3.Connection, found: list[tuple[int, RoomPruned]]) -> int:
     return sum(db.execute(count, (id, gone.last)).fetchone()[0] for id, gone in found)
 
 
-def _vacuum(db: sqlite3.Connection) -> bool:
+def vacuum_file(db: sqlite3.Connection) -> bool:
+    """Write the file anew, which makes it smaller; return whether it was done and not interrupted."""
     try:
         # What was taken out of the index is still in it, and noted as gone, until its parts are merged.
         db.execute("INSERT INTO words (words) VALUES ('optimize')")

@@ -24,6 +24,8 @@ def whole_file(to: Path, *, replace: bool = False) -> Iterator[Path]:
     is there and not to be replaced."""
     if os.path.isdir(to):
         raise NotDone(f"{to} is a directory")
+    if os.path.exists(to) and not os.path.isfile(to):
+        raise NotDone(f"{to} is not a regular file; `-` is standard output")  # a device or a pipe stays
     if os.path.lexists(to) and not replace:
         raise NotDone(f"{to} is there already; --force replaces it")
     if is_in_use(to):

@@ -30,7 +30,7 @@ export async function allowNotifications() {
 /**
  * @param {import("./state.js").State} state
  * @param {Room | import("./thread.js").Thread} place
- * @param {any} entry
+ * @param {import("./room.js").Entry} entry
  */
 export function notify(state, place, entry) {
   const called = !(place instanceof Room) || (entry.type === "said" && mentions(entry.text, state.me.name));
@@ -77,7 +77,7 @@ function show(state, place, title, body, tag) {
   }
 }
 
-/** Say what has just come to the place that is shown, to those who listen. @param {any} entry */
+/** Say what has just come to the place that is shown, to those who listen. @param {import("./room.js").Entry} entry */
 export function announce(entry) {
   const announcer = $("announcer");
   const what =

@@ -7,7 +7,7 @@
 
 import { Connection } from "./connection.js";
 import { bounded } from "./delays.js";
-import { fold } from "./names.js";
+import { fold, whisperKey } from "./names.js";
 import { Outbox } from "./outbox.js";
 import { Questions } from "./questions.js";
 import { Reading } from "./reading.js";
@@ -53,7 +53,7 @@ export class Client {
       () => this.outbox.ref(),
     );
     this.reading = new Reading(state, this.questions);
-    const send = (command) => this.connection.send(command);
+    const send = (/** @type {object} */ command) => this.connection.send(command);
     this.speaker = new Speaker(state, tab, this.outbox, send, (name) => this.join(name));
     /** @type {Set<string>} the rooms that were left here, and the server has not said so yet */
     this.leaving = new Set();
@@ -154,7 +154,7 @@ export class Client {
   }
 
   /** Who comes back meanwhile waits: until the server has let them out it would say that they are in. */
-  #goOut(room) {
+  #goOut(/** @type {Room} */ room) {
     if (!room.joined && !room.entering) return;
     this.leaving.add(room.key);
     if (room.entering) return; // out again as soon as one is in
@@ -162,17 +162,19 @@ export class Client {
     this.questions.ask({ type: "leave", room: room.name }, isOut, isOut);
   }
 
+  /** @param {string} key */
   #isOut(key) {
     this.leaving.delete(key);
     const back = this.state.rooms.get(key);
     if (back && this.state.connected) this.#enter(back);
   }
 
+  /** @param {Room} room */
   #enter(room) {
     if (room.joined || room.entering || this.leaving.has(room.key)) return;
     room.entering = true;
     const door = room.door;
-    const entered = (answer) => {
+    const entered = (/** @type {import("./events.js").RoomAnswer} */ answer) => {
       const read = this.state.storage.get("read." + room.key); // only now: other tabs read on meanwhile
       room.entered(answer, door.recent, read);
       if (this.state.rooms.get(room.key) !== room) return this.#goOut(room);
@@ -197,25 +199,27 @@ export class Client {
     });
   }
 
-  /** Forget a room that the server refuses, unless a line is left in it to be looked at. @param {Room} room */
-  #isRefused(room) {
+  /** The server will not let one in: forget the room, unless a line is left in it to be looked at. */
+  #isRefused(/** @type {Room} */ room) {
     room.refused = true;
     this.state.keepRooms();
     if (!this.outbox.pending(room.key)) this.above.refused(room, room.why);
   }
 
+  /** @param {import("./events.js").Event} event */
   #heard(event) {
     this.#take(event);
     this.state.changed();
   }
 
+  /** @param {import("./events.js").Event} event */
   #take(event) {
-    if (event.ref === "hello" && event.type === "error") return this.#refused(event);
+    if (event.type === "error" && event.ref === "hello") return this.#refused(event);
     if (this.speaker.answered(event) || this.questions.answered(event)) {
       if (event.type === "named") this.#named(event);
       return;
     }
-    const room = event.room === undefined ? undefined : this.#roomOf(event.room);
+    const room = "room" in event && event.room !== undefined ? this.#roomOf(event.room) : undefined;
     switch (event.type) {
       case "welcome":
         return this.#welcomed(event);
@@ -225,8 +229,9 @@ export class Client {
       case "whispered":
         return this.#whispered(event);
       case "presence":
-        return room?.changed(event);
+        return room && this.#presence(room, event);
       case "members":
+        room?.identities.unseen(); // it comes unasked in place of notices
         return room?.listed(event, false);
       case "typing":
         return room && this.#typing(room, event.by);
@@ -239,11 +244,13 @@ export class Client {
     }
   }
 
+  /** @param {string} name */
   #roomOf(name) {
     const room = this.state.rooms.get("#" + fold(name));
     return room?.joined ? room : undefined;
   }
 
+  /** @param {import("./events.js").Welcome} event */
   #welcomed(event) {
     if (!this.#isExpected(event)) return;
     this.seen = true;
@@ -253,6 +260,7 @@ export class Client {
     this.connection.welcomed(event.ping_s);
     if (this.moved) this.state.say(MOVED);
     this.moved = false;
+    for (const thread of this.state.threads.values()) thread.identities.unseen();
     const here = this.state.rooms.get(this.state.active);
     if (here) this.#enter(here); // what is looked at comes first
     for (const room of this.state.rooms.values()) if (room !== here) this.#enter(room);
@@ -263,7 +271,7 @@ export class Client {
    * Find out whether a welcome is from the server whose storage the hello was made of. If not, send nothing more,
    * and say hello again with what is kept for that server.
    *
-   * @param {any} welcome
+   * @param {import("./events.js").Welcome} welcome
    * @returns {boolean}
    */
   #isExpected(welcome) {
@@ -282,6 +290,7 @@ export class Client {
     this.speaker.putAway();
   }
 
+  /** @param {import("./events.js").ErrorEvent} error */
   #refused(error) {
     if (error.field === "token" && this.state.me.token) {
       this.state.me.token = ""; // not one that this server takes: come as somebody new
@@ -296,15 +305,17 @@ export class Client {
     this.connection.hold();
   }
 
+  /** @param {import("./events.js").Named} event */
   #named(event) {
     this.state.iAm({ name: event.name });
   }
 
+  /** @param {Room} room  @param {import("./events.js").Entry} entry */
   #entry(room, entry) {
     const others = !this.state.isMe(entry.by);
     const { head, scanned } = room;
     const known = room.mentions.includes(entry.seq);
-    if (!room.add(entry, this.state.me.name)) return;
+    if (!room.add(entry, this.state.me.name, Date.now())) return;
     const mentioned = !known && entry.seq > scanned && room.mentions.includes(entry.seq);
     if (mentioned) this.state.keepMark(room);
     if (!others && entry.type === "said") this.outbox.echoed(room.key, entry);
@@ -314,34 +325,45 @@ export class Client {
     else if (mentioned) this.above.missed(room, entry);
   }
 
-  /** @param {Room} room  @param {{after: number, next: number, kept: boolean}} gap */
+  /** @param {Room} room  @param {import("./events.js").Gap} gap */
   #skipped(room, gap) {
     room.skip(gap);
     if (gap.kept) this.#scan(room, Math.max(gap.after, room.scanned), gap.next);
   }
 
-  /**
-   * Look for mentions among entries that the server does not send by itself.
-   *
-   * @param {Room} room
-   * @param {number} after
-   * @param {number} next
-   */
-  #scan(room, after, next) {
+  /** Look for mentions among entries that the server does not send by itself. */
+  #scan(/** @type {Room} */ room, /** @type {number} */ after, /** @type {number} */ next) {
     if (next <= after + 1) return;
     this.reading.scan(room, after, next, (entry) => {
-      if (!room.mentions.includes(entry.seq) && room.note(entry, this.state.me.name)) this.above.missed(room, entry);
+      if (!room.mentions.includes(entry.seq) && room.note(entry, this.state.me.name))
+        this.above.missed(room, entry);
     });
   }
 
+  /** @param {Room} room  @param {import("./presence_log.js").Notice} notice */
+  #presence(room, notice) {
+    const now = Date.now();
+    room.changed(notice, this.state.me.name, now);
+    const { joined = [], left = [], renamed = [] } = notice;
+    const named = [
+      ...joined,
+      ...left.map(({ name }) => name),
+      ...renamed.flatMap(({ name, to }) => [name, to]),
+    ];
+    for (const key of new Set(named.map(whisperKey)))
+      this.state.threads.get(key)?.identities.changed(notice, now);
+  }
+
+  /** @param {import("./events.js").Whispered} event */
   #whispered(event) {
     const mine = this.state.isMe(event.by);
     const thread = this.state.thread(mine ? event.to : event.by);
-    thread.add(event);
+    thread.add(event, Date.now());
     if (mine) this.outbox.echoed(thread.key, event);
     else this.above.live(thread, thread.entries.at(-1));
   }
 
+  /** @param {Room} room  @param {string} name */
   #typing(room, name) {
     if (this.state.isMe(name)) return;
     if (room.typing.size >= TYPING_MAX && !room.typing.has(name)) return;

@@ -19,7 +19,7 @@ export function parts(text) {
   /** @type {Part[]} */
   const found = [];
   let from = 0;
-  const plain = (to) => {
+  const plain = (/** @type {number} */ to) => {
     if (to > from) found.push({ kind: "text", text: text.slice(from, to), raw: text.slice(from, to) });
   };
   for (const { kind, code, start, end } of spans(text)) {
@@ -67,7 +67,7 @@ function closingFences(lines) {
 }
 
 /** Yield the code between neighbouring runs of equally many backticks. @param {string} line */
-function* inline(line, offset) {
+function* inline(line, /** @type {number} */ offset) {
   let open = null;
   for (const match of line.matchAll(TICKS)) {
     const ticks = match[0].length;

@@ -21,7 +21,12 @@ export const HELP = [
   ["//TEXT", "say a text that begins with a slash"],
 ];
 
+/** @type {Record<string, "join" | "nick" | "topic" | "search">} */
 const WITH_TEXT = { "/join": "join", "/nick": "nick", "/topic": "topic", "/search": "search" };
+/** What other chats write before a name; no name of ours begins with it.
+ * @type {Record<string, string>} */
+const MARKS = { "/join": "#", "/leave": "#", "/msg": "@", "/nick": "@" };
+/** @type {Record<string, "who" | "rooms" | "help">} */
 const ALONE = { "/who": "who", "/rooms": "rooms", "/help": "help" };
 
 /** @param {string} line  @returns {Action} */
@@ -29,8 +34,9 @@ export function parse(line) {
   if (!line.trim()) return { do: "nothing" };
   if (line.startsWith("//")) return { do: "say", text: line.slice(1), action: false };
   if (!line.startsWith("/")) return { do: "say", text: line, action: false };
-  const [typed, rest] = cut(line.trim());
+  const [typed, named] = cut(line.trim());
   const word = typed.toLowerCase();
+  const rest = word in MARKS ? withoutMark(named, MARKS[word]) : named;
   if (word in ALONE) return { do: ALONE[word] };
   if (word === "/leave") return { do: "leave", text: rest };
   if (word === "/me" && rest) return { do: "say", text: rest, action: true };
@@ -41,6 +47,11 @@ export function parse(line) {
   if (word in WITH_TEXT && rest) return { do: WITH_TEXT[word], text: rest };
   if (word in WITH_TEXT || word === "/me" || word === "/msg") return { do: "unclear", why: `${word} what?` };
   return { do: "unclear", why: `There is no command ${word}. To say it, type a second slash: /${word}` };
+}
+
+/** A name without the mark in front. @param {string} name  @param {string} mark  @returns {string} */
+function withoutMark(name, mark) {
+  return name.startsWith(mark) && name.slice(1, 2).trim() ? name.slice(1) : name;
 }
 
 /** The first word, and what follows it. @param {string} text  @returns {string[]} */

@@ -37,16 +37,18 @@ export class Composer {
       this.#typed();
     });
     this.box.addEventListener("input", () => this.#typed());
-    this.box.addEventListener("keydown", (event) => this.#pressed(event));
-    $("composer").addEventListener("submit", (event) => {
+    this.box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#pressed(event));
+    $("composer").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       this.#enter();
       this.focus(); // from a button that is disabled now, it would go nowhere
     });
-    $("send").addEventListener("pointerdown", (event) => event.preventDefault()); // the keyboard of a phone stays
+    // The keyboard of a phone stays.
+    $("send").addEventListener("pointerdown", (/** @type {Event} */ event) => event.preventDefault());
     addEventListener("pagehide", () => this.#keep());
-    const pasted = (/** @type {ClipboardEvent} */ event) => this.#brought(event, event.clipboardData);
-    this.box.addEventListener("paste", pasted);
+    this.box.addEventListener("paste", (/** @type {ClipboardEvent} */ event) =>
+      this.#brought(event, event.clipboardData),
+    );
     // Anywhere on the page: a file that is dropped beside the composer would be opened instead of the chat.
     addEventListener("dragover", (event) => bringsFiles(event.dataTransfer) && event.preventDefault());
     addEventListener("drop", (event) => this.#brought(event, event.dataTransfer));
@@ -119,9 +121,12 @@ export class Composer {
     if (!data || !bringsFiles(data)) return;
     event.preventDefault();
     const pictures = [...data.files].every(({ type }) => type.startsWith("image/"));
-    this.client.state.say(`${pictures ? "Pictures" : "Files"} cannot be sent, only text. Send a link instead.`);
+    this.client.state.say(
+      `${pictures ? "Pictures" : "Files"} cannot be sent, only text. Send a link instead.`,
+    );
   }
 
+  /** @param {KeyboardEvent} event */
   #pressed(event) {
     if (composing(event) || this.offers.pressed(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.altKey) {
@@ -129,7 +134,7 @@ export class Composer {
       this.#enter();
     } else if (event.key === "ArrowUp" && !event.altKey && !this.box.value && this.last.has(this.key)) {
       event.preventDefault();
-      this.#put(this.last.get(this.key));
+      this.#put(this.last.get(this.key) ?? "");
       this.box.setSelectionRange(this.box.value.length, this.box.value.length);
     }
   }
@@ -168,6 +173,7 @@ export class Composer {
     return bytes > limit ? `Too long by ${(bytes - limit).toLocaleString()} bytes` : "";
   }
 
+  /** @param {string} text */
   #put(text) {
     this.box.value = text;
     this.offers.close();
@@ -196,6 +202,7 @@ function bringsFiles(data) {
   return types.includes("Files") && !types.includes("text/plain") && !types.includes("text/uri-list");
 }
 
+/** @param {string[]} names */
 function typingLine(names) {
   if (names.length === 0) return "";
   if (names.length === 1) return `${names[0]} is typing…`;

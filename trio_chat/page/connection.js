@@ -9,6 +9,7 @@
 
 import { pause_s } from "./backoff.js";
 import { pingEvery_s, reconnect_s } from "./delays.js";
+import { checked } from "./events.js";
 
 const OPENING_MS = 10_000;
 const ANSWER_MS = 10_000;
@@ -19,7 +20,7 @@ const OFFLINE = "this device is offline";
 export class Connection {
   /**
    * @param {string} url
-   * @param {{opened: () => void, heard: (event: any) => void, closed: () => void, changed: () => void}} above
+   * @param {{opened: () => void, heard: (event: import("./events.js").Event) => void, closed: () => void, changed: () => void}} above
    */
   constructor(url, above) {
     this.url = url;
@@ -39,7 +40,8 @@ export class Connection {
     this.triedAt = -Infinity;
     this.welcomedAt = 0;
     this.messages = 0; // that were heard
-    /** @type {any} */ this.bye = null;
+    /** @type {import("./events.js").Bye | null} */
+    this.bye = null;
     /** @type {any} */ this.timer = 0;
     /** @type {any} */ this.pinger = 0;
   }
@@ -137,19 +139,19 @@ export class Connection {
     this.timer = setTimeout(() => this.#gone(socket), OPENING_MS);
   }
 
+  /** @param {unknown} data */
   #hear(data) {
     this.messages++;
     if (this.restarting) return;
     for (const line of String(data).split("\n")) {
       if (!line) continue;
-      let event;
       try {
-        event = JSON.parse(line);
-      } catch {
-        continue; // not for us to judge; what follows may be sound
+        const event = checked(JSON.parse(line));
+        if (event?.type === "bye") this.bye = event;
+        else if (event) this.above.heard(event);
+      } catch (error) {
+        console.error("cannot take an event:", error); // the next one may be sound
       }
-      if (event?.type === "bye") this.bye = event;
-      else if (event) this.above.heard(event);
     }
   }
 

@@ -1,9 +1,10 @@
 /**
- * What asks or tells: the card at the door, one line to be typed, the settings, the help.
+ * What asks or tells: one line to be typed, the topic of a room, the settings, the help.
  */
 
 import { HELP } from "./commands.js";
-import { $, make, write } from "./dom.js";
+import { $, make, write, written } from "./dom.js";
+import { offerName, takeOffer } from "./sign_in.js";
 import { sentence } from "./text.js";
 
 const KEYS = [
@@ -21,47 +22,17 @@ const KEYS = [
 ];
 
 /**
- * The card that asks for a name, on the first visit and when a name is taken.
- *
- * @param {import("./client.js").Client} client
- */
-export function prepareCard(client) {
-  $("welcome").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const name = $("welcome-name").value.trim();
-    if (name) client.callMe(name);
-  });
-}
-
-/** @param {import("./state.js").State} state  @param {string} where */
-export function drawCard(state, where) {
-  const asking = !state.me.name || state.refused !== "";
-  write($("welcome-where"), `to #${where} on ${location.host}`);
-  write($("welcome-error"), sentence(state.refused));
-  $("welcome-name").setAttribute("aria-invalid", String(state.refused !== ""));
-  if ($("card").hidden === asking || $("app").hidden !== asking) {
-    $("card").hidden = !asking;
-    $("app").hidden = asking;
-    if (asking) {
-      $("welcome-name").value = state.me.name;
-      $("welcome-name").focus();
-    }
-  }
-  return asking;
-}
-
-/**
  * Ask for one line; the dialog stays until it is taken.
  *
- * @param {{title: string, label: string, value: string, max: number,
- *   take: (text: string) => Promise<any>}} what
+ * @param {{title: string, label: string, value: string, max: number, isName?: boolean,
+ *   take: (text: string) => Promise<any>}} what  with `isName` a usable name is offered for one that is not
  */
-export function ask({ title, label, value, max, take }) {
+export function ask({ title, label, value, max, isName = false, take }) {
   write($("ask-title"), title);
   write($("ask-label"), label);
   write($("ask-error"), "");
   Object.assign($("ask-text"), { value, maxLength: max });
-  $("ask-form").onsubmit = async (event) => {
+  $("ask-form").onsubmit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     const text = $("ask-text").value.trim();
     if (!text) return;
@@ -72,8 +43,41 @@ export function ask({ title, label, value, max, take }) {
       write($("ask-error"), sentence(/** @type {any} */ (error).detail));
     }
   };
+  const offer = () => isName && offerName($("ask-text"), $("ask-offer"));
+  $("ask-offer").hidden = true;
+  $("ask-text").oninput = offer;
+  $("ask-offer").onclick = () => {
+    takeOffer($("ask-text"), $("ask-offer"));
+    $("ask-form").requestSubmit();
+  };
   $("ask").showModal();
   $("ask-text").select();
+}
+
+/**
+ * Ask for another topic; first show the present one where the header has no room for all of it, or while it
+ * cannot be changed.
+ *
+ * @param {import("./room.js").Room} room
+ * @param {boolean} connected
+ * @param {(text: string) => Promise<any>} take
+ */
+export function openTopic(room, connected, take) {
+  const title = `The topic of #${room.name}`;
+  const change = () => ask({ title, label: "Topic", value: room.topic, max: 500, take });
+  if (connected && $("topic").scrollWidth <= $("topic").clientWidth) {
+    change();
+    return;
+  }
+  write($("topic-title"), title);
+  $("topic-whole").replaceChildren(...written(room.topic).childNodes);
+  $("topic-change").disabled = !connected;
+  $("topic-change").onclick = () => {
+    $("topic-sheet").close();
+    change();
+  };
+  $("topic-close").onclick = () => $("topic-sheet").close();
+  $("topic-sheet").showModal();
 }
 
 /**
@@ -95,7 +99,12 @@ export function prepareSettings(state, act) {
     state.settings.set("notify", $("notify").checked);
     if ($("notify").checked) write($("notify-why"), await act.notify());
   };
+  $("presence").onchange = () => {
+    state.settings.set("presence", $("presence").checked);
+    state.changed();
+  };
   $("you").onclick = async () => {
+    $("presence").checked = state.showsPresence;
     write($("settings-name"), state.me.name);
     $("notify").checked = state.settings.get("notify", false);
     $("settings").showModal();
@@ -117,7 +126,7 @@ export function prepareSettings(state, act) {
 }
 
 export function showHelp() {
-  const list = (pairs) =>
+  const list = (/** @type {string[][]} */ pairs) =>
     pairs.map(([term, about]) =>
       make("div", {}, make("dt", {}, make("kbd", { textContent: term })), make("dd", { textContent: about })),
     );

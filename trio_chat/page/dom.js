@@ -16,6 +16,7 @@ export const $ = (id) => document.getElementById(id);
  * @returns {any}
  */
 export function make(tag, properties = {}, ...children) {
+  /** @type {any} */
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     const attribute = ATTRIBUTES.has(name) || name.startsWith("aria-") || name.startsWith("data-");

@@ -26,7 +26,7 @@ export function excerpt(text, wanted) {
 }
 
 /** By letters, each folded for itself: so what is found in the folded text has a place in the text. */
-function place(text, wanted) {
+function place(/** @type {string} */ text, /** @type {string} */ wanted) {
   const none = { from: text.length, to: text.length };
   if (!wanted) return none;
   let folded = "";

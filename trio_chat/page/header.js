@@ -28,13 +28,12 @@ export function drawHeader(state, talk) {
   if (topic !== shownTopic) $("topic").replaceChildren(written((shownTopic = topic)));
   // The topic is a button already, and there are no links within buttons.
   for (const link of $("topic").querySelectorAll("a")) link.replaceWith(link.textContent);
-  $("topic").disabled = !room || !state.connected;
+  $("topic").disabled = !room || (!state.connected && !place.topic); // to be read it is enabled
   $("topic").classList.toggle("unset", room && !place.topic);
   $("topic").hidden = Boolean(place.why);
   $("leave").setAttribute("aria-label", room ? "Leave this room" : "Close these whispers");
   $("leave").title = room ? "Leave this room" : "Close these whispers";
   $("search-open").hidden = state.features.length > 0 && !state.features.includes("search");
-  drawEmpty(state, place);
   const { unread } = place.unread(state.me.name);
   const last = place.entries.at(-1)?.seq ?? 0;
   $("to-end").hidden = talk.stuck || last === 0;
@@ -43,25 +42,6 @@ export function drawHeader(state, talk) {
   $("unread-above").hidden = !room || !(above || talk.dividerAbove);
   const mentions = above === 1 ? "↑ You are mentioned" : `↑ ${above > 99 ? "99+" : above} mentions of you`;
   write($("unread-above"), above ? mentions : "↑ Where the new ones begin");
-}
-
-function drawEmpty(state, place) {
-  const room = place instanceof Room;
-  const items = document.querySelector("#rows .line, #rows .action, #rows .retitled");
-  const text = items
-    ? ""
-    : place.why
-      ? `You are not in this room: ${place.why}.`
-      : room && !place.epoch
-        ? ""
-        : !room
-          ? "Nothing whispered yet."
-          : place.here <= 1
-            ? "Nobody else is here yet. Give somebody the address of this page, and they can join you."
-            : "Nothing has been said here yet. You could be the first.";
-  $("empty").hidden = !text;
-  $("enter-again").hidden = !place.why || !state.connected;
-  write($("empty"), text);
 }
 
 /** @param {import("./state.js").State} state */

@@ -7,14 +7,34 @@ import { hue, initial } from "./names.js";
 import { Room } from "./room.js";
 import { timeLabel } from "./rows.js";
 
+/** @typedef {import("./rows.js").Row} Row */
+
 /**
- * @param {import("./rows.js").Row} row
+ * Draw a row. A row that cannot be drawn becomes a placeholder, so that the rows around it are drawn.
+ *
+ * @param {Row} row
  * @param {Room | import("./thread.js").Thread} place
  * @param {import("./client.js").Client} client
  * @param {(text: string) => void} edit  puts a text back into the composer
  * @returns {any} a node
  */
 export function drawRow(row, place, client, edit) {
+  try {
+    return drawnRow(row, place, client, edit);
+  } catch (error) {
+    console.error(`cannot draw the row ${row.key}:`, error);
+    const seq = row.kind === "entry" ? { "data-seq": row.entry.seq } : {};
+    return make("li", { class: "hole undrawn", ...seq, textContent: "This cannot be shown here" });
+  }
+}
+
+/**
+ * @param {Row} row
+ * @param {Room | import("./thread.js").Thread} place
+ * @param {import("./client.js").Client} client
+ * @param {(text: string) => void} edit
+ */
+function drawnRow(row, place, client, edit) {
   switch (row.kind) {
     case "day":
       return make("li", { class: "day" }, make("span", { textContent: row.label }));
@@ -24,6 +44,8 @@ export function drawRow(row, place, client, edit) {
       return make("li", { class: "older", textContent: "Earlier messages are being fetched…" });
     case "start":
       return drawBeginning(place, client);
+    case "presence":
+      return drawPresence(row);
     case "hole":
       return drawHole(row, /** @type {Room} */ (place), client);
     case "item":
@@ -33,6 +55,7 @@ export function drawRow(row, place, client, edit) {
   }
 }
 
+/** @param {Room | import("./thread.js").Thread} place  @param {import("./client.js").Client} client */
 function drawBeginning(place, client) {
   const node = make("li", { class: "start" });
   if (!(place instanceof Room)) {
@@ -54,6 +77,11 @@ function drawBeginning(place, client) {
   return node;
 }
 
+/**
+ * @param {import("./rows.js").Hole} row
+ * @param {Room} place
+ * @param {import("./client.js").Client} client
+ */
 function drawHole(row, place, client) {
   if (!row.kept) return make("li", { class: "hole" }, `${row.label} here are no longer kept`);
   const button = make("button", { class: "plain-button", textContent: "Show them" });
@@ -61,6 +89,15 @@ function drawHole(row, place, client) {
   return make("li", { class: "hole" }, `${row.label} not shown here `, button);
 }
 
+/** @param {Extract<import("./rows.js").Row, {kind: "presence"}>} row */
+function drawPresence({ group, parts }) {
+  const nodes = parts.map((part) =>
+    typeof part === "string" ? part : make("bdi", { class: "name", textContent: part.name }),
+  );
+  return make("li", { class: "presence", title: timeLabel(group.at) }, ...nodes);
+}
+
+/** @param {Extract<Row, {kind: "entry"}>} row  @param {import("./state.js").State} state */
 function drawEntry({ entry, head }, state) {
   const own = state.isMe(entry.by);
   const kind = entry.type === "retitled" ? "retitled" : entry.action ? "action" : "line";
@@ -75,7 +112,13 @@ function drawEntry({ entry, head }, state) {
   return node;
 }
 
-/** One's own words on their way, and what became of them. */
+/**
+ * One's own words on their way, and what became of them.
+ *
+ * @param {Extract<Row, {kind: "item"}>} row
+ * @param {import("./client.js").Client} client
+ * @param {(text: string) => void} edit
+ */
 function drawItem({ item, head }, client, edit) {
   const { name } = client.state.me;
   const kind = item.action ? "action" : "line";
@@ -87,7 +130,7 @@ function drawItem({ item, head }, client, edit) {
   const state = make("span", { class: "fate" });
   if (item.state === "failed" || item.state === "perhaps") {
     const what = item.state === "failed" ? `Not sent: ${item.why}` : item.why;
-    const button = (text, act) =>
+    const button = (/** @type {string} */ text, /** @type {() => void} */ act) =>
       make("button", { class: "link-button", type: "button", textContent: text, onclick: act });
     state.append(
       what + " ",
@@ -104,7 +147,16 @@ function drawItem({ item, head }, client, edit) {
   return node;
 }
 
-/** Face, author, time and words, as the kind of line has them. */
+/**
+ * Face, author, time and words, as the kind of line has them.
+ *
+ * @param {string} by
+ * @param {number} at
+ * @param {string} text
+ * @param {string} kind
+ * @param {boolean} head
+ * @param {string} me
+ */
 function drawBody(by, at, text, kind, head, me) {
   const body = make("div");
   const time = make("time", {
@@ -121,7 +173,9 @@ function drawBody(by, at, text, kind, head, me) {
     } else {
       body.append(time, make("span", { class: "visually-hidden", textContent: `${by}: ` }));
     }
-    words.append(written(text, me));
+    // Each paragraph has its own direction. The nodes stand in the block itself: `dir` passes over a `bdi`.
+    words.dir = "auto";
+    words.append(...written(text, me).childNodes);
   } else if (kind === "action") {
     words.append(author, " ", written(text, me));
   } else {

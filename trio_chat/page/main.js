@@ -7,15 +7,17 @@
 import { allowNotifications, announce, attentive, notify, notifyMissed, title } from "./alerts.js";
 import { Client } from "./client.js";
 import { Composer } from "./composer.js";
-import { ask, closeBeside, drawCard, prepareCard, prepareSettings, showHelp } from "./dialogs.js";
+import { ask, closeBeside, openTopic, prepareSettings, showHelp } from "./dialogs.js";
 import { $, write } from "./dom.js";
 import { addressOf, placeAt, roomKey } from "./names.js";
 import { Namespace, ownOf } from "./namespace.js";
 import { closeDrawers, openDrawer, prepareDrawers } from "./drawers.js";
+import { drawEmpty, prepareEmpty } from "./empty.js";
 import { MissedMentions } from "./missed.js";
 import { People } from "./people.js";
 import { Room } from "./room.js";
 import { Search } from "./search.js";
+import { drawCard, prepareCard } from "./sign_in.js";
 import { drawSidebar, neighbour } from "./sidebar.js";
 import { State } from "./state.js";
 import { browsers, Storage } from "./storage.js";
@@ -25,6 +27,7 @@ import { Tab } from "./tab.js";
 import { Talk } from "./talk.js";
 import { oneLine } from "./text.js";
 import { UndoLeave } from "./undo_leave.js";
+import { usableName } from "./usable_name.js";
 
 const LOOK_ROUND_MS = 30_000;
 
@@ -39,12 +42,13 @@ socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 socket.hash = "";
 
 const missed = new MissedMentions((all) => notifyMissed(state, all));
-const client = new Client(state, tab, socket.href, namespace, {
+const above = {
   live: heard,
-  missed: (room, entry) => missed.add(room, entry),
-  refused,
   moving,
-});
+  refused,
+  missed: (/** @type {Room} */ room, /** @type {import("./room.js").Entry} */ entry) => missed.add(room, entry),
+};
+const client = new Client(state, tab, socket.href, namespace, above);
 const talk = new Talk($("talk"), $("rows"), client, { moved: later, edit: (text) => composer.edit(text) });
 const composer = new Composer(client, act, () => talk.follow());
 const people = new People(client, (name) => go("@" + name));
@@ -114,7 +118,7 @@ async function show(room, seq) {
 /** What was typed with a slash. @param {import("./commands.js").Action} action */
 function act(action) {
   const { place } = state;
-  const sorry = (error) => state.say(error.detail);
+  const sorry = (/** @type {{detail: string}} */ error) => state.say(error.detail);
   switch (action.do) {
     case "join":
       return go(action.text.replace(/^#/, ""));
@@ -129,7 +133,10 @@ function act(action) {
     case "search":
       return search.show(action.text);
     case "nick":
-      return client.rename(action.text).catch(sorry);
+      return client.rename(action.text).catch((error) => {
+        const usable = error.code === "bad_name" ? usableName(action.text) : "";
+        state.say(usable ? `${error.detail}. Try /nick ${usable}` : error.detail);
+      });
     case "topic":
       return place instanceof Room && client.retitle(place, action.text).catch(sorry);
     case "tell":
@@ -173,11 +180,16 @@ function forgetRefused(key) {
   if (room?.refused && !client.outbox.pending(key)) state.forget(key);
 }
 
-/** Somebody else said something just now. */
+/**
+ * Somebody else said something just now.
+ *
+ * @param {Room | import("./thread.js").Thread} place
+ * @param {import("./room.js").Entry} entry
+ */
 function heard(place, entry) {
   const looking = attentive() && place.key === state.active;
   // What comes while one is away begins behind a line; a line from before has done its duty by then.
-  const before = place.entries.length > 1 ? place.entries.at(-2).seq : 0;
+  const before = place.entries.at(-2)?.seq ?? 0;
   if (!looking && place.key === state.active && place.read >= before) place.divider = place.read;
   if (place.key === state.active) announce(entry);
   notify(state, place, entry);
@@ -209,6 +221,7 @@ function drawAll() {
   if (attentive()) look(place);
   const { unread, mentions } = drawSidebar(state);
   drawHeader(state, talk);
+  drawEmpty(state, place);
   drawStatus(state);
   people.draw();
   composer.draw();
@@ -228,6 +241,7 @@ function look(place) {
   if (sight) state.saw(place, sight.from, sight.to);
 }
 
+/** @param {KeyboardEvent} event */
 function pressed(event) {
   const control = event.ctrlKey || event.metaKey;
   const inDialog = document.querySelector("dialog[open]");
@@ -273,8 +287,8 @@ function elsewhere(event) {
   const key = storage.ours(event.key);
   if (key.startsWith("read.")) state.seenElsewhere(key.slice("read.".length));
   if (key === "rooms" && state.connected) {
-    const rooms = new Set(storage.get("rooms", []).map(roomKey));
-    for (const name of storage.get("rooms", [])) client.join(name);
+    const rooms = new Set(storage.list("rooms").map((name) => roomKey(String(name))));
+    for (const name of storage.list("rooms")) client.join(String(name));
     for (const room of [...state.rooms.values()]) {
       if (!rooms.has(room.key) && room.key !== state.active) client.leave(room);
     }
@@ -299,6 +313,7 @@ function meElsewhere() {
 
 function prepare() {
   prepareCard(client);
+  prepareEmpty();
   prepareDrawers();
   closeBeside();
   const askName = () =>
@@ -307,6 +322,7 @@ function prepare() {
       label: "Your name",
       value: state.me.name,
       max: 64,
+      isName: true,
       take: (name) => client.rename(name),
     });
   prepareSettings(state, { rename: askName, notify: allowNotifications });
@@ -328,21 +344,13 @@ function prepare() {
     if (talk.mentionsAbove) show(place.name, place.mentions[0]);
     else if (place.divider !== null) show(place.name, place.divider + 1);
   };
-  $("skip").onclick = (event) => {
+  $("skip").onclick = (/** @type {Event} */ event) => {
     event.preventDefault();
     composer.focus();
   };
   $("topic").onclick = () => {
     const { place } = state;
-    if (place instanceof Room) {
-      ask({
-        title: `The topic of #${place.name}`,
-        label: "Topic",
-        value: place.topic,
-        max: 500,
-        take: (text) => client.retitle(place, text),
-      });
-    }
+    if (place instanceof Room) openTopic(place, state.connected, (text) => client.retitle(place, text));
   };
 }
 

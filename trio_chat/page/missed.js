@@ -19,7 +19,7 @@ export class MissedMentions {
     /** @type {any} */ this.longest = 0;
   }
 
-  /** @param {import("./room.js").Room} room  @param {any} entry */
+  /** @param {import("./room.js").Room} room  @param {import("./room.js").Entry} entry */
   add(room, entry) {
     this.missed.push({ room, entry });
     if (this.missed.length > KEPT_MAX) this.missed.shift();

@@ -83,7 +83,7 @@ export function begun(before, names) {
 }
 
 /** @returns {number} the start of the last word, or the end of the text if the word is longer than any name */
-function lastWord(text) {
+function lastWord(/** @type {string} */ text) {
   const least = Math.max(0, text.length - NAME_UNITS_MAX - 1); // one more, for the `@`
   let from = text.length;
   while (from > 0 && !SPACE.test(text.charAt(from - 1))) {

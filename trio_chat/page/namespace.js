@@ -19,7 +19,7 @@ import { Storage } from "./storage.js";
 
 const SERVERS_MAX = 8; // of one path; beyond them the storage of the oldest is cleared
 const ID = /^[\w-]{1,64}$/;
-const OF_ALL = new Set(["scheme", "notify"]);
+const OF_ALL = new Set(["scheme", "notify", "presence"]);
 
 /** @param {string} path  @returns {string} the prefix of what belongs to all servers at that path */
 export function prefixOf(path) {
@@ -132,7 +132,8 @@ export class Namespace {
   #takeOver() {
     const { all, storage } = this;
     if (this.id === null) {
-      const copied = (key) => !OF_ALL.has(key) && !key.startsWith("out.") && storage.get(key) === null;
+      const copied = (/** @type {string} */ key) =>
+        !OF_ALL.has(key) && !key.startsWith("out.") && storage.get(key) === null;
       for (const key of all.keys("").filter(copied)) storage.set(key, all.get(key));
     }
     const token = storage.get("me", {})?.token;

@@ -21,7 +21,8 @@ const NAMES_MAX = 8;
 export function offers(before, names) {
   if (/^\/[^\s/]*$/u.test(before)) {
     const typed = before.toLowerCase();
-    const begins = (usage) => usage.startsWith(typed) && usage !== typed && !usage.startsWith("//");
+    const begins = (/** @type {string} */ usage) =>
+      usage.startsWith(typed) && usage !== typed && !usage.startsWith("//");
     return HELP.filter(([usage]) => begins(usage)).map(([usage, about]) => {
       const [word, rest] = usage.split(" ", 2);
       return { from: 0, text: rest ? `${word} ` : word, shown: usage, about };
@@ -51,8 +52,8 @@ export class Offers {
     this.take = take;
     /** @type {Offer[]} */ this.made = [];
     this.at = -1; // none, until the arrows are used
-    list.addEventListener("pointerdown", (event) => event.preventDefault()); // the box keeps the focus
-    list.addEventListener("click", (event) => {
+    list.addEventListener("pointerdown", (/** @type {any} */ event) => event.preventDefault()); // the box keeps the focus
+    list.addEventListener("click", (/** @type {any} */ event) => {
       const option = event.target.closest("[role=option]");
       if (option) this.#take([...list.children].indexOf(option));
     });
@@ -85,17 +86,20 @@ export class Offers {
     return true;
   }
 
+  /** @param {number} at */
   #take(at) {
     const offer = this.made[at];
     this.close();
     if (offer) this.take(offer);
   }
 
+  /** @param {Offer[]} made */
   #show(made) {
     this.made = made;
     this.#draw(-1);
   }
 
+  /** @param {number} at */
   #draw(at) {
     this.at = at;
     this.list.hidden = this.made.length === 0;

@@ -199,15 +199,18 @@ export class Outbox {
     return [...this.items.values()].filter((item) => item.place === place && !item.shown);
   }
 
+  /** @param {Item} item */
   #keep(item) {
     this.storage.set("out." + item.ref, item);
   }
 }
 
+/** @param {any} item */
 function sound(item) {
   return (
     item &&
     ["ref", "place", "to", "text", "load", "state"].every((key) => typeof item[key] === "string") &&
-    (item.kind === "say" || item.kind === "whisper")
+    (item.kind === "say" || item.kind === "whisper") &&
+    [item.at, item.n].every((each) => Number.isSafeInteger(each) && each >= 0)
   );
 }

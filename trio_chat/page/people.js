@@ -3,11 +3,16 @@
  */
 
 import { $, arrows, make, reconcile, write } from "./dom.js";
-import { hue, initial } from "./names.js";
+import { fold, hue, initial } from "./names.js";
 import { Room } from "./room.js";
 
 const EVERY_MS = 250; // a thousand names are sorted no more often than that
 const ASK_EVERY_MS = 4_000;
+const FILTER_FROM = 20; // members: fewer are seen at a glance
+const SHOWN_MAX = 1_000; // in the document at once
+const FOUND_MAX = 200; // with a filter
+const FOUND_FEW = 20; // with so few, further pages of the list are looked through
+const MEMBERS_MAX = 10_000; // that are fetched for a filter
 
 export class People {
   /**
@@ -25,14 +30,17 @@ export class People {
     this.order = new Intl.Collator(undefined, { sensitivity: "base", numeric: true });
     const list = $("people-list");
     arrows(list);
-    list.addEventListener("click", (event) => {
+    list.addEventListener("click", (/** @type {any} */ event) => {
       const button = event.target.closest("button");
       if (button) whisper(button.dataset.name);
     });
-    list.addEventListener("focusin", (event) => {
+    list.addEventListener("focusin", (/** @type {any} */ event) => {
       list.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
       event.target.closest("button")?.setAttribute("tabindex", "0");
     });
+    this.filter = $("people-filter");
+    this.filter.addEventListener("input", () => this.draw());
+    this.filter.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#pressed(event));
     $("people-more").onclick = () => {
       const room = client.state.place;
       if (room instanceof Room) client.reading.who(room, true);
@@ -51,20 +59,75 @@ export class People {
     $("people-open").setAttribute("aria-label", `Who is here: ${count}`);
     if (inRoom && room.joined && state.connected) this.#ask(room);
     const names = inRoom ? room.members : new Set([state.me.name, room?.name ?? ""]);
-    const look = [room?.key, inRoom && room.membersVersion, state.me.name, names === null].join("\n");
+    this.#drawFilter(room);
+    const typed = this.filter.value.trim();
+    const look = [room?.key, typed, inRoom && room.membersVersion, state.me.name, names === null].join("\n");
     if (look === this.drawn) return;
     const early = EVERY_MS - (performance.now() - this.drawnAt);
-    if (names && names.size > 200 && early > 0) {
+    if (names && names.size > 200 && early > 0 && this.drawn.startsWith(`${room?.key}\n${typed}\n`)) {
       setTimeout(() => state.changed(), early);
       return;
     }
     this.drawn = look;
     this.drawnAt = performance.now();
-    this.#list([...(names ?? [])]);
-    $("people-more").hidden = !(inRoom && room.membersMore);
+    const found = this.#find([...(names ?? [])], fold(typed));
+    const shown = found.slice(0, typed ? FOUND_MAX : SHOWN_MAX);
+    this.#list(shown);
+    const more = inRoom && room.membersMore;
+    $("people-more").hidden = !more || typed !== "" || shown.length < found.length;
+    const further = more && typed !== "" && found.length < FOUND_FEW && (names?.size ?? 0) < MEMBERS_MAX;
+    if (further) this.client.reading.who(room, true);
+    write($("people-found"), this.#words(typed, found.length, shown.length, further));
   }
 
-  /** Ask who is here, if that is not known; in a crowd that comes and goes, now and then. */
+  /** @param {import("./state.js").State["place"]} place */
+  #drawFilter(place) {
+    const hidden = !(place instanceof Room) || place.here < FILTER_FROM;
+    const key = place?.key ?? "";
+    if (hidden || this.filter.dataset.key !== key) this.filter.value = "";
+    this.filter.dataset.key = key;
+    this.filter.hidden = hidden;
+  }
+
+  /**
+   * @param {string[]} names
+   * @param {string} part  folded
+   * @returns {string[]} those with this part, oneself first
+   */
+  #find(names, part) {
+    const { state } = this.client;
+    const found = part ? names.filter((name) => fold(name).includes(part)) : names;
+    return found.sort((a, b) => Number(state.isMe(b)) - Number(state.isMe(a)) || this.order.compare(a, b));
+  }
+
+  /** @param {string} typed  @param {number} found  @param {number} shown  @param {boolean} further */
+  #words(typed, found, shown, further) {
+    if (further) return "Looking…";
+    const some = `${shown.toLocaleString()} of ${found.toLocaleString()} shown`;
+    if (shown < found)
+      return typed ? `${some}. Type more of a name.` : `${some}. Type a part of a name to find others.`;
+    if (!typed) return "";
+    return found ? `${found.toLocaleString()} found` : "No member’s name has that in it.";
+  }
+
+  /** @param {KeyboardEvent} event */
+  #pressed(event) {
+    if (event.key === "Escape" && this.filter.value) {
+      event.preventDefault();
+      event.stopPropagation(); // it would close the drawer
+      this.filter.value = "";
+      this.draw();
+    } else if (event.key === "ArrowDown") {
+      event.preventDefault();
+      $("people-list").querySelector("button:enabled")?.focus();
+    }
+  }
+
+  /**
+   * Ask who is here, if that is not known; in a crowd that comes and goes, now and then.
+   *
+   * @param {Room} room
+   */
   #ask(room) {
     if (room.members !== null && !room.membersStale) return;
     const early = ASK_EVERY_MS - (performance.now() - (this.askedAt.get(room.key) ?? -ASK_EVERY_MS));
@@ -79,10 +142,10 @@ export class People {
     this.client.reading.who(room);
   }
 
+  /** @param {string[]} names  in their order */
   #list(names) {
     const { state } = this.client;
     const list = $("people-list");
-    names.sort((a, b) => Number(state.isMe(b)) - Number(state.isMe(a)) || this.order.compare(a, b));
     reconcile(
       list,
       names.map((name) => ({ key: name, look: String(state.isMe(name)) })),

@@ -3,8 +3,23 @@
  */
 
 import { retry_s } from "./delays.js";
+import { refOf } from "./events.js";
 
 const TRIES_MAX = 5;
+
+/** The type of the event that answers a command; no other event is taken for its answer. */
+const ANSWERS = {
+  join: "room",
+  leave: "ack",
+  topic: "ack",
+  rename: "named",
+  who: "members",
+  rooms: "rooms",
+  history: "history",
+  search: "found",
+};
+
+/** @typedef {{type: keyof typeof ANSWERS, [field: string]: unknown}} Question */
 
 export class Questions {
   /**
@@ -14,41 +29,44 @@ export class Questions {
   constructor(send, ref) {
     this.send = send;
     this.ref = ref;
-    /** @type {Map<string, {done: (answer: any) => void, refused: (error: any) => void}>} */
+    /** @type {Map<string, {type: string, done: (answer: any) => void, refused: (error: Refusal) => void}>} */
     this.open = new Map();
   }
 
   /**
    * Ask, and do something with the answer in the moment it comes: before what follows it is looked at.
    *
-   * @param {object} command
+   * @param {Question} command
    * @param {(answer: any) => void} done
-   * @param {(error: {code: string, detail: string, retry_after_s?: number}) => void} refused
+   * @param {(error: Refusal) => void} refused
    */
   ask(command, done, refused, tries = 1) {
     const ref = this.ref();
-    const again = (error) => {
+    const type = ANSWERS[command.type];
+    const again = (/** @type {Refusal} */ error) => {
       if (error.code !== "rate_limited" || tries >= TRIES_MAX) return refused(error);
-      this.open.set(ref, { done, refused }); // it is lost with this connection, and not asked on the next one
+      this.open.set(ref, { type, done, refused }); // it is lost with this connection, and not asked on the next one
       const later = () => this.open.delete(ref) && this.ask(command, done, refused, tries + 1);
       setTimeout(later, 1000 * retry_s(error.retry_after_s));
     };
-    if (this.send({ ...command, ref })) this.open.set(ref, { done, refused: again });
+    if (this.send({ ...command, ref })) this.open.set(ref, { type, done, refused: again });
     else refused(LOST);
   }
 
-  /** @param {object} command  @returns {Promise<any>} */
+  /** @param {Question} command  @returns {Promise<any>} */
   answer(command) {
     return new Promise((done, refused) => this.ask(command, done, refused));
   }
 
-  /** @param {any} event  @returns {boolean} whether it answered one of them */
+  /** @param {import("./events.js").Event} event  @returns {boolean} whether it answered one of them */
   answered(event) {
-    const asked = this.open.get(event.ref);
+    const ref = refOf(event);
+    const asked = this.open.get(ref);
     if (!asked) return false;
-    this.open.delete(event.ref);
+    this.open.delete(ref);
     if (event.type === "error") asked.refused(event);
-    else asked.done(event);
+    else if (event.type === asked.type) asked.done(event);
+    else asked.refused({ code: "bad_message", detail: `cannot read the server's answer: got ${event.type}` });
     return true;
   }
 
@@ -59,5 +77,7 @@ export class Questions {
     for (const { refused } of open) refused(LOST);
   }
 }
+
+/** @typedef {{code: string, detail: string, retry_after_s?: number}} Refusal */
 
 const LOST = { code: "lost", detail: "There is no connection just now" };

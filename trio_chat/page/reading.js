@@ -35,9 +35,8 @@ export class Reading {
   /** Who is in a room: the first page, or the next one. @param {import("./room.js").Room} room */
   who(room, further = false) {
     const after = further && room.members ? [...room.members].sort(byCodePoint).at(-1) : undefined;
-    this.#once("who " + room.key, { type: "who", room: room.name, ...(after ? { after } : {}) }, (page) => {
-      room.listed(page, further);
-    });
+    const listed = (/** @type {import("./events.js").MembersPage} */ page) => room.listed(page, further);
+    this.#once("who " + room.key, { type: "who", room: room.name, ...(after ? { after } : {}) }, listed);
   }
 
   /**
@@ -49,21 +48,26 @@ export class Reading {
    */
   history(room, before, after = 0) {
     const epoch = room.epoch;
-    const command = { type: "history", room: room.name, before, limit: Math.min(PAGE, before - after - 1) };
-    this.#once(`history ${room.key} ${before}`, command, (page) => {
-      if (room.epoch !== epoch) return;
-      if (!page.entries.length) {
-        if (after) room.forgotten(after, before);
-        else room.begun = true;
-        return;
-      }
-      const index = room.indexOf(before);
-      const known = room.entries.length;
-      room.insert(page.entries);
-      const further = page.more && room.entries.length > known; // a page of what is here already leads nowhere
-      if (!further && index === 0) room.begun = true;
-      if (!page.more && after) room.forgotten(after, page.entries[0].seq);
-    });
+    const limit = Math.min(PAGE, before - after - 1);
+    const command = { type: /** @type {const} */ ("history"), room: room.name, before, limit };
+    this.#once(
+      `history ${room.key} ${before}`,
+      command,
+      (/** @type {import("./events.js").HistoryPage} */ page) => {
+        if (room.epoch !== epoch) return;
+        if (!page.entries.length) {
+          if (after) room.forgotten(after, before);
+          else room.begun = true;
+          return;
+        }
+        const index = room.indexOf(before);
+        const known = room.entries.length;
+        room.insert(page.entries);
+        const further = page.more && room.entries.length > known; // a page of what is here already leads nowhere
+        if (!further && index === 0) room.begun = true;
+        if (!page.more && after) room.forgotten(after, page.entries[0].seq);
+      },
+    );
   }
 
   /**
@@ -97,7 +101,7 @@ export class Reading {
   }
 
   /**
-   * As `scan`; one at a time.
+   * As `scan`.
    *
    * @param {import("./room.js").Room} room
    * @param {number} after
@@ -108,10 +112,10 @@ export class Reading {
     const { epoch } = room;
     for (let pages = 0; pages < SCAN_PAGES && next > after + 1; pages++) {
       const limit = Math.min(SCAN_PAGE, next - after - 1);
+      /** @type {import("./events.js").HistoryPage} */
       const page = await this.questions.answer({ type: "history", room: room.name, before: next, limit });
       if (room.epoch !== epoch) return;
-      /** @type {import("./room.js").Entry[]} */
-      const entries = page.entries.filter((/** @type {any} */ { seq }) => seq > after && seq < next);
+      const entries = page.entries.filter(({ seq }) => seq > after && seq < next);
       for (const entry of entries) found(entry);
       if (!entries.length || !page.more) break;
       next = entries[0].seq;
@@ -121,6 +125,11 @@ export class Reading {
     this.state.changed();
   }
 
+  /**
+   * @param {string} what
+   * @param {import("./questions.js").Question} command
+   * @param {(page: any) => void} done
+   */
   #once(what, command, done) {
     if (this.asking.has(what)) return;
     this.asking.add(what);
@@ -139,10 +148,11 @@ export class Reading {
   }
 }
 
+/** @param {string} one  @param {string} other */
 function byCodePoint(one, other) {
   const [a, b] = [Array.from(one), Array.from(other)];
   for (let n = 0; n < a.length && n < b.length; n++) {
-    if (a[n] !== b[n]) return a[n].codePointAt(0) - b[n].codePointAt(0);
+    if (a[n] !== b[n]) return Number(a[n].codePointAt(0)) - Number(b[n].codePointAt(0));
   }
   return a.length - b.length;
 }

@@ -8,12 +8,16 @@
  * numbers are in `mentions`, and each entry behind `scanned` is still to be looked at for one.
  *
  * @typedef {{type: "said" | "retitled" | "whispered", seq: number, at: number, by: string, text: string,
- *   action?: boolean, to?: string}} Entry
+ *   action?: boolean, to?: string, identity?: number}} Entry
  * @typedef {{epoch: string, seq: number, mentions?: number[], scanned?: number}} ReadMark  what a browser keeps of a
  *   room: the last entry that was read; the unseen mentions, and up to which entry they are known
+ *
+ * `identity`: see identity.js.
  */
 
+import { Identities } from "./identity.js";
 import { fold, roomKey } from "./names.js";
+import { PresenceLog } from "./presence_log.js";
 import { mentions } from "./text.js";
 
 /** How many of the newest entries are asked for on entering, and at most on coming back. */
@@ -60,6 +64,8 @@ export class Room {
     this.membersVersion = 0;
     /** Whether a notice was cut: some came or went unnamed. */
     this.membersStale = false;
+    this.identities = new Identities();
+    this.presence = new PresenceLog();
     /** @type {Map<string, any>} those who are shown as typing, with the timers that end it */
     this.typing = new Map();
     /** @type {string} why one is not in it */
@@ -72,13 +78,13 @@ export class Room {
   get door() {
     return this.cursor === null
       ? { recent: RECENT }
-      : { recent: RECENT_BACK, after: this.cursor, epoch: this.epoch };
+      : { recent: RECENT_BACK, limit: RECENT_BACK, after: this.cursor, epoch: this.epoch };
   }
 
   /**
    * One is in the room.
    *
-   * @param {any} answer  the `room` event
+   * @param {import("./events.js").RoomAnswer} answer  the `room` event
    * @param {number} recent  how many were asked for
    * @param {ReadMark | null} read  what this browser remembers to have shown
    */
@@ -95,7 +101,9 @@ export class Room {
     this.first = answer.first;
     this.members = null; // comings and goings went by unseen
     this.membersVersion++;
+    this.identities.enter(answer.head, answer.resumed);
     if (!answer.resumed) {
+      this.presence.clear();
       this.anew = this.entries.length > 0;
       Object.assign(this, { entries: [], lost: [], begun: false, divider: null });
       this.cursor = Math.max(0, Math.min(answer.head, Math.max(answer.first - 1, answer.head - recent)));
@@ -111,7 +119,7 @@ export class Room {
    * Begin with what this browser has read of this history. A room that was empty then may have another epoch now, and
    * all of it is unread.
    *
-   * @param {any} answer  the `room` event
+   * @param {import("./events.js").RoomAnswer} answer  the `room` event
    * @param {ReadMark | null} mark
    */
   #readFrom({ epoch, head }, mark) {
@@ -134,10 +142,12 @@ export class Room {
    *
    * @param {Entry} entry
    * @param {string} [me]  the name to look for mentions of
+   * @param {number} [now]
    * @returns {boolean} false if it was here already
    */
-  add(entry, me = "") {
+  add(entry, me = "", now = 0) {
     if (this.cursor !== null && entry.seq <= this.cursor) return false;
+    this.identities.mark(entry, now);
     this.cursor = entry.seq;
     if (entry.seq > this.scanned) this.note(entry, me);
     if (entry.seq === this.scanned + 1) this.scanned = entry.seq;
@@ -147,6 +157,7 @@ export class Room {
     this.insert([entry]);
     if (this.entries.length > ENTRIES_MAX) {
       this.entries.splice(0, ENTRIES_CUT);
+      this.presence.cut(this.entries[0].seq);
       this.begun = false;
     }
     return true;
@@ -194,8 +205,14 @@ export class Room {
     return next > this.first && !this.lost.some((gap) => gap.after <= after && gap.next >= next);
   }
 
-  /** @param {any} notice  `presence` */
-  changed(notice) {
+  /**
+   * @param {import("./presence_log.js").Notice} notice  `presence`
+   * @param {string} [me]
+   * @param {number} [now]
+   */
+  changed(notice, me = "", now = 0) {
+    this.identities.changed(notice, now);
+    this.presence.add(notice, this.cursor ?? 0, me, now);
     this.here = notice.members;
     this.membersStale ||= Boolean(notice.more);
     if (!this.members) return;
@@ -206,12 +223,13 @@ export class Room {
     this.membersVersion++;
   }
 
-  /** @param {any} page  `members`  @param {boolean} further  whether it goes on where another ended */
+  /** @param {import("./events.js").MembersPage} page  `members`  @param {boolean} further  whether it goes on where another ended */
   listed(page, further) {
     this.members = further && this.members ? this.members : new Set();
+    const before = this.members.size;
     for (const name of page.names) this.members.add(name);
     this.here = page.count;
-    this.membersMore = page.more;
+    this.membersMore = page.more && this.members.size > before; // a page that does not go on is the last
     this.membersStale = false;
     this.membersVersion++;
   }

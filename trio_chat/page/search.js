@@ -20,7 +20,7 @@ export class Search {
     this.dialog = $("search");
     this.asked = 0;
     this.next = "";
-    $("search-form").addEventListener("submit", (event) => {
+    $("search-form").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       this.#search();
     });
@@ -65,7 +65,8 @@ export class Search {
       if (asked !== this.asked) return; // something else is being looked for by now
       this.next = page.more ? (page.next ?? "") : "";
       $("search-more").hidden = !this.next;
-      $("search-list").append(...page.entries.map((entry) => this.#found(entry, text, !room)));
+      const found = (/** @type {import("./events.js").Entry} */ entry) => this.#found(entry, text, !room);
+      $("search-list").append(...page.entries.map(found));
     } catch (error) {
       if (asked === this.asked) write($("search-state"), sentence(/** @type {any} */ (error).detail));
       return;
@@ -82,6 +83,7 @@ export class Search {
     );
   }
 
+  /** @param {import("./events.js").Entry} entry  @param {string} wanted  @param {boolean} withRoom */
   #found(entry, wanted, withRoom) {
     const { before, hit, after } = excerpt(entry.text, wanted);
     const link = make(

@@ -3,6 +3,7 @@
  */
 
 import { retry_s } from "./delays.js";
+import { refOf } from "./events.js";
 import { Room } from "./room.js";
 
 const TYPING_EVERY_MS = 2_500;
@@ -38,7 +39,8 @@ export class Speaker {
   adopt() {
     this.tab.live(Date.now());
     // Its own lines are not there only when they were put away, and now that server is back.
-    const mayTake = (load) => load === this.tab.name || this.tab.mayTake(load, Date.now());
+    const mayTake = (/** @type {string} */ load) =>
+      load === this.tab.name || this.tab.mayTake(load, Date.now());
     if (!this.outbox.adopt(mayTake)) return;
     for (const item of this.outbox.items.values()) {
       if (item.kind === "whisper") this.state.thread(item.to);
@@ -89,9 +91,9 @@ export class Speaker {
     this.send({ type: "typing", room: place.name });
   }
 
-  /** An answer to something of the outbox. @returns {boolean} */
+  /** An answer to something of the outbox. @param {import("./events.js").Event} event  @returns {boolean} */
   answered(event) {
-    const item = this.outbox.items.get(event.ref);
+    const item = this.outbox.items.get(refOf(event));
     if (!item || (event.type !== "ack" && event.type !== "error")) return false;
     if (event.type === "ack") {
       this.outbox.acked(item.ref, event.seq ?? 0);
@@ -123,7 +125,8 @@ export class Speaker {
   /** Send what is next, if anything may be sent. */
   next() {
     if (!this.state.connected || this.pause) return;
-    const ready = (item) => item.kind === "whisper" || Boolean(this.state.rooms.get(item.place)?.joined);
+    const ready = (/** @type {import("./outbox.js").Item} */ item) =>
+      item.kind === "whisper" || Boolean(this.state.rooms.get(item.place)?.joined);
     const item = this.outbox.next(ready);
     if (!item) return;
     this.outbox.sending(item);

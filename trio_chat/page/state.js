@@ -40,11 +40,13 @@ export class State {
 
   /** Begin with what the storage has: at first, and when it is another server's from now on. */
   load() {
-    this.me = { ...this.me, token: "", ...this.storage.get("me", {}) };
+    const me = this.storage.get("me", {});
+    this.me = { name: typeof me?.name === "string" ? me.name : this.me.name, token: "" };
+    if (typeof me?.token === "string") this.me.token = me.token;
     this.rooms.clear();
     this.threads.clear();
     this.active = this.refused = this.note = "";
-    for (const name of this.storage.get("rooms", [])) this.room(String(name));
+    for (const name of this.storage.list("rooms")) this.room(String(name));
   }
 
   /** Something is different now. */
@@ -71,6 +73,11 @@ export class State {
   /** @returns {boolean} */
   get connected() {
     return this.status.phase === "open";
+  }
+
+  /** @returns {boolean} whether the talk shows arrivals, departures and new names */
+  get showsPresence() {
+    return this.settings.get("presence", true) !== false;
   }
 
   /** @param {string} name  @returns {boolean} */
@@ -153,7 +160,7 @@ export class State {
 
   /** @param {string} key  @returns {string} what was typed there and not sent */
   draft(key) {
-    return this.storage.get("draft." + key, "");
+    return this.storage.text("draft." + key);
   }
 
   /** @param {string} key  @param {string} text */
@@ -173,7 +180,7 @@ export class State {
 
   /** Where to be when the address names no place. @returns {string} a name */
   get lastRoom() {
-    const place = placeAt(this.storage.get("last", ""));
+    const place = placeAt(this.storage.text("last"));
     return place && !place.key.startsWith("@") ? place.name : ([...this.rooms.values()][0]?.name ?? "lobby");
   }
 }

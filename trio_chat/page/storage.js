@@ -37,6 +37,18 @@ export class Storage {
     }
   }
 
+  /** @param {string} key  @returns {string} empty where the storage has no text */
+  text(key) {
+    const value = this.get(key);
+    return typeof value === "string" ? value : "";
+  }
+
+  /** @param {string} key  @returns {unknown[]} empty where the storage has no list */
+  list(key) {
+    const value = this.get(key);
+    return Array.isArray(value) ? value : [];
+  }
+
   /** @param {string} key  @param {any} value */
   set(key, value) {
     const whole = this.prefix + key;

@@ -23,7 +23,7 @@ export function choices(typed, state, open) {
   const wanted = typed.trim().replace(/^#/, "").replace(/\s+/gu, "-");
   if (wanted.startsWith("@")) return people(wanted.slice(1), state);
   const sought = fold(wanted); // once, not for each room: the text may be long
-  const fits = (name) => fold(name).includes(sought);
+  const fits = (/** @type {string} */ name) => fold(name).includes(sought);
   const mine = [...state.rooms.values()]
     .filter((room) => fits(room.name))
     .map((room) => ({ room, unread: room.key === state.active ? 0 : room.unread(state.me.name).unread }))
@@ -37,7 +37,7 @@ export function choices(typed, state, open) {
     }
   }
   if (!wanted) return made.slice(0, SHOWN_MAX);
-  const rank = (name) => (name === sought ? 0 : name.startsWith(sought) ? 1 : 2);
+  const rank = (/** @type {string} */ name) => (name === sought ? 0 : name.startsWith(sought) ? 1 : 2);
   const ranked = made
     .map((one) => ({ one, rank: rank(fold(one.name)) }))
     .sort((a, b) => a.rank - b.rank)
@@ -47,6 +47,7 @@ export function choices(typed, state, open) {
   return ranked.slice(0, SHOWN_MAX);
 }
 
+/** @param {string} wanted  @param {import("./state.js").State} state */
 function people(wanted, state) {
   const names = new Map([...state.threads.values()].map((thread) => [thread.key, thread.name]));
   for (const name of state.place instanceof Room ? (state.place.members ?? []) : [])
@@ -58,7 +59,7 @@ function people(wanted, state) {
   return made.slice(0, SHOWN_MAX).map((name) => choice("person", name, "whisper"));
 }
 
-/** @returns {Choice} */
+/** @param {Choice["kind"]} kind  @param {string} name  @param {string} about  @returns {Choice} */
 function choice(kind, name, about) {
   return { key: `${kind} ${name}`, look: about, kind, name, about };
 }
@@ -78,8 +79,8 @@ export class Switcher {
     /** @type {Choice[]} */ this.made = [];
     this.at = 0;
     this.text.addEventListener("input", () => this.#draw(0));
-    this.text.addEventListener("keydown", (event) => this.#pressed(event));
-    this.list.addEventListener("click", (event) => {
+    this.text.addEventListener("keydown", (/** @type {any} */ event) => this.#pressed(event));
+    this.list.addEventListener("click", (/** @type {any} */ event) => {
       const option = event.target.closest("[role=option]");
       if (option) this.#take([...this.list.children].indexOf(option));
     });
@@ -99,6 +100,7 @@ export class Switcher {
     this.#draw(this.at);
   }
 
+  /** @param {KeyboardEvent} event */
   #pressed(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) {
@@ -110,6 +112,7 @@ export class Switcher {
     }
   }
 
+  /** @param {number} at */
   #take(at) {
     const taken = this.made[at];
     if (!taken) return;
@@ -117,6 +120,7 @@ export class Switcher {
     this.go((taken.kind === "person" ? "@" : "") + taken.name);
   }
 
+  /** @param {number} at */
   #draw(at) {
     this.made = choices(this.text.value, this.client.state, this.open);
     this.at = Math.max(0, Math.min(at, this.made.length - 1));

@@ -128,6 +128,8 @@ export class Talk {
       rows({
         entries: shown,
         items: this.end === Infinity ? this.client.outbox.in(place.key) : [],
+        changes: this.#changes(shown, from),
+        identity: place.identities.of(this.client.state.me.name),
         divider: place.divider,
         top: place instanceof Room && !place.epoch ? "" : top,
         kept: (after, next) => place.kept(after, next),
@@ -164,6 +166,21 @@ export class Talk {
     let from = this.place.indexOf(this.start);
     if (this.start === 0) from = Math.max(0, to - SHOWN);
     return { shown: entries.slice(from, to), from, to };
+  }
+
+  /**
+   * The changes of presence among the entries in the window.
+   *
+   * @param {import("./room.js").Entry[]} shown
+   * @param {number} from  the index of the first of them
+   * @returns {import("./presence_log.js").Group[]}
+   */
+  #changes(shown, from) {
+    const groups =
+      this.place instanceof Room && this.client.state.showsPresence ? this.place.presence.groups : [];
+    const first = from > 0 && shown.length ? shown[0].seq : -Infinity;
+    const last = this.end !== Infinity && shown.length ? shown[shown.length - 1].seq : Infinity;
+    return groups.filter(({ after }) => after >= first && after <= last);
   }
 
   /** Keep the window at its size: its far end gives way. */
@@ -228,7 +245,10 @@ export class Talk {
   /** Remember the row on top. */
   #hold() {
     const anchor = this.stuck ? null : this.#anchor();
-    this.held = anchor && { seq: anchor.seq, bottom: anchor.bottom - this.scroller.getBoundingClientRect().top };
+    this.held = anchor && {
+      seq: anchor.seq,
+      bottom: anchor.bottom - this.scroller.getBoundingClientRect().top,
+    };
   }
 
   /** Near an end of the window: move it on, or fetch what is behind it. */

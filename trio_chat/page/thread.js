@@ -4,6 +4,7 @@
  * The server keeps none of them, so neither does the page: they are numbered as they come, and gone with it.
  */
 
+import { Identities } from "./identity.js";
 import { whisperKey } from "./names.js";
 
 const WHISPERS_MAX = 1_000;
@@ -26,11 +27,14 @@ export class Thread {
     this.anew = false;
     this.typing = new Map();
     this.why = "";
+    this.identities = new Identities();
   }
 
-  /** @param {any} whispered  the event */
-  add(whispered) {
-    this.entries.push({ ...whispered, seq: ++this.cursor });
+  /** @param {import("./events.js").Whispered | import("./room.js").Entry} whispered  the event  @param {number} [now] */
+  add(whispered, now = 0) {
+    const entry = { ...whispered, seq: ++this.cursor };
+    this.identities.mark(entry, now);
+    this.entries.push(entry);
     if (this.entries.length > WHISPERS_MAX) this.entries.shift();
   }
 

@@ -38,8 +38,10 @@ export class UndoLeave {
     this.close();
     this.left = left;
     $("left").hidden = false;
-    const { name } = place;
-    write($("left-text"), place instanceof Room ? `You left #${name}.` : `You closed the whispers with ${name}.`);
+    write(
+      $("left-text"),
+      place instanceof Room ? `You left #${place.name}.` : `You closed the whispers with ${place.name}.`,
+    );
     this.timer = setTimeout(() => this.close(), UNDO_MS);
     return true;
   }

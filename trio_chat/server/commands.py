@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import trio
 
-from trio_chat.errors import BadMessage, Refused
+from trio_chat.errors import BadMessage, FrameError, Refused
 from trio_chat.hub.names import check_text, prepare_name
 from trio_chat.journal.store import Draft
 from trio_chat.server.entering import join, leave
@@ -25,15 +25,17 @@ from trio_chat.wire import messages as m
 from trio_chat.wire.codec import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from trio_chat.dialects import Control
     from trio_chat.hub.members import Seat
     from trio_chat.server.session import Session
     from trio_chat.server.tail import Feed
 
-__all__ = ["obey", "say_all"]
+__all__ = ["in_runs", "obey", "say_all"]
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22,64}")
+SAYS_AT_ONCE = 16  # between two looks at the clock; no `say` takes long
 TYPING_S = 1.0  # at most one notice of typing a second goes further
 
 
@@ -100,6 +102,31 @@ def hello(session: Session, command: m.Hello) -> None:
     session.owed.answer(encode(server.welcome(seat.member.name.shown, session.number, token, command.ref)))
     if oldest is not None:
         oldest.owner.end(parting("replaced", "this member has too many sessions; the oldest ends"))
+
+
+def in_runs(
+    commands: Iterator[m.Command | BadMessage | Control | None],
+) -> Iterator[m.Command | BadMessage | Control | list[m.Say] | None]:
+    """Yield what comes, as it comes, and runs of `say` commands as lists of at most SAYS_AT_ONCE."""
+    run: list[m.Say] = []
+    try:
+        for command in commands:
+            if type(command) is m.Say:
+                run.append(command)
+                if len(run) == SAYS_AT_ONCE:
+                    yield run
+                    run = []
+            else:
+                if run:
+                    yield run
+                    run = []
+                yield command
+    except FrameError:
+        if run:
+            yield run  # they stand before the place where the stream is broken
+        raise
+    if run:
+        yield run
 
 
 def say_all(session: Session, seat: Seat[Session], commands: Sequence[m.Say | m.Topic]) -> int:

@@ -132,7 +132,7 @@ class Committer:
 
     @property
     def failing(self) -> bool:
-        """Whether the store took nothing when it was last asked."""
+        """Whether the store could not be written when that was last tried; while it cannot, each second."""
         return self._failing
 
     async def run(self) -> None:
@@ -144,6 +144,7 @@ class Committer:
                     await self._clear_doubts()
                     self._take()
                     if not self._batch:
+                        await self._probe()
                         continue
                     drafts = [draft for _, draft, _ in self._batch]
                     outcomes = await self._store.commit(drafts, self._clock_ms())
@@ -153,26 +154,38 @@ class Committer:
                         log.error("the journal cannot be written: %s", error)
                     self._fail("the journal cannot be written")
                 except Exception:
-                    log.exception("the journal's store failed in a way it should not")
+                    if self._batch or not self._failing:  # a probe fails each second
+                        log.exception("the journal's store failed in a way it should not")
                     self._fail("the journal cannot be written")
                 else:
-                    self._failing = False
+                    self._recover()
                     await self._show(outcomes)
         finally:
             self._fail("the server is stopping")
 
     async def _wait(self) -> None:
-        """Wait for a draft; while there is a doubt, not for long. Always passes a checkpoint: a store need
-        not, and one pass of the loop less is a fiftieth of a burst."""
+        """Wait for a draft; while there is a doubt or a failure, not for long. Always passes a checkpoint: a
+        store need not, and one pass of the loop less is a fiftieth of a burst."""
         if self._queue:
             await trio.lowlevel.checkpoint()
             return
         self._news = trio.Event()
-        if not self._doubtful:
+        if not (self._doubtful or self._failing):
             await self._news.wait()  # without a scope around it: that cost a tenth of a quiet message
             return
         with trio.move_on_after(RETRY_S):
             await self._news.wait()
+
+    async def _probe(self) -> None:
+        """Try a failing store again though nothing is said: a balancer may send no peer until it is well."""
+        if self._failing:
+            await self._store.probe()
+            self._recover()
+
+    def _recover(self) -> None:
+        if self._failing:
+            self._failing = False
+            log.info("the journal can be written again")
 
     def _take(self) -> None:
         """The next batch, as much as is queued, up to its bound; the places are free again."""

@@ -11,8 +11,10 @@ from trio_chat.journal.sqlite import Durability
 from trio_chat.journal.store import Keep
 from trio_chat.server.fanout import SENDS_AT_ONCE
 from trio_chat.server.proxies import Proxies
+from trio_chat.server.public_names import parse_public_name
+from trio_chat.wire import messages
 from trio_chat.wire.framing import FRAME_BYTES_MAX, HELLO_BYTES_MAX
-from trio_chat.wire.messages import MAX_NUMBER
+from trio_chat.wire.messages import MAX_NUMBER, UNLIMITED_PER_S
 
 __all__ = ["MEMORY", "Config", "Limits", "parse_age", "parse_limits"]
 
@@ -139,7 +141,7 @@ class Config:
     `public_names` are those by which browsers may ask for it, beside addresses and `localhost`.
     `proxies` are the addresses or networks of trusted proxies, which name their peers' addresses.
 
-    Raises `CannotStart` if a proxy is neither an address nor a network.
+    Raises `CannotStart` if a proxy is neither an address nor a network, and if a public name can never match.
     """
 
     host: str = "127.0.0.1"
@@ -157,6 +159,8 @@ class Config:
         Proxies(self.proxies)
         if self.journal == SQLITE_MEMORY:
             object.__setattr__(self, "journal", MEMORY)
+        for name in self.public_names:
+            parse_public_name(name)
 
     @property
     def rates(self) -> dict[str, Rate]:
@@ -170,3 +174,14 @@ class Config:
             "rooms": Rate(limits.rooms_burst, limits.rooms_per_s),
             "questions": Rate(limits.questions_burst, limits.questions_per_s),
         }
+
+    @property
+    def announced(self) -> messages.Limits:
+        """Return the limits that clients are told in `welcome`."""
+        limits = self.limits
+        sizes = (limits.frame_bytes, limits.text_bytes, limits.rooms)
+        if not self.rate_limit:
+            return messages.Limits(*sizes, UNLIMITED_PER_S, UNLIMITED_PER_S)
+        return messages.Limits(
+            *sizes, limits.talk_burst, limits.talk_per_s, limits.talk_bytes_burst, limits.talk_bytes_per_s
+        )

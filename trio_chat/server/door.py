@@ -2,6 +2,7 @@
 
     0x00          the length of a frame: our own protocol
     G H P D O C T the first letter of a method: HTTP, and behind an upgrade WebSocket
+    CR LF         an empty line: what follows decides, a method or none
     0x16          TLS, which this server does not speak: the connection is closed without a word
     any other     none of ours: it is read as a frame, which it is not, and told so
 
@@ -23,15 +24,22 @@ from trio_chat.dialects.frames import FRAMES, FrameCommands
 from trio_chat.dialects.websocket import WEBSOCKET, WebSocketCommands
 from trio_chat.errors import FrameError, LinkBroken
 from trio_chat.net.link import close_politely
-from trio_chat.server.http import TURNED_AWAY, serve_http
+from trio_chat.server.http import TURNED_AWAY, begins_request, only_empty_lines, serve_http
 from trio_chat.server.partings import parting
-from trio_chat.server.peer_address import ConnectionCounts, CountedConnection, receive_proxy_header
+from trio_chat.server.peer_address import (
+    SERVER_FULL,
+    ConnectionCounts,
+    CountedConnection,
+    receive_proxy_header,
+)
+from trio_chat.server.refusals import ADDRESS_FULL, FULL, PROXY_HEADER, STOPPING, TLS_SPOKEN, Kind
 
 if TYPE_CHECKING:
     from trio_chat.dialects import CommandReader, Packing
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
     from trio_chat.server.proxies import Proxies
+    from trio_chat.server.refusals import Refusals
     from trio_chat.server.site import Site
     from trio_chat.server.turns import Turns
 
@@ -39,7 +47,6 @@ __all__ = ["Caller", "Door"]
 
 log = logging.getLogger("trio_chat.server")
 
-METHODS = b"GHPDOCT"
 TLS = 0x16
 
 TURNED_AWAY_AT_ONCE = 100  # who is told that the server is full; beyond that, connections just close
@@ -61,10 +68,13 @@ class Caller(NamedTuple):
 class Door:
     """Of one server; without a `site` it speaks no HTTP."""
 
-    def __init__(self, limits: Limits, site: Site | None, proxies: Proxies, turns: Turns) -> None:
+    def __init__(
+        self, limits: Limits, site: Site | None, proxies: Proxies, turns: Turns, refusals: Refusals
+    ) -> None:
         self._limits = limits
         self._site = site
         self._turns = turns
+        self._refusals = refusals
         self._silent: dict[Link, float] = {}  # what has not sent a byte, and since when; the oldest first
         self._speaking: dict[trio.CancelScope, None] = {}  # what speaks HTTP
         self._counts = ConnectionCounts(limits, proxies)
@@ -142,26 +152,39 @@ class Door:
         self._silent[link] = since
         try:
             first = await counted.receive_proxy_header(link)
-            if first or counted.full or self._shut:
+            if not first and (counted.full or self._shut):
                 return first
-            return await link.receive_some() or None
+            return await self._receive_dialect(link, first) or None
         except trio.ClosedResourceError:  # interrupted
             return b""
         finally:
             del self._silent[link]
+
+    async def _receive_dialect(self, link: Link, first: bytes) -> bytes:
+        """Wait for the bytes by which a dialect is known, behind `first`; `b""` when the input ends before.
+
+        Cancelling loses what was received.
+        """
+        while not first or (self._site is not None and only_empty_lines(first)):
+            data = await link.receive_some()
+            if not data:
+                return b""
+            first += data
+        return first
 
     async def _answer(
         self, link: Link, first: bytes, since: float, counted: CountedConnection
     ) -> Caller | None:
         limits = self._limits
         if first and first[0] == TLS:
+            self._refusals.add(TLS_SPOKEN, counted.address)
             return None
-        site = self._site if first and first[0] in METHODS else None
+        site = self._site if begins_request(first) else None
         if site is None:
             counted.count()
         if counted.full:
             counted.close()
-            await self.turn_away(link, counted.full, first)
+            await self.turn_away(link, counted.full, first, counted.address)
             return None
         if site is None:
             frames = FrameCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
@@ -171,7 +194,14 @@ class Door:
         try:
             with speaking:
                 rest = await serve_http(
-                    link, first, site, since=since, limits=limits, counted=counted, turns=self._turns
+                    link,
+                    first,
+                    site,
+                    since=since,
+                    limits=limits,
+                    counted=counted,
+                    turns=self._turns,
+                    refusals=self._refusals,
                 )
         finally:
             del self._speaking[speaking]
@@ -181,16 +211,19 @@ class Door:
         return Caller(commands, WEBSOCKET, trio.current_time(), rest, counted.address)
 
     def _warn_once(self, proxy: str, error: FrameError) -> None:
-        """Log a malformed PROXY header, once: peers behind a misconfigured proxy could flood the log."""
-        if not self._warned:
+        """Log what is wrong with a PROXY header, once; further ones are counted as refusals."""
+        if self._warned:
+            self._refusals.add(PROXY_HEADER, proxy)
+        else:
             self._warned = True
             log.warning("%s, from the proxy at %s; such connections are closed", error, proxy)
 
-    async def turn_away(self, link: Link, full: str, first: bytes = b"") -> None:
+    async def turn_away(self, link: Link, full: str, first: bytes = b"", address: str = "") -> None:
         """Say why there is no place, in words that the caller understands, and close, in a second or so.
 
-        `first` is what was received already.
+        `first` is what was received already, `address` the peer's where it is not the link's.
         """
+        self._refusals.add(_kind_of(full), address or link.address)
         try:
             if self._turned_away >= TURNED_AWAY_AT_ONCE:
                 return
@@ -212,8 +245,8 @@ class Door:
             with trio.move_on_after(FIRST_BYTE_S):
                 if link.address in self._counts.proxies:
                     _, first = await receive_proxy_header(link)
-                first = first or await link.receive_some()
-        if self._site is not None and first and first[0] in METHODS:
+                first = await self._receive_dialect(link, first)
+        if self._site is not None and begins_request(first):
             return TURNED_AWAY
         if full:
             bye = parting("too_many_connections", full, after_s=COME_BACK_S).bye
@@ -221,3 +254,9 @@ class Door:
             bye = parting("draining", "the server is stopping").bye
         assert bye is not None, "a code has words"
         return FRAMES.pack((bye,))
+
+
+def _kind_of(full: str) -> Kind:
+    if not full:
+        return STOPPING
+    return FULL if full == SERVER_FULL else ADDRESS_FULL

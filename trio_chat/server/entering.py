@@ -38,7 +38,7 @@ async def join(session: Session, seat: Seat[Session], command: m.Join) -> None:
             return
     room, came = server.hub.join(seat, Name(feed.shown, feed.key))
     first = server.feeds.first(feed)
-    resumed = command.epoch == feed.epoch and command.after is not UNSET and command.after <= feed.head
+    resumed = _is_good_cursor(command, feed)
     session.owed.answer(
         encode(
             m.Room(
@@ -59,14 +59,29 @@ async def join(session: Session, seat: Seat[Session], command: m.Join) -> None:
         server.notices.changed(room)
 
 
+def _is_good_cursor(command: m.Join, feed: Feed) -> bool:
+    """Return whether `after` is a number of the room's history, or 0, where every history begins.
+
+    A room in which nothing was said yet has a new epoch each time it is opened, so a client that has seen
+    nothing could not resume otherwise.
+    """
+    if command.after is UNSET or command.after > feed.head:
+        return False
+    return command.after == 0 or command.epoch == feed.epoch
+
+
 def _start(session: Session, feed: Feed, command: m.Join, first: int, resumed: bool) -> int:
-    """The number behind which the replay begins; what it leaves out of a resume is owed as a `gap`."""
-    recent = feed.head - command.recent if command.recent is not UNSET else None
-    if not resumed:
-        return max(recent if recent is not None else feed.head, first - 1)
-    assert command.after is not UNSET, "only a cursor can be resumed"
-    start = command.after
-    for bound, kept in ((first - 1, False), (recent if recent is not None else 0, True)):
+    """Return the number behind which the replay begins. A `join` with `after` is sent a `gap` for each
+    entry that the replay leaves out."""
+    head = feed.head
+    recent = head if command.recent is UNSET else head - command.recent
+    at_most = 0 if command.limit is UNSET else head - command.limit
+    if command.after is UNSET:
+        return max(recent, at_most, first - 1)
+    start = command.after if resumed else 0
+    if not resumed or (start < first - 1 and command.recent is not UNSET):
+        at_most = max(recent, at_most)
+    for bound, kept in ((first - 1, False), (at_most, True)):
         if start < bound:
             session.owed.answer(encode(m.Gap(feed.shown, start, bound + 1, kept)))
             start = bound

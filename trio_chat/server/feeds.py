@@ -98,6 +98,13 @@ class Feeds:
 
         Its `first` is beyond `cursor` + 1 where the journal has forgotten some. Raises `StoreError`.
         """
+        feed.users += 1  # the session may end while this waits for the read of another, and its use with it
+        try:
+            return await self._page(feed, cursor)
+        finally:
+            self.release(feed)
+
+    async def _page(self, feed: Feed, cursor: int) -> Batch:
         key = (feed, cursor)
         while (reading := self._reading.get(key)) is not None:
             await reading.done.wait()

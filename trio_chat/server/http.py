@@ -5,7 +5,8 @@ one as long to begin and become whole. What is read ahead is one read: who asks 
 answered one by one, in turn with all others (`turns.py`).
 
 h11 is given whole heads only, whose size and number of lines were judged before: a line costs it 20 µs, and
-one read can hold ten thousand.
+one read can hold ten thousand. Empty lines before a request are ignored (RFC 9112, 2.2), up to EMPTY_BYTES of
+them; a first line that ends without a version of HTTP is refused at once, as nothing more may come.
 """
 
 from __future__ import annotations
@@ -18,24 +19,42 @@ import h11
 import trio
 
 from trio_chat.net.link import close_politely
+from trio_chat.server.refusals import ADDRESS_FULL, request_refused
 
 if TYPE_CHECKING:
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
     from trio_chat.server.peer_address import CountedConnection
+    from trio_chat.server.refusals import Refusals
     from trio_chat.server.site import Answer, Site
     from trio_chat.server.turns import Turns
 
-__all__ = ["HEAD_BYTES", "TURNED_AWAY", "serve_http"]
+__all__ = ["HEAD_BYTES", "TURNED_AWAY", "begins_request", "only_empty_lines", "serve_http"]
 
 HEAD_BYTES = 8_192  # of a request: its line and its headers
 HEAD_LINES = 100  # browsers send some twenty
 
+EMPTY_BYTES = 16  # of empty lines before a request: eight of them
+
 _HEAD_END = re.compile(rb"\n\r?\n")
+_EMPTY_LINES = re.compile(rb"(?:\r?\n)*")
+_PART_OF_EMPTY_LINES = re.compile(rb"(?:\r?\n)*\r?")
+_BEGINNING = re.compile(rb"(?:\r?\n)*[GHPDOCT]")  # the first letters of methods
+_FIRST_LINE_END = re.compile(rb"HTTP/[0-9.]+\r?\n\Z")
 
 RETRY_AFTER_S = "5"
 TURNED_AWAY = b"HTTP/1.1 503 \r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 """Said to those for whom there is no place, whatever it is that they ask."""
+
+
+def begins_request(data: bytes) -> bool:
+    """Return whether `data` begins as a request over HTTP, perhaps behind empty lines."""
+    return _BEGINNING.match(data, 0, EMPTY_BYTES + 1) is not None
+
+
+def only_empty_lines(data: bytes) -> bool:
+    """Return whether `data` is some empty lines, not too many, behind which a request may begin."""
+    return 0 < len(data) <= EMPTY_BYTES and _PART_OF_EMPTY_LINES.fullmatch(data) is not None
 
 
 async def serve_http(
@@ -47,6 +66,7 @@ async def serve_http(
     limits: Limits,
     counted: CountedConnection,
     turns: Turns,
+    refusals: Refusals,
 ) -> bytes | None:
     """Serve until the peer asks no more; the link is closed then, and None returned. Where the connection
     becomes a WebSocket, what has come of that already is returned; it is counted by address from then on.
@@ -79,6 +99,7 @@ async def serve_http(
             answer, method = _answer(conversation, head, site, counted)
         if answer is None:
             return None
+        refusals.add(ADDRESS_FULL if counted.full else request_refused(answer.status), counted.address)
         packed = _packed(conversation, answer, method)
         turns.charge(turns.clock() - began)
         with trio.move_on_after(limits.stalled_s) as sending:
@@ -117,10 +138,19 @@ def _answer(
 async def _head(unread: bytearray, link: Link) -> bytes:
     """Wait for the next head and take it out of `unread`; what there is when the peer's input ends.
 
-    Raises `h11.RemoteProtocolError` for a head that is too large, as soon as that is known.
+    Raises `h11.RemoteProtocolError` for a head that is too large or no request, as soon as that is known.
     """
-    looked = 0
-    while (found := _HEAD_END.search(unread, looked)) is None and len(unread) <= HEAD_BYTES:
+    ignored = looked = 0
+    is_checked = False
+    while True:
+        if not is_checked:
+            ignored += _drop_empty_lines(unread)
+            if ignored > EMPTY_BYTES:
+                raise h11.RemoteProtocolError("empty lines")
+            is_checked = _check_first_line(unread)
+        found = _HEAD_END.search(unread, looked)
+        if found is not None or len(unread) > HEAD_BYTES:
+            break
         looked = max(0, len(unread) - 2)
         data = await link.receive_some()
         if not data:
@@ -132,6 +162,26 @@ async def _head(unread: bytearray, link: Link) -> bytes:
     head = bytes(unread[:size])
     del unread[:size]
     return head
+
+
+def _drop_empty_lines(unread: bytearray) -> int:
+    """Remove the empty lines at the beginning; return how many bytes they were."""
+    found = _EMPTY_LINES.match(unread)
+    assert found is not None, "no empty line at all matches, too"
+    size = found.end()
+    del found  # a match holds on to the buffer, which cannot be changed meanwhile
+    del unread[:size]
+    return size
+
+
+def _check_first_line(unread: bytearray) -> bool:
+    """Return whether the first line is there. Raises `h11.RemoteProtocolError` for one without a version."""
+    end = unread.find(b"\n", 0, HEAD_BYTES)
+    if end < 0:
+        return False
+    if _FIRST_LINE_END.search(unread[max(0, end - 30) : end + 1]) is None:
+        raise h11.RemoteProtocolError("no version of HTTP")
+    return True
 
 
 def _request(conversation: h11.Connection, head: bytes) -> h11.Request | None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_chat.server.lateness import LATE_S
+from trio_chat.server.logs import log_reports
 from trio_chat.server.turns import SLICE_S
 
 if TYPE_CHECKING:
     from trio_chat.server.door import Door
+    from trio_chat.server.refusals import Refusals
     from trio_chat.server.session import Session
     from trio_chat.server.turns import Turns
 
@@ -24,8 +26,9 @@ LINKS_AT_ONCE = 16  # each wakes a task that makes a session and ends it
 SESSIONS_PER_LOOK = 64  # at the clock: a millisecond is enough for some thousand of them, or to end ten
 
 
-async def sweep(sessions: dict[Session, None], door: Door, turns: Turns) -> None:
+async def sweep(sessions: dict[Session, None], door: Door, turns: Turns, refusals: Refusals) -> None:
     """End every session that keeps the server waiting for too long, and probe the silent, until cancelled.
+    What was refused is logged when it is due.
 
     In slices: thousands may be due in one moment. Where the sweep itself is late, what the peers have sent
     meanwhile is read first, and the next sweep judges it.
@@ -35,6 +38,7 @@ async def sweep(sessions: dict[Session, None], door: Door, turns: Turns) -> None
         due = trio.current_time() + SWEEP_S
         await trio.sleep_until(due)
         now = trio.current_time()
+        log_reports(refusals.reports(now))
         skipped = now - due > LATE_S and not skipped
         if skipped:
             continue

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from trio_chat.server.config import Limits
     from trio_chat.server.proxies import Proxies
 
-__all__ = ["ConnectionCounts", "CountedConnection", "receive_proxy_header"]
+__all__ = ["SERVER_FULL", "ConnectionCounts", "CountedConnection", "receive_proxy_header"]
+
+SERVER_FULL = "the server is full"
 
 
 class ConnectionCounts:
@@ -42,7 +44,7 @@ class ConnectionCounts:
     def why_full(self, address: str) -> str:
         """Return why a connection from `address` cannot be opened; empty when it can."""
         if self.total >= self._total_max:
-            return "the server is full"
+            return SERVER_FULL
         return "" if address in self.proxies else self.why_full_by_prefix(_counted_prefix(address))
 
     def why_full_by_prefix(self, prefix: str) -> str:

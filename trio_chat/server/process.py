@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 import logging
 import resource
-import signal
 import socket
+from ipaddress import IPv6Address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 from platformdirs import user_data_path
 
-from trio_chat.errors import CannotStart
-from trio_chat.net.address import is_loopback
+from trio_chat.errors import CannotStart, JournalUnavailable
+from trio_chat.journal.start_errors import may_pass
+from trio_chat.net.address import is_loopback, is_unspecified, parse_address
 from trio_chat.server.config import MEMORY, Config
 from trio_chat.server.serve import open_server
+from trio_chat.server.signals import Insistence, hold_signals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,60 +28,92 @@ __all__ = ["default_journal", "run_process"]
 log = logging.getLogger("trio_chat.server")
 
 SPARE_FILES = 64  # listeners, the journal, connections that are being turned away
-EVERYBODY = {"0.0.0.0", "::", ""}
+FILES_MIN = 32  # with fewer the journal's readers cannot open it, or modules cannot be imported
 
 
 def default_journal() -> str:
     """The file of the user who starts the server; its directory is made. Raises `CannotStart`."""
     try:
-        return str(user_data_path("trio-chat", appauthor=False, ensure_exists=True) / "journal.db")
+        folder = user_data_path("trio-chat", appauthor=False)
+    except RuntimeError:
+        folder = Path("~")
+    if not folder.is_absolute():  # older releases of platformdirs leave the `~` as it is
+        raise CannotStart("no place for a journal, HOME is not set; --journal PATH names one")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return str(folder / "journal.db")
     except OSError as error:
         where = f"{error.filename}: {error.strerror}"
-        raise CannotStart(f"no place for a journal, {where}; --journal PATH names one") from error
+        kind = JournalUnavailable if may_pass(error) else CannotStart
+        raise kind(f"no place for a journal, {where}; --journal PATH names one") from error
 
 
-async def run_process(config: Config, say: Callable[[str], None]) -> bool:
-    """Serve until SIGTERM or SIGINT, then drain; a second one ends everything at once.
+async def run_process(config: Config, say: Callable[[Sequence[str]], None]) -> bool:
+    """Serve until a signal, then drain; `signals.py` says which signals do what.
 
-    `say` is given each line for standard output, the first being `listening on …`. Returns whether the
-    server ended in good order. Raises `CannotStart`.
+    `say` is given the lines for standard output, the first being `listening on …`. A signal that comes before
+    the server listens ends it without them. Returns whether the server ended in good order; then, and when it
+    did not, further signals are ignored until the process ends. Raises `CannotStart`.
     """
     allow_files(config.limits.connections + SPARE_FILES)
     cannot: CannotStart | None = None
     drained = False
+    stop = _Stop()
     try:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with hold_signals() as held, trio.open_signal_receiver(*held.numbers) as signals:
             async with trio.open_nursery() as nursery:
-                stop = trio.Event()
-                nursery.start_soon(_heed, signals, stop, nursery.cancel_scope)
+                stop.force = nursery.cancel_scope
+                nursery.start_soon(stop.heed, signals)
+                if held.received:
+                    stop.ask()
                 async with open_server(config) as server:
+                    # Opening the journal cannot be cancelled, and returns all the same.
+                    await trio.lowlevel.checkpoint_if_cancelled()
+                    stop.is_serving = True
                     tune_memory()
-                    for line in first_words(config, server.addresses):
-                        say(line)
-                    await stop.wait()
+                    say(first_words(config, server.addresses))
+                    await stop.asked.wait()
                 drained = True
                 nursery.cancel_scope.cancel()
+            held.is_over = True
     except* CannotStart as group:
         (cannot,) = (error for error in group.exceptions if isinstance(error, CannotStart))
     if cannot is not None:
         raise cannot
-    return drained
+    return drained or not stop.is_serving
 
 
-async def _heed(signals: AsyncIterator[int], stop: trio.Event, force: trio.CancelScope) -> None:
-    """The first signal asks, the second insists."""
-    async for _ in signals:
-        if stop.is_set():
-            force.cancel()
-        stop.set()
+class _Stop:
+    """The end of the server: asked for, or forced by cancelling `force`, which is around all of it."""
+
+    def __init__(self) -> None:
+        self.asked = trio.Event()
+        self.force = trio.CancelScope()
+        self.is_serving = False
+        self._insistence = Insistence()
+
+    async def heed(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            if self._insistence.insists(number, trio.current_time()):
+                self.force.cancel()
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask for a drain. A server that does not listen yet has nothing to drain and is ended at once."""
+        self.asked.set()
+        if not self.is_serving:
+            self.force.cancel()
 
 
 def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
     """Where the server listens, for programs and for browsers, and what becomes of what is said; and when
     others can reach it, what to tell them, and what that means."""
     words = [f"listening on {address}" for address in addresses]
-    if config.web:
-        words.append(f"open {_for_browsers(addresses[0])} in a browser")
+    hosts = [_host(address) for address in addresses]
+    here = next((host for host in map(_reachable_here, hosts) if host), "")
+    port = addresses[0].rpartition(":")[2]
+    if config.web and here:
+        words.append(f"open http://{_place(here, port)} in a browser")
     keep = config.keep
     kept = f"for {keep.words}" if keep.age_ms else keep.words
     if config.journal != MEMORY:
@@ -87,52 +122,93 @@ def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
         words.append(f"what is said is kept {kept}, in memory, until the server ends")
     else:
         words.append("what is said is kept in memory, until the server ends")
-    if config.host not in EVERYBODY and _only_here(config.host):
+    if all(_is_only_here(host) for host in hosts):
         return words
-    port = addresses[0].rpartition(":")[2]
-    host = lan_address() if config.host in EVERYBODY else config.host
-    if host:
-        place = f"{f'[{host}]' if ':' in host else host}:{port}"
-        words.append(
-            f"others join with: trio-chat join {place}" + (f", or open http://{place}" if config.web else "")
-        )
+    if host := _reachable_for_others(hosts):
+        place = _place(host, port)
+        page = f", or open http://{place}" if config.web and "%" not in host else ""
+        words.append(f"others join with: trio-chat join {place}{page}")
     log.warning("anyone who can reach this address can read and join: there are no passwords")
     return words
 
 
-def _for_browsers(address: str) -> str:
-    """Of what listens on all addresses, the one that this machine can open."""
-    return (
-        address.replace("tcp://", "http://")
-        .replace("//0.0.0.0:", "//127.0.0.1:")
-        .replace("//[::]:", "//[::1]:")
-    )
+def _host(address: str) -> str:
+    return address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
 
 
-def _only_here(host: str) -> bool:
+def _place(host: str, port: str) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _is_only_here(host: str) -> bool:
     return host == "localhost" or is_loopback(host)
 
 
-def lan_address() -> str:
-    """This machine's address as its network sees it; empty without a network."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Chooses a route and sends nothing; the address is one reserved for examples (RFC 5737).
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return ""
-        return str(probe.getsockname()[0])
+def _reachable_here(host: str) -> str:
+    """Return the host for a browser on this machine; empty for a link-local one, which no URL can name."""
+    if "%" in host:
+        return ""
+    if not is_unspecified(host):
+        return host
+    # Where IPv6 is off for an interface a socket can listen on :: all the same, and takes IPv4.
+    return "::1" if _is_ipv6(host) and source_address("::1") else "127.0.0.1"
+
+
+def _is_ipv6(host: str) -> bool:
+    return isinstance(parse_address(host), IPv6Address)
+
+
+def _reachable_for_others(hosts: Sequence[str]) -> str:
+    """Return the host for other machines: an address, as the page is not shown by every name."""
+    if any(is_unspecified(host) for host in hosts):
+        return lan_address(has_ipv6=any(map(_is_ipv6, hosts)))
+    host = next(host for host in hosts if not _is_only_here(host))
+    if "%" in host:
+        # The zone is the name of an interface, and each machine has names of its own.
+        return f"{host.partition('%')[0]}%INTERFACE"
+    return host
+
+
+def lan_address(*, has_ipv6: bool = False) -> str:
+    """Return this machine's address as its network sees it, an IPv4 address if there is one; empty without a
+    network."""
+    found = source_address("192.0.2.1") or (source_address("2001:db8::1") if has_ipv6 else "")
+    return "" if is_loopback(found) or "%" in found else found
+
+
+def source_address(to: str) -> str:
+    """Return the address from which this machine sends to another one; empty where it has no route."""
+    family = socket.AF_INET6 if ":" in to else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            # Chooses a route and sends nothing; addresses of others are ones reserved for examples.
+            probe.connect((to, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return ""
 
 
 def allow_files(count: int) -> None:
-    """Raise the limit of open files as far as it goes; say so when that is less than `count`."""
+    """Raise the limit of open files as far as it goes; say so when that is less than `count`.
+
+    Raises `CannotStart` where no server could work.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count and soft != hard:
         wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
+    if soft < FILES_MIN:
+        raise CannotStart(f"cannot start: at most {soft} open files; raise the limit (ulimit -n) to {count}")
     if soft < count:
-        log.warning("at most %d open files (ulimit -n): room for %d connections", soft, soft - SPARE_FILES)
+        room = f"room for {soft - SPARE_FILES}" if soft > SPARE_FILES else "hardly any room for"
+        log.warning(
+            "at most %d open files: %s connections; raise the limit (ulimit -n) to %d, or lower"
+            " --max-connections",
+            soft,
+            room,
+            count,
+        )
 
 
 def tune_memory() -> None:

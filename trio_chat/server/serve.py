@@ -36,9 +36,11 @@ from trio_chat.server.fanout import publish
 from trio_chat.server.feeds import Feeds
 from trio_chat.server.keepalive import sweep
 from trio_chat.server.lateness import Lateness
+from trio_chat.server.logs import log_reports
 from trio_chat.server.notices import Notices
 from trio_chat.server.partings import parting
 from trio_chat.server.proxies import Proxies
+from trio_chat.server.refusals import Refusals
 from trio_chat.server.retention import RetentionTime
 from trio_chat.server.session import Session
 from trio_chat.server.site import Site
@@ -47,7 +49,7 @@ from trio_chat.server.timekeeping import begin_retention, compare_clocks
 from trio_chat.server.turns import Turns
 from trio_chat.server.upkeep import keep_tidy
 from trio_chat.version import __version__
-from trio_chat.wire.messages import VERSION, Limits, Welcome
+from trio_chat.wire.messages import VERSION, Welcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -89,8 +91,10 @@ class Server:
         self.addresses: list[str] = []
         """Where it listens, such as `tcp://127.0.0.1:5555`."""
         self.hub: Hub[Session] = Hub(sessions_max=limits.sessions, rooms_max=limits.rooms, rates=config.rates)
+        self._announced = config.announced
         self.turns = Turns(work_clock, are_limited=config.rate_limit)
         self.lateness = Lateness()
+        self.refusals = Refusals()
         self.feeds = Feeds(store, Tails(tail_bytes=limits.tail_bytes, tails_bytes=limits.tails_bytes))
         self.committer = Committer(
             store,
@@ -104,7 +108,7 @@ class Server:
         self.notices = Notices(self.hub, self.feeds, self.turns, limits.sends_at_once)
         self.store = store
         site = Site(config.public_names, clock_ms, self._is_well) if config.web else None
-        self._door = Door(limits, site, Proxies(config.proxies), self.turns)
+        self._door = Door(limits, site, Proxies(config.proxies), self.turns, self.refusals)
         self._software = software
         self._sessions: dict[Session, None] = {}
         self._writers: trio.Nursery | None = None
@@ -159,7 +163,6 @@ class Server:
     # --- for its parts -------------------------------------------------------------------------------
 
     def welcome(self, name: str, session: int, token: str, ref: str) -> Welcome:
-        limits = self.limits
         return Welcome(
             version=VERSION,
             name=name,
@@ -169,16 +172,8 @@ class Server:
             server_id=self.store.server_id,
             features=["search"],
             kept=self.store.kept,
-            ping_s=limits.ping_s,
-            limits=Limits(
-                limits.frame_bytes,
-                limits.text_bytes,
-                limits.rooms,
-                limits.talk_burst,
-                limits.talk_per_s,
-                limits.talk_bytes_burst,
-                limits.talk_bytes_per_s,
-            ),
+            ping_s=self.limits.ping_s,
+            limits=self._announced,
             ref=ref,
         )
 
@@ -228,6 +223,14 @@ class Server:
     @asynccontextmanager
     async def running(self, listeners: Sequence[Listener]) -> AsyncGenerator[None]:
         """The server at work for as long as the block lasts; see the top of this file."""
+        try:
+            async with self._running(listeners):
+                yield
+        finally:
+            log_reports(self.refusals.last_reports(trio.current_time()))
+
+    @asynccontextmanager
+    async def _running(self, listeners: Sequence[Listener]) -> AsyncGenerator[None]:
         async with trio.open_nursery() as stores:
             stores.start_soon(self.committer.run)
             stores.start_soon(self.notices.run)
@@ -239,7 +242,7 @@ class Server:
                 stores.start_soon(compare_clocks, self.store, self._time, self._retention)
             async with trio.open_nursery() as self._writers, trio.open_nursery() as sessions:
                 async with trio.open_nursery() as accepting:
-                    accepting.start_soon(sweep, self._sessions, self._door, self.turns)
+                    accepting.start_soon(sweep, self._sessions, self._door, self.turns, self.refusals)
                     for listener in listeners:
                         accepting.start_soon(self._accept, listener, sessions)
                     try:

@@ -19,15 +19,17 @@ import trio
 from trio_chat.dialects import Control
 from trio_chat.errors import BadMessage, FrameError, LinkBroken, Refused
 from trio_chat.net.link import close_politely
-from trio_chat.server.commands import obey, say_all
+from trio_chat.server.commands import in_runs, obey, say_all
+from trio_chat.server.logs import log_presence
 from trio_chat.server.owed import Owed
 from trio_chat.server.partings import LOST, Parting, parting
+from trio_chat.server.refusals import command_refused, hello_refused, session_ended
 from trio_chat.server.turns import SLICE_S, WorkBudget
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import UNSET, Error, Hello, Say
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator
+    from collections.abc import Awaitable
 
     from trio_chat.dialects import CommandReader
     from trio_chat.hub.members import Seat
@@ -44,7 +46,6 @@ log = logging.getLogger("trio_chat.session")
 T = TypeVar("T")
 
 _NEVER = float("-inf")
-SAYS_AT_ONCE = 16  # between two looks at the clock; no `say` takes long
 BAD_MESSAGES = 10
 BAD_MESSAGES_S = 60.0
 REFUSED_HELLOS = 10
@@ -65,6 +66,7 @@ class Session:
         "_refused_hellos",
         "_settled",
         "_worked_since",
+        "address",
         "draining",
         "frame_since",
         "heard_at",
@@ -90,6 +92,7 @@ class Session:
     ) -> None:
         self.server = server
         self.number = number
+        self.address = caller.address
         self.prefix = prefix
         """Of the peer's address, where rates are limited by it; else empty."""
         self.owed = Owed(link, caller.packing, self)
@@ -176,7 +179,7 @@ class Session:
         if self._is_ending():
             return
         try:
-            for command in _in_runs(self._commands.feed(data)):
+            for command in in_runs(self._commands.feed(data)):
                 if isinstance(command, list):
                     count += len(command)
                     await self._say(command)
@@ -225,9 +228,10 @@ class Session:
 
     def _refuse_hello(self, refusal: Refused, ref: str) -> None:
         """Answer with an error; the tenth ends the connection: no rate counts them, as there is no member."""
+        self.server.refusals.add(hello_refused(refusal.code), self.address)
         self._refused_hellos += 1
         if self._refused_hellos < REFUSED_HELLOS:
-            self.refuse(refusal, ref)
+            self._send_error(refusal, ref)
             return
         detail = f"{REFUSED_HELLOS} refused hellos on one connection; the last: {refusal.detail}"
         self.end(parting("rate_limited", detail, after_s=REFUSED_HELLOS_AFTER_S, ref=ref))
@@ -358,7 +362,9 @@ class Session:
         seat, self.seat = self.seat, None
         feeds = list(self.owed.feeds)
         self.owed.close(parting.bye, self._commands.farewell(parting.code), drop=not parting.orderly)
+        self.server.refusals.add(session_ended(parting.code), self.address)
         if seat is not None:
+            log_presence(seat.member.name.shown, f"disconnected ({parting.why})", self.number, self.address)
             self.server.stand_up(seat, parting.why)
         for feed in feeds:
             self.server.feeds.release(feed)
@@ -367,6 +373,8 @@ class Session:
 
     def welcomed(self) -> None:
         """The peer is known and may send larger frames; its silence counts from here."""
+        if self.seat is not None:
+            log_presence(self.seat.member.name.shown, "connected", self.number, self.address)
         self._commands.welcomed()
         self.heard_at = trio.current_time()
         if self.server.turns.are_limited:
@@ -417,11 +425,16 @@ class Session:
 
     def refuse(self, refusal: Refused, ref: str) -> None:
         """Answer a command with an error."""
+        self.server.refusals.add(command_refused(refusal.code), self.address)
+        self._send_error(refusal, ref)
+
+    def _send_error(self, refusal: Refused, ref: str) -> None:
         retry = UNSET if refusal.retry_after_s is None else refusal.retry_after_s
         error = Error(refusal.code, refusal.detail, refusal.field, retry, ref)
         self.owed.answer(encode(error))
 
     def _bad_message(self, error: BadMessage, ref: str = "") -> None:
+        self.server.refusals.add(command_refused(error.code), self.address)
         now = trio.current_time()
         recent = [at for at in self._bad or () if now - at < BAD_MESSAGES_S]
         self._bad = [*recent, now]
@@ -465,28 +478,3 @@ class Session:
 
     def who_is_here(self, feed: Feed) -> bytes:
         return encode(self.server.hub.rooms[feed.key].names())
-
-
-def _in_runs(
-    commands: Iterator[Command | BadMessage | Control | None],
-) -> Iterator[Command | BadMessage | Control | list[Say] | None]:
-    """Yield what comes, as it comes, and runs of `say` commands as lists of at most SAYS_AT_ONCE."""
-    run: list[Say] = []
-    try:
-        for command in commands:
-            if type(command) is Say:
-                run.append(command)
-                if len(run) == SAYS_AT_ONCE:
-                    yield run
-                    run = []
-            else:
-                if run:
-                    yield run
-                    run = []
-                yield command
-    except FrameError:
-        if run:
-            yield run  # they stand before the place where the stream is broken
-        raise
-    if run:
-        yield run

@@ -1,7 +1,7 @@
 """What was typed, as an action.
 
 A line is said in the current room, unless it begins with a slash. Two slashes say a text that begins
-with one.
+with one. In a pipe every line is said as it is (`as_text`).
 """
 
 import re
@@ -25,8 +25,10 @@ __all__ = [
     "Topic",
     "Unclear",
     "Who",
+    "as_text",
     "parse",
     "split_text",
+    "without_mark",
 ]
 
 HELP = """\
@@ -42,6 +44,8 @@ HELP = """\
 /search TEXT     what was said with TEXT in it, in the rooms you are in; /search alone goes on
 /quit [REASON]   leave; so does Ctrl-D
 //TEXT           say a text that begins with a slash"""
+
+_MARKS = {"/join": "#", "/leave": "#", "/msg": "@", "/nick": "@"}
 
 HISTORY_LINES = 20
 HISTORY_LINES_MAX = 200  # what a server gives in one answer
@@ -157,7 +161,13 @@ def parse(line: str) -> Action:
     return _command(word.lower(), rest.strip())
 
 
+def as_text(line: str) -> Say | Nothing:
+    """Return the action that says a line literally, slash or not; a blank line has nothing to say."""
+    return Say(line) if line.strip() else Nothing()
+
+
 def _command(word: str, rest: str) -> Action:
+    rest = without_mark(rest, _MARKS.get(word, ""))
     match word, rest:
         case "/help", _:
             return Help()
@@ -188,6 +198,15 @@ def _command(word: str, rest: str) -> Action:
             return Tell(to, text.strip()) if text.strip() else Unclear(f"/msg {to} what? (/help)")
         case _:
             return Unclear(f"no such command: {word} (/help, or {word.replace('/', '//', 1)} to say it)")
+
+
+def without_mark(name: str, mark: str) -> str:
+    """Return a name without the mark that other chats put in front: `#` of a room, `@` of a person.
+
+    No name of ours begins with one.
+    """
+    has_mark = mark and name.startswith(mark) and name[1:2].strip()
+    return name[1:] if has_mark else name
 
 
 def _history(count: str) -> Action:

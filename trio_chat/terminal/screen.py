@@ -4,12 +4,13 @@ As lines, or as JSON; escaped either way. Of what is shown by two tasks, nothing
 the screen (`async with screen.held:`) shows one thing before the other.
 """
 
+import errno
 from collections.abc import Callable, Sequence
 
 import trio
 
 from trio_chat.client import Incoming
-from trio_chat.errors import ChatError
+from trio_chat.errors import ChatError, OutputError
 from trio_chat.terminal import show
 from trio_chat.terminal.escape import escape
 from trio_chat.terminal.standard import Output
@@ -54,4 +55,5 @@ class Screen:
         except BrokenPipeError as error:
             self._fail(error)
         except OSError as error:
-            self._fail(ChatError(f"cannot write to standard output: {error.strerror}"))
+            reason = "it is closed" if error.errno == errno.EBADF else error.strerror
+            self._fail(OutputError(f"cannot write to standard output: {reason}"))

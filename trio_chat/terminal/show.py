@@ -77,6 +77,8 @@ def event_lines(event: Incoming, *, me: str = "", room: str = "") -> list[str]:
             return [f"-- {escape(event.why)}; coming back by itself"]
         case Back():
             return [f"-- back after {_duration(event.after_s)}"]
+        case Room(resumed=True):
+            return []
         case Room():
             return [f"{_about(event.room, event.members, event.topic)} (what was said there before is gone)"]
         case TypingNotice():

@@ -14,7 +14,8 @@ import trio
 
 from trio_chat.client import Chat, Incoming
 from trio_chat.client.delays import retry_s
-from trio_chat.errors import ConnectionLost, Refused
+from trio_chat.client.server_change import is_other_server
+from trio_chat.errors import ConnectionLost, Refused, ServerChanged
 from trio_chat.terminal import commands, show
 from trio_chat.terminal.screen import Screen
 from trio_chat.wire.messages import Found, Members, Retitled, Room, RoomsPage, Said
@@ -29,42 +30,57 @@ T = TypeVar("T")
 
 
 class Speaker:
-    """Speaks in a Chat. `line` is what is in hand and not done yet; `reason` why one leaves."""
+    """Speaks in a Chat. `line` is what is in hand and not done yet; `reason` why one leaves; `undone` counts
+    the lines that were not done, each of which was shown."""
 
     def __init__(self, chat: Chat, screen: Screen) -> None:
         self.line = ""
         self.reason = ""
+        self.undone = 0
         self._chat = chat
         self._screen = screen
         self._rooms: list[str] = []  # as the server writes them; the last is the current one
         self._oldest: dict[str, int] = {}  # the number of the oldest entry shown, of each of them
         self._sought, self._found = "", Found([], more=False)
         self._told_to_wait = False
+        self._welcome = chat.welcome  # of the server that the lines are for
 
     @property
     def room(self) -> str:
         """The current room; empty without one."""
         return self._rooms[-1] if self._rooms else ""
 
-    async def obey(self, line: str) -> bool:
+    async def obey(self, line: str, parse: Callable[[str], commands.Action] = commands.parse) -> bool:
         """Do what a line says, and wait until it is done; true when that is to leave.
 
         What is refused is shown with the line: it need not be typed anew. Cancelled, the line is still in
-        hand. Raises `ClientError`.
+        hand, and so it is when another server answers, until `accept_server`. Raises `ClientError`.
         """
         self.line = line
         leaving = False
         try:
-            leaving = await self._do(commands.parse(line))
+            leaving = await self._do(parse(line))
         except Refused as refusal:
-            await self._screen.note(f"{refusal}; not done: {line}")
+            await self._not_done(f"{refusal}; not done: {line}")
+        except ServerChanged:
+            raise
         except ConnectionLost as lost:
             # Of this command it is not known whether it was done, and a Chat does not do it again. Any other
             # question says whether the Chat goes on: it waits for the end of an outage, or raises.
             await self._chat.ping()
-            await self._screen.note(f"{lost}; perhaps not said: {line}")
+            await self._not_done(f"{lost}; perhaps not said: {line}")
         self.line = ""
         return leaving
+
+    @property
+    def has_other_server(self) -> bool:
+        """Whether another server answers now than the one that the lines are for."""
+        return is_other_server(self._welcome, self._chat.welcome)
+
+    def accept_server(self) -> None:
+        """Take further lines for the server that answers now. The line in hand is given up."""
+        self.line = ""
+        self._welcome = self._chat.welcome
 
     def saw(self, events: Sequence[Incoming]) -> None:
         """Note what is shown unasked: after an outage, perhaps the newest lines of another history."""
@@ -124,7 +140,7 @@ class Speaker:
             case commands.Help():
                 await screen.talk(commands.HELP)
             case commands.Unclear(why):
-                await screen.note(why)
+                await self._not_done(why)
             case commands.Quit(reason):
                 self.reason = reason[:128]
                 return True
@@ -159,10 +175,10 @@ class Speaker:
 
     async def _search(self, text: str) -> None:
         if "search" not in self._chat.welcome.features:
-            await self._screen.note(f"this server does not search; not done: {self.line}")
+            await self._not_done(f"this server does not search; not done: {self.line}")
             return
         if not text and not self._found.more:
-            await self._screen.note(f"nothing to go on with (/search TEXT); not done: {self.line}")
+            await self._not_done(f"nothing to go on with (/search TEXT); not done: {self.line}")
             return
         text, next = (text, "") if text else (self._sought, self._found.next)
         self._found = await self._insist(partial(self._chat.search, text, next=next), _TOO_FAST)
@@ -181,8 +197,12 @@ class Speaker:
 
     async def _current(self) -> str:
         if not self.room:
-            await self._screen.note(f"you are in no room (/join ROOM); not done: {self.line}")
+            await self._not_done(f"you are in no room (/join ROOM); not done: {self.line}")
         return self.room
+
+    async def _not_done(self, why: str) -> None:
+        self.undone += 1
+        await self._screen.note(why)
 
     async def _ask(self, room: str, ask: Callable[[], Awaitable[T]], not_now: frozenset[str] = _FOR_NOW) -> T:
         """Insist on something about a room, in which one is no more when one was not let back into it."""
@@ -197,8 +217,11 @@ class Speaker:
         """Ask until the server does not say "not now" any more.
 
         A look at the past is worth no wait for a journal that cannot be read: what is said next is behind it.
+        What a line asks of one server is not asked of another: raises `ServerChanged`.
         """
         while True:
+            if self.line and self.has_other_server:
+                raise ServerChanged("another server answers at this address now")
             try:
                 return await ask()
             except Refused as refusal:

@@ -21,47 +21,79 @@ __all__ = ["Input", "LineSplitter", "Output"]
 
 READ_BYTES = 65_536
 LINES_AHEAD = 1000  # and what one read brings; where they are not taken, the terminal or the pipe keeps more
+AHEAD_CHARACTERS = 1 << 20
+LINE_CHARACTERS_MAX = 65_536  # a text has 4,096 bytes: so long a line is cut into many in any case
 
 
 class LineSplitter:
-    """Bytes to lines, of any length, however they were cut. Pure.
+    """Bytes to lines, however they were cut. Pure.
 
-    What is not UTF-8 becomes U+FFFD. A last line that does not end is a line all the same.
+    What is not UTF-8 becomes U+FFFD, and a byte order mark in front is left out. A last line that does not
+    end is a line all the same. A line of more than 65,536 characters goes on as another line: an input
+    without line ends must not fill the memory. Where lines may be commands (`has_commands`), a rest that
+    begins with a slash gets a second slash, so that it is said.
     """
 
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    def __init__(self, *, has_commands: bool = False) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+        self._has_commands = has_commands
         self._parts: list[str] = []
+        self._characters = 0
 
     def feed(self, data: bytes) -> list[str]:
         """The lines that `data` ends."""
         *ends, rest = self._decoder.decode(data).split("\n")
-        lines = []
+        lines: list[str] = []
         for end in ends:
-            lines.append("".join((*self._parts, end)).removesuffix("\r"))
-            self._parts.clear()
-        if rest:
-            self._parts.append(rest)
+            self._add(end, lines)
+            lines.append(self._take())
+        self._add(rest, lines)
         return lines
 
     def end(self) -> list[str]:
         """The line that was not ended, if there is one."""
-        rest = "".join(self._parts) + self._decoder.decode(b"", final=True)
-        self._parts.clear()
-        return [rest.removesuffix("\r")] if rest else []
+        lines: list[str] = []
+        self._add(self._decoder.decode(b"", final=True), lines)
+        return [*lines, self._take()] if self._parts else lines
+
+    def _add(self, text: str, lines: list[str]) -> None:
+        """Add to the line that has begun; give the part of it that is too long to `lines`."""
+        at = 0
+        while len(text) - at > (space := LINE_CHARACTERS_MAX - self._characters):
+            self._parts.append(text[at : at + space])
+            lines.append("".join(self._parts))
+            self._parts, self._characters = [], 0
+            at += space
+            if self._has_commands and text[at] == "/":
+                self._parts, self._characters = ["/"], 1
+        if rest := text[at:]:
+            self._parts.append(rest)
+            self._characters += len(rest)
+
+    def _take(self) -> str:
+        line = "".join(self._parts).removesuffix("\r")
+        self._parts, self._characters = [], 0
+        return line
 
 
 class Input:
     """Lines from a descriptor, which `read` takes from it, somewhat ahead of who takes them from here."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, has_commands: bool = False) -> None:
+        self.error: OSError | None = None
         self._fd = fd
-        self._splitter = LineSplitter()
+        self._splitter = LineSplitter(has_commands=has_commands)
         self._lines: deque[str] = deque()
+        self._characters = 0  # of those lines
         self._ended = False
         self._wanted = trio.Event()
         self._taken = ParkingLot()
         self._news = ParkingLot()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all there is has been read; `error` is why there is no more, if reading failed."""
+        return self._ended
 
     @property
     def waiting(self) -> list[str]:
@@ -75,14 +107,14 @@ class Input:
         """
         await self._wanted.wait()
         while not self._ended:
-            if len(self._lines) >= LINES_AHEAD:
+            if len(self._lines) >= LINES_AHEAD or self._characters >= AHEAD_CHARACTERS:
                 await self._taken.park()
                 continue
             data = await self._receive()
-            self._lines += self._splitter.feed(data)
-            if not data:
-                self._lines += self._splitter.end()
-                self._ended = True
+            lines = self._splitter.feed(data) if data else self._splitter.end()
+            self._lines += lines
+            self._characters += sum(map(len, lines))
+            self._ended = not data
             self._news.unpark_all()
 
     async def line(self) -> str | None:
@@ -92,7 +124,17 @@ class Input:
         while not self._lines and not self._ended:
             await self._news.park()
         self._taken.unpark_all()
-        return self._lines.popleft() if self._lines else None
+        if not self._lines:
+            return None
+        line = self._lines.popleft()
+        self._characters -= len(line)
+        return line
+
+    def discard(self) -> None:
+        """Forget the lines that are `waiting`."""
+        self._lines.clear()
+        self._characters = 0
+        self._taken.unpark_all()
 
     async def ahead(self, looked_for: Callable[[str], bool]) -> None:
         """Wait until such a line has been read that nobody has taken yet."""
@@ -107,7 +149,8 @@ class Input:
         except BlockingIOError:  # whoever shares the terminal has left it non-blocking
             await trio.lowlevel.wait_readable(self._fd)
             return await self._receive()
-        except OSError:  # the terminal is gone
+        except OSError as error:  # the terminal is gone, or there is no reading from that file
+            self.error = error
             return b""
 
 

@@ -1,12 +1,14 @@
 """Where to join, and as whom: `[NAME@]HOST[:PORT]`, or a URL in place of the host."""
 
 import re
+import socket
 from dataclasses import dataclass
 
 from trio_chat.client.address import Address, parse_address
 from trio_chat.errors import CannotConnect
+from trio_chat.terminal.commands import without_mark
 
-__all__ = ["Target", "parse_target"]
+__all__ = ["Target", "name_hint", "parse_target"]
 
 HOST = "127.0.0.1"
 PORT = 5555
@@ -45,7 +47,22 @@ def parse_target(text: str) -> Target:
     port = int(match["port"] or PORT)
     if not 0 < port < 65_536:
         raise ValueError(f"there is no port {port}")
-    return Target(match["name"] or "", match["ip"] or match["host"] or HOST, port)
+    return Target(without_mark(match["name"] or "", "@"), match["ip"] or match["host"] or HOST, port)
+
+
+def name_hint(target: Target, error: CannotConnect) -> str:
+    """Return the command that was perhaps meant when a name was given for a host; empty when none was.
+
+    A host is perhaps a name when it does not resolve, or when it is one word.
+    """
+    host = target.host
+    if target.name or "://" in host or host in (HOST, "localhost") or not host.isprintable() or " " in host:
+        return ""
+    is_unknown = isinstance(error.__cause__, socket.gaierror | UnicodeError)
+    if not is_unknown and any(mark in host for mark in ".:"):
+        return ""
+    port = f":{target.port}" if target.port != PORT else ""
+    return f"to join as {host} on this machine: trio-chat join {host}@{HOST}{port}"
 
 
 def _parse_url(text: str) -> Target:

@@ -30,7 +30,10 @@ NAME_CHARACTERS_MAX = 32  # as docs/protocol.md has it; a longer one is never le
 
 def default_path() -> Path:
     """The file of the user who starts the client. It need not be there, nor its directory."""
-    return user_state_path("trio-chat", appauthor=False) / "tokens.json"
+    try:
+        return user_state_path("trio-chat", appauthor=False) / "tokens.json"
+    except RuntimeError:  # no home directory: older releases of platformdirs leave the `~` as it is
+        return Path("~") / "tokens.json"
 
 
 class _Kept(msgspec.Struct):
@@ -61,6 +64,8 @@ class Tokens:
         return _token(self._read(), server, name) or self._make(server, name)
 
     def _make(self, server: str, name: str) -> str:
+        if self._path.parts[0] == "~":
+            raise OSError("HOME is not set; --tokens PATH names a file")
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
             tokens = self._read()

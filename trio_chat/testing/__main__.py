@@ -13,6 +13,8 @@ from trio_chat.testing.picture import page
 
 __all__ = ["main"]
 
+STANDARD = "-"
+
 
 class _PlanOrSeed(click.ParamType[Plan]):
     name = "plan or seed"
@@ -36,8 +38,8 @@ _json = click.option(
     "--json",
     "json_path",
     metavar="FILE",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Save the plan, to be edited and replayed.",
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True),
+    help="Save the plan, to be edited and replayed; `-` is standard output, and all else is standard error.",
 )
 
 
@@ -58,22 +60,24 @@ def main() -> None:
     "--html",
     "html_path",
     metavar="FILE",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Draw what happened, as one page that needs no other file.",
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True),
+    help="Draw what happened, as one page that needs no other file; `-` as for --json.",
 )
 @_json
-def replay(plan: Plan, html_path: Path | None, json_path: Path | None) -> None:
+def replay(plan: Plan, html_path: str | None, json_path: str | None) -> None:
     """Perform a plan and say what came of it.
 
     Ends with 1 when a promise was broken, or anything else went wrong.
     """
+    if html_path == json_path == STANDARD:
+        raise click.UsageError("--html - and --json -: standard output can be one of them")
     recording = record(plan)
     for line in _told(recording):
-        click.echo(line)
+        click.echo(line, err=STANDARD in (html_path, json_path))
     if html_path is not None:
-        html_path.write_text(page(recording), encoding="utf-8")
+        _write(html_path, page(recording))
     if json_path is not None:
-        json_path.write_text(as_lines(plan) + "\n", encoding="utf-8")
+        _write(json_path, as_lines(plan) + "\n")
     sys.exit(1 if recording.failure else 0)
 
 
@@ -87,7 +91,7 @@ def replay(plan: Plan, html_path: Path | None, json_path: Path | None) -> None:
     help="How often a smaller plan may be tried.",
 )
 @_json
-def shrink(plan: Plan, runs: int, json_path: Path | None) -> None:
+def shrink(plan: Plan, runs: int, json_path: str | None) -> None:
     """Make a plan that fails smaller, as long as it fails in the same way, and print it as a test.
 
     Ends with 1, as it fails; with 0 when the plan does not fail, and there is nothing to print.
@@ -103,12 +107,21 @@ def shrink(plan: Plan, runs: int, json_path: Path | None) -> None:
     reduced = reduce_plan(plan, runs_max=runs, tell=tell)
     end = "nothing more can be left out" if reduced.is_done else "more may go with more --runs"
     click.echo(f"{reduced.failure.alike}, after {reduced.runs} runs: {end}", err=True)
-    click.echo(as_lines(reduced.plan))
-    click.echo("\n# as a test:\n")
-    click.echo(as_test(reduced.plan, reduced.failure.words), nl=False)
+    if json_path != STANDARD:
+        click.echo(as_lines(reduced.plan))
+    beside = json_path == STANDARD
+    click.echo("\n# as a test:\n", err=beside)
+    click.echo(as_test(reduced.plan, reduced.failure.words), nl=False, err=beside)
     if json_path is not None:
-        json_path.write_text(as_lines(reduced.plan) + "\n", encoding="utf-8")
+        _write(json_path, as_lines(reduced.plan) + "\n")
     sys.exit(1)
+
+
+def _write(path: str, text: str) -> None:
+    if path == STANDARD:
+        click.echo(text, nl=False)
+    else:
+        Path(path).write_text(text, encoding="utf-8")
 
 
 def _told(recording: Recording) -> list[str]:

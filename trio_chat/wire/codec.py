@@ -11,7 +11,7 @@ from typing import get_args
 import msgspec
 
 from trio_chat.errors import BadMessage, FrameError
-from trio_chat.wire.messages import MAX_NUMBER, VERSION, Command, Entry, Event
+from trio_chat.wire.messages import MAX_NUMBER, VERSION, Command, Entry, Event, Number, Retitled, Said
 
 __all__ = ["decode_command", "decode_entry", "decode_event", "encode"]
 
@@ -23,8 +23,22 @@ _events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _decode_command = _commands.decode
 _decode_event = _events.decode
 
-decode_entry = msgspec.json.Decoder(Entry).decode
-"""The entry in a payload that a journal kept; anything else there is a bug, and raises as it comes."""
+_decode_entry = msgspec.json.Decoder(Entry).decode
+
+
+class _KeptSaid(Said, frozen=True, tag="said"):
+    """A `Said` of a journal from before times had a bound."""
+
+    at: Number
+
+
+class _KeptRetitled(Retitled, frozen=True, tag="retitled"):
+    """A `Retitled` of such a journal."""
+
+    at: Number
+
+
+_decode_kept_entry = msgspec.json.Decoder(_KeptSaid | _KeptRetitled).decode
 
 _EVENT_TYPES = {event.__struct_config__.tag for event in get_args(Event)}
 
@@ -59,6 +73,24 @@ def _glimpse(payload: bytes) -> tuple[object, object, object]:
         for part in (seen.type, seen.version, seen.ref)
     )
     return kind, version, ref
+
+
+def decode_entry(payload: bytes) -> Entry:
+    """Return the entry in a payload that a journal kept.
+
+    `at` may be beyond `MAX_AT`: earlier versions imported such times. `journal check` reports them, and
+    `journal retime` corrects them.
+
+    Raises:
+        ValueError: The payload holds no entry.
+        RecursionError: It is nested too deeply.
+    """
+    try:
+        return _decode_entry(payload)
+    except msgspec.ValidationError:
+        kept = _decode_kept_entry(payload)
+    fields = msgspec.structs.asdict(kept)
+    return Said(**fields) if isinstance(kept, _KeptSaid) else Retitled(**fields)
 
 
 def decode_command(payload: bytes) -> Command:

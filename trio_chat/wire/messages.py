@@ -5,7 +5,8 @@ with a `type`; docs/protocol.md says what each one means, this file is its exact
 
 Commands are strict: a field that is not named here is refused. Events are tolerant: what is not named
 here is ignored, so that servers can grow without breaking clients. Numbers of both are whole, from 0 to
-2**53 - 1, so that a client may add, multiply and show them without a check of its own.
+2**53 - 1, so that a client may add, multiply and show them without a check of its own. A time is at most
+`MAX_AT`, so that a client may show it as a date.
 
 An optional field is left out, never `null`. Here an absent text is `""` (which no optional text can
 hold on the wire), and an absent number is `UNSET`, since 0 is a number.
@@ -21,7 +22,9 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 __all__ = [
+    "MAX_AT",
     "MAX_NUMBER",
+    "UNLIMITED_PER_S",
     "UNSET",
     "VERSION",
     "Ack",
@@ -66,9 +69,13 @@ __all__ = [
 ]
 
 VERSION = 1
+UNLIMITED_PER_S = 1_000_000  # a rate that no client reaches: what a server without rates announces
 MAX_NUMBER = 2**53 - 1  # what a browser's numbers can hold exactly
 
+MAX_AT = 253_402_300_799_999  # the end of the year 9999, the last that every calendar of a client holds
+
 Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+Time = Annotated[int, Meta(ge=0, le=MAX_AT)]
 Version = Annotated[int, Meta(ge=VERSION, le=VERSION)]
 Ref = Annotated[str, Meta(min_length=1, max_length=64)]
 Note = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -100,13 +107,15 @@ class Hello(_Command, frozen=True, kw_only=True):
 
 
 class Join(_Command, frozen=True):
-    """Enter a room, with the newest `recent` entries, or all `after` a number of the same `epoch`."""
+    """Enter a room, with the newest `recent` entries, or all `after` a number of the same `epoch`; with both,
+    the newest where there is no going on. Of either, `limit` at most."""
 
     room: str
     recent: Annotated[int, Meta(ge=0, le=200)] | UnsetType = UNSET
     after: Number | UnsetType = UNSET
     epoch: Ref = ""
     ref: Ref = ""
+    limit: Annotated[int, Meta(ge=1, le=200)] | UnsetType = UNSET
 
 
 class Leave(_Command, frozen=True):
@@ -215,7 +224,7 @@ class _Part(Struct, frozen=True, gc=False, omit_defaults=True):
 
 class Limits(_Part, frozen=True):
     """What the server will take of one session: bytes, counts, and messages a second. The last two are 0 from
-    a server that does not tell them."""
+    a server that does not tell them, or has no rates."""
 
     frame_bytes: int
     text_bytes: int
@@ -258,7 +267,7 @@ class Said(_Event, frozen=True):
 
     room: str
     seq: Number
-    at: Number
+    at: Time
     by: str
     text: str
     action: bool = False
@@ -269,7 +278,7 @@ class Retitled(_Event, frozen=True):
 
     room: str
     seq: Number
-    at: Number
+    at: Time
     by: str
     text: str
 
@@ -353,7 +362,7 @@ class Whispered(_Event, frozen=True):
     by: str
     to: str
     text: str
-    at: Number
+    at: Time
 
 
 class Pong(_Event, frozen=True):

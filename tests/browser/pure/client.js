@@ -7,6 +7,8 @@ import { check, equal, holds } from "./checks.js";
 
 const TOO_FAST = { type: "error", code: "rate_limited", detail: "too fast", retry_after_s: 1 };
 
+const LIMITS = { frame_bytes: 65536, text_bytes: 4096, rooms: 100, talk_burst: 20, talk_per_s: 5 };
+
 /** A socket whose other end is in our hands. */
 class ModelSocket {
   static OPEN = 1;
@@ -73,8 +75,17 @@ class World {
   welcome(more = {}) {
     const { name, token = "t" } = this.last("hello");
     this.hear({
-      ...{ type: "welcome", ref: "hello", name, token, kept: "forever" },
-      ...{ features: [], limits: { text_bytes: 4096 }, ping_s: 25, ...more },
+      ...{
+        type: "welcome",
+        version: 1,
+        session: 1,
+        server: "model",
+        ref: "hello",
+        name,
+        token,
+        kept: "forever",
+      },
+      ...{ features: [], limits: LIMITS, ping_s: 25, ...more },
     });
   }
 
@@ -197,25 +208,31 @@ checkClient("a line that is in sight as an entry and not yet acked keeps one in 
   equal(world.count("leave"), 1);
 });
 
-checkClient("who takes another name at the door is not forgotten there when the connection breaks", (later) => {
-  const world = new World("lobby");
-  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
-  world.client.callMe("grace");
-  world.breaks();
-  later(10_000);
-  equal(sockets.length, 2);
-  world.open();
-  equal(world.last("hello").name, "grace");
-});
+checkClient(
+  "who takes another name at the door is not forgotten there when the connection breaks",
+  (later) => {
+    const world = new World("lobby");
+    world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
+    world.client.callMe("grace");
+    world.breaks();
+    later(10_000);
+    equal(sockets.length, 2);
+    world.open();
+    equal(world.last("hello").name, "grace");
+  },
+);
 
-checkClient("who takes another name at the door is not left waiting by a connection that is dead", (later) => {
-  const world = new World("lobby");
-  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
-  world.client.callMe("grace");
-  later(10_000); // nothing comes
-  later(10_000);
-  equal(sockets.length, 2);
-});
+checkClient(
+  "who takes another name at the door is not left waiting by a connection that is dead",
+  (later) => {
+    const world = new World("lobby");
+    world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
+    world.client.callMe("grace");
+    later(10_000); // nothing comes
+    later(10_000);
+    equal(sockets.length, 2);
+  },
+);
 
 checkClient("who leaves while still on the way in goes out again, and may come back", () => {
   const world = new World("lobby");
@@ -361,7 +378,10 @@ checkClient("what another server refuses changes nothing that is kept", (later) 
   world.client.callMe("grace");
   equal(world.state.storage.get("me"), { name: "ada", token: "t" });
   world.welcome({ server_id: "T", token: "of T" });
-  equal(world.namespace.storage.under(world.namespace.place.prefix + "/S/").get("me"), { name: "ada", token: "t" });
+  equal(world.namespace.storage.under(world.namespace.place.prefix + "/S/").get("me"), {
+    name: "ada",
+    token: "t",
+  });
   equal(world.state.me.name, "grace", "as the person has just said");
 });
 
@@ -394,23 +414,107 @@ checkClient("a name that oneself has taken in another tab is not asked for", (la
   equal([world.state.refused, world.count("hello")], ["the name ada is taken", 2], "once");
 });
 
-checkClient("a page at its door goes by what another tab has heard, and one that is connected does not", (later) => {
+checkClient(
+  "a page at its door goes by what another tab has heard, and one that is connected does not",
+  (later) => {
+    const world = new World("lobby");
+    world.welcome({ server_id: "S" });
+    const other = new Namespace(world.all, "/");
+    other.identify("T", "t");
+    equal([world.client.heardElsewhere(), world.namespace.id], [false, "S"]);
+    other.identify("S", "t");
+    world.breaks();
+    later(10_000);
+    world.open();
+    world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
+    other.identify("T", "t");
+    equal([world.client.heardElsewhere(), world.namespace.id, world.state.refused], [true, "T", ""]);
+    equal(world.count("hello"), 2);
+  },
+);
+
+/** Run with a silent console. @param {() => void} run  @returns {number} how often it was written to */
+function silently(run) {
+  const { warn, error } = console;
+  let count = 0;
+  console.warn = console.error = () => count++;
+  try {
+    run();
+  } finally {
+    Object.assign(console, { warn, error });
+  }
+  return count;
+}
+
+checkClient("a malformed welcome is shown as the reason not to be in", () => {
   const world = new World("lobby");
-  world.welcome({ server_id: "S" });
-  const other = new Namespace(world.all, "/");
-  other.identify("T", "t");
-  equal([world.client.heardElsewhere(), world.namespace.id], [false, "S"]);
-  other.identify("S", "t");
-  world.breaks();
-  later(10_000);
-  world.open();
-  world.hear({ type: "error", ref: "hello", code: "name_taken", detail: "the name ada is taken" });
-  other.identify("T", "t");
-  equal([world.client.heardElsewhere(), world.namespace.id, world.state.refused], [true, "T", ""]);
-  equal(world.count("hello"), 2);
+  equal(
+    silently(() => world.welcome({ ping_s: "25" })),
+    1,
+  );
+  equal(world.state.refused, "cannot read the server's answer: invalid welcome.ping_s");
+  equal([world.state.connected, world.count("join")], [false, 0]);
 });
 
-const ODD = [0, 1e9, 2 ** 53 - 1, "5", null];
+checkClient("a malformed event does not keep those beside it from being taken", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  const said = (seq, more) => ({ type: "said", room: "lobby", seq, at: 1, by: "bob", text: "hi", ...more });
+  const lines = [
+    said(1),
+    said(2, { at: undefined }),
+    said(3, { at: "now" }),
+    said(4, { at: 9e15 }),
+    null,
+    said(5),
+  ];
+  equal(
+    silently(() => world.socket.onmessage({ data: lines.map((line) => JSON.stringify(line)).join("\n") })),
+    4,
+  );
+  equal(
+    world.room("lobby").entries.map(({ seq }) => seq),
+    [1, 5],
+  );
+});
+
+checkClient("an event that the page fails at does not keep the next one from being taken", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  world.room("lobby").changed = () => {
+    throw new Error("planted");
+  };
+  const notice = { type: "presence", room: "lobby", members: 2 };
+  const said = { type: "said", room: "lobby", seq: 1, at: 1, by: "bob", text: "hi" };
+  const data = [notice, said].map((event) => JSON.stringify(event)).join("\n");
+  equal(
+    silently(() => world.socket.onmessage({ data })),
+    1,
+  );
+  equal(world.room("lobby").entries.length, 1);
+});
+
+checkClient("an answer of another type refuses the question", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.hear({ type: "pong", ref: world.last("join").ref });
+  const { joined, entering, why } = world.room("lobby");
+  equal([joined, entering, why], [false, false, "cannot read the server's answer: got pong"]);
+});
+
+checkClient("a goodbye that is malformed is not one to stay away for", (later) => {
+  const world = new World("lobby");
+  world.welcome();
+  silently(() => world.hear({ type: "bye", code: "kicked", detail: "no", reconnect: "false" }));
+  world.breaks();
+  equal(world.state.status.phase, "waiting");
+  later(10_000);
+  equal(sockets.length, 2);
+});
+
+const ODD = [0, 1e9, 2 ** 53 - 1];
 
 /** The delays of all timers that were started while `run` ran; none of them fires. */
 function delays(run) {
@@ -472,8 +576,12 @@ checkClient("a server that ends every connection is not asked without a pause", 
 
 checkClient("a text limit that nothing fits in is not believed", () => {
   const world = new World();
-  for (const [sent, taken] of [[0, 1], [2 ** 53 - 1, 1_048_576], ["x", 4_096], [800, 800]]) {
-    world.welcome({ limits: { text_bytes: sent } });
+  for (const [sent, taken] of [
+    [0, 1],
+    [2 ** 53 - 1, 1_048_576],
+    [800, 800],
+  ]) {
+    world.welcome({ limits: { ...LIMITS, text_bytes: sent } });
     equal(world.state.text_bytes, taken);
   }
 });
@@ -572,44 +680,58 @@ checkClient("the server's after_s holds, also when the device is online again", 
   holds(ms > 59_000 && ms < 91_000, `${ms} ms`);
 });
 
-checkClient("a clock that is set back neither ends a connection nor keeps a line from being sent", (later) => {
-  const { now } = Date;
-  const world = new World("lobby");
-  world.welcome();
-  world.enter();
-  world.client.speaker.say(world.room("lobby"), "hi");
-  world.hear({ ...TOO_FAST, ref: world.last("say").ref });
-  world.hear({ type: "typing", room: "lobby", by: "bob" });
-  world.client.connection.nudge(); // a ping
-  try {
-    Date.now = () => now() - 3_600_000;
-    world.hear({ type: "pong" });
+checkClient(
+  "a clock that is set back neither ends a connection nor keeps a line from being sent",
+  (later) => {
+    const { now } = Date;
+    const world = new World("lobby");
+    world.welcome();
+    world.enter();
+    world.client.speaker.say(world.room("lobby"), "hi");
+    world.hear({ ...TOO_FAST, ref: world.last("say").ref });
+    world.hear({ type: "typing", room: "lobby", by: "bob" });
+    world.client.connection.nudge(); // a ping
+    try {
+      Date.now = () => now() - 3_600_000;
+      world.hear({ type: "pong" });
+      later(10_000);
+      equal([world.count("say"), sockets.length, world.room("lobby").typing.size], [2, 1, 0]);
+    } finally {
+      Date.now = now;
+    }
+  },
+);
+
+const line = (seq, more = {}) => ({
+  type: "said",
+  room: "lobby",
+  seq,
+  at: seq,
+  by: "bob",
+  text: "hi",
+  ...more,
+});
+
+checkClient(
+  "mentions that came while disconnected are told, once, and those of the live talk are not",
+  (later) => {
+    const world = new World("lobby");
+    world.welcome();
+    world.enter();
+    world.hear(line(1, { text: "ada, live" }));
+    world.breaks();
     later(10_000);
-    equal([world.count("say"), sockets.length, world.room("lobby").typing.size], [2, 1, 0]);
-  } finally {
-    Date.now = now;
-  }
-});
-
-const line = (seq, more = {}) => ({ type: "said", room: "lobby", seq, at: seq, by: "bob", text: "hi", ...more });
-
-checkClient("mentions that came while disconnected are told, once, and those of the live talk are not", (later) => {
-  const world = new World("lobby");
-  world.welcome();
-  world.enter();
-  world.hear(line(1, { text: "ada, live" }));
-  world.breaks();
-  later(10_000);
-  world.open();
-  world.welcome();
-  world.enter({ resumed: true, head: 4 });
-  world.hear(line(2, { text: "ada!" }));
-  world.hear(line(3));
-  world.hear(line(4, { by: "ada", text: "ada am I" }));
-  world.hear(line(5, { text: "ada, live" }));
-  equal([world.live, world.missed], [[1, 5], [2]]);
-  equal(world.state.storage.get("read.#lobby").mentions, [1, 2, 5]);
-});
+    world.open();
+    world.welcome();
+    world.enter({ resumed: true, head: 4 });
+    world.hear(line(2, { text: "ada!" }));
+    world.hear(line(3));
+    world.hear(line(4, { by: "ada", text: "ada am I" }));
+    world.hear(line(5, { text: "ada, live" }));
+    equal([world.live, world.missed], [[1, 5], [2]]);
+    equal(world.state.storage.get("read.#lobby").mentions, [1, 2, 5]);
+  },
+);
 
 checkClient("the next load of the page tells of mentions since the last, and not of those it knows", () => {
   const world = new World("lobby");
@@ -647,4 +769,47 @@ checkClient("a refused room with a line in it stays for the line, and not for th
   world.hear({ type: "error", ref: world.last("join").ref, code: "bad_room", detail: "no" });
   equal([world.refused, world.client.outbox.in("#lobby").map(({ why }) => why)], [[], ["no"]]);
   equal(world.state.storage.get("rooms"), []);
+});
+
+checkClient("an entry by a name that has passed to another person has another identity", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  const said = (seq) => world.hear({ type: "said", room: "lobby", seq, at: seq, by: "bob", text: "hi" });
+  said(1);
+  world.hear({ type: "presence", room: "lobby", members: 2, left: [{ name: "bob", why: "quit" }] });
+  world.hear({ type: "presence", room: "lobby", members: 2, renamed: [{ name: "carl", to: "bob" }] });
+  said(2);
+  equal(new Set(world.room("lobby").entries.map(({ identity }) => identity)).size, 2);
+});
+
+checkClient("a list of members that comes unasked stands for notices that did not come", () => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  const said = (seq) => world.hear({ type: "said", room: "lobby", seq, at: seq, by: "bob", text: "hi" });
+  const identities = () => world.room("lobby").entries.map(({ identity }) => identity);
+  for (const seq of [1, 2]) said(seq);
+  equal(new Set(identities()).size, 1);
+  world.hear({ type: "members", room: "lobby", names: ["ada", "bob"], count: 2, more: false });
+  said(3);
+  equal(new Set(identities()).size, 2);
+});
+
+checkClient("whispers by a name that has passed to another person have another identity", (later) => {
+  const world = new World("lobby");
+  world.welcome();
+  world.enter();
+  const whispers = (by) => world.hear({ type: "whispered", by, to: "ada", text: "psst", at: 1 });
+  for (const by of ["bob", "eve"]) whispers(by);
+  world.hear({ type: "presence", room: "lobby", members: 2, renamed: [{ name: "bob", to: "rob" }] });
+  for (const by of ["bob", "eve"]) whispers(by);
+  const same = (name) => {
+    const [one, other] = world.state.thread(name).entries.slice(-2);
+    return one.identity === other.identity;
+  };
+  equal([same("bob"), same("eve")], [false, true]);
+  world.answers(later, {});
+  whispers("eve");
+  equal(same("eve"), false, "after an outage");
 });

@@ -19,6 +19,12 @@ check("nothing is nothing", () => {
 check("a command has its words, in any case and with any space around", () => {
   equal(parse("/join  lobby "), { do: "join", text: "lobby" });
   equal(parse("/JOIN lobby"), { do: "join", text: "lobby" });
+  equal(parse("/join #lobby"), { do: "join", text: "lobby" });
+  equal(parse("/leave #lobby"), { do: "leave", text: "lobby" });
+  equal(parse("/msg @bob hi"), { do: "tell", to: "bob", text: "hi" });
+  equal(parse("/nick @bob"), { do: "nick", text: "bob" });
+  equal(parse("/join #"), { do: "join", text: "#" });
+  equal(parse("/topic #1"), { do: "topic", text: "#1" });
   equal(parse("/topic two\nlines"), { do: "topic", text: "two\nlines" });
   equal(parse("/me waves  twice"), { do: "say", text: "waves  twice", action: true });
   equal(parse("/leave"), { do: "leave", text: "" });

@@ -13,6 +13,7 @@ function older() {
   all.set("tab.A", 1);
   all.set("scheme", "dark");
   all.set("notify", true);
+  all.set("presence", false);
   return all;
 }
 

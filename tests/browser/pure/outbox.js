@@ -283,6 +283,10 @@ check("what somebody else wrote into the storage is no line", () => {
   const line = { ...said("x"), ref: "r", load: "Z", state: "waiting", at: NOON, n: 1 };
   storage.set("out.odd", { ...line, kind: "shout" });
   equal(new Outbox(storage, "A").adopt(always), false);
+  for (const at of [undefined, "now", null, -1, 1.5]) {
+    storage.set("out.odd", { ...line, at });
+    equal(new Outbox(storage, "A").adopt(always), false, String(at));
+  }
   storage.set("out.odd", line);
   equal(new Outbox(storage, "A").adopt(always), true);
 });

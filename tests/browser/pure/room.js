@@ -68,7 +68,7 @@ check("one comes back behind what is here", () => {
   const room = entered();
   equal(new Room("x").door, { recent: 60 });
   for (const each of lines(41, 105)) room.add(each);
-  equal(room.door, { recent: 200, after: 105, epoch: "e" });
+  equal(room.door, { recent: 200, limit: 200, after: 105, epoch: "e" });
   room.entered({ ...answer, resumed: true, head: 120 }, 200, null);
   equal([numbers(room).length, room.cursor, room.head], [65, 105, 120]);
 });
@@ -79,7 +79,7 @@ check("where the history is another, nothing of the old one stays", () => {
   room.forgotten(3, 5);
   room.entered({ ...answer, epoch: "f", head: 20 }, 60, { epoch: "e", seq: 90 });
   equal([numbers(room), room.lost, room.anew, room.cursor, room.read], [[], [], true, 0, 20]);
-  equal(room.door, { recent: 200, after: 0, epoch: "f" });
+  equal(room.door, { recent: 200, limit: 200, after: 0, epoch: "f" });
 });
 
 check("what this browser has shown before is read, if it was of this history", () => {
@@ -222,4 +222,38 @@ check("who is in is told once and kept up", () => {
   equal(room.membersStale, true);
   room.listed({ names: ["ada"], count: 1, more: false }, false);
   equal([known(), room.here, room.membersStale], [["ada"], 1, false]);
+});
+
+check("changes of presence are kept behind the entry before them, and count as nothing", () => {
+  const room = entered();
+  room.add(line(101), "", 0);
+  room.seen();
+  room.changed({ members: 4, joined: ["eve", "Ada"] }, "ada", 7);
+  const [group] = room.presence.groups;
+  equal([group.after, group.at, [...group.changes.keys()]], [101, 7, ["eve"]]);
+  equal([room.unread("ada").unread, room.seen(), numbers(room), room.cursor], [0, false, [101], 101]);
+  room.entered({ ...answer, resumed: true, head: 101 }, 200, null);
+  equal(room.presence.groups.length, 1);
+  room.entered({ ...answer, epoch: "f", head: 9 }, 60, null);
+  equal(room.presence.groups.length, 0, "of another history");
+});
+
+check("changes go with the entries that they stand behind", () => {
+  const room = entered({ head: 0 });
+  for (const each of lines(1, 5_001)) {
+    room.add(each);
+    if (each.seq === 500 || each.seq === 2_000) room.changed({ members: 2, joined: [`m${each.seq}`] });
+  }
+  equal(
+    room.presence.groups.map(({ after }) => after),
+    [2_000],
+  );
+});
+
+check("a page of members that does not go on is the last", () => {
+  const room = entered();
+  room.listed({ names: ["ada"], count: 9, more: true }, false);
+  equal(room.membersMore, true);
+  room.listed({ names: ["ada"], count: 9, more: true }, true);
+  equal(room.membersMore, false);
 });

@@ -91,6 +91,63 @@ check("lines of one author are drawn together, unless something stands between t
   equal(heads(drawn([line(1, { by: "ada" })], { items })), [true, false, false, true], "one's own");
 });
 
+check("changes of presence stand where they happened, and part what is around them", () => {
+  const change = (after, id = after) => ({
+    ...{ id, after, at: NOON, renames: [], uncounted: { joined: 0, left: 0, renamed: 0 } },
+    changes: new Map([["eve", { name: "eve", first: "left", last: "left" }]]),
+  });
+  const entries = [line(1), line(2), line(5), line(6)];
+  const made = drawn(entries, { changes: [0, 1, 3, 6].map((after) => change(after)), items: [item("a-1")] });
+  equal(kinds(made), "presence day entry presence entry hole presence entry entry presence item");
+  equal(heads(made), [true, true, true, false, true]);
+  equal(
+    kinds(drawn([line(1), line(2)], { changes: [change(1)], divider: 1 })),
+    "day entry presence new entry",
+  );
+  equal(kinds(drawn([], { changes: [change(0)] })), "presence");
+  equal(new Set(made.map(({ key }) => key)).size, made.length, "keys");
+});
+
+check("two people who used one name after another never share a head", () => {
+  const identities = [1, 1, 2, 2, undefined, 0];
+  equal(heads(drawn(identities.map((identity, n) => line(n + 1, { identity })))), [
+    true,
+    false,
+    true,
+    false,
+    true,
+    false,
+  ]);
+  const items = [item("a-1")];
+  equal(heads(drawn([line(1, { by: "ada", identity: 3 })], { items, identity: 3 })), [true, false]);
+  equal(heads(drawn([line(1, { by: "ada", identity: 3 })], { items, identity: 4 })), [true, true]);
+});
+
+check("a long run of one author repeats the head, in the same places wherever the window begins", () => {
+  const headed = (entries) =>
+    drawn(entries)
+      .filter((row) => row.kind === "entry" && row.head)
+      .map(({ entry }) => entry.seq);
+  const run = Array.from({ length: 200 }, (_, n) => line(n + 1));
+  equal(headed(run).slice(0, 4), [1, 10, 20, 30]);
+  for (const from of [3, 8, 15, 57]) {
+    const [first, ...others] = headed(run.slice(from));
+    equal(first, from + 1);
+    holds(others[0] - first <= 14, `${others[0] - first} entries without an author`);
+    equal(
+      others.slice(1),
+      headed(run).filter((seq) => seq > others[0]),
+      `from ${from}`,
+    );
+  }
+  const long = "one line\n".repeat(6).trim();
+  equal(headed([1, 2, 3, 4].map((seq) => line(seq, { text: long }))), [1, 3], "many lines");
+  equal(headed([1, 2, 3].map((seq) => line(seq, { text: "x".repeat(450) }))), [1, 3], "long lines");
+  equal(headed([1, 2, 3, 4].map((seq) => line(seq, { at: NOON + seq * 4 * MINUTE }))), [1, 4], "a long time");
+  const items = Array.from({ length: 30 }, (_, n) => item(`a-${n}`));
+  equal(heads(drawn([], { items })).filter(Boolean).length, 4, "one's own on their way");
+});
+
 check("a row looks different when it must be drawn anew, and else the same", () => {
   const looks = (more) =>
     drawn([line(1), line(3)], { items: [item("a-1", more.item)], ...more }).map((row) => row.look);

@@ -1,6 +1,7 @@
 import { mentions, oneLine, sayable, segments, sentence } from "/static/text.js";
 import { chances, check, equal, holds } from "./checks.js";
 
+const VECTORS = await (await fetch("/pure/vectors.json")).json();
 const TURNS = /[\u202A-\u202E\u2066-\u2069]/u;
 const BITS = [
   ...[
@@ -36,7 +37,25 @@ const BITS = [
     "#",
     ":80",
   ],
-  ...["\u202e", "\u2066", "\u2069", "\u200f", "é", "e\u0301", "👩‍💻", "\ud800", "雨"],
+  ...[
+    "\u202e",
+    "\u2066",
+    "\u2069",
+    "\u200f",
+    "é",
+    "（",
+    "）",
+    "。",
+    "」",
+    "\u200c",
+    "小明",
+    "ａｄａ",
+    "\u1100\u1161",
+    "e\u0301",
+    "👩‍💻",
+    "\ud800",
+    "雨",
+  ],
   ...["`", "`", "```", "```\n", "\n```", "\n```py\n"],
   ...["ada", "@ada", "Ada!", "ADA", "@", "I", "x"],
 ];
@@ -105,6 +124,29 @@ check("no control that turns the direction around is shown as it is", () => {
     { kind: "mark", text: "U+2069" },
   ]);
   equal(oneLine(" a\n\u202e b "), "a U+202E b");
+});
+
+check("a name is called as the vectors say", () => {
+  for (const { about, text, name, called } of VECTORS.mentions) {
+    const found = segments(text, name).filter(({ kind }) => kind === "mention");
+    equal(
+      found.map((segment) => segment.text),
+      called,
+      about,
+    );
+    equal(mentions(text, name), called.length > 0, about);
+  }
+});
+
+check("addresses are those that the vectors say", () => {
+  for (const { about, text, links: wanted } of VECTORS.links) equal(links(text), wanted, about);
+});
+
+check("the last character of a word is no name for a part of it, in any form", () => {
+  for (const text of ["ﬁx", "@ﬁ", "…ﬁ"]) equal(mentions(text, "f"), false, text);
+  equal(mentions("@\u{1d400}da", "ada"), true, "mathematical letters");
+  equal(mentions("\u{20000}@ada\u{20000}", "ada"), true, "an ideograph beyond the first plane");
+  equal(mentions("@ada\u{10400}", "ada"), false, "a letter beyond the first plane");
 });
 
 check("an address ends before the punctuation of its sentence", () => {

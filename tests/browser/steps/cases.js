@@ -7,16 +7,19 @@
 
 import * as code from "/static/code.js";
 import * as commands from "/static/commands.js";
+import * as events from "/static/events.js";
 import * as excerpt from "/static/excerpt.js";
-import * as links from "/static/links.js";
+import * as identity from "/static/identity.js";
 import * as names from "/static/names.js";
 import * as offers from "/static/offers.js";
+import * as presenceLog from "/static/presence_log.js";
 import * as room from "/static/room.js";
 import * as rows from "/static/rows.js";
 import { State } from "/static/state.js";
 import { Storage } from "/static/storage.js";
 import * as switcher from "/static/switcher.js";
 import * as text from "/static/text.js";
+import * as usable from "/static/usable_name.js";
 import { counted } from "./counter.js";
 
 const fill = (unit, n) => unit.repeat(Math.ceil(n / unit.length)).slice(0, n);
@@ -33,6 +36,22 @@ const HOSTILE_NAMES = [
 /** Units that a text repeats. */
 const UNITS = [
   ...["a", "A", "İ", "\ufdfa", "雨", "👩‍💻", "\ud800", " ", "\n", "\t", "\r", "\r\n", "\u0000", " x", "\u2028"],
+  ...[
+    "http://a。",
+    "http://a（",
+    "http://a）",
+    "（",
+    "）",
+    "（）",
+    "」（",
+    "。",
+    "»",
+    "…",
+    "http://a…",
+    "雨@ada",
+    "ada雨",
+  ],
+  ...["\u200c", "ada\u200c", "ada-", "ada.", "@ada雨", "@adaา", "\u1100\u1161\u11a8", "ς", "\u{1d400}"],
   ...[
     "http",
     "http:/",
@@ -163,6 +182,32 @@ function room_(entries) {
   return made;
 }
 
+/** A notice in which all of these came, went and took other names. */
+const churn = (crowd) => ({
+  ...{ members: 9, joined: crowd, left: crowd.map((name) => ({ name, why: "quit" })) },
+  renamed: crowd.map((name) => ({ name, to: `${name}b` })),
+});
+
+/** The groups of a room that saw these come, go and take other names, all at once and one by one. */
+function groupsOf(crowd) {
+  const log = new presenceLog.PresenceLog();
+  log.add(churn(crowd), 0, "ada", 0);
+  for (const [n, name] of crowd.entries()) log.add(churn([name]), n + 1, "ada", 0);
+  log.cut(2);
+  return log.groups;
+}
+
+/** Number entries of these names before, between and after notices about all of them. */
+function identified(crowd) {
+  const identities = new identity.Identities();
+  identities.enter(0, true);
+  for (const now of [0, 100, 200]) {
+    for (const [n, name] of crowd.entries()) identities.mark(entry(name, n, name), now);
+    identities.changed(churn(crowd), now);
+  }
+  identities.of(crowd[0]);
+}
+
 /** Entries of a room, every third of which is missing. */
 const place = (entries) => ({
   ...{
@@ -178,10 +223,39 @@ const place = (entries) => ({
   },
 });
 
+/** Events whose lists and texts are long. @type {(n: number) => unknown[]} */
+const longEvents = (n) => {
+  const names = Array.from({ length: n / 4 }, (_, each) => `n${each}`);
+  const said = { ...{ type: "said", room: "lobby", seq: 1, at: 2, by: "ada" }, text: "x".repeat(n) };
+  const ref = "r";
+  return [
+    said,
+    { ...said, at: said.text, ref: said.text },
+    { type: "members", room: "lobby", names, count: 1, more: false },
+    { type: "presence", room: "lobby", members: 1, left: names.map((name) => ({ name, why: "quit" })) },
+    { type: "rooms", rooms: names.map((room) => ({ room, members: 1, topic: "" })), more: false, ref },
+    {
+      type: "history",
+      room: "lobby",
+      entries: names.map((by) => ({ ...said, text: "", by })),
+      more: false,
+      ref,
+    },
+    { type: "found", entries: names.map(() => null), more: false, ref },
+    { type: "rooms", rooms: names, more: false, ref },
+    { [said.text]: 1, type: said.text },
+  ];
+};
+const quietly = (call) => {
+  const { warn } = console;
+  console.warn = () => {};
+  call();
+  console.warn = warn;
+};
+
 /** Modules by file, each with inputs for every exported function; `null` stands for a class that draws. */
 export const CASES = {
   "code.js": { module: code, calls: { parts: perText(code.parts) } },
-  "links.js": { module: links, calls: { links: perText((words) => [...links.links(words)]) } },
   "text.js": {
     module: text,
     calls: {
@@ -194,6 +268,19 @@ export const CASES = {
       oneLine: perFew(text.oneLine),
       sentence: perFew(text.sentence),
       sayable: perFew(text.sayable),
+    },
+  },
+  "events.js": {
+    module: events,
+    calls: {
+      refOf: longEvents(40).map((_, kind) => [
+        `event ${kind}`,
+        (n) => prepared(longEvents(n)[kind], (event) => events.refOf(event)),
+      ]),
+      checked: longEvents(40).map((_, kind) => [
+        `event ${kind}`,
+        (n) => prepared(longEvents(n)[kind], (event) => quietly(() => events.checked(event))),
+      ]),
     },
   },
   "excerpt.js": {
@@ -268,12 +355,30 @@ export const CASES = {
       ],
     },
   },
+  "identity.js": { module: identity, calls: { Identities: perCrowd(identified) } },
+  "presence_log.js": {
+    module: presenceLog,
+    calls: {
+      PresenceLog: perCrowd(groupsOf),
+      line: perCrowd((crowd) => {
+        const log = new presenceLog.PresenceLog();
+        log.add(churn(crowd), 0, "ada", 0);
+        presenceLog.line(log.groups[0]);
+        log.clear();
+      }),
+    },
+  },
+  "usable_name.js": { module: usable, calls: { usableName: perUnit((words) => usable.usableName(words)) } },
   "rows.js": {
     module: rows,
     calls: {
-      rows: perCrowd((crowd) =>
-        rows.rows(place(crowd.map((name, n) => entry(name, Math.floor(1.5 * n), name)))),
-      ),
+      rows: [
+        ...perCrowd((crowd) =>
+          rows.rows(place(crowd.map((name, n) => entry(name, Math.floor(1.5 * n), name)))),
+        ),
+        ...perCrowd((crowd) => rows.rows({ ...place([]), changes: groupsOf(crowd) })),
+        ...perFew((words) => rows.rows(place([entry("bob", 0, words), entry("bob", 1, words)]))),
+      ],
       dayLabel: perCrowd((crowd) => rows.dayLabel(crowd.length, 0)),
       timeLabel: perCrowd((crowd) => rows.timeLabel(crowd.length)),
     },

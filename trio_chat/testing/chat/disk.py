@@ -115,6 +115,12 @@ class UnreliableStore:
             raise StoreError("no space left on device")
         return await self._inner.tidy(now_ms)
 
+    async def probe(self) -> None:
+        await self._spin(self.disk.commit_s)
+        if self._random.random() < self.disk.fails:
+            raise StoreError("no space left on device")
+        await self._inner.probe()
+
     async def aclose(self) -> None:
         """Nothing is closed: the next server begins with what is held here."""
         await trio.lowlevel.checkpoint()

@@ -125,6 +125,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """When the server is killed; a second later there is another, with the same journal."""
     lost_commits: int | None = None
     """With its machine then, and so many of the newest commits with that: rooms have new epochs."""
+    are_blank: bool = False
+    """Whether nothing was said in the rooms before: then a room that everybody leaves has a new epoch."""
     ending: Literal["quit", "drain"] = "quit"
     """Whether all have everything and then say goodbye, or the server stops while they are there."""
 
@@ -175,11 +177,12 @@ def draw_plan(
         limits=limits,
         buffer_bytes=random.choice([700, 700, 2_000, 8_000, 65_536]),
         crash_s=_at(random, seconds) if random.random() < 0.1 and not forgetful else None,
+        # Its own source of chance: what seeds drew before there was this, they still do.
+        are_blank=Random(f"blank/{seed}").random() < 0.15,
         ending=random.choice(["quit", "quit", "drain"]),
     )
     if plan.crash_s is None:
         return plan
-    # Its own source of chance: what seeds drew before there was this, they still do.
     return replace(plan, lost_commits=Random(f"machine/{seed}").choice([None, None, 0, 1, 5, 50]))
 
 

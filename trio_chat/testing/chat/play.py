@@ -139,7 +139,7 @@ class _Scene:
     # --- the whole of it ------------------------------------------------------------------------------
 
     async def perform(self) -> None:
-        for room in self._plan.rooms:
+        for room in () if self._plan.are_blank else self._plan.rooms:
             words = await self._found(room)
             self.judge.says(room, "founder", words)
             self.judge.acked(words, 1)
@@ -181,7 +181,8 @@ class _Scene:
         return MemoryStore(room_entries_max=most, random_bytes=random.randbytes, clock=trio.current_time)
 
     async def _found(self, room: str) -> str:
-        """Somebody has said something in each room long ago: one without entries has nothing to resume."""
+        """Say something in a room long ago: one without entries has a new epoch when everybody has left
+        it."""
         key, words = prepare_room(room).key, f"{room} is open"
         await self._journal.open(key, room)
         await self._journal.commit([Draft(key, room, "founder", words)], START_MS)
@@ -224,7 +225,7 @@ class _Scene:
     async def _lose_tail(self, commits: int) -> None:
         """The machine has gone down, and the newest commits with it: rooms have new epochs."""
         self._journal = self._new_journal(f" at {trio.current_time()}")
-        for room in self._plan.rooms:
+        for room in () if self._plan.are_blank else self._plan.rooms:
             await self._found(room)
         await self._store.lose_tail(self._journal, commits)
         for room in self._plan.rooms:

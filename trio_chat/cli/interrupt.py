@@ -1,0 +1,105 @@
+"""Ctrl-C before a command has begun its work, and after its verdict: an exit status, and no traceback.
+
+A KeyboardInterrupt inside an import is a traceback of other people's modules, and some of those catch it.
+So until a command begins, the handler of SIGINT ends the process itself; there is nothing to undo yet. This
+module imports next to nothing, as it has to be there before everything else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+TYPE_CHECKING = False  # `typing` takes longer to import than all of this
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+
+__all__ = ["INTERRUPTED", "Verdict", "exit_on_interrupt", "keep_verdict", "raise_on_interrupt"]
+
+INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
+
+
+class Verdict:
+    """Handle SIGINT and SIGTERM while the verdict of a command is written, and after it.
+
+    The first signal is ignored: a verdict that is written has to be the exit status. A second one ends the
+    process as long as the verdict is not written, as the reader of it may have stopped reading.
+    """
+
+    def __init__(self) -> None:
+        self._is_written = False
+        self._is_repeated = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        if not self._is_written and self._is_repeated:
+            _exit(number, frame)
+        self._is_repeated = True
+
+    def written(self) -> None:
+        """Ignore both signals from here on, also while the interpreter ends, which drops its handlers."""
+        self._is_written = True
+        numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is self]
+        _ignored.extend(number for number in numbers if _handle(number, signal.SIG_IGN))
+
+
+_ignored: list[int] = []  # signals that a verdict has ignored
+
+
+def exit_on_interrupt() -> bool:
+    """Let Ctrl-C end the process at once, unless SIGINT is ignored or has another handler.
+
+    Return whether this call has changed the handler.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return False
+    return _handle(signal.SIGINT, _exit)
+
+
+def raise_on_interrupt() -> bool:
+    """Let Ctrl-C raise KeyboardInterrupt again, if `exit_on_interrupt` or `keep_verdict` has changed that.
+
+    Return whether this call has changed the handler.
+    """
+    defaults: dict[int, Handler] = {
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGINT: signal.default_int_handler,
+    }
+    changed = [number for number in defaults if number in _ignored or _is_ours(signal.getsignal(number))]
+    _ignored.clear()
+    return signal.SIGINT in [number for number in changed if _handle(number, defaults[number])]
+
+
+def keep_verdict() -> Verdict:
+    """Let SIGINT and SIGTERM change nothing from here on; the caller says when it is `written`.
+
+    A signal that is ignored, or has a handler of the program around, is left alone.
+    """
+    verdict = Verdict()
+    if signal.getsignal(signal.SIGINT) in (_exit, signal.default_int_handler):
+        _handle(signal.SIGINT, verdict)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        _handle(signal.SIGTERM, verdict)
+    return verdict
+
+
+def _is_ours(handler: object) -> bool:
+    return handler is _exit or isinstance(handler, Verdict)
+
+
+def _handle(number: int, handler: Handler) -> bool:
+    try:
+        signal.signal(number, handler)
+    except ValueError:  # only the main thread may
+        return False
+    return True
+
+
+def _exit(number: int, _: object) -> None:
+    word = b"interrupted" if number == signal.SIGINT else b"terminated"
+    try:
+        os.write(2, b"trio-chat: %s\n" % word)
+    finally:
+        os._exit(128 + number)

@@ -1,0 +1,35 @@
+"""Standard output for data that programs read, and `-`, which stands for it in place of a file."""
+
+import sys
+from collections.abc import Iterable
+
+import click
+
+from trio_chat.cli.one_line import errors_in_one_line
+from trio_chat.errors import NotDone
+
+__all__ = ["STANDARD", "refuse_standard", "write_standard_output"]
+
+STANDARD = "-"
+
+
+def refuse_standard(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return the path that an option was given; end the command with one line and status 2 for `-`.
+
+    A callback of options whose file can be neither standard input nor output. A path is taken as text: a
+    `Path` of `./-`, which is a file of that name, would be `-` again.
+    """
+    if value == STANDARD:
+        with errors_in_one_line():
+            raise NotDone(
+                f"invalid {param.opts[0]}: got '-', expected a file; it cannot be standard input or output"
+            )
+    return value
+
+
+def write_standard_output(chunks: Iterable[bytes]) -> None:
+    """Write these bytes to standard output, and flush it. Raises `OutputError` if it does not take them."""
+    out = sys.stdout.buffer
+    for chunk in chunks:
+        out.write(chunk)
+    out.flush()

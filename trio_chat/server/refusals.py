@@ -1,0 +1,179 @@
+"""What the server refuses, counted for its owner: one line for each kind, once a minute at most. PURE.
+
+A line has how often something was refused, and the address prefixes that it came from most often. It never
+has a name, a text, a token or anything else that a peer sends. `now` is an argument, in seconds.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from trio_chat.net.address import prefix_of
+
+__all__ = [
+    "ADDRESS_FULL",
+    "FULL",
+    "PROXY_HEADER",
+    "STOPPING",
+    "TLS_SPOKEN",
+    "Kind",
+    "Refusals",
+    "Report",
+    "command_refused",
+    "hello_refused",
+    "request_refused",
+    "session_ended",
+]
+
+BETWEEN_S = 60.0  # two lines of one kind
+KINDS_MAX = 100  # the codes of the wire and the statuses of HTTP are far fewer
+PREFIXES_KEPT = 16  # of each kind, for as long as it is not reported
+PREFIXES_SHOWN = 3
+
+
+class Kind(NamedTuple):
+    """A kind of refusal: what is counted, what becomes of it, and why.
+
+    Ordinary ones are a part of every conversation, such as a name that nobody has.
+    """
+
+    thing: str
+    reason: str
+    is_ordinary: bool = False
+
+
+FULL = Kind("connection", "refused: the server is full (--limit connections)")
+ADDRESS_FULL = Kind("connection", "refused: too many from one address (--limit connections_per_address)")
+STOPPING = Kind("connection", "refused: the server is stopping")
+TLS_SPOKEN = Kind("connection", "closed: TLS was spoken, which this server does not speak")
+PROXY_HEADER = Kind("connection", "closed: invalid PROXY header")
+
+_SESSIONS = {
+    "hello_timeout": "no hello in time (--limit hello_s)",
+    "frame_timeout": "a frame was not whole in time (--limit frame_s)",
+    "ping_timeout": "nothing was heard for too long (--limit silence_s)",
+    "slow_reader": "nothing was read for too long (--limit stalled_s)",
+    "frame_too_large": "a frame was too large, or the first bytes were of another protocol",
+    "bad_frame": "a bad frame, or too many bad messages",
+    "version": "the client speaks another version",
+    "replaced": "too many sessions of one member (--limit sessions)",
+    "rate_limited": "too many refused hellos",
+}
+_UNREPORTED = {"", "quit", "draining", "internal"}  # bugs have their tracebacks
+_COMMANDS = {
+    "rate_limited": "too fast (--limit talk_per_s and others)",
+    "unavailable": "the journal or the receiver did not take it",
+    "bad_message": "not as the protocol wants it",
+    "too_many_rooms": "too many rooms of one session (--limit rooms)",
+    "forbidden": "not allowed",
+}
+_REQUESTS = {
+    403: "a page of another origin",
+    408: "not whole in time (--limit hello_s)",
+    421: "an unknown name of the server (--public-name)",
+    431: "the head was too large",
+}
+_NOT_FOUND = 404  # whatever browsers and scanners ask for
+_NOT_WELL = 503  # as `/healthz` says it; a server that is full has a kind of its own
+
+
+@lru_cache(maxsize=KINDS_MAX)
+def session_ended(code: str) -> Kind | None:
+    """Return the kind for a session that a `bye` with this code ends; None where it is no refusal."""
+    if code in _UNREPORTED:
+        return None
+    return Kind("session", f"ended: {_SESSIONS.get(code, 'other reasons')} [{code}]")
+
+
+@lru_cache(maxsize=KINDS_MAX)
+def command_refused(code: str) -> Kind:
+    """Return the kind for a command that is answered by an `error` with this code."""
+    if code in _COMMANDS:
+        return Kind("command", f"refused: {_COMMANDS[code]} [{code}]")
+    return Kind("command", f"refused [{code}]", is_ordinary=True)
+
+
+@lru_cache(maxsize=KINDS_MAX)
+def hello_refused(code: str) -> Kind:
+    """Return the kind for a `hello` that is answered by an `error` with this code."""
+    return Kind("hello", f"refused [{code}]")
+
+
+@lru_cache(maxsize=KINDS_MAX)
+def request_refused(status: int) -> Kind | None:
+    """Return the kind for a request that HTTP answers with this status; None where it is no refusal."""
+    if status < 400 or status in (_NOT_FOUND, _NOT_WELL):
+        return None
+    return Kind("request", f"refused: {_REQUESTS.get(status, 'not as HTTP wants it')} [{status}]")
+
+
+class Report(NamedTuple):
+    """One line for the log."""
+
+    text: str
+    is_ordinary: bool
+
+
+class Refusals:
+    """Counts of one server, by kind."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[Kind, _Tally] = {}
+
+    def add(self, kind: Kind | None, address: str) -> None:
+        """Count a refusal of a peer at this address; None counts nothing."""
+        if kind is None:
+            return
+        tally = self._tallies.get(kind)
+        if tally is None:
+            if len(self._tallies) >= KINDS_MAX:
+                return
+            tally = self._tallies[kind] = _Tally()
+        tally.add(prefix_of(address))
+
+    def reports(self, now: float) -> list[Report]:
+        """Take the kinds that are due: those with refusals whose last line is a minute old."""
+        return [
+            tally.take(kind, now) for kind, tally in self._tallies.items() if tally.count and now >= tally.due
+        ]
+
+    def last_reports(self, now: float) -> list[Report]:
+        """Take all that is counted, due or not."""
+        return [tally.take(kind, now) for kind, tally in self._tallies.items() if tally.count]
+
+
+class _Tally:
+    """Refusals of one kind since its last line.
+
+    The prefixes are counted by the algorithm of Misra and Gries: what comes from one prefix more than once in
+    seventeen times is among the sixteen, however many others there are.
+    """
+
+    __slots__ = ("_are_all", "_prefixes", "count", "due")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.due = float("-inf")
+        self._prefixes: dict[str, int] = {}
+        self._are_all = True
+
+    def add(self, prefix: str) -> None:
+        self.count += 1
+        prefixes = self._prefixes
+        if prefix in prefixes or len(prefixes) < PREFIXES_KEPT:
+            prefixes[prefix] = prefixes.get(prefix, 0) + 1
+            return
+        self._are_all = False
+        self._prefixes = {known: count - 1 for known, count in prefixes.items() if count > 1}
+
+    def take(self, kind: Kind, now: float) -> Report:
+        plural = "s" if self.count != 1 else ""
+        by_count = sorted(self._prefixes, key=self._prefixes.__getitem__, reverse=True)
+        shown = [prefix or "an unknown address" for prefix in by_count[:PREFIXES_SHOWN]]
+        are_all = self._are_all and len(by_count) <= PREFIXES_SHOWN
+        places = ", ".join(shown) + ("" if are_all else " and others") if shown else "many addresses"
+        text = f"{self.count:,} {kind.thing}{plural} {kind.reason}; from {places}"
+        self.count, self.due = 0, now + BETWEEN_S
+        self._prefixes, self._are_all = {}, True
+        return Report(text, kind.is_ordinary)
