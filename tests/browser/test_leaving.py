@@ -20,6 +20,17 @@ _STORED = """
 """
 
 
+_TYPE_AND_LEAVE = """
+() => {
+  const say = document.querySelector("#say");
+  say.value = "half a thought";
+  say.dispatchEvent(new Event("input"));
+  document.querySelector("#leave").click();
+}
+"""
+_DRAFTS = "() => Object.keys(localStorage).filter(key => key.includes('/draft.'))"
+
+
 def _leave(visitor: Visitor) -> None:
     visitor.page.get_by_role("button", name="Leave this room").click()
 
@@ -48,6 +59,18 @@ def test_leaving_asks_nothing_and_can_be_taken_back(visit: Visit, server: Server
         expect(ada.get("#say")).to_have_value("half a thought")
         expect(ada.get("#rows .new + li")).to_contain_text("it boils over")
         ada.names("ada", "bob")
+
+
+def test_a_draft_that_was_just_typed_is_gone_with_its_room_and_comes_back_with_it(visit: Visit) -> None:
+    ada = visit()
+    ada.come("ada", "kitchen")
+    ada.say("/join lobby")
+    expect(ada.get("#title")).to_have_text("#lobby")
+    ada.page.evaluate(_TYPE_AND_LEAVE)
+    expect(ada.get("#title")).to_have_text("#kitchen")
+    assert ada.page.evaluate(_DRAFTS) == []
+    ada.page.get_by_role("button", name="Undo").click()
+    expect(ada.get("#say")).to_have_value("half a thought")
 
 
 def test_the_offer_to_take_it_back_lasts_for_eight_seconds(visit: Visit) -> None:

@@ -21,8 +21,7 @@ _TO_THE_END = """
   return talk.scrollHeight - talk.scrollTop - talk.clientHeight;
 }
 """
-# A page of PDF has one of these objects, and the root of all pages is none.
-_PDF_PAGE = b"/Type /Page\n"
+_PDF_PAGE = b"/Type /Page\n"  # of the object of each page, and not of the root of all pages
 _FRAMES = "async (frames) => { for (; frames; frames--) await new Promise(requestAnimationFrame); }"
 _ROWS = "() => document.querySelectorAll('#rows [data-seq]').length"
 _SELECTED = """
@@ -148,7 +147,7 @@ def test_all_of_the_loaded_talk_is_printed(visit: Visit, server: Server) -> None
           addEventListener("beforeprint", () => {{ window.printed = ({_ROWS})(); }});
         }}"""
     )
-    pages = ada.page.pdf().count(b"/Type /Page\n")
+    pages = ada.page.pdf().count(_PDF_PAGE)
     assert ada.page.evaluate("window.printed") == 500
     assert pages > 20, "one screen is one page"
     assert ada.page.evaluate(_ROWS) < 450

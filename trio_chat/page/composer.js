@@ -111,7 +111,12 @@ export class Composer {
     state.changed();
   }
 
-  /** Say that files are not sent, where nothing but files was pasted or dropped. @param {Event} event  @param {DataTransfer | null} data */
+  /**
+   * Say that files are not sent, where nothing but files was pasted or dropped.
+   *
+   * @param {Event} event
+   * @param {DataTransfer | null} data
+   */
   #brought(event, data) {
     if (!data || !bringsFiles(data)) return;
     event.preventDefault();

@@ -230,7 +230,11 @@ function drawAll() {
   title(`${count}${sign}${place.name} · trio-chat`);
 }
 
-/** Somebody looks at a place: its end is read, and mentions on the screen are seen. @param {import("./undo_leave.js").Place} place */
+/**
+ * Mark a place that is looked at as read, if its end is in sight, and the mentions on the screen as seen.
+ *
+ * @param {import("./undo_leave.js").Place} place
+ */
 function look(place) {
   if (talk.stuck) state.seen(place);
   const sight = place instanceof Room && place.mentions.length ? talk.sight : null;

@@ -26,7 +26,7 @@ export function drawSidebar(state) {
   scrollToActive(state.active);
   $("rooms-badge").hidden = unread + mentions === 0;
   $("rooms-badge").classList.toggle("called", mentions > 0);
-  const words = [unread ? `, ${unread} unread` : "", mentions ? `, ${mentions} mention you` : ""].join("");
+  const words = [unread ? `, ${unread} unread` : "", mentions ? `, ${mentions} ${mentionYou(mentions)}` : ""].join("");
   $("rooms-open").setAttribute("aria-label", `Rooms${words}`);
   write($("you-name"), state.me.name);
   write($("you-face"), initial(state.me.name));
@@ -61,12 +61,15 @@ function drawPlace({ place, active, mentions, others, draft }) {
     make("bdi", { class: "name", textContent: place.name }),
     draft ? make("span", { class: "draft", textContent: "draft" }) : null,
     place.why ? make("span", { class: "draft", textContent: "not in" }) : null,
-    mentions ? drawCount(mentions, true, whispers ? "" : "@", whispers ? "unread" : "mention you") : null,
-    others ? drawCount(others, false, "", mentions ? "others unread" : "unread") : null,
+    mentions ? drawCount(mentions, true, whispers ? "" : "@", whispers ? "unread" : mentionYou(mentions)) : null,
+    others ? drawCount(others, false, "", mentions ? "more unread" : "unread") : null,
   );
   if (active) link.setAttribute("aria-current", "page");
   return make("li", { class: mentions || others ? "has-unread" : "" }, link);
 }
+
+/** @param {number} count */
+const mentionYou = (count) => (count === 1 ? "mentions you" : "mention you");
 
 /**
  * @param {number} count
