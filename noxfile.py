@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -36,7 +35,6 @@ ASYNC_RULES = (
 # Pinned: another version may find more, or less.
 TYPESCRIPT = "5.9.3"
 
-HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 REPORTED = ("--cov=trio_chat", "--cov=loadtest", "--cov-report=term")
 
 # What is held to its own tests alone, in percent of the lines and of the branches, each.
@@ -56,19 +54,22 @@ def _group(session: nox.Session, name: str) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, on each Python of pyproject's classifiers that this machine has; others are skipped.
 
-    Takes pytest's arguments: `nox -s tests-3.12 -- -k framing -x`. Without any, they run on all cores, and
-    the Python that runs nox reports what they reach.
+    Takes pytest's arguments: `nox -s tests-3.12 -- -k framing -x`. Without any, they run on all cores.
     """
     _group(session, "test")
-    if session.posargs:
-        session.run("pytest", *session.posargs)
-    else:
-        session.run("pytest", "-n", "auto", *(REPORTED if session.python == HERE else ()))
+    session.run("pytest", *(session.posargs or ("-n", "auto")))
+
+
+@nox.session
+def coverage_report(session: nox.Session) -> None:
+    """Report which lines and branches all tests together reach; takes twice the time of `tests`."""
+    _group(session, "test")
+    session.run("pytest", "-n", "auto", *REPORTED, *session.posargs)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """What a part's own tests reach, where OWN_TESTS requires it; `tests` reports the rest."""
+    """Require what OWN_TESTS says of a part's own tests; `coverage_report` has the whole."""
     _group(session, "test")
     report = Path(session.create_tmp(), "coverage.json")
     short = []
@@ -88,10 +89,16 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff: likely bugs, style and format; flake8-async: the traps of Trio that ruff does not see."""
+    """Run ruff: likely bugs, style and format."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check", *CODE)
     session.run("ruff", "format", "--check", *CODE)
+
+
+@nox.session
+def lint_async(session: nox.Session) -> None:
+    """Run flake8-async: the traps of Trio that ruff does not see. Takes two minutes; CI runs it too."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     sources = [path for top in CODE for path in (Path(top), *Path(top).rglob("*.py")) if path.suffix]
     # It takes a third of a second a file; more than half of them are not async at all.
     concerned = [str(path) for path in sources if "async" in path.read_text()]
