@@ -13,7 +13,7 @@ import trio
 from rich.console import Console
 
 from loadtest import leftovers
-from loadtest.live import showing
+from loadtest.progress import showing
 from loadtest.report import STANDARD
 from loadtest.runner import Run
 from loadtest.scenario import CannotRun, Scenario

@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from loadtest.line import DialLine, dial_line
-from loadtest.pacing import LATE_S, Pace
+from loadtest.pacer import LATE_S, Pace
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.stats import Latencies, Stats, ticks
 from loadtest.thresholds import Threshold
+from loadtest.transport import DialLine, dial_line
 from loadtest.user import User, World
 from loadtest.verdict import Figures, Outcome, Series, Verdict
 from trio_chat.contract import Entry, Judge

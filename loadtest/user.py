@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import trio
 
-from loadtest.ear import Ear
-from loadtest.line import DialLine, Line
+from loadtest.recorder import Ear
 from loadtest.scenario import WAYS
 from loadtest.stats import Stats, ticks
+from loadtest.transport import DialLine, Line
 from trio_chat.client import Chat, Link, connect
 from trio_chat.contract import Judge, Kind, Stay
 from trio_chat.errors import ChatError, ClientError, ConnectionLost, Refused

@@ -43,7 +43,7 @@ TABLE = {
     "contract": row("errors", never=IMPURE),
     "hub": row("errors wire", never=IMPURE),
     "journal": row("errors wire"),
-    "owner": row("errors wire hub journal", never="trio asyncio threading"),
+    "journal.admin": row("errors wire hub journal", never="trio asyncio threading"),
     "net": row("errors"),
     "dialects": row("errors wire", never=IMPURE),
     "server": row(f"{SERVER_SIDE} version"),
@@ -51,7 +51,7 @@ TABLE = {
     "terminal": row("errors wire client"),
     "testing": row(f"{SERVER_SIDE} server client", never="pytest _pytest"),
     "loadtest": row("errors wire contract client"),
-    "cli": row(f"{SERVER_SIDE} server client terminal testing loadtest owner version trio_chat"),
+    "cli": row(f"{SERVER_SIDE} server client terminal testing loadtest journal.admin version trio_chat"),
     # The console script.
     "__main__": row("cli"),
     # The front door: the names that programs import.
@@ -99,8 +99,9 @@ def package_of(module: str) -> str:
     top, _, rest = module.partition(".")
     if top == "loadtest":
         return top
-    inner = rest.partition(".")[0]
-    return inner if inner in TABLE else "trio_chat"
+    package, _, below = rest.partition(".")
+    within = f"{package}.{below.partition('.')[0]}"
+    return next((row for row in (within, package) if row in TABLE), "trio_chat")
 
 
 def is_ours(module: str) -> bool:

@@ -11,7 +11,7 @@ from tests.wire.drawn import COMMANDS, EVENTS, tag
 from trio_chat.dialects.websocket import WebSocketCommands
 from trio_chat.errors import BadMessage
 from trio_chat.server.config import Limits
-from trio_chat.server.partings import parting
+from trio_chat.server.disconnect import parting
 from trio_chat.wire.codec import decode_command, decode_event, encode
 from trio_chat.wire.framing import FrameReader
 from trio_chat.wire.messages import Error

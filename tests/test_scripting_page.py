@@ -19,8 +19,8 @@ from loadtest.scenario import Scenario
 from loadtest.verdict import Outcome
 from tests.cases.commands import Server, serve
 from tests.cases.commands import run as run_process
+from tests.journal.admin.journals import small
 from tests.loadtest.test_report import BROKEN, FINE, INTERRUPTED, INVALID, MISSED, TERMINATED
-from tests.owner.journals import small
 from trio_chat.cli import main
 from trio_chat.client import Back, Outage
 from trio_chat.errors import ChatError
@@ -137,7 +137,7 @@ def journal_is_interrupted(patch: pytest.MonkeyPatch, home: Path, server: Server
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    patch.setattr("trio_chat.owner.info.info", interrupted)
+    patch.setattr("trio_chat.journal.admin.info.info", interrupted)
     return run("journal", "info", "--journal", str(home / "journal.db"))
 
 

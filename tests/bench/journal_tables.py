@@ -17,7 +17,7 @@ from tests.bench.wanted import (
     STORE,
     Wanted,
 )
-from trio_chat.server.upkeep import BACKLOG_MAX
+from trio_chat.server.maintenance import BACKLOG_MAX
 
 __all__ = ["journal_section"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cases.commands import PATIENCE_S, command, environment, serve
-from tests.owner.journals import small
+from tests.journal.admin.journals import small
 
 CLOSED, FULL, NO_READER = ">&-", ">/dev/full", "| exec true"
 QUICK = ("--users", "2", "--duration", "1", "--rate", "5", "--disconnects", "0")

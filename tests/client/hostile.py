@@ -14,11 +14,11 @@ import trio
 
 from tests.client.scripted import Peer, Stage, said, welcome
 from trio_chat.client import Chat
-from trio_chat.client.beyond import BEYOND_BYTES
 from trio_chat.client.connection import OUTBOX_BYTES
+from trio_chat.client.event_size import weight
 from trio_chat.client.inbox import STRANGE_ROOMS, STRAYS, STRAYS_BYTES
+from trio_chat.client.overflow import BEYOND_BYTES
 from trio_chat.client.requests import OUTSTANDING
-from trio_chat.client.weight import weight
 from trio_chat.wire import framing
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import FRAME_BYTES_MAX

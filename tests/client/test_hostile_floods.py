@@ -8,9 +8,9 @@ from tests.client.hostile import frames, held, over_bounds
 from tests.client.outages import cut_off, enter, next_of
 from tests.client.scripted import Peer, Stage, chatting, said
 from trio_chat.client import Chat
-from trio_chat.client.beyond import BEYOND_BYTES, Beyond
+from trio_chat.client.event_size import Newest, weight
 from trio_chat.client.inbox import INBOX_BYTES_MIN, STRANGE_ROOMS, STRAYS_BYTES, Inbox
-from trio_chat.client.weight import Newest, weight
+from trio_chat.client.overflow import BEYOND_BYTES, Beyond
 from trio_chat.errors import ConnectionLost, ServerFault
 from trio_chat.wire.messages import (
     Ack,

@@ -14,7 +14,7 @@ from tests.client.scripted import Peer, Stage, chatting, said, welcome
 from trio_chat.client import Back, Chat, Outage, connect
 from trio_chat.client.checks import FRAME_BYTES_MIN
 from trio_chat.client.delays import RECONNECT_S_MAX, RETRY_S_MAX, reconnect_s, retry_s
-from trio_chat.client.faults import LINE_CHARACTERS_MAX, lost
+from trio_chat.client.exceptions import LINE_CHARACTERS_MAX, lost
 from trio_chat.client.keepalive import PING_S_MAX
 from trio_chat.errors import ChatError, ClientError, ConnectionLost, Refused, ServerFault
 from trio_chat.wire.messages import (
@@ -308,7 +308,7 @@ async def test_an_empty_page_is_the_end_though_there_should_be_more(nursery: tri
 async def test_names_without_an_end_are_nonsense(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trio_chat.client.paging.LISTED_BYTES_MAX", 20_000)
+    monkeypatch.setattr("trio_chat.client.pagination.LISTED_BYTES_MAX", 20_000)
     pages = [[f"{page:04} {name}" for name in range(10)] for page in range(1_000)]
     async with chatting(nursery) as (chat, peer):
         nursery.start_soon(pages_of_names, peer, *pages)

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.client.scripted import said
+from trio_chat.client.event_size import weight
+from trio_chat.client.events import Incoming
 from trio_chat.client.inbox import EVENT_BYTES, INBOX_BYTES_MIN, PAGE_ENTRIES, STRANGE_ROOMS, Inbox
-from trio_chat.client.news import Incoming
-from trio_chat.client.weight import weight
 from trio_chat.errors import ServerFault
 from trio_chat.wire.messages import Gap, History, HistoryPage, Members, Presence, Room, Said, Whispered, Who
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.client.scripted import said
+from trio_chat.client.events import Incoming
 from trio_chat.client.inbox import PAGE_ENTRIES, Inbox
-from trio_chat.client.news import Incoming
 from trio_chat.wire.messages import Gap, History, HistoryPage, Members, Presence, Room, Said, Whispered, Who
 
 

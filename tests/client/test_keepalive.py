@@ -4,8 +4,8 @@ import pytest
 import trio
 
 from tests.client.scripted import Stage, chatting
+from trio_chat.client.events import Outage
 from trio_chat.client.keepalive import ANSWER_S, LOOK_S, SLEPT_S, Sleep
-from trio_chat.client.news import Outage
 from trio_chat.wire.messages import Ping, Pong
 
 

@@ -17,7 +17,7 @@ from trio_chat.journal.memory import MemoryStore
 from trio_chat.server.config import Config
 from trio_chat.server.serve import open_server
 from trio_chat.testing import MemoryNetwork, Simulation
-from trio_chat.testing.chat.disk import Disk, UnreliableStore
+from trio_chat.testing.chat.faulty_store import Disk, UnreliableStore
 from trio_chat.testing.faults import Cut, Partition, Rst, Rule, Silence
 from trio_chat.wire.messages import Said
 

@@ -14,7 +14,7 @@ from tests.users import as_nobody, directory_of_nobody
 from trio_chat.errors import CannotStart, JournalInUse
 from trio_chat.journal.claim import Claim
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.sqlite_mark import Mark, mark_of
+from trio_chat.journal.sqlite_marker import Mark, mark_of
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 
 from tests.journal.test_tidy import found, tidied
 from trio_chat.journal import sqlite_index
+from trio_chat.journal.admin.check import check
+from trio_chat.journal.admin.prune import Old, prune
 from trio_chat.journal.fold import CGJ, legacy_normal
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.sqlite_index import document, document_in_index, lines_between
 from trio_chat.journal.store import Draft, Keep
-from trio_chat.owner.check import check
-from trio_chat.owner.prune import Old, prune
 
 STORED = Path(__file__).parent / "stored" / "long-runs.db"
 LONG = "say a" + "\u0301\u0316\u0334" * 60 + " and then other words" * 40

@@ -16,12 +16,12 @@ from tests.journal.test_memory import said
 from tests.journal.test_sqlite import NAME, opened
 from trio_chat.errors import CannotStart, JournalInUse, StoreError
 from trio_chat.journal import lock
+from trio_chat.journal.admin.backup import backup
+from trio_chat.journal.admin.check import check
+from trio_chat.journal.admin.export import export
+from trio_chat.journal.admin.info import info
 from trio_chat.journal.lock import JournalDescriptor, is_locked
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.owner.backup import backup
-from trio_chat.owner.check import check
-from trio_chat.owner.export import export
-from trio_chat.owner.info import info
 
 HOLD = """
 import sys

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from trio_chat.errors import CannotStart
+from trio_chat.journal.admin.info import info
 from trio_chat.journal.claim import Claim
 from trio_chat.journal.sqlite import open_sqlite
 from trio_chat.journal.sqlite_file import connect
 from trio_chat.journal.store import Draft
-from trio_chat.owner.info import info
 
 
 def draft(text: str) -> Draft:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.journal.test_memory import draft, numbered
 from tests.journal.test_search import texts
-from trio_chat.journal import memory, search, sqlite_forget, sqlite_index, sqlite_search
+from trio_chat.journal import memory, search, sqlite_index, sqlite_retention, sqlite_search
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.search import Bounds, normal
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
@@ -31,12 +31,12 @@ def everything_small() -> Iterator[None]:
             (sqlite_index, "CHUNK_BYTES_MAX", 400),
             (sqlite_index, "STEP_BYTES", 500),
             (sqlite_index, "MERGE_PAGES", 1),
-            (sqlite_forget, "EVERY_MS", 0),
-            (sqlite_forget, "ROOMS_AT_ONCE", 1),
-            (sqlite_forget, "BYTES_AT_ONCE", 300),
-            (sqlite_forget, "BATCHES_AT_ONCE", 2),
-            (sqlite_forget, "REFS_AT_ONCE", 2),
-            (sqlite_forget, "STALE_REFS_MIN", 2),
+            (sqlite_retention, "EVERY_MS", 0),
+            (sqlite_retention, "ROOMS_AT_ONCE", 1),
+            (sqlite_retention, "BYTES_AT_ONCE", 300),
+            (sqlite_retention, "BATCHES_AT_ONCE", 2),
+            (sqlite_retention, "REFS_AT_ONCE", 2),
+            (sqlite_retention, "STALE_REFS_MIN", 2),
             (sqlite_search, "STRETCH_BYTES", 200),
             (sqlite_search, "SLICE", small),
             (memory, "SLICE", small),

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.journal.admin.journals import say
 from tests.journal.test_sqlite import NAME, kill, opened
 from tests.journal.test_sqlite_start import STORED
-from tests.owner.journals import say
 from trio_chat.journal import sqlite_file
+from trio_chat.journal.admin.backup import backup
+from trio_chat.journal.admin.info import info
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.owner.backup import backup
-from trio_chat.owner.info import info
 
 
 async def id_of(path: Path) -> str:

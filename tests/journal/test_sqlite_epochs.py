@@ -10,7 +10,7 @@ import pytest
 from tests.journal.test_memory import said, texts
 from tests.journal.test_sqlite import NAME, kill, opened, record
 from trio_chat.journal.sqlite import Durability, open_sqlite
-from trio_chat.journal.sqlite_mark import LastRun, Marked, new_epochs_because, read_boot_id
+from trio_chat.journal.sqlite_marker import LastRun, Marked, new_epochs_because, read_boot_id
 
 CLEAN = LastRun("run", "boot", "normal", stopped=True)
 KILLED = LastRun("run", "boot", "normal", stopped=False)

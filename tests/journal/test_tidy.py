@@ -13,7 +13,7 @@ from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 from tests.journal.test_memory import draft, page, said, texts
 from tests.journal.test_sqlite import NAME, held, no_space, opened, record, space, talk, wal_bytes
 from trio_chat.errors import StoreError
-from trio_chat.journal import sqlite_forget, sqlite_index, sqlite_search, sqlite_writer
+from trio_chat.journal import sqlite_index, sqlite_retention, sqlite_search, sqlite_writer
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.search import Wanted
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
@@ -292,7 +292,7 @@ async def test_of_a_chunk_in_part_forgotten_the_text_stays_until_all_of_it_is(tm
         if not n:
             await tidied(store)
     await tidied(store)
-    await tidied(store, sqlite_forget.EVERY_MS)
+    await tidied(store, sqlite_retention.EVERY_MS)
     assert store.first("lobby") == 501
     first, last = store._writer._db.execute(
         "SELECT first, last FROM chunks ORDER BY first LIMIT 1"
@@ -340,7 +340,7 @@ async def test_of_refs_only_those_go_whose_entries_have_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "FRESH_MAX", 1)
-    monkeypatch.setattr(sqlite_forget, "STALE_REFS_MIN", 2)
+    monkeypatch.setattr(sqlite_retention, "STALE_REFS_MIN", 2)
     store = await keeping(tmp_path, entries=2)
     for ref in "dcbaz":
         await store.commit([draft(ref, ref=ref)], 0)
@@ -386,7 +386,7 @@ async def test_a_step_of_forgetting_is_so_much_and_no_more(tmp_path: Path) -> No
         batches.append(number(store, "count(*) FROM batches"))
     assert kept[-1] == 3_001 and batches[-1] == 0
     assert max(b - a for a, b in pairwise(kept)) < 1_000
-    assert max(a - b for a, b in pairwise(batches)) <= sqlite_forget.BATCHES_AT_ONCE
+    assert max(a - b for a, b in pairwise(batches)) <= sqlite_retention.BATCHES_AT_ONCE
     await store.aclose()
 
 
@@ -394,9 +394,9 @@ async def test_rooms_are_looked_at_once_a_minute(tmp_path: Path) -> None:
     store = await keeping(tmp_path, entries=1)
     await tidied(store, 0)
     await said(store, "a", "b")
-    await tidied(store, sqlite_forget.EVERY_MS - 1)
+    await tidied(store, sqlite_retention.EVERY_MS - 1)
     assert store.first("lobby") == 1
-    await tidied(store, sqlite_forget.EVERY_MS)
+    await tidied(store, sqlite_retention.EVERY_MS)
     assert store.first("lobby") == 2
     await store.aclose()
 
@@ -413,9 +413,9 @@ async def test_what_was_begun_is_finished_by_one_who_keeps_everything(tmp_path: 
         await tidied(store)
         assert number(store, "count(*) FROM batches") == 1
         await said(store, *"abc")
-        await tidied(store, 10 * sqlite_forget.EVERY_MS)
+        await tidied(store, 10 * sqlite_retention.EVERY_MS)
         assert len(await texts(store)) == 4
-        assert await tidied(store, 20 * sqlite_forget.EVERY_MS) == 1, "rooms are not looked at again"
+        assert await tidied(store, 20 * sqlite_retention.EVERY_MS) == 1, "rooms are not looked at again"
 
 
 async def test_in_memory_too_it_goes() -> None:
@@ -450,7 +450,7 @@ async def test_rooms_are_looked_at_again_when_the_time_goes_back(kind: str, tmp_
     await said(store, "a")
     await tidied(store, DAY_MS)
     assert store.first("lobby") == 1
-    await tidied(store, DAY_MS + sqlite_forget.EVERY_MS)
+    await tidied(store, DAY_MS + sqlite_retention.EVERY_MS)
     assert store.first("lobby") == 2
     await store.aclose()
 

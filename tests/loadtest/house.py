@@ -5,10 +5,10 @@ from random import Random
 
 import trio
 
-from loadtest.line import Line
 from loadtest.runner import Progress, Run
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.thresholds import parse_threshold
+from loadtest.transport import Line
 from loadtest.verdict import Outcome
 from tests.loadtest.liar import Liar, LyingLink
 from tests.server.peer import START_MS, PipeListener

@@ -7,10 +7,10 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from loadtest.line import Line
 from loadtest.runner import PHASE_S_MAX, Run
 from loadtest.scenario import Scenario
 from loadtest.stats import CODES_KEPT, Stats
+from loadtest.transport import Line
 from loadtest.verdict import Verdict
 from tests.client.hostile import HostileServer
 from tests.client.scripted import Stage

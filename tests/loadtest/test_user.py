@@ -2,9 +2,9 @@
 
 import socket
 
-from loadtest.ear import Ear
-from loadtest.line import SocketLine
+from loadtest.recorder import Ear
 from loadtest.stats import Stats
+from loadtest.transport import SocketLine
 from trio_chat.client.inbox import Inbox
 from trio_chat.contract import Judge
 from trio_chat.wire.messages import Retitled, Said

@@ -7,7 +7,7 @@ __all__ = ["COMING"]
 SESSION = "trio_chat.server.session:Session"
 SERVER = "trio_chat.server.serve:Server"
 HUB = "trio_chat.hub.hub:Hub"
-LEAVE = "trio_chat.server.entering:leave"
+LEAVE = "trio_chat.server.membership:leave"
 
 COMING = (
     Mutant(
@@ -38,7 +38,7 @@ COMING = (
         "whoever comes back is resumed by the number alone, also in a history that is another one by now",
         (
             Edit(
-                "trio_chat.server.entering:_is_good_cursor",
+                "trio_chat.server.membership:_is_good_cursor",
                 "return command.after == 0 or command.epoch == feed.epoch",
                 "return True",
             ),
@@ -49,7 +49,7 @@ COMING = (
         "after a machine's crash the first answer to a `join` names the epoch that the room had before it",
         (
             Edit(
-                "trio_chat.server.entering:join",
+                "trio_chat.server.membership:join",
                 "first = server.feeds.first(feed)",
                 """
                 first = server.feeds.first(feed)
@@ -59,7 +59,7 @@ COMING = (
                 """,
             ),
             Edit(
-                "trio_chat.server.entering:join",
+                "trio_chat.server.membership:join",
                 "epoch=feed.epoch,",
                 "epoch=feed.epoch if before is server else named,",
             ),
@@ -70,7 +70,7 @@ COMING = (
         "`after` 0 is no good cursor in another epoch, and what was said meanwhile never comes",
         (
             Edit(
-                "trio_chat.server.entering:_is_good_cursor",
+                "trio_chat.server.membership:_is_good_cursor",
                 "return command.after == 0 or command.epoch == feed.epoch",
                 "return command.epoch == feed.epoch",
             ),
@@ -81,7 +81,7 @@ COMING = (
         "a client with a cursor of another history is not told what of the new one it is not shown",
         (
             Edit(
-                "trio_chat.server.entering:_start",
+                "trio_chat.server.membership:_start",
                 "start = command.after if resumed else 0",
                 "start = command.after if resumed else max(at_most, recent)",
             ),

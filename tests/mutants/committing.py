@@ -41,7 +41,7 @@ COMMITTING = (
         "who catches up reads what the journal holds, not only as far as was shown",
         (
             Edit(
-                "trio_chat.server.feeds:Feeds._page",
+                "trio_chat.server.streams:Feeds._page",
                 "through = feed.tail[0].first - 1 if feed.tail else feed.head",
                 "through = 1 << 40",
             ),
@@ -109,7 +109,7 @@ COMMITTING = (
         "a read of the journal that fails leaves its room in use for ever",
         (
             Edit(
-                "trio_chat.server.feeds:Feeds.read",
+                "trio_chat.server.streams:Feeds.read",
                 """
                 try:
                     async with self._reads:

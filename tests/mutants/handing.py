@@ -5,8 +5,8 @@ from tests.mutants.mutant import Edit, Mutant
 __all__ = ["HANDING"]
 
 FANOUT = "trio_chat.server.fanout"
-OWED = "trio_chat.server.owed:Owed"
-TAIL = "trio_chat.server.tail"
+OWED = "trio_chat.server.outbound:Owed"
+TAIL = "trio_chat.server.stream"
 
 HANDING = (
     Mutant(

@@ -16,8 +16,8 @@ from trio_chat.hub.names import prepare_room
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft, Store
 from trio_chat.server.commit import Committer
-from trio_chat.server.feeds import Feeds
-from trio_chat.server.tail import Feed, Tails
+from trio_chat.server.stream import Feed, Tails
+from trio_chat.server.streams import Feeds
 from trio_chat.wire.codec import decode_entry
 from trio_chat.wire.messages import UNSET, Ack
 

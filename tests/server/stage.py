@@ -16,11 +16,11 @@ from trio_chat.hub.names import prepare_room
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft, Store
 from trio_chat.net.link import Pace
+from trio_chat.server.fair_share import Turns
 from trio_chat.server.fanout import SENDS_AT_ONCE, publish, tell
-from trio_chat.server.feeds import Feeds
-from trio_chat.server.owed import Owed
-from trio_chat.server.tail import Batch, Feed, Tails
-from trio_chat.server.turns import Turns
+from trio_chat.server.outbound import Owed
+from trio_chat.server.stream import Batch, Feed, Tails
+from trio_chat.server.streams import Feeds
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Event, Gap, Members, Presence, Retitled, Said
 

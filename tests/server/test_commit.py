@@ -11,7 +11,7 @@ from tests.server.committing import ACKED, SETTLED, SHOWN, Happened, House, hous
 from tests.server.stores import FatedStore, HeldStore
 from trio_chat.errors import Refused
 from trio_chat.server.commit import BATCH_BYTES, DRAFT_BYTES
-from trio_chat.server.tail import Feed
+from trio_chat.server.stream import Feed
 
 UNAVAILABLE = "unavailable"
 Logs = pytest.LogCaptureFixture

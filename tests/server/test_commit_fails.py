@@ -11,7 +11,7 @@ from tests.server.committing import ACKED, FAILED, SETTLED, housed
 from tests.server.stores import BuggyStore, FailingStore, FatedStore, ForgetfulStore, HeldStore, TornStore
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.server.commit import PAGE_ENTRIES, RETRY_S
-from trio_chat.server.tail import Feed
+from trio_chat.server.stream import Feed
 
 UNAVAILABLE = "unavailable"
 Logs = pytest.LogCaptureFixture

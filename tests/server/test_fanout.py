@@ -8,8 +8,8 @@ from trio.testing import assert_checkpoints, assert_no_checkpoints
 from tests.server.stage import Reader, Stage, on_stage, private
 from trio_chat.dialects.frames import FRAMES, FramePacking
 from trio_chat.server.fanout import SENDS_AT_ONCE, hand_late, hand_out, publish
-from trio_chat.server.owed import Owed
-from trio_chat.server.tail import Batch
+from trio_chat.server.outbound import Owed
+from trio_chat.server.stream import Batch
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import pack
 from trio_chat.wire.messages import Members, Presence, Said, TypingNotice

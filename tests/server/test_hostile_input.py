@@ -11,8 +11,8 @@ from trio.testing import MockClock
 
 from tests.server.peer import House, Peer, StepClock, beside_a_bystander, serving
 from trio_chat.errors import LinkBroken
+from trio_chat.server.fair_share import SLICE_S
 from trio_chat.server.session import REFUSED_HELLOS
-from trio_chat.server.turns import SLICE_S
 from trio_chat.wire.messages import (
     Ack,
     Error,

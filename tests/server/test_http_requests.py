@@ -8,7 +8,7 @@ from tests.server.peer import serving
 from tests.server.web import CHROME, Browser, get
 from trio_chat.server.config import Config
 from trio_chat.server.http import EMPTY_BYTES, HEAD_BYTES
-from trio_chat.server.site import PATH_MAX, path_of
+from trio_chat.server.http_routes import PATH_MAX, path_of
 
 NAMED = Config(public_names=("chat.example", "bücher.example"))
 

@@ -23,13 +23,13 @@ from tests.server.web import CHROME, Browser, get
 from trio_chat.dialects.frames import FRAMES
 from trio_chat.dialects.websocket import WEBSOCKET
 from trio_chat.net.link import Link
+from trio_chat.server.acceptor import Door
 from trio_chat.server.config import Limits
-from trio_chat.server.door import Door
+from trio_chat.server.fair_share import Turns
+from trio_chat.server.http_routes import Site
 from trio_chat.server.peer_address import ConnectionCounts, CountedConnection
 from trio_chat.server.proxies import Proxies
 from trio_chat.server.refusals import Refusals
-from trio_chat.server.site import Site
-from trio_chat.server.turns import Turns
 from trio_chat.testing.pipe import link_pair
 from trio_chat.wire.messages import Bye, Ping, Pong
 

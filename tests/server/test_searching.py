@@ -17,7 +17,7 @@ from trio_chat.journal.search import Bounds
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.store import Keep, Matches
 from trio_chat.server.config import Config, Limits
-from trio_chat.server.partings import LOST
+from trio_chat.server.disconnect import LOST
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
     MAX_NUMBER,

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from tests.server.peer import StepClock, serving
 from tests.server.stage import Reader, on_stage
-from trio_chat.server.turns import SLICE_S
+from trio_chat.server.fair_share import SLICE_S
 from trio_chat.wire.messages import Ack, Said, Say
 
 

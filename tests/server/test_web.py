@@ -9,7 +9,7 @@ from tests.server.stores import FailingStore, FatedStore
 from tests.server.web import CHROME, Browser, get
 from trio_chat.server.config import Config
 from trio_chat.server.http import HEAD_BYTES, HEAD_LINES
-from trio_chat.server.pages import load_pages
+from trio_chat.server.static_files import load_pages
 from trio_chat.wire.messages import Error, Say
 
 
@@ -366,7 +366,7 @@ async def test_a_bug_ends_that_connection_alone(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with beside_a_bystander() as (house, _, _):
-        monkeypatch.setattr("trio_chat.server.site.formatdate", lambda *_, **__: 1 / 0)
+        monkeypatch.setattr("trio_chat.server.http_routes.formatdate", lambda *_, **__: 1 / 0)
         browser = Browser(house)
         browser.send(get("/"))
         assert await browser.closed()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from trio_chat.server.owed import Owed
+from trio_chat.server.outbound import Owed
 
 __all__ = ["forget_rests", "skip_entries"]
 

@@ -15,8 +15,8 @@ from tests.testing.planted import forget_rests
 from trio_chat.errors import LeftBehind, PromiseBroken
 from trio_chat.testing import Fault, Latency, Partition, simulate
 from trio_chat.testing.chat import Disk, Enter, Go, Knock, Plan, Step, Talk, play
-from trio_chat.testing.chat.paste import as_lines, as_test
 from trio_chat.testing.chat.reduce import Failure, failure_of, perform, reduce_plan
+from trio_chat.testing.chat.serialize import as_lines, as_test
 from trio_chat.testing.shrink import shrink, smaller
 
 # --- any sequence -----------------------------------------------------------------------------------

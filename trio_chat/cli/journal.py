@@ -1,6 +1,6 @@
 """`trio-chat journal`: what the owner of a journal does with its file.
 
-The work is in `trio_chat.owner`; here it is parsed, called, and told.
+The work is in `trio_chat.journal.admin`; here it is parsed, called, and told.
 """
 
 import sys
@@ -51,8 +51,8 @@ def info(name: str | None, every: bool, as_json: bool) -> None:
     """What is in it, and how it fares; beside a server, too."""
     import msgspec
 
-    from trio_chat.owner.described import described
-    from trio_chat.owner.info import info
+    from trio_chat.journal.admin.format import described
+    from trio_chat.journal.admin.info import info
 
     with _one_line():
         found = info(_path(name))
@@ -79,8 +79,8 @@ def export(
     force: bool,
 ) -> None:
     """Write it out as JSON lines; beside a server, too."""
-    from trio_chat.owner.export import export
-    from trio_chat.owner.whole import whole_file
+    from trio_chat.journal.admin.atomic_file import whole_file
+    from trio_chat.journal.admin.export import export
 
     if output == STANDARD:
         output = None
@@ -104,7 +104,7 @@ def import_(name: str | None, source: str) -> None:
     The rooms in it must not be in the journal yet. They keep their numbers, and have new epochs: nobody is
     resumed in them. All of it comes in, or nothing.
     """
-    from trio_chat.owner.importing import import_journal
+    from trio_chat.journal.admin.importing import import_journal
 
     with _one_line(), bar("importing") as tell:
         path = _path(name)
@@ -131,7 +131,7 @@ def backup(name: str | None, to: str, force: bool) -> None:
     With `-` the copy goes to standard output once it is whole; until then it is in a temporary file, in
     TMPDIR. A server that starts on the copy gives its rooms new epochs.
     """
-    from trio_chat.owner.backup import backup, temporary_backup
+    from trio_chat.journal.admin.backup import backup, temporary_backup
 
     if to == STANDARD:
         with _one_line(), bar("copying") as tell:
@@ -150,7 +150,7 @@ def backup(name: str | None, to: str, force: bool) -> None:
 @click.option("--quick", is_flag=True, help="Without what takes longest: whether a search finds the words.")
 def check(name: str | None, quick: bool) -> None:
     """Check every number, entry, ref and the search index; beside a server, too."""
-    from trio_chat.owner.check import FINDINGS_MAX, check
+    from trio_chat.journal.admin.check import FINDINGS_MAX, check
 
     with _one_line(), bar("checking") as tell:
         path = _path(name)
@@ -197,8 +197,8 @@ def prune(
     --room NAME without --before and --keep-entries removes that room wholly: entries, topic and all. When
     something is said there again, it is a new room with a new history.
     """
-    from trio_chat.owner.prune import Old, prune
-    from trio_chat.owner.remove import remove_rooms
+    from trio_chat.journal.admin.prune import Old, prune
+    from trio_chat.journal.admin.remove import remove_rooms
 
     is_whole = before is None and keep_entries is None
     if is_whole and not rooms:
@@ -239,8 +239,8 @@ def retime(name: str | None, rooms: tuple[str, ...], dry_run: bool) -> None:
     """
     from datetime import timedelta
 
+    from trio_chat.journal.admin.retime import retime
     from trio_chat.journal.dates import date_text
-    from trio_chat.owner.retime import retime
     from trio_chat.server.clock import EARLIEST_MS, wall_clock_ms
 
     with _one_line(), bar("correcting") as tell:
@@ -294,7 +294,7 @@ def _keys(rooms: tuple[str, ...]) -> list[str]:
 
 
 def _moment(text: str) -> int:
-    from trio_chat.owner.times import moment_of
+    from trio_chat.journal.admin.durations import moment_of
 
     return moment_of(text, int(time.time() * 1_000))
 

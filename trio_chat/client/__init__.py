@@ -28,7 +28,7 @@ connection    commands out and events in, over one link
 
 from trio_chat.client.chat import Chat
 from trio_chat.client.connect import connect
-from trio_chat.client.news import Back, Incoming, Outage
+from trio_chat.client.events import Back, Incoming, Outage
 from trio_chat.net.dial import Dial, dial_tcp
 from trio_chat.net.link import Link, SocketLink
 

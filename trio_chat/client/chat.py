@@ -9,10 +9,10 @@ from contextlib import suppress
 
 import trio
 
-from trio_chat.client.conversation import Conversation
-from trio_chat.client.faults import nonsense
-from trio_chat.client.news import Incoming
-from trio_chat.client.paging import all_pages
+from trio_chat.client.events import Incoming
+from trio_chat.client.exceptions import nonsense
+from trio_chat.client.pagination import all_pages
+from trio_chat.client.session import Conversation
 from trio_chat.errors import ClientError, ConnectionLost, Refused
 from trio_chat.wire.messages import (
     UNSET,

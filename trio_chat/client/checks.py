@@ -3,7 +3,7 @@
 Pure. The codec has checked the types; here are the values with which a client cannot work.
 """
 
-from trio_chat.client.faults import nonsense
+from trio_chat.client.exceptions import nonsense
 from trio_chat.wire.messages import MAX_NUMBER, Named, Room, Welcome
 
 __all__ = ["FRAME_BYTES_MIN", "check_named", "check_room", "check_welcome"]

@@ -11,12 +11,12 @@ import trio
 from trio_chat.client.address import parse_address
 from trio_chat.client.backoff import Backoff
 from trio_chat.client.chat import Chat
-from trio_chat.client.conversation import Conversation
-from trio_chat.client.greeting import Greeted, greet
+from trio_chat.client.handshake import Greeted, greet
 from trio_chat.client.inbox import INBOX_EVENTS, Inbox
+from trio_chat.client.reconnect import Visits
 from trio_chat.client.requests import Requests
+from trio_chat.client.session import Conversation
 from trio_chat.client.ungrouped import ungrouped
-from trio_chat.client.visits import Visits
 from trio_chat.errors import CannotConnect, ConnectionLost
 from trio_chat.net.dial import Dial, dial_tcp
 from trio_chat.wire.messages import VERSION, Hello

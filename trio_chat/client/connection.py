@@ -11,7 +11,7 @@ which may be a `bye` that has come and was not read yet.
 import trio
 from trio.lowlevel import ParkingLot
 
-from trio_chat.client.faults import nonsense
+from trio_chat.client.exceptions import nonsense
 from trio_chat.client.foreign import Opening, as_lines
 from trio_chat.dialects import EventReader
 from trio_chat.dialects.frames import FrameEvents

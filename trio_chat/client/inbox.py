@@ -42,10 +42,10 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from trio_chat.client.beyond import Beyond
-from trio_chat.client.faults import nonsense, unfitting
-from trio_chat.client.news import Back, Incoming, Outage
-from trio_chat.client.weight import Newest, weight
+from trio_chat.client.event_size import Newest, weight
+from trio_chat.client.events import Back, Incoming, Outage
+from trio_chat.client.exceptions import nonsense, unfitting
+from trio_chat.client.overflow import Beyond
 from trio_chat.wire.messages import (
     Error,
     Gap,

@@ -5,7 +5,7 @@ from math import inf
 
 import trio
 
-from trio_chat.client.brake import Brake
+from trio_chat.client.backpressure import Brake
 from trio_chat.client.connection import Connection
 from trio_chat.errors import ConnectionLost
 from trio_chat.wire.messages import Ping

@@ -11,10 +11,10 @@ from math import inf
 import trio
 
 from trio_chat.client.connection import Connection
-from trio_chat.client.conversation import Conversation
 from trio_chat.client.pacer import Kind, kind_of
 from trio_chat.client.requests import Request
 from trio_chat.client.rooms import room_of
+from trio_chat.client.session import Conversation
 from trio_chat.errors import Refused
 from trio_chat.wire.messages import Command, Quit
 

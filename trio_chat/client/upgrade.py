@@ -6,7 +6,7 @@ from functools import partial
 import trio
 
 from trio_chat.client.address import Address
-from trio_chat.client.faults import nonsense
+from trio_chat.client.exceptions import nonsense
 from trio_chat.client.foreign import Opening
 from trio_chat.dialects import EventReader
 from trio_chat.dialects.frames import FrameEvents

@@ -12,7 +12,7 @@ from trio_chat.journal.lock import JournalDescriptor
 from trio_chat.journal.log_origin import check_log
 from trio_chat.journal.placement import check_directory, check_writable, warn_of_links
 from trio_chat.journal.sqlite_file import connect, version_of
-from trio_chat.journal.sqlite_mark import Mark
+from trio_chat.journal.sqlite_marker import Mark
 
 __all__ = ["Claim"]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from trio_chat.errors import CannotStart
 from trio_chat.journal.sqlite_file import connect
-from trio_chat.journal.sqlite_mark import read_marked
+from trio_chat.journal.sqlite_marker import read_marked
 
 if TYPE_CHECKING:
     from trio_chat.journal.lock import JournalDescriptor

@@ -30,7 +30,7 @@ from trio_chat.journal.sqlite_file import (
     starting,
     transaction,
 )
-from trio_chat.journal.sqlite_mark import LastRun, new_epochs_because, read_boot_id
+from trio_chat.journal.sqlite_marker import LastRun, new_epochs_because, read_boot_id
 from trio_chat.journal.sqlite_reader import Readers
 from trio_chat.journal.sqlite_writer import Writer
 from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, RoomRecord, RoomTimes, never
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from trio_chat.journal.sqlite_mark import Mark
+    from trio_chat.journal.sqlite_marker import Mark
 
 __all__ = ["Durability", "SqliteStore", "open_sqlite"]
 

@@ -26,8 +26,8 @@ import msgspec
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.sqlite_file import BUSY_MS, VERSION, storing, transaction
-from trio_chat.journal.sqlite_forget import Forgetting
 from trio_chat.journal.sqlite_index import Index, lines_between
+from trio_chat.journal.sqlite_retention import Forgetting
 from trio_chat.journal.store import Outcome
 from trio_chat.wire.codec import decode_entry, encode
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trio_chat.journal.sqlite_file import OpenRoom
-    from trio_chat.journal.sqlite_mark import Mark
+    from trio_chat.journal.sqlite_marker import Mark
     from trio_chat.journal.store import Draft, Keep
     from trio_chat.wire.messages import Retitled, Said
 

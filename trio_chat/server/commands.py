@@ -16,11 +16,11 @@ import trio
 from trio_chat.errors import BadMessage, FrameError, Refused
 from trio_chat.hub.names import check_text, prepare_name
 from trio_chat.journal.store import Draft
-from trio_chat.server.entering import join, leave
+from trio_chat.server.disconnect import parting
 from trio_chat.server.fanout import hand_out
-from trio_chat.server.partings import parting
-from trio_chat.server.questions import history, rooms, search, who
-from trio_chat.server.tail import Batch
+from trio_chat.server.membership import join, leave
+from trio_chat.server.queries import history, rooms, search, who
+from trio_chat.server.stream import Batch
 from trio_chat.wire import messages as m
 from trio_chat.wire.codec import encode
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trio_chat.dialects import Control
     from trio_chat.hub.members import Seat
     from trio_chat.server.session import Session
-    from trio_chat.server.tail import Feed
+    from trio_chat.server.stream import Feed
 
 __all__ = ["in_runs", "obey", "say_all"]
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from trio_chat.errors import Refused, StoreError
-from trio_chat.server.turns import SLICE_S
+from trio_chat.server.fair_share import SLICE_S
 from trio_chat.wire.codec import decode_entry
 from trio_chat.wire.messages import Ack, Retitled
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from trio_chat.journal.store import Draft, Outcome, Store
-    from trio_chat.server.tail import Feed
+    from trio_chat.server.stream import Feed
 
 __all__ = ["Author", "Committer"]
 

@@ -16,8 +16,8 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trio_chat.server.owed import Owed
-    from trio_chat.server.tail import Batch, Feed
+    from trio_chat.server.outbound import Owed
+    from trio_chat.server.stream import Batch, Feed
 
 __all__ = ["SENDS_AT_ONCE", "hand_late", "hand_out", "publish", "tell"]
 

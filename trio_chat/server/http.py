@@ -24,10 +24,10 @@ from trio_chat.server.refusals import ADDRESS_FULL, request_refused
 if TYPE_CHECKING:
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
+    from trio_chat.server.fair_share import Turns
+    from trio_chat.server.http_routes import Answer, Site
     from trio_chat.server.peer_address import CountedConnection
     from trio_chat.server.refusals import Refusals
-    from trio_chat.server.site import Answer, Site
-    from trio_chat.server.turns import Turns
 
 __all__ = ["HEAD_BYTES", "TURNED_AWAY", "begins_request", "only_empty_lines", "serve_http"]
 

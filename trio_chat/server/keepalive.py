@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_chat.server.lateness import LATE_S
+from trio_chat.server.fair_share import SLICE_S
 from trio_chat.server.logs import log_reports
-from trio_chat.server.turns import SLICE_S
+from trio_chat.server.loop_lag import LATE_S
 
 if TYPE_CHECKING:
-    from trio_chat.server.door import Door
+    from trio_chat.server.acceptor import Door
+    from trio_chat.server.fair_share import Turns
     from trio_chat.server.refusals import Refusals
     from trio_chat.server.session import Session
-    from trio_chat.server.turns import Turns
 
 __all__ = ["sweep"]
 

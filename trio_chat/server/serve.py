@@ -28,26 +28,26 @@ from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
 from trio_chat.net.listen import open_listeners
 from trio_chat.net.stream import open_stream_link
+from trio_chat.server.acceptor import Door
 from trio_chat.server.clock import ServerTime
 from trio_chat.server.commit import Committer
 from trio_chat.server.config import MEMORY, Config
-from trio_chat.server.door import Door
+from trio_chat.server.disconnect import parting
+from trio_chat.server.fair_share import Turns
 from trio_chat.server.fanout import publish
-from trio_chat.server.feeds import Feeds
+from trio_chat.server.http_routes import Site
 from trio_chat.server.keepalive import sweep
-from trio_chat.server.lateness import Lateness
 from trio_chat.server.logs import log_reports
-from trio_chat.server.notices import Notices
-from trio_chat.server.partings import parting
+from trio_chat.server.loop_lag import Lateness
+from trio_chat.server.maintenance import keep_tidy
+from trio_chat.server.presence import Notices
 from trio_chat.server.proxies import Proxies
 from trio_chat.server.refusals import Refusals
 from trio_chat.server.retention import RetentionTime
 from trio_chat.server.session import Session
-from trio_chat.server.site import Site
-from trio_chat.server.tail import Tails
+from trio_chat.server.stream import Tails
+from trio_chat.server.streams import Feeds
 from trio_chat.server.timekeeping import begin_retention, compare_clocks
-from trio_chat.server.turns import Turns
-from trio_chat.server.upkeep import keep_tidy
 from trio_chat.version import __version__
 from trio_chat.wire.messages import VERSION, Welcome
 

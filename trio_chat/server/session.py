@@ -20,11 +20,11 @@ from trio_chat.dialects import Control
 from trio_chat.errors import BadMessage, FrameError, LinkBroken, Refused
 from trio_chat.net.link import close_politely
 from trio_chat.server.commands import in_runs, obey, say_all
+from trio_chat.server.disconnect import LOST, Parting, parting
+from trio_chat.server.fair_share import SLICE_S, WorkBudget
 from trio_chat.server.logs import log_presence
-from trio_chat.server.owed import Owed
-from trio_chat.server.partings import LOST, Parting, parting
+from trio_chat.server.outbound import Owed
 from trio_chat.server.refusals import command_refused, hello_refused, session_ended
-from trio_chat.server.turns import SLICE_S, WorkBudget
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import UNSET, Error, Hello, Say
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from trio_chat.dialects import CommandReader
     from trio_chat.hub.members import Seat
     from trio_chat.net.link import Link
-    from trio_chat.server.door import Caller
+    from trio_chat.server.acceptor import Caller
     from trio_chat.server.serve import Server
-    from trio_chat.server.tail import Feed
+    from trio_chat.server.stream import Feed
     from trio_chat.wire.messages import Ack, Command
 
 __all__ = ["Session"]

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from trio_chat.testing.chat import Plan, draw_plan
-from trio_chat.testing.chat.paste import as_lines, as_test
 from trio_chat.testing.chat.record import Recording, record
 from trio_chat.testing.chat.reduce import RUNS_MAX, failure_of, reduce_plan
+from trio_chat.testing.chat.serialize import as_lines, as_test
 from trio_chat.testing.picture import page
 
 __all__ = ["main"]

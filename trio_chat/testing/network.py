@@ -25,8 +25,8 @@ from trio_chat.errors import CannotConnect, CannotStart
 from trio_chat.net.dial import Dial
 from trio_chat.net.link import Link
 from trio_chat.testing.connection import Connection
-from trio_chat.testing.course import Course
 from trio_chat.testing.effects import Standing
+from trio_chat.testing.fault_pipeline import Course
 from trio_chat.testing.faults import Fault, Fin, Latency, NoFiles, Partition, Refuse, Rst, Rule
 from trio_chat.testing.listener import Door, MemoryListener, StreamListener
 from trio_chat.testing.pipe import BUFFER_BYTES, Note

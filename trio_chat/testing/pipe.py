@@ -22,7 +22,7 @@ from trio_chat.errors import LinkBroken
 from trio_chat.net.link import RECEIVE_BYTES, Pace, forget_input
 
 if TYPE_CHECKING:
-    from trio_chat.testing.course import Course
+    from trio_chat.testing.fault_pipeline import Course
 
 __all__ = ["BUFFER_BYTES", "Note", "PipeLink", "Sign", "Turn", "Way", "link_pair"]
 

@@ -28,11 +28,11 @@ import trio
 from trio.testing import MockClock
 
 from trio_chat.errors import LeftBehind, NotSimulated
+from trio_chat.testing.cancel_injector import Inside, Victim
+from trio_chat.testing.isolation import Fence, fenced
 from trio_chat.testing.leaks import LeftOpen, left_open
-from trio_chat.testing.outside import Fence, fenced
 from trio_chat.testing.scheduling import Holding, Scheduler, seeded
 from trio_chat.testing.trace import Note, Trace
-from trio_chat.testing.victim import Inside, Victim
 from trio_chat.testing.watch import Watch
 
 __all__ = ["LIMIT_S", "STEPS_MAX", "Run", "Simulation", "name_of", "run_once", "simulate"]

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from trio_chat.testing.cancel_injector import Victim
 from trio_chat.testing.simulate import LIMIT_S, STEPS_MAX, Simulation, name_of, run_once
-from trio_chat.testing.victim import Victim
 
 __all__ = ["InjectedError", "Swept", "sweep"]
 

@@ -8,8 +8,7 @@ record  … and taken down, byte by byte, for a picture
 reduce  a plan that fails made smaller; paste prints it as a test
 """
 
-from trio_chat.testing.chat.disk import Disk, UnreliableStore
-from trio_chat.testing.chat.paste import as_lines, as_test
+from trio_chat.testing.chat.faulty_store import Disk, UnreliableStore
 from trio_chat.testing.chat.plan import (
     Ask,
     Doze,
@@ -26,6 +25,7 @@ from trio_chat.testing.chat.plan import (
 from trio_chat.testing.chat.play import Story, drawn, play
 from trio_chat.testing.chat.record import Recording, record
 from trio_chat.testing.chat.reduce import Failure, Reduced, failure_of, reduce_plan
+from trio_chat.testing.chat.serialize import as_lines, as_test
 
 __all__ = [
     "Ask",

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trio_chat.testing.chat.disk import Disk
+from trio_chat.testing.chat.faulty_store import Disk
 from trio_chat.testing.faults import Fault, draw
 
 __all__ = [

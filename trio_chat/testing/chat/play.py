@@ -17,9 +17,10 @@ from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import Server, open_server
+from trio_chat.testing.chat.aborted_handshakes import Strangers
 from trio_chat.testing.chat.actor import Actor
 from trio_chat.testing.chat.bugs import logged_bugs
-from trio_chat.testing.chat.disk import Disk, UnreliableStore
+from trio_chat.testing.chat.faulty_store import Disk, UnreliableStore
 from trio_chat.testing.chat.plan import (
     SERVER,
     Ask,
@@ -34,7 +35,6 @@ from trio_chat.testing.chat.plan import (
     Talk,
     draw_plan,
 )
-from trio_chat.testing.chat.strangers import Strangers
 from trio_chat.testing.chat.watch import WATCH_S, watch
 from trio_chat.testing.chat.work import DrawnWork
 from trio_chat.testing.network import MemoryNetwork

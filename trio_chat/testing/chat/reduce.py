@@ -16,7 +16,7 @@ import outcome
 from msgspec.structs import replace
 
 from trio_chat.errors import PromiseBroken
-from trio_chat.testing.chat.disk import Disk
+from trio_chat.testing.chat.faulty_store import Disk
 from trio_chat.testing.chat.plan import Plan, Step, Talk
 from trio_chat.testing.chat.play import play
 from trio_chat.testing.faults import Fault

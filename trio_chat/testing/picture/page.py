@@ -7,9 +7,9 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from trio_chat.testing.chat.disk import Disk
-from trio_chat.testing.chat.paste import as_lines
+from trio_chat.testing.chat.faulty_store import Disk
 from trio_chat.testing.chat.record import Recording
+from trio_chat.testing.chat.serialize import as_lines
 from trio_chat.testing.picture.drawing import bands, heads
 from trio_chat.testing.picture.events import Scene, scene_of
 from trio_chat.testing.picture.layout import Layout

@@ -1,0 +1,36 @@
+"""What a server says against us, as errors."""
+
+import pytest
+
+from trio_chat.client.exceptions import lost, nonsense, refused, unfitting
+from trio_chat.wire.messages import Bye, Error, Pong
+
+EVIL = "a\x1b]0;b\x07\nc\u202ed"
+
+
+def test_a_bye_tells_whether_to_come_back() -> None:
+    error = lost(Bye("draining", "back in a moment", reconnect=True, after_s=7))
+    assert str(error) == "the server ended the connection: back in a moment (draining)"
+    assert (error.code, error.reconnect, error.after_s) == ("draining", True, 7)
+    assert lost(Bye("kicked", "out", reconnect=False)).after_s == 0
+
+
+def test_a_refusal_carries_all_that_the_server_said() -> None:
+    error = refused(Error("rate_limited", "slowly", field="text", retry_after_s=3))
+    assert str(error) == "slowly"
+    assert (error.code, error.field, error.retry_after_s) == ("rate_limited", "text", 3)
+    assert refused(Error("forbidden", "no")).retry_after_s is None
+
+
+def test_an_answer_of_the_wrong_kind_is_named() -> None:
+    assert str(unfitting(Pong())) == "what the server says makes no sense: pong is no answer to that"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [lost(Bye(EVIL, EVIL, reconnect=True)), refused(Error("forbidden", EVIL)), nonsense(EVIL)],
+    ids=["lost", "refused", "nonsense"],
+)
+def test_every_message_is_one_printable_line(error: Exception) -> None:
+    assert str(error).isprintable()
+    assert "a?]0;b??c?d" in str(error)

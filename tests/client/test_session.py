@@ -1,0 +1,472 @@
+"""Answers find their requests, and a program that is slow misses nothing and blocks nobody.
+
+The server is played by the test, or by a `Hall`, which keeps a journal and answers by itself.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.client.scripted import Hall, Peer, chatting, said
+from trio_chat.client import Chat
+from trio_chat.client.events import Incoming
+from trio_chat.errors import ConnectionLost, Refused, ServerFault
+from trio_chat.wire.messages import (
+    Ack,
+    Bye,
+    Error,
+    Gap,
+    History,
+    HistoryPage,
+    Join,
+    Members,
+    Named,
+    Ping,
+    Pong,
+    Presence,
+    Quit,
+    Room,
+    Rooms,
+    Said,
+    Say,
+)
+
+
+async def say_to(chat: Chat, text: str, into: list[int]) -> None:
+    into.append(await chat.say("lobby", text))
+
+
+def seqs(events: list[Incoming]) -> list[int]:
+    return [event.seq for event in events if isinstance(event, Said)]
+
+
+# --- answers ----------------------------------------------------------------------------------------
+
+
+async def test_answers_are_matched_by_ref_in_whatever_order_they_come(nursery: trio.Nursery) -> None:
+    async with chatting(nursery) as (chat, peer):
+        numbers: list[int] = []
+        async with trio.open_nursery() as asking:
+            for text in ("a", "b", "c"):
+                asking.start_soon(say_to, chat, text, numbers)
+                await wait_all_tasks_blocked()
+            says = [await peer.expect(Say) for _ in range(3)]
+            assert [say.text for say in says] == ["a", "b", "c"]
+            for n in (2, 0, 1):
+                await peer.say(Ack(says[n].ref, "lobby", 10 + n))
+                await wait_all_tasks_blocked()
+        assert numbers == [12, 10, 11]
+
+
+async def test_a_thousand_tasks_say_at_once(nursery: trio.Nursery) -> None:
+    async with chatting(nursery, buffer_bytes=4096) as (chat, peer):
+        nursery.start_soon(Hall().serve, peer)
+        numbers: list[int] = []
+        async with trio.open_nursery() as asking:
+            for n in range(1000):
+                asking.start_soon(say_to, chat, str(n), numbers)
+        assert sorted(numbers) == list(range(1, 1001))
+
+
+async def test_an_error_is_refused_and_the_chat_goes_on(nursery: trio.Nursery) -> None:
+    async def server(peer: Peer) -> None:
+        command = await peer.expect(Say)
+        await peer.say(Error("rate_limited", "slowly", retry_after_s=2, ref=command.ref))
+        await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
+
+    async with chatting(nursery, pace=False) as (chat, peer):
+        nursery.start_soon(server, peer)
+        with pytest.raises(Refused, match="slowly") as caught:
+            await chat.say("lobby", "hello")
+        assert (caught.value.code, caught.value.retry_after_s) == ("rate_limited", 2)
+        await chat.ping()
+
+
+async def test_an_answer_of_the_wrong_kind_is_a_server_fault(nursery: trio.Nursery) -> None:
+    async def server(peer: Peer) -> None:
+        await peer.say(Ack((await peer.expect(Rooms)).ref))
+
+    async with chatting(nursery) as (chat, peer):
+        nursery.start_soon(server, peer)
+        with pytest.raises(ServerFault, match="ack is no answer to that"):
+            await chat.rooms()
+
+
+async def test_the_late_answer_of_a_cancelled_request_is_dropped(nursery: trio.Nursery) -> None:
+    async with chatting(nursery) as (chat, peer):
+        with trio.move_on_after(0):
+            await chat.say("lobby", "first")
+        first = await peer.expect(Say)
+        numbers: list[int] = []
+        async with trio.open_nursery() as asking:
+            asking.start_soon(say_to, chat, "second", numbers)
+            second = await peer.expect(Say)
+            await peer.say(Error("forbidden", "no", ref=first.ref), Ack(second.ref, "lobby", 2))
+        assert numbers == [2]
+
+
+async def test_a_ref_may_be_said_again_after_its_request_was_cancelled(nursery: trio.Nursery) -> None:
+    async with chatting(nursery) as (chat, peer):
+        nursery.start_soon(Hall().serve, peer)
+        with trio.move_on_after(0):
+            await chat.say("lobby", "once", ref="mine")
+        assert await chat.say("lobby", "once", ref="mine") == 1
+        assert await chat.say("lobby", "twice") == 2
+
+
+async def test_a_resumed_room_goes_on_behind_its_cursor(nursery: trio.Nursery) -> None:
+    """What the replay brings at or below it, there is no telling why, was heard already."""
+
+    async def server(peer: Peer) -> None:
+        join = await peer.expect(Join)
+        assert (join.after, join.epoch) == (5, "e")
+        room = Room(room="lobby", epoch="e", resumed=True, first=1, head=9, members=1, topic="", ref=join.ref)
+        await peer.say(room, said(5), Gap("lobby", 5, 8, kept=True), said(8), said(9))
+
+    async with chatting(nursery) as (chat, peer):
+        nursery.start_soon(server, peer)
+        assert (await chat.join("lobby", recent=2, after=5, epoch="e")).resumed
+        assert await next_of(chat, 3) == [Gap("lobby", 5, 8, kept=True), said(8), said(9)]
+
+
+async def test_a_cancelled_join_still_counts_when_its_answer_comes(nursery: trio.Nursery) -> None:
+    async with chatting(nursery, inbox_events=1) as (chat, peer):
+        hall = Hall()
+        for n in range(30):
+            hall.add("bob", str(n))
+        with trio.move_on_after(0):
+            await chat.join("lobby", recent=10)
+        nursery.start_soon(hall.serve, peer)
+        await chat.ping()
+        await chat.ping()
+        events = [await anext(aiter(chat)) for _ in range(10)]
+        assert seqs(events) == list(range(21, 31))
+
+
+async def test_a_command_that_was_cancelled_half_out_goes_out_whole(nursery: trio.Nursery) -> None:
+    async with chatting(nursery, buffer_bytes=64) as (chat, peer):
+        for _ in range(3):
+            with trio.move_on_after(0):
+                await chat.say("lobby", "x" * 1000)
+        async with trio.open_nursery() as asking:
+            asking.start_soon(chat.ping)
+            assert [await peer.command() for _ in range(3)] == [
+                Say("lobby", "x" * 1000, ref=f"r.{n}") for n in (2, 3, 4)
+            ]
+            await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
+
+
+async def test_a_name_of_ones_own_is_kept_whoever_changed_it(nursery: trio.Nursery) -> None:
+    async with chatting(nursery) as (chat, peer):
+        await peer.say(Named("eva"))
+        assert await anext(aiter(chat)) == Named("eva")
+        assert chat.name == "eva"
+
+
+# --- catching up ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inbox_events", [16, 1024])
+@pytest.mark.parametrize("buffer_bytes", [4096, 262_144])
+async def test_a_program_that_answers_every_message_hears_each_once_in_order(
+    nursery: trio.Nursery, inbox_events: int, buffer_bytes: int
+) -> None:
+    hall = Hall()
+    async with chatting(nursery, inbox_events=inbox_events, buffer_bytes=buffer_bytes) as (chat, peer):
+        nursery.start_soon(hall.serve, peer)
+        await chat.join("lobby")
+        for n in range(10_000):
+            hall.show(hall.add("bob", str(n)))
+        heard: list[Said] = []
+        async for event in chat:
+            assert isinstance(event, Said), event
+            heard.append(event)
+            if event.by == "bob":
+                await chat.say("lobby", f"re: {event.text}")
+            if len(heard) == 20_000:
+                break
+    assert [event.seq for event in heard] == list(range(1, 20_001))
+    assert [event.text for event in heard if event.by == "bob"] == [str(n) for n in range(10_000)]
+    assert any(isinstance(command, History) for command in hall.asked)
+
+
+async def flood(hall: Hall, chat: Chat, count: int) -> None:
+    """Let `count` entries come while the program asks and does not listen: most go beyond the bound."""
+    for n in range(count):
+        hall.show(hall.add("bob", str(n)))
+    while not any(isinstance(command, Ping) for command in hall.asked):
+        await chat.ping()
+
+
+async def next_of(chat: Chat, count: int) -> list[Incoming]:
+    return [await anext(aiter(chat)) for _ in range(count)]
+
+
+async def test_pages_and_the_live_stream_meet_without_a_doubled_entry(nursery: trio.Nursery) -> None:
+    """Whatever is said while a page is asked for: in it, or behind it, or both."""
+    hall = Hall()
+    async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
+        nursery.start_soon(hall.serve, peer)
+        await chat.join("lobby")
+        await flood(hall, chat, 100)
+        late: list[Callable[[], None]] = [
+            lambda: hall.show(hall.add("bob", "shown before the page")),
+            lambda: crossing.append(hall.add("bob", "in the page, shown after it")),
+            lambda: None,
+        ]
+        crossing: list[Said] = []
+        hall.page_of = 60
+        hall.before_page = lambda: late.pop(0)() if late else None
+        heard = await next_of(chat, 102)
+        for entry in crossing:
+            hall.show(entry)
+        hall.show(hall.add("bob", "live"))
+        heard += await next_of(chat, 1)
+        assert seqs(heard) == list(range(1, 104))
+
+
+async def test_a_question_that_is_rated_is_asked_again_and_other_rooms_go_on(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
+
+        async def server() -> None:
+            await peer.say(said(1))
+            await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
+            await peer.say(said(2), Pong(ref=(await peer.expect(Ping)).ref))
+            asked = await peer.expect(History)
+            await peer.say(Error("rate_limited", "slowly", retry_after_s=3, ref=asked.ref))
+            await peer.say(said(70, "attic"))
+            asked = await peer.expect(History)
+            await peer.say(Error("unavailable", "the disk is full", ref=asked.ref))
+            asked = await peer.expect(History)
+            await peer.say(HistoryPage("lobby", [said(2)], more=False, ref=asked.ref))
+
+        nursery.start_soon(server)
+        await chat.ping()
+        await chat.ping()
+        assert await next_of(chat, 2) == [said(1), said(70, "attic")]
+        assert trio.current_time() == 0
+        assert await next_of(chat, 1) == [said(2)]
+        assert trio.current_time() == pytest.approx(4)
+
+
+async def test_a_question_refused_for_good_is_an_honest_gap(nursery: trio.Nursery) -> None:
+    async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
+
+        async def server() -> None:
+            await peer.say(said(1))
+            await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
+            await peer.say(said(2), Pong(ref=(await peer.expect(Ping)).ref))
+            await peer.say(Error("not_in_room", "you are not there", ref=(await peer.expect(History)).ref))
+
+        nursery.start_soon(server)
+        await chat.ping()
+        await chat.ping()
+        assert await next_of(chat, 2) == [said(1), Gap("lobby", 1, 3, kept=True)]
+
+
+async def test_missed_presence_is_made_good_after_the_entries(nursery: trio.Nursery) -> None:
+    hall = Hall()
+    async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
+        nursery.start_soon(hall.serve, peer)
+        await chat.join("lobby")
+        for n in range(50):
+            hall.show(hall.add("bob", str(n)))
+            hall.show(Presence("lobby", n))
+        await chat.ping()
+        heard: list[Incoming] = []
+        while not any(isinstance(event, Members) for event in heard):
+            heard += await next_of(chat, 1)
+        assert seqs(heard) == list(range(1, 51))
+        assert heard[-1] == Members("lobby", ["ada", "bob"], 2, more=False)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named in the ack", "not named"])
+async def test_a_room_that_is_left_while_behind_says_what_was_missed(
+    nursery: trio.Nursery, named: bool
+) -> None:
+    hall = Hall("Lobby")  # as its first member wrote it
+    hall.names_room_left = named
+    async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
+        nursery.start_soon(hall.serve, peer)
+        await chat.join("lobby")
+        await flood(hall, chat, 50)
+        await chat.leave("lobby")
+        heard = list(await anext(chat.batches()))
+        gap = heard.pop()
+        assert seqs(heard) == list(range(1, len(heard) + 1))
+        assert gap == Gap("Lobby", len(heard), 51, kept=True)
+
+
+async def test_a_cancelled_catching_up_is_gone_on_with_by_the_next_who_iterates(
+    nursery: trio.Nursery,
+) -> None:
+    hall = Hall()
+    async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
+        nursery.start_soon(hall.serve, peer)
+        await chat.join("lobby")
+        await flood(hall, chat, 1000)
+        heard: list[Incoming] = []
+        while len(heard) < 1000:
+            with trio.CancelScope() as scope:
+                hall.before_page = scope.cancel
+                async for event in chat:
+                    heard.append(event)
+                    if len(heard) == 1000:
+                        break
+        assert seqs(heard) == list(range(1, 1001))
+
+
+async def test_two_tasks_share_the_events_between_them(nursery: trio.Nursery) -> None:
+    hall = Hall()
+    heard: list[Incoming] = []
+    async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
+        nursery.start_soon(hall.serve, peer)
+        await chat.join("lobby")
+
+        async def listen() -> None:
+            async for events in chat.batches():
+                heard.extend(events)
+                if len(heard) == 1000:
+                    both.cancel_scope.cancel()
+
+        await flood(hall, chat, 1000)
+        async with trio.open_nursery() as both:
+            both.start_soon(listen)
+            both.start_soon(listen)
+    assert seqs(heard) == list(range(1, 1001))
+
+
+async def test_a_nonsensical_page_ends_the_conversation(nursery: trio.Nursery) -> None:
+    async with chatting(nursery, inbox_events=1) as (chat, peer):
+
+        async def server() -> None:
+            await peer.say(said(1))
+            await peer.say(said(2), Pong(ref=(await peer.expect(Ping)).ref))
+            await peer.say(Pong(ref=(await peer.expect(History)).ref))
+
+        nursery.start_soon(server)
+        await chat.ping()
+        if len(await anext(chat.batches())) == 1:
+            with pytest.raises(ServerFault, match="pong is no answer"):
+                await anext(chat.batches())
+
+
+# --- silence ----------------------------------------------------------------------------------------
+
+
+async def test_a_client_that_says_nothing_pings(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    async with chatting(nursery, ping_s=25) as (chat, peer):
+        for n in (1, 2, 3):
+            assert await peer.expect(Ping) == Ping()
+            assert trio.current_time() == pytest.approx(25 * n)
+            await peer.say(Pong())
+        await trio.sleep(20)
+        await chat.typing("lobby")
+        assert await peer.command() is not None
+        await peer.expect(Ping)
+        assert trio.current_time() == pytest.approx(95 + 5), "nothing was heard for 25 s"
+
+
+async def test_a_server_that_says_nothing_more_is_given_up_after_a_minute(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    async with chatting(nursery, ping_s=25) as (chat, _):
+        with pytest.raises(ConnectionLost, match="nothing heard from the server for 60 s"):
+            await anext(aiter(chat))
+    assert trio.current_time() == pytest.approx(60)
+
+
+async def test_what_is_not_read_is_no_silence(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
+    async with chatting(nursery, inbox_events=1, buffer_bytes=500, ping_s=1) as (chat, peer):
+
+        async def server() -> None:
+            for seq in range(1, 200):
+                await peer.say(said(seq))
+                await trio.sleep(1)
+
+        nursery.start_soon(server)
+        await trio.sleep(180)
+        await chat.typing("lobby")
+        assert await anext(aiter(chat)) == said(1)
+
+
+async def test_a_ping_interval_of_nothing_is_not_believed(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    async with chatting(nursery, ping_s=0) as (_, peer):
+        for _ in range(3):
+            await peer.expect(Ping)
+            await peer.say(Pong())
+        assert trio.current_time() == pytest.approx(3)
+
+
+# --- the end ----------------------------------------------------------------------------------------
+
+
+async def test_what_came_before_the_end_is_heard_before_it(nursery: trio.Nursery) -> None:
+    async with chatting(nursery) as (chat, peer):
+        await peer.say(said(1), said(2), Bye("kicked", "out", reconnect=False), said(3))
+        heard: list[Incoming] = []
+        with pytest.raises(ConnectionLost, match=r"the server ended the connection: out \(kicked\)"):
+            async for events in chat.batches():
+                heard += events
+        assert seqs(heard) == [1, 2]
+
+
+async def test_who_waits_for_space_is_told_of_the_end_too(nursery: trio.Nursery) -> None:
+    async with chatting(nursery, buffer_bytes=64) as (chat, peer):
+        for _ in range(3):
+            with trio.move_on_after(0):
+                await chat.say("lobby", "x" * 30_000)
+        nursery.start_soon(peer.say, Bye("kicked", "out", reconnect=False))
+        with trio.fail_after(5), pytest.raises(ConnectionLost, match="kicked"):
+            await chat.typing("lobby")
+
+
+async def test_iterating_ends_when_the_chat_has_quit(nursery: trio.Nursery) -> None:
+    async with chatting(nursery) as (chat, peer):
+        nursery.start_soon(Hall().serve, peer)
+        await chat.join("lobby")
+        await chat.say("lobby", "that was all")
+        await chat.quit("done")
+        assert [event async for event in chat] == [said(1, by="ada", text="that was all")]
+        assert [events async for events in chat.batches()] == []
+        with pytest.raises(ConnectionLost) as caught:
+            await chat.say("lobby", "one more thing")
+        assert caught.value.code == "quit"
+        await chat.quit()
+
+
+async def test_quitting_while_behind_says_what_was_missed(nursery: trio.Nursery) -> None:
+    hall = Hall()
+    async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
+        nursery.start_soon(hall.serve, peer)
+        await chat.join("lobby")
+        await flood(hall, chat, 50)
+        await chat.quit()
+        heard = [event async for event in chat]
+        assert heard[-1] == Gap("lobby", len(heard) - 1, 51, kept=True)
+        assert seqs(heard) == list(range(1, len(heard)))
+
+
+async def test_all_that_is_asked_before_the_quit_is_answered_before_the_end(nursery: trio.Nursery) -> None:
+    async with chatting(nursery, hangs_up=False) as (chat, peer):
+        numbers: list[int] = []
+
+        async def server() -> None:
+            say, quitting = await peer.expect(Say), await peer.expect(Quit)
+            await peer.say(Ack(say.ref, "lobby", 1), Bye("quit", "bye", reconnect=False, ref=quitting.ref))
+            peer.link.close()
+
+        nursery.start_soon(server)
+        async with trio.open_nursery() as asking:
+            asking.start_soon(say_to, chat, "hello", numbers)
+            await wait_all_tasks_blocked()
+            await chat.quit()
+        assert numbers == [1]

@@ -1,0 +1,124 @@
+"""A copy made while the server goes on: of one moment, whole or not there, and another history."""
+
+import stat
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.journal.admin.journals import TIME, say, small, text_of, written
+from tests.journal.test_sqlite import NAME, opened, record
+from trio_chat.errors import NotDone
+from trio_chat.journal.admin import backup as backup_module
+from trio_chat.journal.admin.backup import backup
+from trio_chat.journal.admin.check import Checked, check
+
+
+def names(directory: Path) -> set[str]:
+    return {each.name for each in directory.iterdir()}
+
+
+def test_a_copy_holds_the_same_and_nobody_else_may_read_it(tmp_path: Path) -> None:
+    path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
+    assert backup(path, copy) == copy.stat().st_size
+    assert text_of(copy, with_refs=True) == text_of(path, with_refs=True)
+    assert check(copy) == Checked(2, 5, [])
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert names(tmp_path) == {NAME, f"{NAME}-mark", "copy.db"}
+
+
+async def test_a_copy_is_of_the_moment_at_which_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server says more between any two steps: the copy neither begins anew nor holds half of it."""
+    monkeypatch.setattr(backup_module, "PAGES_AT_ONCE", 2)
+    left: list[int] = []
+    async with opened(tmp_path) as store:
+        await store.commit([say("x" * 3_000) for _ in range(20)], TIME)
+
+        def goes_on(done: int, total: int) -> None:
+            left.append(total - done)
+            assert left == sorted(left, reverse=True), "it began anew"
+            trio.from_thread.run(store.commit, [say("later")], TIME)
+
+        path, copy = tmp_path / NAME, tmp_path / "copy.db"
+        await trio.to_thread.run_sync(lambda: backup(path, copy, progress=goes_on))
+    assert len(left) > 5 and left[-1] == 0
+    assert check(copy) == Checked(1, 20, [])
+    assert check(path) == Checked(1, 20 + len(left), [])
+
+
+async def test_a_server_on_a_copy_resumes_nobody(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    async with opened(tmp_path) as store:
+        await store.commit([say("hello")], TIME)
+        epoch = (await record(store)).epoch
+        await trio.to_thread.run_sync(backup, tmp_path / NAME, elsewhere / NAME)
+    async with opened(tmp_path) as store:
+        assert (await record(store)).epoch == epoch
+    async with opened(elsewhere) as store:
+        known = await record(store)
+        assert (known.head, known.epoch != epoch) == (1, True)
+
+
+def test_what_is_there_is_replaced_only_when_told_to(tmp_path: Path) -> None:
+    path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
+    copy.write_text("precious")
+    with pytest.raises(NotDone, match=r"copy.db is there already; --force replaces it"):
+        backup(path, copy)
+    assert copy.read_text() == "precious"
+    backup(path, copy, replace=True)
+    assert check(copy).findings == []
+
+
+def test_a_journal_is_not_copied_over_itself_nor_over_one_in_use(tmp_path: Path) -> None:
+    path = small(tmp_path / NAME)
+    (tmp_path / "link.db").symlink_to(path)
+    (tmp_path / "used.db").touch()
+    (tmp_path / "used.db-wal").touch()
+    for to, says in (
+        (path, "is the journal itself"),
+        (tmp_path / "link.db", "is the journal itself"),
+        (tmp_path / "used.db", "is a journal that is in use, or was when its server died"),
+        (tmp_path, "is a directory"),
+    ):
+        with pytest.raises(NotDone, match=says):
+            backup(path, to, replace=True)
+
+
+@pytest.mark.parametrize("what", ["damaged", "interrupted", "no directory"])
+def test_a_copy_that_is_not_made_leaves_nothing_and_what_was_there(what: str, tmp_path: Path) -> None:
+    path = written(tmp_path / NAME, *[[say("x" * 3_000)] for _ in range(30)])
+    copy = tmp_path / ("missing/copy.db" if what == "no directory" else "copy.db")
+    error: type[BaseException] = NotDone
+    before = names(tmp_path)
+
+    def interrupt(done: int, total: int) -> None:
+        if what == "interrupted":
+            raise KeyboardInterrupt
+
+    if what == "damaged":
+        data = bytearray(path.read_bytes())
+        data[-3 * 4096 : -2 * 4096] = b"\xff" * 4096
+        path.write_bytes(data)
+    elif what == "interrupted":
+        error = KeyboardInterrupt
+    with pytest.raises(error):
+        backup(path, copy, progress=interrupt)
+    assert names(tmp_path) == before
+
+
+def test_a_long_statement_ends_when_it_is_interrupted(tmp_path: Path) -> None:
+    """As Ctrl-C does it: the handler raises inside SQLite, which gives up."""
+    from trio_chat.journal.admin.connect import owning, reading
+
+    with pytest.raises(KeyboardInterrupt), owning(tmp_path / NAME), reading(small(tmp_path / NAME)) as db:
+
+        def pressed() -> int:
+            raise KeyboardInterrupt
+
+        db.set_progress_handler(pressed, 1_000)
+        db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n"
+        ).fetchone()

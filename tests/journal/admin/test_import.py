@@ -1,0 +1,256 @@
+"""Text back into a journal: the same, but for epochs; and nothing at all of what does not fit."""
+
+import re
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.journal.admin.journals import TIME, rows, say, small, text_of, written
+from tests.journal.test_sqlite import NAME
+from trio_chat.errors import CannotStart, NotDone
+from trio_chat.journal.admin import importing
+from trio_chat.journal.admin.check import check
+from trio_chat.journal.admin.importing import Imported, import_journal
+from trio_chat.journal.sqlite import open_sqlite
+from trio_chat.journal.store import Draft, Outcome
+from trio_chat.wire.messages import MAX_AT
+
+_TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40) | st.sampled_from(
+    ["a\nb", "\ttab", "\u202eright to left", '"quoted\\"', "\x85"[:0] + "…"]
+)
+_DRAFT = st.builds(
+    say,
+    _TEXT,
+    st.sampled_from(["Lobby", "Attic", "Küche", "猫"]),
+    by=st.sampled_from(["ada", "Bob", "Zoë"]),
+    ref=st.sampled_from(["", "r1", "r2", "r3"]),
+    topic=st.booleans(),
+)
+
+
+def without_epochs(text: bytes) -> bytes:
+    return re.sub(rb'"epoch":"[^"]*"', b'"epoch":""', text)
+
+
+def brought(path: Path, text: bytes) -> Imported:
+    return import_journal(path, BytesIO(text))
+
+
+@settings(max_examples=25)
+@given(st.lists(st.lists(_DRAFT, max_size=6), max_size=6), st.booleans(), st.integers(1, 3))
+def test_what_was_exported_and_imported_is_exported_as_the_same_text(
+    batches: list[list[Draft]], refs: bool, batch_entries: int
+) -> None:
+    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importing, "BATCH_ENTRIES", batch_entries)
+        first, second = Path(directory, "first.db"), Path(directory, "second.db")
+        text = text_of(written(first, *batches), with_refs=refs)
+        brought(second, text)
+        again = text_of(second, with_refs=refs)
+        assert without_epochs(again) == without_epochs(text)
+        assert check(second).findings == []
+        epochs = re.compile(rb'"epoch":"([^"]*)"').findall
+        assert not {*epochs(again)} & {*epochs(text)}, "nobody is resumed in it"
+
+
+def test_numbers_stay_what_they_were_also_where_the_oldest_are_gone(tmp_path: Path) -> None:
+    text = text_of(small(tmp_path / "first.db"), rooms=["lobby"], since_ms=TIME + 1_000)
+    assert brought(tmp_path / NAME, text) == Imported(1, 2)
+    assert rows(tmp_path / NAME, "SELECT first, head, at, topic FROM rooms") == [
+        (3, 4, TIME + 2_000, "a topic")
+    ]
+
+
+def test_who_sends_again_after_an_import_with_refs_is_known(tmp_path: Path) -> None:
+    async def sent_again(path: Path) -> list[Outcome]:
+        store = await open_sqlite(path)
+        await store.open("lobby", "Lobby")
+        try:
+            return await store.commit([say("bye", ref="r2"), say("other", ref="r1")], TIME)
+        finally:
+            await store.aclose()
+
+    text = text_of(small(tmp_path / "first.db"), with_refs=True)
+    brought(tmp_path / NAME, text)
+    assert trio.run(sent_again, tmp_path / NAME) == [Outcome(4, None), Outcome(0, None)]
+
+
+def test_rooms_come_into_a_journal_that_has_others(tmp_path: Path) -> None:
+    text = text_of(small(tmp_path / "first.db"), rooms=["attic"])
+    path = written(tmp_path / NAME, [say("hello")])
+    before = rows(path, "SELECT epoch FROM rooms")
+    brought(path, text)
+    assert rows(path, "SELECT key FROM rooms ORDER BY key") == [("attic",), ("lobby",)]
+    assert rows(path, "SELECT epoch FROM rooms WHERE key = 'lobby'") == before, (
+        "those who are there stay resumed"
+    )
+
+
+def test_a_room_that_is_there_is_refused_and_all_else_with_it(tmp_path: Path) -> None:
+    text = text_of(small(tmp_path / "first.db"))
+    path = written(tmp_path / NAME, [say("hello")])
+    before = text_of(path)
+    with pytest.raises(NotDone, match="line 4 is of the room Lobby, and the journal has that already"):
+        brought(path, text)
+    assert text_of(path) == before, "the attic, which came first, is not there"
+
+
+def replaced(old: str, new: str) -> Callable[[bytes], bytes]:
+    def change(text: bytes) -> bytes:
+        assert old.encode() in text
+        return text.replace(old.encode(), new.encode(), 1)
+
+    return change
+
+
+def line_gone(number: int) -> Callable[[bytes], bytes]:
+    def change(text: bytes) -> bytes:
+        lines = text.splitlines(keepends=True)
+        return b"".join(lines[: number - 1] + lines[number:])
+
+    return change
+
+
+def line_twice(number: int) -> Callable[[bytes], bytes]:
+    def change(text: bytes) -> bytes:
+        lines = text.splitlines(keepends=True)
+        return b"".join(lines[:number] + lines[number - 1 :])
+
+    return change
+
+
+# The export has the attic in lines 2 to 4, the lobby in 5 to 10, and the end in line 11.
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: b"", "line 1 is not there: the export was cut off"),
+        (lambda text: b"Dear diary,\n", "line 1 is no line of an export: JSON is malformed"),
+        (lambda text: b"\xff\xfe\n", "line 1 is no line of an export: "),
+        (lambda text: b"[" * 100_000 + b"\n", "line 1 is no line of an export: "),
+        (
+            lambda text: b'{"type":"end","more":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n",
+            "line 1 is no line of an export: ",
+        ),
+        (lambda text: b" " * 2_000_000, "line 1 is longer than any line of an export"),
+        (line_gone(1), "line 1 is not the first of an export of a journal"),
+        (replaced('"version":1', '"version":2'), "line 1 is of version 2, and this trio-chat reads 1"),
+        (lambda text: text[:-20], "line 11 is cut off, and with it the export"),
+        (lambda text: text[: text.index(b"hello")], "line 6 is cut off"),
+        (line_gone(11), "line 11 is not there: the export was cut off"),
+        (line_gone(3), "line 3 is not entry 1 of the room Attic"),
+        (line_gone(2), "line 2 is neither a room nor the end"),
+        (line_gone(7), "line 7 is not entry 2 of the room Lobby"),
+        (line_twice(7), "line 8 is not entry 3 of the room Lobby"),
+        (line_gone(9), "line 9 is not entry 4 of the room Lobby"),
+        (line_twice(9), "line 10 is neither a room nor the end"),
+        (line_twice(4), "line 5 has a ref that was there before"),
+        (line_twice(11), "line 12 comes after the end"),
+        (replaced('"rooms":2', '"rooms":3'), "line 11 tells of 3 rooms and 5 entries; 2 and 5 came"),
+        (replaced('"entries":5', '"entries":6'), "line 11 tells of 2 rooms and 6 entries; 2 and 5 came"),
+        (replaced('"seq":3', '"seq":"3"'), "line 8 is no line of an export: Expected `int`, got `str`"),
+        (replaced('"first":1', '"first":0'), "line 2 has numbers that cannot be"),
+        (replaced('"head":1', '"head":9007199254740993'), "line 2 has numbers that cannot be"),
+        (
+            replaced('"room":"Attic"', '"room":"an attic"'),
+            "line 2 is of no room that could be: a room is",
+        ),
+        (
+            replaced('"room":"Attic"', '"room":"\uff21ttic"'),
+            "line 2 is of no room that could be: it would",
+        ),
+        (
+            replaced('"topic":"a topic"', '"topic":"\\u0007"'),
+            "line 5 is of no room that could be: a text",
+        ),
+        (
+            replaced('"topic":"a topic"', '"topic":"other"'),
+            "line 10 follows a topic that is not that",
+        ),
+        (
+            replaced('"by":"bob"', '"by":"b o b"'),
+            "line 8 is not what {}: a name is made",
+        ),
+        (
+            replaced('"text":"hi"', '"text":"\\u001b[2J"'),
+            "line 8 is not what {}: a text has",
+        ),
+        (
+            replaced('"text":"hi"', '"text":""'),
+            "line 8 is not what {}: a text must not",
+        ),
+        (
+            replaced('"text":"hi"', '"text":"' + "x" * 40_000 + '"'),
+            "line 8 is not what somebody could have said",
+        ),
+        (replaced(f'"at":{TIME + 1_000}', f'"at":{TIME - 1}'), "line 8 is older than the one before it"),
+        (
+            replaced(f'"at":{TIME + 2_000}', '"at":9007199254740993'),
+            "line 9 is no line of an export",
+        ),
+        (
+            replaced(f'"at":{TIME + 2_000}', f'"at":{MAX_AT + 1}'),
+            "line 9 has an invalid at: got 253402300800000, expected 0 to 253402300799999",
+        ),
+        (replaced(f'"at":{TIME + 2_000}', '"at":"now"'), "line 9 is no line of an export"),
+        (replaced(f'"at":{TIME + 2_000}', '"at":-1'), "line 9 is no line of an export"),
+        (replaced('"ada r2",4', '"ada r2",5'), "line 10 has a ref that stands for no entry of the room"),
+        (replaced('"ada r2",4', '"",4'), "line 10 has a ref that stands for no entry of the room"),
+    ],
+)
+def test_what_does_not_fit_is_told_by_its_line_and_nothing_comes_in(
+    change: Callable[[bytes], bytes], says: str, tmp_path: Path
+) -> None:
+    text = text_of(small(tmp_path / "first.db"), with_refs=True)
+    assert len(text.splitlines()) == 11
+    path = written(tmp_path / NAME, [say("hello", "Cellar")])
+    before = text_of(path)
+    says = re.escape("nothing was imported: " + says.format("somebody could have said"))
+    with pytest.raises(NotDone, match=says) as raised:
+        brought(path, change(text))
+    assert "\n" not in str(raised.value) and str(raised.value).isprintable()
+    assert text_of(path) == before
+
+
+def test_an_import_needs_the_journal_for_itself(tmp_path: Path) -> None:
+    text = text_of(small(tmp_path / "first.db"))
+
+    async def beside_a_server() -> None:
+        store = await open_sqlite(tmp_path / NAME)
+        try:
+            with pytest.raises(CannotStart, match="another server is using the journal"):
+                brought(tmp_path / NAME, text)
+        finally:
+            await store.aclose()
+
+    trio.run(beside_a_server)
+
+
+def test_a_text_that_is_none_leaves_no_journal_behind(tmp_path: Path) -> None:
+    with pytest.raises(NotDone):
+        brought(tmp_path / NAME, b"Dear diary,\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_is_told_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "LINES_BETWEEN_WORDS", 2)
+    text = tmp_path / "text"
+    text.write_bytes(text_of(small(tmp_path / "first.db")))
+    size = text.stat().st_size
+    told: list[tuple[int, int]] = []
+    with text.open("rb") as source:
+        import_journal(tmp_path / NAME, source, progress=lambda done, total: told.append((done, total)))
+    assert told == sorted(told) and {total for _, total in told} == {size} and len(told) == 4
+
+
+def test_the_last_time_of_the_calendar_is_imported(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    text = text_of(written(tmp_path / "first.db", [say("hi")])).replace(b"%d" % TIME, b"%d" % MAX_AT)
+    assert brought(path, text) == Imported(1, 1)
+    assert text_of(path).count(b'"at":%d' % MAX_AT) == 1
+    assert check(path).findings == []

@@ -1,0 +1,110 @@
+"""What is in a journal, and how it fares."""
+
+from pathlib import Path
+
+import msgspec
+import trio
+
+from tests.journal.admin.journals import TIME, rows, run_sql, say, small, written
+from tests.journal.test_sqlite import NAME, kill, opened
+from trio_chat.journal.admin.format import described
+from trio_chat.journal.admin.info import JournalInfo, RoomInfo, info
+from trio_chat.journal.sqlite_file import VERSION
+
+
+def test_a_journal_is_told_by_its_rooms_the_largest_first(tmp_path: Path) -> None:
+    path = small(tmp_path / NAME)
+    found = info(path)
+    assert (found.path, found.bytes, found.log_bytes) == (str(path), path.stat().st_size, 0)
+    assert (found.version, found.durability, found.state) == (VERSION, "normal", "stopped in good order")
+    assert (found.entries, found.oldest, found.newest) == (5, TIME, TIME + 2_000)
+    ((epoch, size),) = rows(
+        path,
+        "SELECT epoch, sum(length(payloads)) FROM rooms JOIN batches ON room = id WHERE key = 'lobby'",
+    )
+    assert [room.room for room in found.rooms] == ["Lobby", "Attic"]
+    assert msgspec.to_builtins(found.rooms[0]) == {
+        "room": "Lobby",
+        "epoch": epoch,
+        "first": 1,
+        "head": 4,
+        "entries": 4,
+        "bytes": size,
+        "newest": TIME + 2_000,
+        "topic": "a topic",
+    }
+
+
+def test_what_is_forgotten_counts_no_more(tmp_path: Path) -> None:
+    path = small(tmp_path / NAME)
+    run_sql(
+        path,
+        "UPDATE rooms SET first = 3 WHERE key = 'lobby'",
+        "UPDATE rooms SET first = 2 WHERE key = 'attic'",
+    )
+    found = info(path)
+    assert (found.entries, found.oldest, found.newest) == (2, TIME + 1_000, TIME + 2_000)
+
+
+async def test_how_a_journal_fares_is_told_in_words(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.commit([say("hello")], TIME)
+        running = await trio.to_thread.run_sync(info, tmp_path / NAME)
+        assert (running.state, running.entries) == ("in use", 1)
+        assert running.log_bytes > 0
+        kill(store)
+    assert info(tmp_path / NAME).state == "its last server did not stop in good order"
+
+
+def test_a_journal_that_no_server_has_used_says_so(tmp_path: Path) -> None:
+    path = written(tmp_path / NAME)
+    run_sql(path, "UPDATE about SET run = ''")
+    found = info(path)
+    assert (found.state, found.entries, found.oldest) == ("no server has used it yet", 0, 0)
+    assert list(described(found, 10))[-1] == "entries     0 in 0 rooms"
+
+
+def test_the_lines_are_a_table_that_holds_its_width(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / NAME,
+        [say("x" * 3_000) for _ in range(4)],
+        [say("\u202ea\ttopic" + "!" * 90, topic=True), say("dusty", "Attic")],
+    )
+    lines = list(described(info(path), 1))
+    assert lines[5] == "entries     6 in 2 rooms, 2023-11-14 22:13 UTC to 2023-11-14 22:13 UTC"
+    assert lines[7].split() == ["room", "numbers", "entries", "size", "newest", "topic"]
+    assert lines[8].startswith("Lobby  1-5      5        12.2 KiB  2023-11-14 22:13 UTC  a topic!!!")
+    assert (
+        lines[8].isprintable()
+        and lines[8].endswith("!" * 33)
+        and lines[7].index("topic") == lines[8].index("a topic")
+    )
+    assert lines[9:] == ["and 1 smaller ones (--all)"]
+    assert len(list(described(info(path), None))) == 10
+
+
+def test_sizes_are_in_the_unit_that_reads_well() -> None:
+    room = RoomInfo(room="a", epoch="", first=1, head=1, entries=1, bytes=0, newest=0, topic="")
+    sizes = [9_999, 10_240, 5 << 20, 3 << 30]
+    said = []
+    for size in sizes:
+        of = msgspec.structs.replace(room, bytes=size)
+        line = list(described(_with(of), None))[-1]
+        said.append(" ".join(line.split()[3:5]))
+    assert said == ["9999 B", "10.0 KiB", "5.0 MiB", "3.0 GiB"]
+
+
+def _with(room: RoomInfo) -> JournalInfo:
+    return JournalInfo(
+        path="j",
+        bytes=1,
+        log_bytes=0,
+        version=1,
+        durability="normal",
+        state="in use",
+        server_id="",
+        entries=1,
+        oldest=0,
+        newest=0,
+        rooms=[room],
+    )

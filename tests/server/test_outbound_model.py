@@ -1,0 +1,195 @@
+"""Whatever sockets take, whoever comes and goes, and whatever the journal does: every reader is held to
+the contract, and at the end everybody keeps up."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from tests.server.stage import Reader, Stage, on_stage, private
+from tests.server.stores import FatedStore
+from trio_chat.journal.memory import MemoryStore
+from trio_chat.server.outbound import READ_AGAIN_S
+from trio_chat.wire.messages import Members, Presence
+
+ROOMS = ("lobby", "attic")
+READERS = 4
+Step = tuple[Any, ...]
+
+_reader = st.integers(0, READERS - 1)
+_room = st.sampled_from(ROOMS)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("says"), _room, st.lists(st.integers(1, 80), min_size=1, max_size=4)),
+        st.tuples(st.just("says"), _room, st.lists(st.integers(1, 80), min_size=1, max_size=4)),
+        st.tuples(st.just("begins to say"), _room, st.integers(1, 80)),
+        st.tuples(st.just("widens"), _reader, st.integers(1, 400)),
+        st.tuples(st.just("narrows"), _reader, st.integers(0, 30)),
+        st.tuples(st.just("joins"), _reader, _room, st.integers(0, 12)),
+        st.tuples(st.just("leaves"), _reader, _room),
+        st.tuples(st.just("is answered"), _reader),
+        st.tuples(st.just("begins to tell"), _room),
+        st.tuples(st.just("step")),
+        st.tuples(st.just("look")),
+        st.tuples(st.just("sleep")),
+    ),
+    max_size=60,
+)
+READS = st.lists(st.sampled_from(["well", "slow", "before"]), max_size=8)
+
+
+class Visit:
+    """One stay of a reader in a room: from which number on, and what came before it."""
+
+    def __init__(self, reader: Reader, room: str, cursor: int, news: int) -> None:
+        self.reader, self.room, self.cursor, self.news = reader, room, cursor, news
+        self.before = len(reader.entries(room))
+
+
+class Play:
+    """The stage, its readers, and what they are promised."""
+
+    def __init__(self, stage: Stage, nursery: trio.Nursery) -> None:
+        self.stage = stage
+        self.nursery = nursery
+        self.readers = [Reader(stage, room=100) for _ in range(READERS)]
+        self.visits: dict[tuple[Reader, str], Visit] = {}
+        self.answered = dict.fromkeys(self.readers, 0)
+        self.done: dict[str, trio.Event] = {}  # set when what was begun in a room is through
+        self.numbers = 0
+
+    async def step(self, what: str, *arguments: Any) -> None:
+        if what == "says":
+            room, sizes = arguments
+            await self.quiet(room)
+            self.numbers += len(sizes)
+            await self.stage.says(*(f"{self.numbers}" + "x" * size for size in sizes), room=room)
+        elif what == "begins to say":
+            room, size = arguments
+            await self.quiet(room)
+            self.begin(room, self.stage.publish, *await self.stage.commits("x" * size, room=room))
+        elif what == "widens":
+            self.readers[arguments[0]].link.widen(arguments[1])
+        elif what == "narrows":
+            link = self.readers[arguments[0]].link
+            link.room = min(link.room, arguments[1])
+        elif what == "joins":
+            number, room, recent = arguments
+            self.join(self.readers[number], room, recent)
+        elif what == "leaves":
+            self.leave(self.readers[arguments[0]], arguments[1])
+        elif what == "is answered":
+            reader = self.readers[arguments[0]]
+            reader.owed.answer(private(self.answered[reader]))
+            reader.owed.flush()
+            self.answered[reader] += 1
+        elif what == "begins to tell":
+            await self.quiet(arguments[0])
+            self.begin(arguments[0], self.stage.tells, arguments[0])
+        else:
+            await self.time_passes(what)
+        self.check_live()
+
+    async def time_passes(self, what: str) -> None:
+        if what == "step":
+            await trio.lowlevel.checkpoint()
+        elif what == "look":
+            await wait_all_tasks_blocked()
+        else:
+            await trio.sleep(READ_AGAIN_S)
+
+    async def quiet(self, room: str) -> None:
+        """One thing after the other in a room: there is one committer, and one who tells."""
+        done = self.done.get(room)
+        if done is not None:
+            await done.wait()
+
+    def begin(self, room: str, showing: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Have something shown or told while other things happen."""
+        done = self.done[room] = trio.Event()
+
+        async def show() -> None:
+            await showing(*arguments)
+            done.set()
+
+        self.nursery.start_soon(show)
+
+    def join(self, reader: Reader, room: str, recent: int) -> None:
+        if (reader, room) not in self.visits:
+            # Before `join`, since with a wide straw all of it comes in that step.
+            visit = Visit(reader, room, 0, self.stage.news.get(room, 0))
+            visit.cursor = reader.join(room, recent=recent)
+            self.visits[reader, room] = visit
+
+    def leave(self, reader: Reader, room: str) -> None:
+        """As `leave` does it: only when nothing of the room is owed any more."""
+        feed = self.stage.rooms[room]
+        if (reader, room) in self.visits and not reader.owed.behind(feed, feed.head) and reader.owed.live:
+            self.check(self.visits.pop((reader, room)), feed.head)
+            reader.leave(room)
+
+    def check(self, visit: Visit, through: int) -> None:
+        entries = visit.reader.entries(visit.room)[visit.before :]
+        visit.reader.check(entries, visit.cursor, through)
+
+    def check_live(self) -> None:
+        """Who keeps up is owed nothing, and stands in the live set of each of its rooms; others in none."""
+        for reader in self.readers:
+            owed = reader.owed
+            assert not (owed.live and (owed._remainder or owed._then))
+            for feed in self.stage.rooms.values():
+                assert (owed in feed.live) == (owed.live and feed in owed.feeds)
+                assert owed not in feed.handing or owed in feed.live
+
+    async def end(self) -> None:
+        for reader in self.readers:
+            reader.link.widen()
+        await trio.sleep(20 * READ_AGAIN_S)
+        for reader in self.readers:
+            assert reader.owed.live and not reader.owed.answers and reader.gone == 0
+            assert reader.answers() == list(range(self.answered[reader]))
+        for visit in self.visits.values():
+            self.check(visit, self.stage.rooms[visit.room].head)
+            self.check_presence(visit)
+
+    def check_presence(self, visit: Visit) -> None:
+        """The last that a reader was told is how it is now, unless nothing has changed since it came."""
+        now = self.stage.news.get(visit.room, 0)
+        shown = self.stage.rooms[visit.room].shown
+        told = [
+            each.members if isinstance(each, Presence) else each.count
+            for each in visit.reader.events
+            if isinstance(each, Presence | Members) and each.room == shown
+        ]
+        assert now == visit.news or told[-1] == now
+        assert told == sorted(told)
+
+
+def run(steps: list[Step], reads: list[str], *, entries_max: int) -> None:
+    store = FatedStore(MemoryStore(room_entries_max=entries_max), reads=reads)
+
+    async def story() -> None:
+        async with on_stage(store, *ROOMS, tail_bytes=400) as stage:
+            stage.sends_at_once = 2  # so that four readers make a very large room
+            play = Play(stage, stage.writers)
+            for reader in play.readers:
+                for room in ROOMS:
+                    play.join(reader, room, 0)
+            for step in steps:
+                await play.step(*step)
+            await play.end()
+
+    trio.run(story, clock=MockClock(autojump_threshold=0))
+
+
+@given(STEPS, READS)
+def test_every_reader_gets_every_entry_once_and_in_order(steps: list[Step], reads: list[str]) -> None:
+    run(steps, reads, entries_max=10_000)
+
+
+@given(STEPS, READS)
+def test_when_the_journal_forgets_there_is_an_honest_gap(steps: list[Step], reads: list[str]) -> None:
+    run(steps, reads, entries_max=3)

@@ -1,0 +1,276 @@
+"""Tails: the newest batches of a room, shared by all, each tail within its bound and all within theirs."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.server.stage import Reader, Stage, on_stage
+from trio_chat.dialects.frames import FRAMES, FrameEvents
+from trio_chat.journal.store import RoomRecord
+from trio_chat.server.stream import JOINED_BYTES, Batch, Feed, Tails
+from trio_chat.wire.codec import encode
+from trio_chat.wire.framing import pack
+from trio_chat.wire.messages import Gap, Said
+
+
+class OtherPacking:
+    """Another dialect: the payloads as lines."""
+
+    def pack(self, payloads: list[bytes]) -> bytes:
+        return b"\n".join(payloads)
+
+
+def said(seq: int) -> bytes:
+    return encode(Said("Lobby", seq, 0, "ada", f"text {seq}"))
+
+
+def feed(key: str = "lobby", *, head: int = 0, tails: Tails | None = None) -> Feed:
+    record = RoomRecord(key.title(), "e", first=1, head=head, topic="")
+    return Feed(key, record, tails or Tails(tail_bytes=1 << 20, tails_bytes=1 << 20))
+
+
+# --- batches ----------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_packed_once_for_everybody() -> None:
+    batch = Batch(5, [said(5), said(6)])
+    packed = batch.packed(FRAMES)
+    assert packed == pack([said(5), said(6)])
+    assert batch.packed(FRAMES) is packed
+    assert batch.packed(FRAMES, 4) is packed, "behind the entry before it is all of it"
+    assert (batch.first, batch.last, batch.bytes) == (5, 6, len(said(5)) + len(said(6)))
+
+
+def test_a_batch_is_packed_for_each_dialect() -> None:
+    batch = Batch(5, [said(5), said(6)])
+    lines = OtherPacking()
+    assert batch.packed(lines) == said(5) + b"\n" + said(6)  # type: ignore[arg-type]  # half of a packing is enough here
+    assert batch.packed(FRAMES) == pack([said(5), said(6)])
+
+
+def test_of_a_batch_one_may_want_the_rest() -> None:
+    batch = Batch(5, [said(5), said(6), said(7)])
+    assert batch.packed(FRAMES, 5) == pack([said(6), said(7)])
+    assert batch.packed(FRAMES, 6) == pack([said(7)])
+
+
+# --- feeds ------------------------------------------------------------------------------------------
+
+
+def test_a_feed_begins_with_what_the_journal_knows() -> None:
+    room = Feed("lobby", RoomRecord("LOBBY", "e", 3, 9, "hello"), Tails(tail_bytes=1, tails_bytes=1))
+    assert (room.key, room.shown, room.epoch, room.head, room.topic) == ("lobby", "LOBBY", "e", 9, "hello")
+    assert room.after(8) is None
+
+
+def test_the_batch_behind_a_number_is_found() -> None:
+    room = feed(head=10)
+    one = room.append(11, [said(11)])
+    three = room.append(12, [said(12), said(13), said(14)])
+    assert room.head == 14
+    assert room.after(9) is None
+    assert room.after(10) is one
+    assert [room.after(cursor) for cursor in (11, 12, 13)] == [three, three, three]
+
+
+def test_numbers_that_leave_a_hole_are_a_bug() -> None:
+    room = feed(head=10)
+    for first in (10, 12):
+        try:
+            room.append(first, [said(first)])
+        except AssertionError:
+            assert room.head == 10 and not room.tail
+        else:
+            raise AssertionError("taken")
+
+
+def test_small_batches_are_joined_for_whoever_is_behind() -> None:
+    room = feed()
+    for seq in range(1, 7):
+        room.append(seq, [said(seq)])
+    newest = room.tail[-1]
+    joined = room.after(2)
+    assert joined is not None and (joined.first, joined.last) == (3, 5), "the newest may be on its way out"
+    assert joined.payloads == [said(3), said(4), said(5)]
+    assert room.after(2) is joined and room.after(3) is joined, "once for all"
+    assert room.after(5) is newest
+    assert [(batch.first, batch.last) for batch in room.tail] == [(1, 1), (2, 2), (3, 5), (6, 6)]
+    assert room.bytes == sum(len(said(seq)) for seq in range(1, 7))
+
+
+def test_batches_are_joined_up_to_a_bound() -> None:
+    room = feed()
+    half = b"x" * (JOINED_BYTES // 2)
+    for seq in range(1, 8):
+        room.append(seq, [half])
+    found = [room.after(cursor) for cursor in (0, 2, 4, 6)]
+    assert [(batch.first, batch.last) for batch in found if batch] == [(1, 2), (3, 4), (5, 6), (7, 7)]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([1, 9, 20_000, 70_000]), min_size=1, max_size=3), min_size=1),
+    st.lists(st.integers(0, 30)),
+)
+def test_joined_or_not_a_tail_gives_every_entry(sizes: list[list[int]], cursors: list[int]) -> None:
+    room = feed(tails=Tails(tail_bytes=400_000, tails_bytes=1 << 20))
+    for each in sizes:
+        room.append(
+            room.head + 1, [b"%07d" % (room.head + 1 + at) + b"x" * size for at, size in enumerate(each)]
+        )
+        newest = room.tail[-1]
+        kept = [payload for batch in room.tail for payload in batch.payloads]
+        oldest = room.tail[0].first
+        for cursor in {*cursors} & {*range(room.head)}:
+            found = room.after(cursor)
+            assert (found is None) == (cursor + 1 < oldest)
+            assert found is None or found.first <= cursor + 1 <= found.last
+        assert room.tail[-1] is newest, "who keeps up is being handed it"
+        assert [payload for batch in room.tail for payload in batch.payloads] == kept
+        assert [batch.first for batch in room.tail] == [int(batch.payloads[0][:7]) for batch in room.tail]
+
+
+async def test_what_was_forgotten_before_it_was_shown_is_a_gap_for_everybody() -> None:
+    async with on_stage() as stage:
+        await stage.says("a", "b")
+        live, slow = Reader(stage), Reader(stage, room=0)
+        for reader in (live, slow):
+            reader.join("lobby", recent=1)
+        lobby = stage.rooms["lobby"]
+        lobby.skip(7)
+        assert (lobby.head, list(lobby.tail), lobby.bytes) == (6, [], 0)
+        assert live.events == [Said("Lobby", 2, 0, "ada", "b"), Gap("Lobby", 2, 7, kept=False)]
+        lobby.append(7, [said(7)])
+        assert lobby.after(5) is None
+
+
+async def test_a_gap_may_be_more_than_a_socket_takes() -> None:
+    async with on_stage() as stage:
+        reader = Reader(stage, room=10)
+        reader.join("lobby")
+        stage.rooms["lobby"].skip(7)
+        assert not reader.owed.live
+        assert reader.owed.feeds == {stage.rooms["lobby"]: 6}
+        reader.link.widen()
+        reader.owed.flush()
+        await reader.owed.finished()
+        assert reader.texts() == ["0..7"]
+        assert reader.owed.live
+
+
+async def test_where_a_live_session_stands() -> None:
+    """At the head; or before the batch that is just being handed out, as long as it is without it."""
+    async with on_stage() as stage:
+        lobby = stage.rooms["lobby"]
+        one, other = Reader(stage), Reader(stage)
+        one.join("lobby")
+        other.join("lobby")
+        lobby.append(1, [said(1), said(2)])
+        lobby.handing = {other.owed: None}
+        assert (lobby.cursor(one.owed), lobby.cursor(other.owed)) == (2, 0)
+        lobby.gone(other.owed)
+        assert (list(lobby.live), lobby.handing) == ([one.owed], {})
+        lobby.gone(other.owed)
+
+
+# --- bounds -----------------------------------------------------------------------------------------
+
+SIZE = len(said(1))
+
+
+def test_a_tail_keeps_its_newest_batches() -> None:
+    room = feed(tails=Tails(tail_bytes=3 * SIZE, tails_bytes=100 * SIZE))
+    for seq in range(1, 6):
+        room.append(seq, [said(seq)])
+    assert [batch.first for batch in room.tail] == [3, 4, 5]
+    assert room.bytes == 3 * SIZE
+
+
+def test_the_newest_batch_stays_whatever_its_size() -> None:
+    tails = Tails(tail_bytes=1, tails_bytes=1)
+    room, other = feed(tails=tails), feed("attic", tails=tails)
+    room.append(1, [said(1), said(2)])
+    assert len(room.tail) == 1
+    other.append(1, [said(1)])
+    assert (len(room.tail), len(other.tail)) == (0, 1)
+    room.append(3, [said(3)])
+    assert (len(room.tail), len(other.tail)) == (1, 0)
+
+
+def test_the_quietest_tails_go_first() -> None:
+    tails = Tails(tail_bytes=10 * SIZE, tails_bytes=4 * SIZE)
+    lobby, attic, porch = (feed(name, tails=tails) for name in ("lobby", "attic", "porch"))
+    for seq in (1, 2):
+        lobby.append(seq, [said(seq)])
+    attic.append(1, [said(1)])
+    lobby.append(3, [said(3)])
+    porch.append(1, [said(1)])
+    assert [len(each.tail) for each in (lobby, attic, porch)] == [3, 0, 1]
+    porch.append(2, [said(2)])
+    assert [len(each.tail) for each in (lobby, attic, porch)] == [2, 0, 2]
+
+
+def test_a_room_that_is_closed_gives_its_bytes_back() -> None:
+    tails = Tails(tail_bytes=10 * SIZE, tails_bytes=2 * SIZE)
+    for _ in range(100):
+        room = feed(tails=tails)
+        room.append(1, [said(1)])
+        tails.forget(room)
+    lobby, attic = feed(tails=tails), feed("attic", tails=tails)
+    lobby.append(1, [said(1)])
+    attic.append(1, [said(1)])
+    assert (len(lobby.tail), len(attic.tail)) == (1, 1)
+    tails.forget(feed("never spoke", tails=tails))
+
+
+@dataclass
+class Shelf:
+    """One tail of the model: its batches, as their first numbers and sizes."""
+
+    feed: Feed
+    batches: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for _, size in self.batches)
+
+
+_room = st.integers(0, 2)
+
+
+@given(st.lists(st.tuples(_room, st.lists(st.integers(1, 60), min_size=1, max_size=3), st.booleans())))
+def test_tails_are_cut_as_plain_lists_would_be(steps: list[tuple[int, list[int], bool]]) -> None:
+    tails = Tails(tail_bytes=100, tails_bytes=200)
+    shelves = [Shelf(feed(f"r{number}", tails=tails)) for number in range(3)]
+    order: list[Shelf] = []  # the quietest first
+    for number, sizes, closes in steps:
+        shelf = shelves[number]
+        first = shelf.feed.head + 1
+        batch = shelf.feed.append(first, [b"x" * size for size in sizes])
+        assert shelf.feed.tail[-1] is batch, "who keeps up is being handed it"
+        shelf.batches.append((first, sum(sizes)))
+        order = [*(each for each in order if each is not shelf), shelf]
+        while shelf.bytes > 100 and len(shelf.batches) > 1:
+            del shelf.batches[0]
+        while sum(each.bytes for each in order) > 200 and len(shelf.batches) + len(order) > 2:
+            del order[0].batches[0]
+            order = [each for each in order if each.batches]
+        if closes:
+            tails.forget(shelf.feed)
+            shelf.batches.clear()
+            order = [each for each in order if each is not shelf]
+        for each in shelves:
+            assert [(kept.first, kept.bytes) for kept in each.feed.tail] == each.batches
+            assert each.feed.bytes == each.bytes
+
+
+async def test_a_stage_is_what_its_stories_take_it_for() -> None:
+    """The reader's own words for what came are those of the wire."""
+    async with on_stage() as stage:
+        assert isinstance(stage, Stage)
+        reader = Reader(stage)
+        start = reader.join("lobby")
+        await stage.says("a", "b")
+        assert reader.texts() == ["a", "b"]
+        reader.check_room("lobby", start, 2)
+        assert FrameEvents().feed(bytes(reader.link.taken)) == reader.events

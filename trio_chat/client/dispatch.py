@@ -1,0 +1,142 @@
+"""The reception: what comes is given to the request that waits for it, or to the inbox.
+
+All of it in the order of the stream, at once and without a checkpoint: what an answer means for a room
+counts from its place in the stream on, whenever the one who asked wakes up, and if nobody does.
+"""
+
+from typing import assert_never
+
+from trio.lowlevel import ParkingLot
+
+from trio_chat.client.backlog import Backlog
+from trio_chat.client.checks import check_named, check_room
+from trio_chat.client.exceptions import lost
+from trio_chat.client.inbox import Inbox
+from trio_chat.client.requests import Requests
+from trio_chat.client.rooms import Rooms
+from trio_chat.errors import ClientError, ServerFault
+from trio_chat.wire.messages import (
+    UNSET,
+    Ack,
+    Bye,
+    Error,
+    Event,
+    Found,
+    Gap,
+    HistoryPage,
+    Join,
+    Leave,
+    Members,
+    Named,
+    Pong,
+    Presence,
+    Retitled,
+    Room,
+    RoomsPage,
+    Said,
+    TypingNotice,
+    Welcome,
+    Whispered,
+)
+
+__all__ = ["Reception"]
+
+
+class Reception:
+    """Where the events of every connection come in. `arrived` is where to wait for more of them."""
+
+    def __init__(self, inbox: Inbox, requests: Requests, rooms: Rooms, backlog: Backlog) -> None:
+        self.name = ""
+        self.arrived = ParkingLot()
+        self._keeps: bool | None = None  # while a read is being taken
+        self._inbox = inbox
+        self._requests = requests
+        self._rooms = rooms
+        self._backlog = backlog
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the inbox has space; of all that came with one read: whether it had at its beginning."""
+        return not self._inbox.full if self._keeps is None else self._keeps
+
+    def take(self, events: list[Event]) -> ClientError | None:
+        """Take what came with one read. If that is the end of the connection: why."""
+        self._keeps = keep = not self._inbox.full
+        put, put_entry = self._inbox.put, self._inbox.put_entry
+        end: ClientError | None = None
+        for event in events:
+            match event:
+                case Said() | Retitled():
+                    put_entry(event, keep)
+                case Presence() | TypingNotice() | Whispered() | Gap():
+                    put(event, keep)
+                case Ack() | Room() | RoomsPage() | HistoryPage() | Found() | Welcome() | Pong():
+                    if end := self._take_answer(event):
+                        break
+                case Members() | Named() | Error():
+                    if isinstance(event, Named) and (end := self._take_name(event)):
+                        break
+                    if not event.ref:
+                        put(event, keep)
+                    elif end := self._take_answer(event):
+                        break
+                case Bye():
+                    end = lost(event)
+                    break
+                case _:
+                    assert_never(event)
+        self._keeps = None
+        self.arrived.unpark_all()
+        return end
+
+    def leave(self, room: str, name: str = "") -> None:
+        """One is not in a room any more."""
+        self._inbox.leave(self._rooms.left(room, name))
+
+    def _take_name(self, event: Named) -> ServerFault | None:
+        try:
+            check_named(event)
+        except ServerFault as fault:
+            return fault
+        self.name = event.name
+        return None
+
+    def _take_answer(
+        self,
+        event: Ack | Room | RoomsPage | HistoryPage | Found | Welcome | Pong | Members | Named | Error,
+    ) -> ServerFault | None:
+        try:
+            if isinstance(event, Room):
+                check_room(event)  # before its request is taken, which otherwise would not hear of the end
+            if isinstance(event, Error) and event.code == "rate_limited" and self._backlog.put_off(event):
+                return None
+            request = self._requests.take(event.ref)
+            if request is None:
+                return None
+            self._backlog.answer(request)
+            if request.then is not None:
+                request.then(event)
+                return None
+        except ServerFault as fault:
+            return fault
+        match request.command, event:
+            case Join() as join, Room():
+                self._rooms.entered(join.room, event)
+                self._inbox.enter(event.room, _cursor(join, event))
+            case Leave(room=room), Ack():
+                self.leave(room, event.room)
+            case _:
+                pass
+        request.answer = event
+        request.done.set()
+        return None
+
+
+def _cursor(join: Join, room: Room) -> int:
+    """Return the number after which a room's replay begins, or the `gap` before it (docs/protocol.md,
+    `join`)."""
+    if join.after is not UNSET:
+        return join.after if room.resumed else 0
+    recent = 0 if join.recent is UNSET else join.recent
+    recent = recent if join.limit is UNSET else min(recent, join.limit)
+    return max(room.head - recent, room.first - 1, 0)

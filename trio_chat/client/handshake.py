@@ -1,0 +1,89 @@
+"""The greeting: from an address to a connection on which the server has welcomed us."""
+
+from dataclasses import dataclass
+
+import trio
+
+from trio_chat.client.address import Address
+from trio_chat.client.checks import check_welcome
+from trio_chat.client.connection import Connection
+from trio_chat.client.exceptions import lost, refused, unfitting
+from trio_chat.client.tls_probe import probe_tls
+from trio_chat.client.upgrade import agree
+from trio_chat.errors import CannotConnect, ConnectionLost
+from trio_chat.net.dial import Dial
+from trio_chat.net.link import SocketLink
+from trio_chat.wire.messages import Bye, Error, Event, Hello, Welcome
+
+__all__ = ["CONNECT_S", "Greeted", "greet"]
+
+CONNECT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """A connection, what the server has welcomed us with, and what it has said behind that."""
+
+    connection: Connection
+    welcome: Welcome
+    events: list[Event]
+
+
+async def greet(address: Address, dial: Dial, hello: Hello, *, is_first: bool = False) -> Greeted:
+    """Connect, say hello, and wait for the welcome; for ten seconds, both together.
+
+    Raises `CannotConnect` when there is no server or it says nothing, `ConnectionLost` when it ends the
+    connection, `Refused`, and `ServerFault`. Nothing stays open then, nor when it is cancelled. When the
+    first connection of a program ends without a word, a second one asks whether it was a TLS server's.
+    """
+    deadline = trio.current_time() + CONNECT_S
+    with trio.move_on_at(deadline) as dialling:
+        link = await dial(address.host, address.port)
+    if dialling.cancelled_caught:
+        raise CannotConnect(f"no answer from {address} within {CONNECT_S} s")
+    greeted: Greeted | None = None
+    lost: ConnectionLost | None = None
+    connection: Connection | None = None
+    try:
+        with trio.move_on_at(deadline):
+            connection = Connection(link, await agree(link, address))
+            greeted = await _welcomed(connection, hello)
+    except ConnectionLost as error:
+        lost = error
+    finally:
+        if greeted is None:
+            link.close()
+    if lost is not None:
+        # A link of a test's or a simulation's own leads to no TLS server.
+        is_silent = is_first and not (lost.code or address.path) and isinstance(link, SocketLink)
+        try:
+            raise (await probe_tls(address, dial) if is_silent else None) or lost
+        finally:
+            del lost  # its traceback holds this frame
+    if greeted is None:
+        foreign = connection.foreign() if connection is not None else None
+        raise foreign or CannotConnect(
+            f"{address} says nothing for {CONNECT_S} s: it may not be a trio-chat server; check host and port"
+        )
+    return greeted
+
+
+async def _welcomed(connection: Connection, hello: Hello) -> Greeted:
+    connection.send_nowait(connection.pack_hello(hello))
+    await connection.flush()
+    while True:
+        events = await connection.receive()
+        for number, event in enumerate(events, 1):
+            match event:
+                case Welcome():
+                    check_welcome(event)
+                    connection.frame_bytes = event.limits.frame_bytes
+                    return Greeted(connection, event, events[number:])
+                case Bye():
+                    raise lost(event)
+                case Error() if event.ref == hello.ref:
+                    raise refused(event)
+                case _ if getattr(event, "ref", "") == hello.ref:
+                    raise unfitting(event)
+                case _:
+                    pass  # of no room, since we are in none

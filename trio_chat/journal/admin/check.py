@@ -1,0 +1,201 @@
+"""Is a journal what it should be? What SQLite can say of its file, and what only we can of what is in it.
+
+All of it is read at one moment, beside a running server. A finding is a line for the owner: where, and what.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from trio_chat.errors import Refused
+from trio_chat.hub.names import prepare_room
+from trio_chat.journal.admin.check_index import check_index, has_index
+from trio_chat.journal.admin.connect import moment, reading, was_interrupted
+from trio_chat.wire.codec import decode_entry
+from trio_chat.wire.messages import MAX_AT, MAX_NUMBER, Retitled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trio_chat.journal.admin.connect import Progress
+
+__all__ = ["Checked", "check"]
+
+FINDINGS_MAX = 100  # a broken page breaks much; who mends it needs the first, not all
+
+_decode_fresh = msgspec.json.Decoder(list[tuple[int, str, int]]).decode
+
+
+class Checked(Struct, frozen=True):
+    """What a check looked at, and what is wrong, in lines; at most a hundred of them."""
+
+    rooms: int
+    entries: int
+    findings: list[str]
+
+
+def check(path: Path, *, quick: bool = False, progress: Progress | None = None) -> Checked:
+    """Check a journal; a server may be using it.
+
+    `quick` leaves out what takes longest: whether SQLite's indexes fit its tables, and whether a search
+    finds the words. Raises `NotDone` when there is nothing that could be checked.
+    """
+    with reading(path) as db, moment(db):
+        checking = _Checking(db, progress)
+        try:
+            for finding in checking.run(quick=quick):
+                checking.findings.append(finding)
+                if len(checking.findings) == FINDINGS_MAX:
+                    break
+        except sqlite3.DatabaseError as error:
+            # Of a file in which anything may be wrong, tables may be missing as well.
+            if was_interrupted(error):
+                raise
+            checking.findings.append(f"the file: {error}")
+        return Checked(checking.rooms, checking.entries, checking.findings)
+
+
+class _Row(Struct, frozen=True):
+    """A room as the file has it."""
+
+    id: int
+    key: str
+    shown: str
+    epoch: str
+    first: int
+    head: int
+    at: int
+    topic: str
+
+
+class _Checking:
+    def __init__(self, db: sqlite3.Connection, progress: Progress | None) -> None:
+        self._db = db
+        self._progress = progress
+        self._total = 0
+        self.rooms = 0
+        self.entries = 0
+        self.findings: list[str] = []
+
+    def run(self, *, quick: bool) -> Iterator[str]:
+        how = "quick_check" if quick else "integrity_check"
+        for (found,) in self._db.execute(f"PRAGMA {how}({FINDINGS_MAX})"):
+            if found != "ok":
+                yield f"the file: {' '.join(found.split())}"
+        rooms = []
+        columns = ", ".join(_Row.__struct_fields__)
+        for row in self._db.execute(f"SELECT {columns} FROM rooms ORDER BY key"):
+            try:
+                rooms.append(msgspec.convert(dict(zip(_Row.__struct_fields__, row, strict=True)), _Row))
+            except msgspec.ValidationError:
+                yield f"a room is not made as a server makes it: {row[2]!r}"
+        indexed = has_index(self._db)
+        self._total = sum(max(0, room.head + 1 - room.first) for room in rooms)
+        for room in rooms:
+            sound = len(self.findings)
+            yield from (f"room {room.shown}: {finding}" for finding in self._room(room))
+            if indexed and len(self.findings) == sound:  # else the index is the least of its troubles
+                found = check_index(self._db, room.id, room.first, room.head, ask=not quick)
+                yield from (f"room {room.shown}: {finding}" for finding in found)
+            self.rooms += 1
+        yield from self._strays()
+        yield from self._refs({room.id: room for room in rooms})
+
+    # --- a room ---------------------------------------------------------------------------------------
+
+    def _room(self, room: _Row) -> Iterator[str]:
+        yield from self._named(room)
+        if not 1 <= room.first <= room.head + 1 <= MAX_NUMBER:
+            yield f"its numbers, {room.first} to {room.head}, cannot be"
+            return
+        at = 0
+        topic = None if room.first > 1 else ""
+        due = room.first
+        rows = self._db.execute(
+            "SELECT first, last, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last",
+            (room.id, room.first),  # those before may be there still: they are about to go
+        )
+        for first, last, payloads in rows:
+            if (type(first), type(last), type(payloads)) != (int, int, bytes):
+                yield f"a row of entries, {first!r} to {last!r}, is not made as a server makes it"
+                continue
+            # The oldest that is kept may have older ones in its row, which are forgotten.
+            if first > due or first < due > room.first:
+                yield _misplaced(first, due)
+            lines = payloads.split(b"\n")
+            if len(lines) != last + 1 - first:
+                yield f"the row of entries {first} to {last} has {len(lines)} of them"
+            for seq, payload in enumerate(lines, first):
+                try:
+                    entry = decode_entry(payload)
+                except (ValueError, RecursionError):
+                    yield f"entry {seq} cannot be read"
+                    continue
+                if (entry.room, entry.seq) != (room.shown, seq):
+                    yield f"where entry {seq} should be is entry {entry.seq} of {entry.room}"
+                if entry.at > MAX_AT:
+                    yield f"entry {seq} has the time {entry.at}, which is after the year 9999"
+                if entry.at < at:
+                    yield f"entry {seq} is older than the one before it"
+                at = max(at, entry.at)
+                if isinstance(entry, Retitled):
+                    topic = entry.text
+            due = last + 1
+            self._tell(last + 1 - max(first, room.first))
+        if due != room.head + 1:
+            beyond = f"there are entries up to {due - 1}, and its newest is said to be {room.head}"
+            yield beyond if due > room.head else _misplaced(room.head + 1, due)
+        if at > room.at:
+            yield "its newest entry is newer than it is said to be"
+        if topic is not None and topic != room.topic:
+            yield "its topic is not the one that was set last"
+
+    def _named(self, room: _Row) -> Iterator[str]:
+        try:
+            if prepare_room(room.shown).key != room.key:
+                yield f"nobody finds it, it is kept under the name {room.key}"
+        except Refused as refused:
+            yield f"nobody finds it: {refused.detail}"
+        if not room.epoch:
+            yield "it has no epoch"
+
+    def _tell(self, count: int) -> None:
+        self.entries += count
+        if self._progress is not None:
+            self._progress(self.entries, self._total)
+
+    # --- what points at rooms and entries -------------------------------------------------------------
+
+    def _strays(self) -> Iterator[str]:
+        for table in ("batches", "refs"):
+            strays = f"SELECT DISTINCT room FROM {table} WHERE room NOT IN (SELECT id FROM rooms)"
+            for (id,) in self._db.execute(strays):
+                yield f"the table of {table} speaks of a room that is not there, by the number {id}"
+
+    def _refs(self, rooms: dict[int, _Row]) -> Iterator[str]:
+        beyond = self._db.execute(
+            "SELECT room, refs.key, seq FROM refs JOIN rooms ON id = room WHERE seq < 1 OR seq > head"
+        )
+        for id, key, seq in beyond:
+            yield f"room {rooms[id].shown}: a ref stands for entry {seq}, which never was: {key[-64:]}"
+        for number, refs in self._db.execute("SELECT id, refs FROM fresh ORDER BY id"):
+            try:
+                fresh = _decode_fresh(refs)
+            except ValueError:
+                yield f"the newest refs cannot be read, row {number}"
+                continue
+            for id, key, seq in fresh:
+                if id not in rooms or not 1 <= seq <= rooms[id].head:
+                    where = f"room {rooms[id].shown}" if id in rooms else "a room that is not there"
+                    yield f"{where}: a ref stands for entry {seq}, which never was: {key[-64:]}"
+
+
+def _misplaced(first: int, due: int) -> str:
+    if first < due:
+        return f"entries {first} to {due - 1} are there twice"
+    return f"entry {due} is not there" if first == due + 1 else f"entries {due} to {first - 1} are not there"

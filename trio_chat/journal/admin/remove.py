@@ -1,0 +1,85 @@
+"""Remove whole rooms: their entries, topics, refs, their part of the index, and the rooms themselves.
+
+All in one transaction. A room of that name begins anew when something is said in it: with number 1, and under
+a new epoch, so a client that comes back with a number of the removed one is not resumed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trio_chat.errors import NotDone
+from trio_chat.journal.admin.connect import changing, moment, reading
+from trio_chat.journal.admin.prune import Pruned, RoomPruned, forget, vacuum_file
+from trio_chat.journal.sqlite_file import transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from trio_chat.journal.admin.connect import Progress
+
+__all__ = ["remove_rooms"]
+
+_decode_refs = msgspec.json.Decoder(list[tuple[int, str, int]]).decode
+_encode_refs = msgspec.json.Encoder().encode
+
+
+def remove_rooms(
+    path: Path,
+    keys: Sequence[str],
+    *,
+    dry_run: bool = False,
+    vacuum: bool = False,
+    progress: Progress | None = None,
+) -> Pruned:
+    """Remove the rooms with these keys; with `dry_run` only tell what that is. Raises `NotDone`.
+
+    An interruption leaves everything in place; while the file is written anew it ends only that.
+    """
+    size = path.stat().st_size if path.exists() else 0
+    if dry_run:
+        with reading(path) as db, moment(db):
+            return Pruned([room for _, room in _find(db, keys)], size, size, vacuumed=False)
+    vacuumed = False
+    with changing(path) as db:
+        with transaction(db):
+            found = _find(db, keys)
+            forget(db, found, progress)
+            _remove(db, [id for id, _ in found])
+        if vacuum:
+            vacuumed = vacuum_file(db)
+    return Pruned([room for _, room in found], size, path.stat().st_size, vacuumed)
+
+
+def _find(db: sqlite3.Connection, keys: Sequence[str]) -> list[tuple[int, RoomPruned]]:
+    found = []
+    for key in dict.fromkeys(keys):
+        row = db.execute("SELECT id, shown, first, head FROM rooms WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise NotDone(f"there is no room {key} in the journal")
+        id, shown, first, head = row
+        found.append((id, RoomPruned(shown, min(first, head + 1), head)))
+    return found
+
+
+def _remove(db: sqlite3.Connection, ids: list[int]) -> None:
+    """Remove what is left of rooms whose entries are forgotten.
+
+    An id may be given to another room later, so nothing under it may stay.
+    """
+    rooms = [(id,) for id in ids]
+    for table in ("batches", "chunks", "refs"):
+        db.executemany(f"DELETE FROM {table} WHERE room = ?", rooms)
+    db.executemany("DELETE FROM rooms WHERE id = ?", rooms)
+    removed = set(ids)
+    for row, refs in db.execute("SELECT id, refs FROM fresh ORDER BY id").fetchall():
+        triples = _decode_refs(refs)
+        kept = [triple for triple in triples if triple[0] not in removed]
+        if not kept:
+            db.execute("DELETE FROM fresh WHERE id = ?", (row,))
+        elif len(kept) < len(triples):
+            db.execute("UPDATE fresh SET refs = ? WHERE id = ?", (_encode_refs(kept), row))
