@@ -33,13 +33,13 @@ GROWTH_MAX = 5  # for a text four times as long; a sort has 4.8, a square 16
 FLOOR = 2_000  # steps that a long text may always take
 
 SCANNERS = (
-    *("code.js", "commands.js", "events.js", "excerpt.js", "names.js", "offers.js", "room.js", "rows.js"),
+    *("code.js", "commands.js", "events.js", "excerpt.js", "names.js", "autocomplete.js", "room.js", "rows.js"),
     *("switcher.js", "text.js", "identity.js", "presence_log.js", "usable_name.js"),
 )
 # These modules draw, talk to the server or keep data; the texts they show have gone through a scanner.
 NO_SCANNERS = (
     *("alerts.js", "backoff.js", "client.js", "composer.js", "connection.js", "dialogs.js", "dom.js"),
-    *("drawers.js", "header.js", "lines.js", "main.js", "namespace.js", "outbox.js", "people.js"),
+    *("sidebar_toggle.js", "header.js", "lines.js", "main.js", "namespace.js", "outbox.js", "member_list.js"),
     *(
         "questions.js",
         "reading.js",
@@ -50,7 +50,7 @@ NO_SCANNERS = (
         "state.js",
         "storage.js",
     ),
-    *("tab.js", "talk.js", "thread.js", "empty.js", "invite.js", "sign_in.js"),
+    *("tab.js", "message_list.js", "direct_messages.js", "empty.js", "invite.js", "sign_in.js"),
     *("delays.js", "missed.js", "undo_leave.js"),
 )
 # Every function of these modules has to run. The others also have classes that draw or wait.

@@ -29,7 +29,7 @@ export async function allowNotifications() {
 
 /**
  * @param {import("./state.js").State} state
- * @param {Room | import("./thread.js").Thread} place
+ * @param {Room | import("./direct_messages.js").Thread} place
  * @param {import("./room.js").Entry} entry
  */
 export function notify(state, place, entry) {
@@ -58,7 +58,7 @@ export function notifyMissed(state, missed) {
 
 /**
  * @param {import("./state.js").State} state
- * @param {Room | import("./thread.js").Thread} place  to go to with a click
+ * @param {Room | import("./direct_messages.js").Thread} place  to go to with a click
  * @param {string} title
  * @param {string} body
  * @param {string} tag  the same in all of one's tabs: the browser shows it once

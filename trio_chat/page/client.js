@@ -27,7 +27,7 @@ export class Client {
    * @param {import("./tab.js").Tab} tab
    * @param {string} url
    * @param {import("./namespace.js").Namespace} namespace  whose storage the state has
-   * @param {{live: (place: Room | import("./thread.js").Thread, entry: any) => void, moving: () => void,
+   * @param {{live: (place: Room | import("./direct_messages.js").Thread, entry: any) => void, moving: () => void,
    *   missed: (room: Room, entry: any) => void, refused: (room: Room, detail: string) => void}} above
    *   `live` is called for what others say now, as opposed to what is read up on, `missed` for a mention among
    *   that, `moving` when another server has answered, while the storage is still that of the one before, and
@@ -89,7 +89,7 @@ export class Client {
     return room;
   }
 
-  /** @param {Room | import("./thread.js").Thread} place */
+  /** @param {Room | import("./direct_messages.js").Thread} place */
   leave(place) {
     if (this.outbox.pending(place.key)) {
       this.state.say("Something here is not sent yet. Wait for it, or discard it first.");

@@ -4,7 +4,7 @@
 
 import { parse } from "./commands.js";
 import { $, composing, write } from "./dom.js";
-import { Offers } from "./offers.js";
+import { Offers } from "./autocomplete.js";
 import { Room } from "./room.js";
 import { sayable, sentence } from "./text.js";
 

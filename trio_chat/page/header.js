@@ -14,7 +14,7 @@ let shownTopic = "";
 
 /**
  * @param {import("./state.js").State} state
- * @param {import("./talk.js").Talk} talk
+ * @param {import("./message_list.js").Talk} talk
  */
 export function drawHeader(state, talk) {
   const place = /** @type {Room} */ (state.place);

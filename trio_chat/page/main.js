@@ -11,10 +11,10 @@ import { ask, closeBeside, openTopic, prepareSettings, showHelp } from "./dialog
 import { $, write } from "./dom.js";
 import { addressOf, placeAt, roomKey } from "./names.js";
 import { Namespace, ownOf } from "./namespace.js";
-import { closeDrawers, openDrawer, prepareDrawers } from "./drawers.js";
+import { closeDrawers, openDrawer, prepareDrawers } from "./sidebar_toggle.js";
 import { drawEmpty, prepareEmpty } from "./empty.js";
 import { MissedMentions } from "./missed.js";
-import { People } from "./people.js";
+import { People } from "./member_list.js";
 import { Room } from "./room.js";
 import { Search } from "./search.js";
 import { drawCard, prepareCard } from "./sign_in.js";
@@ -24,7 +24,7 @@ import { browsers, Storage } from "./storage.js";
 import { drawHeader, drawStatus } from "./header.js";
 import { Switcher } from "./switcher.js";
 import { Tab } from "./tab.js";
-import { Talk } from "./talk.js";
+import { Talk } from "./message_list.js";
 import { oneLine } from "./text.js";
 import { UndoLeave } from "./undo_leave.js";
 import { usableName } from "./usable_name.js";
@@ -183,7 +183,7 @@ function forgetRefused(key) {
 /**
  * Somebody else said something just now.
  *
- * @param {Room | import("./thread.js").Thread} place
+ * @param {Room | import("./direct_messages.js").Thread} place
  * @param {import("./room.js").Entry} entry
  */
 function heard(place, entry) {

@@ -11,7 +11,7 @@ let shown = ""; // the place that was scrolled into view last
 export function drawSidebar(state) {
   let unread = 0;
   let mentions = 0;
-  const row = (/** @type {import("./room.js").Room | import("./thread.js").Thread} */ place) => {
+  const row = (/** @type {import("./room.js").Room | import("./direct_messages.js").Thread} */ place) => {
     const news = place.unread(state.me.name);
     unread += news.unread;
     mentions += news.mentions;

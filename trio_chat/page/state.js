@@ -4,7 +4,7 @@
 
 import { fold, placeAt, roomKey } from "./names.js";
 import { Room } from "./room.js";
-import { Thread } from "./thread.js";
+import { Thread } from "./direct_messages.js";
 
 const DRAFT_LETTERS_MAX = 20_000;
 

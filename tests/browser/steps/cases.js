@@ -11,7 +11,7 @@ import * as events from "/static/events.js";
 import * as excerpt from "/static/excerpt.js";
 import * as identity from "/static/identity.js";
 import * as names from "/static/names.js";
-import * as offers from "/static/offers.js";
+import * as offers from "/static/autocomplete.js";
 import * as presenceLog from "/static/presence_log.js";
 import * as room from "/static/room.js";
 import * as rows from "/static/rows.js";
@@ -320,7 +320,7 @@ export const CASES = {
       ],
     },
   },
-  "offers.js": {
+  "autocomplete.js": {
     module: offers,
     calls: {
       offers: [

@@ -1,4 +1,4 @@
-import { Thread } from "/static/thread.js";
+import { Thread } from "/static/direct_messages.js";
 import { check, equal } from "./checks.js";
 
 const whisper = (text, by = "Bob") => ({ type: "whispered", seq: 0, at: 0, by, text });

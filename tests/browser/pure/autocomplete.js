@@ -1,5 +1,5 @@
 import { HELP, parse } from "/static/commands.js";
-import { offers } from "/static/offers.js";
+import { offers } from "/static/autocomplete.js";
 import { check, equal, holds } from "./checks.js";
 
 const HERE = ["bob", "Bea", "ann", "Ελένη"];
