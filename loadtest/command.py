@@ -15,12 +15,12 @@ from rich.console import Console
 from loadtest import leftovers
 from loadtest.progress import showing
 from loadtest.report import STANDARD
-from loadtest.runner import Run
+from loadtest.runner import LoadTest
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.server import own_server
 from loadtest.target import shown_server
 from loadtest.thresholds import Threshold
-from loadtest.verdict import Outcome, Verdict
+from loadtest.verdict import RunResult, Verdict
 from trio_chat.errors import ChatError
 
 __all__ = ["allow_files", "look_at", "measure"]
@@ -34,7 +34,7 @@ async def measure(
     thresholds: Sequence[Threshold],
     json_path: str | None,
     console: Console,
-) -> Outcome:
+) -> RunResult:
     """Run a scenario against a server, or one of our own, and return what came of it.
 
     SIGINT or SIGTERM ends it: the outcome is then what was measured until that. A server of our own has ended
@@ -69,7 +69,7 @@ class _Attempt:
         self._scenario = scenario
         self._address = address
         self._console = console
-        self._run = Run(scenario, "", 0)  # until there is a server
+        self._run = LoadTest(scenario, "", 0)  # until there is a server
 
     async def watch(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
         """Cancel a scope at the first signal. Further ones change nothing: all that follows is bounded."""
@@ -83,7 +83,7 @@ class _Attempt:
         async with _server(scenario, address) as (host, port):
             with showing(console, shown_server(address)) as tell:
                 tag = secrets.token_hex(2) if address else ""
-                self._run = Run(scenario, host, port, tag=tag, tell=tell)
+                self._run = LoadTest(scenario, host, port, tag=tag, tell=tell)
                 _tune_memory()
                 try:
                     await self._run.run()
@@ -93,7 +93,7 @@ class _Attempt:
                         console.print(line, highlight=False, markup=False, soft_wrap=True)
                     raise
 
-    def outcome(self, thresholds: Sequence[Threshold]) -> Outcome:
+    def outcome(self, thresholds: Sequence[Threshold]) -> RunResult:
         return self._run.outcome(thresholds, stopped=self.stopped)
 
 

@@ -9,14 +9,14 @@ missed. A burst of old messages would load the server as nobody asked for.
 from dataclasses import dataclass
 from math import ceil
 
-__all__ = ["AT_ONCE", "LATE_S", "Pace"]
+__all__ = ["AT_ONCE", "LATE_S", "MessagePacer"]
 
 LATE_S = 1.0
 AT_ONCE = 500  # a rate that is too high must not keep this process from all else: from hearing, from Ctrl-C
 
 
 @dataclass(slots=True)
-class Pace:
+class MessagePacer:
     """`rate` messages a second, `messages` in all; times are in seconds since the talk began."""
 
     rate: float

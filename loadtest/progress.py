@@ -10,13 +10,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from loadtest.runner import Progress
+from loadtest.runner import RunProgress
 
 __all__ = ["showing"]
 
 PLAIN_EVERY = 8  # tellings: two seconds
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[RunProgress], None]
 
 
 @contextmanager
@@ -40,7 +40,7 @@ class _Plain:
         self._phase = ""
         self._tellings = 0
 
-    def tell(self, progress: Progress) -> None:
+    def tell(self, progress: RunProgress) -> None:
         self._tellings += 1
         if progress.phase == self._phase and self._tellings % PLAIN_EVERY:
             return
@@ -48,7 +48,7 @@ class _Plain:
         self._console.print(_line(progress), highlight=False, soft_wrap=True)
 
 
-def _line(progress: Progress) -> str:
+def _line(progress: RunProgress) -> str:
     if progress.phase in {"leaving", "judged"}:
         return progress.phase
     if progress.phase != "talking":
@@ -62,7 +62,7 @@ def _line(progress: Progress) -> str:
     )
 
 
-def _view(progress: Progress, where: str) -> Group:
+def _view(progress: RunProgress, where: str) -> Group:
     scenario, stats = progress.scenario, progress.stats
     grid = Table.grid(padding=(0, 2))
     for _ in range(6):

@@ -12,7 +12,7 @@ from rich.console import Console
 from loadtest import leftovers
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.target import shown_server
-from loadtest.verdict import Outcome, Series
+from loadtest.verdict import RunResult, Series
 from trio_chat.errors import ChatError
 
 __all__ = ["SCHEMA", "STANDARD", "as_json", "lines", "report", "write_json"]
@@ -22,7 +22,7 @@ STANDARD = "-"  # in place of a file: standard output
 BREACHES_SHOWN = 5  # of each kind
 
 
-class Keeper(Protocol):
+class VerdictKeeper(Protocol):
     """Keeps signals from changing the exit status while the verdict is written, and after that."""
 
     def written(self) -> None: ...
@@ -31,10 +31,10 @@ class Keeper(Protocol):
 def report(
     scenario: Scenario,
     address: tuple[str, int] | None,
-    outcome: Outcome,
+    outcome: RunResult,
     json_path: str | None,
     console: Console,
-    keep_verdict: Callable[[], Keeper],
+    keep_verdict: Callable[[], VerdictKeeper],
 ) -> None:
     """Write the JSON, if it is wanted, and then the lines; the last one is the verdict.
 
@@ -57,7 +57,7 @@ def report(
     keeper.written()
 
 
-def lines(scenario: Scenario, outcome: Outcome) -> Iterator[str]:
+def lines(scenario: Scenario, outcome: RunResult) -> Iterator[str]:
     """What came of it; the last line is the verdict."""
     yield ""
     yield from _figure_lines(outcome)
@@ -72,7 +72,7 @@ def lines(scenario: Scenario, outcome: Outcome) -> Iterator[str]:
     yield f"{outcome.last_line} (exit {outcome.verdict.value})"
 
 
-def _figure_lines(outcome: Outcome) -> Iterator[str]:
+def _figure_lines(outcome: RunResult) -> Iterator[str]:
     figures = outcome.figures
     if outcome.stopped is not None and not figures.sent:
         return  # all of them are zero
@@ -103,7 +103,7 @@ def _quantiles(series: Series) -> str:
     )
 
 
-def as_json(scenario: Scenario, server: str, outcome: Outcome) -> dict[str, object]:
+def as_json(scenario: Scenario, server: str, outcome: RunResult) -> dict[str, object]:
     """All of it, by the schema."""
     return {
         "schema": SCHEMA,

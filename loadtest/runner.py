@@ -14,18 +14,18 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from loadtest.pacer import LATE_S, Pace
+from loadtest.pacer import LATE_S, MessagePacer
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.stats import Latencies, Stats, ticks
 from loadtest.thresholds import Threshold
 from loadtest.transport import DialLine, dial_line
 from loadtest.user import User, World
-from loadtest.verdict import Figures, Outcome, Series, Verdict
+from loadtest.verdict import Figures, RunResult, Series, Verdict
 from trio_chat.contract import Entry, Judge
 from trio_chat.errors import ChatError
 from trio_chat.wire.messages import Said
 
-__all__ = ["LAG_MS", "MISSED_SHARE", "PHASE_S_MAX", "Progress", "Run"]
+__all__ = ["LAG_MS", "MISSED_SHARE", "PHASE_S_MAX", "LoadTest", "RunProgress"]
 
 COMING_AT_ONCE = 32
 PATIENCE_S = 15.0
@@ -37,7 +37,7 @@ LAG_MS = 250.0
 MISSED_SHARE = 0.001
 
 
-class Progress:
+class RunProgress:
     """How far a run is: for whoever shows it."""
 
     def __init__(self, scenario: Scenario, stats: Stats, judge: Judge) -> None:
@@ -58,7 +58,7 @@ class Progress:
 
     @property
     def deliveries(self) -> int:
-        return sum(stay.verified for stay in self._judge.stays)
+        return sum(visit.verified for visit in self._judge.stays)
 
     def measure(self, now: float) -> None:
         """Set the rates since it was last called."""
@@ -69,7 +69,7 @@ class Progress:
             self.deliveries_per_s = (self._before[2] - delivered) / (now - then)
 
 
-class Run:
+class LoadTest:
     """One run of a scenario against the server at an address."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Run:
         *,
         tag: str = "",
         dial: DialLine = dial_line,
-        tell: Callable[[Progress], None] = lambda _: None,
+        tell: Callable[[RunProgress], None] = lambda _: None,
         patience_s: float = PATIENCE_S,
         judge: Judge | None = None,
     ) -> None:
@@ -88,7 +88,7 @@ class Run:
         self.scenario = scenario
         self.judge = judge or Judge(is_plain)
         self.stats = Stats()
-        self.progress = Progress(scenario, self.stats, self.judge)
+        self.progress = RunProgress(scenario, self.stats, self.judge)
         self._tell = tell
         self._patience_s = patience_s
         world = World(host, port, dial, self.judge, self.stats, secrets.token_urlsafe(6))
@@ -131,11 +131,11 @@ class Run:
         """The rooms of which the server's journal has something, as far as is known."""
         return list(dict.fromkeys(user.room for user in self._users if user.is_kept))
 
-    def outcome(self, thresholds: Sequence[Threshold] = (), *, stopped: Verdict | None = None) -> Outcome:
+    def outcome(self, thresholds: Sequence[Threshold] = (), *, stopped: Verdict | None = None) -> RunResult:
         """Return what was found, until a signal stopped the run if one did: then thresholds do not count."""
         figures = self._figures()
         findings = self.judge.findings
-        return Outcome(
+        return RunResult(
             figures,
             {str(kind): count for kind, count in findings.counts.items()},
             findings.breaches,
@@ -210,7 +210,7 @@ class Run:
 
     async def _speak(self, began: float) -> None:
         scenario = self.scenario
-        pace = Pace(scenario.rate, scenario.messages)
+        pace = MessagePacer(scenario.rate, scenario.messages)
         speakers = [self._users[number] for number in scenario.speakers()]
         turn = 0
         while not pace.is_over:
@@ -308,7 +308,7 @@ class Run:
             delivery_rate=stats.talked / seconds,
             missed=stats.missed,
             again=stats.again,
-            gaps=sum(stay.gaps for stay in self.judge.stays),
+            gaps=sum(visit.gaps for visit in self.judge.stays),
             refused=dict(stats.refused),
             trips=dict(stats.trips),
             series={name: _series(getattr(stats, name)) for name in ("delivery", "ack", "lag")},

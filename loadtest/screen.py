@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-__all__ = ["Screen"]
+__all__ = ["ReportOutput"]
 
 
-class Screen(Console):
+class ReportOutput(Console):
     """A console that goes quiet when nobody reads any more (`| head`), or the disk is full.
 
     The run goes on: its exit status is its verdict, and a report may be wanted.
@@ -21,7 +21,7 @@ class Screen(Console):
     """The write that failed; None, too, where the reader closed the pipe, which is no news to anyone."""
 
     @classmethod
-    def standard(cls, *, error: bool = False) -> "Screen":
+    def standard(cls, *, error: bool = False) -> "ReportOutput":
         """Return one on standard output, or on standard error; a character without a code is shown as `?`."""
         stream = sys.stderr if error else sys.stdout
         if isinstance(stream, TextIOWrapper):

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from trio_chat.client import Link, SocketLink, dial_tcp
 
-__all__ = ["DialLine", "Line", "SocketLine", "dial_line"]
+__all__ = ["DialLine", "SocketTransport", "Transport", "dial_line"]
 
 
-class Line(Link, Protocol):
+class Transport(Link, Protocol):
     """A link, and two more ways to end it."""
 
     def end(self) -> None:
@@ -23,10 +23,10 @@ class Line(Link, Protocol):
         ...
 
 
-DialLine = Callable[[str, int], Awaitable[Line]]
+DialLine = Callable[[str, int], Awaitable[Transport]]
 
 
-class SocketLine(SocketLink):
+class SocketTransport(SocketLink):
     """A line on a socket."""
 
     __slots__ = ()
@@ -41,13 +41,13 @@ class SocketLine(SocketLink):
         self.close()
 
     @classmethod
-    def of(cls, link: SocketLink) -> "SocketLine":
+    def of(cls, link: SocketLink) -> "SocketTransport":
         """The same connection; the link is not to be used any more."""
         return cls(link._sock, link.address)
 
 
-async def dial_line(host: str, port: int) -> SocketLine:
+async def dial_line(host: str, port: int) -> SocketTransport:
     """As `dial_tcp`, whose errors it raises."""
     link = await dial_tcp(host, port)
     assert isinstance(link, SocketLink)
-    return SocketLine.of(link)
+    return SocketTransport.of(link)

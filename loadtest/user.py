@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import trio
 
-from loadtest.recorder import Ear
+from loadtest.recorder import Recorder
 from loadtest.scenario import WAYS
 from loadtest.stats import Stats, ticks
-from loadtest.transport import DialLine, Line
+from loadtest.transport import DialLine, Transport
 from trio_chat.client import Chat, Link, connect
-from trio_chat.contract import Judge, Kind, Stay
+from trio_chat.contract import BreachKind, Judge, Visit
 from trio_chat.errors import ChatError, ClientError, ConnectionLost, Refused
 
 __all__ = ["AWAY_S", "User", "World"]
@@ -59,11 +59,11 @@ class User:
         self._unanswered: dict[str, str] = {}  # by ref
         self._is_kept = False
         self._order = ""
-        self._ear = Ear(world.judge, world.stats, name, room)
+        self._ear = Recorder(world.judge, world.stats, name, room)
         self._hearing = trio.CancelScope()
-        self._line: Line
+        self._line: Transport
         self._chat: Chat
-        self._stay: Stay
+        self._stay: Visit
         self._visit: trio.Nursery
 
     @property
@@ -175,7 +175,7 @@ class User:
             self._stay.gone()
             if patience.cancelled_caught:
                 words = f"{self.name} heard nothing more for {GOODBYE_S:g} s after going by {way}"
-                self._world.judge.findings.add(Kind.ENDED, self.room, self.name, words)
+                self._world.judge.findings.add(BreachKind.ENDED, self.room, self.name, words)
             elif way == "leave":
                 await self._enter()
                 continue
@@ -210,18 +210,18 @@ class User:
         self.failed = error
         if not self.came.is_set():
             return
-        world, stay = self._world, self._stay
-        if not stay.is_over:
-            words = f"{self.name} was thrown out of {self.room} at {stay.cursor}: {error}"
+        world, visit = self._world, self._stay
+        if not visit.is_over:
+            words = f"{self.name} was thrown out of {self.room} at {visit.cursor}: {error}"
             # Who was refused what it cannot do without ends its connection in good order.
-            stay.going("connection lost", "quit" if isinstance(error, Refused) else "lost")
-            stay.gone()
+            visit.going("connection lost", "quit" if isinstance(error, Refused) else "lost")
+            visit.gone()
         else:
-            words = f"{self.name} could not come back to {self.room} after {stay.cursor}: {error}"
+            words = f"{self.name} could not come back to {self.room} after {visit.cursor}: {error}"
         if isinstance(error, Refused) and error.code == "rate_limited":
             world.stats.count_refusal(error.code)  # which makes the run invalid, and is no breach
         else:
-            world.judge.findings.add(Kind.ENDED, self.room, self.name, words)
+            world.judge.findings.add(BreachKind.ENDED, self.room, self.name, words)
         for text in self._unanswered.values():
             world.judge.excused(text)
 

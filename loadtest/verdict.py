@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from trio_chat.contract import Breach
 
-__all__ = ["Figures", "Outcome", "Series", "Verdict"]
+__all__ = ["Figures", "RunResult", "Series", "Verdict"]
 
 
 class Verdict(IntEnum):
@@ -55,7 +55,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunResult:
     """`kinds` counts the breaches; `breaches` are the first thousand in words."""
 
     figures: Figures

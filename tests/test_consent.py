@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from loadtest.scenario import CannotRun
-from loadtest.verdict import Outcome
+from loadtest.verdict import RunResult
 from tests.loadtest.test_report import FINE
 from trio_chat.cli import main
 from trio_chat.cli.consent import ask_before_load, is_only_loopback
@@ -61,7 +61,7 @@ class Terminal:
     """Standard input and standard error of a user who is there."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, started: list[object]) -> None:
-        async def start(*args: object) -> Outcome:
+        async def start(*args: object) -> RunResult:
             started.append(args)
             return FINE
 

@@ -11,7 +11,7 @@ from tests.wire.drawn import COMMANDS, EVENTS, tag
 from trio_chat.dialects.websocket import WebSocketCommands
 from trio_chat.errors import BadMessage
 from trio_chat.server.config import Limits
-from trio_chat.server.disconnect import parting
+from trio_chat.server.disconnect import disconnect_for
 from trio_chat.wire.codec import decode_command, decode_event, encode
 from trio_chat.wire.framing import FrameReader
 from trio_chat.wire.messages import Error
@@ -86,7 +86,7 @@ def test_goodbyes_say_whether_to_come_back() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (true|false) \|", part("Errors and goodbyes"), re.MULTILINE)
     assert len(rows) == 16
     for code, reconnect in rows:
-        said = parting(code, "").bye
+        said = disconnect_for(code, "").bye
         assert said is not None
         assert json.loads(said)["reconnect"] is (reconnect == "true"), code
 

@@ -16,13 +16,13 @@ from click.testing import CliRunner
 
 from loadtest.report import as_json as loadtest_json
 from loadtest.scenario import Scenario
-from loadtest.verdict import Outcome
+from loadtest.verdict import RunResult
 from tests.cases.commands import Server, serve
 from tests.cases.commands import run as run_process
 from tests.journal.admin.journals import small
 from tests.loadtest.test_report import BROKEN, FINE, INTERRUPTED, INVALID, MISSED, TERMINATED
 from trio_chat.cli import main
-from trio_chat.client import Back, Outage
+from trio_chat.client import Disconnected, Reconnected
 from trio_chat.errors import ChatError
 from trio_chat.terminal.show import as_json as event_json
 
@@ -104,7 +104,7 @@ def loadtest_ends(status: int) -> Try:
     def attempt(patch: pytest.MonkeyPatch, home: Path, server: Server) -> int:
         outcome = {0: FINE, 1: MISSED, 3: BROKEN, 4: INVALID, 130: INTERRUPTED, 143: TERMINATED}[status]
 
-        async def ended(*_: object) -> Outcome:
+        async def ended(*_: object) -> RunResult:
             return outcome
 
         patch.setattr("loadtest.command.measure", ended)
@@ -223,7 +223,7 @@ def test_the_json_of_loadtest_has_the_fields_of_the_page(outcome: object) -> Non
 
 def test_events_of_the_client_have_the_fields_of_the_page() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", part("`join --json`"), re.MULTILINE)
-    printed = [json.loads(event_json(event)) for event in (Outage("the reason", 1.5), Back(2.5))]
+    printed = [json.loads(event_json(event)) for event in (Disconnected("the reason", 1.5), Reconnected(2.5))]
     assert rows == [(each["type"], field) for each in printed for field in each if field != "type"]
 
 

@@ -10,24 +10,24 @@
     ├── CannotStart      a server cannot start                        (exit status 2)
     │   ├── JournalInUse   as another one has the journal
     │   └── JournalUnavailable  as its disk takes nothing just now  (exit status 75)
-    ├── NotDone          what its owner asked of a journal cannot be  (exit status 2)
+    ├── JournalToolError  a `trio-chat journal` command cannot be done    (exit status 2)
     ├── OutputError      standard output cannot be written            (exit status 2)
     │   └── OutputClosed   as its reader closed the pipe; ends a command without a line
     ├── SimulationError  what ends a simulated run that found something, and nothing else
-    │   ├── Hung           nothing can run any more, or it runs for ever
-    │   ├── LeftBehind     the scenario is done, and something of it is still there
+    │   ├── DeadlockError  nothing can run any more, or it runs for ever
+    │   ├── ResourceLeakError  the scenario has ended and something of it is still there
     │   ├── NotSimulated   it reached for a thread, a socket, a process or a real clock
     │   └── PromiseBroken  in a simulated chat, the server's
     └── ClientError      what happens to a program that uses the client (exit status 3)
         ├── CannotConnect  there was no server, or it would not have us
         ├── ConnectionLost the connection ended, nobody asked it to, and there is no way back
         │   └── ServerChanged  another server answers: what was written for the one before is not sent
-        └── ServerFault    the server said what no server of ours says
+        └── ProtocolError  the server said what no server of ours says
             └── ForeignServer  it is a server of another protocol
 
 Whose fault it is decides where an error goes. A peer's fault is quiet: it carries the wire code that
 answers it and ends, at most, one connection. What is not in this tree is a bug, and loud.
-The message of each error is one line and fit to be shown to a user; that of `Hung` has a tree below it.
+The message of each error is one line and fit to be shown to a user; that of `DeadlockError` has a tree below it.
 """
 
 __all__ = [
@@ -37,21 +37,21 @@ __all__ = [
     "ChatError",
     "ClientError",
     "ConnectionLost",
+    "DeadlockError",
     "ForeignServer",
     "FrameError",
-    "Hung",
     "JournalInUse",
+    "JournalToolError",
     "JournalUnavailable",
-    "LeftBehind",
     "LinkBroken",
-    "NotDone",
     "NotSimulated",
     "OutputClosed",
     "OutputError",
     "PromiseBroken",
+    "ProtocolError",
     "Refused",
+    "ResourceLeakError",
     "ServerChanged",
-    "ServerFault",
     "SimulationError",
     "StoreError",
     "WireError",
@@ -141,7 +141,7 @@ class JournalUnavailable(CannotStart):
     exit_status = 75  # EX_TEMPFAIL of sysexits.h
 
 
-class NotDone(ChatError):
+class JournalToolError(ChatError):
     """What its owner asked of a journal cannot be done, and nothing was changed."""
 
     exit_status = 2
@@ -164,7 +164,7 @@ class SimulationError(ChatError):
     """
 
 
-class Hung(SimulationError):
+class DeadlockError(SimulationError):
     """A simulated run cannot end: nothing can run any more, or it runs for ever.
 
     The message is a line and, below it, `tree`: the tasks, and the line that each of them awaits.
@@ -176,7 +176,7 @@ class Hung(SimulationError):
         self.tree = tree
 
 
-class LeftBehind(SimulationError):
+class ResourceLeakError(SimulationError):
     """A simulated scenario is done, and `left` is still there: a line for each thing."""
 
     def __init__(self, left: tuple[str, ...]) -> None:
@@ -235,11 +235,11 @@ class ServerChanged(ConnectionLost):
     """
 
 
-class ServerFault(ClientError):
+class ProtocolError(ClientError):
     """The server broke the rules of the wire."""
 
 
-class ForeignServer(ServerFault):
+class ForeignServer(ProtocolError):
     """The server speaks another protocol, which `protocol` names."""
 
     def __init__(self, detail: str, *, protocol: str = "") -> None:

@@ -23,14 +23,14 @@ from typing import Any
 
 import trio
 
-from loadtest.runner import Progress, Run
+from loadtest.runner import LoadTest, RunProgress
 from loadtest.scenario import Scenario
 from loadtest.verdict import Verdict
 from tests.bench.errors import BenchError
 from tests.bench.plan import Figure, Plan, Stage
 from tests.bench.process import ServerProcess
 from tests.bench.yardstick import find_driver
-from trio_chat.contract import Entry, Judge, Stay
+from trio_chat.contract import Entry, Judge, Visit
 
 __all__ = ["measure_loadtool"]
 
@@ -46,7 +46,7 @@ class _Clock:
     seconds = 0.0
 
 
-class _Timed(Stay):
+class _Timed(Visit):
     """Judges, and says how long that took."""
 
     __slots__ = ()
@@ -71,10 +71,10 @@ class _Timed(Stay):
 
 
 class _TimedJudge(Judge):
-    def entered(self, room: str, user: str, **facts: Any) -> Stay:
-        stay = super().entered(room, user, **facts)
-        stay.__class__ = _Timed
-        return stay
+    def entered(self, room: str, user: str, **facts: Any) -> Visit:
+        visit = super().entered(room, user, **facts)
+        visit.__class__ = _Timed
+        return visit
 
 
 @dataclass
@@ -85,7 +85,7 @@ class _Samples:
     judge_s: list[float] = field(default_factory=list)
     deliveries: list[int] = field(default_factory=list)
 
-    def tell(self, progress: Progress) -> None:
+    def tell(self, progress: RunProgress) -> None:
         if progress.phase == "talking" and 0.1 < progress.share < 1:
             self.cpu_s.append(process_time())
             self.judge_s.append(_Clock.seconds)
@@ -154,10 +154,10 @@ def _judged(server_core: int | None, seconds: float) -> _Judged:
     return _Judged(samples.cpu_us, figures.delivery_rate, figures.series["delivery"].p99_ms, disturbed)
 
 
-def _run(port: int, judge: Judge, seconds: float) -> tuple[_Samples, Run]:
+def _run(port: int, judge: Judge, seconds: float) -> tuple[_Samples, LoadTest]:
     samples = _Samples()
     scenario = Scenario(users=USERS, rate=RATE, duration_s=seconds, disconnects=0.05)
-    run = Run(scenario, "127.0.0.1", port, tell=samples.tell, judge=judge)
+    run = LoadTest(scenario, "127.0.0.1", port, tell=samples.tell, judge=judge)
     trio.run(run.run)
     return samples, run
 

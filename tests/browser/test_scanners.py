@@ -33,7 +33,16 @@ GROWTH_MAX = 5  # for a text four times as long; a sort has 4.8, a square 16
 FLOOR = 2_000  # steps that a long text may always take
 
 SCANNERS = (
-    *("code.js", "commands.js", "events.js", "excerpt.js", "names.js", "autocomplete.js", "room.js", "rows.js"),
+    *(
+        "code.js",
+        "commands.js",
+        "events.js",
+        "excerpt.js",
+        "names.js",
+        "autocomplete.js",
+        "room.js",
+        "rows.js",
+    ),
     *("switcher.js", "text.js", "identity.js", "presence_log.js", "usable_name.js"),
 )
 # These modules draw, talk to the server or keep data; the texts they show have gone through a scanner.

@@ -15,9 +15,9 @@ import trio
 from tests.client.scripted import Peer, Stage, said, welcome
 from trio_chat.client import Chat
 from trio_chat.client.connection import OUTBOX_BYTES
-from trio_chat.client.event_size import weight
+from trio_chat.client.event_size import event_bytes
 from trio_chat.client.inbox import STRANGE_ROOMS, STRAYS, STRAYS_BYTES
-from trio_chat.client.overflow import BEYOND_BYTES
+from trio_chat.client.overflow import OVERFLOW_BYTES
 from trio_chat.client.requests import OUTSTANDING
 from trio_chat.wire import framing
 from trio_chat.wire.codec import encode
@@ -44,7 +44,6 @@ from trio_chat.wire.messages import (
     Quit,
     Rename,
     Renaming,
-    Retitled,
     Room,
     RoomListing,
     Rooms,
@@ -52,6 +51,7 @@ from trio_chat.wire.messages import (
     Say,
     Search,
     Topic,
+    TopicChanged,
     TypingNotice,
     Whisper,
     Whispered,
@@ -195,7 +195,7 @@ class HostileServer:
         seq = self._heads.get(room, 0) + 1
         events: tuple[Event, ...] = (
             said(seq, room),
-            Retitled(room, seq, 1, "bob", "a topic"),
+            TopicChanged(room, seq, 1, "bob", "a topic"),
             Presence(room, 3, ["eve"], [Departure("bob", "quit")], [Renaming("a", "b"), Renaming("b", "a")]),
             Members(room, ["ada", "bob"], 2, False),
             TypingNotice(room, "bob"),
@@ -260,11 +260,11 @@ def held(chat: Chat) -> dict[str, int]:
     inbox, connection = talk.inbox, talk._connection
     return {
         "events": len(inbox._events),
-        "weight of the events": sum(map(weight, inbox._events)),
+        "weight of the events": sum(map(event_bytes, inbox._events)),
         "events beyond": len(inbox._beyond),
-        "weight beyond": sum(map(weight, inbox._beyond._events)),
+        "weight beyond": sum(map(event_bytes, inbox._beyond._events)),
         "strays": len(inbox.strays),
-        "weight of the strays": sum(map(weight, inbox.strays)),
+        "weight of the strays": sum(map(event_bytes, inbox.strays)),
         "places": len(inbox._places) + len(inbox._strange.keys() - inbox._places.keys()),
         "lagging": len(inbox._lagging.keys() | inbox._places.keys()),
         "memberships": len(talk.rooms._by_name) + len(talk.rooms._names),
@@ -282,7 +282,7 @@ def over_bounds(chat: Chat, joined: int) -> dict[str, int]:
         + 3 * FRAME_BYTES_MAX // 40,  # a read, an answer, and what one of them completes
         "weight of the events": inbox._weight_max + 2 * READ_WEIGHT,
         "events beyond": inbox.bound + 2 * joined,
-        "weight beyond": BEYOND_BYTES + READ_WEIGHT,
+        "weight beyond": OVERFLOW_BYTES + READ_WEIGHT,
         "strays": STRAYS,
         "weight of the strays": STRAYS_BYTES + READ_WEIGHT,
         "places": joined + STRANGE_ROOMS,

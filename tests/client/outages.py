@@ -6,14 +6,14 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.client.scripted import Peer, Stage
-from trio_chat.client import Back, Chat, Incoming
+from trio_chat.client import Chat, ClientEvent, Reconnected
 from trio_chat.errors import ConnectionLost, Refused
 from trio_chat.wire.messages import Join
 
 __all__ = ["Calls", "cut_off", "enter", "expect_all", "length_of", "next_of", "said_in"]
 
 
-async def next_of(chat: Chat, count: int) -> list[Incoming]:
+async def next_of(chat: Chat, count: int) -> list[ClientEvent]:
     """The next events, so many."""
     return [await anext(chat) for _ in range(count)]
 
@@ -70,7 +70,7 @@ def said_in(chat: Chat, room: str, text: str) -> Callable[[], Awaitable[int]]:
     return say
 
 
-def length_of(event: Incoming) -> float:
+def length_of(event: ClientEvent) -> float:
     """How long the outage was whose end this is."""
-    assert isinstance(event, Back), event
+    assert isinstance(event, Reconnected), event
     return event.after_s

@@ -34,7 +34,6 @@ from trio_chat.wire.messages import (
     HistoryPage,
     Join,
     Leave,
-    Limits,
     Members,
     Ping,
     Pong,
@@ -42,6 +41,7 @@ from trio_chat.wire.messages import (
     Room,
     Said,
     Say,
+    ServerLimits,
     Typing,
     Welcome,
     Who,
@@ -74,7 +74,7 @@ def welcome(
         features=[*features],
         kept=kept,
         ping_s=ping_s,
-        limits=Limits(frame_bytes, 4096, 100, *talk, *talk_bytes),
+        limits=ServerLimits(frame_bytes, 4096, 100, *talk, *talk_bytes),
         ref=hello.ref,
     )
 

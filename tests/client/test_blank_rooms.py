@@ -7,7 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.client.outages import cut_off, enter, next_of
 from tests.client.scripted import Stage, chatting, said
 from tests.client.test_rates_with_server import TestServer, serve_chat, shown
-from trio_chat.client import Back, Outage
+from trio_chat.client import Disconnected, Reconnected
 from trio_chat.wire.messages import Gap, Room, Said
 
 
@@ -22,7 +22,7 @@ async def test_a_blank_room_is_resumed_in_its_new_epoch_and_the_program_is_told_
         assert (join.after, join.epoch) == (0, "e")
         await peer.say(said(1), said(2))
         outage, room, back, *entries = await next_of(chat, 5)
-        assert isinstance(outage, Outage) and isinstance(back, Back)
+        assert isinstance(outage, Disconnected) and isinstance(back, Reconnected)
         assert isinstance(room, Room)
         assert (room.epoch, room.resumed, room.ref) == ("f", True, "")
         assert entries == [said(1), said(2)]

@@ -7,7 +7,7 @@ import trio
 
 from tests.client.scripted import Peer, chatting, said
 from trio_chat.client import Chat
-from trio_chat.errors import ServerFault
+from trio_chat.errors import ProtocolError
 from trio_chat.wire.messages import (
     UNSET,
     Ack,
@@ -167,7 +167,7 @@ async def test_a_quit_gives_its_reason(nursery: trio.Nursery) -> None:
 
 
 async def test_an_ack_without_a_number_is_a_server_fault(nursery: trio.Nursery) -> None:
-    with pytest.raises(ServerFault, match="an ack without a number"):
+    with pytest.raises(ProtocolError, match="an ack without a number"):
         await asked(nursery, lambda chat: chat.say("lobby", "hi"), Ack("r.2"))
 
 

@@ -9,7 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.client.scripted import Hall, Peer, Stage, chatting, said, welcome
 from trio_chat.client import connect
-from trio_chat.errors import CannotConnect, ConnectionLost, Refused, ServerFault
+from trio_chat.errors import CannotConnect, ConnectionLost, ProtocolError, Refused
 from trio_chat.net.link import Link
 from trio_chat.wire.messages import Bye, Error, Hello, Ping, Pong, Quit, Rooms
 
@@ -149,7 +149,7 @@ async def test_what_is_no_server_of_ours_is_a_server_fault_in_one_line(
         await peer.say_bytes(data)
         await trio.sleep_forever()
 
-    with pytest.raises(ServerFault, match="what the server says makes no sense: ") as caught:
+    with pytest.raises(ProtocolError, match="what the server says makes no sense: ") as caught:
         await meet(nursery, play)
     assert str(caught.value).isprintable()
 
@@ -159,7 +159,7 @@ async def test_an_answer_that_is_no_welcome_is_a_server_fault(nursery: trio.Nurs
         hello = await peer.expect(Hello)
         await peer.say(Pong(ref=hello.ref))
 
-    with pytest.raises(ServerFault, match="pong is no answer to that"):
+    with pytest.raises(ProtocolError, match="pong is no answer to that"):
         await meet(nursery, play)
 
 

@@ -7,7 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.client.scripted import said
 from trio_chat.client.connection import OUTBOX_BYTES, Connection
 from trio_chat.dialects.frames import FrameCommands
-from trio_chat.errors import ConnectionLost, Refused, ServerFault
+from trio_chat.errors import ConnectionLost, ProtocolError, Refused
 from trio_chat.testing.pipe import PipeLink, link_pair
 from trio_chat.wire import framing
 from trio_chat.wire.codec import encode
@@ -68,7 +68,7 @@ async def test_closed_here_is_connection_lost_too() -> None:
 async def test_what_is_no_frame_is_a_server_fault() -> None:
     connection, _, there = connected()
     there.send_nowait(b"\xff\xff\xff\xff")
-    with pytest.raises(ServerFault, match="a frame of 4294967295 bytes"):
+    with pytest.raises(ProtocolError, match="a frame of 4294967295 bytes"):
         await connection.receive()
 
 

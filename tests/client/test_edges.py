@@ -6,7 +6,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.client.outages import Calls, cut_off, enter, next_of, said_in
 from tests.client.scripted import Stage, chatting, said
-from trio_chat.client import Back, Outage
+from trio_chat.client import Disconnected, Reconnected
 from trio_chat.client.backoff import HELD_S
 from trio_chat.errors import ConnectionLost
 from trio_chat.wire.messages import Error, Gap, Join, Room, Whisper, Whispered
@@ -51,7 +51,7 @@ async def test_who_leaves_a_room_that_is_being_asked_for_waits_for_the_answer_an
         await peer.say(Error("rate_limited", "slowly", retry_after_s=1_000, ref=join.ref))
         await wait_all_tasks_blocked()
         assert calls.ended == {"leave": None}
-        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+        assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
 
 
 async def test_who_stops_waiting_for_what_a_leave_waits_for_has_left(
@@ -91,10 +91,10 @@ async def test_the_end_of_an_outage_is_told_to_who_has_emptied_a_full_inbox_mean
         join = await peer.expect(Join)
         await peer.say(Error("rate_limited", "slowly", retry_after_s=1_000, ref=join.ref))
         await trio.sleep(1)
-        assert [type(event) for event in await next_of(chat, 2)] == [type(said(1)), Outage]
+        assert [type(event) for event in await next_of(chat, 2)] == [type(said(1)), Disconnected]
         await chat.leave("lobby")
         with trio.fail_after(10):
-            assert isinstance(await anext(chat), Back)
+            assert isinstance(await anext(chat), Reconnected)
 
 
 async def test_what_leaving_has_missed_of_a_new_history_is_told_behind_the_news_of_it(
@@ -131,5 +131,5 @@ async def test_after_a_connection_that_held_the_waits_are_short_again(
         await peer.say(Whispered("bob", "ada", "still here?", 1_790_000_000_000))
         await trio.sleep(lasts_s / 2)
         peer.reset()
-        again = [event for event in await next_of(chat, 4) if isinstance(event, Outage)]
+        again = [event for event in await next_of(chat, 4) if isinstance(event, Disconnected)]
         assert [outage.again_s for outage in again] == [0.25, bound_s / 2]

@@ -2,17 +2,17 @@
 
 import pytest
 
-from trio_chat.client.exceptions import lost, nonsense, refused, unfitting
+from trio_chat.client.exceptions import connection_lost, protocol_error, refused, unexpected_event
 from trio_chat.wire.messages import Bye, Error, Pong
 
 EVIL = "a\x1b]0;b\x07\nc\u202ed"
 
 
 def test_a_bye_tells_whether_to_come_back() -> None:
-    error = lost(Bye("draining", "back in a moment", reconnect=True, after_s=7))
+    error = connection_lost(Bye("draining", "back in a moment", reconnect=True, after_s=7))
     assert str(error) == "the server ended the connection: back in a moment (draining)"
     assert (error.code, error.reconnect, error.after_s) == ("draining", True, 7)
-    assert lost(Bye("kicked", "out", reconnect=False)).after_s == 0
+    assert connection_lost(Bye("kicked", "out", reconnect=False)).after_s == 0
 
 
 def test_a_refusal_carries_all_that_the_server_said() -> None:
@@ -23,12 +23,16 @@ def test_a_refusal_carries_all_that_the_server_said() -> None:
 
 
 def test_an_answer_of_the_wrong_kind_is_named() -> None:
-    assert str(unfitting(Pong())) == "what the server says makes no sense: pong is no answer to that"
+    assert str(unexpected_event(Pong())) == "what the server says makes no sense: pong is no answer to that"
 
 
 @pytest.mark.parametrize(
     "error",
-    [lost(Bye(EVIL, EVIL, reconnect=True)), refused(Error("forbidden", EVIL)), nonsense(EVIL)],
+    [
+        connection_lost(Bye(EVIL, EVIL, reconnect=True)),
+        refused(Error("forbidden", EVIL)),
+        protocol_error(EVIL),
+    ],
     ids=["lost", "refused", "nonsense"],
 )
 def test_every_message_is_one_printable_line(error: Exception) -> None:

@@ -8,10 +8,10 @@ from tests.client.hostile import frames, held, over_bounds
 from tests.client.outages import cut_off, enter, next_of
 from tests.client.scripted import Peer, Stage, chatting, said
 from trio_chat.client import Chat
-from trio_chat.client.event_size import Newest, weight
+from trio_chat.client.event_size import NewestEvents, event_bytes
 from trio_chat.client.inbox import INBOX_BYTES_MIN, STRANGE_ROOMS, STRAYS_BYTES, Inbox
-from trio_chat.client.overflow import BEYOND_BYTES, Beyond
-from trio_chat.errors import ConnectionLost, ServerFault
+from trio_chat.client.overflow import OVERFLOW_BYTES, Overflow
+from trio_chat.errors import ConnectionLost, ProtocolError
 from trio_chat.wire.messages import (
     Ack,
     Error,
@@ -37,10 +37,10 @@ EMOJI = "\N{GRINNING FACE}"
 
 
 def test_a_frame_of_names_weighs_many_times_its_bytes() -> None:
-    assert weight(CROWD) > 8 * len(frames(CROWD))
-    assert weight("x" * 1_000) > 1_000
-    assert weight(EMOJI * 1_000) > 4_000, "one such character makes all of a text as wide"
-    assert weight(said(1)) > weight("lobby") + weight("bob") + weight("number 1")
+    assert event_bytes(CROWD) > 8 * len(frames(CROWD))
+    assert event_bytes("x" * 1_000) > 1_000
+    assert event_bytes(EMOJI * 1_000) > 4_000, "one such character makes all of a text as wide"
+    assert event_bytes(said(1)) > event_bytes("lobby") + event_bytes("bob") + event_bytes("number 1")
 
 
 # --- the inbox ----------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ async def test_a_full_inbox_is_read_on_when_the_program_has_taken_enough(nursery
 def test_an_inbox_is_weighed_as_it_is_taken_from() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 0)
-    crowds = INBOX_BYTES_MIN // weight(CROWD) + 1
+    crowds = INBOX_BYTES_MIN // event_bytes(CROWD) + 1
     full = []
     for _ in range(crowds):
         inbox.put(CROWD, keep=True)
@@ -132,7 +132,7 @@ def test_an_inbox_is_weighed_as_it_is_taken_from() -> None:
 
 def test_a_large_inbox_may_weigh_more() -> None:
     inbox = Inbox(65_536)
-    for _ in range(2 * INBOX_BYTES_MIN // weight(CROWD)):
+    for _ in range(2 * INBOX_BYTES_MIN // event_bytes(CROWD)):
         inbox.put(CROWD, keep=True)
     assert not inbox.full
 
@@ -205,15 +205,15 @@ async def test_a_strange_room_with_a_name_that_fits_into_no_question_is_a_gap(nu
 
 
 def test_what_is_beyond_is_bounded_by_its_weight_and_the_newest_stays() -> None:
-    beyond = Beyond(1_024)
+    beyond = Overflow(1_024)
     beyond.put(Gap("lobby", 1, 3, kept=False))
     for number in range(200):
         beyond.put(Whispered("bob", "ada", f"{number}" + EMOJI * 15_000, 1))
-    assert sum(map(weight, beyond._events)) < BEYOND_BYTES + 100_000
+    assert sum(map(event_bytes, beyond._events)) < OVERFLOW_BYTES + 100_000
     events = beyond.take_all()
     assert events[0] == Gap("lobby", 1, 3, kept=False)
     assert isinstance(events[-1], Whispered) and events[-1].text.startswith("199")
-    beyond.put(Whispered("bob", "ada", EMOJI * BEYOND_BYTES, 1))
+    beyond.put(Whispered("bob", "ada", EMOJI * OVERFLOW_BYTES, 1))
     assert len(beyond) == 1
     beyond.put(Named("ada"))
     assert beyond.take_all() == [Named("ada")]
@@ -240,12 +240,12 @@ def test_strays_are_bounded_by_their_weight() -> None:
     inbox.enter("lobby", 1_000)
     for seq in range(500):
         inbox.put(said(seq, text=EMOJI * 10_000), keep=True)
-    assert sum(map(weight, inbox.strays)) <= STRAYS_BYTES
+    assert sum(map(event_bytes, inbox.strays)) <= STRAYS_BYTES
     assert [entry.seq for entry in inbox.strays][-1] == 499
 
 
 def test_the_newest_are_kept_however_many_and_however_heavy() -> None:
-    newest: Newest[Named] = Newest(3, 500)
+    newest: NewestEvents[Named] = NewestEvents(3, 500)
     for number in range(10):
         newest.append(Named(str(number)))
         assert len(newest) <= 3
@@ -283,7 +283,7 @@ async def behind(chat: Chat, peer: Peer, *answers: HistoryPage | Members) -> lis
         try:
             while True:
                 events.append(await anext(chat))
-        except ServerFault as fault:
+        except ProtocolError as fault:
             events.append(str(fault).partition("sense: ")[2])
         nursery.cancel_scope.cancel()
     return events

@@ -11,12 +11,12 @@ from trio.testing import wait_all_tasks_blocked
 from tests.client.hostile import NUMBERS, frames
 from tests.client.outages import cut_off, enter, next_of
 from tests.client.scripted import Peer, Stage, chatting, said, welcome
-from trio_chat.client import Back, Chat, Outage, connect
+from trio_chat.client import Chat, Disconnected, Reconnected, connect
 from trio_chat.client.checks import FRAME_BYTES_MIN
 from trio_chat.client.delays import RECONNECT_S_MAX, RETRY_S_MAX, reconnect_s, retry_s
-from trio_chat.client.exceptions import LINE_CHARACTERS_MAX, lost
+from trio_chat.client.exceptions import LINE_CHARACTERS_MAX, connection_lost
 from trio_chat.client.keepalive import PING_S_MAX
-from trio_chat.errors import ChatError, ClientError, ConnectionLost, Refused, ServerFault
+from trio_chat.errors import ChatError, ClientError, ConnectionLost, ProtocolError, Refused
 from trio_chat.wire.messages import (
     MAX_AT,
     MAX_NUMBER,
@@ -65,7 +65,7 @@ async def welcomed_with(nursery: trio.Nursery, **fields: Any) -> Chat:
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("value", [0, -1, 2**53, 10**30, 10**400])
 async def test_a_limit_that_cannot_be_is_nonsense(nursery: trio.Nursery, limit: str, value: int) -> None:
-    with pytest.raises(ServerFault, match=f"{NONSENSE}a welcome with limits.{limit} ") as caught:
+    with pytest.raises(ProtocolError, match=f"{NONSENSE}a welcome with limits.{limit} ") as caught:
         await welcomed_with(nursery, limits={limit: value})
     assert len(str(caught.value)) < 200
 
@@ -92,7 +92,7 @@ async def test_a_limit_that_cannot_be_is_nonsense(nursery: trio.Nursery, limit: 
     ],
 )
 async def test_a_welcome_that_cannot_be_is_nonsense(nursery: trio.Nursery, fields: dict[str, Any]) -> None:
-    with pytest.raises(ServerFault, match=NONSENSE):
+    with pytest.raises(ProtocolError, match=NONSENSE):
         await welcomed_with(nursery, **fields)
 
 
@@ -154,7 +154,7 @@ async def test_a_number_is_from_0_to_2_to_the_53_or_nonsense(
                 pass
         except ClientError as ended:
             error = ended
-        assert isinstance(error, ConnectionLost if is_one else ServerFault), error
+        assert isinstance(error, ConnectionLost if is_one else ProtocolError), error
         assert str(error).isprintable()
 
 
@@ -179,7 +179,7 @@ async def test_a_code_is_one_line_too_where_there_is_no_way_back(
         peer = await stage.accept()
         hello = await peer.expect(Hello)
         await peer.say(Error("\n\x1b[2J" * 1_000, "no\n", ref=hello.ref))
-        assert isinstance(await anext(chat), Outage)
+        assert isinstance(await anext(chat), Disconnected)
         with pytest.raises(ConnectionLost, match="no way back") as caught:
             await anext(chat)
         assert str(caught.value).isprintable() and len(str(caught.value)) < 1_100
@@ -214,12 +214,12 @@ async def test_an_absurd_time_to_stay_away_is_an_hour_and_is_said(
     async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
         await peer.say(Bye("draining", "see you", reconnect=True, after_s=MAX_NUMBER))
         outage = await anext(chat)
-        assert isinstance(outage, Outage)
+        assert isinstance(outage, Disconnected)
         assert outage.again_s == RECONNECT_S_MAX
         assert f"it asks for {MAX_NUMBER} s without a connection, {RECONNECT_S_MAX} s are kept" in outage.why
         await (await stage.accept()).greet()
         assert trio.current_time() == RECONNECT_S_MAX
-        assert isinstance(await anext(chat), Back)
+        assert isinstance(await anext(chat), Reconnected)
 
 
 @pytest.mark.parametrize(
@@ -240,11 +240,13 @@ async def test_an_absurd_time_to_stay_away_is_an_hour_also_before_the_welcome(
         await peer.say(msgspec.structs.replace(answer, ref=hello.ref))
         await (await stage.accept()).greet()
         assert trio.current_time() == RECONNECT_S_MAX
-        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+        assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
 
 
 def test_an_ordinary_time_to_stay_away_needs_no_words() -> None:
-    assert "asks for" not in str(lost(Bye("draining", "x", reconnect=True, after_s=RECONNECT_S_MAX)))
+    assert "asks for" not in str(
+        connection_lost(Bye("draining", "x", reconnect=True, after_s=RECONNECT_S_MAX))
+    )
 
 
 @pytest.mark.parametrize(("asked_s", "wait_s"), [(0, 1), (MAX_NUMBER, RETRY_S_MAX)])
@@ -295,7 +297,7 @@ async def pages_of_names(peer: Peer, *pages: list[str]) -> None:
 async def test_names_that_do_not_go_on_are_nonsense(nursery: trio.Nursery, pages: list[list[str]]) -> None:
     async with chatting(nursery) as (chat, peer):
         nursery.start_soon(pages_of_names, peer, *pages)
-        with pytest.raises(ServerFault, match=f"{NONSENSE}a page that does not go on after"):
+        with pytest.raises(ProtocolError, match=f"{NONSENSE}a page that does not go on after"):
             await chat.who("lobby")
 
 
@@ -312,7 +314,7 @@ async def test_names_without_an_end_are_nonsense(
     pages = [[f"{page:04} {name}" for name in range(10)] for page in range(1_000)]
     async with chatting(nursery) as (chat, peer):
         nursery.start_soon(pages_of_names, peer, *pages)
-        with pytest.raises(ServerFault, match=f"{NONSENSE}a list that does not end"):
+        with pytest.raises(ProtocolError, match=f"{NONSENSE}a list that does not end"):
             await chat.who("lobby")
 
 
@@ -324,7 +326,7 @@ async def test_rooms_that_do_not_go_on_are_nonsense(nursery: trio.Nursery) -> No
                 await peer.say(RoomsPage([RoomListing("lobby", 1, "")], more=True, ref=command.ref))
 
         nursery.start_soon(server)
-        with pytest.raises(ServerFault, match=f"{NONSENSE}a page that does not go on after 'lobby'"):
+        with pytest.raises(ProtocolError, match=f"{NONSENSE}a page that does not go on after 'lobby'"):
             await chat.rooms()
 
 
@@ -350,7 +352,7 @@ async def test_a_room_that_cannot_be_joined_again_is_nonsense(
             await peer.say_bytes(frames(room(await peer.expect(Join), **fields)))
 
         nursery.start_soon(server)
-        with pytest.raises(ServerFault, match=f"{NONSENSE}a room with a (room|epoch) of"):
+        with pytest.raises(ProtocolError, match=f"{NONSENSE}a room with a (room|epoch) of"):
             await chat.join("lobby")
 
 
@@ -373,7 +375,7 @@ async def test_a_room_with_any_first_and_head_is_come_back_to(
             await wait_all_tasks_blocked()
         await peer.say(Said("lobby", MAX_NUMBER, 1, "bob", "hi"))
         kinds = [type(event) for event in await next_of(chat, 4)]
-        assert kinds.count(Outage) == 2
+        assert kinds.count(Disconnected) == 2
 
 
 @pytest.mark.parametrize("name", ["lobby", "garden", "elsewhere"])
@@ -427,7 +429,7 @@ async def test_a_goodbye_right_behind_the_second_welcome_is_one_more_outage(
                 await peer.say(welcome(hello), Bye("draining", "not yet", reconnect=True))
             peer = await stage.accept()
             await peer.greet()
-            assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+            assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
 
 
 async def test_a_connection_that_has_broken_is_not_opened_to_commands(
@@ -437,11 +439,11 @@ async def test_a_connection_that_has_broken_is_not_opened_to_commands(
     async with chatting(nursery, stage=stage) as (chat, peer):
         connection = chat._talk._connection
         peer.reset()
-        assert isinstance(await anext(chat), Outage)
+        assert isinstance(await anext(chat), Disconnected)
         chat._talk.open(connection)
         assert chat._talk._direct is None
         await (await stage.accept()).greet()
-        assert isinstance(await anext(chat), Back)
+        assert isinstance(await anext(chat), Reconnected)
 
 
 async def test_a_room_whose_name_became_too_long_for_the_limit_is_left_with_an_error(
@@ -455,8 +457,8 @@ async def test_a_room_whose_name_became_too_long_for_the_limit_is_left_with_an_e
         peer.reset()
         await (await stage.accept()).greet(frame_bytes=FRAME_BYTES_MIN)
         outage, back, error = await next_of(chat, 3)
-        assert isinstance(outage, Outage)
-        assert {type(back), type(error)} == {Back, Error}
+        assert isinstance(outage, Disconnected)
+        assert {type(back), type(error)} == {Reconnected, Error}
         with pytest.raises(Refused, match="longer than a frame may be"):
             await chat.say("lobby", "x" * FRAME_BYTES_MIN)
 

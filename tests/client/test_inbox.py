@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.client.scripted import said
-from trio_chat.client.events import Incoming
+from trio_chat.client.events import ClientEvent
 from trio_chat.client.inbox import PAGE_ENTRIES, Inbox
 from trio_chat.wire.messages import (
     Error,
@@ -23,7 +23,7 @@ from trio_chat.wire.messages import (
 )
 
 
-def put(inbox: Inbox, *events: Incoming) -> None:
+def put(inbox: Inbox, *events: ClientEvent) -> None:
     """As the reader does with one read."""
     keep = not inbox.full
     for event in events:
@@ -47,7 +47,7 @@ def full_inbox(bound: int = 2) -> Inbox:
     return inbox
 
 
-def drained(inbox: Inbox) -> list[Incoming]:
+def drained(inbox: Inbox) -> list[ClientEvent]:
     return inbox.take_all()
 
 
@@ -57,7 +57,7 @@ def drained(inbox: Inbox) -> list[Incoming]:
 def test_what_goes_in_comes_out_in_order_of_coming() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 0)
-    events: list[Incoming] = [
+    events: list[ClientEvent] = [
         said(1),
         Presence("lobby", 2, joined=["eve"]),
         TypingNotice("lobby", "eve"),
@@ -342,7 +342,7 @@ class World:
         self.stream: deque[Said | History] = deque()
         self.pages: dict[str, HistoryPage] = {}
         self.asked: list[History] = []
-        self.heard: list[Incoming] = []
+        self.heard: list[ClientEvent] = []
 
     def commit(self, n: int) -> None:
         self.committed += n

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.client.scripted import said
-from trio_chat.client.event_size import weight
-from trio_chat.client.events import Incoming
+from trio_chat.client.event_size import event_bytes
+from trio_chat.client.events import ClientEvent
 from trio_chat.client.inbox import EVENT_BYTES, INBOX_BYTES_MIN, PAGE_ENTRIES, STRANGE_ROOMS, Inbox
-from trio_chat.errors import ServerFault
+from trio_chat.errors import ProtocolError
 from trio_chat.wire.messages import Gap, History, HistoryPage, Members, Presence, Room, Said, Whispered, Who
 
 MIB = 1 << 20
@@ -26,7 +26,7 @@ def page(*entries: Said, more: bool = False) -> HistoryPage:
     return HistoryPage("lobby", list(entries), more=more, ref="q")
 
 
-def put(inbox: Inbox, *events: Incoming, keep: bool = True) -> None:
+def put(inbox: Inbox, *events: ClientEvent, keep: bool = True) -> None:
     for event in events:
         inbox.put(event, keep)
 
@@ -138,14 +138,14 @@ def test_a_page_without_entries_is_the_last() -> None:
 def test_a_page_that_does_not_go_on_is_a_fault() -> None:
     inbox = behind(9)
     ask(inbox)
-    with pytest.raises(ServerFault, match="does not go on after 2"):
+    with pytest.raises(ProtocolError, match="does not go on after 2"):
         inbox.answer(page(said(1), said(2), more=True))
 
 
 def test_an_answer_of_another_kind_is_a_fault() -> None:
     inbox = behind(9)
     ask(inbox)
-    with pytest.raises(ServerFault, match="members is no answer"):
+    with pytest.raises(ProtocolError, match="members is no answer"):
         inbox.answer(Members("lobby", ["ada"], 1, more=False, ref="q"))
     assert inbox.take() is None
 
@@ -307,7 +307,7 @@ def test_an_inbox_is_full_by_weight(bound: int, many: int) -> None:
 def test_an_inbox_is_full_at_its_weight_exactly() -> None:
     for lack, is_full in ((1, False), (0, True)):
         inbox = Inbox()
-        put(inbox, whisper("x" * (INBOX_BYTES_MIN - weight(whisper("")) - lack)))
+        put(inbox, whisper("x" * (INBOX_BYTES_MIN - event_bytes(whisper("")) - lack)))
         assert inbox.full is is_full
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.client.scripted import said
-from trio_chat.client.events import Incoming
+from trio_chat.client.events import ClientEvent
 from trio_chat.client.inbox import PAGE_ENTRIES, Inbox
 from trio_chat.wire.messages import Gap, History, HistoryPage, Members, Presence, Room, Said, Whispered, Who
 
@@ -15,7 +15,7 @@ def answer(head: int, *, first: int = 1, epoch: str = "another", ref: str = "") 
     )
 
 
-def put(inbox: Inbox, *events: Incoming) -> None:
+def put(inbox: Inbox, *events: ClientEvent) -> None:
     keep = not inbox.full
     for event in events:
         inbox.put(event, keep)
@@ -92,7 +92,7 @@ def test_no_entry_of_the_new_history_overtakes_the_news_of_it(story: list[str], 
     """However full the inbox was: what is kept is given out in the order in which it came."""
     inbox = Inbox(bound)
     inbox.enter("lobby", 0)
-    epoch, heads, heard = 0, 0, list[Incoming]()
+    epoch, heads, heard = 0, 0, list[ClientEvent]()
     for step in story:
         match step:
             case "room":

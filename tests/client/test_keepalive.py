@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from tests.client.scripted import Stage, chatting
-from trio_chat.client.events import Outage
+from trio_chat.client.events import Disconnected
 from trio_chat.client.keepalive import ANSWER_S, LOOK_S, SLEPT_S, Sleep
 from trio_chat.wire.messages import Ping, Pong
 
@@ -43,7 +43,7 @@ async def test_after_a_sleep_a_dead_connection_is_found_out_within_seconds(
         assert await peer.command() == Ping()
         assert trio.current_time() == pytest.approx(LOOK_S)
         outage = await anext(chat)
-        assert isinstance(outage, Outage)
+        assert isinstance(outage, Disconnected)
         assert trio.current_time() == pytest.approx(LOOK_S + ANSWER_S)
 
 

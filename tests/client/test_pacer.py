@@ -15,13 +15,13 @@ from trio_chat.wire.messages import (
     History,
     Join,
     Leave,
-    Limits,
     Ping,
     Quit,
     Rename,
     Rooms,
     Say,
     Search,
+    ServerLimits,
     Topic,
     Typing,
     Whisper,
@@ -31,8 +31,8 @@ from trio_chat.wire.messages import (
 SAY = Say("lobby", "hello")
 
 
-def limits(burst: int = 20, per_s: int = 5, bytes_burst: int = 0, bytes_per_s: int = 0) -> Limits:
-    return Limits(65_536, 4_096, 100, burst, per_s, bytes_burst, bytes_per_s)
+def limits(burst: int = 20, per_s: int = 5, bytes_burst: int = 0, bytes_per_s: int = 0) -> ServerLimits:
+    return ServerLimits(65_536, 4_096, 100, burst, per_s, bytes_burst, bytes_per_s)
 
 
 def sent_at_once(pacer: Pacer, now: float, command: Command = SAY) -> int:

@@ -16,7 +16,7 @@ from trio_chat.journal.memory import MemoryStore
 from trio_chat.net.link import Link
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import open_server
-from trio_chat.wire.messages import Retitled, Said, Whispered
+from trio_chat.wire.messages import Said, TopicChanged, Whispered
 
 TOKEN = "a-token-of-her-own-0001"
 
@@ -64,13 +64,13 @@ async def say_all(chat: Chat, texts: list[str], numbers: list[int], room: str = 
             await wait_all_tasks_blocked()
 
 
-async def shown(server: TestServer, count: int) -> list[Said | Retitled]:
+async def shown(server: TestServer, count: int) -> list[Said | TopicChanged]:
     """Return the entries of the lobby, so many, as somebody sees them who comes later."""
-    entries: list[Said | Retitled] = []
+    entries: list[Said | TopicChanged] = []
     async with server.connect("reader") as reader:
         await reader.join("lobby", after=0, epoch="any")
         async for event in reader:
-            if isinstance(event, Said | Retitled):
+            if isinstance(event, Said | TopicChanged):
                 entries.append(event)
                 if len(entries) == count:
                     break

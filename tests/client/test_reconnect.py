@@ -8,8 +8,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.client.outages import cut_off, length_of, next_of
 from tests.client.scripted import Peer, Stage, chatting, said
-from trio_chat.client import Back, Outage, connect
-from trio_chat.errors import ChatError, ClientError, ConnectionLost, ServerFault
+from trio_chat.client import Disconnected, Reconnected, connect
+from trio_chat.errors import ChatError, ClientError, ConnectionLost, ProtocolError
 from trio_chat.wire.messages import Ack, Bye, Error, Hello, Named, Ping, Pong, Say, Typing
 
 LOST = "connection lost: the server closed it without a word"
@@ -22,7 +22,7 @@ async def test_a_program_sees_an_outage_and_its_end_between_what_it_hears(
     async with chatting(nursery, stage=stage) as (chat, peer):
         await peer.say(said(1))
         peer.link.close()
-        assert await next_of(chat, 2) == [said(1), Outage(LOST, 0.25)]
+        assert await next_of(chat, 2) == [said(1), Disconnected(LOST, 0.25)]
         peer = await stage.accept()
         assert trio.current_time() == pytest.approx(0.25)
         hello = await peer.greet()
@@ -59,7 +59,7 @@ async def test_it_goes_on_trying_and_there_is_one_outage(
         peer.link.close()
         outage, back = await next_of(chat, 2)
         waits = 3 + 0.25 + 0.5 + 1 + 10 + 2 + 4 + 5 + 8 + 15
-        assert outage == Outage("the server ended the connection: back soon (draining)", 3.25)
+        assert outage == Disconnected("the server ended the connection: back soon (draining)", 3.25)
         assert length_of(back) == pytest.approx(waits)
         assert trio.current_time() == pytest.approx(waits)
 
@@ -75,7 +75,7 @@ async def test_a_connection_that_breaks_before_one_is_back_is_the_same_outage(
         peer = await cut_off(peer, stage)
         await peer.admit(resumed=True)
         events = await next_of(chat, 2)
-        assert [type(event) for event in events] == [Outage, Back]
+        assert [type(event) for event in events] == [Disconnected, Reconnected]
         assert length_of(events[1]) == pytest.approx(0.75)
 
 
@@ -103,8 +103,8 @@ def _bye(code: str) -> Callable[[Hello], Bye]:
         (_error("name_taken"), "name_taken", ConnectionLost),
         (_error("bad_name"), "bad_name", ConnectionLost),
         (_bye("banned"), "banned", ConnectionLost),
-        (_bye("version"), "", ServerFault),
-        (lambda hello: Pong(ref=hello.ref), "", ServerFault),
+        (_bye("version"), "", ProtocolError),
+        (lambda hello: Pong(ref=hello.ref), "", ProtocolError),
     ],
     ids=["taken", "bad", "banned", "version", "nonsense"],
 )
@@ -120,7 +120,7 @@ async def test_what_will_not_change_by_waiting_ends_the_chat(
         peer.reset()
         peer = await stage.accept()
         await peer.say(answer(await peer.expect(Hello)))
-        assert isinstance(await anext(chat), Outage)
+        assert isinstance(await anext(chat), Disconnected)
         with pytest.raises(kind) as caught:
             await anext(chat)
         assert getattr(caught.value, "code", "") == code
@@ -134,7 +134,7 @@ async def test_garbage_ends_the_chat_also_later(nursery: trio.Nursery) -> None:
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
         await peer.say_bytes(b"HTTP/1.1 400\r\n\r\n")
-        with pytest.raises(ServerFault):
+        with pytest.raises(ProtocolError):
             await anext(chat)
         assert len(stage.dialled) == 1
 
@@ -144,7 +144,7 @@ async def test_patience_ends(nursery: trio.Nursery, autojump_clock: trio.abc.Clo
     async with chatting(nursery, stage=stage, patience_s=60) as (chat, peer):
         stage.refuses = 1_000
         peer.reset()
-        assert isinstance(await anext(chat), Outage)
+        assert isinstance(await anext(chat), Disconnected)
         with pytest.raises(ConnectionLost, match="no way back within 60 s: no server there"):
             await chat.say("lobby", "is anybody there?")
         assert trio.current_time() == pytest.approx(60)
@@ -171,7 +171,7 @@ async def test_patience_ends_with_a_server_that_does_not_let_us_in(
         await chat.join("lobby")
         peer.reset()
         nursery.start_soon(server)
-        assert isinstance(await anext(chat), Outage)
+        assert isinstance(await anext(chat), Disconnected)
         with pytest.raises(ConnectionLost, match="no way back within 100 s"):
             await anext(chat)
         assert trio.current_time() == pytest.approx(100)
@@ -187,7 +187,7 @@ async def test_patience_is_over_with_the_outage_whatever_is_still_to_be_sent(
             nursery.start_soon(chat.say, "lobby", "x" * 4000)
         peer = await stage.accept()
         await peer.greet()
-        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+        assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
         await trio.sleep(30)
         for _ in range(40):
             say = await peer.expect(Say)
@@ -209,7 +209,7 @@ async def test_the_present_name_is_what_one_comes_back_with(
         peer = await stage.accept()
         hello = await peer.greet()
         assert hello.name == "eva"
-        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+        assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
         peer.reset()
         peer = await stage.accept()
         hello = await peer.expect(Hello)
@@ -230,7 +230,7 @@ async def test_quitting_in_an_outage_ends_at_once(
         await wait_all_tasks_blocked()
         await chat.quit()
         assert [event async for event in chat] == []
-        assert isinstance(outage, Outage)
+        assert isinstance(outage, Disconnected)
         assert trio.current_time() == 0
         await trio.sleep(1_000)
         assert len(stage.dialled) == 1, "nobody tries any more"

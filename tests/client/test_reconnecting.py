@@ -10,7 +10,7 @@ import trio
 from tests.client.outages import length_of
 from tests.patience import PATIENCE_S
 from tests.sim.house import SERVER, open_house
-from trio_chat.client import Chat, Incoming, Outage, connect
+from trio_chat.client import Chat, ClientEvent, Disconnected, connect
 from trio_chat.errors import ConnectionLost
 from trio_chat.server.config import Config
 from trio_chat.server.serve import Server, open_server
@@ -88,7 +88,7 @@ async def test_a_restart_of_a_server_without_one_is_another_history(
 ) -> None:
     network = MemoryNetwork()
     async with chatting_over_a_restart(network) as ada:
-        heard: list[Incoming] = []
+        heard: list[ClientEvent] = []
         async for event in ada:
             if not isinstance(event, Presence):
                 heard.append(event)
@@ -96,7 +96,7 @@ async def test_a_restart_of_a_server_without_one_is_another_history(
                 break
         said, outage, room, back, members = heard
         assert isinstance(said, Said)
-        assert isinstance(outage, Outage)
+        assert isinstance(outage, Disconnected)
         assert isinstance(room, Room)
         assert (room.head, room.first, room.resumed) == (0, 1, False)
         assert length_of(back) > 0
@@ -145,7 +145,7 @@ async def test_who_has_taken_the_name_meanwhile_keeps_it(autojump_clock: trio.ab
             stop.set()
             with pytest.raises(ConnectionLost, match="no way back: the name ada is taken") as caught:
                 async for event in ada:
-                    assert isinstance(event, Outage)
+                    assert isinstance(event, Disconnected)
             assert (caught.value.code, caught.value.reconnect) == ("name_taken", False)
             assert eve_is_in.is_set()
         nursery.cancel_scope.cancel()

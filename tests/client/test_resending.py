@@ -8,7 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.client.outages import Calls, cut_off, enter, expect_all, next_of, said_in
 from tests.client.scripted import Stage, chatting
-from trio_chat.client import Back, Outage
+from trio_chat.client import Disconnected, Reconnected
 from trio_chat.client.requests import OUTSTANDING
 from trio_chat.errors import ConnectionLost, Refused
 from trio_chat.wire.messages import (
@@ -213,7 +213,7 @@ async def test_a_room_left_as_the_last_that_was_waited_for_ends_the_outage(
         await peer.say(Error("rate_limited", "slowly", retry_after_s=1_000, ref=join.ref))
         await wait_all_tasks_blocked()
         await chat.leave("lobby")
-        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+        assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
         assert trio.current_time() < 1
 
 

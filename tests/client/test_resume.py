@@ -6,7 +6,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.client.outages import Calls, cut_off, enter, expect_all, length_of, next_of, said_in
 from tests.client.scripted import Stage, chatting, said, welcome
-from trio_chat.client import Back, Outage
+from trio_chat.client import Disconnected, Reconnected
 from trio_chat.wire.messages import (
     Bye,
     Error,
@@ -39,8 +39,8 @@ async def test_a_room_goes_on_behind_what_was_seen(
         await peer.say(Gap("lobby", 5, 7, kept=False), said(7), said(8))
         heard = await next_of(chat, 7)
         assert heard[:2] == [said(4), said(5)]
-        assert isinstance(heard[2], Outage)
-        assert isinstance(heard[3], Back)
+        assert isinstance(heard[2], Disconnected)
+        assert isinstance(heard[3], Reconnected)
         assert heard[4:] == [Gap("lobby", 5, 7, kept=False), said(7), said(8)]
 
 
@@ -89,7 +89,7 @@ async def test_another_history_is_begun_anew_with_its_newest_page(
         room = heard[1]
         assert isinstance(room, Room)
         assert (room.epoch, room.resumed, room.head, room.ref) == ("another", False, 300, "")
-        assert isinstance(heard[2], Back)
+        assert isinstance(heard[2], Reconnected)
         assert [event.seq for event in heard if isinstance(event, Said)] == list(range(101, 303))
         peer = await cut_off(peer, stage)
         join = await peer.admit(resumed=True)
@@ -106,7 +106,7 @@ async def test_a_hundred_rooms_are_come_back_to_and_then_it_is_over(
         peer = await cut_off(peer, stage)
         asked = [(await peer.admit(resumed=True)).room for _ in rooms]
         assert asked == rooms
-        assert [type(event) for event in await next_of(chat, 2)] == [Outage, Back]
+        assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
 
 
 async def test_a_room_that_cannot_be_entered_just_now_is_asked_for_again(
@@ -168,7 +168,7 @@ async def test_outages_that_nobody_takes_notice_of_do_not_pile_up(
         one, room, back = await anext(chat.batches())
         assert one == said(1)
         assert isinstance(room, Room) and room.epoch == "history 3"
-        assert isinstance(back, Back)
+        assert isinstance(back, Reconnected)
 
 
 async def test_a_room_that_may_not_be_entered_any_more_is_left_and_the_program_told(
@@ -187,7 +187,7 @@ async def test_a_room_that_may_not_be_entered_any_more_is_left_and_the_program_t
                 await peer.admit(resumed=True)
                 _, error, back = await next_of(chat, 3)
                 assert error == Error("too_many_rooms", "no way back into lobby: no more than one")
-                assert isinstance(back, Back)
+                assert isinstance(back, Reconnected)
                 peer.reset()
             else:
                 assert join.room == "attic", "the other one is not asked for again"
@@ -203,7 +203,7 @@ async def test_a_room_that_is_written_otherwise_now_is_the_same_room(
         await peer.admit(room="Lobby", head=1, resumed=True)
         await peer.say(said(1, "Lobby"), said(2, "Lobby"))
         assert (await next_of(chat, 3))[2] == said(2, "Lobby")
-        assert chat.strays() == [said(1, "Lobby")]
+        assert chat.unexpected_entries() == [said(1, "Lobby")]
         calls = Calls(nursery)
         await calls.begin("leave", lambda: chat.leave("lobby"))
         assert await expect_all(peer, 1) == [Leave("lobby", ref="r.5")]
@@ -223,4 +223,4 @@ async def test_a_goodbye_right_behind_the_welcome_leaves_no_question_open(
         peer = await stage.accept()
         await peer.greet()
         assert (await peer.admit(resumed=True)).room == "lobby"
-        assert isinstance((await next_of(chat, 2))[1], Back)
+        assert isinstance((await next_of(chat, 2))[1], Reconnected)

@@ -1,6 +1,6 @@
 """The rooms one is in, by whichever of its names."""
 
-from trio_chat.client.rooms import Rooms, room_of
+from trio_chat.client.rooms import JoinedRooms, room_of
 from trio_chat.wire.messages import Ping, Room, Search, Topic, Whisper
 
 
@@ -9,7 +9,7 @@ def answer(room: str, epoch: str = "e") -> Room:
 
 
 def test_a_room_goes_by_both_its_names() -> None:
-    rooms = Rooms()
+    rooms = JoinedRooms()
     rooms.entered("lobby", answer("Lobby"))
     assert rooms.get("lobby") is rooms.get("Lobby") is not None
     assert rooms.get("LOBBY") is None
@@ -19,7 +19,7 @@ def test_a_room_goes_by_both_its_names() -> None:
 
 
 def test_what_a_server_says_was_left_is_left() -> None:
-    rooms = Rooms()
+    rooms = JoinedRooms()
     rooms.entered("lobby", answer("Lobby"))
     assert rooms.left("LOBBY", "Lobby") == "Lobby"
     assert list(rooms) == []
@@ -27,7 +27,7 @@ def test_what_a_server_says_was_left_is_left() -> None:
 
 
 def test_what_is_about_a_room_waits_for_it_and_what_is_about_one_unknown_for_all() -> None:
-    rooms = Rooms()
+    rooms = JoinedRooms()
     rooms.entered("lobby", answer("lobby"))
     rooms.entered("attic", answer("attic"))
     assert not any(rooms.holds(room) for room in ("lobby", "attic", "cellar", "", None))

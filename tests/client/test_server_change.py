@@ -6,11 +6,11 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.client.outages import Calls, enter, expect_all, next_of, said_in
 from tests.client.scripted import Peer, Stage, chatting, said, welcome
-from trio_chat.client import Back, Outage
+from trio_chat.client import Disconnected, Reconnected
 from trio_chat.client.checks import check_welcome
 from trio_chat.client.requests import OUTSTANDING
 from trio_chat.client.server_change import is_other_server
-from trio_chat.errors import ConnectionLost, ServerChanged, ServerFault
+from trio_chat.errors import ConnectionLost, ProtocolError, ServerChanged
 from trio_chat.wire.messages import UNSET, Ack, Gap, Hello, Join, Ping, Pong, Room, Say, Welcome
 
 HELLO = Hello(version=1, name="ada")
@@ -72,7 +72,7 @@ async def test_the_chat_goes_on_in_its_rooms_as_if_they_were_new(
         peer.hear_again(join)
         await peer.admit(head=0, epoch="of T")
         events = await next_of(chat, 3)
-        assert [type(event) for event in events] == [Outage, Room, Back]
+        assert [type(event) for event in events] == [Disconnected, Room, Reconnected]
         room = events[1]
         assert isinstance(room, Room) and (room.epoch, room.resumed) == ("of T", False)
         calls = Calls(nursery)
@@ -95,7 +95,7 @@ async def test_entries_that_were_not_taken_yet_are_a_gap(
         await wait_all_tasks_blocked()
         peer = await next_server(peer, stage, "T")
         await peer.admit(head=0, epoch="of T")
-        heard = [event for event in await next_of(chat, 8) if not isinstance(event, Outage)]
+        heard = [event for event in await next_of(chat, 8) if not isinstance(event, Disconnected)]
         gaps = [event for event in heard if isinstance(event, Gap)]
         assert [gap.kept for gap in gaps] == [False] * len(gaps)
         assert any(isinstance(event, Room) and event.epoch == "of T" for event in heard)
@@ -160,7 +160,7 @@ def test_which_server_is_another_one(before: Welcome, now: Welcome, other: bool)
 
 def test_an_id_is_bounded() -> None:
     check_welcome(of("x" * 64))
-    with pytest.raises(ServerFault, match="a welcome with a server_id of 65 characters, not 1 to 64"):
+    with pytest.raises(ProtocolError, match="a welcome with a server_id of 65 characters, not 1 to 64"):
         check_welcome(of("x" * 65))
 
 

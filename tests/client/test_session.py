@@ -11,8 +11,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.client.scripted import Hall, Peer, chatting, said
 from trio_chat.client import Chat
-from trio_chat.client.events import Incoming
-from trio_chat.errors import ConnectionLost, Refused, ServerFault
+from trio_chat.client.events import ClientEvent
+from trio_chat.errors import ConnectionLost, ProtocolError, Refused
 from trio_chat.wire.messages import (
     Ack,
     Bye,
@@ -38,7 +38,7 @@ async def say_to(chat: Chat, text: str, into: list[int]) -> None:
     into.append(await chat.say("lobby", text))
 
 
-def seqs(events: list[Incoming]) -> list[int]:
+def seqs(events: list[ClientEvent]) -> list[int]:
     return [event.seq for event in events if isinstance(event, Said)]
 
 
@@ -90,7 +90,7 @@ async def test_an_answer_of_the_wrong_kind_is_a_server_fault(nursery: trio.Nurse
 
     async with chatting(nursery) as (chat, peer):
         nursery.start_soon(server, peer)
-        with pytest.raises(ServerFault, match="ack is no answer to that"):
+        with pytest.raises(ProtocolError, match="ack is no answer to that"):
             await chat.rooms()
 
 
@@ -200,7 +200,7 @@ async def flood(hall: Hall, chat: Chat, count: int) -> None:
         await chat.ping()
 
 
-async def next_of(chat: Chat, count: int) -> list[Incoming]:
+async def next_of(chat: Chat, count: int) -> list[ClientEvent]:
     return [await anext(aiter(chat)) for _ in range(count)]
 
 
@@ -277,7 +277,7 @@ async def test_missed_presence_is_made_good_after_the_entries(nursery: trio.Nurs
             hall.show(hall.add("bob", str(n)))
             hall.show(Presence("lobby", n))
         await chat.ping()
-        heard: list[Incoming] = []
+        heard: list[ClientEvent] = []
         while not any(isinstance(event, Members) for event in heard):
             heard += await next_of(chat, 1)
         assert seqs(heard) == list(range(1, 51))
@@ -309,7 +309,7 @@ async def test_a_cancelled_catching_up_is_gone_on_with_by_the_next_who_iterates(
         nursery.start_soon(hall.serve, peer)
         await chat.join("lobby")
         await flood(hall, chat, 1000)
-        heard: list[Incoming] = []
+        heard: list[ClientEvent] = []
         while len(heard) < 1000:
             with trio.CancelScope() as scope:
                 hall.before_page = scope.cancel
@@ -322,7 +322,7 @@ async def test_a_cancelled_catching_up_is_gone_on_with_by_the_next_who_iterates(
 
 async def test_two_tasks_share_the_events_between_them(nursery: trio.Nursery) -> None:
     hall = Hall()
-    heard: list[Incoming] = []
+    heard: list[ClientEvent] = []
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
         nursery.start_soon(hall.serve, peer)
         await chat.join("lobby")
@@ -351,7 +351,7 @@ async def test_a_nonsensical_page_ends_the_conversation(nursery: trio.Nursery) -
         nursery.start_soon(server)
         await chat.ping()
         if len(await anext(chat.batches())) == 1:
-            with pytest.raises(ServerFault, match="pong is no answer"):
+            with pytest.raises(ProtocolError, match="pong is no answer"):
                 await anext(chat.batches())
 
 
@@ -412,7 +412,7 @@ async def test_a_ping_interval_of_nothing_is_not_believed(
 async def test_what_came_before_the_end_is_heard_before_it(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         await peer.say(said(1), said(2), Bye("kicked", "out", reconnect=False), said(3))
-        heard: list[Incoming] = []
+        heard: list[ClientEvent] = []
         with pytest.raises(ConnectionLost, match=r"the server ended the connection: out \(kicked\)"):
             async for events in chat.batches():
                 heard += events

@@ -56,5 +56,5 @@ async def test_a_chat_gives_its_strays_once(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         await peer.say(said(1))
         await anext(chat)
-        assert chat.strays() == [said(1)]
-        assert chat.strays() == []
+        assert chat.unexpected_entries() == [said(1)]
+        assert chat.unexpected_entries() == []

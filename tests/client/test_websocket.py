@@ -7,10 +7,10 @@ import pytest
 import trio
 
 from tests.sim.house import SERVER, open_house
-from trio_chat.client import Back, Chat, Outage, connect
+from trio_chat.client import Chat, Disconnected, Reconnected, connect
 from trio_chat.client.connection import OUTBOX_BYTES, Connection
 from trio_chat.dialects.websocket import WEBSOCKET, WebSocketEvents
-from trio_chat.errors import CannotConnect, ForeignServer, Refused, ServerFault
+from trio_chat.errors import CannotConnect, ForeignServer, ProtocolError, Refused
 from trio_chat.net.link import Link
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import Server, open_server
@@ -73,9 +73,9 @@ async def test_a_broken_connection_comes_back_over_websocket(autojump_clock: tri
         kinds = []
         async for event in ada:
             kinds.append(type(event))
-            if isinstance(event, Back):
+            if isinstance(event, Reconnected):
                 break
-        assert kinds.count(Outage) == 1
+        assert kinds.count(Disconnected) == 1
         assert await ada.say("lobby", "after") == 3
 
 
@@ -131,7 +131,7 @@ async def test_a_full_server_is_one_to_come_back_to(autojump_clock: trio.abc.Clo
 async def test_a_name_that_is_not_the_servers_is_told(autojump_clock: trio.abc.Clock) -> None:
     network = MemoryNetwork()
     async with open_server(Config(), listeners=[network.listen("server")]):
-        with pytest.raises(ServerFault, match="no WebSocket there: the answer is 421"):
+        with pytest.raises(ProtocolError, match="no WebSocket there: the answer is 421"):
             async with chatting(network, "ada"):
                 raise AssertionError("that is not its name")
 
@@ -165,11 +165,11 @@ async def answered(answer: bytes, *, closes: bool = True) -> None:
 @pytest.mark.parametrize(
     ("answer", "error", "words"),
     [
-        (b"HTTP/1.1 404 Not Found\r\n\r\n", ServerFault, "the answer is 404"),
-        (b"HTTP/1.1 200 OK\r\n\r\n<html>", ServerFault, "the answer is 200"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", ProtocolError, "the answer is 404"),
+        (b"HTTP/1.1 200 OK\r\n\r\n<html>", ProtocolError, "the answer is 200"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", CannotConnect, "the answer is 502"),
         (b"SSH-2.0-OpenSSH_9.9\r\n", ForeignServer, "it answered SSH"),
-        (b"HTTP/1.1 101 " + b"x" * 9_000, ServerFault, "does not end"),
+        (b"HTTP/1.1 101 " + b"x" * 9_000, ProtocolError, "does not end"),
         (b"HTTP/1.1 101 S", CannotConnect, "closed it without a word"),
         (b"", CannotConnect, "closed it without a word"),
     ],

@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from tests.server.peer import PipeListener
-from trio_chat.client import Chat, Incoming, connect
+from trio_chat.client import Chat, ClientEvent, connect
 from trio_chat.net.link import Link
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import open_server
@@ -80,7 +80,7 @@ async def test_what_the_journal_forgot_before_it_could_be_fetched_is_an_honest_g
         assert gaps
 
 
-def following(at: int, event: Incoming) -> int:
+def following(at: int, event: ClientEvent) -> int:
     """Where a room is after an event, which must be the one that is due."""
     match event:
         case Said(seq=seq):

@@ -11,13 +11,13 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.server.peer import START_MS
-from trio_chat.client import Chat, Incoming, Outage, connect
+from trio_chat.client import Chat, ClientEvent, Disconnected, connect
 from trio_chat.errors import Refused
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.server.config import Config
 from trio_chat.server.serve import open_server
 from trio_chat.testing import MemoryNetwork, Simulation
-from trio_chat.testing.chat.faulty_store import Disk, UnreliableStore
+from trio_chat.testing.chat.faulty_store import FaultyDisk, UnreliableStore
 from trio_chat.testing.faults import Cut, Partition, Rst, Rule, Silence
 from trio_chat.wire.messages import Said
 
@@ -26,7 +26,7 @@ __all__ = ["NAMES", "ROOMS", "SAYS", "Talk", "talk"]
 ROOMS = ("lobby", "attic")
 NAMES = ("ada", "bob")
 SAYS = 12  # of each, in each room
-DISK = Disk(commit_s=0.1, read_s=0.1)
+DISK = FaultyDisk(commit_s=0.1, read_s=0.1)
 
 
 class Talk:
@@ -38,7 +38,7 @@ class Talk:
         self.network = MemoryNetwork(sim.fork("network"))
         self.numbers: dict[str, int] = {}
         """By text: the number that its author was told."""
-        self.heard: dict[str, list[Incoming]] = {name: [] for name in NAMES}
+        self.heard: dict[str, list[ClientEvent]] = {name: [] for name in NAMES}
         self.is_over = trio.Event()
         self.is_steady = trio.Event()
         self._random = sim.fork("talk")
@@ -46,7 +46,7 @@ class Talk:
     @property
     def outages(self) -> int:
         """How many there were, of both."""
-        return sum(isinstance(event, Outage) for heard in self.heard.values() for event in heard)
+        return sum(isinstance(event, Disconnected) for heard in self.heard.values() for event in heard)
 
     # --- the server ---------------------------------------------------------------------------------
 

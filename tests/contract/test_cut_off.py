@@ -3,13 +3,13 @@
 import pytest
 
 from tests.contract.world import Line, Notice, World, settled, told
-from trio_chat.contract import Judge, Stay
+from trio_chat.contract import Judge, Visit
 
 
-def stay_of(world: World, name: str) -> Stay:
-    stay = world.people[name].stay
-    assert stay is not None
-    return stay
+def stay_of(world: World, name: str) -> Visit:
+    visit = world.people[name].visit
+    assert visit is not None
+    return visit
 
 
 def words(world: World) -> list[str]:
@@ -153,15 +153,15 @@ def test_whoever_asks_for_the_recent_entries_is_shown_these_and_no_more(
 @pytest.mark.parametrize("others", [False, True])
 def test_what_gaps_left_out_for_all_nobody_had_to_see(others: bool) -> None:
     judge, lines = a_room_of_three()
-    stays: list[Stay] = []
+    stays: list[Visit] = []
     for name in ("bob", "eve"):
         judge.asks("lobby", name)
         stays.append(judge.entered("lobby", name, epoch="e", head=0, members=len(stays) + 1))
     stays[0].noticed(2, ["eve"], [])
-    for stay in stays:
-        if stay is stays[0] or not others:
-            stay.skipped(0, 3)
-        stay.saw(lines[2])
+    for visit in stays:
+        if visit is stays[0] or not others:
+            visit.skipped(0, 3)
+        visit.saw(lines[2])
     judge.hold_to_account()
     found = [breach.words for breach in judge.finish().breaches]
     assert (stays[0].gaps, found == []) == (2, not others)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.contract.world import Due, Lie, Line, Notice, World, altered, settled, told
-from trio_chat.contract import Findings, Judge, Kind
+from trio_chat.contract import BreachKind, Findings, Judge
 
 
 def three_said(lie: Lie, *, first: bool) -> Findings:
@@ -132,16 +132,16 @@ def test_what_is_left_out_is_counted_and_told_in_runs() -> None:
     assert [words for _, _, words in told(findings)] == [
         "bob missed lobby 2–4, 7–8 between joining at 0 and quitting at 9"
     ]
-    assert findings.counts == {Kind.LOST: 5}
+    assert findings.counts == {BreachKind.LOST: 5}
 
 
 def test_an_entry_after_leaving_is_told() -> None:
     world = settled("ada", "bob")
     world.go("bob", "leave")
     world.say("ada")
-    stay = world.people["bob"].stay
-    assert stay is not None
-    stay.saw_late(world.log[-1])
+    visit = world.people["bob"].visit
+    assert visit is not None
+    visit.saw_late(world.log[-1])
     assert told(world.finish()) == [("late", "bob", "bob was shown lobby 1 after leaving at 0")]
 
 
@@ -236,7 +236,7 @@ def back_at_0(resumed: bool) -> World:
     world.say("ada")
     world.judge.asks("lobby", "bob")
     world.here["bob"] = world.people["bob"]
-    world.people["bob"].stay = world.judge.entered(
+    world.people["bob"].visit = world.judge.entered(
         "lobby", "bob", epoch="f", head=1, members=2, after=0, resumed=resumed
     )
     world.people["bob"].due = list(world.log) if resumed else []
@@ -260,11 +260,11 @@ def test_an_honest_gap_is_no_loss() -> None:
     world.go("bob", "fin")
     for _ in range(5):
         world.say("ada")
-    stay = world.enter("bob")
-    stay.skipped(0, 4)
+    visit = world.enter("bob")
+    visit.skipped(0, 4)
     world.hand("bob", lambda due: due[3:])
     assert told(world.finish()) == []
-    assert stay.gaps == 3
+    assert visit.gaps == 3
 
 
 def test_a_gap_that_begins_too_late_hides_nothing() -> None:
@@ -272,8 +272,8 @@ def test_a_gap_that_begins_too_late_hides_nothing() -> None:
     world.go("bob", "fin")
     for _ in range(5):
         world.say("ada")
-    stay = world.enter("bob")
-    stay.skipped(2, 4)
+    visit = world.enter("bob")
+    visit.skipped(2, 4)
     world.hand("bob", lambda due: due[3:])
     assert [words for *_, words in told(world.finish())] == [
         "bob missed lobby 1–2 between joining at 0 and the end at 5"
@@ -296,9 +296,9 @@ def test_who_comes_first_need_not_have_been_in_first() -> None:
     bob = judge.entered("lobby", "bob", epoch="e", head=0, members=1)
     judge.says("lobby", "ada", "one")
     judge.says("lobby", "ada", "two")
-    for stay, seqs in ((ada, [2]), (bob, [1, 2])):
+    for visit, seqs in ((ada, [2]), (bob, [1, 2])):
         for seq in seqs:
-            stay.saw(Line("lobby", seq, "ada", ["one", "two"][seq - 1]))
+            visit.saw(Line("lobby", seq, "ada", ["one", "two"][seq - 1]))
     assert (ada.verified, bob.verified) == (1, 2)
     assert told(judge.finish()) == []
 
@@ -330,7 +330,7 @@ def test_a_dispute_counts_at_once() -> None:
 def test_a_thousand_breaches_are_kept_and_all_are_counted() -> None:
     judge = Judge()
     for number in range(1_500):
-        judge.findings.add(Kind.LOST, "lobby", "ada", str(number))
+        judge.findings.add(BreachKind.LOST, "lobby", "ada", str(number))
     assert len(judge.findings.breaches) == 1_000
     assert judge.findings.total == 1_500
 

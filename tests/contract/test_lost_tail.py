@@ -20,7 +20,7 @@ def test_what_is_lost_with_the_machine_is_no_breach() -> None:
     world = after_a_fall()
     for name in ("ada", "bob"):
         world.enter(name)
-    assert [world.people[name].stay.cursor for name in ("ada", "bob")] == [1, 1]  # type: ignore[union-attr]
+    assert [world.people[name].visit.cursor for name in ("ada", "bob")] == [1, 1]  # type: ignore[union-attr]
     assert [world.say("bob"), world.say("ada")] and [line.seq for line in world.log] == [1, 2, 3]
     assert told(world.finish()) == []
 

@@ -4,34 +4,34 @@ arrives; an answer to a `join` of afterwards may not be."""
 import pytest
 
 from tests.contract.world import Line, settled, told
-from trio_chat.contract import Judge, Stay
+from trio_chat.contract import Judge, Visit
 
 AS_BEFORE = "{} was let into lobby as if nothing of it were lost: numbers will be given twice"
 ANEW = "lobby began anew while {} was away: what was said there before is gone"
 OVER = "{} is still in a history of lobby that is over"
 
 
-def enter(judge: Judge, user: str, epoch: str, head: int = 0, **facts: object) -> Stay:
+def enter(judge: Judge, user: str, epoch: str, head: int = 0, **facts: object) -> Visit:
     """Ask and be answered, with nothing between."""
     judge.asks("lobby", user)
     return answered(judge, user, epoch, head, **facts)
 
 
-def answered(judge: Judge, user: str, epoch: str, head: int = 0, **facts: object) -> Stay:
+def answered(judge: Judge, user: str, epoch: str, head: int = 0, **facts: object) -> Visit:
     return judge.entered("lobby", user, epoch=epoch, head=head, members=1, **facts)  # type: ignore[arg-type]
 
 
-def cut_off(stay: Stay) -> None:
+def cut_off(visit: Visit) -> None:
     """Find out that the connection is no more."""
-    stay.going("lost", "lost", early=True)
-    stay.gone()
+    visit.going("lost", "lost", early=True)
+    visit.gone()
 
 
-def say(judge: Judge, user: str, text: str, seq: int, *stays: Stay) -> None:
+def say(judge: Judge, user: str, text: str, seq: int, *stays: Visit) -> None:
     judge.says("lobby", user, text)
     judge.acked(text, seq)
-    for stay in stays:
-        stay.saw(Line("lobby", seq, user, text))
+    for visit in stays:
+        visit.saw(Line("lobby", seq, user, text))
 
 
 def resumes(judge: Judge) -> list[str]:

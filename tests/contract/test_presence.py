@@ -80,10 +80,10 @@ def test_who_was_behind_need_not_have_been_told() -> None:
     world.go("bob", "quit")
     world.enter("bob")
     world.people["eve"].due.clear()
-    stay = world.people["eve"].stay
-    assert stay is not None
-    assert stay.hearing.untold()
-    stay.was_told_members(3)
+    visit = world.people["eve"].visit
+    assert visit is not None
+    assert visit.hearing.untold()
+    visit.was_told_members(3)
     assert told(world.finish()) == []
 
 
@@ -103,19 +103,19 @@ def test_a_going_of_before_one_came_is_no_news() -> None:
 def test_where_somebody_was_shown_who_is_here_notices_need_not_add_up() -> None:
     """What changed since, and was on that page, is told as a change of a set: it may not change the count."""
     world = settled("ada", "bob", "eve")
-    stay = world.people["ada"].stay
-    assert stay is not None
-    stay.was_told_members(3)
+    visit = world.people["ada"].visit
+    assert visit is not None
+    visit.was_told_members(3)
     world.hand("eve", lambda due: [Notice(3, joined=["bob"])])
     assert told(world.finish()) == []
 
 
 def test_lists_that_were_cut_need_not_add_up() -> None:
     world = settled("ada", "bob", "eve")
-    stay = world.people["eve"].stay
-    assert stay is not None
-    stay.noticed(1, [], [], cut=True)
-    stay.noticed(3, [], [], cut=True)
+    visit = world.people["eve"].visit
+    assert visit is not None
+    visit.noticed(1, [], [], cut=True)
+    visit.noticed(3, [], [], cut=True)
     assert told(world.finish()) == []
 
 
@@ -145,11 +145,11 @@ def test_who_goes_as_soon_as_it_came_need_not_be_mentioned(brief: bool) -> None:
     world = settled("ada", "bob", "eve")
     world.go("bob", "quit")
     world.enter("bob")
-    stay = world.people["bob"].stay
+    visit = world.people["bob"].visit
     world.go("bob", "quit")
     if brief:
-        assert stay is not None
-        stay.brief()
+        assert visit is not None
+        visit.brief()
     world.hand("eve", lambda due: due[:1])
     missed = [] if brief else [("presence", "eve", "eve was not told that bob left lobby (quit)")]
     assert told(world.finish()) == missed

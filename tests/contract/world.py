@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from trio_chat.contract import Findings, Judge, Stay
+from trio_chat.contract import Findings, Judge, Visit
 
 __all__ = ["WHY", "Due", "Lie", "Line", "Notice", "Person", "World", "altered", "settled", "told"]
 
@@ -33,7 +33,7 @@ class Notice:
 @dataclass
 class Person:
     name: str
-    stay: Stay | None = None
+    visit: Visit | None = None
     epoch: str = ""
     due: list[Line | Notice] = field(default_factory=list)
     acks: list[tuple[str, int]] = field(default_factory=list)
@@ -57,16 +57,16 @@ class World:
         for name in names:
             self.enter(name)
 
-    def enter(self, name: str) -> Stay:
+    def enter(self, name: str) -> Visit:
         person = self.people[name]
-        after = person.stay.cursor if person.stay is not None else None
+        after = person.visit.cursor if person.visit is not None else None
         resumed = after is not None and (after == 0 or person.epoch == self.epoch)
         anew = after is not None and person.epoch != self.epoch
         person.epoch = self.epoch
         self.judge.asks(self.room, name)
         self.here[name] = person
         head = len(self.log)
-        person.stay = self.judge.entered(
+        person.visit = self.judge.entered(
             self.room,
             name,
             epoch=self.epoch,
@@ -76,12 +76,12 @@ class World:
             resumed=resumed,
         )
         if anew and not resumed:
-            person.stay.skipped(0, head + 1)
-        person.due = list(self.log[person.stay.cursor :])
+            person.visit.skipped(0, head + 1)
+        person.due = list(self.log[person.visit.cursor :])
         self._tell(Notice(len(self.here), joined=[name]))
         if anew:
             self._say_again(name)
-        return person.stay
+        return person.visit
 
     def say(self, name: str, *, shown: bool = True) -> str:
         self._count += 1
@@ -126,28 +126,28 @@ class World:
         """Somebody reads all that is due to him; changed by the lie."""
         person = self.people[name]
         due, person.due = person.due, []
-        stay = person.stay
-        assert stay is not None
+        visit = person.visit
+        assert visit is not None
         told = lie(due) if lie else due
-        if told and stay.agrees(told):
+        if told and visit.agrees(told):
             return
         for each in told:
             if isinstance(each, Line):
-                stay.saw(each)
+                visit.saw(each)
             else:
-                stay.noticed(each.members, each.joined, each.left)
+                visit.noticed(each.members, each.joined, each.left)
 
     def go(self, name: str, way: str) -> None:
         person = self.people[name]
-        stay = person.stay
-        assert stay is not None
-        stay.going(way, WHY[way])
+        visit = person.visit
+        assert visit is not None
+        visit.going(way, WHY[way])
         del self.here[name]
         self._tell(Notice(len(self.here), left=[(name, WHY[way])]))
         if way in {"quit", "leave"}:
             self.hand(name)  # the answer comes behind all of it
         person.due = []
-        stay.gone()
+        visit.gone()
 
     def finish(self) -> Findings:
         for name in self.people:

@@ -6,8 +6,8 @@ from random import Random
 
 import trio
 
-from trio_chat.client import Chat, Incoming, Outage, connect
-from trio_chat.contract import Judge, Kind, Stay
+from trio_chat.client import Chat, ClientEvent, Disconnected, connect
+from trio_chat.contract import BreachKind, Judge, Visit
 from trio_chat.wire.messages import Error, Gap, Room, Said
 
 __all__ = ["Talker"]
@@ -24,7 +24,7 @@ class Talker:
         """What was acked, and as which number."""
         self.said = 0
         self.outages = 0
-        self.stay: Stay | None = None
+        self.stay: Visit | None = None
         self._judge = judge
         self._random = random
         self._stopping = False
@@ -80,24 +80,26 @@ class Talker:
             await trio.sleep(self._random.uniform(0, 2 * PAUSE_S))
         self.stopped.set()
 
-    async def _listen(self, chat: Chat, stay: Stay) -> None:
+    async def _listen(self, chat: Chat, visit: Visit) -> None:
         async for events in chat.batches():
-            if not stay.agrees(events):
+            if not visit.agrees(events):
                 for event in events:
-                    self._hear(event, stay)
+                    self._hear(event, visit)
             self._news.unpark_all()
 
-    def _hear(self, event: Incoming, stay: Stay) -> None:
+    def _hear(self, event: ClientEvent, visit: Visit) -> None:
         match event:
             case Said():
-                stay.saw(event)
+                visit.saw(event)
             case Gap():
-                stay.skipped(event.after, event.next)
-                self._judge.findings.add(Kind.LOST, event.room, self.name, f"{self.name} was told of a gap")
-            case Outage():
+                visit.skipped(event.after, event.next)
+                self._judge.findings.add(
+                    BreachKind.LOST, event.room, self.name, f"{self.name} was told of a gap"
+                )
+            case Disconnected():
                 self.outages += 1
             case Room() | Error():
                 words = f"{self.name} was told: {event}"
-                self._judge.findings.add(Kind.RESUME, stay.room, self.name, words)
+                self._judge.findings.add(BreachKind.RESUME, visit.room, self.name, words)
             case _:
                 pass

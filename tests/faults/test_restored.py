@@ -15,7 +15,7 @@ import trio
 from tests.faults.served import JOURNAL, PATIENCE_S, Served, enter, says, served, shown
 from tests.server.peer import Peer
 from tests.server.test_faults_sockets import MAIN
-from trio_chat.client import Back, Outage, connect
+from trio_chat.client import Disconnected, Reconnected, connect
 from trio_chat.wire.messages import Room, Said
 
 MARK = f"{JOURNAL}-mark"
@@ -138,7 +138,7 @@ async def test_a_program_that_comes_back_by_itself_is_told_that_it_is_another_hi
                                     told.append("room")
                                     assert not heard, "before anything of it is shown"
                                     assert not room.resumed and room.epoch != epoch and room.head == BEFORE
-                                case Outage() | Back() as event:
+                                case Disconnected() | Reconnected() as event:
                                     told.append(type(event).__name__.lower())
 
                     await listen(lambda: {"room", "back"} <= set(told))

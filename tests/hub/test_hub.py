@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trio_chat.errors import Refused
 from trio_chat.hub.hub import Hub
-from trio_chat.hub.members import Seat
+from trio_chat.hub.members import Attachment
 from trio_chat.hub.names import prepare_name, prepare_room
 from trio_chat.hub.rates import YOUNG_S, Rate
 from trio_chat.wire.messages import Departure, Presence
@@ -18,10 +18,10 @@ ADA, BOB, EVA = prepare_name("ada"), prepare_name("bob"), prepare_name("eva")
 LOBBY, ATTIC = prepare_room("Lobby"), prepare_room("attic")
 
 
-def seated(hub: Hub[str], token: str = "ada", name: str = "") -> Seat[str]:
-    seat, oldest = hub.sit_down("", token, prepare_name(name or token))
+def seated(hub: Hub[str], token: str = "ada", name: str = "") -> Attachment[str]:
+    attachment, oldest = hub.attach("", token, prepare_name(name or token))
     assert oldest is None
-    return seat
+    return attachment
 
 
 def refusal(refused: pytest.ExceptionInfo[Refused]) -> tuple[str, str]:
@@ -54,7 +54,7 @@ def test_a_name_that_another_token_holds_is_taken(name: str) -> None:
     hub = Hub[str]()
     seated(hub)
     with pytest.raises(Refused, match=r"the name .* is taken") as refused:
-        hub.sit_down("", "other", prepare_name(name))
+        hub.attach("", "other", prepare_name(name))
     assert refusal(refused) == ("name_taken", "name")
     seated(hub, "other", "bob")
 
@@ -62,10 +62,10 @@ def test_a_name_that_another_token_holds_is_taken(name: str) -> None:
 def test_a_name_is_free_when_the_last_session_has_gone() -> None:
     hub = Hub[str]()
     one, other = seated(hub), seated(hub)
-    hub.stand_up(one, "lost")
+    hub.detach(one, "lost")
     with pytest.raises(Refused):
-        hub.sit_down("", "other", ADA)
-    hub.stand_up(other, "lost")
+        hub.attach("", "other", ADA)
+    hub.detach(other, "lost")
     assert seated(hub, "other", "ada").member is not one.member
 
 
@@ -73,22 +73,22 @@ def test_the_ninth_session_gives_back_the_oldest_which_still_sits() -> None:
     """The caller ends it; until then the member has never been without a seat."""
     hub = Hub[str](sessions_max=2)
     first, second = seated(hub), seated(hub)
-    third, oldest = hub.sit_down("", "ada", ADA)
+    third, oldest = hub.attach("", "ada", ADA)
     assert oldest is first
     assert list(third.member.seats) == [first, second, third]
-    hub.stand_up(first, "replaced")
+    hub.detach(first, "replaced")
     assert list(third.member.seats) == [second, third]
 
 
 def test_standing_up_twice_is_once() -> None:
     hub = Hub[str]()
-    seat, other = seated(hub), seated(hub)
-    room, _ = hub.join(seat, LOBBY)
+    attachment, other = seated(hub), seated(hub)
+    room, _ = hub.join(attachment, LOBBY)
     hub.join(other, LOBBY)
-    assert hub.stand_up(seat, "lost") == []
-    assert hub.stand_up(seat, "lost") == []
-    assert hub.stand_up(other, "lost") == [room]
-    assert hub.stand_up(other, "timeout") == []
+    assert hub.detach(attachment, "lost") == []
+    assert hub.detach(attachment, "lost") == []
+    assert hub.detach(other, "lost") == [room]
+    assert hub.detach(other, "timeout") == []
 
 
 def test_a_member_is_found_by_any_form_of_its_name() -> None:
@@ -117,13 +117,13 @@ def test_renaming_is_told_in_each_room_once() -> None:
 
 def test_the_case_of_ones_own_name_may_change() -> None:
     hub = Hub[str]()
-    seat = seated(hub)
-    room, _ = hub.join(seat, LOBBY)
+    attachment = seated(hub)
+    room, _ = hub.join(attachment, LOBBY)
     room.notice()
-    hub.rename(seat.member, prepare_name("ADA"))
-    assert seat.member.name.shown == "ADA"
-    assert hub.find(ADA) is seat.member
-    hub.rename(seat.member, prepare_name("ADA"))
+    hub.rename(attachment.member, prepare_name("ADA"))
+    assert attachment.member.name.shown == "ADA"
+    assert hub.find(ADA) is attachment.member
+    hub.rename(attachment.member, prepare_name("ADA"))
     notice = room.notice()
     assert notice is not None and [each.to for each in notice.renamed] == ["ADA"]
 
@@ -152,7 +152,7 @@ def test_a_room_is_there_while_somebody_is_in_it() -> None:
     assert hub.join(bob, prepare_room("LOBBY")) == (room, True)
     assert hub.rooms == {"lobby": room}
     assert hub.leave(ada, room, "left")
-    assert hub.stand_up(bob, "lost") == [room]
+    assert hub.detach(bob, "lost") == [room]
     assert hub.rooms == {}
     assert hub.join(seated(hub, "eva"), prepare_room("LOBBY"))[0].shown == "LOBBY"
 
@@ -186,11 +186,11 @@ def test_rooms_are_counted_for_each_session() -> None:
 @pytest.mark.parametrize("raw", ["attic", "no such", "", "#", "x" * 65])
 def test_a_room_one_is_not_in_is_one_answer_whatever_its_name(raw: str) -> None:
     hub = Hub[str]()
-    seat = seated(hub)
-    room, _ = hub.join(seat, LOBBY)
-    assert hub.room_of(seat, "ＬＯＢＢＹ") is room
+    attachment = seated(hub)
+    room, _ = hub.join(attachment, LOBBY)
+    assert hub.room_of(attachment, "ＬＯＢＢＹ") is room
     with pytest.raises(Refused) as refused:
-        hub.room_of(seat, raw)
+        hub.room_of(attachment, raw)
     assert refusal(refused) == ("not_in_room", "room")
 
 
@@ -202,7 +202,7 @@ def test_standing_up_leaves_every_room_and_tells_those_that_changed() -> None:
     hub.join(other, ATTIC)
     hub.join(bob, LOBBY)
     lobby.notice()
-    assert hub.stand_up(ada, "timeout") == [lobby]
+    assert hub.detach(ada, "timeout") == [lobby]
     assert lobby.notice() == Presence("Lobby", 1, left=[Departure("ada", "timeout")])
     assert list(attic.members) == [other.member]
 
@@ -228,7 +228,7 @@ def test_a_member_is_charged_for_all_its_sessions_and_for_each_kind_apart() -> N
 def test_nothing_behind_a_refused_message_is_granted_before_it_may_be_tried_again() -> None:
     """Not even what is small enough; another session, and another kind of command, are not concerned."""
     hub = Hub[str](rates={"talk": Rate(100, 10.0), "talk_bytes": Rate(10, 2.0), "rooms": Rate(5, 1.0)})
-    (ada, _), (other, _) = [hub.sit_down(owner, "t", prepare_name("ada")) for owner in ("a", "b")]
+    (ada, _), (other, _) = [hub.attach(owner, "t", prepare_name("ada")) for owner in ("a", "b")]
     hub.check_rate(ada, "talk", 0.0, size=8)
     with pytest.raises(Refused) as refused:
         hub.check_rate(ada, "talk", 0.0, size=9)
@@ -245,9 +245,9 @@ def test_nothing_behind_a_refused_message_is_granted_before_it_may_be_tried_agai
 
 def test_a_kind_without_a_rate_is_not_limited() -> None:
     hub = Hub[str](rates={"talk": Rate(1, 1.0)})
-    seat = seated(hub)
+    attachment = seated(hub)
     for _ in range(1_000):
-        hub.check_rate(seat, "questions", 0.0)
+        hub.check_rate(attachment, "questions", 0.0)
     free = seated(Hub[str]())
     for _ in range(1_000):
         Hub[str]().check_rate(free, "talk", 0.0)
@@ -256,13 +256,13 @@ def test_a_kind_without_a_rate_is_not_limited() -> None:
 def test_a_token_that_comes_back_has_what_it_had_left() -> None:
     hub = Hub[str](rates={"talk": Rate(2, 1.0)})
     for now in (0.0, 1.0, 2.0):
-        seat, _ = hub.sit_down("", "ada", ADA, now=now)
-        hub.check_rate(seat, "talk", now)
+        attachment, _ = hub.attach("", "ada", ADA, now=now)
+        hub.check_rate(attachment, "talk", now)
         with pytest.raises(Refused) if now else nullcontext():
-            hub.check_rate(seat, "talk", now)
-        hub.stand_up(seat, "lost", now)
-    seat, _ = hub.sit_down("", "eva", EVA, now=2.0)
-    hub.check_rate(seat, "talk", 2.0)
+            hub.check_rate(attachment, "talk", now)
+        hub.detach(attachment, "lost", now)
+    attachment, _ = hub.attach("", "eva", EVA, now=2.0)
+    hub.check_rate(attachment, "talk", 2.0)
 
 
 def test_tokens_of_one_address_prefix_are_limited_together_while_they_are_young() -> None:
@@ -273,10 +273,12 @@ def test_tokens_of_one_address_prefix_are_limited_together_while_they_are_young(
         said = 0
         for number in range(count):
             token = f"{prefix} {now} {number}"
-            seat, _ = hub.sit_down("", token, prepare_name(f"m{abs(hash(token))}"), prefix=prefix, now=now)
+            attachment, _ = hub.attach(
+                "", token, prepare_name(f"m{abs(hash(token))}"), prefix=prefix, now=now
+            )
             for _ in range(2):
                 with suppress(Refused):
-                    hub.check_rate(seat, "talk", now)
+                    hub.check_rate(attachment, "talk", now)
                     said += 1
         return said
 
@@ -288,12 +290,12 @@ def test_tokens_of_one_address_prefix_are_limited_together_while_they_are_young(
 
 def test_a_token_of_a_minute_is_not_charged_to_its_address() -> None:
     hub = Hub[str](rates={"talk": Rate(2, 1.0)})
-    seats = [
-        hub.sit_down("", f"t{number}", prepare_name(f"m{number}"), prefix="192.0.2.1", now=0.0)[0]
+    attachments = [
+        hub.attach("", f"t{number}", prepare_name(f"m{number}"), prefix="192.0.2.1", now=0.0)[0]
         for number in range(50)
     ]
-    for seat in seats:
-        hub.check_rate(seat, "talk", YOUNG_S)
+    for attachment in attachments:
+        hub.check_rate(attachment, "talk", YOUNG_S)
 
 
 @given(
@@ -306,15 +308,15 @@ def test_a_command_that_waits_as_long_as_told_is_granted(
     burst: int, per_s: int, now: float, pauses: list[float]
 ) -> None:
     hub = Hub[str](rates={"talk": Rate(burst, per_s)})
-    seat = seated(hub)
+    attachment = seated(hub)
     for pause in pauses:
         now += pause
         try:
-            hub.check_rate(seat, "talk", now)
+            hub.check_rate(attachment, "talk", now)
         except Refused as refused:
             assert refused.retry_after_s is not None and refused.retry_after_s >= 1
             now += refused.retry_after_s
-            hub.check_rate(seat, "talk", now)
+            hub.check_rate(attachment, "talk", now)
 
 
 # --- rooms by name ----------------------------------------------------------------------------------------
@@ -322,10 +324,10 @@ def test_a_command_that_waits_as_long_as_told_is_granted(
 
 def test_rooms_are_found_in_the_order_of_their_names() -> None:
     hub = Hub[str](rooms_max=10)
-    seat = seated(hub)
+    attachment = seated(hub)
     for name in ("Zoo", "attic", "Ätna", "Lobby", "b"):
-        hub.join(seat, prepare_room(name))
-    hub.leave(seat, seat.rooms["b"], "left")
+        hub.join(attachment, prepare_room(name))
+    hub.leave(attachment, attachment.rooms["b"], "left")
     assert [room.shown for room in hub.rooms_after("", 10)] == ["Lobby", "Zoo", "attic", "Ätna"]
     assert [room.shown for room in hub.rooms_after("Lobby", 2)] == ["Zoo", "attic"]
     assert hub.rooms_after("Ätna", 2) == []
@@ -341,7 +343,7 @@ class Chair:
     """A session as the model sees it, beside the hub's."""
 
     token: str
-    seat: Seat[str]
+    attachment: Attachment[str]
     rooms: list[str] = field(default_factory=list)
 
 
@@ -359,13 +361,13 @@ class Model:
 
     def sit(self, token: str, name: str) -> None:
         self.expect("name_taken", token not in self.names and self.holder(name) is not None)
-        seat, oldest = self.hub.sit_down("", token, prepare_name(name))
+        attachment, oldest = self.hub.attach("", token, prepare_name(name))
         self.names.setdefault(token, name)
-        mine = [chair.seat for chair in self.chairs if chair.token == token]
+        mine = [chair.attachment for chair in self.chairs if chair.token == token]
         assert oldest is (mine[0] if len(mine) >= SESSIONS_MAX else None)
-        self.chairs.append(Chair(token, seat))
+        self.chairs.append(Chair(token, attachment))
         if oldest is not None:
-            self.stand(self.chairs.index(next(chair for chair in self.chairs if chair.seat is oldest)))
+            self.stand(self.chairs.index(next(chair for chair in self.chairs if chair.attachment is oldest)))
 
     def expect(self, code: str, refused: bool) -> None:
         self.expected = code if refused else self.expected
@@ -374,7 +376,7 @@ class Model:
         chair = self.chairs.pop(number)
         others = [each for each in self.chairs if each.token == chair.token]
         gone = [room for room in chair.rooms if not any(room in each.rooms for each in others)]
-        assert [room.key for room in self.hub.stand_up(chair.seat, "lost")] == gone
+        assert [room.key for room in self.hub.detach(chair.attachment, "lost")] == gone
         if not others:
             del self.names[chair.token]
 
@@ -384,21 +386,21 @@ class Model:
         self.expect("too_many_rooms", len(chair.rooms) >= ROOMS_MAX)
         if room in chair.rooms:
             self.expect("already_in_room", True)
-        _, came = self.hub.join(chair.seat, prepare_room(room.upper()))
+        _, came = self.hub.join(chair.attachment, prepare_room(room.upper()))
         assert came != was_there
         chair.rooms.append(room)
 
     def leave(self, number: int, room: str) -> None:
         chair = self.chairs[number]
         self.expect("not_in_room", room not in chair.rooms)
-        last = self.hub.leave(chair.seat, self.hub.room_of(chair.seat, room), "left")
+        last = self.hub.leave(chair.attachment, self.hub.room_of(chair.attachment, room), "left")
         chair.rooms.remove(room)
         assert last != any(each.token == chair.token and room in each.rooms for each in self.chairs)
 
     def rename(self, number: int, name: str) -> None:
         chair = self.chairs[number]
         self.expect("name_taken", self.holder(name) not in (None, chair.token))
-        changed = self.hub.rename(chair.seat.member, prepare_name(name))
+        changed = self.hub.rename(chair.attachment.member, prepare_name(name))
         self.names[chair.token] = name
         mine = [room for each in self.chairs if each.token == chair.token for room in each.rooms]
         assert [room.key for room in changed] == list(dict.fromkeys(mine))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trio_chat.errors import Refused
 from trio_chat.hub.hub import Hub
-from trio_chat.hub.members import Member, Seat
+from trio_chat.hub.members import Attachment, Member
 from trio_chat.hub.names import Name, prepare_name, prepare_room
 from trio_chat.hub.rates import Allowance
 from trio_chat.hub.rooms import LARGE, NAMES_CUT, NAMES_PAGE, Room
@@ -353,8 +353,8 @@ class Town:
     def __init__(self) -> None:
         self.hub: Hub[str] = Hub()
         self.room = prepare_room("lobby")
-        self.hub.join(self.hub.sit_down("the host", "host", prepare_name("host"))[0], self.room)
-        self.seats: list[Seat[str]] = []
+        self.hub.join(self.hub.attach("the host", "host", prepare_name("host"))[0], self.room)
+        self.seats: list[Attachment[str]] = []
         self.believe: list[set[str]] = [set()]
 
     @property
@@ -364,23 +364,23 @@ class Town:
     def step(self, what: str, number: int, name: str) -> None:
         hub, room = self.hub, self.hub.rooms[self.room.key]
         if what == SIT:
-            self.seats.append(hub.sit_down("", str(number), prepare_name(name))[0])
+            self.seats.append(hub.attach("", str(number), prepare_name(name))[0])
         elif what == ASK:
             self.believe.append(set(room.names().names))
             assert self.believe[-1] == self.truth
         elif what == TELL:
             self.tell()
         elif self.seats:
-            seat = self.seats[number % len(self.seats)]
+            attachment = self.seats[number % len(self.seats)]
             if what == STAND:
-                hub.stand_up(seat, "lost")
-                self.seats.remove(seat)
+                hub.detach(attachment, "lost")
+                self.seats.remove(attachment)
             elif what == JOIN:
-                hub.join(seat, self.room)
+                hub.join(attachment, self.room)
             elif what == LEAVE:
-                hub.leave(seat, hub.room_of(seat, "lobby"), "left")
+                hub.leave(attachment, hub.room_of(attachment, "lobby"), "left")
             elif what == RENAME:
-                hub.rename(seat.member, prepare_name(name))
+                hub.rename(attachment.member, prepare_name(name))
 
     def tell(self) -> None:
         notice = self.hub.rooms[self.room.key].notice()

@@ -14,7 +14,7 @@ from tests.users import as_nobody, directory_of_nobody
 from trio_chat.errors import CannotStart, JournalInUse
 from trio_chat.journal.claim import Claim
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.sqlite_marker import Mark, mark_of
+from trio_chat.journal.sqlite_marker import RunMarker, mark_of
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_mark_that_is_another_file_as_well_is_not_written(path: Path, tmp_path
 
 
 def test_a_claim_that_is_refused_leaves_the_lock_free(path: Path) -> None:
-    mark = Mark(path)
+    mark = RunMarker(path)
     with pytest.raises(JournalInUse):
         Claim(path, create=True)
     mark.close()

@@ -15,7 +15,7 @@ from trio_chat.journal.admin.prune import Old, prune
 from trio_chat.journal.fold import CGJ, legacy_normal
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.sqlite_index import document, document_in_index, lines_between
-from trio_chat.journal.store import Draft, Keep
+from trio_chat.journal.store import Draft, RetentionRule
 
 STORED = Path(__file__).parent / "stored" / "long-runs.db"
 LONG = "say a" + "\u0301\u0316\u0334" * 60 + " and then other words" * 40
@@ -37,8 +37,8 @@ def terms(path: Path) -> set[str]:
         return {term for (term,) in db.execute("SELECT term FROM temp.terms")}
 
 
-async def opened(path: Path, keep: Keep | None = None) -> SqliteStore:
-    store = await open_sqlite(path, keep=keep or Keep())
+async def opened(path: Path, keep: RetentionRule | None = None) -> SqliteStore:
+    store = await open_sqlite(path, keep=keep or RetentionRule())
     await store.open("lobby", "Lobby")
     return store
 
@@ -92,7 +92,7 @@ async def test_chunks_of_both_forms_are_taken_out_of_the_index_whole(stored: Pat
     await say_more(store)
     await store.commit([Draft("lobby", "Lobby", "eve", "the end")], 1_700_000_002_000)
     await store.aclose()
-    store = await opened(stored, Keep(entries=1))
+    store = await opened(stored, RetentionRule(entries=1))
     await tidied(store, 1_700_000_009_000)
     await store.aclose()
     assert chunks(stored) == [] and terms(stored) == set()

@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import assert_no_checkpoints
 
-from trio_chat.journal.memory import ENTRY_BYTES, FOLD_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore, _Kept
-from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, Store
+from trio_chat.journal.memory import ENTRY_BYTES, FOLD_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore, _RoomLog
+from trio_chat.journal.store import CommitResult, Draft, EntryPage, RoomRecord, Store
 from trio_chat.wire.codec import decode_entry, encode
 from trio_chat.wire.messages import Said
 
@@ -20,7 +20,7 @@ def draft(text: str = "hello", room: str = "lobby", *, ref: str = "", by: str = 
 
 
 def topic(text: str) -> Draft:
-    return Draft("lobby", "Lobby", "ada", text, retitles=True)
+    return Draft("lobby", "Lobby", "ada", text, is_topic=True)
 
 
 def numbered() -> Callable[[int], bytes]:
@@ -36,11 +36,11 @@ async def opened(*rooms: str, **bounds: int) -> MemoryStore:
     return store
 
 
-async def said(store: Store, *texts: str, room: str = "lobby", now_ms: int = 0) -> list[Outcome]:
+async def said(store: Store, *texts: str, room: str = "lobby", now_ms: int = 0) -> list[CommitResult]:
     return await store.commit([draft(text, room) for text in texts], now_ms)
 
 
-async def page(store: Store, after: int = 0, through: int = 2**53, **bounds: int) -> Page:
+async def page(store: Store, after: int = 0, through: int = 2**53, **bounds: int) -> EntryPage:
     return await store.read("lobby", after, through, **{"entries_max": 1_000, "bytes_max": 10**9, **bounds})
 
 
@@ -88,7 +88,7 @@ async def test_a_page_begins_where_the_journal_does() -> None:
     assert store.first("lobby") == 6
     assert await texts(store) == list("fgh")
     assert (await page(store, after=2)).first == 6
-    assert await page(store, after=2, through=4) == Page(6, [])
+    assert await page(store, after=2, through=4) == EntryPage(6, [])
     assert await texts(store, after=6) == list("gh")
 
 
@@ -120,7 +120,7 @@ async def test_an_entry_larger_than_a_room_may_be_is_shown_and_not_kept() -> Non
     assert outcome.seq == 1 and outcome.payload is not None
     known = await record(store)
     assert (known.first, known.head) == (2, 1)
-    assert await page(store) == Page(2, [])
+    assert await page(store) == EntryPage(2, [])
     assert [outcome.seq for outcome in await said(store, "b")] == [2]
 
 
@@ -263,9 +263,9 @@ async def test_a_commit_looks_at_no_room_but_its_own_and_those_it_evicts_from(
 ) -> None:
     """Neither at 500 rooms in use without entries, nor at 500 that nobody uses."""
     looked: list[str] = []
-    forget = _Kept.forget
+    forget = _RoomLog.forget
 
-    def counting(self: _Kept, entries_max: int, bytes_max: int) -> int:
+    def counting(self: _RoomLog, entries_max: int, bytes_max: int) -> int:
         looked.append(self.shown)
         return forget(self, entries_max, bytes_max)
 
@@ -275,7 +275,7 @@ async def test_a_commit_looks_at_no_room_but_its_own_and_those_it_evicts_from(
         await store.open(f"quiet {number}", "Quiet")
         await said(store, "a", room=f"quiet {number}")
         store.close(f"quiet {number}")
-    monkeypatch.setattr(_Kept, "forget", counting)
+    monkeypatch.setattr(_RoomLog, "forget", counting)
     await said(store, "a")
     assert looked == ["Lobby"]
     looked.clear()

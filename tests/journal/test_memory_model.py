@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.journal.test_memory import draft, numbered
 from trio_chat.journal.fold import normal
 from trio_chat.journal.memory import ENTRY_BYTES, FOLD_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore
-from trio_chat.journal.store import Draft, Outcome
+from trio_chat.journal.store import CommitResult, Draft
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Said
 
@@ -48,17 +48,17 @@ class Book:
     def first(self) -> int:
         return self.head - len(self.lines) + 1
 
-    def commit(self, draft: Draft, now_ms: int) -> Outcome:
+    def commit(self, draft: Draft, now_ms: int) -> CommitResult:
         """What becomes of a draft; it is kept unless its key is known."""
         known = [line for line in self.lines if draft.key and line.draft.key == draft.key]
         if known:
             same = known[0].draft.text == draft.text
-            return Outcome(known[0].seq if same else 0, None)
+            return CommitResult(known[0].seq if same else 0, None)
         self.head += 1
         self.at = max(self.at, now_ms)
         payload = encode(Said(self.shown, self.head, self.at, draft.by, draft.text))
         self.lines.append(Line(self.head, draft, payload))
-        return Outcome(self.head, payload)
+        return CommitResult(self.head, payload)
 
 
 class Shelf:

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trio_chat.journal.fold import normal
-from trio_chat.journal.search import TRIGRAMS_MAX, Bounds, Lines, Steps, Stretch, Wanted, look
-from trio_chat.journal.store import Place, never
+from trio_chat.journal.search import TRIGRAMS_MAX, Query, SearchBounds, Segment, SegmentLines, Steps, scan
+from trio_chat.journal.store import Position, never
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Said
 
@@ -53,12 +53,12 @@ def all_steps(steps: Steps[T]) -> T:
     ],
 )
 def test_what_reads_the_same_is_found(wanted: str, text: str) -> None:
-    assert Wanted(wanted).text in normal(text)
+    assert Query(wanted).text in normal(text)
 
 
 @pytest.mark.parametrize(("wanted", "text"), [("cafe", "café"), ("ab", "a b"), ("a OR b", "b"), ("a*", "ab")])
 def test_what_reads_otherwise_is_not(wanted: str, text: str) -> None:
-    assert Wanted(wanted).text not in normal(text)
+    assert Query(wanted).text not in normal(text)
 
 
 @given(st.lists(texts, min_size=1, max_size=4), texts)
@@ -74,8 +74,8 @@ def test_a_look_at_payloads_rules_out_none(said: list[str], text: str) -> None:
         for seq, each in enumerate(said, 1)
         if not each.isascii()
     }
-    for lines in (Lines(1, payloads), Lines(1, payloads, folds)):
-        hits = all_steps(Wanted(text).hits("lobby", lines))
+    for lines in (SegmentLines(1, payloads), SegmentLines(1, payloads, folds)):
+        hits = all_steps(Query(text).hits("lobby", lines))
         assert [(hit.place.seq, hit.place.at, hit.payload) for hit in hits] == [
             (seq, 5, payloads[seq - 1]) for seq in expected
         ]
@@ -83,7 +83,7 @@ def test_a_look_at_payloads_rules_out_none(said: list[str], text: str) -> None:
 
 @given(texts, texts, texts)
 def test_all_its_trigrams_stand_in_whatever_holds_a_text(before: str, text: str, after: str) -> None:
-    wanted = Wanted(text)
+    wanted = Query(text)
     whole = normal(before + text + after)
     if wanted.text in whole:
         assert all(trigram in whole and len(trigram) == 3 for trigram in wanted.trigrams)
@@ -91,18 +91,18 @@ def test_all_its_trigrams_stand_in_whatever_holds_a_text(before: str, text: str,
 
 def test_of_a_long_text_some_trigrams_do() -> None:
     text = "".join(map(chr, range(0x4E00, 0x4E00 + 1_000)))
-    trigrams = Wanted(text).trigrams
+    trigrams = Query(text).trigrams
     assert 20 < len(trigrams) <= TRIGRAMS_MAX
     assert trigrams[0] == text[:3]
     assert text.index(trigrams[-1]) > 900, "from all over it"
-    assert Wanted("aaaa").trigrams == ["aaa"]
-    assert Wanted("aa").trigrams == []
+    assert Query("aaaa").trigrams == ["aaa"]
+    assert Query("aa").trigrams == []
 
 
 # --- the order in which it is looked ------------------------------------------------------------------
 
 
-ALL = Bounds(10**9, 10**9)
+ALL = SearchBounds(10**9, 10**9)
 
 
 class Shelf:
@@ -112,67 +112,69 @@ class Shelf:
         self.rooms = rooms
         self.looked: list[tuple[str, int]] = []
 
-    def look(
+    def scan(
         self,
         hits_max: int = 99,
-        bounds: Bounds = ALL,
-        below: Place | None = None,
+        bounds: SearchBounds = ALL,
+        below: Position | None = None,
         is_over: Callable[[], bool] = never,
-    ) -> tuple[list[str], Place | None]:
+    ) -> tuple[list[str], Position | None]:
         rooms = [self._stretches(room, stretches) for room, stretches in self.rooms.items()]
-        steps = look((iter(stretches) for stretches in rooms), Wanted("x"), below, hits_max, bounds, is_over)
+        steps = scan((iter(stretches) for stretches in rooms), Query("x"), below, hits_max, bounds, is_over)
         found = all_steps(steps)
         return [f"{hit.place.room}{hit.place.seq}" for hit in found.hits], found.rest
 
-    def _stretches(self, room: str, stretches: list[list[int]]) -> list[Stretch]:
+    def _stretches(self, room: str, stretches: list[list[int]]) -> list[Segment]:
         made = []
         seq = 1
         for times in stretches:
 
-            def load(first: int = seq, times: list[int] = times) -> Lines:
+            def load(first: int = seq, times: list[int] = times) -> SegmentLines:
                 self.looked.append((room, first))
                 payloads = [encode(Said(room, first + n, at, "ada", "x")) for n, at in enumerate(times)]
-                return Lines(first, payloads)
+                return SegmentLines(first, payloads)
 
-            made.append(Stretch(Place(times[-1], room, seq + len(times) - 1), load))
+            made.append(Segment(Position(times[-1], room, seq + len(times) - 1), load))
             seq += len(times)
         return made[::-1]
 
 
 def test_the_newest_of_all_rooms_come_first() -> None:
     shelf = Shelf(a=[[1, 5], [9, 9]], b=[[2, 3], [4, 8]], c=[[9]])
-    found, rest = shelf.look()
+    found, rest = shelf.scan()
     assert found == ["a4", "a3", "c1", "b4", "a2", "b3", "b2", "b1", "a1"]
     assert rest is None
 
 
 def test_no_more_is_looked_at_than_it_takes() -> None:
     shelf = Shelf(a=[[1, 5], [9, 9]], b=[[2, 3], [4, 8]])
-    assert shelf.look(hits_max=3) == (["a4", "a3", "b4"], Place(8, "b", 4))
+    assert shelf.scan(hits_max=3) == (["a4", "a3", "b4"], Position(8, "b", 4))
     assert shelf.looked == [("a", 3), ("b", 3)]
 
 
 def test_at_the_bound_it_is_told_where_to_go_on() -> None:
     shelf = Shelf(a=[[1, 5], [9, 9]], b=[[2, 3], [4, 8]])
-    found, rest = shelf.look(bounds=Bounds(3, 10**9))
+    found, rest = shelf.scan(bounds=SearchBounds(3, 10**9))
     assert found == ["a4", "a3", "b4"]
-    assert rest == Place(5, "a", 3), "behind everything that comes before that stretch"
-    assert shelf.look(bounds=Bounds(1, 1)) == (["a4", "a3"], Place(8, "b", 5)), "one stretch always is"
+    assert rest == Position(5, "a", 3), "behind everything that comes before that stretch"
+    assert shelf.scan(bounds=SearchBounds(1, 1)) == (["a4", "a3"], Position(8, "b", 5)), (
+        "one stretch always is"
+    )
 
 
 def test_when_the_time_is_over_one_stretch_has_been_looked_at() -> None:
     """However little time there was: else the next question would get no further."""
     shelf = Shelf(a=[[1, 5], [9, 9]], b=[[2, 3], [4, 8]])
-    assert shelf.look(is_over=lambda: True) == (["a4", "a3"], Place(8, "b", 5))
-    assert shelf.look(is_over=lambda: True, below=Place(8, "b", 5)) == (["b4"], Place(5, "a", 3))
-    assert shelf.look(is_over=lambda: len(shelf.looked) >= 5) == (["a4", "a3", "b4"], Place(5, "a", 3))
+    assert shelf.scan(is_over=lambda: True) == (["a4", "a3"], Position(8, "b", 5))
+    assert shelf.scan(is_over=lambda: True, below=Position(8, "b", 5)) == (["b4"], Position(5, "a", 3))
+    assert shelf.scan(is_over=lambda: len(shelf.looked) >= 5) == (["a4", "a3", "b4"], Position(5, "a", 3))
 
 
 def test_it_gets_on_from_the_place_where_it_was_however_much_begins_before_it() -> None:
     """As where a thousand entries of many rooms were said at one time."""
     shelf = Shelf(a=[[1, 5, 9]], b=[[2, 3]], c=[[1], [9, 9, 9]])
-    assert shelf.look(bounds=Bounds(1, 10**9), below=Place(3, "b", 3)) == (
+    assert shelf.scan(bounds=SearchBounds(1, 10**9), below=Position(3, "b", 3)) == (
         ["b2", "b1", "a1"],
-        Place(1, "c", 2),
+        Position(1, "c", 2),
     )
-    assert shelf.look(below=Place(3, "b", 3)) == (["b2", "b1", "a1", "c1"], None)
+    assert shelf.scan(below=Position(3, "b", 3)) == (["b2", "b1", "a1", "c1"], None)

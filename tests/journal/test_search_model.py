@@ -13,9 +13,9 @@ from tests.journal.test_memory import draft, numbered
 from tests.journal.test_search import texts
 from trio_chat.journal import memory, search, sqlite_index, sqlite_retention, sqlite_search
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.search import Bounds, normal
+from trio_chat.journal.search import SearchBounds, normal
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
-from trio_chat.journal.store import Draft, Keep, Place, Store
+from trio_chat.journal.store import Draft, Position, RetentionRule, Store
 from trio_chat.wire.codec import decode_entry
 
 ROOMS = ("lobby", "attic")
@@ -24,7 +24,7 @@ ROOMS = ("lobby", "attic")
 @contextmanager
 def everything_small() -> Iterator[None]:
     """Chunks of a few entries, steps of a few chunks, slices of a few stretches."""
-    small = Bounds(3, 10**9)
+    small = SearchBounds(3, 10**9)
     with ExitStack() as stack:
         for module, name, value in (
             (sqlite_index, "CHUNK_BYTES_MIN", 200),
@@ -44,7 +44,7 @@ def everything_small() -> Iterator[None]:
             (memory, "TIDY_EVERY_MS", 0),
             (memory, "FORGET_AT_ONCE", 2),
             (memory, "ROOMS_AT_ONCE", 1),
-            (search, "PAGE", Bounds(7, 10**9)),
+            (search, "PAGE", SearchBounds(7, 10**9)),
         ):
             stack.enter_context(patch.object(module, name, value))
         yield
@@ -53,12 +53,12 @@ def everything_small() -> Iterator[None]:
 class Library:
     """All that was ever said, in order, beside the store that may have forgotten some of it."""
 
-    def __init__(self, directory: Path | None, keep: Keep) -> None:
+    def __init__(self, directory: Path | None, keep: RetentionRule) -> None:
         self.directory = directory
         self.keep = keep
         self.now_ms = 1_000
         self.store: Store
-        self.said: dict[str, list[tuple[Place, str]]] = {room: [] for room in ROOMS}
+        self.said: dict[str, list[tuple[Position, str]]] = {room: [] for room in ROOMS}
         self.refs: dict[tuple[str, str], int] = {}
         self.firsts = dict.fromkeys(ROOMS, 1)
 
@@ -89,7 +89,7 @@ class Library:
                 assert known < self.firsts[each.room], "a ref holds as long as its entry is kept"
                 self.refs[each.room, each.ref] = outcome.seq
             assert outcome.seq == len(said) + 1, "numbers go on without a hole, whatever was forgotten"
-            said.append((Place(self.now_ms, each.room, outcome.seq), each.text))
+            said.append((Position(self.now_ms, each.room, outcome.seq), each.text))
         if self.directory is None:
             await self.look()  # the journal in memory forgets at once what there is too much of
 
@@ -126,7 +126,7 @@ class Library:
     ) -> None:
         """All pages together are what one finds by reading."""
         heads = {room: len(self.said[room]) - unseen for room in rooms}
-        below = start = None if before_ms is None else Place(before_ms - 1, "", 0)
+        below = start = None if before_ms is None else Position(before_ms - 1, "", 0)
         expected = sorted(
             (
                 (place, said)
@@ -175,10 +175,10 @@ STEPS = st.lists(
     ),
     max_size=30,
 )
-KEEP = st.builds(Keep, st.sampled_from([0, 0, 8]), st.sampled_from([0, 0, 6]))
+KEEP = st.builds(RetentionRule, st.sampled_from([0, 0, 8]), st.sampled_from([0, 0, 6]))
 
 
-async def _perform(directory: Path | None, keep: Keep, steps: list[tuple]) -> Library:  # type: ignore[type-arg]  # of several kinds
+async def _perform(directory: Path | None, keep: RetentionRule, steps: list[tuple]) -> Library:  # type: ignore[type-arg]  # of several kinds
     library = Library(directory, keep)
     await library.begin()
     for what, *arguments in steps:
@@ -190,14 +190,14 @@ async def _perform(directory: Path | None, keep: Keep, steps: list[tuple]) -> Li
 
 @settings(max_examples=100)
 @given(KEEP, STEPS)
-async def test_in_memory_it_is_found(keep: Keep, steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of several kinds
+async def test_in_memory_it_is_found(keep: RetentionRule, steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of several kinds
     with everything_small():
         await _perform(None, keep, steps)
 
 
 @settings(max_examples=50)  # each opens files, and a disk is as slow as it likes
 @given(KEEP, STEPS)
-async def test_in_a_file_it_is_found(keep: Keep, steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of several kinds
+async def test_in_a_file_it_is_found(keep: RetentionRule, steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of several kinds
     with tempfile.TemporaryDirectory() as directory, everything_small():
         library = await _perform(Path(directory), keep, steps)
         await library.tidy_all()

@@ -17,14 +17,14 @@ from trio_chat.journal.search import (
     STEP_BYTES,
     STEP_S,
     THREAD_PAUSE_RATIO,
-    Lines,
-    Pace,
+    Query,
+    SearchPace,
+    SegmentLines,
     Steps,
-    Wanted,
     fold_in_steps,
 )
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.store import Matches, Place
+from trio_chat.journal.store import Matches, Position
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Said
 
@@ -59,7 +59,7 @@ def test_no_step_compares_or_folds_much(
 ) -> None:
     """Of a hundred entries of the largest size: what one step does is counted."""
     texts = [text] * 100
-    lines = Lines(1, payloads(texts), kept_folds(texts) if folded_before else None)
+    lines = SegmentLines(1, payloads(texts), kept_folds(texts) if folded_before else None)
     done = 0
 
     def counting(piece: str) -> str:
@@ -71,7 +71,7 @@ def test_no_step_compares_or_folds_much(
     folded = fold._folded
     monkeypatch.setattr(fold, "_folded", counting)
     most = steps = 0
-    looking = Wanted("zq").hits("lobby", lines)
+    looking = Query("zq").hits("lobby", lines)
     while True:
         done = 0
         try:
@@ -99,7 +99,7 @@ def test_a_query_is_folded_in_steps() -> None:
                 break
             taken += 1
         assert taken >= (0 if text.isascii() else 4)
-        assert len(Wanted(text).trigrams) <= search.TRIGRAMS_MAX
+        assert len(Query(text).trigrams) <= search.TRIGRAMS_MAX
 
 
 def test_a_turn_ends_by_the_clock_and_is_paid_for_by_a_pause() -> None:
@@ -108,7 +108,7 @@ def test_a_turn_ends_by_the_clock_and_is_paid_for_by_a_pause() -> None:
             yield
         return "done"
 
-    pace = Pace(StepClock())
+    pace = SearchPace(StepClock())
     steps = many()
     turns = 0
     while (found := pace.take(steps)) is None:
@@ -119,7 +119,7 @@ def test_a_turn_ends_by_the_clock_and_is_paid_for_by_a_pause() -> None:
 
 
 def test_the_time_of_a_slice_begins_behind_its_setup() -> None:
-    pace = Pace(StepClock())
+    pace = SearchPace(StepClock())
     for _ in range(2):
         pace.begin_slice()
         pace.worked += 1
@@ -189,13 +189,13 @@ async def test_at_most_one_search_of_all_takes_steps(
     """Five together have no more of the time than one has."""
     store = await filled(MemoryStore(clock=StepClock()), 500)
     turns: list[float] = []
-    take = Pace.take
+    take = SearchPace.take
 
-    def noting(self: Pace, steps: Steps[object]) -> object:
+    def noting(self: SearchPace, steps: Steps[object]) -> object:
         turns.append(trio.current_time())
         return take(self, steps)
 
-    monkeypatch.setattr(Pace, "take", noting)
+    monkeypatch.setattr(SearchPace, "take", noting)
     async with trio.open_nursery() as nursery:
         for _ in range(5):
             nursery.start_soon(store.search, {"lobby": 2**53}, "needle", None, 10)
@@ -223,8 +223,8 @@ async def test_a_search_that_is_abandoned_stops(
 async def test_a_page_ends_when_it_has_taken_too_much_work(autojump_clock: MockClock) -> None:
     """Entries that are costly to fold are no more than others: time is the bound that holds."""
     store = await filled(MemoryStore(clock=StepClock()))
-    seen: list[Place] = []
-    below: Place | None = None
+    seen: list[Position] = []
+    below: Position | None = None
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(search, "PAGE_S", 3 * STEP_S)
         while True:

@@ -13,7 +13,7 @@ from tests.journal.test_memory import draft, page, said, texts, topic
 from trio_chat.errors import CannotStart, StoreError
 from trio_chat.journal import sqlite_file, sqlite_writer
 from trio_chat.journal.sqlite import Durability, SqliteStore, open_sqlite
-from trio_chat.journal.store import Outcome, RoomRecord
+from trio_chat.journal.store import CommitResult, RoomRecord
 
 NAME = "journal.db"
 
@@ -205,7 +205,7 @@ async def test_a_failed_commit_that_was_made_after_all_is_found_and_gone_on_from
             broken.setattr(sqlite_writer, "transaction", transaction_whose_end_is_not_told)
             await store.commit([draft("a", ref="r1"), topic("b"), draft("c", "attic")], 0)
         assert await texts(store) == ["a", "b"], "the caller finds out by reading"
-        assert (await store.commit([draft("a", ref="r1")], 0)) == [Outcome(1, None)]
+        assert (await store.commit([draft("a", ref="r1")], 0)) == [CommitResult(1, None)]
         assert [outcome.seq for outcome in await said(store, "d")] == [3]
         assert [outcome.seq for outcome in await said(store, "d", room="attic")] == [2]
         assert (await record(store)).topic == "b"
@@ -319,8 +319,8 @@ async def test_a_cancelled_commit_is_made_or_not_and_the_next_goes_on_from_there
             assert (await store.open("lobby", "Lobby")).head == 1
         # It is made, as it happens, and nobody has heard of it.
         assert await store.commit([draft("b", ref="r1"), draft("c")], 0) == [
-            Outcome(2, None),
-            Outcome(3, (await page(store, after=2)).payloads[0]),
+            CommitResult(2, None),
+            CommitResult(3, (await page(store, after=2)).payloads[0]),
         ]
         assert await texts(store) == ["a", "b", "c"]
 

@@ -10,7 +10,7 @@ from trio.testing import assert_checkpoints, assert_no_checkpoints
 from tests.journal.test_memory import draft, numbered, page, said, texts, topic
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, RoomTimes, Store
+from trio_chat.journal.store import CommitResult, Draft, EntryPage, RoomRecord, RoomTimes, Store
 from trio_chat.wire.codec import decode_entry, encode
 from trio_chat.wire.messages import Said
 
@@ -41,9 +41,9 @@ async def record(store: Store, room: str = "lobby") -> RoomRecord:
 async def test_entries_are_numbered_from_one_in_each_room(store: Store) -> None:
     outcomes = await store.commit([draft("a"), draft("b", "attic"), draft("c")], 5)
     assert outcomes == [
-        Outcome(1, encode(Said("Lobby", 1, 5, "ada", "a"))),
-        Outcome(1, encode(Said("Attic", 1, 5, "ada", "b"))),
-        Outcome(2, encode(Said("Lobby", 2, 5, "ada", "c"))),
+        CommitResult(1, encode(Said("Lobby", 1, 5, "ada", "a"))),
+        CommitResult(1, encode(Said("Attic", 1, 5, "ada", "b"))),
+        CommitResult(2, encode(Said("Lobby", 2, 5, "ada", "c"))),
     ]
     assert [outcome.seq for outcome in await said(store, "d", "e")] == [3, 4]
     assert await texts(store) == ["a", "c", "d", "e"]
@@ -71,7 +71,7 @@ async def test_a_new_room_has_an_epoch_and_nothing_in_it(store: Store) -> None:
     assert one == RoomRecord("PORCH", one.epoch, first=1, head=0, topic="")
     assert await store.open("porch", "porch") == one, "it is called as its first user wrote it"
     assert (await store.open("cellar", "cellar")).epoch != one.epoch
-    assert await page(store) == Page(1, [])
+    assert await page(store) == EntryPage(1, [])
 
 
 async def test_what_is_known_of_a_room_outlives_its_users(store: Store) -> None:
@@ -123,8 +123,8 @@ async def test_a_text_is_kept_as_it_is(store: Store, text: str) -> None:
 async def test_a_known_ref_gives_the_number_it_has(store: Store) -> None:
     await store.commit([draft("a", ref="r1"), draft("b", ref="r2")], 0)
     assert await store.commit([draft("b", ref="r2"), draft("a", ref="r1")], 9) == [
-        Outcome(2, None),
-        Outcome(1, None),
+        CommitResult(2, None),
+        CommitResult(1, None),
     ]
     assert await texts(store) == ["a", "b"]
 
@@ -142,13 +142,13 @@ async def test_a_known_ref_among_new_ones_leaves_no_hole(store: Store) -> None:
     assert [outcome.seq for outcome in outcomes] == [2, 1, 3, 2, 0]
     assert [outcome.payload is None for outcome in outcomes] == [False, True, False, True, True]
     assert await texts(store) == ["a", "b", "c"]
-    assert await store.commit([draft("b", ref="r2")], 9) == [Outcome(2, None)]
+    assert await store.commit([draft("b", ref="r2")], 9) == [CommitResult(2, None)]
 
 
 async def test_a_known_ref_with_something_else_is_number_zero(store: Store) -> None:
     await store.commit([draft("a", ref="r1")], 0)
     same_ref = Draft("lobby", "Lobby", "ada", "a", "r1", "ada r1", action=True)
-    assert await store.commit([draft("b", ref="r1"), same_ref], 0) == [Outcome(0, None)] * 2
+    assert await store.commit([draft("b", ref="r1"), same_ref], 0) == [CommitResult(0, None)] * 2
     assert await texts(store) == ["a"]
 
 
@@ -181,10 +181,10 @@ async def test_a_page_is_the_oldest_between_two_numbers(store: Store, batches: l
     assert await texts(store, after=2, through=7, entries_max=3) == list("cde")
     assert await texts(store, entries_max=1) == ["a"]
     assert (await page(store, after=2)).first == 3
-    assert await page(store, after=8) == Page(9, [])
-    assert await page(store, after=100) == Page(101, [])
-    assert await page(store, after=5, through=5) == Page(6, [])
-    assert await page(store, after=5, through=2) == Page(6, [])
+    assert await page(store, after=8) == EntryPage(9, [])
+    assert await page(store, after=100) == EntryPage(101, [])
+    assert await page(store, after=5, through=5) == EntryPage(6, [])
+    assert await page(store, after=5, through=2) == EntryPage(6, [])
 
 
 @pytest.mark.parametrize("batches", [["abc"], ["a", "b", "c"]])

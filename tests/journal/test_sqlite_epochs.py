@@ -10,12 +10,12 @@ import pytest
 from tests.journal.test_memory import said, texts
 from tests.journal.test_sqlite import NAME, kill, opened, record
 from trio_chat.journal.sqlite import Durability, open_sqlite
-from trio_chat.journal.sqlite_marker import LastRun, Marked, new_epochs_because, read_boot_id
+from trio_chat.journal.sqlite_marker import LastRun, MarkerContent, new_epochs_because, read_boot_id
 
 CLEAN = LastRun("run", "boot", "normal", stopped=True)
 KILLED = LastRun("run", "boot", "normal", stopped=False)
 KILLED_FULL = LastRun("run", "boot", "full", stopped=False)
-MARKED = Marked("run", 7, 100)
+MARKED = MarkerContent("run", 7, 100)
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ MARKED = Marked("run", 7, 100)
         (CLEAN, MARKED, 100, "", ""),
         (CLEAN, MARKED, 103, "boot", ""),  # killed between a commit and its mark, then started and stopped
         (CLEAN, None, 100, "boot", "there is no mark"),
-        (CLEAN, Marked("other", 7, 100), 100, "boot", "it is a copy"),
-        (CLEAN, Marked("run", 8, 100), 100, "boot", "it is a copy"),
+        (CLEAN, MarkerContent("other", 7, 100), 100, "boot", "it is a copy"),
+        (CLEAN, MarkerContent("run", 8, 100), 100, "boot", "it is a copy"),
         (CLEAN, MARKED, 99, "boot", "what was said last is not in it"),
         (KILLED, MARKED, 100, "boot", ""),
         (KILLED, MARKED, 100, "another", "the machine went down"),
@@ -40,7 +40,7 @@ MARKED = Marked("run", 7, 100)
     ],
 )
 def test_a_history_that_may_be_another_has_new_epochs(
-    last: LastRun, marked: Marked | None, entries: int, boot: str, why: str
+    last: LastRun, marked: MarkerContent | None, entries: int, boot: str, why: str
 ) -> None:
     said = new_epochs_because(last, marked, 7, entries, boot)
     assert said.startswith(why) and bool(said) == bool(why)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.journal.test_memory import draft
 from tests.journal.test_sqlite import opened
-from trio_chat.journal.store import Draft, Page
+from trio_chat.journal.store import Draft, EntryPage
 
 BATCHES = 3_000
 
@@ -27,7 +27,7 @@ async def test_the_first_page_of_a_long_room_costs_no_more_than_its_last(tmp_pat
         async def cost(after: int) -> int:
             nonlocal steps
             before = steps
-            page: Page = await store.read("lobby", after, after + 5, entries_max=100, bytes_max=1 << 20)
+            page: EntryPage = await store.read("lobby", after, after + 5, entries_max=100, bytes_max=1 << 20)
             assert page.last == after + 5
             return steps - before
 

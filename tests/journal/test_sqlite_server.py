@@ -27,7 +27,7 @@ from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.net.link import SocketLink
 from trio_chat.server.config import Config, Limits
 from trio_chat.wire.codec import decode_entry
-from trio_chat.wire.messages import Ack, Error, Gap, Ping, Pong, Retitled, Said, Say
+from trio_chat.wire.messages import Ack, Error, Gap, Ping, Pong, Said, Say, TopicChanged
 
 
 @asynccontextmanager
@@ -215,7 +215,7 @@ async def talk(peer: Peer, name: str, room: str, acked: dict[str, int]) -> None:
             number += 1
 
 
-async def entries(store: SqliteStore, room: str) -> list[Said | Retitled]:
+async def entries(store: SqliteStore, room: str) -> list[Said | TopicChanged]:
     await store.open(room, room)
     found = await store.read(room, 0, 2**53, entries_max=10**6, bytes_max=10**9)
     return [decode_entry(payload) for payload in found.payloads]

@@ -2,12 +2,12 @@
 
 import pytest
 
-from trio_chat.journal.store import Draft, Page
-from trio_chat.wire.messages import Retitled, Said
+from trio_chat.journal.store import Draft, EntryPage
+from trio_chat.wire.messages import Said, TopicChanged
 
 TEXT = Draft("lobby", "Lobby", "ada", "hello", ref="r1")
 ACTION = Draft("lobby", "Lobby", "ada", "waves", action=True)
-TOPIC = Draft("lobby", "Lobby", "ada", "hello", retitles=True)
+TOPIC = Draft("lobby", "Lobby", "ada", "hello", is_topic=True)
 
 
 def test_a_text_becomes_what_was_said() -> None:
@@ -16,7 +16,7 @@ def test_a_text_becomes_what_was_said() -> None:
 
 
 def test_a_topic_becomes_a_new_title() -> None:
-    assert TOPIC.entry(7, 1_000) == Retitled("Lobby", 7, 1_000, "ada", "hello")
+    assert TOPIC.entry(7, 1_000) == TopicChanged("Lobby", 7, 1_000, "ada", "hello")
 
 
 @pytest.mark.parametrize("draft", [TEXT, ACTION, TOPIC])
@@ -34,13 +34,13 @@ def test_who_is_renamed_meanwhile_sends_the_same() -> None:
     [
         Said("Lobby", 1, 1, "ada", "Hello"),
         Said("Lobby", 1, 1, "ada", "hello", action=True),
-        Retitled("Lobby", 1, 1, "ada", "hello"),
+        TopicChanged("Lobby", 1, 1, "ada", "hello"),
     ],
 )
-def test_another_text_action_or_kind_is_not_the_same(entry: Said | Retitled) -> None:
+def test_another_text_action_or_kind_is_not_the_same(entry: Said | TopicChanged) -> None:
     assert not TEXT.same_as(entry)
 
 
 def test_a_page_knows_its_last_number() -> None:
-    assert Page(5, [b"a", b"b"]).last == 6
-    assert Page(5, []).last == 4
+    assert EntryPage(5, [b"a", b"b"]).last == 6
+    assert EntryPage(5, []).last == 4

@@ -15,9 +15,9 @@ from tests.journal.test_sqlite import NAME, held, no_space, opened, record, spac
 from trio_chat.errors import StoreError
 from trio_chat.journal import sqlite_index, sqlite_retention, sqlite_search, sqlite_writer
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.search import Wanted
+from trio_chat.journal.search import Query
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
-from trio_chat.journal.store import Keep, Place, Store
+from trio_chat.journal.store import Position, RetentionRule, Store
 from trio_chat.wire.codec import decode_entry
 
 DAY_MS = 86_400_000
@@ -86,7 +86,7 @@ async def test_another_rooms_talk_is_not_waded_through(tmp_path: Path) -> None:
         db = store._writer._db
         named: list[int] = []
         for room_id in (1, 2, 3):
-            match = sqlite_index.expression(room_id, Wanted("everywhere"))
+            match = sqlite_index.expression(room_id, Query("everywhere"))
             chunks = [id for (id,) in db.execute("SELECT rowid FROM words WHERE words MATCH ?", (match,))]
             assert {number(store, f"room FROM chunks WHERE id = {id}") for id in chunks} <= {room_id}
             named += chunks
@@ -105,17 +105,17 @@ async def test_what_is_too_new_for_a_page_is_not_even_looked_at(tmp_path: Path) 
         (indexed, head) = db.execute("SELECT indexed, head FROM rooms").fetchone()
         assert 800 < indexed <= 1_000 and head == 1_040
 
-        def reaches(below: Place | None) -> int:
+        def reaches(below: Position | None) -> int:
             return sqlite_search._Room(db, "lobby", 2**53, below)._through
 
         assert reaches(None) == head
-        assert reaches(Place(105, "lobby", 40)) == 39
+        assert reaches(Position(105, "lobby", 40)) == 39
         for at in range(120, 140):
-            assert reaches(Place(at, "attic", 5)) == 1_000 + 2 * (at - 119)
-            assert reaches(Place(at, "porch", 5)) == 1_000 + 2 * (at - 120)
+            assert reaches(Position(at, "attic", 5)) == 1_000 + 2 * (at - 119)
+            assert reaches(Position(at, "porch", 5)) == 1_000 + 2 * (at - 120)
         for at in range(100, 118):
             entries = 50 * (at - 99)
-            assert entries <= reaches(Place(at, "attic", 5)) < entries + 500, "to the end of its chunk"
+            assert entries <= reaches(Position(at, "attic", 5)) < entries + 500, "to the end of its chunk"
 
 
 def test_each_room_has_a_mark_of_its_own() -> None:
@@ -244,7 +244,7 @@ async def test_the_log_is_cut_off_by_a_step_as_by_a_commit(
 
 
 async def keeping(directory: Path, **keep: int) -> SqliteStore:
-    store = await open_sqlite(directory / NAME, keep=Keep(**keep))
+    store = await open_sqlite(directory / NAME, keep=RetentionRule(**keep))
     for room in ("lobby", "attic"):
         await store.open(room, room.title())
     return store
@@ -253,16 +253,16 @@ async def keeping(directory: Path, **keep: int) -> SqliteStore:
 @pytest.mark.parametrize(
     ("keep", "words"),
     [
-        (Keep(), "forever"),
-        (Keep(90 * DAY_MS), "90 days"),
-        (Keep(DAY_MS), "1 day"),
-        (Keep(36 * DAY_MS // 24), "36 hours"),
-        (Keep(0, 10_000), "at most 10,000 entries a room"),
-        (Keep(7 * DAY_MS, 1), "7 days, at most 1 entry a room"),
-        (Keep(5_000), "5 seconds"),
+        (RetentionRule(), "forever"),
+        (RetentionRule(90 * DAY_MS), "90 days"),
+        (RetentionRule(DAY_MS), "1 day"),
+        (RetentionRule(36 * DAY_MS // 24), "36 hours"),
+        (RetentionRule(0, 10_000), "at most 10,000 entries a room"),
+        (RetentionRule(7 * DAY_MS, 1), "7 days, at most 1 entry a room"),
+        (RetentionRule(5_000), "5 seconds"),
     ],
 )
-def test_how_long_it_is_kept_is_told_in_words(keep: Keep, words: str) -> None:
+def test_how_long_it_is_kept_is_told_in_words(keep: RetentionRule, words: str) -> None:
     assert keep.words == words
 
 
@@ -419,7 +419,7 @@ async def test_what_was_begun_is_finished_by_one_who_keeps_everything(tmp_path: 
 
 
 async def test_in_memory_too_it_goes() -> None:
-    store = MemoryStore(keep=Keep(DAY_MS, 3))
+    store = MemoryStore(keep=RetentionRule(DAY_MS, 3))
     for room in ("lobby", "attic"):
         await store.open(room, room)
     assert store.tidies and store.kept == "memory"
@@ -441,7 +441,7 @@ async def test_in_memory_too_it_goes() -> None:
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 async def test_rooms_are_looked_at_again_when_the_time_goes_back(kind: str, tmp_path: Path) -> None:
     """Retention of a server whose clock was ten years ahead must not pause for ten years."""
-    keep = Keep(DAY_MS)
+    keep = RetentionRule(DAY_MS)
     store: Store = (
         MemoryStore(keep=keep) if kind == "memory" else await open_sqlite(tmp_path / NAME, keep=keep)
     )

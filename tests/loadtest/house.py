@@ -5,11 +5,11 @@ from random import Random
 
 import trio
 
-from loadtest.runner import Progress, Run
+from loadtest.runner import LoadTest, RunProgress
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.thresholds import parse_threshold
-from loadtest.transport import Line
-from loadtest.verdict import Outcome
+from loadtest.transport import Transport
+from loadtest.verdict import RunResult
 from tests.loadtest.liar import Liar, LyingLink
 from tests.server.peer import START_MS, PipeListener
 from trio_chat.journal.store import Store
@@ -25,15 +25,15 @@ async def run_in_memory(
     *thresholds: str,
     liar: Liar | None = None,
     rate_limit: bool = False,
-    tell: Callable[[Progress], None] = lambda _: None,
+    tell: Callable[[RunProgress], None] = lambda _: None,
     store: Store | None = None,
-    beside: Callable[[Run], Awaitable[object]] | None = None,
+    beside: Callable[[LoadTest], Awaitable[object]] | None = None,
     **limits: int,
-) -> Outcome:
+) -> RunResult:
     """What comes of a run. `beside` runs beside it, and is cancelled at its end."""
     listener = PipeListener()
 
-    async def dial(host: str, port: int) -> Line:
+    async def dial(host: str, port: int) -> Transport:
         await trio.lowlevel.checkpoint()
         link: PipeLink = listener.dial(65_536, "")
         return LyingLink(link, liar) if liar is not None else link
@@ -46,7 +46,7 @@ async def run_in_memory(
         clock_ms=lambda: START_MS + int(trio.current_time() * 1_000),  # no clock of the machine is read
         random_bytes=Random(scenario.seed).randbytes,
     ):
-        run = Run(scenario, "memory", 0, dial=dial, tell=tell)
+        run = LoadTest(scenario, "memory", 0, dial=dial, tell=tell)
         failure: CannotRun | None = None
         async with trio.open_nursery() as nursery:
             if beside is not None:

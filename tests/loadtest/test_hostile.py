@@ -7,10 +7,10 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from loadtest.runner import PHASE_S_MAX, Run
+from loadtest.runner import PHASE_S_MAX, LoadTest
 from loadtest.scenario import Scenario
 from loadtest.stats import CODES_KEPT, Stats
-from loadtest.transport import Line
+from loadtest.transport import Transport
 from loadtest.verdict import Verdict
 from tests.client.hostile import HostileServer
 from tests.client.scripted import Stage
@@ -28,14 +28,14 @@ async def visit(seed: int) -> None:
     stage = Stage()
     server = HostileServer(seed, answers=400)
 
-    async def dial(host: str, port: int) -> Line:
+    async def dial(host: str, port: int) -> Transport:
         link = await stage.dial(host, port)
         assert isinstance(link, PipeLink)
         return link
 
     async with trio.open_nursery() as servers:
         servers.start_soon(server.serve, stage)
-        run = Run(SMALL, "memory", 0, dial=dial)
+        run = LoadTest(SMALL, "memory", 0, dial=dial)
         try:
             with trio.fail_after(3 * PHASE_S_MAX):
                 await run.run()
@@ -103,11 +103,11 @@ async def test_a_server_that_talks_for_ever_of_nothing_ends_the_phase(autojump_c
     )
     ticked = []
 
-    async def tick(run: Run) -> None:
+    async def tick(run: LoadTest) -> None:
         while True:
             await trio.sleep(5)
-            for stay in run.judge.stays:
-                stay.noticed(6, [], [])
+            for visit in run.judge.stays:
+                visit.noticed(6, [], [])
             ticked.append(trio.current_time())
 
     outcome = await run_in_memory(SMALL, liar=liar, beside=tick)

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.pacer import AT_ONCE, LATE_S, Pace
+from loadtest.pacer import AT_ONCE, LATE_S, MessagePacer
 
 
 def test_messages_are_due_one_after_the_other() -> None:
-    pace = Pace(rate=10, messages=3)
+    pace = MessagePacer(rate=10, messages=3)
     assert pace.take(0.0) == [(0, 0.0)]
     assert pace.next_due_s == 0.1
     assert pace.take(0.05) == []
@@ -16,13 +16,13 @@ def test_messages_are_due_one_after_the_other() -> None:
 
 
 def test_what_is_too_late_is_missed() -> None:
-    pace = Pace(rate=10, messages=30)
+    pace = MessagePacer(rate=10, messages=30)
     assert [number for number, _ in pace.take(2.05)] == list(range(11, 21))
     assert pace.missed == 11
 
 
 def test_a_rate_that_nobody_can_keep_is_taken_in_small_steps() -> None:
-    pace = Pace(rate=1e8, messages=10**9)
+    pace = MessagePacer(rate=1e8, messages=10**9)
     assert len(pace.take(0.5)) == AT_ONCE
     assert len(pace.take(9.5)) == AT_ONCE
     assert pace.missed + 2 * AT_ONCE == pace.next
@@ -36,7 +36,7 @@ def test_a_rate_that_nobody_can_keep_is_taken_in_small_steps() -> None:
 def test_every_message_is_started_once_in_its_time_or_missed(
     rate: float, messages: int, steps: list[float]
 ) -> None:
-    pace = Pace(rate, messages)
+    pace = MessagePacer(rate, messages)
     now = 0.0
     numbers = []
     for step in [*steps, messages / rate, 0.0]:

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from loadtest.report import as_json, lines, report, write_json
 from loadtest.scenario import CannotRun, Scenario
-from loadtest.verdict import Figures, Outcome, Series, Verdict
-from trio_chat.contract import Breach, Kind
+from loadtest.verdict import Figures, RunResult, Series, Verdict
+from trio_chat.contract import Breach, BreachKind
 
 SERIES = Series(1_000, 1.5, 2.5, 9.87, 12.0, 13.0, 2.0)
 FIGURES = Figures(
@@ -30,10 +30,12 @@ FINE_LINE = (
     "FINE: 1,000 deliveries verified, none lost, doubled, reordered or made up;"
     " p50 1.5 ms, p99 9.9 ms (exit 0)"
 )
-FINE = Outcome(FIGURES, {}, [])
+FINE = RunResult(FIGURES, {}, [])
 MISSED = replace(FINE, missed=["p99 > 5ms: 9.87 ms"])
 INVALID = replace(MISSED, invalid=["the generator could not keep up"])
-BREACH = Breach(Kind.LOST, "room0", "u7", "u7 missed room0 17–19 between joining at 12 and quitting at 40")
+BREACH = Breach(
+    BreachKind.LOST, "room0", "u7", "u7 missed room0 17–19 between joining at 12 and quitting at 40"
+)
 BROKEN = replace(INVALID, kinds={"lost": 3}, breaches=[BREACH])
 INTERRUPTED = replace(FINE, invalid=["stopped while talking"], stopped=Verdict.INTERRUPTED)
 TERMINATED = replace(INTERRUPTED, stopped=Verdict.TERMINATED)
@@ -72,7 +74,7 @@ TERMINATED = replace(INTERRUPTED, stopped=Verdict.TERMINATED)
         ),
     ],
 )
-def test_the_last_line_is_the_verdict(outcome: Outcome, status: int, says: str) -> None:
+def test_the_last_line_is_the_verdict(outcome: RunResult, status: int, says: str) -> None:
     assert outcome.verdict == status
     assert list(lines(Scenario(), outcome))[-1] == says
 
@@ -95,7 +97,7 @@ def test_what_happened_beside_it_is_told() -> None:
 
 
 def test_of_many_breaches_some_of_each_kind_are_told() -> None:
-    other = Breach(Kind.LATE, "room0", "u9", "u9 was shown room0 41 after leaving at 40")
+    other = Breach(BreachKind.LATE, "room0", "u9", "u9 was shown room0 41 after leaving at 40")
     told = list(
         lines(Scenario(), replace(BROKEN, kinds={"lost": 24, "late": 1}, breaches=[BREACH] * 8 + [other]))
     )
@@ -185,7 +187,7 @@ def test_json_is_the_documented_schema(tmp_path: Path) -> None:
     fields = [*told, *told["scenario"], *told["figures"], *told["figures"]["series"]["delivery"]]
     missing = [field for field in fields if f"`{field}`" not in page]
     assert not missing, f"docs/loadtest.md does not explain {missing}"
-    undocumented = [kind for kind in Kind if f"`{kind}`" not in page]
+    undocumented = [kind for kind in BreachKind if f"`{kind}`" not in page]
     assert not undocumented, f"docs/loadtest.md does not explain {undocumented}"
     assert [verdict.name.lower() for verdict in Verdict if f"`{verdict.name.lower()}`" not in page] == []
 

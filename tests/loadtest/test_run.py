@@ -7,13 +7,13 @@ import pytest
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from loadtest.runner import Progress, Run
+from loadtest.runner import LoadTest, RunProgress
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.verdict import Verdict
 from tests.loadtest.house import run_in_memory
 from tests.loadtest.liar import LIES, Liar
 from tests.server.stores import FailingStore
-from trio_chat.wire.messages import Ack, Bye, Error, Event, Retitled, Room, Said
+from trio_chat.wire.messages import Ack, Bye, Error, Event, Room, Said, TopicChanged
 
 SMALL = Scenario(users=12, rate=40, duration_s=5, disconnects=0.5)
 VICTIM = f"u{min(set(range(12)) - {trip.user for trip in SMALL.trips()})}"  # is there all the time
@@ -68,9 +68,9 @@ async def test_who_is_too_fast_is_told_which_option_helps(autojump_clock: MockCl
 
 async def test_only_rooms_in_which_something_was_said_stay(autojump_clock: MockClock) -> None:
     """The command that removes them would refuse one that is not in the journal."""
-    runs: list[Run] = []
+    runs: list[LoadTest] = []
 
-    async def keep(run: Run) -> None:
+    async def keep(run: LoadTest) -> None:
         runs.append(run)
 
     scenario = Scenario(users=6, rooms=6, rate=2, duration_s=2, disconnects=0)
@@ -82,9 +82,9 @@ async def test_only_rooms_in_which_something_was_said_stay(autojump_clock: MockC
 
 async def test_a_room_of_which_the_journal_may_have_something_stays(autojump_clock: MockClock) -> None:
     """Nothing is acked, and the journal may turn out to have it all the same."""
-    runs: list[Run] = []
+    runs: list[LoadTest] = []
 
-    async def keep(run: Run) -> None:
+    async def keep(run: LoadTest) -> None:
         runs.append(run)
 
     scenario = Scenario(users=2, rate=2, duration_s=1, disconnects=0)
@@ -148,7 +148,7 @@ async def test_where_every_user_was_thrown_out_that_is_the_reason(autojump_clock
 async def test_a_generator_that_stalls_is_invalid(autojump_clock: MockClock) -> None:
     stalled: list[str] = []
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: RunProgress) -> None:
         if progress.phase == "talking" and progress.share > 0.5 and not stalled:
             stalled.append(progress.phase)
             autojump_clock.jump(3)  # as if this process had not run for three seconds
@@ -161,7 +161,7 @@ async def test_a_generator_that_stalls_is_invalid(autojump_clock: MockClock) -> 
 
 
 async def test_a_generator_that_is_always_late_is_invalid(autojump_clock: MockClock) -> None:
-    def tell(progress: Progress) -> None:
+    def tell(progress: RunProgress) -> None:
         if progress.phase == "talking":
             autojump_clock.jump(0.5)
 
@@ -201,7 +201,7 @@ async def test_progress_tells_how_far_it_is(autojump_clock: MockClock) -> None:
     phases: list[str] = []
     rates: list[float] = []
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: RunProgress) -> None:
         if progress.phase not in phases:
             phases.append(progress.phase)
         if progress.phase == "talking":
@@ -264,7 +264,7 @@ async def test_an_entry_of_another_room_is_no_late_one(autojump_clock: MockClock
 
 
 def _as_a_topic(said: Said) -> Event:
-    return Retitled(said.room, said.seq, said.at, said.by, said.text)
+    return TopicChanged(said.room, said.seq, said.at, said.by, said.text)
 
 
 def _as_an_action(said: Said) -> Event:

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from loadtest.screen import Screen
+from loadtest.screen import ReportOutput
 
 
 def test_a_full_disk_makes_it_quiet() -> None:
     with open("/dev/full", "w") as full:  # closing it does not fail either
-        screen = Screen(file=full)
+        screen = ReportOutput(file=full)
         screen.print("FINE")
         assert screen.quiet
         screen.print("more")
@@ -19,6 +19,6 @@ def test_a_full_disk_makes_it_quiet() -> None:
 def test_what_has_no_code_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="ascii"))
-    Screen.standard().print("phantom: “1 oooo…”", markup=False, highlight=False)
+    ReportOutput.standard().print("phantom: “1 oooo…”", markup=False, highlight=False)
     sys.stdout.flush()
     assert out.getvalue() == b"phantom: ?1 oooo??\n"

@@ -2,12 +2,12 @@
 
 import socket
 
-from loadtest.recorder import Ear
+from loadtest.recorder import Recorder
 from loadtest.stats import Stats
-from loadtest.transport import SocketLine
+from loadtest.transport import SocketTransport
 from trio_chat.client.inbox import Inbox
 from trio_chat.contract import Judge
-from trio_chat.wire.messages import Retitled, Said
+from trio_chat.wire.messages import Said, TopicChanged
 
 
 class _Chat:
@@ -16,7 +16,7 @@ class _Chat:
     def __init__(self) -> None:
         self.inbox = Inbox()
 
-    def strays(self) -> list[Said | Retitled]:
+    def strays(self) -> list[Said | TopicChanged]:
         strays = list(self.inbox.strays)
         self.inbox.strays.clear()
         return strays
@@ -24,7 +24,7 @@ class _Chat:
 
 async def test_all_that_comes_after_leaving_is_late_however_it_is_cut() -> None:
     judge = Judge()
-    ear = Ear(judge, Stats(), "u0", "room0")
+    ear = Recorder(judge, Stats(), "u0", "room0")
     ear.chat = chat = _Chat()  # type: ignore[assignment]
     judge.asks("room0", "u0")
     ear.enter(judge.entered("room0", "u0", epoch="e", head=0, members=1))
@@ -42,9 +42,9 @@ async def test_all_that_comes_after_leaving_is_late_however_it_is_cut() -> None:
 
 
 async def test_ending_a_connection_that_is_gone_is_no_error() -> None:
-    for break_off in (SocketLine.end, SocketLine.reset):
+    for break_off in (SocketTransport.end, SocketTransport.reset):
         ours, theirs = socket.socketpair()
-        line = SocketLine(ours, "")
+        line = SocketTransport(ours, "")
         ours.close()
         break_off(line)
         theirs.close()

@@ -19,7 +19,7 @@ COMING = (
                 "await session.wait_for(session.settle())",
                 """
                 if command.ref:
-                    session.owed.answer(encode(m.Ack(command.ref, feed.shown)))
+                    session.outbound.send(encode(m.Ack(command.ref, stream.shown)))
                 await session.wait_for(session.settle())
                 """,
             ),
@@ -27,7 +27,7 @@ COMING = (
                 LEAVE,
                 """
                 if command.ref:
-                    owed.answer(encode(m.Ack(command.ref, feed.shown)))
+                    outbound.send(encode(m.Ack(command.ref, stream.shown)))
                 """,
                 "pass",
             ),
@@ -39,7 +39,7 @@ COMING = (
         (
             Edit(
                 "trio_chat.server.membership:_is_good_cursor",
-                "return command.after == 0 or command.epoch == feed.epoch",
+                "return command.after == 0 or command.epoch == stream.epoch",
                 "return True",
             ),
         ),
@@ -50,18 +50,18 @@ COMING = (
         (
             Edit(
                 "trio_chat.server.membership:join",
-                "first = server.feeds.first(feed)",
+                "first = server.streams.first(stream)",
                 """
-                first = server.feeds.first(feed)
-                known = server.feeds._store.__dict__.setdefault("_named", {})
-                before, named = known.get(feed.key, (server, ""))
-                known[feed.key] = server, feed.epoch
+                first = server.streams.first(stream)
+                known = server.streams._store.__dict__.setdefault("_named", {})
+                before, named = known.get(stream.key, (server, ""))
+                known[stream.key] = server, stream.epoch
                 """,
             ),
             Edit(
                 "trio_chat.server.membership:join",
-                "epoch=feed.epoch,",
-                "epoch=feed.epoch if before is server else named,",
+                "epoch=stream.epoch,",
+                "epoch=stream.epoch if before is server else named,",
             ),
         ),
     ),
@@ -71,8 +71,8 @@ COMING = (
         (
             Edit(
                 "trio_chat.server.membership:_is_good_cursor",
-                "return command.after == 0 or command.epoch == feed.epoch",
-                "return command.epoch == feed.epoch",
+                "return command.after == 0 or command.epoch == stream.epoch",
+                "return command.epoch == stream.epoch",
             ),
         ),
     ),
@@ -93,7 +93,7 @@ COMING = (
         (
             Edit(
                 LEAVE,
-                "while session.over is None and not session.draining and owed.behind(feed, head):",
+                "while session.over is None and not session.draining and outbound.behind(stream, head):",
                 "while False:",
             ),
         ),
@@ -101,7 +101,7 @@ COMING = (
     Mutant(
         "name-not-freed",
         "a handshake that breaks off before the first room leaves its name taken",
-        (Edit(f"{SESSION}.end", "if seat is not None:", "if seat is not None and feeds:"),),
+        (Edit(f"{SESSION}.end", "if attachment is not None:", "if attachment is not None and streams:"),),
     ),
     Mutant(
         "awaits-first",
@@ -111,12 +111,12 @@ COMING = (
                 f"{SESSION}.run",
                 """
                 self.end(LOST)
-                self.owed.link.close()
+                self.outbound.link.close()
                 """,
                 """
                 await trio.lowlevel.checkpoint()
                 self.end(LOST)
-                self.owed.link.close()
+                self.outbound.link.close()
                 """,
             ),
         ),
@@ -125,30 +125,34 @@ COMING = (
         "told-twice",
         "a connection that breaks while a session says goodbye is a second going: RST and the sweep meet",
         (
-            Edit(f"{SESSION}.end", "seat, self.seat = self.seat, None", "seat = self.seat"),
+            Edit(
+                f"{SESSION}.end",
+                "attachment, self.attachment = self.attachment, None",
+                "attachment = self.attachment",
+            ),
             Edit(
                 f"{SESSION}.lost",
                 "self.end(LOST)",
                 """
-                if self.seat is not None:
-                    self.server.stand_up(self.seat, LOST.why)
+                if self.attachment is not None:
+                    self.server.detach(self.attachment, LOST.why)
                 self.end(LOST)
                 """,
             ),
             Edit(
-                f"{HUB}.stand_up",
+                f"{HUB}.detach",
                 """
-                if seat not in member.seats:
+                if attachment not in member.seats:
                     return []
-                changed = [room for room in list(seat.rooms.values()) if self.leave(seat, room, why)]
+                changed = [room for room in list(attachment.rooms.values()) if self.leave(attachment, room, why)]
                 """,
                 """
-                if seat not in member.seats:
-                    for room in seat.rooms.values():
+                if attachment not in member.seats:
+                    for room in attachment.rooms.values():
                         room._note(member, member.name.shown).why = why
-                    return list(seat.rooms.values())
-                changed = [room for room in list(seat.rooms.values()) if self.leave(seat, room, why)]
-                seat.rooms = {room.key: room for room in changed}
+                    return list(attachment.rooms.values())
+                changed = [room for room in list(attachment.rooms.values()) if self.leave(attachment, room, why)]
+                attachment.rooms = {room.key: room for room in changed}
                 """,
             ),
         ),
@@ -162,16 +166,16 @@ COMING = (
                 """
                 if self.over is not None:
                     return
-                self.over = parting
-                seat, self.seat = self.seat, None
+                self.over = disconnect
+                attachment, self.attachment = self.attachment, None
                 """,
                 """
-                seat = self.seat
+                attachment = self.attachment
                 if self.over is not None:
-                    if seat is not None:
-                        self.server.hub._names.pop(seat.member.name.key, None)
+                    if attachment is not None:
+                        self.server.hub._names.pop(attachment.member.name.key, None)
                     return
-                self.over = parting
+                self.over = disconnect
                 """,
             ),
         ),
@@ -188,7 +192,7 @@ COMING = (
                 """,
                 """
                 for session in list(self._sessions):
-                    if session.owed.live:
+                    if session.outbound.live:
                         session.drain()
                 """,
             ),
@@ -199,12 +203,12 @@ COMING = (
         "the session too many ends itself, not the oldest",
         (
             Edit(
-                f"{HUB}.sit_down",
-                "member.seats.append(seat)",
+                f"{HUB}.attach",
+                "member.seats.append(attachment)",
                 """
-                member.seats.append(seat)
+                member.seats.append(attachment)
                 if oldest is not None:
-                    oldest = seat
+                    oldest = attachment
                 """,
             ),
         ),

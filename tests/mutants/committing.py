@@ -4,7 +4,7 @@ from tests.mutants.mutant import Edit, Mutant
 
 __all__ = ["COMMITTING"]
 
-KEEP = "trio_chat.journal.memory:_Kept.extend"
+KEEP = "trio_chat.journal.memory:_RoomLog.extend"
 COMMIT = "trio_chat.server.commit:Committer"
 
 COMMITTING = (
@@ -17,19 +17,19 @@ COMMITTING = (
                 f"{COMMIT}.run",
                 "outcomes = await self._store.commit(drafts, self._clock_ms())",
                 """
-                from trio_chat.journal.store import Outcome
+                from trio_chat.journal.store import CommitResult
                 from trio_chat.wire.codec import encode
                 now_ms = self._clock_ms()
                 known = self.__dict__.setdefault("_known", {})
                 heads = {}
                 outcomes = []
-                for feed, draft, _ in self._batch:
-                    key, seq = (feed.key, draft.key), heads.get(feed, feed.head) + 1
+                for stream, draft, _ in self._batch:
+                    key, seq = (stream.key, draft.key), heads.get(stream, stream.head) + 1
                     if draft.key and known.setdefault(key, seq) != seq:
-                        outcomes.append(Outcome(known[key], None))
+                        outcomes.append(CommitResult(known[key], None))
                         continue
-                    heads[feed] = seq
-                    outcomes.append(Outcome(seq, encode(draft.entry(seq, now_ms))))
+                    heads[stream] = seq
+                    outcomes.append(CommitResult(seq, encode(draft.entry(seq, now_ms))))
                 await self._show(outcomes)
                 outcomes = await self._store.commit(drafts, now_ms)
                 """,
@@ -41,8 +41,8 @@ COMMITTING = (
         "who catches up reads what the journal holds, not only as far as was shown",
         (
             Edit(
-                "trio_chat.server.streams:Feeds._page",
-                "through = feed.tail[0].first - 1 if feed.tail else feed.head",
+                "trio_chat.server.streams:RoomStreams._page",
+                "through = stream.tail[0].first - 1 if stream.tail else stream.head",
                 "through = 1 << 40",
             ),
         ),
@@ -75,20 +75,20 @@ COMMITTING = (
         (
             Edit(
                 f"{COMMIT}.submit",
-                "first = feed.pending.setdefault(key, draft)",
-                "first = feed.pending[key] = draft",
+                "first = stream.pending.setdefault(key, draft)",
+                "first = stream.pending[key] = draft",
             ),
             Edit(
                 f"{COMMIT}._show",
-                "del feed.pending[draft.key]",
-                "feed.pending.pop(draft.key, None)",
+                "del stream.pending[draft.key]",
+                "stream.pending.pop(draft.key, None)",
             ),
             Edit(
                 f"{COMMIT}._answer",
-                "del feed.pending[draft.key]",
-                "feed.pending.pop(draft.key, None)",
+                "del stream.pending[draft.key]",
+                "stream.pending.pop(draft.key, None)",
             ),
-            Edit(KEEP, "outcomes: list[Outcome] = []", "outcomes, fresh = [], {}"),
+            Edit(KEEP, "outcomes: list[CommitResult] = []", "outcomes, fresh = [], {}"),
             Edit(KEEP, "seqs[key] = seq", "fresh[key] = seq"),
             Edit(KEEP, "if self.head > before:", "seqs.update(fresh)\nif self.head > before:"),
         ),
@@ -109,22 +109,22 @@ COMMITTING = (
         "a read of the journal that fails leaves its room in use for ever",
         (
             Edit(
-                "trio_chat.server.streams:Feeds.read",
+                "trio_chat.server.streams:RoomStreams.read",
                 """
                 try:
                     async with self._reads:
                         return await self._store.read(
-                            feed.key, after, through, entries_max=entries_max, bytes_max=bytes_max
+                            stream.key, after, through, entries_max=entries_max, bytes_max=bytes_max
                         )
                 finally:
-                    self.release(feed)
+                    self.release(stream)
                 """,
                 """
                 async with self._reads:
                     page = await self._store.read(
-                        feed.key, after, through, entries_max=entries_max, bytes_max=bytes_max
+                        stream.key, after, through, entries_max=entries_max, bytes_max=bytes_max
                     )
-                self.release(feed)
+                self.release(stream)
                 return page
                 """,
             ),

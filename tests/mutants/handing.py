@@ -5,7 +5,7 @@ from tests.mutants.mutant import Edit, Mutant
 __all__ = ["HANDING"]
 
 FANOUT = "trio_chat.server.fanout"
-OWED = "trio_chat.server.outbound:Owed"
+OWED = "trio_chat.server.outbound:OutboundQueue"
 TAIL = "trio_chat.server.stream"
 
 HANDING = (
@@ -20,8 +20,8 @@ HANDING = (
         (
             Edit(
                 f"{FANOUT}:hand_out",
-                "owed.fall_behind(data[:own], sent, packed)",
-                "owed.fall_behind(data[:own], sent)",
+                "outbound.fall_behind(data[:own], sent, packed)",
+                "outbound.fall_behind(data[:own], sent)",
             ),
         ),
     ),
@@ -53,11 +53,11 @@ HANDING = (
         (
             Edit(
                 f"{OWED}._go_live",
-                "feed.live[self] = None",
+                "stream.live[self] = None",
                 """
-                feed.live[self] = None
-                if feed.handing:
-                    feed.handing[self] = None
+                stream.live[self] = None
+                if stream.handing:
+                    stream.handing[self] = None
                 """,
             ),
         ),
@@ -67,8 +67,8 @@ HANDING = (
         "who falls behind while a batch is on its way in chunks counts as having seen it",
         (
             Edit(
-                f"{TAIL}:Feed.cursor",
-                "return self.tail[-1].first - 1 if owed in self.handing else self.head",
+                f"{TAIL}:RoomStream.cursor",
+                "return self.tail[-1].first - 1 if outbound in self.handing else self.head",
                 "return self.head",
             ),
         ),
@@ -76,7 +76,7 @@ HANDING = (
     Mutant(
         "handed-when-gone",
         "who leaves or falls behind while a batch is on its way in chunks is handed it all the same",
-        (Edit(f"{TAIL}:Feed.gone", "self.handing.pop(owed, None)", "pass"),),
+        (Edit(f"{TAIL}:RoomStream.gone", "self.handing.pop(outbound, None)", "pass"),),
     ),
     Mutant(
         "replay-and-live",
@@ -86,12 +86,12 @@ HANDING = (
                 f"{OWED}.enter",
                 """
                 self.fall_behind(b"", 0)
-                self._told[feed] = feed.notices
+                self._told[stream] = stream.notices
                 """,
                 """
                 self.fall_behind(b"", 0)
-                self._told[feed] = feed.notices
-                feed.live[self] = None
+                self._told[stream] = stream.notices
+                stream.live[self] = None
                 """,
             ),
         ),
@@ -101,24 +101,24 @@ HANDING = (
         "who is behind is sent what the rooms have said before its answers, so also before `room`",
         (
             Edit(
-                f"{OWED}._pump",
+                f"{OWED}._drain",
                 """
                 if self.answers:
-                    self._remainder = self.take_answers()
-                elif feed := self._next_feed():
-                    batch = feed.after(self.feeds[feed])
+                    self._remainder = self.take_replies()
+                elif stream := self._next_stream():
+                    batch = stream.after(self.streams[stream])
                     if batch is None:
-                        return feed
-                    self._hand(feed, batch)
+                        return stream
+                    self._send_batch(stream, batch)
                 """,
                 """
-                if feed := self._next_feed():
-                    batch = feed.after(self.feeds[feed])
+                if stream := self._next_stream():
+                    batch = stream.after(self.streams[stream])
                     if batch is None:
-                        return feed
-                    self._hand(feed, batch)
+                        return stream
+                    self._send_batch(stream, batch)
                 elif self.answers:
-                    self._remainder = self.take_answers()
+                    self._remainder = self.take_replies()
                 """,
             ),
         ),
@@ -130,16 +130,16 @@ HANDING = (
             Edit(
                 f"{FANOUT}:publish",
                 """
-                if len(feed.live) <= sends_at_once:
-                    hand_out(feed.live, batch)
+                if len(stream.live) <= sends_at_once:
+                    hand_out(stream.live, batch)
                     return
                 """,
                 """
-                if len(feed.live) <= sends_at_once:
-                    audience = list(feed.live)
-                    hand_out(feed.live, batch)
-                    for owed in audience:
-                        await owed.finished()
+                if len(stream.live) <= sends_at_once:
+                    audience = list(stream.live)
+                    hand_out(stream.live, batch)
+                    for outbound in audience:
+                        await outbound.finished()
                     return
                 """,
             ),
@@ -148,7 +148,13 @@ HANDING = (
     Mutant(
         "missed-notices",
         "who was behind is not told who is here, though it missed a notice of presence",
-        (Edit(f"{OWED}._make_good", "if notices != feed.notices:", "if notices > feed.notices:"),),
+        (
+            Edit(
+                f"{OWED}._send_missed_presence",
+                "if notices != stream.notices:",
+                "if notices > stream.notices:",
+            ),
+        ),
     ),
     Mutant(
         "no-wake-up",
@@ -158,7 +164,7 @@ HANDING = (
                 f"{OWED}.catch_up",
                 """
                 self._writing = False
-                self.nudge()
+                self.notify()
                 """,
                 "self._writing = False",
             ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.mutants.mutant import DoesNotApply, planted
 from tests.mutants.planted import PLANTED
-from trio_chat.errors import Hung, PromiseBroken
+from trio_chat.errors import DeadlockError, PromiseBroken
 from trio_chat.testing.chat import drawn
 from trio_chat.testing.simulate import simulate
 
@@ -57,5 +57,5 @@ def _first_words(error: BaseException) -> str:
         return _first_words(error.exceptions[0])
     if isinstance(error, PromiseBroken):
         return error.breaches[0]
-    said = (error.detail if isinstance(error, Hung) else str(error)).partition("\n")[0]
+    said = (error.detail if isinstance(error, DeadlockError) else str(error)).partition("\n")[0]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -16,8 +16,8 @@ from trio_chat.hub.names import prepare_room
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft, Store
 from trio_chat.server.commit import Committer
-from trio_chat.server.stream import Feed, Tails
-from trio_chat.server.streams import Feeds
+from trio_chat.server.stream import RecentCache, RoomStream
+from trio_chat.server.streams import RoomStreams
 from trio_chat.wire.codec import decode_entry
 from trio_chat.wire.messages import UNSET, Ack
 
@@ -49,13 +49,15 @@ class Teller:
     def says(
         self, text: str, room: str = "lobby", *, ref: str = "", action: bool = False, retitles: bool = False
     ) -> None:
-        feed = self.house.rooms[room]
-        self.house.committer.submit(feed, self.draft(feed, text, ref, action, retitles), self)
+        stream = self.house.rooms[room]
+        self.house.committer.submit(stream, self.draft(stream, text, ref, action, retitles), self)
 
     def draft(
-        self, feed: Feed, text: str, ref: str = "", action: bool = False, retitles: bool = False
+        self, stream: RoomStream, text: str, ref: str = "", action: bool = False, retitles: bool = False
     ) -> Draft:
-        return Draft(feed.key, feed.shown, self.name, text, ref, ref and self.token + ref, action, retitles)
+        return Draft(
+            stream.key, stream.shown, self.name, text, ref, ref and self.token + ref, action, retitles
+        )
 
     def acked(self, acks: list[Ack]) -> None:
         for ack in acks:
@@ -83,8 +85,8 @@ class House:
     ) -> None:
         self.journal = journal
         self.store = store or journal
-        self.feeds = Feeds(self.store, Tails(tail_bytes=1 << 20, tails_bytes=1 << 20))
-        self.rooms: dict[str, Feed] = {}
+        self.feeds = RoomStreams(self.store, RecentCache(tail_bytes=1 << 20, tails_bytes=1 << 20))
+        self.rooms: dict[str, RoomStream] = {}
         self.happened: list[Happened] = []
         self.now_ms = 0
         self.committer = Committer(
@@ -102,16 +104,16 @@ class House:
 
     def close(self) -> None:
         """Leave all rooms; those that something still waits for stay open for it."""
-        for feed in self.rooms.values():
-            self.feeds.release(feed)
+        for stream in self.rooms.values():
+            self.feeds.release(stream)
         self.rooms.clear()
 
-    async def publish(self, feed: Feed, first: int, payloads: list[bytes]) -> None:
+    async def publish(self, stream: RoomStream, first: int, payloads: list[bytes]) -> None:
         for seq, payload in enumerate(payloads, first):
             assert decode_entry(payload).seq == seq
-            self.check_held(feed.key, seq, payload)
-            self.happened.append(Happened(SHOWN, feed.key, decode_entry(payload).text, seq))
-        feed.append(first, payloads)
+            self.check_held(stream.key, seq, payload)
+            self.happened.append(Happened(SHOWN, stream.key, decode_entry(payload).text, seq))
+        stream.append(first, payloads)
         await trio.lowlevel.checkpoint()
 
     def check_held(self, room: str, seq: int, payload: bytes | None = None) -> None:

@@ -385,7 +385,7 @@ async def serving(
         raise failure  # as the story raised it, not wrapped by each of the server's nurseries
     assert not server.sessions, "every session has ended"
     assert not server.hub.rooms, "every room is empty"
-    assert in_doubt or not len(server.feeds), "every use of a room has been released"
+    assert in_doubt or not len(server.streams), "every use of a room has been released"
 
 
 def packed(*commands: Command) -> bytes:

@@ -15,14 +15,14 @@ from trio_chat.errors import LinkBroken
 from trio_chat.hub.names import prepare_room
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft, Store
-from trio_chat.net.link import Pace
-from trio_chat.server.fair_share import Turns
+from trio_chat.net.link import ReadPacing
+from trio_chat.server.fair_share import FairScheduler
 from trio_chat.server.fanout import SENDS_AT_ONCE, publish, tell
-from trio_chat.server.outbound import Owed
-from trio_chat.server.stream import Batch, Feed, Tails
-from trio_chat.server.streams import Feeds
+from trio_chat.server.outbound import OutboundQueue
+from trio_chat.server.stream import Batch, RecentCache, RoomStream
+from trio_chat.server.streams import RoomStreams
 from trio_chat.wire.codec import encode
-from trio_chat.wire.messages import Event, Gap, Members, Presence, Retitled, Said
+from trio_chat.wire.messages import Event, Gap, Members, Presence, Said, TopicChanged
 
 __all__ = ["WIDE", "Reader", "Stage", "Straw", "on_stage"]
 
@@ -84,7 +84,7 @@ class Straw:
     async def receive_some(self) -> bytes:
         raise NotImplementedError("nobody says anything through a straw")
 
-    async def finish(self, pace: Pace | None = None) -> None:
+    async def finish(self, pace: ReadPacing | None = None) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class Reader:
     def __init__(self, stage: "Stage", room: int = WIDE) -> None:
         self.stage = stage
         self.link = Straw(room)
-        self.owed = Owed(self.link, FRAMES, self)
+        self.owed = OutboundQueue(self.link, FRAMES, self)
         self.gone = 0
         self.fallen = 0
 
@@ -122,36 +122,36 @@ class Reader:
 
     def lost(self) -> None:
         self.gone += 1
-        for feed in list(self.owed.feeds):
-            self.leave(feed.key)
+        for stream in list(self.owed.streams):
+            self.leave(stream.key)
 
-    def who_is_here(self, feed: Feed) -> bytes:
-        return encode(self.stage.who_is_here(feed.key))
+    def members_page(self, stream: RoomStream) -> bytes:
+        return encode(self.stage.members_page(stream.key))
 
     # --- what a test does with it -------------------------------------------------------------------
 
     def join(self, room: str, *, recent: int = 0) -> int:
         """Enter a room with its newest entries; the number behind which it begins."""
-        feed = self.stage.rooms[room]
-        feed.users += 1
-        cursor = max(feed.head - recent, 0)
-        self.owed.enter(feed, cursor)
+        stream = self.stage.rooms[room]
+        stream.users += 1
+        cursor = max(stream.head - recent, 0)
+        self.owed.enter(stream, cursor)
         self.owed.flush()
         return cursor
 
     def leave(self, room: str) -> None:
-        feed = self.stage.rooms[room]
-        self.owed.exit(feed)
-        self.stage.feeds.release(feed)
+        stream = self.stage.rooms[room]
+        self.owed.exit(stream)
+        self.stage.feeds.release(stream)
 
     @property
     def events(self) -> list[Event]:
         """All whole events that have come out of the straw."""
         return FrameEvents().feed(bytes(self.link.taken))
 
-    def entries(self, room: str = "lobby") -> list[Said | Retitled | Gap]:
+    def entries(self, room: str = "lobby") -> list[Said | TopicChanged | Gap]:
         shown = self.stage.rooms[room].shown
-        return [e for e in self.events if isinstance(e, Said | Retitled | Gap) and e.room == shown]
+        return [e for e in self.events if isinstance(e, Said | TopicChanged | Gap) and e.room == shown]
 
     def texts(self, room: str = "lobby") -> list[str]:
         """What was said in a room, as it came; a gap as its two numbers."""
@@ -169,7 +169,7 @@ class Reader:
         self.check(self.entries(room), start, through)
 
     @staticmethod
-    def check(entries: list[Said | Retitled | Gap], start: int, through: int) -> None:
+    def check(entries: list[Said | TopicChanged | Gap], start: int, through: int) -> None:
         expected = start + 1
         for each in entries:
             if isinstance(each, Gap):
@@ -198,40 +198,40 @@ class Stage:
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self.store = store or MemoryStore()
-        self.feeds = Feeds(self.store, Tails(tail_bytes=tail_bytes, tails_bytes=10 * tail_bytes))
+        self.feeds = RoomStreams(self.store, RecentCache(tail_bytes=tail_bytes, tails_bytes=10 * tail_bytes))
         self.writers = writers
-        self.turns = Turns(clock)
+        self.turns = FairScheduler(clock)
         self.sends_at_once = SENDS_AT_ONCE
-        self.rooms: dict[str, Feed] = {}
+        self.rooms: dict[str, RoomStream] = {}
         self.news: dict[str, int] = {}  # how often each room's presence has changed
 
     async def open(self, *rooms: str) -> None:
         for room in rooms:
             self.rooms[room] = await self.feeds.use(prepare_room(room.title()))
 
-    async def commits(self, *texts: str, room: str = "lobby") -> tuple[Feed, int, list[bytes]]:
+    async def commits(self, *texts: str, room: str = "lobby") -> tuple[RoomStream, int, list[bytes]]:
         """A batch is in the journal; what is to be published."""
-        feed = self.rooms[room]
-        drafts = [Draft(room, feed.shown, "ada", text) for text in texts]
+        stream = self.rooms[room]
+        drafts = [Draft(room, stream.shown, "ada", text) for text in texts]
         outcomes = await self.store.commit(drafts, 0)
         payloads = [outcome.payload for outcome in outcomes if outcome.payload is not None]
-        return feed, outcomes[0].seq, payloads
+        return stream, outcomes[0].seq, payloads
 
     async def says(self, *texts: str, room: str = "lobby") -> None:
         """A batch is committed, and shown."""
         await self.publish(*await self.commits(*texts, room=room))
 
-    async def publish(self, feed: Feed, first: int, payloads: list[bytes]) -> None:
-        await publish(feed, first, payloads, sends_at_once=self.sends_at_once)
+    async def publish(self, stream: RoomStream, first: int, payloads: list[bytes]) -> None:
+        await publish(stream, first, payloads, sends_at_once=self.sends_at_once)
 
     async def tells(self, room: str = "lobby") -> None:
         """Somebody has come or gone: a notice that says how often that was."""
         self.news[room] = self.news.get(room, 0) + 1
-        feed = self.rooms[room]
-        notice = Batch(0, [encode(Presence(feed.shown, self.news[room]))])
-        await tell(feed, notice, sends_at_once=self.sends_at_once)
+        stream = self.rooms[room]
+        notice = Batch(0, [encode(Presence(stream.shown, self.news[room]))])
+        await tell(stream, notice, sends_at_once=self.sends_at_once)
 
-    def who_is_here(self, room: str) -> Members:
+    def members_page(self, room: str) -> Members:
         return Members(self.rooms[room].shown, [], self.news.get(room, 0), more=False)
 
 

@@ -10,7 +10,17 @@ import trio
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, RoomTimes, Store, never
+from trio_chat.journal.store import (
+    CommitResult,
+    Draft,
+    EntryPage,
+    Matches,
+    Position,
+    RoomRecord,
+    RoomTimes,
+    Store,
+    never,
+)
 
 __all__ = [
     "BuggyStore",
@@ -43,18 +53,20 @@ class _Around:
     def first(self, room: str) -> int:
         return self.inner.first(room)
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         self.batches.append(drafts)
         return await self.inner.commit(drafts, now_ms)
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         return await self.inner.read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
 
     async def search(
         self,
         rooms: dict[str, int],
         text: str,
-        below: Place | None,
+        below: Position | None,
         limit: int,
         *,
         is_abandoned: Callable[[], bool] = never,
@@ -93,11 +105,13 @@ class SlowStore(_Around):
         await trio.sleep(self.open_s)
         return await super().open(room, shown)
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         await trio.sleep(self.commit_s)
         return await super().commit(drafts, now_ms)
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         await trio.sleep(self.read_s)
         return await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
 
@@ -120,13 +134,15 @@ class HeldStore(_Around):
         assert self.waiting >= count, f"{self.waiting} wait, not {count}"
         self._lot.unpark(count=count)
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         self.batches.append(drafts)
         if self.holds_commits:
             await self._wait()
         return await self.inner.commit(drafts, now_ms)
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         if self.holds_reads:
             await self._wait()
         return await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
@@ -158,14 +174,16 @@ class FailingStore(_Around):
             raise StoreError("no such file")
         return await super().open(room, shown)
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         if self.failing:
             self.batches.append(drafts)
             await trio.lowlevel.checkpoint()
             raise StoreError("no space left on device")
         return await super().commit(drafts, now_ms)
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         if self.reading_fails:
             await trio.lowlevel.checkpoint()
             raise StoreError("input/output error")
@@ -175,7 +193,7 @@ class FailingStore(_Around):
         self,
         rooms: dict[str, int],
         text: str,
-        below: Place | None,
+        below: Position | None,
         limit: int,
         *,
         is_abandoned: Callable[[], bool] = never,
@@ -202,7 +220,7 @@ class FailingStore(_Around):
 class TornStore(FailingStore):
     """Writes the whole batch, and while `failing` says that it could not."""
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         outcomes = await _Around.commit(self, drafts, now_ms)
         if self.failing:
             raise StoreError("the answer of the disk was lost")
@@ -217,7 +235,7 @@ class BuggyStore(_Around):
         self.failing = failing
         self.writes = writes
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         if not self.failing:
             return await super().commit(drafts, now_ms)
         if self.writes:
@@ -225,7 +243,7 @@ class BuggyStore(_Around):
         else:
             self.batches.append(drafts)
             await trio.lowlevel.checkpoint()
-        return [Outcome(1 // 0, None)]
+        return [CommitResult(1 // 0, None)]
 
     async def probe(self) -> None:
         await super().probe()
@@ -236,7 +254,7 @@ class BuggyStore(_Around):
 class ForgetfulStore(_Around):
     """Writes all of a batch, and does not say what became of the last of it."""
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         return (await super().commit(drafts, now_ms))[: len(drafts) - 1 or None]
 
 
@@ -254,13 +272,15 @@ class FatedStore(_Around):
         self._commits = iter(commits)
         self._reads = iter(reads)
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         fails = await _meet(self._commits)
         outcomes = await super().commit(drafts, now_ms)
         fails()
         return outcomes
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         fails = await _meet(self._reads)
         page = await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
         fails()

@@ -24,10 +24,10 @@ from trio_chat.wire.messages import (
     Quit,
     Rename,
     Renaming,
-    Retitled,
     Said,
     Say,
     Topic,
+    TopicChanged,
     Typing,
     TypingNotice,
     Welcome,
@@ -138,7 +138,7 @@ async def test_nobody_is_shown_what_the_journal_does_not_hold(autojump_clock: Mo
         store.let_go()
         for peer in (bob, late):
             await peer.expect(Said, seq=1)
-            await peer.expect(Retitled, seq=2)
+            await peer.expect(TopicChanged, seq=2)
         await ada.answer(Ack, ref="s", seq=1)
         await ada.answer(Ack, ref="t", seq=2)
 
@@ -148,7 +148,7 @@ async def test_a_topic_is_an_entry_and_the_room_s_topic(autojump_clock: MockCloc
         ada = await house.enter("ada", "lobby")
         ada.send(Topic("lobby", "tea", ref="t"))
         await ada.expect(Ack, ref="t", seq=1, room="lobby")
-        await ada.expect(Retitled, seq=1, by="ada", text="tea")
+        await ada.expect(TopicChanged, seq=1, by="ada", text="tea")
         bob = await house.enter("bob")
         assert (await bob.join("lobby")).topic == "tea"
 

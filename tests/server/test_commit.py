@@ -11,7 +11,7 @@ from tests.server.committing import ACKED, SETTLED, SHOWN, Happened, House, hous
 from tests.server.stores import FatedStore, HeldStore
 from trio_chat.errors import Refused
 from trio_chat.server.commit import BATCH_BYTES, DRAFT_BYTES
-from trio_chat.server.stream import Feed
+from trio_chat.server.stream import RoomStream
 
 UNAVAILABLE = "unavailable"
 Logs = pytest.LogCaptureFixture
@@ -60,9 +60,9 @@ async def test_what_comes_in_one_step_is_one_batch_and_one_showing_a_room() -> N
 
     async with housed(store := FatedStore()) as house:
 
-        async def publish(feed: Feed, first: int, payloads: list[bytes]) -> None:
-            showings.append((feed.key, len(payloads)))
-            await House.publish(house, feed, first, payloads)
+        async def publish(stream: RoomStream, first: int, payloads: list[bytes]) -> None:
+            showings.append((stream.key, len(payloads)))
+            await House.publish(house, stream, first, payloads)
 
         house.committer._publish = publish
         ada = house.teller("ada")
@@ -294,8 +294,8 @@ async def test_a_committer_that_never_waits_lets_others_run() -> None:
         ada = house.teller("ada")
         show = house.publish
 
-        async def show_and_say_more(feed: Feed, first: int, payloads: list[bytes]) -> None:
-            feed.append(first, payloads)
+        async def show_and_say_more(stream: RoomStream, first: int, payloads: list[bytes]) -> None:
+            stream.append(first, payloads)
             if first < 1_000:
                 ada.says("more")
 

@@ -11,7 +11,7 @@ from tests.server.committing import ACKED, FAILED, SETTLED, housed
 from tests.server.stores import BuggyStore, FailingStore, FatedStore, ForgetfulStore, HeldStore, TornStore
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.server.commit import PAGE_ENTRIES, RETRY_S
-from trio_chat.server.stream import Feed
+from trio_chat.server.stream import RoomStream
 
 UNAVAILABLE = "unavailable"
 Logs = pytest.LogCaptureFixture
@@ -301,7 +301,7 @@ async def test_whoever_waits_for_a_place_at_the_end_gets_one(nursery: trio.Nurse
 
 
 async def test_a_bug_of_its_own_ends_it_and_leaves_nobody_waiting() -> None:
-    async def publish(feed: Feed, first: int, payloads: list[bytes]) -> None:
+    async def publish(stream: RoomStream, first: int, payloads: list[bytes]) -> None:
         await trio.lowlevel.checkpoint()
         raise ZeroDivisionError("a bug")
 
@@ -319,7 +319,7 @@ async def test_a_bug_of_its_own_ends_it_and_leaves_nobody_waiting() -> None:
 
 
 async def test_cancelled_in_the_midst_of_showing_it_settles_with_everybody() -> None:
-    async def publish(feed: Feed, first: int, payloads: list[bytes]) -> None:
+    async def publish(stream: RoomStream, first: int, payloads: list[bytes]) -> None:
         await trio.sleep_forever()
 
     async with housed() as house:

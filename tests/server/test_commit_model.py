@@ -91,10 +91,10 @@ async def play(house: House, steps: list[Step]) -> list[Told]:
             name, room, ref, otherwise = arguments
             text = f"{AUTHORS[name]!r} {ref}{' otherwise' * otherwise}" if ref else f"number {number}"
             one = Told(house, house.teller(name, AUTHORS[name]), room, ref, text, burst)
-            feed = house.rooms[room]
-            draft = one.teller.draft(feed, text, ref)
+            stream = house.rooms[room]
+            draft = one.teller.draft(stream, text, ref)
             try:
-                house.committer.submit(feed, draft, one)
+                house.committer.submit(stream, draft, one)
             except Refused as refused:
                 assert refused.code == "ref_reuse"
             else:

@@ -7,7 +7,7 @@ import pytest
 from trio_chat.errors import CannotStart
 from trio_chat.server.config import Config, Limits, parse_age, parse_limits
 from trio_chat.wire.codec import encode
-from trio_chat.wire.messages import Retitled, Said, Whispered
+from trio_chat.wire.messages import Said, TopicChanged, Whispered
 
 
 def test_the_defaults_are_those_of_the_protocol() -> None:
@@ -51,7 +51,7 @@ def test_a_frame_holds_the_longest_text() -> None:
         Limits(text_bytes=32_257)
     longest = ("😀" * 64, 2**53 - 1, 2**53 - 1, "😀" * 32)
     for text in ('"' * limits.text_bytes, "\n" * limits.text_bytes):
-        for entry in (Said(*longest, text, action=True), Retitled(*longest, text)):
+        for entry in (Said(*longest, text, action=True), TopicChanged(*longest, text)):
             assert len(encode(entry)) <= limits.frame_bytes
         assert len(encode(Whispered("😀" * 32, "😀" * 32, text, 2**53 - 1))) <= limits.frame_bytes
 

@@ -31,11 +31,11 @@ from trio_chat.wire.messages import (
     Ping,
     Pong,
     Presence,
-    Retitled,
     Room,
     Said,
     Say,
     Topic,
+    TopicChanged,
     TypingNotice,
     Welcome,
 )
@@ -198,7 +198,7 @@ class Member:
 
     def see(self, event: Event) -> None:
         match event:
-            case Said() | Retitled():
+            case Said() | TopicChanged():
                 assert self.expected.get(event.room) == event.seq, f"{self.name} saw {event} out of turn"
                 self.views[event.room][event.seq] = event.text
                 self.expected[event.room] = event.seq + 1

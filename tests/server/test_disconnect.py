@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from trio_chat.server.disconnect import LOST, parting
+from trio_chat.server.disconnect import LOST, disconnect_for
 from trio_chat.wire.codec import decode_event
 from trio_chat.wire.messages import Bye
 
@@ -48,16 +48,18 @@ def bye(payload: bytes | None) -> Bye:
 
 @pytest.mark.parametrize("code", [*STAY_AWAY, *COME_BACK])
 def test_a_code_says_whether_to_come_back_and_what_others_are_told(code: str) -> None:
-    how = parting(code, "a detail")
+    how = disconnect_for(code, "a detail")
     assert bye(how.bye) == Bye(code, "a detail", reconnect=code in COME_BACK)
     assert how.why == WHYS.get(code, "lost")
     assert how.orderly == (code in ("quit", "draining"))
 
 
 def test_a_bye_may_say_when_and_to_whose_question() -> None:
-    assert bye(parting("draining", "d", after_s=5).bye) == Bye("draining", "d", reconnect=True, after_s=5)
-    assert bye(parting("draining", "d", after_s=0).bye).after_s == 0
-    assert bye(parting("quit", "d", ref="r1").bye).ref == "r1"
+    assert bye(disconnect_for("draining", "d", after_s=5).bye) == Bye(
+        "draining", "d", reconnect=True, after_s=5
+    )
+    assert bye(disconnect_for("draining", "d", after_s=0).bye).after_s == 0
+    assert bye(disconnect_for("quit", "d", ref="r1").bye).ref == "r1"
 
 
 def test_a_lost_connection_is_told_to_others_alone() -> None:
@@ -66,5 +68,5 @@ def test_a_lost_connection_is_told_to_others_alone() -> None:
 
 def test_all_that_others_may_be_told_is_in_the_protocol() -> None:
     known = {"left", "quit", "lost", "timeout", "replaced", "kicked", "slow", "draining", "internal"}
-    assert {parting(code, "").why for code in (*STAY_AWAY, *COME_BACK)} <= known
+    assert {disconnect_for(code, "").why for code in (*STAY_AWAY, *COME_BACK)} <= known
     assert get_args(Bye.__annotations__["reconnect"]) == ()

@@ -16,10 +16,10 @@ from trio_chat.server.fair_share import (
     BUDGET_DEBT_S,
     BUDGET_PER_S,
     SLICE_S,
-    Turns,
+    FairScheduler,
     WorkBudget,
 )
-from trio_chat.server.loop_lag import TICK_S, Lateness
+from trio_chat.server.loop_lag import TICK_S, LoopLag
 
 
 class Passes(Instrument):
@@ -40,27 +40,27 @@ async def passes() -> AsyncIterator[Passes]:
 
 
 async def test_a_turn_is_free_while_nothing_was_worked() -> None:
-    turns = Turns(trio.current_time)
+    scheduler = FairScheduler(trio.current_time)
     with trio.testing.assert_no_checkpoints():
-        await turns.wait()
+        await scheduler.wait()
 
 
 async def test_turns_come_in_the_order_of_asking_and_in_different_passes(
     passes: Passes, autojump_clock: MockClock
 ) -> None:
-    turns = Turns(trio.current_time)
+    scheduler = FairScheduler(trio.current_time)
     order: list[int] = []
     worked_in: list[int] = []
 
     async def work(number: int) -> None:
-        await turns.wait()
+        await scheduler.wait()
         order.append(number)
         worked_in.append(passes.count)
-        turns.charge(SLICE_S)
+        scheduler.charge(SLICE_S)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(turns.run)
-        turns.charge(SLICE_S)
+        nursery.start_soon(scheduler.run)
+        scheduler.charge(SLICE_S)
         for number in range(20):
             nursery.start_soon(work, number)
             await trio.lowlevel.checkpoint()
@@ -78,21 +78,21 @@ async def test_a_dear_turn_ends_the_pass_for_those_that_were_given_one_with_it(
     passes: Passes, autojump_clock: MockClock
 ) -> None:
     """Cheap turns have taught the queue to give out many at once; then each turns out to be dear."""
-    turns = Turns(trio.current_time)
+    scheduler = FairScheduler(trio.current_time)
     worked: list[int] = []
 
     async def work(cost_s: float) -> None:
-        await turns.wait()
+        await scheduler.wait()
         if cost_s == SLICE_S:
             worked.append(passes.count)
-        turns.charge(cost_s)
+        scheduler.charge(cost_s)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(turns.run)
+        nursery.start_soon(scheduler.run)
         for _ in range(100):
             await work(SLICE_S / 100)
             await trio.lowlevel.checkpoint()
-        turns.charge(SLICE_S)
+        scheduler.charge(SLICE_S)
         for _ in range(40):
             nursery.start_soon(work, SLICE_S)
         for _ in range(10_000):
@@ -105,18 +105,18 @@ async def test_a_dear_turn_ends_the_pass_for_those_that_were_given_one_with_it(
 
 
 async def test_cheap_turns_share_a_pass(autojump_clock: MockClock) -> None:
-    turns = Turns(trio.current_time)
+    scheduler = FairScheduler(trio.current_time)
     done = [0]
 
     async def work() -> None:
         for _ in range(100):
-            await turns.wait()
-            turns.charge(SLICE_S / 10)
+            await scheduler.wait()
+            scheduler.charge(SLICE_S / 10)
             done[0] += 1
             await trio.lowlevel.checkpoint()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(turns.run)
+        nursery.start_soon(scheduler.run)
         for _ in range(50):
             nursery.start_soon(work)
         passes = 0
@@ -128,21 +128,21 @@ async def test_cheap_turns_share_a_pass(autojump_clock: MockClock) -> None:
 
 
 async def test_in_the_long_run_a_share_of_the_time_is_given_out(autojump_clock: MockClock) -> None:
-    turns = Turns(trio.current_time, share=0.25, burst_s=0.5)
+    scheduler = FairScheduler(trio.current_time, share=0.25, burst_s=0.5)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(turns.run)
+        nursery.start_soon(scheduler.run)
         began = trio.current_time()
         for _ in range(2_500):
-            await turns.wait()
-            turns.charge(SLICE_S)
+            await scheduler.wait()
+            scheduler.charge(SLICE_S)
             await trio.lowlevel.checkpoint()
         took = trio.current_time() - began
         assert 7.5 < took < 8.5, "half a second at once, and 2 seconds in four times as long"
         await trio.sleep(100)
         began = trio.current_time()
         for _ in range(450):
-            await turns.wait()
-            turns.charge(SLICE_S)
+            await scheduler.wait()
+            scheduler.charge(SLICE_S)
             await trio.lowlevel.checkpoint()
         assert trio.current_time() - began < 0.01, "after a quiet time the burst is there again"
         nursery.cancel_scope.cancel()
@@ -150,31 +150,31 @@ async def test_in_the_long_run_a_share_of_the_time_is_given_out(autojump_clock: 
 
 async def test_a_stall_in_a_turn_is_not_paid_for_by_those_that_wait(autojump_clock: MockClock) -> None:
     """Work is wall time: a turn in which the machine stood still for ten seconds has not worked for ten."""
-    turns = Turns(trio.current_time, burst_s=0.0)
+    scheduler = FairScheduler(trio.current_time, burst_s=0.0)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(turns.run)
+        nursery.start_soon(scheduler.run)
         for _ in range(100):
-            turns.charge(10.0)
+            scheduler.charge(10.0)
         began = trio.current_time()
-        await turns.wait(newcomer=True)
+        await scheduler.wait(newcomer=True)
         assert trio.current_time() - began < 0.5
         nursery.cancel_scope.cancel()
 
 
 async def test_newcomers_do_not_wait_behind_a_crowd_of_others(autojump_clock: MockClock) -> None:
-    turns = Turns(trio.current_time, burst_s=0.0)
+    scheduler = FairScheduler(trio.current_time, burst_s=0.0)
     done: list[str] = []
     newcomers_are_done = trio.Event()
 
     async def work(who: str, *, newcomer: bool) -> None:
-        await turns.do(lambda: done.append(who), newcomer=newcomer)
-        turns.charge(SLICE_S)
+        await scheduler.do(lambda: done.append(who), newcomer=newcomer)
+        scheduler.charge(SLICE_S)
         if done.count("newcomer") == 3:
             newcomers_are_done.set()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(turns.run)
-        turns.charge(SLICE_S)
+        nursery.start_soon(scheduler.run)
+        scheduler.charge(SLICE_S)
         for _ in range(500):
             nursery.start_soon(partial(work, "other", newcomer=False))
         await wait_all_tasks_blocked()
@@ -186,16 +186,16 @@ async def test_newcomers_do_not_wait_behind_a_crowd_of_others(autojump_clock: Mo
 
 
 async def test_a_cancelled_wait_costs_the_others_nothing(autojump_clock: MockClock) -> None:
-    turns = Turns(trio.current_time)
+    scheduler = FairScheduler(trio.current_time)
     done: list[int] = []
 
     async def work(number: int) -> None:
-        await turns.wait()
+        await scheduler.wait()
         done.append(number)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(turns.run)
-        turns.charge(SLICE_S)
+        nursery.start_soon(scheduler.run)
+        scheduler.charge(SLICE_S)
         async with trio.open_nursery() as some:
             for number in range(10):
                 some.start_soon(work, number)
@@ -238,7 +238,7 @@ def test_a_flood_is_forgiven_after_a_while() -> None:
 class TestLateness:
     async def _after(self, *stalls: float) -> float:
         """How late the loop was, when it stands still for so long, each time two seconds after the last."""
-        lateness = Lateness()
+        lateness = LoopLag()
         clock = trio.lowlevel.current_clock()
         assert isinstance(clock, MockClock)
         totals = [0.0]

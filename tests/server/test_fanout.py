@@ -8,7 +8,7 @@ from trio.testing import assert_checkpoints, assert_no_checkpoints
 from tests.server.stage import Reader, Stage, on_stage, private
 from trio_chat.dialects.frames import FRAMES, FramePacking
 from trio_chat.server.fanout import SENDS_AT_ONCE, hand_late, hand_out, publish
-from trio_chat.server.outbound import Owed
+from trio_chat.server.outbound import OutboundQueue
 from trio_chat.server.stream import Batch
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import pack
@@ -42,8 +42,8 @@ async def test_everybody_in_the_room_is_handed_the_batch_by_one_send() -> None:
 async def test_private_answers_go_before_the_batch_in_the_same_send() -> None:
     async with on_stage() as stage:
         one, other = readers_in(stage, 2)
-        one.owed.answer(private(1))
-        one.owed.answer(private(2))
+        one.owed.send(private(1))
+        one.owed.send(private(2))
         await publish(stage.rooms["lobby"], 1, [HI])
         assert bytes(one.link.taken) == pack([private(1), private(2), HI])
         assert bytes(other.link.taken) == pack([HI])
@@ -65,7 +65,7 @@ async def test_each_has_the_batch_in_its_own_dialect() -> None:
         readers = [Reader(stage) for _ in range(4)]
         brackets = BracketPacking()
         for reader in readers[1::2]:
-            reader.owed = Owed(reader.link, brackets, reader)
+            reader.owed = OutboundQueue(reader.link, brackets, reader)
         for reader in readers:
             reader.join("lobby")
         await publish(stage.rooms["lobby"], 1, [HI])
@@ -86,7 +86,7 @@ async def test_whoever_cannot_take_it_all_leaves_the_live_set_and_nobody_waits()
         await stage.says("more")
         assert first.texts() == last.texts() == ["hi", "more"]
         for reader in (none, part):
-            assert reader.owed.feeds == {lobby: 1}
+            assert reader.owed.streams == {lobby: 1}
             reader.link.widen()
         await trio.testing.wait_all_tasks_blocked()
         assert none.texts() == part.texts() == ["hi", "more"]
@@ -101,7 +101,7 @@ async def test_a_stall_of_everybody_copies_nothing() -> None:
         for number, reader in enumerate(readers):
             reader.join("lobby")
             if number:
-                reader.owed.answer(private(1))
+                reader.owed.send(private(1))
         batch = Batch(1, [HI])
         lobby.append(1, batch.payloads)
         hand_out(lobby.live, batch)
@@ -212,9 +212,9 @@ async def test_whoever_falls_behind_before_its_turn_gets_it_once_from_the_tail()
         last = readers[-1]
         await in_the_midst(stage, readers)
         last.link.room = 5
-        last.owed.answer(private(1))
+        last.owed.send(private(1))
         last.owed.flush()
-        assert last.owed.feeds == {stage.rooms["lobby"]: 0}
+        assert last.owed.streams == {stage.rooms["lobby"]: 0}
         last.link.widen()
         await trio.testing.wait_all_tasks_blocked()
         assert last.texts() == ["hi"] and last.owed.live
@@ -251,7 +251,7 @@ async def test_a_notice_goes_to_those_who_keep_up() -> None:
     async with on_stage() as stage:
         readers = readers_in(stage, 2)
         (behind,) = readers_in(stage, 1, width=0)
-        behind.owed.answer(private(1))
+        behind.owed.send(private(1))
         behind.owed.flush()
         with assert_no_checkpoints():
             await stage.tells()
@@ -291,7 +291,7 @@ async def test_whoever_was_behind_only_when_its_turn_came_is_told_who_is_here() 
 
         def narrow() -> None:
             late.link.room = 0
-            late.owed.answer(private(1))
+            late.owed.send(private(1))
             late.owed.flush()
 
         when_sent(readers[0], narrow)

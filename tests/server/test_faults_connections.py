@@ -246,7 +246,7 @@ async def test_row_31_ten_thousand_rooms_made_and_left(autojump_clock: MockClock
         after = await _blocks_after(make_and_leave, 10_000)
         assert after - before < 1_000, "less than a block for each ten"
         assert not house.server.hub.rooms
-        assert len(house.server.feeds) == 0
+        assert len(house.server.streams) == 0
 
 
 async def _blocks_after(act: Callable[[int], Awaitable[None]], count: int) -> int:

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from tests.server.peer import beside_a_bystander, serving
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.store import Page
+from trio_chat.journal.store import EntryPage
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
     Ack,
@@ -286,7 +286,9 @@ async def test_row_32_a_hundred_and_one_rooms(websocket: bool, autojump_clock: M
 class StumblingStore(MemoryStore):
     """A bug that a question meets."""
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         await trio.lowlevel.checkpoint()
         raise ZeroDivisionError("a bug of our own")
 

@@ -18,7 +18,7 @@ from tests.server.peer import Bystander, House, Peer, serving
 from tests.server.stores import FailingStore, SlowStore
 from trio_chat.errors import LinkBroken
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.store import Page, Store
+from trio_chat.journal.store import EntryPage, Store
 from trio_chat.server.config import Config, Limits
 from trio_chat.testing.pipe import PipeLink, link_pair
 from trio_chat.wire.messages import (
@@ -48,7 +48,9 @@ class CountingStore(MemoryStore):
         self.at_once = 0
         self._now = 0
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         self.reads += 1
         self._now += 1
         self.at_once = max(self.at_once, self._now)

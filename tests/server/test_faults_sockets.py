@@ -68,8 +68,8 @@ async def listening(**limits: int) -> AsyncGenerator[Door]:
     config = Config(port=0, rate_limit=False, limits=Limits(**limits))
     with trio.fail_after(PATIENCE_S):
         async with open_server(config) as server:
-            with closing(Door(int(server.addresses[0].rpartition(":")[2]))) as door:
-                yield door
+            with closing(Door(int(server.addresses[0].rpartition(":")[2]))) as acceptor:
+                yield acceptor
 
 
 async def sees(zoe: Bystander, *changes: str) -> None:
@@ -86,18 +86,18 @@ def reset(sock: socket.socket) -> None:
 
 
 async def test_row_7_a_reset_while_the_server_reads() -> None:
-    async with listening() as door:
-        zoe = await door.bystander()
-        _, sock = await door.enter("eve")
+    async with listening() as acceptor:
+        zoe = await acceptor.bystander()
+        _, sock = await acceptor.enter("eve")
         await sees(zoe, "+eve")
         reset(sock)
         await sees(zoe, "-eve lost")
 
 
 async def test_row_7_a_reset_while_the_server_writes() -> None:
-    async with listening(journal_room_bytes=64 << 20) as door:
-        zoe = await door.bystander()
-        _, sock = await door.enter("eve", receive_bytes=4_096)
+    async with listening(journal_room_bytes=64 << 20) as acceptor:
+        zoe = await acceptor.bystander()
+        _, sock = await acceptor.enter("eve", receive_bytes=4_096)
         await sees(zoe, "+eve")
         await _fill(zoe)
         reset(sock)
@@ -116,9 +116,9 @@ async def _fill(zoe: Bystander) -> int:
 
 
 async def test_row_23_asleep_on_a_real_socket() -> None:
-    async with listening(journal_room_bytes=64 << 20) as door:
-        zoe = await door.bystander()
-        sleepy, sock = await door.enter("sleepy", receive_bytes=4_096)
+    async with listening(journal_room_bytes=64 << 20) as acceptor:
+        zoe = await acceptor.bystander()
+        sleepy, sock = await acceptor.enter("sleepy", receive_bytes=4_096)
         await sees(zoe, "+sleepy")
         last = await _fill(zoe)
         sleepy.send(Ping(n=1))
@@ -132,9 +132,9 @@ async def test_row_23_asleep_on_a_real_socket() -> None:
 
 
 async def test_row_23_given_up_on_a_real_socket() -> None:
-    async with listening(stalled_s=1, goodbye_s=1, journal_room_bytes=64 << 20) as door:
-        zoe = await door.bystander()
-        sleepy, _ = await door.enter("sleepy", receive_bytes=4_096)
+    async with listening(stalled_s=1, goodbye_s=1, journal_room_bytes=64 << 20) as acceptor:
+        zoe = await acceptor.bystander()
+        sleepy, _ = await acceptor.enter("sleepy", receive_bytes=4_096)
         await sees(zoe, "+sleepy")
         await _fill(zoe)
         await sees(zoe, "-sleepy slow")
@@ -142,9 +142,9 @@ async def test_row_23_given_up_on_a_real_socket() -> None:
 
 async def test_row_24_little_by_little_on_a_real_socket() -> None:
     """Never for three seconds does the kernel take nothing, though it may not say when it takes something."""
-    async with listening(stalled_s=3, journal_room_bytes=64 << 20) as door:
-        zoe = await door.bystander()
-        slow, sock = await door.enter("slow", receive_bytes=4_096)
+    async with listening(stalled_s=3, journal_room_bytes=64 << 20) as acceptor:
+        zoe = await acceptor.bystander()
+        slow, sock = await acceptor.enter("slow", receive_bytes=4_096)
         await sees(zoe, "+slow")
         await _fill(zoe)
         for _ in range(45):
@@ -156,10 +156,10 @@ async def test_row_24_little_by_little_on_a_real_socket() -> None:
 
 async def test_row_26_ten_says_and_the_end_of_input() -> None:
     """printf … | nc -N"""
-    async with listening() as door:
-        zoe = await door.bystander()
+    async with listening() as acceptor:
+        zoe = await acceptor.bystander()
         says = [Say("lobby", f"number {n}", ref=f"s{n}") for n in range(10)]
-        sock = door.dial()
+        sock = acceptor.dial()
         sock.sendall(packed(Hello(version=1, name="nc"), Join("lobby"), *says))
         sock.shutdown(socket.SHUT_WR)
         nc = Peer(SocketLink(sock, ""))
@@ -173,8 +173,8 @@ async def test_row_26_ten_says_and_the_end_of_input() -> None:
 
 
 async def test_row_27_a_peer_that_ignores_the_goodbye() -> None:
-    async with listening(goodbye_s=1) as door:
-        eve, sock = await door.enter("eve")
+    async with listening(goodbye_s=1) as acceptor:
+        eve, sock = await acceptor.enter("eve")
         eve.send_bytes(bytes(4))
         await eve.ended_with("bad_frame")
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
@@ -200,8 +200,8 @@ async def process(*options: str, first: str = "") -> AsyncGenerator[tuple[trio.P
             first_line = await server.stdout.receive_some()
             assert first_line.startswith(b"listening on tcp://127.0.0.1:"), await server.stderr.receive_some()
             port = first_line.partition(b"\n")[0].rpartition(b":")[2]
-            with closing(Door(int(port))) as door:
-                yield server, door
+            with closing(Door(int(port))) as acceptor:
+                yield server, acceptor
             errors = b"".join([chunk async for chunk in server.stderr])
             assert b"Traceback" not in errors, errors.decode()
         finally:
@@ -215,16 +215,16 @@ async def process(*options: str, first: str = "") -> AsyncGenerator[tuple[trio.P
 
 async def test_row_21_out_of_file_descriptors() -> None:
     """Who is connected is served; who is not yet is, as soon as there is room."""
-    async with process("--no-rate-limit", first=FEW_FILES) as (server, door):
-        zoe = await door.bystander()
-        crowd = [door.dial() for _ in range(60)]
+    async with process("--no-rate-limit", first=FEW_FILES) as (server, acceptor):
+        zoe = await acceptor.bystander()
+        crowd = [acceptor.dial() for _ in range(60)]
         for sock in crowd:
             sock.sendall(packed(Hello(version=1, name=f"n{sock.fileno()}")))
         while not select.select(crowd, [], [], 0)[0]:
             assert await zoe.noticed(0.05) == []
         assert await zoe.noticed(0.3) == []
         assert 0 < len([sock for sock in crowd if _answered(sock)]) < 40
-        late, _ = await door.enter("late")
+        late, _ = await acceptor.enter("late")
         await sees(zoe, "+late")
         await late.say("it goes on")
         server.send_signal(signal.SIGTERM)
@@ -240,9 +240,9 @@ def _answered(sock: socket.socket) -> bool:
 
 async def test_row_35_sigterm_settles_and_says_goodbye() -> None:
     """Nobody is waited for: neither of the two closes, and a goodbye may take an hour."""
-    async with process("--limit", "goodbye_s=3600", "--limit", "drain_s=3600") as (server, door):
-        ada, _ = await door.enter("ada")
-        stranger = Peer(SocketLink(door.dial(), ""))
+    async with process("--limit", "goodbye_s=3600", "--limit", "drain_s=3600") as (server, acceptor):
+        ada, _ = await acceptor.enter("ada")
+        stranger = Peer(SocketLink(acceptor.dial(), ""))
         stranger.send(Ping())
         await stranger.next()
         ada.send(*[Say("lobby", f"number {n}", ref=f"s{n}") for n in range(10)])
@@ -251,15 +251,15 @@ async def test_row_35_sigterm_settles_and_says_goodbye() -> None:
         await ada.ended_with("draining")
         await stranger.ended_with("draining")
         with pytest.raises(ConnectionRefusedError):
-            door.dial()
+            acceptor.dial()
         assert await server.wait() == 0
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 async def test_row_35_what_was_just_said_is_acked_or_unknown(sent: signal.Signals) -> None:
     """The signal comes in the middle of a flood: all acks are there, in order, and then the goodbye."""
-    async with process("--no-rate-limit") as (server, door):
-        ada, _ = await door.enter("ada")
+    async with process("--no-rate-limit") as (server, acceptor):
+        ada, _ = await acceptor.enter("ada")
         says = packed(*[Say("lobby", f"number {n}", ref=f"s{n}") for n in range(20_000)])
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_pour_until_closed, ada, says)
@@ -282,9 +282,9 @@ async def _pour_until_closed(peer: Peer, data: bytes) -> None:
 async def draining(first: signal.Signals) -> AsyncGenerator[tuple[trio.Process, socket.socket]]:
     """A server that drains for an hour after this signal, and the socket of the member that it waits for."""
     options = ("--no-rate-limit", "--limit", "goodbye_s=3600", "--limit", "drain_s=3600")
-    async with process(*options) as (server, door):
-        zoe = await door.bystander()
-        sleepy, sock = await door.enter("sleepy", receive_bytes=4_096)
+    async with process(*options) as (server, acceptor):
+        zoe = await acceptor.bystander()
+        sleepy, sock = await acceptor.enter("sleepy", receive_bytes=4_096)
         await sees(zoe, "+sleepy")
         await _fill(zoe)
         server.send_signal(first)

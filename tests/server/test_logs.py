@@ -16,7 +16,7 @@ from trio_chat.server.logs import (
     log_reports,
     set_up_logging,
 )
-from trio_chat.server.refusals import Report
+from trio_chat.server.refusals import RefusalReport
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_time_is_noted_once(level: str, by_systemd: bool, monkeypatch: pytes
 
 def test_ordinary_refusals_are_information(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    log_reports([Report("100% of one", is_ordinary=False), Report("other", is_ordinary=True)])
+    log_reports([RefusalReport("100% of one", is_ordinary=False), RefusalReport("other", is_ordinary=True)])
     found = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
     name = "trio_chat.refusals"
     assert found == [(name, "WARNING", "100% of one"), (name, "INFO", "other")]

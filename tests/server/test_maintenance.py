@@ -13,7 +13,7 @@ from tests.server.peer import serving
 from tests.server.stores import FailingStore
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.store import Keep
+from trio_chat.journal.store import RetentionRule
 from trio_chat.server.maintenance import (
     AGAIN_S,
     BACKLOG_MAX,
@@ -21,7 +21,7 @@ from trio_chat.server.maintenance import (
     PAUSE_S,
     QUIET_S,
     TALK_PAUSE_S,
-    keep_tidy,
+    run_maintenance,
 )
 
 
@@ -59,7 +59,7 @@ async def kept_tidy() -> AsyncGenerator[tuple[Heap, trio.Nursery]]:
     """What a server has begun to keep tidy, and has looked through once."""
     heap = Heap()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(keep_tidy, heap, lambda: 0)
+        nursery.start_soon(run_maintenance, heap, lambda: 0)
         await trio.sleep(QUIET_S + 1.5)
         assert len(heap.steps) == 1
         heap.steps.clear()
@@ -153,7 +153,7 @@ async def test_a_failure_is_told_once_and_it_is_tried_again(
 
 
 async def test_a_server_goes_on_without(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
-    store = FailingStore(MemoryStore(keep=Keep(3_600_000)), failing=False)
+    store = FailingStore(MemoryStore(keep=RetentionRule(3_600_000)), failing=False)
     store.tidying_fails = True
     async with serving(store=store) as house:
         ada = await house.enter("ada", "lobby")

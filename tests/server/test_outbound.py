@@ -26,7 +26,7 @@ async def test_answers_wait_for_a_flush_and_go_out_in_one_send() -> None:
     async with on_stage() as stage:
         reader = Reader(stage)
         for number in range(3):
-            reader.owed.answer(private(number))
+            reader.owed.send(private(number))
         assert reader.owed.answers_bytes == 3 * len(private(0))
         assert reader.link.sends == 0
         with assert_no_checkpoints():
@@ -41,7 +41,7 @@ async def test_answers_that_do_not_fit_make_one_fall_behind_and_come_in_order() 
     async with on_stage() as stage:
         reader = Reader(stage, room=len(pack([private(0)])) + 3)
         for number in range(5):
-            reader.owed.answer(private(number))
+            reader.owed.send(private(number))
             reader.owed.flush()
         assert not reader.owed.live
         assert reader.fallen == 1, "one writer at a time"
@@ -56,11 +56,11 @@ async def test_answers_that_do_not_fit_make_one_fall_behind_and_come_in_order() 
 async def test_a_broken_connection_is_told_to_the_owner_wherever_it_shows() -> None:
     async with on_stage() as stage:
         at_flush, behind, going_on = Reader(stage), Reader(stage, room=0), Reader(stage)
-        at_flush.owed.answer(private(1))
+        at_flush.owed.send(private(1))
         at_flush.link.reset()
         at_flush.owed.flush()
         assert at_flush.gone == 1
-        behind.owed.answer(private(1))
+        behind.owed.send(private(1))
         behind.owed.flush()
         await settled()
         behind.link.reset()
@@ -93,7 +93,7 @@ async def test_whoever_begins_further_back_is_caught_up_in_one_step_when_the_tai
         await stage.says("a")
         await stage.says("b", "c", "d")
         reader = Reader(stage)
-        reader.owed.answer(private(1))
+        reader.owed.send(private(1))
         with assert_no_checkpoints():
             reader.join("lobby", recent=2)
         assert reader.events == [
@@ -208,10 +208,10 @@ async def test_whether_something_of_a_room_is_still_owed() -> None:
 
 
 def ends(reader: Reader, bye: bytes | None, *, drop: bool) -> None:
-    feeds = list(reader.owed.feeds)
+    streams = list(reader.owed.streams)
     reader.owed.close(bye, drop=drop)
-    for feed in feeds:
-        reader.stage.feeds.release(feed)
+    for stream in streams:
+        reader.stage.feeds.release(stream)
 
 
 @pytest.mark.parametrize("drop", [False, True])
@@ -219,12 +219,12 @@ async def test_who_keeps_up_is_sent_its_answers_and_the_bye(drop: bool) -> None:
     async with on_stage() as stage:
         reader = Reader(stage)
         reader.join("lobby")
-        reader.owed.answer(private(1))
+        reader.owed.send(private(1))
         with assert_no_checkpoints():
             ends(reader, BYE, drop=drop)
         await stage.says("a")
         assert bytes(reader.link.taken) == pack([private(1), BYE])
-        assert stage.rooms["lobby"].live == {} and reader.owed.feeds == {}
+        assert stage.rooms["lobby"].live == {} and reader.owed.streams == {}
         await reader.owed.finished()
 
 
@@ -234,8 +234,8 @@ async def behind(stage: Stage) -> Reader:
     reader.join("lobby")
     await stage.says("a", "b")
     await stage.says("c")
-    reader.owed.answer(private(1))
-    reader.owed.answer(private(2))
+    reader.owed.send(private(1))
+    reader.owed.send(private(2))
     return reader
 
 
@@ -265,8 +265,8 @@ async def test_what_stood_ready_behind_its_answers_has_not_begun() -> None:
     async with on_stage() as stage:
         reader = Reader(stage, room=5)
         reader.join("lobby")
-        reader.owed.answer(private(1))
-        reader.owed.answer(private(2))
+        reader.owed.send(private(1))
+        reader.owed.send(private(2))
         await stage.says("a")
         ends(reader, BYE, drop=True)
         reader.link.widen()
@@ -313,8 +313,8 @@ async def test_ending_wakes_whoever_waits_for_the_writer(autojump_clock: MockClo
     async with on_stage() as stage:
         reader = await behind(stage)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(reader.owed.moved)
-            nursery.start_soon(reader.owed.moved)
+            nursery.start_soon(reader.owed.wait_progress)
+            nursery.start_soon(reader.owed.wait_progress)
             await settled()
             began = trio.current_time()
             ends(reader, BYE, drop=True)
@@ -325,7 +325,7 @@ async def test_there_is_nothing_to_wait_for_where_nobody_writes() -> None:
     async with on_stage() as stage:
         reader = Reader(stage)
         with trio.testing.assert_checkpoints():
-            await reader.owed.moved()
+            await reader.owed.wait_progress()
 
 
 async def test_the_writer_says_each_time_that_it_got_on() -> None:
@@ -334,7 +334,7 @@ async def test_the_writer_says_each_time_that_it_got_on() -> None:
         await settled()
         for _ in range(3):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(reader.owed.moved)
+                nursery.start_soon(reader.owed.wait_progress)
                 await settled()
                 reader.link.widen(1)
 

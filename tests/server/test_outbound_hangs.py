@@ -6,7 +6,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.server.peer import serving
 from tests.server.stage import WIDE, Reader, Stage, on_stage, private
 from tests.server.stores import FailingStore, HeldStore
-from trio_chat.journal.store import Page
+from trio_chat.journal.store import EntryPage
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Bye, Join, Ping, Pong, Quit, Said
 
@@ -22,7 +22,9 @@ def hanging() -> HeldStore:
 class LateStore(HeldStore):
     """Has read when it is let go, and nothing comes in between."""
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         page = await self.inner.read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
         if self.holds_reads:
             await self._wait()
@@ -43,7 +45,7 @@ async def test_answers_go_out_while_a_page_is_read() -> None:
     async with on_stage(store, tail_bytes=1) as stage:
         reader = await one_who_waits_for_a_page(stage)
         for number in (1, 2):
-            reader.owed.answer(private(number))
+            reader.owed.send(private(number))
             reader.owed.flush()
             assert reader.answers()[-1] == number
         assert (store.waiting, reader.texts()) == (1, []), "and the page is still waited for"
@@ -75,7 +77,7 @@ async def test_who_has_more_answers_than_its_socket_takes_waits_for_the_socket()
         reader.join("lobby", recent=2)
         await wait_all_tasks_blocked()
         for number in (1, 2):
-            reader.owed.answer(private(number))
+            reader.owed.send(private(number))
             reader.owed.flush()
         await wait_all_tasks_blocked()
         assert store.waiting == 0
@@ -98,7 +100,7 @@ async def test_a_page_that_comes_with_the_answers_is_not_put_over_them() -> None
         reader.join("lobby", recent=2)
         await wait_all_tasks_blocked()
         store.let_go()
-        reader.owed.answer(private(1))
+        reader.owed.send(private(1))
         reader.owed.flush()
         store.holds_reads = False
         reader.link.widen(WIDE)
@@ -128,7 +130,7 @@ async def test_a_connection_that_breaks_while_a_page_hangs_is_over() -> None:
     async with on_stage(store, tail_bytes=1) as stage:
         reader = await one_who_waits_for_a_page(stage)
         reader.link.broken = True
-        reader.owed.answer(private(1))
+        reader.owed.send(private(1))
         reader.owed.flush()
         assert reader.gone == 1
         await reader.owed.finished()
@@ -144,7 +146,7 @@ async def test_answers_go_out_while_a_journal_that_cannot_be_read_is_left_alone(
         reader = Reader(stage)
         reader.join("lobby", recent=2)
         await wait_all_tasks_blocked()
-        reader.owed.answer(private(1))
+        reader.owed.send(private(1))
         reader.owed.flush()
         assert reader.answers() == [1]
         reader.owed.close(BYE, drop=True)

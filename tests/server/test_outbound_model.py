@@ -83,7 +83,7 @@ class Play:
             self.leave(self.readers[arguments[0]], arguments[1])
         elif what == "is answered":
             reader = self.readers[arguments[0]]
-            reader.owed.answer(private(self.answered[reader]))
+            reader.owed.send(private(self.answered[reader]))
             reader.owed.flush()
             self.answered[reader] += 1
         elif what == "begins to tell":
@@ -126,9 +126,9 @@ class Play:
 
     def leave(self, reader: Reader, room: str) -> None:
         """As `leave` does it: only when nothing of the room is owed any more."""
-        feed = self.stage.rooms[room]
-        if (reader, room) in self.visits and not reader.owed.behind(feed, feed.head) and reader.owed.live:
-            self.check(self.visits.pop((reader, room)), feed.head)
+        stream = self.stage.rooms[room]
+        if (reader, room) in self.visits and not reader.owed.behind(stream, stream.head) and reader.owed.live:
+            self.check(self.visits.pop((reader, room)), stream.head)
             reader.leave(room)
 
     def check(self, visit: Visit, through: int) -> None:
@@ -138,11 +138,11 @@ class Play:
     def check_live(self) -> None:
         """Who keeps up is owed nothing, and stands in the live set of each of its rooms; others in none."""
         for reader in self.readers:
-            owed = reader.owed
-            assert not (owed.live and (owed._remainder or owed._then))
-            for feed in self.stage.rooms.values():
-                assert (owed in feed.live) == (owed.live and feed in owed.feeds)
-                assert owed not in feed.handing or owed in feed.live
+            outbound = reader.owed
+            assert not (outbound.live and (outbound._remainder or outbound._then))
+            for stream in self.stage.rooms.values():
+                assert (outbound in stream.live) == (outbound.live and stream in outbound.streams)
+                assert outbound not in stream.handing or outbound in stream.live
 
     async def end(self) -> None:
         for reader in self.readers:

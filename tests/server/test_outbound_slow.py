@@ -93,7 +93,7 @@ async def test_a_journal_that_has_forgotten_leaves_an_honest_gap() -> None:
         reader.join("lobby")
         for text in "abcdefgh":
             await stage.says(text)
-        reader.owed.answer(private(1))
+        reader.owed.send(private(1))
         reader.link.widen()
         await settled()
         assert [reader.texts(), reader.answers()] == [["a", "1..6", "f", "g", "h"], [1]]

@@ -23,10 +23,10 @@ from tests.server.web import CHROME, Browser, get
 from trio_chat.dialects.frames import FRAMES
 from trio_chat.dialects.websocket import WEBSOCKET
 from trio_chat.net.link import Link
-from trio_chat.server.acceptor import Door
+from trio_chat.server.acceptor import Acceptor
 from trio_chat.server.config import Limits
-from trio_chat.server.fair_share import Turns
-from trio_chat.server.http_routes import Site
+from trio_chat.server.fair_share import FairScheduler
+from trio_chat.server.http_routes import HttpRoutes
 from trio_chat.server.peer_address import ConnectionCounts, CountedConnection
 from trio_chat.server.proxies import Proxies
 from trio_chat.server.refusals import Refusals
@@ -117,11 +117,11 @@ def test_a_connection_over_the_limit_is_refused_when_it_is_made() -> None:
 
 async def _asked(*data: bytes, address: str) -> tuple[object, str, int]:
     """The dialect and the address of a caller, and how many connections are counted behind it."""
-    door = Door(
+    acceptor = Acceptor(
         Limits(),
-        Site([], lambda: 0, lambda: True),
+        HttpRoutes([], lambda: 0, lambda: True),
         Proxies([PROXY, LOCAL_PROXY]),
-        Turns(trio.current_time),
+        FairScheduler(trio.current_time),
         Refusals(),
     )
     here, there = link_pair()
@@ -129,10 +129,10 @@ async def _asked(*data: bytes, address: str) -> tuple[object, str, int]:
     link: Link = there
     for each in data:
         here.send_nowait(each)
-    with closing(door.counting(link.address)) as counted:
-        caller = await door.ask(link, counted)
+    with closing(acceptor.counting(link.address)) as counted:
+        caller = await acceptor.ask(link, counted)
     assert caller is not None
-    return caller.packing, caller.address, door.connections
+    return caller.packing, caller.address, acceptor.connections
 
 
 @pytest.mark.parametrize(

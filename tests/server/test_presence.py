@@ -11,14 +11,14 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.server.stage import Reader, Stage, on_stage
 from trio_chat.hub.hub import Hub
-from trio_chat.hub.members import Seat
+from trio_chat.hub.members import Attachment
 from trio_chat.hub.names import prepare_name, prepare_room
 from trio_chat.hub.rooms import LARGE
 from trio_chat.server import presence
-from trio_chat.server.fair_share import SLICE_S, Turns
+from trio_chat.server.fair_share import SLICE_S, FairScheduler
 from trio_chat.server.fanout import tell
-from trio_chat.server.presence import COST_FACTOR, GATHER_S, INTERVAL_S, Notices
-from trio_chat.server.stream import Batch, Feed
+from trio_chat.server.presence import COST_FACTOR, GATHER_S, INTERVAL_S, PresenceNotifier
+from trio_chat.server.stream import Batch, RoomStream
 from trio_chat.wire.messages import Departure, Presence, Renaming
 
 
@@ -28,7 +28,7 @@ class Town:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.hub: Hub[Any] = Hub()
-        self.notices = Notices(self.hub, stage.feeds, stage.turns)
+        self.notices = PresenceNotifier(self.hub, stage.feeds, stage.turns)
         self.numbers = 0
 
     def listens(self, room: str = "lobby") -> Reader:
@@ -36,18 +36,18 @@ class Town:
         reader.join(room)
         return reader
 
-    def comes(self, name: str, room: str = "lobby") -> Seat[Any]:
-        seat, _ = self.hub.sit_down(None, name, prepare_name(name))
-        self.enters(seat, room)
-        return seat
+    def comes(self, name: str, room: str = "lobby") -> Attachment[Any]:
+        attachment, _ = self.hub.attach(None, name, prepare_name(name))
+        self.enters(attachment, room)
+        return attachment
 
-    def enters(self, seat: Seat[Any], room: str) -> None:
-        found, came = self.hub.join(seat, prepare_room(room.title()))
+    def enters(self, attachment: Attachment[Any], room: str) -> None:
+        found, came = self.hub.join(attachment, prepare_room(room.title()))
         if came:
             self.notices.changed(found)
 
-    def goes(self, seat: Seat[Any], why: str = "lost") -> None:
-        for room in self.hub.stand_up(seat, why):
+    def goes(self, attachment: Attachment[Any], why: str = "lost") -> None:
+        for room in self.hub.detach(attachment, why):
             self.notices.changed(room)
 
     def crowd(self, count: int = LARGE + 1, room: str = "lobby") -> None:
@@ -70,7 +70,7 @@ def counts(reader: Reader) -> list[int]:
     return [each.members for each in reader.events if isinstance(each, Presence)]
 
 
-def is_idle(notices: Notices) -> bool:
+def is_idle(notices: PresenceNotifier) -> bool:
     """Whether it keeps nothing of any room."""
     return not (notices._due or notices._gathering or notices._quiet_until or notices._ends)
 
@@ -110,8 +110,8 @@ async def test_a_storm_of_notices_lets_others_run_in_between() -> None:
     looks = count(1)
     async with on_stage(None, *rooms) as stage:
         town = Town(stage)
-        turns = Turns(lambda: next(looks) * 2 * SLICE_S, are_limited=False)
-        town.notices = Notices(town.hub, stage.feeds, turns)
+        scheduler = FairScheduler(lambda: next(looks) * 2 * SLICE_S, are_limited=False)
+        town.notices = PresenceNotifier(town.hub, stage.feeds, scheduler)
         readers = [town.listens(room) for room in rooms]
         for room in rooms:
             town.comes(f"ada{room}", room)
@@ -272,9 +272,9 @@ async def test_a_notice_that_is_slow_to_send_is_sent_less_often(
 ) -> None:
     """A room of a hundred thousand spends a tenth of the server on presence, not all of it."""
 
-    async def slow_tell(feed: Feed, notice: Batch, *, sends_at_once: int) -> None:
+    async def slow_tell(stream: RoomStream, notice: Batch, *, sends_at_once: int) -> None:
         await trio.sleep(1)
-        await tell(feed, notice, sends_at_once=sends_at_once)
+        await tell(stream, notice, sends_at_once=sends_at_once)
 
     monkeypatch.setattr(presence, "tell", slow_tell)
     async with in_town() as town:
@@ -289,9 +289,9 @@ async def test_a_notice_that_is_slow_to_send_is_sent_less_often(
 async def test_what_changes_while_it_is_told_is_told_next(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def slow_tell(feed: Feed, notice: Batch, *, sends_at_once: int) -> None:
+    async def slow_tell(stream: RoomStream, notice: Batch, *, sends_at_once: int) -> None:
         await trio.sleep(1)
-        await tell(feed, notice, sends_at_once=sends_at_once)
+        await tell(stream, notice, sends_at_once=sends_at_once)
 
     monkeypatch.setattr(presence, "tell", slow_tell)
     async with in_town() as town:
@@ -309,9 +309,9 @@ async def test_rooms_that_come_and_go_leave_nothing(autojump_clock: MockClock) -
     rooms = [f"r{number}" for number in range(300)]
     async with in_town(*rooms) as town:
         for room in rooms:
-            seat = town.comes("ada", room)
+            attachment = town.comes("ada", room)
             await trio.sleep(0.001)
-            town.goes(seat)
+            town.goes(attachment)
         town.crowd(LARGE + 1, "r0")
         await trio.sleep(2 * INTERVAL_S)
         town.comes("ada", "r1")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trio_chat.errors import CannotStart
-from trio_chat.journal.store import Keep
+from trio_chat.journal.store import RetentionRule
 from trio_chat.server import process
 from trio_chat.server.config import Config
 from trio_chat.server.process import (
@@ -29,10 +29,10 @@ IN_MEMORY = "what is said is kept in memory, until the server ends"
 def test_a_server_says_where_what_is_said_is_kept_and_for_how_long() -> None:
     words = first_words(Config(journal="/home/ada/journal.db"), ["tcp://127.0.0.1:5555"])
     assert words[2:] == ["what is said is kept forever, in /home/ada/journal.db"]
-    keep = Keep(90 * 86_400_000)
+    keep = RetentionRule(90 * 86_400_000)
     words = first_words(Config(journal="journal.db", keep=keep), ["tcp://127.0.0.1:5555"])
     assert words[2:] == ["what is said is kept for 90 days, in journal.db"]
-    words = first_words(Config(keep=Keep(entries=500)), ["tcp://127.0.0.1:5555"])
+    words = first_words(Config(keep=RetentionRule(entries=500)), ["tcp://127.0.0.1:5555"])
     assert words[2:] == ["what is said is kept at most 500 entries a room, in memory, until the server ends"]
 
 

@@ -9,7 +9,7 @@ from trio_chat.server.refusals import (
     KINDS_MAX,
     PREFIXES_KEPT,
     PROXY_HEADER,
-    Kind,
+    RefusalKind,
     Refusals,
     command_refused,
     hello_refused,
@@ -97,7 +97,7 @@ def test_prefixes_that_are_all_rare_are_many_addresses() -> None:
 def test_the_kinds_have_a_bound() -> None:
     refusals = Refusals()
     for number in range(2 * KINDS_MAX):
-        refusals.add(Kind("thing", f"refused {number}"), PEER)
+        refusals.add(RefusalKind("thing", f"refused {number}"), PEER)
     assert len(refusals.reports(0.0)) == KINDS_MAX
 
 
@@ -128,7 +128,7 @@ def test_an_answer_that_is_no_refusal_is_not_counted(status: int) -> None:
         (request_refused(400), "request refused: not as HTTP wants it [400]"),
     ],
 )
-def test_a_kind_says_why_and_what_can_be_set(kind: Kind | None, says: str) -> None:
+def test_a_kind_says_why_and_what_can_be_set(kind: RefusalKind | None, says: str) -> None:
     refusals = Refusals()
     refusals.add(kind, PEER)
     assert refusals.last_reports(0.0) == [(f"1 {says}; from {PEER}", False)]

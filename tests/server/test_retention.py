@@ -9,7 +9,7 @@ from tests.journal.test_memory import draft
 from tests.server.clocks import DAY_MS, NOW_MS, TEN_YEARS_MS, Clocks
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.store import Keep, Store
+from trio_chat.journal.store import RetentionRule, Store
 from trio_chat.server.clock import AGREEMENT_MS, PROOF_MS, ServerTime
 from trio_chat.server.retention import HOUR_MS, RetentionTime
 
@@ -148,7 +148,7 @@ def test_in_memory_there_is_nothing_to_prune_by_hand(caplog: pytest.LogCaptureFi
 
 
 async def test_a_server_that_starts_with_its_clock_ten_years_ahead_forgets_nothing(tmp_path: Path) -> None:
-    store = await open_sqlite(tmp_path / "journal.db", keep=Keep(KEEP_MS))
+    store = await open_sqlite(tmp_path / "journal.db", keep=RetentionRule(KEEP_MS))
     await store.open("lobby", "Lobby")
     await store.commit([draft("old")], NOW_MS - KEEP_MS - DAY_MS)
     await store.commit([draft("new")], NOW_MS)
@@ -162,7 +162,7 @@ async def test_a_server_that_starts_with_its_clock_ten_years_ahead_forgets_nothi
 
 
 async def test_a_clock_that_is_ten_years_ahead_for_four_seconds_forgets_nothing() -> None:
-    store = MemoryStore(keep=Keep(KEEP_MS))
+    store = MemoryStore(keep=RetentionRule(KEEP_MS))
     await store.open("lobby", "Lobby")
     clocks = Clocks()
     server_time = clocks.server_time()
@@ -183,7 +183,7 @@ async def test_a_clock_that_is_ten_years_ahead_for_four_seconds_forgets_nothing(
 
 
 async def test_how_many_entries_are_kept_does_not_wait_for_a_clock(tmp_path: Path) -> None:
-    store = await open_sqlite(tmp_path / "journal.db", keep=Keep(KEEP_MS, 3))
+    store = await open_sqlite(tmp_path / "journal.db", keep=RetentionRule(KEEP_MS, 3))
     await store.open("lobby", "Lobby")
     await store.commit([draft(text) for text in "abcdef"], NOW_MS + DAY_MS)
     retention = begun(Clocks().server_time(), NOW_MS + DAY_MS)

@@ -13,9 +13,9 @@ from tests.server.peer import House, Peer, beside_a_bystander, serving
 from tests.server.stores import FailingStore, TornStore, held_entries
 from trio_chat.journal import memory, search, sqlite_search
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.search import Bounds
+from trio_chat.journal.search import SearchBounds
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
-from trio_chat.journal.store import Keep, Matches
+from trio_chat.journal.store import Matches, RetentionRule
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.disconnect import LOST
 from trio_chat.wire.codec import encode
@@ -29,11 +29,11 @@ from trio_chat.wire.messages import (
     Gap,
     History,
     HistoryPage,
-    Retitled,
     Said,
     Say,
     Search,
     Topic,
+    TopicChanged,
     UnsetType,
 )
 
@@ -84,7 +84,7 @@ async def test_texts_and_topics_are_found_in_the_rooms_one_is_in(autojump_clock:
         await ada.say("steam", room="lobby")
         found = await ask(ada, "tea")
         assert places(found) == ["Lobby 2", "attic 1", "Lobby 1"]
-        assert isinstance(found.entries[1], Retitled)
+        assert isinstance(found.entries[1], TopicChanged)
         assert places(await ask(bob, "tea")) == ["attic 1", "cellar 1"]
         assert places(await ask(ada, "tea", "LOBBY")) == ["Lobby 2", "Lobby 1"]
         ada.send(Search("tea", "cellar", ref="s"))
@@ -141,7 +141,7 @@ async def test_a_page_may_be_empty_and_not_the_last(
     for _ in range(300):
         await ada.say("hay", room="lobby")
     for module, name in ((search, "PAGE"), (memory, "SLICE"), (sqlite_search, "SLICE")):
-        monkeypatch.setattr(module, name, Bounds(50, 10**9))
+        monkeypatch.setattr(module, name, SearchBounds(50, 10**9))
     monkeypatch.setattr(sqlite_search, "STRETCH_BYTES", 1_000)
     pages = await all_pages(ada, "ne")
     assert pages[0] == []
@@ -310,7 +310,7 @@ async def test_row_20_a_hundred_searches(websocket: bool, autojump_clock: MockCl
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 async def test_what_is_kept_no_longer_is_gone_for_everybody(kind: str, tmp_path: Path) -> None:
-    keep = Keep(entries=3)
+    keep = RetentionRule(entries=3)
     store = MemoryStore(keep=keep) if kind == "memory" else await open_sqlite(tmp_path / "j.db", keep=keep)
     config = Config(rate_limit=False, limits=Limits(tail_bytes=1))
     async with serving(config, store=store, random_bytes=os.urandom) as house:
@@ -339,7 +339,7 @@ async def test_what_is_kept_no_longer_is_gone_for_everybody(kind: str, tmp_path:
 
 async def test_who_is_behind_is_told_what_went_meanwhile(tmp_path: Path) -> None:
     """The page that it waits for is not there any more when it is read."""
-    store = await open_sqlite(tmp_path / "j.db", keep=Keep(entries=3))
+    store = await open_sqlite(tmp_path / "j.db", keep=RetentionRule(entries=3))
     config = Config(rate_limit=False, limits=Limits(tail_bytes=1))
     async with serving(config, store=store, random_bytes=os.urandom) as house:
         ada = await house.enter("ada", "lobby")

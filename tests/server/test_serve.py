@@ -11,7 +11,7 @@ from tests.server.stores import SlowStore
 from trio_chat import open_server
 from trio_chat.errors import CannotStart, LinkBroken
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.store import Draft, Outcome
+from trio_chat.journal.store import CommitResult, Draft
 from trio_chat.net.dial import dial_tcp
 from trio_chat.net.stream import open_stream_link
 from trio_chat.server.config import Config, Limits
@@ -33,9 +33,9 @@ class ClosingStore(MemoryStore):
 class HolesStore(MemoryStore):
     """Has a bug that the committer does not expect: it leaves numbers out."""
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         outcomes = await super().commit(drafts, now_ms)
-        return [Outcome(2 * outcome.seq, outcome.payload) for outcome in outcomes]
+        return [CommitResult(2 * outcome.seq, outcome.payload) for outcome in outcomes]
 
 
 # --- where it listens -----------------------------------------------------------------------------------

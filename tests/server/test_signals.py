@@ -14,7 +14,7 @@ from trio_chat.server import process
 from trio_chat.server.config import Config
 from trio_chat.server.process import run_process
 from trio_chat.server.serve import open_server
-from trio_chat.server.signals import REPEAT_S, Insistence, hold_signals
+from trio_chat.server.signals import REPEAT_S, SignalCount, hold_signals
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -29,7 +29,7 @@ def handlers() -> Iterator[None]:
 
 
 def test_only_a_second_interrupt_insists() -> None:
-    insistence = Insistence()
+    insistence = SignalCount()
     for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
         assert not insistence.insists(number, 10.0)
     assert not insistence.insists(signal.SIGINT, 20.0)
@@ -38,7 +38,7 @@ def test_only_a_second_interrupt_insists() -> None:
 
 
 def test_one_ctrl_c_that_arrives_twice_does_not_insist() -> None:
-    insistence = Insistence()
+    insistence = SignalCount()
     assert not insistence.insists(signal.SIGINT, 10.0)
     assert not insistence.insists(signal.SIGINT, 10.0 + REPEAT_S / 2)
     assert insistence.insists(signal.SIGINT, 10.0 + REPEAT_S)

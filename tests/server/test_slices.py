@@ -44,7 +44,7 @@ async def test_a_batch_of_many_rooms_is_shown_in_slices(autojump_clock: MockCloc
 
             async def watch() -> None:
                 while True:
-                    shown.append(sum(house.server.feeds[room].head for room in rooms))
+                    shown.append(sum(house.server.streams[room].head for room in rooms))
                     await trio.lowlevel.checkpoint()
 
             nursery.start_soon(watch)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.server.stage import Reader, Stage, on_stage
 from trio_chat.dialects.frames import FRAMES, FrameEvents
 from trio_chat.journal.store import RoomRecord
-from trio_chat.server.stream import JOINED_BYTES, Batch, Feed, Tails
+from trio_chat.server.stream import JOINED_BYTES, Batch, RecentCache, RoomStream
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import pack
 from trio_chat.wire.messages import Gap, Said
@@ -25,9 +25,9 @@ def said(seq: int) -> bytes:
     return encode(Said("Lobby", seq, 0, "ada", f"text {seq}"))
 
 
-def feed(key: str = "lobby", *, head: int = 0, tails: Tails | None = None) -> Feed:
+def stream(key: str = "lobby", *, head: int = 0, tails: RecentCache | None = None) -> RoomStream:
     record = RoomRecord(key.title(), "e", first=1, head=head, topic="")
-    return Feed(key, record, tails or Tails(tail_bytes=1 << 20, tails_bytes=1 << 20))
+    return RoomStream(key, record, tails or RecentCache(tail_bytes=1 << 20, tails_bytes=1 << 20))
 
 
 # --- batches ----------------------------------------------------------------------------------------
@@ -59,13 +59,15 @@ def test_of_a_batch_one_may_want_the_rest() -> None:
 
 
 def test_a_feed_begins_with_what_the_journal_knows() -> None:
-    room = Feed("lobby", RoomRecord("LOBBY", "e", 3, 9, "hello"), Tails(tail_bytes=1, tails_bytes=1))
+    room = RoomStream(
+        "lobby", RoomRecord("LOBBY", "e", 3, 9, "hello"), RecentCache(tail_bytes=1, tails_bytes=1)
+    )
     assert (room.key, room.shown, room.epoch, room.head, room.topic) == ("lobby", "LOBBY", "e", 9, "hello")
     assert room.after(8) is None
 
 
 def test_the_batch_behind_a_number_is_found() -> None:
-    room = feed(head=10)
+    room = stream(head=10)
     one = room.append(11, [said(11)])
     three = room.append(12, [said(12), said(13), said(14)])
     assert room.head == 14
@@ -75,7 +77,7 @@ def test_the_batch_behind_a_number_is_found() -> None:
 
 
 def test_numbers_that_leave_a_hole_are_a_bug() -> None:
-    room = feed(head=10)
+    room = stream(head=10)
     for first in (10, 12):
         try:
             room.append(first, [said(first)])
@@ -86,7 +88,7 @@ def test_numbers_that_leave_a_hole_are_a_bug() -> None:
 
 
 def test_small_batches_are_joined_for_whoever_is_behind() -> None:
-    room = feed()
+    room = stream()
     for seq in range(1, 7):
         room.append(seq, [said(seq)])
     newest = room.tail[-1]
@@ -100,7 +102,7 @@ def test_small_batches_are_joined_for_whoever_is_behind() -> None:
 
 
 def test_batches_are_joined_up_to_a_bound() -> None:
-    room = feed()
+    room = stream()
     half = b"x" * (JOINED_BYTES // 2)
     for seq in range(1, 8):
         room.append(seq, [half])
@@ -113,7 +115,7 @@ def test_batches_are_joined_up_to_a_bound() -> None:
     st.lists(st.integers(0, 30)),
 )
 def test_joined_or_not_a_tail_gives_every_entry(sizes: list[list[int]], cursors: list[int]) -> None:
-    room = feed(tails=Tails(tail_bytes=400_000, tails_bytes=1 << 20))
+    room = stream(tails=RecentCache(tail_bytes=400_000, tails_bytes=1 << 20))
     for each in sizes:
         room.append(
             room.head + 1, [b"%07d" % (room.head + 1 + at) + b"x" * size for at, size in enumerate(each)]
@@ -150,7 +152,7 @@ async def test_a_gap_may_be_more_than_a_socket_takes() -> None:
         reader.join("lobby")
         stage.rooms["lobby"].skip(7)
         assert not reader.owed.live
-        assert reader.owed.feeds == {stage.rooms["lobby"]: 6}
+        assert reader.owed.streams == {stage.rooms["lobby"]: 6}
         reader.link.widen()
         reader.owed.flush()
         await reader.owed.finished()
@@ -179,7 +181,7 @@ SIZE = len(said(1))
 
 
 def test_a_tail_keeps_its_newest_batches() -> None:
-    room = feed(tails=Tails(tail_bytes=3 * SIZE, tails_bytes=100 * SIZE))
+    room = stream(tails=RecentCache(tail_bytes=3 * SIZE, tails_bytes=100 * SIZE))
     for seq in range(1, 6):
         room.append(seq, [said(seq)])
     assert [batch.first for batch in room.tail] == [3, 4, 5]
@@ -187,8 +189,8 @@ def test_a_tail_keeps_its_newest_batches() -> None:
 
 
 def test_the_newest_batch_stays_whatever_its_size() -> None:
-    tails = Tails(tail_bytes=1, tails_bytes=1)
-    room, other = feed(tails=tails), feed("attic", tails=tails)
+    tails = RecentCache(tail_bytes=1, tails_bytes=1)
+    room, other = stream(tails=tails), stream("attic", tails=tails)
     room.append(1, [said(1), said(2)])
     assert len(room.tail) == 1
     other.append(1, [said(1)])
@@ -198,8 +200,8 @@ def test_the_newest_batch_stays_whatever_its_size() -> None:
 
 
 def test_the_quietest_tails_go_first() -> None:
-    tails = Tails(tail_bytes=10 * SIZE, tails_bytes=4 * SIZE)
-    lobby, attic, porch = (feed(name, tails=tails) for name in ("lobby", "attic", "porch"))
+    tails = RecentCache(tail_bytes=10 * SIZE, tails_bytes=4 * SIZE)
+    lobby, attic, porch = (stream(name, tails=tails) for name in ("lobby", "attic", "porch"))
     for seq in (1, 2):
         lobby.append(seq, [said(seq)])
     attic.append(1, [said(1)])
@@ -211,23 +213,23 @@ def test_the_quietest_tails_go_first() -> None:
 
 
 def test_a_room_that_is_closed_gives_its_bytes_back() -> None:
-    tails = Tails(tail_bytes=10 * SIZE, tails_bytes=2 * SIZE)
+    tails = RecentCache(tail_bytes=10 * SIZE, tails_bytes=2 * SIZE)
     for _ in range(100):
-        room = feed(tails=tails)
+        room = stream(tails=tails)
         room.append(1, [said(1)])
         tails.forget(room)
-    lobby, attic = feed(tails=tails), feed("attic", tails=tails)
+    lobby, attic = stream(tails=tails), stream("attic", tails=tails)
     lobby.append(1, [said(1)])
     attic.append(1, [said(1)])
     assert (len(lobby.tail), len(attic.tail)) == (1, 1)
-    tails.forget(feed("never spoke", tails=tails))
+    tails.forget(stream("never spoke", tails=tails))
 
 
 @dataclass
 class Shelf:
     """One tail of the model: its batches, as their first numbers and sizes."""
 
-    feed: Feed
+    stream: RoomStream
     batches: list[tuple[int, int]] = field(default_factory=list)
 
     @property
@@ -240,14 +242,14 @@ _room = st.integers(0, 2)
 
 @given(st.lists(st.tuples(_room, st.lists(st.integers(1, 60), min_size=1, max_size=3), st.booleans())))
 def test_tails_are_cut_as_plain_lists_would_be(steps: list[tuple[int, list[int], bool]]) -> None:
-    tails = Tails(tail_bytes=100, tails_bytes=200)
-    shelves = [Shelf(feed(f"r{number}", tails=tails)) for number in range(3)]
+    tails = RecentCache(tail_bytes=100, tails_bytes=200)
+    shelves = [Shelf(stream(f"r{number}", tails=tails)) for number in range(3)]
     order: list[Shelf] = []  # the quietest first
     for number, sizes, closes in steps:
         shelf = shelves[number]
-        first = shelf.feed.head + 1
-        batch = shelf.feed.append(first, [b"x" * size for size in sizes])
-        assert shelf.feed.tail[-1] is batch, "who keeps up is being handed it"
+        first = shelf.stream.head + 1
+        batch = shelf.stream.append(first, [b"x" * size for size in sizes])
+        assert shelf.stream.tail[-1] is batch, "who keeps up is being handed it"
         shelf.batches.append((first, sum(sizes)))
         order = [*(each for each in order if each is not shelf), shelf]
         while shelf.bytes > 100 and len(shelf.batches) > 1:
@@ -256,12 +258,12 @@ def test_tails_are_cut_as_plain_lists_would_be(steps: list[tuple[int, list[int],
             del order[0].batches[0]
             order = [each for each in order if each.batches]
         if closes:
-            tails.forget(shelf.feed)
+            tails.forget(shelf.stream)
             shelf.batches.clear()
             order = [each for each in order if each is not shelf]
         for each in shelves:
-            assert [(kept.first, kept.bytes) for kept in each.feed.tail] == each.batches
-            assert each.feed.bytes == each.bytes
+            assert [(kept.first, kept.bytes) for kept in each.stream.tail] == each.batches
+            assert each.stream.bytes == each.bytes
 
 
 async def test_a_stage_is_what_its_stories_take_it_for() -> None:

@@ -8,16 +8,16 @@ from tests.server.stores import FailingStore, HeldStore, SlowStore
 from trio_chat.errors import StoreError
 from trio_chat.hub.names import Name, prepare_room
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.store import Draft, Outcome, Page, RoomRecord, Store
-from trio_chat.server.stream import Batch, Feed, Tails
-from trio_chat.server.streams import PAGE_BYTES, PAGE_ENTRIES, READS_AT_ONCE, Feeds
+from trio_chat.journal.store import CommitResult, Draft, EntryPage, RoomRecord, Store
+from trio_chat.server.stream import Batch, RecentCache, RoomStream
+from trio_chat.server.streams import PAGE_BYTES, PAGE_ENTRIES, READS_AT_ONCE, RoomStreams
 from trio_chat.wire.codec import decode_entry
 
 LOBBY, ATTIC = prepare_room("Lobby"), prepare_room("attic")
 
 
-def feeds_on(store: Store, tail_bytes: int = 1 << 20) -> Feeds:
-    return Feeds(store, Tails(tail_bytes=tail_bytes, tails_bytes=10 * tail_bytes))
+def feeds_on(store: Store, tail_bytes: int = 1 << 20) -> RoomStreams:
+    return RoomStreams(store, RecentCache(tail_bytes=tail_bytes, tails_bytes=10 * tail_bytes))
 
 
 class CountingStore(SlowStore):
@@ -38,7 +38,9 @@ class CountingStore(SlowStore):
         self.closed.append(room)
         super().close(room)
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         self.reads.append((after, through))
         self.at_once += 1
         self.at_most = max(self.at_most, self.at_once)
@@ -48,16 +50,16 @@ class CountingStore(SlowStore):
             self.at_once -= 1
 
 
-async def committed(store: Store, *texts: str) -> list[Outcome]:
+async def committed(store: Store, *texts: str) -> list[CommitResult]:
     return await store.commit([Draft("lobby", "Lobby", "ada", text) for text in texts], 0)
 
 
-async def spoken(feeds: Feeds, store: Store, *texts: str) -> Feed:
+async def spoken(streams: RoomStreams, store: Store, *texts: str) -> RoomStream:
     """A lobby in which something was said, and shown, in one batch."""
-    feed = await feeds.use(LOBBY)
+    stream = await streams.use(LOBBY)
     outcomes = await committed(store, *texts)
-    feed.append(outcomes[0].seq, [outcome.payload for outcome in outcomes if outcome.payload is not None])
-    return feed
+    stream.append(outcomes[0].seq, [outcome.payload for outcome in outcomes if outcome.payload is not None])
+    return stream
 
 
 def texts(batch: Batch) -> list[str]:
@@ -68,80 +70,80 @@ def texts(batch: Batch) -> list[str]:
 
 
 async def test_the_first_use_opens_and_the_last_closes() -> None:
-    feeds = feeds_on(store := CountingStore())
-    one = await feeds.use(LOBBY)
-    assert one is feeds["lobby"] and one.shown == "Lobby"
+    streams = feeds_on(store := CountingStore())
+    one = await streams.use(LOBBY)
+    assert one is streams["lobby"] and one.shown == "Lobby"
     with assert_no_checkpoints():
-        other = await feeds.use(Name("LOBBY", "lobby"))
+        other = await streams.use(Name("LOBBY", "lobby"))
     assert other is one
-    feeds.release(one)
-    assert (len(feeds), store.closed) == (1, [])
-    feeds.release(one)
-    assert (len(feeds), store.closed) == (0, ["lobby"])
+    streams.release(one)
+    assert (len(streams), store.closed) == (1, [])
+    streams.release(one)
+    assert (len(streams), store.closed) == (0, ["lobby"])
     assert store.opened == [("lobby", "Lobby")]
-    again = await feeds.use(LOBBY)
+    again = await streams.use(LOBBY)
     assert again is not one
     assert len(store.opened) == 2
 
 
 async def test_whoever_comes_while_it_opens_waits_for_that(autojump_clock: MockClock) -> None:
-    feeds = feeds_on(store := CountingStore(open_s=1))
-    found: list[Feed] = []
+    streams = feeds_on(store := CountingStore(open_s=1))
+    found: list[RoomStream] = []
 
     async def comes(name: Name) -> None:
-        found.append(await feeds.use(name))
+        found.append(await streams.use(name))
 
     async with trio.open_nursery() as nursery:
         for _ in range(5):
             nursery.start_soon(comes, LOBBY)
         nursery.start_soon(comes, ATTIC)
     assert trio.current_time() == pytest.approx(1), "rooms do not wait for each other"
-    assert sorted(feed.key for feed in found) == ["attic"] + ["lobby"] * 5
+    assert sorted(stream.key for stream in found) == ["attic"] + ["lobby"] * 5
     assert len(store.opened) == 2
-    assert feeds["lobby"].users == 5
+    assert streams["lobby"].users == 5
 
 
 async def test_when_the_one_who_opens_gives_up_the_next_does_it(autojump_clock: MockClock) -> None:
-    feeds = feeds_on(store := CountingStore(open_s=1))
+    streams = feeds_on(store := CountingStore(open_s=1))
 
     async def gives_up() -> None:
         with trio.move_on_after(0.5):
-            await feeds.use(LOBBY)
+            await streams.use(LOBBY)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gives_up)
         await wait_all_tasks_blocked()
-        feed = await feeds.use(LOBBY)
+        stream = await streams.use(LOBBY)
     assert trio.current_time() == pytest.approx(1.5)
-    assert feed.users == 1
+    assert stream.users == 1
     assert len(store.opened) == 2
-    feeds.release(feed)
-    assert len(feeds) == 0
+    streams.release(stream)
+    assert len(streams) == 0
 
 
 async def test_a_room_that_cannot_be_opened_is_not_open() -> None:
-    feeds = feeds_on(store := FailingStore())
+    streams = feeds_on(store := FailingStore())
     store.opening_fails = True
 
     async def comes() -> None:
         with pytest.raises(StoreError, match="no such file"):
-            await feeds.use(LOBBY)
+            await streams.use(LOBBY)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(comes)
         nursery.start_soon(comes)
-    assert len(feeds) == 0
+    assert len(streams) == 0
     store.opening_fails = False
-    feeds.release(await feeds.use(LOBBY))
+    streams.release(await streams.use(LOBBY))
 
 
 async def test_a_closed_room_leaves_no_tail() -> None:
     store = MemoryStore()
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, "a")
-    assert feeds._tails._bytes > 0
-    feeds.release(feed)
-    assert feeds._tails._bytes == 0
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, "a")
+    assert streams._tails._bytes > 0
+    streams.release(stream)
+    assert streams._tails._bytes == 0
 
 
 # --- reading ----------------------------------------------------------------------------------------
@@ -149,13 +151,13 @@ async def test_a_closed_room_leaves_no_tail() -> None:
 
 async def test_all_who_ask_for_a_page_are_given_the_same(autojump_clock: MockClock) -> None:
     store = CountingStore(read_s=1)
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, "a", "b", "c")
-    feed.tail.clear()
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, "a", "b", "c")
+    stream.tail.clear()
     found: list[Batch] = []
 
     async def reads(cursor: int) -> None:
-        found.append(await feeds.after(feed, cursor))
+        found.append(await streams.after(stream, cursor))
 
     async with trio.open_nursery() as nursery:
         for _ in range(500):
@@ -164,95 +166,97 @@ async def test_all_who_ask_for_a_page_are_given_the_same(autojump_clock: MockClo
     assert sorted(store.reads) == [(0, 3), (2, 3)]
     assert len({id(batch) for batch in found}) == 2
     assert min(texts(batch) for batch in found) == ["a", "b", "c"]
-    again = await feeds.after(feed, 0)
+    again = await streams.after(stream, 0)
     assert again not in found, "what nobody waits for is not kept"
 
 
 async def test_a_page_ends_where_the_tail_begins() -> None:
     """Then whoever has read it goes on with whole batches, whose bytes are made once for all."""
     store = MemoryStore()
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, "a", "b")
-    feed.cut()
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, "a", "b")
+    stream.cut()
     outcomes = await committed(store, "c", "d")
-    feed.append(3, [outcome.payload for outcome in outcomes if outcome.payload is not None])
-    page = await feeds.after(feed, 0)
+    stream.append(3, [outcome.payload for outcome in outcomes if outcome.payload is not None])
+    page = await streams.after(stream, 0)
     assert texts(page) == ["a", "b"]
-    follows = feed.after(page.last)
-    assert follows is feed.tail[0] and follows.first == page.last + 1
+    follows = stream.after(page.last)
+    assert follows is stream.tail[0] and follows.first == page.last + 1
 
 
 async def test_nobody_is_given_what_was_not_shown_yet() -> None:
     store = MemoryStore()
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, "a")
-    feed.tail.clear()
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, "a")
+    stream.tail.clear()
     await committed(store, "b")
-    assert texts(await feeds.after(feed, 0)) == ["a"]
+    assert texts(await streams.after(stream, 0)) == ["a"]
 
 
 async def test_what_the_journal_has_forgotten_is_left_out() -> None:
     store = MemoryStore(room_entries_max=2)
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, "a", "b", "c", "d")
-    assert feeds.first(feed) == 3
-    feed.tail.clear()
-    page = await feeds.after(feed, 0)
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, "a", "b", "c", "d")
+    assert streams.first(stream) == 3
+    stream.tail.clear()
+    page = await streams.after(stream, 0)
     assert (page.first, texts(page)) == (3, ["c", "d"])
 
 
 async def test_a_journal_that_forgets_what_was_not_shown_yet_makes_no_gap_of_it() -> None:
     """Two are shown; eight more are written, and five kept: none of the two."""
     store = MemoryStore(room_entries_max=5)
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, "a", "b")
-    feed.tail.clear()
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, "a", "b")
+    stream.tail.clear()
     await committed(store, *"cdefghij")
     assert store.first("lobby") == 6
-    assert feeds.first(feed) == 3
-    page = await feeds.after(feed, 0)
+    assert streams.first(stream) == 3
+    page = await streams.after(stream, 0)
     assert (page.first, page.last, page.payloads) == (3, 2, [])
 
 
 class EmptyStore(MemoryStore):
     """Has a bug: whatever is asked for, there is nothing."""
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         await trio.lowlevel.checkpoint()
-        return Page(after + 1, [])
+        return EntryPage(after + 1, [])
 
 
 async def test_a_page_with_nothing_in_it_cannot_be_read() -> None:
     """Whoever waits for it would ask again at once, and for ever."""
     store = EmptyStore()
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, "a")
-    feed.tail.clear()
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, "a")
+    stream.tail.clear()
     with pytest.raises(StoreError, match="nothing of what it holds"):
-        await feeds.after(feed, 0)
+        await streams.after(stream, 0)
 
 
 async def test_a_page_has_its_bounds() -> None:
     store = MemoryStore()
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, *(["x"] * (PAGE_ENTRIES + 1)), *(["y" * 4_000] * 100))
-    feed.tail.clear()
-    short = await feeds.after(feed, 0)
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, *(["x"] * (PAGE_ENTRIES + 1)), *(["y" * 4_000] * 100))
+    stream.tail.clear()
+    short = await streams.after(stream, 0)
     assert len(short.payloads) == PAGE_ENTRIES
-    long = await feeds.after(feed, PAGE_ENTRIES + 1)
+    long = await streams.after(stream, PAGE_ENTRIES + 1)
     assert PAGE_BYTES - 5_000 < long.bytes <= PAGE_BYTES
 
 
 async def test_four_reads_run_at_once(autojump_clock: MockClock) -> None:
     store = CountingStore(read_s=1)
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, *"abcdefghijkl")
-    feed.tail.clear()
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, *"abcdefghijkl")
+    stream.tail.clear()
     async with trio.open_nursery() as nursery:
         for cursor in range(8):
-            nursery.start_soon(feeds.after, feed, cursor)
+            nursery.start_soon(streams.after, stream, cursor)
         for _ in range(2):
-            nursery.start_soon(lambda: feeds.read(feed, 0, 9, entries_max=9, bytes_max=9))
+            nursery.start_soon(lambda: streams.read(stream, 0, 9, entries_max=9, bytes_max=9))
     assert store.at_most == READS_AT_ONCE == 4
     assert trio.current_time() == pytest.approx(3)
 
@@ -261,15 +265,15 @@ async def test_an_error_is_told_to_all_who_wait_and_then_forgotten() -> None:
     failing = FailingStore(failing=False)
     store = HeldStore(failing)
     store.holds_commits, store.holds_reads = False, True
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, "a")
-    feed.tail.clear()
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, "a")
+    stream.tail.clear()
     failing.reading_fails = True
     told: list[StoreError] = []
 
     async def reads() -> None:
         with pytest.raises(StoreError, match="input/output error") as error:
-            await feeds.after(feed, 0)
+            await streams.after(stream, 0)
         told.append(error.value)
 
     async with trio.open_nursery() as nursery:
@@ -280,19 +284,19 @@ async def test_an_error_is_told_to_all_who_wait_and_then_forgotten() -> None:
         store.let_go()
     assert len({id(error) for error in told}) == 3, "each raises its own: a traceback belongs to one task"
     failing.reading_fails = store.holds_reads = False
-    assert texts(await feeds.after(feed, 0)) == ["a"]
+    assert texts(await streams.after(stream, 0)) == ["a"]
 
 
 async def test_when_the_one_who_reads_gives_up_the_next_reads() -> None:
     store = HeldStore()
     store.holds_commits, store.holds_reads = False, True
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, "a")
-    feed.tail.clear()
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, "a")
+    stream.tail.clear()
     found: list[Batch] = []
 
     async def reads() -> None:
-        found.append(await feeds.after(feed, 0))
+        found.append(await streams.after(stream, 0))
 
     async with trio.open_nursery() as nursery:
         async with trio.open_nursery() as first:
@@ -313,35 +317,35 @@ async def test_when_the_one_who_reads_gives_up_the_next_reads() -> None:
 async def test_a_room_stays_open_while_it_is_read() -> None:
     store = HeldStore()
     store.holds_commits, store.holds_reads = False, True
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, "a")
-    feed.tail.clear()
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, "a")
+    stream.tail.clear()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(feeds.after, feed, 0)
+        nursery.start_soon(streams.after, stream, 0)
         await wait_all_tasks_blocked()
-        feeds.release(feed)
-        assert len(feeds) == 1
+        streams.release(stream)
+        assert len(streams) == 1
         store.let_go()
         await wait_all_tasks_blocked()
-        assert len(feeds) == 0
+        assert len(streams) == 0
 
 
 async def test_a_room_stays_open_while_one_waits_for_the_read_of_another() -> None:
     """The session that asked may end meanwhile; then the reader gives up, and the one that waited reads."""
     store = HeldStore()
     store.holds_commits, store.holds_reads = False, True
-    feeds = feeds_on(store)
-    feed = await spoken(feeds, store, "a")
-    feed.tail.clear()
+    streams = feeds_on(store)
+    stream = await spoken(streams, store, "a")
+    stream.tail.clear()
     async with trio.open_nursery() as nursery:
         async with trio.open_nursery() as first:
-            first.start_soon(feeds.after, feed, 0)
+            first.start_soon(streams.after, stream, 0)
             await wait_all_tasks_blocked()
-            nursery.start_soon(feeds.after, feed, 0)
+            nursery.start_soon(streams.after, stream, 0)
             await wait_all_tasks_blocked()
-            feeds.release(feed)
+            streams.release(stream)
             first.cancel_scope.cancel()
         await wait_all_tasks_blocked()
-        assert len(feeds) == 1
+        assert len(streams) == 1
         store.let_go()
-    assert len(feeds) == 0
+    assert len(streams) == 0

@@ -15,7 +15,7 @@ from tests.server.peer import House, PipeListener
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.store import Keep, RoomTimes, Store
+from trio_chat.journal.store import RetentionRule, RoomTimes, Store
 from trio_chat.server import retention as retention_module
 from trio_chat.server.clock import AGREEMENT_MS, PROOF_MS, ServerTime
 from trio_chat.server.config import Config
@@ -24,7 +24,7 @@ from trio_chat.server.serve import open_server
 from trio_chat.server.timekeeping import begin_retention
 from trio_chat.wire.messages import Said
 
-KEEP = Keep(90 * DAY_MS)
+KEEP = RetentionRule(90 * DAY_MS)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ class Wall:
 
 
 @asynccontextmanager
-async def running(wall: Wall, store: Store, keep: Keep = KEEP) -> AsyncGenerator[House]:
+async def running(wall: Wall, store: Store, keep: RetentionRule = KEEP) -> AsyncGenerator[House]:
     """A server with two clocks."""
     listener = PipeListener()
     async with open_server(
@@ -142,7 +142,7 @@ async def test_a_quiet_server_that_keeps_all_in_memory_notices_too(
 ) -> None:
     """Its own look at its clock at the end comes too late to be the first."""
     wall = Wall()
-    async with running(wall, MemoryStore(), Keep()) as house:
+    async with running(wall, MemoryStore(), RetentionRule()) as house:
         wall.ahead_ms = DAY_MS
         await trio.sleep(PROOF_MS / 1_000 + 30)
         warnings = [record for record in caplog.records if record.levelno == logging.WARNING]

@@ -9,18 +9,18 @@ from tests.server.stores import FailingStore, FatedStore
 from tests.server.web import CHROME, Browser, get
 from trio_chat.server.config import Config
 from trio_chat.server.http import HEAD_BYTES, HEAD_LINES
-from trio_chat.server.static_files import load_pages
+from trio_chat.server.static_files import load_static_files
 from trio_chat.wire.messages import Error, Say
 
 
 async def test_the_page_and_what_it_consists_of(autojump_clock: MockClock) -> None:
     async with serving() as house:
         browser = Browser(house)
-        for path, page in load_pages().items():
+        for path, page in load_static_files().items():
             status, headers, body = await browser.ask(get(path))
             assert (status, headers["content-type"], body) == (200, page.kind, page.body)
             assert headers["content-length"] == str(len(page.body))
-        assert load_pages()["/"].kind == "text/html; charset=utf-8"
+        assert load_static_files()["/"].kind == "text/html; charset=utf-8"
 
 
 async def test_what_has_not_changed_is_not_sent_again(autojump_clock: MockClock) -> None:

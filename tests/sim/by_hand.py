@@ -82,7 +82,7 @@ async def _comes_back(house: House, random: Random, epoch: str, head: int) -> No
     goes_on = good and (start >= room.first - 1 or recent is None)
     at_most = min(room.head if goes_on else recent or 0, room.head if limit is None else limit)
     await eve.hears(20)
-    _tiles(eve, start, newest=room.head - at_most, head=house.server.feeds["lobby"].head)
+    _tiles(eve, start, newest=room.head - at_most, head=house.server.streams["lobby"].head)
 
 
 def _tiles(eve: Peer, start: int, *, newest: int, head: int) -> None:
@@ -131,8 +131,10 @@ async def pipelines(sim: Simulation) -> None:
                 nursery.start_soon(_ask, eve, asked)
                 for _ in range(5):
                     assert await zoe.noticed(random.choice([0.1, 3.0])) == [], "nobody else notices"
-                    (session,) = [each for each in house.server._sessions if each.owed.link.address == "eve"]
-                    assert session.owed.answers_bytes <= most + 3_000, "and no more than one answer"
+                    (session,) = [
+                        each for each in house.server._sessions if each.outbound.link.address == "eve"
+                    ]
+                    assert session.outbound.answers_bytes <= most + 3_000, "and no more than one answer"
                 early = random.random() < 0.5
                 if early:
                     nursery.start_soon(eve.hears, 5.0)

@@ -81,6 +81,6 @@ def _left(server: Server) -> list[str]:
     left = [f"the room {room}" for room in server.hub.rooms]
     left += [f"the name {name}" for name in server.hub._names]
     left += [f"{server.sessions} sessions"] if server.sessions else []
-    left += [f"{len(server.feeds)} feeds"] if len(server.feeds) else []
+    left += [f"{len(server.streams)} feeds"] if len(server.streams) else []
     left += [f"{server.connections} connections counted"] if server.connections else []
     return left

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from trio_chat.testing import Bandwidth, Cut, Fault, Latency, Narrow, Rst, Silence, Simulation, Stall
-from trio_chat.testing.chat import Disk, Doze, Enter, Go, Leave, Plan, Repeat, Step, Story, Talk, play
+from trio_chat.testing.chat import Doze, Enter, FaultyDisk, Go, Leave, Plan, Repeat, Step, Story, Talk, play
 
 __all__ = [
     "SERVER",
@@ -94,7 +94,7 @@ def row_23(seed: int) -> Plan:
     steps = _talk(random, users[1:], 2 + lasts_s, 60, size=random.choice([100, 1_000]))
     steps += [Doze(round(random.uniform(1, 3), 3), users[0], lasts_s), Talk(80.0, users[1], "lobby")]
     steps += [Doze(random.choice([40.0, 45.0]), users[0], lasts_s), Talk(42.0, users[1], "lobby", 20, 1_000)]
-    disk = Disk(read_s=random.choice([0.0, 0.05, 0.5]))
+    disk = FaultyDisk(read_s=random.choice([0.0, 0.05, 0.5]))
     return _plan(
         seed, users, steps, limits=limits, disk=disk, buffer_bytes=random.choice([700, 2_000, 8_000])
     )
@@ -150,7 +150,7 @@ def row_29(seed: int) -> Plan:
         Fault(rule, SERVER, random.choice(users), round(random.uniform(1, 10), 3), 3.0)
         for rule in (Silence(), Cut(50), Latency(0.3, 0.3))
     ]
-    disk = Disk(commit_s=random.choice([0.0, 0.1, 0.5]))
+    disk = FaultyDisk(commit_s=random.choice([0.0, 0.1, 0.5]))
     return _plan(seed, users, steps, faults=tuple(random.sample(faults, random.choice([0, 1, 3]))), disk=disk)
 
 
@@ -172,7 +172,7 @@ def row_36(seed: int) -> Plan:
         seed,
         tuple(users),
         steps,
-        disk=Disk(commit_s=random.choice([0.0, 0.1, 0.5]), fails=random.choice([0.0, 0.0, 0.3])),
+        disk=FaultyDisk(commit_s=random.choice([0.0, 0.1, 0.5]), fails=random.choice([0.0, 0.0, 0.3])),
         limits=random.choice([{}, {"tail_bytes": 1}]),
         buffer_bytes=random.choice([700, 65_536]),
         crash_s=crash_s,
@@ -187,7 +187,7 @@ def row_37(seed: int) -> Plan:
     users = _people(random)
     steps = _talk(random, users, 10, 40)
     steps += [Repeat(round(random.uniform(2, 10), 3), random.choice(users), 3) for _ in range(4)]
-    disk = Disk(commit_s=random.choice([0.0, 0.1]), read_s=0.0, fails=random.choice([0.3, 0.8]))
+    disk = FaultyDisk(commit_s=random.choice([0.0, 0.1]), read_s=0.0, fails=random.choice([0.3, 0.8]))
     return _plan(seed, users, steps, disk=disk, limits=random.choice([{}, {"queue_entries": 5}]))
 
 

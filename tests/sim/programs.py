@@ -1,7 +1,8 @@
 """Row 30 for programs that use our client: the machine of their server goes down, and takes the newest of
 what was said with it.
 
-Each program talks and listens in one `Chat`, which comes back by itself. It is told `Outage` and `Back`, and
+Each program talks and listens in one `Chat`, which reconnects by itself. It hears `Disconnected` and
+`Reconnected`, and
 a `Room` when the history is another one: what it hears from then on is that, from its newest entries on.
 """
 
@@ -14,13 +15,13 @@ from typing import TypeVar
 import trio
 
 from tests.server.peer import START_MS
-from trio_chat.client import Back, Chat, Outage, connect
+from trio_chat.client import Chat, Disconnected, Reconnected, connect
 from trio_chat.errors import Refused
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.server.config import Config
 from trio_chat.server.serve import open_server
 from trio_chat.testing import MemoryNetwork, Simulation
-from trio_chat.testing.chat import Disk, UnreliableStore
+from trio_chat.testing.chat import FaultyDisk, UnreliableStore
 from trio_chat.testing.chat.bugs import logged_bugs
 from trio_chat.testing.chat.work import DrawnWork
 from trio_chat.wire.messages import Gap, Room, Said
@@ -44,11 +45,11 @@ class _Heard:
 
     def hear(self, event: object) -> None:
         match event:
-            case Outage():
+            case Disconnected():
                 assert not self.is_out, "one for each outage"
                 self.is_out = True
                 self.outages += 1
-            case Back():
+            case Reconnected():
                 assert self.is_out
                 self.is_out = False
             case Room():
@@ -92,7 +93,9 @@ class _Scene:
 
     async def _run_server(self, *, task_status: trio.TaskStatus[None]) -> None:
         """A server that falls with its machine, and the next one on what is left; the last one stays."""
-        disk = Disk(commit_s=self.random.choice([0.0, 0.1, 0.5]), fails=self.random.choice([0.0, 0.0, 0.2]))
+        disk = FaultyDisk(
+            commit_s=self.random.choice([0.0, 0.1, 0.5]), fails=self.random.choice([0.0, 0.0, 0.2])
+        )
         store = UnreliableStore(self.new_journal(), disk, self.sim.fork("disk"))
         while True:
             with trio.CancelScope() as fall:
@@ -107,7 +110,7 @@ class _Scene:
                     task_status.started()
                     task_status = trio.TASK_STATUS_IGNORED
                     if not self._falls_left:
-                        store.disk = Disk()
+                        store.disk = FaultyDisk()
                         self._stands.set()
                         await trio.sleep_forever()
                     await trio.sleep(self.random.uniform(1, 15))

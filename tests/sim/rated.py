@@ -19,7 +19,7 @@ from trio_chat.testing import MemoryNetwork, Simulation
 from trio_chat.testing.chat.bugs import logged_bugs
 from trio_chat.testing.chat.work import DrawnWork
 from trio_chat.testing.faults import Bandwidth, Latency, Rule, Split
-from trio_chat.wire.messages import Retitled, Said
+from trio_chat.wire.messages import Said, TopicChanged
 
 __all__ = ["too_much_to_say"]
 
@@ -51,7 +51,7 @@ class _Scene:
         self._all_joined = trio.Event()
         self._stays = trio.Event()
 
-    async def run(self) -> list[Said | Retitled]:
+    async def run(self) -> list[Said | TopicChanged]:
         """Return what is in the room in the end."""
         rules: list[Rule] = [Split(5), Latency(0.3, 0.3), Latency(2.0, 2.0), Bandwidth(2_000)]
         rule = self.random.choice(rules)
@@ -118,15 +118,15 @@ class _Scene:
         task_status.started()
         self.numbers[text] = await chat.say("lobby", text)
 
-    async def _read(self) -> list[Said | Retitled]:
-        entries: list[Said | Retitled] = []
+    async def _read(self) -> list[Said | TopicChanged]:
+        entries: list[Said | TopicChanged] = []
         async with connect(
             SERVER, name="reader", dial=self.network.dialler("reader"), clock_s=trio.current_time
         ) as chat:
             room = await chat.join("lobby", after=0, epoch="any")
             while len(entries) < room.head:
                 event = await anext(chat)
-                if isinstance(event, Said | Retitled):
+                if isinstance(event, Said | TopicChanged):
                     entries.append(event)
         return entries
 

@@ -94,13 +94,13 @@ def row_43(seed: int) -> None:
 
     def look(server: Server) -> None:
         now = trio.current_time()
-        owed = [session.owed for session in server._sessions]
+        outbound = [session.outbound for session in server._sessions]
         if 4.0 < now < 4.9:
-            assert not any(each.live for each in owed)
-            rests = {id(each._remainder): len(each._remainder) for each in owed}
+            assert not any(each.live for each in outbound)
+            rests = {id(each._remainder): len(each._remainder) for each in outbound}
             assert len(rests) <= 5 and sum(rests.values()) <= 25_000, "the rests of few batches, for all"
         if 7.0 < now < 7.9:
-            assert all(each.live for each in owed), "full throughput again within two seconds"
+            assert all(each.live for each in outbound), "full throughput again within two seconds"
         looked.append(now)
 
     run = simulate(seed, story(plans.row_43, serve=partial(_watched, look)))

@@ -14,7 +14,7 @@ from trio_chat.terminal.input_kind import InputKind
 from trio_chat.terminal.lines import LineClient
 from trio_chat.terminal.standard import Input, Output
 from trio_chat.terminal.target import Target
-from trio_chat.terminal.tokens import Tokens
+from trio_chat.terminal.tokens import TokenFile
 from trio_chat.wire.messages import Error, Hello
 
 __all__ = ["Desk", "Door", "at_desk"]
@@ -69,7 +69,7 @@ class Desk:
         *,
         as_json: bool = False,
         interactive: bool = False,
-        tokens: Tokens | None = None,
+        tokens: TokenFile | None = None,
         has_commands: bool = True,
         has_input: bool = True,
     ) -> None:

@@ -11,37 +11,37 @@ from trio_chat.terminal.commands import Action, parse, split_text
 @pytest.mark.parametrize(
     ("line", "action"),
     [
-        ("hello", commands.Say("hello")),
-        ("  indented", commands.Say("  indented")),
-        ("//etc/passwd", commands.Say("/etc/passwd")),
-        ("///", commands.Say("//")),
-        ("", commands.Nothing()),
-        (" \t", commands.Nothing()),
-        ("/me waves ", commands.Say("waves", action=True)),
-        ("/join garden", commands.Join("garden")),
-        ("/JOIN garden", commands.Join("garden")),
-        ("/leave", commands.Leave()),
-        ("/leave garden", commands.Leave("garden")),
-        ("/rooms", commands.Rooms()),
-        ("/who", commands.Who()),
-        ("/msg bob two words", commands.Tell("bob", "two words")),
-        ("/nick eva", commands.Nick("eva")),
-        ("/topic ducks, mostly", commands.Topic("ducks, mostly")),
-        ("/history", commands.History(20)),
-        ("/history 200", commands.History(200)),
-        ('/search "two" OR words*', commands.Search('"two" OR words*')),
-        ("/search", commands.Search()),
-        ("/quit", commands.Quit()),
-        ("/quit supper time", commands.Quit("supper time")),
-        ("/help", commands.Help()),
-        ("/join #garden", commands.Join("garden")),
-        ("/join #", commands.Join("#")),
-        ("/leave #garden", commands.Leave("garden")),
-        ("/msg @bob two words", commands.Tell("bob", "two words")),
-        ("/msg @ two words", commands.Tell("@", "two words")),
-        ("/nick @eva", commands.Nick("eva")),
-        ("/topic #1 of many", commands.Topic("#1 of many")),
-        ("/me @bob", commands.Say("@bob", action=True)),
+        ("hello", commands.SayLine("hello")),
+        ("  indented", commands.SayLine("  indented")),
+        ("//etc/passwd", commands.SayLine("/etc/passwd")),
+        ("///", commands.SayLine("//")),
+        ("", commands.EmptyLine()),
+        (" \t", commands.EmptyLine()),
+        ("/me waves ", commands.SayLine("waves", action=True)),
+        ("/join garden", commands.JoinLine("garden")),
+        ("/JOIN garden", commands.JoinLine("garden")),
+        ("/leave", commands.LeaveLine()),
+        ("/leave garden", commands.LeaveLine("garden")),
+        ("/rooms", commands.RoomsLine()),
+        ("/who", commands.WhoLine()),
+        ("/msg bob two words", commands.WhisperLine("bob", "two words")),
+        ("/nick eva", commands.NickLine("eva")),
+        ("/topic ducks, mostly", commands.TopicLine("ducks, mostly")),
+        ("/history", commands.HistoryLine(20)),
+        ("/history 200", commands.HistoryLine(200)),
+        ('/search "two" OR words*', commands.SearchLine('"two" OR words*')),
+        ("/search", commands.SearchLine()),
+        ("/quit", commands.QuitLine()),
+        ("/quit supper time", commands.QuitLine("supper time")),
+        ("/help", commands.HelpLine()),
+        ("/join #garden", commands.JoinLine("garden")),
+        ("/join #", commands.JoinLine("#")),
+        ("/leave #garden", commands.LeaveLine("garden")),
+        ("/msg @bob two words", commands.WhisperLine("bob", "two words")),
+        ("/msg @ two words", commands.WhisperLine("@", "two words")),
+        ("/nick @eva", commands.NickLine("eva")),
+        ("/topic #1 of many", commands.TopicLine("#1 of many")),
+        ("/me @bob", commands.SayLine("@bob", action=True)),
     ],
 )
 def test_a_line_is_an_action(line: str, action: Action) -> None:
@@ -64,23 +64,23 @@ def test_a_line_is_an_action(line: str, action: Action) -> None:
     ],
 )
 def test_what_is_unclear_is_told_why(line: str, why: str) -> None:
-    assert parse(line) == commands.Unclear(why)
+    assert parse(line) == commands.InvalidLine(why)
 
 
 def test_every_command_is_in_the_help() -> None:
     for word in ("join", "leave", "rooms", "who", "msg", "me", "nick", "topic", "history", "search", "quit"):
         assert f"/{word} " in commands.HELP
-        assert not isinstance(parse(f"/{word} 1" + " b" * (word == "msg")), commands.Unclear)
+        assert not isinstance(parse(f"/{word} 1" + " b" * (word == "msg")), commands.InvalidLine)
 
 
 @pytest.mark.parametrize("line", ["/quit", "//", "/msg bob hi", " / ", "plain"])
 def test_a_line_as_text_is_no_command(line: str) -> None:
-    assert commands.as_text(line) == commands.Say(line)
+    assert commands.as_text(line) == commands.SayLine(line)
 
 
 @pytest.mark.parametrize("line", ["", " ", "\t\u3000"])
 def test_a_blank_line_as_text_is_nothing(line: str) -> None:
-    assert commands.as_text(line) == commands.Nothing()
+    assert commands.as_text(line) == commands.EmptyLine()
 
 
 @given(st.text())

@@ -31,10 +31,10 @@ from trio_chat.wire.messages import (
     Pong,
     Presence,
     Quit,
-    Retitled,
     Room,
     Said,
     Say,
+    TopicChanged,
     Whispered,
 )
 
@@ -98,7 +98,7 @@ def test_a_time_that_no_calendar_has_is_shown_all_the_same(at: int) -> None:
     for line in (
         *show.event_lines(entry, room="lobby"),
         *show.event_lines(Whispered("bob", "ada", "hi", at)),
-        *show.event_lines(Retitled("lobby", 1, at, "bob", "hi"), room="lobby"),
+        *show.event_lines(TopicChanged("lobby", 1, at, "bob", "hi"), room="lobby"),
         *show.history_lines(HistoryPage("lobby", [entry], more=False))[:1],
         *show.found_lines(Found([entry], more=False))[:1],
     ):

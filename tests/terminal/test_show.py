@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_chat.client import Back, Incoming, Outage
+from trio_chat.client import ClientEvent, Disconnected, Reconnected
 from trio_chat.terminal import show
 from trio_chat.terminal.escape import escape
 from trio_chat.wire.messages import (
@@ -21,10 +21,10 @@ from trio_chat.wire.messages import (
     Named,
     Presence,
     Renaming,
-    Retitled,
     Room,
     RoomListing,
     Said,
+    TopicChanged,
     TypingNotice,
     Whispered,
 )
@@ -56,7 +56,7 @@ def _in_vienna(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             ["15:13 ada: one", "      12:04 bob: two    three"],
         ),
         (Said("garden", 1, AT, "eve", "a\nb"), ["[garden] 15:13 eve: a", "[garden]       b"]),
-        (Retitled("lobby", 2, AT, "ada", "ducks"), ["15:13 -- ada set the topic: ducks"]),
+        (TopicChanged("lobby", 2, AT, "ada", "ducks"), ["15:13 -- ada set the topic: ducks"]),
         (Presence("lobby", 3, joined=["bob"]), ["-- bob joined (3 here)"]),
         (Presence("lobby", 4, joined=["bob", "ada", "eve"]), ["-- bob, eve joined (4 here)"]),
         (Presence("lobby", 1, joined=["ada"]), []),
@@ -88,17 +88,17 @@ def _in_vienna(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (Members("lobby", ["ada", "bob"], 900, more=True), ["-- here: ada, bob and 898 more (900 here)"]),
         (Gap("lobby", 5, 7, kept=True), ["-- 1 line not shown here"]),
         (Gap("lobby", 5, 9, kept=False), ["-- 3 lines no longer kept"]),
-        (Outage("connection lost: \x1b", 0.5), ["-- connection lost: ^[; coming back by itself"]),
-        (Back(0.2), ["-- back after 1 s"]),
-        (Back(119.4), ["-- back after 119 s"]),
-        (Back(7100), ["-- back after 118 min"]),
-        (Back(7200), ["-- back after 2 h"]),
+        (Disconnected("connection lost: \x1b", 0.5), ["-- connection lost: ^[; coming back by itself"]),
+        (Reconnected(0.2), ["-- back after 1 s"]),
+        (Reconnected(119.4), ["-- back after 119 s"]),
+        (Reconnected(7100), ["-- back after 118 min"]),
+        (Reconnected(7200), ["-- back after 2 h"]),
         (room("lobby", "ducks"), ["-- lobby: 3 here, about: ducks (what was said there before is gone)"]),
         (Error("forbidden", "no"), ["-- no (forbidden)"]),
         (TypingNotice("lobby", "bob"), []),
     ],
 )
-def test_an_event_in_lines(event: Incoming, lines: list[str]) -> None:
+def test_an_event_in_lines(event: ClientEvent, lines: list[str]) -> None:
     assert show.event_lines(event, me="ada", room="lobby") == lines
 
 
@@ -111,9 +111,9 @@ def test_answers_in_lines() -> None:
 
 
 def test_earlier_lines_have_their_day_and_say_what_is_before_them() -> None:
-    entries: list[Said | Retitled] = [
+    entries: list[Said | TopicChanged] = [
         Said("lobby", 8, AT, "ada", "one\ntwo"),
-        Retitled("lobby", 9, AT, "bob", "ducks"),
+        TopicChanged("lobby", 9, AT, "bob", "ducks"),
     ]
     lines = ["2026-09-21 15:13 ada: one", "      two", "2026-09-21 15:13 -- bob set the topic: ducks"]
     assert show.history_lines(HistoryPage("lobby", entries, more=True)) == [
@@ -130,7 +130,7 @@ def test_earlier_lines_have_their_day_and_say_what_is_before_them() -> None:
 
 
 def test_what_was_found_has_its_room_and_day_and_ends_with_the_newest() -> None:
-    entries: list[Said | Retitled] = [
+    entries: list[Said | TopicChanged] = [
         Said("pond", 2, AT + 60_000, "bob", "ducks", action=True),
         Said("lobby", 7, AT, "ada", "duck\n?"),
     ]
@@ -162,9 +162,9 @@ numbers = st.integers(-(2**60), 2**60)
 
 @given(texts, texts, texts, numbers, st.booleans())
 def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str, n: int, flag: bool) -> None:
-    events: list[Incoming] = [
+    events: list[ClientEvent] = [
         Said(a, n, n, b, c, flag),
-        Retitled(a, n, n, b, c),
+        TopicChanged(a, n, n, b, c),
         Presence(a, n, [b], [Departure(c, b)], [Renaming(b, c)], flag),
         Whispered(a, b, c, n),
         Named(a),
@@ -172,12 +172,12 @@ def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str
         Gap(a, n, n, flag),
         Error(a, b),
         TypingNotice(a, b),
-        Outage(a, n),
+        Disconnected(a, n),
         room(a, b),
     ]
     lines = [line for event in events for line in show.event_lines(event)]
     lines += show.room_lines(room(a, b)) + show.rooms_lines([RoomListing(a, n, b)])
-    entries: list[Said | Retitled] = [Said(a, n, n, b, c, flag), Retitled(a, n, n, b, c)]
+    entries: list[Said | TopicChanged] = [Said(a, n, n, b, c, flag), TopicChanged(a, n, n, b, c)]
     lines += show.history_lines(HistoryPage(a, entries, flag)) + show.found_lines(Found(entries, flag))
     assert [escape(line) for line in lines] == lines
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trio_chat.terminal import tokens as module
-from trio_chat.terminal.tokens import Tokens, default_path
+from trio_chat.terminal.tokens import TokenFile, default_path
 
 
 @pytest.fixture
@@ -30,17 +30,17 @@ def mode(path: Path) -> int:
 
 
 def test_a_token_is_made_once_for_each_server_and_name(path: Path) -> None:
-    first = Tokens(path).find("127.0.0.1:5555", "ada")
+    first = TokenFile(path).find("127.0.0.1:5555", "ada")
     assert 22 <= len(first) <= 64
-    others = {Tokens(path).find(*who) for who in [("127.0.0.1:5556", "ada"), ("127.0.0.1:5555", "bob")]}
+    others = {TokenFile(path).find(*who) for who in [("127.0.0.1:5556", "ada"), ("127.0.0.1:5555", "bob")]}
     assert len(others | {first}) == 3
-    assert Tokens(path).find("127.0.0.1:5555", "ada") == first
-    assert Tokens(path).find("127.0.0.1:5555", "Ada") == first, "to a server they are one"
-    assert Tokens(path).find("Example.org:5555", "ada") == Tokens(path).find("example.org:5555", "ada")
+    assert TokenFile(path).find("127.0.0.1:5555", "ada") == first
+    assert TokenFile(path).find("127.0.0.1:5555", "Ada") == first, "to a server they are one"
+    assert TokenFile(path).find("Example.org:5555", "ada") == TokenFile(path).find("example.org:5555", "ada")
 
 
 def test_only_its_owner_can_read_it(path: Path, open_mask: None) -> None:
-    Tokens(path).find("127.0.0.1:5555", "ada")
+    TokenFile(path).find("127.0.0.1:5555", "ada")
     assert mode(path.parent) == 0o700
     assert {each.name: mode(each) for each in path.parent.iterdir()} == {
         "tokens.json": 0o600,
@@ -56,7 +56,7 @@ def test_those_who_ask_in_the_same_moment_get_the_same(path: Path) -> None:
     def ask(n: int) -> None:
         together.wait()
         names = ("ada", f"other{n}", "bob")
-        found.extend((name, Tokens(path).find("127.0.0.1:5555", name)) for name in names)
+        found.extend((name, TokenFile(path).find("127.0.0.1:5555", name)) for name in names)
 
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
     for thread in threads:
@@ -64,19 +64,19 @@ def test_those_who_ask_in_the_same_moment_get_the_same(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(set(found)) == 2 + 8
-    assert {(name, Tokens(path).find("127.0.0.1:5555", name)) for name, _ in found} == set(found)
+    assert {(name, TokenFile(path).find("127.0.0.1:5555", name)) for name, _ in found} == set(found)
 
 
 def test_the_newest_are_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TOKENS_MAX", 3)
-    first, *others = [Tokens(path).find("127.0.0.1:5555", name) for name in "abcd"]
+    first, *others = [TokenFile(path).find("127.0.0.1:5555", name) for name in "abcd"]
     kept = path.read_text()
     assert first not in kept
     assert all(token in kept for token in others)
 
 
 def test_a_name_that_no_server_lets_in_is_not_kept(path: Path) -> None:
-    assert Tokens(path).find("127.0.0.1:5555", "a" * 33) == ""
+    assert TokenFile(path).find("127.0.0.1:5555", "a" * 33) == ""
     assert not path.parent.exists()
 
 
@@ -95,7 +95,7 @@ def test_what_is_damaged_is_said_so_and_left_as_it_is(path: Path, content: bytes
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     with pytest.raises(OSError, match=r"tokens\.json is damaged, or of another version: ") as caught:
-        Tokens(path).find("127.0.0.1:5555", "ada")
+        TokenFile(path).find("127.0.0.1:5555", "ada")
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == content
 
@@ -103,25 +103,25 @@ def test_what_is_damaged_is_said_so_and_left_as_it_is(path: Path, content: bytes
 def test_where_nothing_can_be_written_what_is_there_is_still_found(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = Tokens(path).find("127.0.0.1:5555", "ada")
+    token = TokenFile(path).find("127.0.0.1:5555", "ada")
 
     def denied(*args: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "open", denied)  # root may write anywhere: no mode would keep it out
-    assert Tokens(path).find("127.0.0.1:5555", "ada") == token
+    assert TokenFile(path).find("127.0.0.1:5555", "ada") == token
     with pytest.raises(PermissionError):
-        Tokens(path).find("127.0.0.1:5555", "bob")
+        TokenFile(path).find("127.0.0.1:5555", "bob")
 
 
 def test_what_is_half_written_is_never_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = Tokens(path).find("127.0.0.1:5555", "ada")
+    token = TokenFile(path).find("127.0.0.1:5555", "ada")
     monkeypatch.setattr(os, "fsync", _fail)
     with pytest.raises(OSError, match="No space left"):
-        Tokens(path).find("127.0.0.1:5555", "bob")
+        TokenFile(path).find("127.0.0.1:5555", "bob")
     monkeypatch.undo()
-    assert Tokens(path).find("127.0.0.1:5555", "ada") == token
-    assert Tokens(path).find("127.0.0.1:5555", "bob"), "what a failure left is in nobody's way"
+    assert TokenFile(path).find("127.0.0.1:5555", "ada") == token
+    assert TokenFile(path).find("127.0.0.1:5555", "bob"), "what a failure left is in nobody's way"
 
 
 def _fail(fd: int) -> None:
@@ -147,5 +147,5 @@ def test_without_a_home_directory_nothing_is_kept_in_the_working_directory(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "user_state_path", found)
     with pytest.raises(OSError, match=r"^HOME is not set; --tokens PATH names a file$"):
-        Tokens(default_path()).find("127.0.0.1:5555", "ada")
+        TokenFile(default_path()).find("127.0.0.1:5555", "ada")
     assert not list(tmp_path.iterdir())

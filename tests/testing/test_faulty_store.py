@@ -9,7 +9,7 @@ import trio
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft, RoomRecord
-from trio_chat.testing.chat import Disk, UnreliableStore, draw_plan
+from trio_chat.testing.chat import FaultyDisk, UnreliableStore, draw_plan
 from trio_chat.wire.codec import decode_entry
 
 _seeds = count()
@@ -31,7 +31,7 @@ async def texts(store: UnreliableStore, room: str = "lobby") -> list[str]:
 
 async def spoken() -> tuple[UnreliableStore, RoomRecord]:
     """Four commits, the second and the last of two rooms."""
-    store = UnreliableStore(fresh(), Disk(), Random(0))
+    store = UnreliableStore(fresh(), FaultyDisk(), Random(0))
     lobby = await store.open("lobby", "Lobby")
     await store.open("attic", "Attic")
     await store.commit([draft("a"), draft("b")], 1)
@@ -65,14 +65,14 @@ async def test_what_was_lost_can_be_said_again_and_what_was_not_is_known() -> No
 
 
 async def test_what_was_written_though_it_failed_is_there() -> None:
-    store = UnreliableStore(fresh(), Disk(fails=1.0), Random(3))
-    store.disk = Disk()
+    store = UnreliableStore(fresh(), FaultyDisk(fails=1.0), Random(3))
+    store.disk = FaultyDisk()
     await store.open("lobby", "Lobby")
-    store.disk = Disk(fails=1.0)
+    store.disk = FaultyDisk(fails=1.0)
     for text in "abcdefgh":
         with pytest.raises(StoreError):
             await store.commit([draft(text)], 1)
-    store.disk = Disk()
+    store.disk = FaultyDisk()
     written = await texts(store)
     assert 0 < len(written) < 8, "as often as not"
     await store.lose_tail(fresh(), 0)

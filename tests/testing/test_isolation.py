@@ -91,7 +91,7 @@ def test_what_is_not_simulated_is_told(reach: Callable[[], Any], what: str, line
         simulate(5, scenario)
     text = str(caught.value)
     assert text.startswith(what)
-    assert re.search(r" inside a simulation: .*, from tests/testing/test_outside\.py:\d+  ", text)
+    assert re.search(r" inside a simulation: .*, from tests/testing/test_isolation\.py:\d+  ", text)
     assert line in text.partition(", from ")[2]
     assert any("replay: simulate(5, " in note for note in caught.value.__notes__)
 

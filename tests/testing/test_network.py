@@ -9,9 +9,9 @@ from trio_chat.errors import CannotConnect, CannotStart, LinkBroken
 from trio_chat.net.link import Link
 from trio_chat.net.listen import Listener
 from trio_chat.server.config import Config
-from trio_chat.testing.connection import Connection
+from trio_chat.testing.connection import MemoryConnection
 from trio_chat.testing.faults import Latency, Split, Stall
-from trio_chat.testing.listener import Door
+from trio_chat.testing.listener import ListenQueue
 from trio_chat.testing.network import DIAL_S, MemoryNetwork
 from trio_chat.testing.pipe import PipeLink
 
@@ -141,9 +141,9 @@ async def test_a_cancelled_accept_takes_nobody_and_a_cancelled_dial_leaves_nothi
 
 async def test_a_backlog_is_bounded() -> None:
     told = []
-    door = Door(lambda: False, lambda: told.append("changed"), backlog=1)
+    door = ListenQueue(lambda: False, lambda: told.append("changed"), backlog=1)
     fullness = [door.is_full]
-    door.come(Connection("ada→server#1", "ada", "server", 10, None, lambda _: None))
+    door.come(MemoryConnection("ada→server#1", "ada", "server", 10, None, lambda _: None))
     fullness.append(door.is_full)
     door.accept()
     fullness.append(door.is_full)
@@ -156,7 +156,7 @@ async def test_a_backlog_is_bounded() -> None:
 async def test_a_dial_waits_for_a_place_in_the_backlog(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Door.__init__, "__defaults__", (1,))
+    monkeypatch.setattr(ListenQueue.__init__, "__defaults__", (1,))
     network = MemoryNetwork()
     listener = network.listen("server")
     await network.dial("ada", "server")

@@ -17,7 +17,7 @@ from trio_chat.dialects.frames import FrameEvents
 from trio_chat.testing import Fault, Latency, Rst, simulate
 from trio_chat.testing.chat import Doze, Enter, Failure, Plan, Recording, Talk, play, record
 from trio_chat.testing.picture import page
-from trio_chat.testing.picture.events import Scene, scene_of
+from trio_chat.testing.picture.events import RunPicture, scene_of
 from trio_chat.testing.picture.frames import Stream
 from trio_chat.testing.picture.layout import Layout
 from trio_chat.testing.picture.words import words_of_rows
@@ -289,7 +289,7 @@ class Balance(HTMLParser):
         assert self.open.pop() == tag
 
 
-def check(html: str, scene: Scene) -> None:
+def check(html: str, scene: RunPicture) -> None:
     balance = Balance()
     balance.feed(html)
     balance.close()

@@ -11,17 +11,17 @@ import trio
 from trio._core import _run, _thread_cache
 from trio.testing import MockClock
 
-from trio_chat.testing.scheduling import Holding, Scheduler, seeded, spawned, throw
+from trio_chat.testing.scheduling import DelayPolicy, Scheduler, seeded, spawned, throw
 from trio_chat.testing.simulate import Simulation, simulate
 
-NOBODY = Holding()
+NOBODY = DelayPolicy()
 
 
-def scheduled(seed: int, holding: Holding = NOBODY) -> AbstractContextManager[None]:
+def scheduled(seed: int, holding: DelayPolicy = NOBODY) -> AbstractContextManager[None]:
     return seeded(Scheduler(Random(seed), holding, lambda _: None))
 
 
-def order(seed: int, holding: Holding = NOBODY, *, tasks: int = 6, steps: int = 4) -> list[int]:
+def order(seed: int, holding: DelayPolicy = NOBODY, *, tasks: int = 6, steps: int = 4) -> list[int]:
     """Which tasks ran, step by step, when all of them can run all the time."""
     ran: list[int] = []
 
@@ -67,24 +67,24 @@ def test_in_order_alone_tasks_keep_step(seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("holding", "least"),
-    [(Holding(every=5, passes_max=10), 4), (Holding(slow_of=3, slow_nth=1, passes_max=10), 10)],
+    [(DelayPolicy(every=5, passes_max=10), 4), (DelayPolicy(slow_of=3, slow_nth=1, passes_max=10), 10)],
     ids=["steps", "tasks"],
 )
-def test_tasks_that_are_held_back_fall_behind(holding: Holding, least: int) -> None:
+def test_tasks_that_are_held_back_fall_behind(holding: DelayPolicy, least: int) -> None:
     assert lead(order(7, holding, steps=20)) >= least
     assert order(7, holding) == order(7, holding)
 
 
 def test_a_task_is_held_back_for_so_many_passes_at_most() -> None:
     """One slow task of two: while it is held back once, the other makes three steps at most."""
-    ran = order(3, Holding(slow_of=2, slow_nth=0, passes_max=3), tasks=2, steps=200)
+    ran = order(3, DelayPolicy(slow_of=2, slow_nth=0, passes_max=3), tasks=2, steps=200)
     runs = [len(list(run)) for _, run in groupby(ran)]
     assert max(runs[:-1]) == 3 + 2  # and one in each of the two passes in which it runs itself
     assert lead(ran) > 50
 
 
 def test_all_tasks_slow_is_as_good_as_none() -> None:
-    assert lead(order(1, Holding(slow_of=1, slow_nth=0, passes_max=40))) <= 4
+    assert lead(order(1, DelayPolicy(slow_of=1, slow_nth=0, passes_max=40))) <= 4
 
 
 def test_the_clock_does_not_jump_while_a_task_is_held_back() -> None:
@@ -102,13 +102,13 @@ def test_the_clock_does_not_jump_while_a_task_is_held_back() -> None:
                 nursery.start_soon(walk)
                 nursery.start_soon(trio.sleep, 1)
 
-    with scheduled(1, Holding(every=2, passes_max=40)):
+    with scheduled(1, DelayPolicy(every=2, passes_max=40)):
         trio.run(main, clock=MockClock(autojump_threshold=0))
     assert late == [0.0] * 5
 
 
 def test_the_seeds_choose_who_is_held_back_in_many_ways() -> None:
-    drawn = [Holding.draw(Random(seed)) for seed in range(300)]
+    drawn = [DelayPolicy.draw(Random(seed)) for seed in range(300)]
     nobody = sum(each.every == 0 and each.slow_of == 0 for each in drawn)
     assert 10 < nobody < 60
     assert any(each.every and each.slow_of for each in drawn)
@@ -235,5 +235,5 @@ def test_a_lost_update_is_found_by_some_seeds() -> None:
 
 
 def test_a_lost_update_is_not_found_by_order_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Holding, "draw", lambda _: NOBODY)
+    monkeypatch.setattr(DelayPolicy, "draw", lambda _: NOBODY)
     assert found(300) == 0

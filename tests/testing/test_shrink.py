@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from tests.patience import PATIENCE_S
 from tests.testing.plans import a_chat
 from tests.testing.planted import forget_rests
-from trio_chat.errors import LeftBehind, PromiseBroken
+from trio_chat.errors import PromiseBroken, ResourceLeakError
 from trio_chat.testing import Fault, Latency, Partition, simulate
-from trio_chat.testing.chat import Disk, Enter, Go, Knock, Plan, Step, Talk, play
+from trio_chat.testing.chat import Enter, FaultyDisk, Go, Knock, Plan, Step, Talk, play
 from trio_chat.testing.chat.reduce import Failure, failure_of, perform, reduce_plan
 from trio_chat.testing.chat.serialize import as_lines, as_test
 from trio_chat.testing.shrink import shrink, smaller
@@ -79,7 +79,7 @@ def a_plan() -> Plan:
             Fault(Latency(0.321, 0.1), "ada", "server", 2.5, 3.25, both=True),
             Fault(Partition(), "bob", "server", 12.5, 1.5),
         ),
-        disk=Disk(0.1, 0.5, 0.4),
+        disk=FaultyDisk(0.1, 0.5, 0.4),
         limits={"sessions": 2, "queue_entries": 1},
         buffer_bytes=700,
         crash_s=9.875,
@@ -98,9 +98,9 @@ def failing(needs: Callable[[Plan], bool], error: Exception) -> Callable[[Plan],
 
 
 def test_all_that_does_not_matter_goes() -> None:
-    reduced = reduce_plan(a_plan(), failing(lambda _: True, LeftBehind(("a task",))))
+    reduced = reduce_plan(a_plan(), failing(lambda _: True, ResourceLeakError(("a task",))))
     assert reduced.plan == Plan(seed=7, users=(), rooms=(), steps=())
-    assert reduced.failure == Failure("LeftBehind", "left behind: a task")
+    assert reduced.failure == Failure("ResourceLeakError", "left behind: a task")
     assert reduced.is_done
     assert reduced.runs < 50
 
@@ -116,7 +116,7 @@ def test_what_matters_stays_and_becomes_simple() -> None:
             and plan.crash_s is not None
         )
 
-    plan = reduce_plan(a_plan(), failing(needs, LeftBehind(()))).plan
+    plan = reduce_plan(a_plan(), failing(needs, ResourceLeakError(()))).plan
     assert plan.users == ("ada", "bob")
     assert plan.rooms == ("den",)
     talk, go = plan.steps
@@ -125,7 +125,7 @@ def test_what_matters_stays_and_becomes_simple() -> None:
     (fault,) = plan.faults
     assert fault == Fault(Latency(0.0), "ada", "server", 0.0, 2.0)
     assert plan.limits == {"sessions": 2}
-    assert plan.disk == Disk(read_s=0.5)
+    assert plan.disk == FaultyDisk(read_s=0.5)
     assert plan.crash_s == 0.0
     assert (plan.seed, plan.buffer_bytes, plan.ending) == (7, 65_536, "quit")
 
@@ -138,7 +138,7 @@ def test_it_goes_on_failing_in_the_same_way() -> None:
             raise PromiseBroken(("ada missed den 7", "x"), kind="lost")
         if len(plan.steps) >= 3:
             raise PromiseBroken(("ada was shown den 7 twice",), kind="doubled")
-        raise LeftBehind(("a task",))
+        raise ResourceLeakError(("a task",))
 
     reduced = reduce_plan(a_plan(), run)
     assert len(reduced.plan.steps) == 10
@@ -151,7 +151,7 @@ def test_the_runs_are_bounded_and_the_best_is_kept() -> None:
     def run(plan: Plan) -> None:
         runs.append(plan)
         if len([step for step in plan.steps if isinstance(step, Talk)]) >= 20:
-            raise LeftBehind(())
+            raise ResourceLeakError(())
 
     told: list[tuple[int, int]] = []
     reduced = reduce_plan(a_plan(), run, runs_max=20, tell=lambda plan, n: told.append((len(plan.steps), n)))
@@ -168,7 +168,7 @@ def test_a_way_round_is_taken_when_it_leads_deeper() -> None:
         return len(plan.steps) >= (1 if plan.buffer_bytes <= 700 else 30)
 
     wide = replace(a_plan(), buffer_bytes=65_536)
-    plan = reduce_plan(wide, failing(needs, LeftBehind(()))).plan
+    plan = reduce_plan(wide, failing(needs, ResourceLeakError(()))).plan
     assert (len(plan.steps), plan.buffer_bytes) == (1, 700)
 
 
@@ -181,7 +181,7 @@ def test_a_way_round_that_leads_nowhere_is_left() -> None:
 
     steps = tuple(Talk(0.0, "ada", "den", 1, 25) for _ in range(2))
     plan = Plan(seed=1, users=("ada",), rooms=("den",), steps=steps)
-    assert reduce_plan(plan, failing(needs, LeftBehind(()))).plan.steps == steps
+    assert reduce_plan(plan, failing(needs, ResourceLeakError(()))).plan.steps == steps
 
 
 def test_nobody_is_told_of_who_is_not_there() -> None:
@@ -190,7 +190,7 @@ def test_nobody_is_told_of_who_is_not_there() -> None:
     def run(plan: Plan) -> None:
         tried.append(plan)
         if len(plan.faults) + len(plan.users) >= 2:
-            raise LeftBehind(())
+            raise ResourceLeakError(())
 
     reduce_plan(replace(a_plan(), steps=(*a_plan().steps, Knock(1.0, "x"))), run)
     for plan in tried:
@@ -206,7 +206,7 @@ def test_what_does_not_fail_is_not_reduced() -> None:
 
 
 def test_of_a_group_the_first_error_counts() -> None:
-    group = ExceptionGroup("", [ExceptionGroup("", [KeyError("x")]), LeftBehind(())])
+    group = ExceptionGroup("", [ExceptionGroup("", [KeyError("x")]), ResourceLeakError(())])
     assert failure_of(a_plan(), failing(lambda _: True, group)) == Failure("KeyError", "'x'")
 
 

@@ -16,8 +16,8 @@ import outcome
 import pytest
 import trio
 
-from trio_chat.errors import Hung, LeftBehind
-from trio_chat.testing.scheduling import Holding
+from trio_chat.errors import DeadlockError, ResourceLeakError
+from trio_chat.testing.scheduling import DelayPolicy
 from trio_chat.testing.simulate import Simulation, name_of, simulate
 from trio_chat.testing.trace import NOTES_MAX, Note
 
@@ -67,7 +67,7 @@ def test_a_seed_is_a_run() -> None:
 
 IN_ANOTHER_PROCESS = """
 from tests.testing.test_simulate import crowd
-from trio_chat.testing.scheduling import Holding
+from trio_chat.testing.scheduling import DelayPolicy
 from trio_chat.testing.simulate import simulate
 print(*(simulate(seed, crowd).trace_hash for seed in range(10)))
 """
@@ -120,7 +120,7 @@ async def two_tasks(sim: Simulation) -> None:
 
 def test_the_hash_is_of_the_order_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else differs between these runs: nobody is held back, so they have the same passes."""
-    monkeypatch.setattr(Holding, "draw", lambda _: Holding())
+    monkeypatch.setattr(DelayPolicy, "draw", lambda _: DelayPolicy())
     assert len({simulate(seed, two_tasks).trace_hash for seed in range(30)}) > 1
 
 
@@ -255,7 +255,7 @@ async def deadlocks(sim: Simulation) -> None:
 
 def test_a_deadlock_ends_with_the_tree_and_the_lines() -> None:
     error = raised_by(deadlocks, 12)
-    assert isinstance(error, Hung)
+    assert isinstance(error, DeadlockError)
     assert error.detail == "nothing can run any more, at 1 s of virtual time"
     assert error.tree in str(error)
     first, second = error.tree.splitlines()
@@ -290,7 +290,7 @@ async def spins(sim: Simulation) -> None:
 )
 def test_a_run_that_goes_on_for_ever_is_ended(scenario: Scenario, says: str) -> None:
     steps_max = 1_000 if scenario is spins else 100_000
-    with pytest.raises(Hung, match=says) as caught:
+    with pytest.raises(DeadlockError, match=says) as caught:
         simulate(1, scenario, steps_max=steps_max)
     assert scenario.__name__ in caught.value.tree
 
@@ -331,7 +331,7 @@ async def spins_behind_a_shield(sim: Simulation) -> None:
 )
 def test_no_shield_keeps_a_run_from_ending(scenario: Scenario) -> None:
     error = raised_by(scenario, limit_s=100, steps_max=5_000)
-    assert isinstance(error, Hung)
+    assert isinstance(error, DeadlockError)
     assert error.__cause__ is None
 
 
@@ -348,7 +348,7 @@ def test_what_swallows_everything_is_dropped() -> None:
                 break
 
     error = raised_by(swallows_all, limit_s=100, steps_max=5_000)
-    assert isinstance(error, Hung)
+    assert isinstance(error, DeadlockError)
     assert 5_000 < tries < 50_000
     assert simulate(1, crowd).value, "the next run is as good as any"
 
@@ -366,7 +366,7 @@ def test_a_hung_program_may_clean_up(seconds: float, clean_at: float) -> None:
         clean.append(sim.now)
         stay.unwrap()
 
-    assert isinstance(raised_by(scenario), Hung)
+    assert isinstance(raised_by(scenario), DeadlockError)
     assert clean == [clean_at]
 
 
@@ -390,7 +390,7 @@ def test_what_the_checks_list_is_left_behind() -> None:
         await trio.sleep(1)
 
     error = raised_by(scenario)
-    assert isinstance(error, LeftBehind)
+    assert isinstance(error, ResourceLeakError)
     assert error.left == ("the name ada", "the name bob", "a pipe, at 1 s")
     assert "replay: simulate(1, " in notes_of(error)
 

@@ -8,7 +8,7 @@ import outcome
 import pytest
 import trio
 
-from trio_chat.errors import Hung, LeftBehind
+from trio_chat.errors import DeadlockError, ResourceLeakError
 from trio_chat.testing.simulate import Simulation
 from trio_chat.testing.sweep import InjectedError, sweep
 
@@ -251,7 +251,7 @@ def test_what_is_left_behind_is_found_at_each_checkpoint() -> None:
         with sim.victim():
             await house.visit_carelessly("ada")
 
-    with pytest.raises(LeftBehind, match="left behind: ada"):
+    with pytest.raises(ResourceLeakError, match="left behind: ada"):
         sweep(scenario)
 
 
@@ -281,7 +281,7 @@ async def swallows_once_and_waits(sim: Simulation) -> None:
     [(swallows, "who swallows Cancelled?"), (swallows_once_and_waits, "nothing can run any more")],
 )
 def test_a_victim_that_does_not_end_is_told(scenario: Callable[[Simulation], object], says: str) -> None:
-    with pytest.raises(Hung) as caught:
+    with pytest.raises(DeadlockError) as caught:
         sweep(scenario, limit_s=100)  # type: ignore[arg-type]  # one of the above
     assert says in caught.value.detail
     assert scenario.__name__ in caught.value.tree

@@ -19,12 +19,12 @@ from trio_chat.wire.messages import (
     Event,
     Hello,
     Join,
-    Limits,
     Ping,
     Pong,
-    Retitled,
     Said,
     Say,
+    ServerLimits,
+    TopicChanged,
 )
 
 ANY_JSON = st.recursive(
@@ -209,7 +209,7 @@ def test_every_number_of_an_event_has_a_range() -> None:
 
     def unbounded(found: object) -> Iterator[str]:
         match found:
-            case msgspec.inspect.StructType(cls=cls, fields=fields) if cls is not Limits:
+            case msgspec.inspect.StructType(cls=cls, fields=fields) if cls is not ServerLimits:
                 for field in fields:
                     if field.name == "at":
                         is_bounded = field.type == msgspec.inspect.IntType(ge=0, le=MAX_AT)
@@ -271,7 +271,7 @@ def test_a_refusal_stays_small() -> None:
 
 
 def test_an_entry_is_read_back_from_a_journal() -> None:
-    for entry in (Said("lobby", 1, 2, "ada", "hi", action=True), Retitled("lobby", 2, 3, "ada", "")):
+    for entry in (Said("lobby", 1, 2, "ada", "hi", action=True), TopicChanged("lobby", 2, 3, "ada", "")):
         assert decode_entry(encode(entry)) == entry
 
 

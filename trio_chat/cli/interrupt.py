@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
-__all__ = ["INTERRUPTED", "Verdict", "exit_on_interrupt", "keep_verdict", "raise_on_interrupt"]
+__all__ = ["INTERRUPTED", "KeptVerdict", "exit_on_interrupt", "keep_verdict", "raise_on_interrupt"]
 
 INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
 
 
-class Verdict:
+class KeptVerdict:
     """Handle SIGINT and SIGTERM while the verdict of a command is written, and after it.
 
     The first signal is ignored: a verdict that is written has to be the exit status. A second one ends the
@@ -72,12 +72,12 @@ def raise_on_interrupt() -> bool:
     return signal.SIGINT in [number for number in changed if _handle(number, defaults[number])]
 
 
-def keep_verdict() -> Verdict:
+def keep_verdict() -> KeptVerdict:
     """Let SIGINT and SIGTERM change nothing from here on; the caller says when it is `written`.
 
     A signal that is ignored, or has a handler of the program around, is left alone.
     """
-    verdict = Verdict()
+    verdict = KeptVerdict()
     if signal.getsignal(signal.SIGINT) in (_exit, signal.default_int_handler):
         _handle(signal.SIGINT, verdict)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -86,7 +86,7 @@ def keep_verdict() -> Verdict:
 
 
 def _is_ours(handler: object) -> bool:
-    return handler is _exit or isinstance(handler, Verdict)
+    return handler is _exit or isinstance(handler, KeptVerdict)
 
 
 def _handle(number: int, handler: Handler) -> bool:

@@ -71,14 +71,14 @@ def join(target: str, rooms: tuple[str, ...], as_json: bool, has_commands: bool,
     from trio_chat.terminal.commands import without_mark
     from trio_chat.terminal.lines import run
     from trio_chat.terminal.target import name_hint, parse_target
-    from trio_chat.terminal.tokens import Tokens, default_path
+    from trio_chat.terminal.tokens import TokenFile, default_path
 
     try:
         given = parse_target(target)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     where = replace(given, name=given.name or os.environ.get("USER") or "guest")
-    remembered = None if tokens == "none" else Tokens(Path(tokens) if tokens else default_path())
+    remembered = None if tokens == "none" else TokenFile(Path(tokens) if tokens else default_path())
     with errors_in_one_line():
         try:
             names = [without_mark(room, "#") for room in rooms]

@@ -16,7 +16,7 @@ from trio_chat.cli.interrupt import INTERRUPTED
 from trio_chat.cli.one_line import errors_in_one_line
 from trio_chat.cli.printable import printable
 from trio_chat.cli.standard_output import STANDARD, refuse_standard, write_standard_output
-from trio_chat.errors import NotDone, OutputClosed, Refused
+from trio_chat.errors import JournalToolError, OutputClosed, Refused
 
 __all__ = ["journal"]
 
@@ -114,7 +114,7 @@ def import_(name: str | None, source: str) -> None:
             try:
                 file = open(source, "rb")  # noqa: SIM115 - the block that closes it is the next one
             except OSError as error:
-                raise NotDone(f"cannot read {source}: {error.strerror}") from error
+                raise JournalToolError(f"cannot read {source}: {error.strerror}") from error
             with file:
                 done = import_journal(path, file, progress=tell)
     taken = f"{_count(done.rooms, 'room')} and {_count(done.entries, 'entry')}"
@@ -136,7 +136,9 @@ def backup(name: str | None, to: str, force: bool) -> None:
     if to == STANDARD:
         with _one_line(), bar("copying") as tell:
             if sys.stdout.isatty():
-                raise NotDone("cannot write a copy to a terminal: redirect it, as in `backup - > copy.db`")
+                raise JournalToolError(
+                    "cannot write a copy to a terminal: redirect it, as in `backup - > copy.db`"
+                )
             with temporary_backup(_path(name), progress=tell) as chunks:
                 write_standard_output(chunks)
         return
@@ -246,7 +248,9 @@ def retime(name: str | None, rooms: tuple[str, ...], dry_run: bool) -> None:
     with _one_line(), bar("correcting") as tell:
         now_ms = wall_clock_ms()
         if now_ms < EARLIEST_MS:
-            raise NotDone(f"cannot tell the future: the system clock shows {date_text(now_ms)}; set it first")
+            raise JournalToolError(
+                f"cannot tell the future: the system clock shows {date_text(now_ms)}; set it first"
+            )
         retimed = retime(_path(name), _keys(rooms), now_ms, dry_run=dry_run, progress=tell)
     for room in retimed:
         by = timedelta(seconds=-(-room.ahead_ms // 1_000))
@@ -279,7 +283,7 @@ def _path(name: str | None) -> Path:
 
         name = default_journal()
     if name in ("memory", ":memory:"):
-        raise NotDone("what is kept in memory has no file; --journal PATH names one")
+        raise JournalToolError("what is kept in memory has no file; --journal PATH names one")
     return Path(name)
 
 
@@ -290,7 +294,7 @@ def _keys(rooms: tuple[str, ...]) -> list[str]:
     try:
         return [prepare_room(room.removeprefix("#")).key for room in rooms]
     except Refused as refused:
-        raise NotDone(refused.detail) from None
+        raise JournalToolError(refused.detail) from None
 
 
 def _moment(text: str) -> int:

@@ -69,7 +69,7 @@ def loadtest(
     from loadtest.command import measure
     from loadtest.report import report
     from loadtest.scenario import Scenario
-    from loadtest.screen import Screen
+    from loadtest.screen import ReportOutput
     from loadtest.target import parse_address, parse_share
     from loadtest.thresholds import parse_threshold
     from trio_chat.cli.consent import ask_before_load
@@ -84,7 +84,7 @@ def loadtest(
         raise click.UsageError(str(error)) from error
     with report_errors():  # Ctrl-C ends the process until `measure` handles it, and again after that
         scenario = Scenario(users, rooms, rate, duration, size, share, seed)
-        screen = Screen.standard(error=json_path == "-")
+        screen = ReportOutput.standard(error=json_path == "-")
         if where is not None and not yes:
             ask_before_load(*where)
         outcome = trio.run(measure, scenario, where, thresholds, json_path, screen)

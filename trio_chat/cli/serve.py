@@ -166,7 +166,7 @@ def serve(
     """
     import trio
 
-    from trio_chat.journal.store import Keep
+    from trio_chat.journal.store import RetentionRule
     from trio_chat.server.config import Config, Limits, parse_age, parse_limits
     from trio_chat.server.logs import set_up_logging
     from trio_chat.server.process import default_journal, run_process
@@ -181,7 +181,7 @@ def serve(
             settings["connections"] = max_connections
         limited = Limits(**settings)
         place = journal or default_journal()
-        kept = Keep(parse_age(keep) if keep else 0, keep_entries or 0)
+        kept = RetentionRule(parse_age(keep) if keep else 0, keep_entries or 0)
         config = Config(
             host,
             port,

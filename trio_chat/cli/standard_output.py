@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import click
 
 from trio_chat.cli.one_line import errors_in_one_line
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 
 __all__ = ["STANDARD", "refuse_standard", "write_standard_output"]
 
@@ -21,7 +21,7 @@ def refuse_standard(_: click.Context, param: click.Parameter, value: str | None)
     """
     if value == STANDARD:
         with errors_in_one_line():
-            raise NotDone(
+            raise JournalToolError(
                 f"invalid {param.opts[0]}: got '-', expected a file; it cannot be standard input or output"
             )
     return value

@@ -28,8 +28,18 @@ connection    commands out and events in, over one link
 
 from trio_chat.client.chat import Chat
 from trio_chat.client.connect import connect
-from trio_chat.client.events import Back, Incoming, Outage
+from trio_chat.client.events import ClientEvent, Disconnected, Reconnected
 from trio_chat.net.dial import Dial, dial_tcp
 from trio_chat.net.link import Link, SocketLink
 
-__all__ = ["Back", "Chat", "Dial", "Incoming", "Link", "Outage", "SocketLink", "connect", "dial_tcp"]
+__all__ = [
+    "Chat",
+    "ClientEvent",
+    "Dial",
+    "Disconnected",
+    "Link",
+    "Reconnected",
+    "SocketLink",
+    "connect",
+    "dial_tcp",
+]

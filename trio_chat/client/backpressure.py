@@ -11,13 +11,13 @@ from trio.lowlevel import ParkingLot
 
 from trio_chat.client.inbox import Inbox
 
-__all__ = ["Brake"]
+__all__ = ["Backpressure"]
 
 HOLD_S = 20
 BREATH_S = 1  # of reading after it: one read alone need not open the window of a large socket buffer
 
 
-class Brake:
+class Backpressure:
     """Between the reader and its next read.
 
     `with brake:` the reader goes on, whatever comes, for as long as the block lasts: around every wait
@@ -32,7 +32,7 @@ class Brake:
         self._held = ParkingLot()
 
     @property
-    def holds(self) -> bool:
+    def paused(self) -> bool:
         return bool(self._held)
 
     def __enter__(self) -> None:
@@ -42,7 +42,7 @@ class Brake:
     def __exit__(self, *_: object) -> None:
         self._waiting -= 1
 
-    def ease(self) -> None:
+    def resume(self) -> None:
         """The program has taken something."""
         if not self._inbox.full:
             self._held.unpark_all()

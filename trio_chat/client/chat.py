@@ -1,6 +1,6 @@
 """The Chat: what a program says and hears.
 
-Each method is one command of docs/protocol.md; the work is done by the `Conversation`. Every method may
+Each method is one command of docs/protocol.md; the work is done by the `ClientSession`. Every method may
 be called by many tasks at once, also inside `async for event in chat`: answers are matched by ref.
 """
 
@@ -9,10 +9,10 @@ from contextlib import suppress
 
 import trio
 
-from trio_chat.client.events import Incoming
-from trio_chat.client.exceptions import nonsense
+from trio_chat.client.events import ClientEvent
+from trio_chat.client.exceptions import protocol_error
 from trio_chat.client.pagination import all_pages
-from trio_chat.client.session import Conversation
+from trio_chat.client.session import ClientSession
 from trio_chat.errors import ClientError, ConnectionLost, Refused
 from trio_chat.wire.messages import (
     UNSET,
@@ -29,7 +29,6 @@ from trio_chat.wire.messages import (
     Pong,
     Quit,
     Rename,
-    Retitled,
     Room,
     RoomListing,
     Rooms,
@@ -38,6 +37,7 @@ from trio_chat.wire.messages import (
     Say,
     Search,
     Topic,
+    TopicChanged,
     Typing,
     UnsetType,
     Welcome,
@@ -75,7 +75,7 @@ class Chat:
     At most a thousand calls wait for an answer at a time; more wait to be among them.
     """
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: ClientSession) -> None:
         self.token = conversation.welcome.token
         self._talk = conversation
 
@@ -91,7 +91,7 @@ class Chat:
 
     # --- hearing ------------------------------------------------------------------------------------
 
-    def __aiter__(self) -> AsyncIterator[Incoming]:
+    def __aiter__(self) -> AsyncIterator[ClientEvent]:
         """The events nobody asked for, one by one: entries of rooms, presence, whispers and so on.
 
         Iterating waits for the next event, and cancelling loses none: another loop goes on where this
@@ -101,19 +101,19 @@ class Chat:
         """
         return self
 
-    async def __anext__(self) -> Incoming:
+    async def __anext__(self) -> ClientEvent:
         return await self._talk.next()
 
-    def batches(self) -> AsyncIterator[list[Incoming]]:
+    def batches(self) -> AsyncIterator[list[ClientEvent]]:
         """The same events as lists, each of all that have come: for programs that take very many."""
         return _Batches(self._talk)
 
-    def strays(self) -> list[Said | Retitled]:
+    def unexpected_entries(self) -> list[Said | TopicChanged]:
         """Entries that no server should have sent, taken from where they are noted (the newest thousand):
         those that came again or behind later ones, which iterating leaves out, and the first of a room
         that one is not in. For tests of servers; there are none as long as a server keeps its promises.
         """
-        return self._talk.strays()
+        return self._talk.unexpected_entries()
 
     # --- rooms --------------------------------------------------------------------------------------
 
@@ -227,13 +227,13 @@ class Chat:
 class _Batches:
     """An iterator and no async generator: nothing is left to be cleaned up when a loop is left early."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: ClientSession) -> None:
         self._talk = conversation
 
-    def __aiter__(self) -> AsyncIterator[list[Incoming]]:
+    def __aiter__(self) -> AsyncIterator[list[ClientEvent]]:
         return self
 
-    async def __anext__(self) -> list[Incoming]:
+    async def __anext__(self) -> list[ClientEvent]:
         return await self._talk.next_batch()
 
 
@@ -243,5 +243,5 @@ def _given(number: int | None) -> int | UnsetType:
 
 def _number(ack: Ack) -> int:
     if isinstance(ack.seq, UnsetType):
-        raise nonsense("an ack without a number")
+        raise protocol_error("an ack without a number")
     return ack.seq

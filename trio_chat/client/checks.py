@@ -3,7 +3,7 @@
 Pure. The codec has checked the types; here are the values with which a client cannot work.
 """
 
-from trio_chat.client.exceptions import nonsense
+from trio_chat.client.exceptions import protocol_error
 from trio_chat.wire.messages import MAX_NUMBER, Named, Room, Welcome
 
 __all__ = ["FRAME_BYTES_MIN", "check_named", "check_room", "check_welcome"]
@@ -27,7 +27,9 @@ def check_welcome(welcome: Welcome) -> None:
     ):
         value = getattr(limits, field)
         if not least <= value <= MAX_NUMBER:
-            raise nonsense(f"a welcome with limits.{field} {_shown(value)}, less than {least} or too large")
+            raise protocol_error(
+                f"a welcome with limits.{field} {_shown(value)}, less than {least} or too large"
+            )
     _check_length("welcome", "name", welcome.name, NAME_CHARACTERS_MAX)
     _check_length("welcome", "token", welcome.token, TOKEN_CHARACTERS_MAX)
     if welcome.server_id:
@@ -47,7 +49,7 @@ def check_named(named: Named) -> None:
 
 def _check_length(event: str, field: str, value: str, most: int) -> None:
     if not 1 <= len(value) <= most:
-        raise nonsense(f"a {event} with a {field} of {len(value)} characters, not 1 to {most}")
+        raise protocol_error(f"a {event} with a {field} of {len(value)} characters, not 1 to {most}")
 
 
 def _shown(value: int) -> str:

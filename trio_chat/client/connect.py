@@ -11,11 +11,11 @@ import trio
 from trio_chat.client.address import parse_address
 from trio_chat.client.backoff import Backoff
 from trio_chat.client.chat import Chat
-from trio_chat.client.handshake import Greeted, greet
+from trio_chat.client.handshake import Handshake, shake_hands
 from trio_chat.client.inbox import INBOX_EVENTS, Inbox
-from trio_chat.client.reconnect import Visits
+from trio_chat.client.reconnect import Reconnector
 from trio_chat.client.requests import Requests
-from trio_chat.client.session import Conversation
+from trio_chat.client.session import ClientSession
 from trio_chat.client.ungrouped import ungrouped
 from trio_chat.errors import CannotConnect, ConnectionLost
 from trio_chat.net.dial import Dial, dial_tcp
@@ -79,17 +79,17 @@ async def connect(
         return Hello(version=VERSION, name=name, token=token, agent=agent, ref=requests.new_ref())
 
     try:
-        first = await greet(address, dial, hello(name, token), is_first=True)
+        first = await shake_hands(address, dial, hello(name, token), is_first=True)
     except ConnectionLost as lost:
         hint = "" if lost.code else "; it may not be a trio-chat server: check host and port"
         raise CannotConnect(f"{lost}{hint}", code=lost.code) from lost
-    talk = Conversation(Inbox(inbox_events), requests, first.connection, first.welcome, pace=pace)
+    talk = ClientSession(Inbox(inbox_events), requests, first.connection, first.welcome, pace=pace)
     chat = Chat(talk)
 
-    async def greet_again() -> Greeted:
-        return await greet(address, dial, hello(chat.name, chat.token))
+    async def greet_again() -> Handshake:
+        return await shake_hands(address, dial, hello(chat.name, chat.token))
 
-    visits = Visits(
+    visits = Reconnector(
         talk,
         greet_again,
         backoff=Backoff(random) if come_back else None,

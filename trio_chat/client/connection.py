@@ -11,7 +11,7 @@ which may be a `bye` that has come and was not read yet.
 import trio
 from trio.lowlevel import ParkingLot
 
-from trio_chat.client.exceptions import nonsense
+from trio_chat.client.exceptions import protocol_error
 from trio_chat.client.foreign import Opening, as_lines
 from trio_chat.dialects import EventReader
 from trio_chat.dialects.frames import FrameEvents
@@ -61,7 +61,7 @@ class Connection:
         try:
             events = self._wire.feed(data)
         except (FrameError, BadMessage) as error:
-            raise self.foreign() or nonsense(error.detail) from error
+            raise self.foreign() or protocol_error(error.detail) from error
         if events:
             self._opening = None
         # Half a frame is no sign of life, nor is anything behind a close frame: bytes that never become a

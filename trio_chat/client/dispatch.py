@@ -10,11 +10,11 @@ from trio.lowlevel import ParkingLot
 
 from trio_chat.client.backlog import Backlog
 from trio_chat.client.checks import check_named, check_room
-from trio_chat.client.exceptions import lost
+from trio_chat.client.exceptions import connection_lost
 from trio_chat.client.inbox import Inbox
 from trio_chat.client.requests import Requests
-from trio_chat.client.rooms import Rooms
-from trio_chat.errors import ClientError, ServerFault
+from trio_chat.client.rooms import JoinedRooms
+from trio_chat.errors import ClientError, ProtocolError
 from trio_chat.wire.messages import (
     UNSET,
     Ack,
@@ -30,22 +30,22 @@ from trio_chat.wire.messages import (
     Named,
     Pong,
     Presence,
-    Retitled,
     Room,
     RoomsPage,
     Said,
+    TopicChanged,
     TypingNotice,
     Welcome,
     Whispered,
 )
 
-__all__ = ["Reception"]
+__all__ = ["Dispatcher"]
 
 
-class Reception:
+class Dispatcher:
     """Where the events of every connection come in. `arrived` is where to wait for more of them."""
 
-    def __init__(self, inbox: Inbox, requests: Requests, rooms: Rooms, backlog: Backlog) -> None:
+    def __init__(self, inbox: Inbox, requests: Requests, rooms: JoinedRooms, backlog: Backlog) -> None:
         self.name = ""
         self.arrived = ParkingLot()
         self._keeps: bool | None = None  # while a read is being taken
@@ -66,7 +66,7 @@ class Reception:
         end: ClientError | None = None
         for event in events:
             match event:
-                case Said() | Retitled():
+                case Said() | TopicChanged():
                     put_entry(event, keep)
                 case Presence() | TypingNotice() | Whispered() | Gap():
                     put(event, keep)
@@ -81,7 +81,7 @@ class Reception:
                     elif end := self._take_answer(event):
                         break
                 case Bye():
-                    end = lost(event)
+                    end = connection_lost(event)
                     break
                 case _:
                     assert_never(event)
@@ -93,10 +93,10 @@ class Reception:
         """One is not in a room any more."""
         self._inbox.leave(self._rooms.left(room, name))
 
-    def _take_name(self, event: Named) -> ServerFault | None:
+    def _take_name(self, event: Named) -> ProtocolError | None:
         try:
             check_named(event)
-        except ServerFault as fault:
+        except ProtocolError as fault:
             return fault
         self.name = event.name
         return None
@@ -104,7 +104,7 @@ class Reception:
     def _take_answer(
         self,
         event: Ack | Room | RoomsPage | HistoryPage | Found | Welcome | Pong | Members | Named | Error,
-    ) -> ServerFault | None:
+    ) -> ProtocolError | None:
         try:
             if isinstance(event, Room):
                 check_room(event)  # before its request is taken, which otherwise would not hear of the end
@@ -117,7 +117,7 @@ class Reception:
             if request.then is not None:
                 request.then(event)
                 return None
-        except ServerFault as fault:
+        except ProtocolError as fault:
             return fault
         match request.command, event:
             case Join() as join, Room():

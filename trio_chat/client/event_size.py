@@ -11,26 +11,26 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-__all__ = ["Newest", "weight"]
+__all__ = ["NewestEvents", "event_bytes"]
 
 E = TypeVar("E", bound=Struct)
 
 _POINTER_BYTES = 8
 
 
-def weight(value: object) -> int:
+def event_bytes(value: object) -> int:
     """Return the bytes that an event, or a value inside one, holds; numbers and flags count as a pointer."""
     if isinstance(value, str):
         return sys.getsizeof(value)
     if isinstance(value, list):
-        return sys.getsizeof(value) + sum(map(weight, value))
+        return sys.getsizeof(value) + sum(map(event_bytes, value))
     if isinstance(value, Struct):
         fields = (getattr(value, name) for name in value.__struct_fields__)
-        return sys.getsizeof(value) + sum(map(weight, fields))
+        return sys.getsizeof(value) + sum(map(event_bytes, fields))
     return _POINTER_BYTES
 
 
-class Newest(Generic[E]):
+class NewestEvents(Generic[E]):
     """The newest events of a stream, bounded by their number and their weight."""
 
     def __init__(self, number_max: int, weight_max: int) -> None:
@@ -48,11 +48,11 @@ class Newest(Generic[E]):
     def append(self, event: E) -> None:
         """Add an event, and drop the oldest ones beyond the bound. The newest always stays."""
         self._events.append(event)
-        self._weight += weight(event)
+        self._weight += event_bytes(event)
         while len(self._events) > self._number_max or (
             self._weight > self._weight_max and len(self._events) > 1
         ):
-            self._weight -= weight(self._events.popleft())
+            self._weight -= event_bytes(self._events.popleft())
 
     def clear(self) -> None:
         self._events.clear()

@@ -8,17 +8,17 @@ from trio_chat.wire.messages import (
     Members,
     Named,
     Presence,
-    Retitled,
     Room,
     Said,
+    TopicChanged,
     TypingNotice,
     Whispered,
 )
 
-__all__ = ["Back", "Incoming", "Outage"]
+__all__ = ["ClientEvent", "Disconnected", "Reconnected"]
 
 
-class Outage(Struct, frozen=True, gc=False, tag_field="type", tag="outage"):
+class Disconnected(Struct, frozen=True, gc=False, tag_field="type", tag="outage"):
     """The connection was lost, and the Chat goes on: the next try to come back is in `again_s` seconds.
 
     There is one for each outage, however many tries it takes. What is said meanwhile waits.
@@ -28,15 +28,15 @@ class Outage(Struct, frozen=True, gc=False, tag_field="type", tag="outage"):
     again_s: float
 
 
-class Back(Struct, frozen=True, gc=False, tag_field="type", tag="back"):
+class Reconnected(Struct, frozen=True, gc=False, tag_field="type", tag="back"):
     """The outage is over, and so long it was: one is in all rooms again that would have one."""
 
     after_s: float
 
 
-Incoming = (
+ClientEvent = (
     Said
-    | Retitled
+    | TopicChanged
     | Presence
     | TypingNotice
     | Whispered
@@ -45,8 +45,8 @@ Incoming = (
     | Gap
     | Error
     | Room
-    | Outage
-    | Back
+    | Disconnected
+    | Reconnected
 )
 """What a program is told without having asked. A `Room` comes when one is back in a room whose history is
 another one than before: its numbers begin anew. An `Error` may be about a room that one could not come back

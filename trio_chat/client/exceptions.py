@@ -1,15 +1,15 @@
 """What a server says against us, as the errors that a program meets."""
 
 from trio_chat.client.delays import RECONNECT_S_MAX
-from trio_chat.errors import ConnectionLost, Refused, ServerFault
+from trio_chat.errors import ConnectionLost, ProtocolError, Refused
 from trio_chat.wire.messages import UNSET, Bye, Error, Event, UnsetType
 
-__all__ = ["lost", "nonsense", "one_line", "refused", "unfitting"]
+__all__ = ["connection_lost", "one_line", "protocol_error", "refused", "unexpected_event"]
 
 LINE_CHARACTERS_MAX = 500  # a detail may be as long as a frame, and is shown on one line
 
 
-def lost(bye: Bye) -> ConnectionLost:
+def connection_lost(bye: Bye) -> ConnectionLost:
     after_s = 0 if bye.after_s is UNSET else bye.after_s
     detail = f"the server ended the connection: {one_line(bye.detail)} ({one_line(bye.code)})"
     if after_s > RECONNECT_S_MAX:
@@ -22,12 +22,12 @@ def refused(error: Error) -> Refused:
     return Refused(error.code, one_line(error.detail), field=error.field, retry_after_s=after_s)
 
 
-def unfitting(event: Event) -> ServerFault:
-    return nonsense(f"{type(event).__name__.lower()} is no answer to that")
+def unexpected_event(event: Event) -> ProtocolError:
+    return protocol_error(f"{type(event).__name__.lower()} is no answer to that")
 
 
-def nonsense(detail: str) -> ServerFault:
-    return ServerFault(f"what the server says makes no sense: {one_line(detail)}")
+def protocol_error(detail: str) -> ProtocolError:
+    return ProtocolError(f"what the server says makes no sense: {one_line(detail)}")
 
 
 def one_line(text: str) -> str:

@@ -7,7 +7,7 @@ import trio
 from trio_chat.client.address import Address
 from trio_chat.client.checks import check_welcome
 from trio_chat.client.connection import Connection
-from trio_chat.client.exceptions import lost, refused, unfitting
+from trio_chat.client.exceptions import connection_lost, refused, unexpected_event
 from trio_chat.client.tls_probe import probe_tls
 from trio_chat.client.upgrade import agree
 from trio_chat.errors import CannotConnect, ConnectionLost
@@ -15,13 +15,13 @@ from trio_chat.net.dial import Dial
 from trio_chat.net.link import SocketLink
 from trio_chat.wire.messages import Bye, Error, Event, Hello, Welcome
 
-__all__ = ["CONNECT_S", "Greeted", "greet"]
+__all__ = ["CONNECT_S", "Handshake", "shake_hands"]
 
 CONNECT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Greeted:
+class Handshake:
     """A connection, what the server has welcomed us with, and what it has said behind that."""
 
     connection: Connection
@@ -29,7 +29,7 @@ class Greeted:
     events: list[Event]
 
 
-async def greet(address: Address, dial: Dial, hello: Hello, *, is_first: bool = False) -> Greeted:
+async def shake_hands(address: Address, dial: Dial, hello: Hello, *, is_first: bool = False) -> Handshake:
     """Connect, say hello, and wait for the welcome; for ten seconds, both together.
 
     Raises `CannotConnect` when there is no server or it says nothing, `ConnectionLost` when it ends the
@@ -41,25 +41,25 @@ async def greet(address: Address, dial: Dial, hello: Hello, *, is_first: bool = 
         link = await dial(address.host, address.port)
     if dialling.cancelled_caught:
         raise CannotConnect(f"no answer from {address} within {CONNECT_S} s")
-    greeted: Greeted | None = None
-    lost: ConnectionLost | None = None
+    greeted: Handshake | None = None
+    connection_lost: ConnectionLost | None = None
     connection: Connection | None = None
     try:
         with trio.move_on_at(deadline):
             connection = Connection(link, await agree(link, address))
             greeted = await _welcomed(connection, hello)
     except ConnectionLost as error:
-        lost = error
+        connection_lost = error
     finally:
         if greeted is None:
             link.close()
-    if lost is not None:
+    if connection_lost is not None:
         # A link of a test's or a simulation's own leads to no TLS server.
-        is_silent = is_first and not (lost.code or address.path) and isinstance(link, SocketLink)
+        is_silent = is_first and not (connection_lost.code or address.path) and isinstance(link, SocketLink)
         try:
-            raise (await probe_tls(address, dial) if is_silent else None) or lost
+            raise (await probe_tls(address, dial) if is_silent else None) or connection_lost
         finally:
-            del lost  # its traceback holds this frame
+            del connection_lost  # its traceback holds this frame
     if greeted is None:
         foreign = connection.foreign() if connection is not None else None
         raise foreign or CannotConnect(
@@ -68,7 +68,7 @@ async def greet(address: Address, dial: Dial, hello: Hello, *, is_first: bool = 
     return greeted
 
 
-async def _welcomed(connection: Connection, hello: Hello) -> Greeted:
+async def _welcomed(connection: Connection, hello: Hello) -> Handshake:
     connection.send_nowait(connection.pack_hello(hello))
     await connection.flush()
     while True:
@@ -78,12 +78,12 @@ async def _welcomed(connection: Connection, hello: Hello) -> Greeted:
                 case Welcome():
                     check_welcome(event)
                     connection.frame_bytes = event.limits.frame_bytes
-                    return Greeted(connection, event, events[number:])
+                    return Handshake(connection, event, events[number:])
                 case Bye():
-                    raise lost(event)
+                    raise connection_lost(event)
                 case Error() if event.ref == hello.ref:
                     raise refused(event)
                 case _ if getattr(event, "ref", "") == hello.ref:
-                    raise unfitting(event)
+                    raise unexpected_event(event)
                 case _:
                     pass  # of no room, since we are in none

@@ -3,7 +3,7 @@
 Pure: events go in as they come, and out as the program takes them; what to ask the server is for
 `question` to say and for others to send.
 
-The inbox is bounded by `bound` events, and by what they weigh (`weight.py`). Whether it is full is judged
+The inbox is bounded by `bound` events, and by what they weigh (`event_bytes.py`). Whether it is full is judged
 once for all that came at once, so that one read may go over the bound and no stream that merely comes
 quickly is treated as too much. While it is full, nobody need read on. But somebody may have to: an answer
 that a request waits for comes behind the events. What then comes beyond the bound is treated by its kind:
@@ -42,10 +42,10 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from trio_chat.client.event_size import Newest, weight
-from trio_chat.client.events import Back, Incoming, Outage
-from trio_chat.client.exceptions import nonsense, unfitting
-from trio_chat.client.overflow import Beyond
+from trio_chat.client.event_size import NewestEvents, event_bytes
+from trio_chat.client.events import ClientEvent, Disconnected, Reconnected
+from trio_chat.client.exceptions import protocol_error, unexpected_event
+from trio_chat.client.overflow import Overflow
 from trio_chat.wire.messages import (
     Error,
     Gap,
@@ -54,9 +54,9 @@ from trio_chat.wire.messages import (
     Members,
     Named,
     Presence,
-    Retitled,
     Room,
     Said,
+    TopicChanged,
     TypingNotice,
     Whispered,
     Who,
@@ -120,12 +120,12 @@ class Inbox:
 
     def __init__(self, bound: int = INBOX_EVENTS) -> None:
         self.bound = bound
-        self._events: deque[Incoming] = deque()
+        self._events: deque[ClientEvent] = deque()
         self._weight_max = max(INBOX_BYTES_MIN, EVENT_BYTES * bound)
         self._weighed = 0  # so many of the oldest events weigh `_weight`; the others were not weighed yet
         self._weight = 0
-        self._beyond = Beyond(bound)
-        self.strays: Newest[Said | Retitled] = Newest(STRAYS, STRAYS_BYTES)
+        self._beyond = Overflow(bound)
+        self.strays: NewestEvents[Said | TopicChanged] = NewestEvents(STRAYS, STRAYS_BYTES)
         self._places: dict[str, _Place] = {}
         self._strange: dict[str, None] = {}  # the rooms with a place that were not entered, the oldest first
         self._lagging: dict[str, _Place] = {}  # a dict keeps their order, so that a run can be replayed
@@ -140,7 +140,7 @@ class Inbox:
 
     # --- in -----------------------------------------------------------------------------------------
 
-    def put_entry(self, entry: Said | Retitled, keep: bool) -> None:
+    def put_entry(self, entry: Said | TopicChanged, keep: bool) -> None:
         """Take an entry: what `put` does with it, for who knows that it is one and has many."""
         place = self._places.get(entry.room)
         if place is None:
@@ -156,10 +156,10 @@ class Inbox:
         else:
             self._miss(entry.room, place, entry.seq)
 
-    def put(self, event: Incoming, keep: bool) -> None:
+    def put(self, event: ClientEvent, keep: bool) -> None:
         """Take what came unasked. `keep` is false for all of a read that began with a full inbox."""
         match event:
-            case Said() | Retitled():
+            case Said() | TopicChanged():
                 self.put_entry(event, keep)
             case Presence() | Members():
                 self._put_presence(event, keep)
@@ -168,7 +168,7 @@ class Inbox:
             case TypingNotice():
                 if keep:
                     self._events.append(event)
-            case Whispered() | Named() | Error() | Room() | Outage() | Back():
+            case Whispered() | Named() | Error() | Room() | Disconnected() | Reconnected():
                 self._put_news(event, keep)
             case _:
                 assert_never(event)
@@ -233,7 +233,7 @@ class Inbox:
 
     # --- out ----------------------------------------------------------------------------------------
 
-    def take(self) -> Incoming | None:
+    def take(self) -> ClientEvent | None:
         """The oldest event, or None when there is none."""
         if not self._events:
             return None
@@ -242,10 +242,10 @@ class Inbox:
         event = self._events.popleft()
         if self._weighed:
             self._weighed -= 1
-            self._weight -= weight(event)
+            self._weight -= event_bytes(event)
         return event
 
-    def take_all(self) -> list[Incoming]:
+    def take_all(self) -> list[ClientEvent]:
         """All that has come."""
         events = [*self._events, *self._beyond.take_all()] if self._beyond else list(self._events)
         self._events.clear()
@@ -281,7 +281,7 @@ class Inbox:
         """
         assert self._asked is not None, "an answer to a question that was not asked"
         if not isinstance(event, self._asked.kind):
-            raise unfitting(event)
+            raise unexpected_event(event)
         asked = self._end_question()
         if asked is None:
             return
@@ -318,7 +318,7 @@ class Inbox:
         """Return the weight of all events. Each is weighed once, and not at all if taken before that."""
         count = len(self._events) - self._weighed
         if count:
-            self._weight += sum(map(weight, islice(reversed(self._events), count)))
+            self._weight += sum(map(event_bytes, islice(reversed(self._events), count)))
             self._weighed += count
         return self._weight
 
@@ -341,7 +341,7 @@ class Inbox:
         self._strange.pop(name, None)
         return self._places.pop(name, None) or _Place(0)
 
-    def _put_news(self, event: Incoming, keep: bool) -> None:
+    def _put_news(self, event: ClientEvent, keep: bool) -> None:
         # Behind what waits beyond the bound already, if anything does.
         if keep and not self._beyond:
             self._events.append(event)
@@ -394,7 +394,7 @@ class Inbox:
             self._note_hole(asked.room, place, asked.newest + 1)
             place.cursor = max(place.cursor, asked.newest)
         elif place.cursor == before:
-            raise nonsense(f"a page of history that does not go on after {before}")
+            raise protocol_error(f"a page of history that does not go on after {before}")
         place.newest = max(place.newest, place.cursor)
 
     def _note_hole(self, room: str, place: _Place, seq: int) -> None:

@@ -5,7 +5,7 @@ from math import inf
 
 import trio
 
-from trio_chat.client.backpressure import Brake
+from trio_chat.client.backpressure import Backpressure
 from trio_chat.client.connection import Connection
 from trio_chat.errors import ConnectionLost
 from trio_chat.wire.messages import Ping
@@ -36,7 +36,7 @@ class Sleep:
 
 
 async def keep_alive(
-    connection: Connection, brake: Brake, ping_s: int, clock_s: Callable[[], float] | None
+    connection: Connection, brake: Backpressure, ping_s: int, clock_s: Callable[[], float] | None
 ) -> ConnectionLost:
     """Ping when nothing was said for `ping_s` by either side. Ends when the server says nothing at all.
 
@@ -51,7 +51,7 @@ async def keep_alive(
     sleep = Sleep(clock_s(), pinged_at) if clock_s is not None else None
     while True:
         now = trio.current_time()
-        if brake.holds:
+        if brake.paused:
             connection.heard_at = now
         if connection.heard_at > asked_at:
             answer_by = inf

@@ -26,26 +26,26 @@ from trio_chat.wire.messages import (
     History,
     Join,
     Leave,
-    Limits,
     Rename,
     Rooms,
     Say,
     Search,
+    ServerLimits,
     Topic,
     Whisper,
     Who,
 )
 
-__all__ = ["Kind", "Pacer", "TokenBucket", "kind_of"]
+__all__ = ["Pacer", "RateKind", "TokenBucket", "kind_of"]
 
-Kind = Literal["talk", "rooms", "questions"]
+RateKind = Literal["talk", "rooms", "questions"]
 
 # The server's clock may run slower than this one.
 SHARE = 0.99
 WAIT_S_MIN = 0.001  # rounding must not make a wait so short that time does not pass
 
 
-def kind_of(command: Command) -> Kind | None:
+def kind_of(command: Command) -> RateKind | None:
     """Return the rate that a command is charged to (docs/protocol.md); None where it has none."""
     match command:
         case Say() | Topic() | Whisper() | Rename():
@@ -117,12 +117,12 @@ class TokenBucket:
 class Pacer:
     """Decide when commands may be sent. Without `is_on` always at once, and refusals change nothing."""
 
-    def __init__(self, limits: Limits, now: float, *, is_on: bool = True) -> None:
+    def __init__(self, limits: ServerLimits, now: float, *, is_on: bool = True) -> None:
         self.is_on = is_on
-        self._limits: Limits | None = None
+        self._limits: ServerLimits | None = None
         self._messages: TokenBucket | None = None
         self._bytes: TokenBucket | None = None
-        self._paused_until: dict[Kind, float] = {}
+        self._paused_until: dict[RateKind, float] = {}
         self.set_limits(limits, now)
 
     @property
@@ -130,7 +130,7 @@ class Pacer:
         """Whether every command may be sent at once, as long as no server refuses one."""
         return self._messages is None and self._bytes is None and not self._paused_until
 
-    def set_limits(self, limits: Limits, now: float) -> None:
+    def set_limits(self, limits: ServerLimits, now: float) -> None:
         """Take the limits of a `welcome`. The buckets stay as they are if these are the ones known."""
         if not self.is_on or limits == self._limits:
             return
@@ -187,7 +187,7 @@ class Pacer:
             if bucket is not None:
                 bucket.answer_all(now)
 
-    def _pause_s(self, kind: Kind, now: float) -> float:
+    def _pause_s(self, kind: RateKind, now: float) -> float:
         until = self._paused_until.get(kind)
         if until is None:
             return 0.0

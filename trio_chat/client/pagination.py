@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from trio_chat.client.event_size import weight
-from trio_chat.client.exceptions import nonsense
+from trio_chat.client.event_size import event_bytes
+from trio_chat.client.exceptions import protocol_error
 
 __all__ = ["LISTED_BYTES_MAX", "all_pages"]
 
@@ -33,8 +33,8 @@ async def all_pages(
             return items
         # Pages are sorted by code point, as Python compares texts.
         if name(page[-1]) <= after:
-            raise nonsense(f"a page that does not go on after {after!r}")
+            raise protocol_error(f"a page that does not go on after {after!r}")
         after = name(page[-1])
-        held_bytes += weight(page)
+        held_bytes += event_bytes(page)
         if held_bytes > LISTED_BYTES_MAX:
-            raise nonsense(f"a list that does not end within {LISTED_BYTES_MAX >> 20} MiB")
+            raise protocol_error(f"a list that does not end within {LISTED_BYTES_MAX >> 20} MiB")

@@ -16,24 +16,24 @@ import trio
 
 from trio_chat.client.backoff import Backoff
 from trio_chat.client.delays import reconnect_s
-from trio_chat.client.events import Back, Outage
+from trio_chat.client.events import Disconnected, Reconnected
 from trio_chat.client.exceptions import one_line
-from trio_chat.client.handshake import Greeted
+from trio_chat.client.handshake import Handshake
 from trio_chat.client.keepalive import keep_alive
-from trio_chat.client.resume import Reentry
+from trio_chat.client.resume import Resumption
 from trio_chat.client.sender import Sender
 from trio_chat.client.server_change import forget_other_server, is_other_server
-from trio_chat.client.session import Conversation
+from trio_chat.client.session import ClientSession
 from trio_chat.client.ungrouped import ungrouped
-from trio_chat.errors import CannotConnect, ClientError, ConnectionLost, Refused, ServerFault
+from trio_chat.errors import CannotConnect, ClientError, ConnectionLost, ProtocolError, Refused
 
-__all__ = ["Visits"]
+__all__ = ["Reconnector"]
 
 # A hello refused so may be welcome later. Another refusal is about the name, and stays.
 _FOR_NOW = ("rate_limited", "unavailable")
 
 
-class Visits:
+class Reconnector:
     """What a Chat does about its connection. `greet` makes the next one, and raises as `greeting.greet`.
 
     With `backoff` None the first visit is the last.
@@ -41,8 +41,8 @@ class Visits:
 
     def __init__(
         self,
-        talk: Conversation,
-        greet: Callable[[], Awaitable[Greeted]],
+        talk: ClientSession,
+        greet: Callable[[], Awaitable[Handshake]],
         *,
         backoff: Backoff | None,
         patience_s: float,
@@ -59,9 +59,9 @@ class Visits:
         self._lost_at: float | None = None  # since when there is an outage
         self._again_at = 0.0
 
-    async def run(self, first: Greeted) -> None:
+    async def run(self, first: Handshake) -> None:
         """Serve one connection after another, this one first, until the Chat has ended. Closes each."""
-        greeted: Greeted | None = first
+        greeted: Handshake | None = first
         while greeted is not None:
             try:
                 await self._visit(greeted, coming_back=greeted is not first)
@@ -71,7 +71,7 @@ class Visits:
 
     # --- a visit ------------------------------------------------------------------------------------
 
-    async def _visit(self, greeted: Greeted, *, coming_back: bool) -> None:
+    async def _visit(self, greeted: Handshake, *, coming_back: bool) -> None:
         with ungrouped():
             async with trio.open_nursery() as nursery:
                 self._reading, self._overdue = trio.CancelScope(), None
@@ -86,7 +86,7 @@ class Visits:
                 self._over(why, trio.current_time() - began)
                 nursery.cancel_scope.cancel()
 
-    async def _read(self, greeted: Greeted) -> ClientError:
+    async def _read(self, greeted: Handshake) -> ClientError:
         """Read until the end of the connection, and say why it is that."""
         reception, brake = self._talk.reception, self._talk.brake
         why = reception.take(greeted.events)
@@ -100,13 +100,13 @@ class Visits:
                 why = reception.take(events)
         return why or self._overdue or ConnectionLost("connection lost")
 
-    async def _keep_alive(self, greeted: Greeted) -> None:
+    async def _keep_alive(self, greeted: Handshake) -> None:
         ping_s = greeted.welcome.ping_s
         self._give_up(await keep_alive(greeted.connection, self._talk.brake, ping_s, self._clock_s))
 
-    async def _come_in(self, greeted: Greeted) -> None:
+    async def _come_in(self, greeted: Handshake) -> None:
         with trio.move_on_at(self._patient_until) as self._patience:
-            await Reentry(self._talk, greeted.connection, self._is_back).run()
+            await Resumption(self._talk, greeted.connection, self._is_back).run()
         if self._patience.cancelled_caught:
             self._give_up(ConnectionLost("connection lost: the server did not let us back into our rooms"))
         else:
@@ -129,7 +129,7 @@ class Visits:
         self._again_at = trio.current_time() + wait_s
         if self._lost_at is None:
             self._lost_at = trio.current_time()
-            talk.lost(why, Outage(str(why), wait_s))
+            talk.lost(why, Disconnected(str(why), wait_s))
         else:
             talk.lost(why, None)
 
@@ -138,7 +138,7 @@ class Visits:
         after_s = trio.current_time() - self._lost_at
         self._lost_at = None
         self._patience.deadline = inf
-        self._talk.inbox.put(Back(after_s), self._talk.reception.keeps)
+        self._talk.inbox.put(Reconnected(after_s), self._talk.reception.keeps)
         self._talk.reception.arrived.unpark_all()
 
     @property
@@ -146,7 +146,7 @@ class Visits:
         assert self._lost_at is not None, "patience is for outages"
         return self._lost_at + self._patience_s
 
-    async def _come_back(self) -> Greeted | None:
+    async def _come_back(self) -> Handshake | None:
         """Try until there is a connection; None when the Chat has ended."""
         assert self._backoff is not None, "only who comes back has an outage"
         error: ClientError | Refused | None = None
@@ -182,7 +182,7 @@ def _final(error: ClientError | Refused) -> ClientError | None:
                 return None
             return ConnectionLost(f"no way back: {error} ({one_line(code)})", code=code, reconnect=False)
         case ConnectionLost(code="version"):
-            return ServerFault(str(error))
+            return ProtocolError(str(error))
         case ConnectionLost(reconnect=True) | CannotConnect():
             return None
         case _:

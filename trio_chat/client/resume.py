@@ -14,23 +14,23 @@ import trio
 
 from trio_chat.client.connection import Connection
 from trio_chat.client.delays import retry_s
-from trio_chat.client.exceptions import unfitting
+from trio_chat.client.exceptions import unexpected_event
 from trio_chat.client.requests import Request
 from trio_chat.client.rooms import Membership
 from trio_chat.client.sender import Sender
-from trio_chat.client.session import Conversation
+from trio_chat.client.session import ClientSession
 from trio_chat.errors import Refused
 from trio_chat.wire.messages import UNSET, Error, Event, Join, Room
 
-__all__ = ["Reentry"]
+__all__ = ["Resumption"]
 
 _FOR_NOW = ("rate_limited", "unavailable")
 
 
-class Reentry:
+class Resumption:
     """One coming back. `on_back` is called when one is in all rooms again that would have one."""
 
-    def __init__(self, talk: Conversation, connection: Connection, on_back: Callable[[], None]) -> None:
+    def __init__(self, talk: ClientSession, connection: Connection, on_back: Callable[[], None]) -> None:
         self._talk = talk
         self._connection = connection
         self._on_back = on_back
@@ -93,7 +93,7 @@ class Reentry:
                 news = Error(event.code, detail, event.field, event.retry_after_s)
                 self._talk.inbox.put(news, self._talk.reception.keeps)
             case _:
-                raise unfitting(event)
+                raise unexpected_event(event)
         self._look()
         self._talk.backlog.changed.set()
 

@@ -19,7 +19,7 @@ from trio_chat.wire.messages import (
     Who,
 )
 
-__all__ = ["Membership", "Rooms", "room_of"]
+__all__ = ["JoinedRooms", "Membership", "room_of"]
 
 
 class Membership:
@@ -38,7 +38,7 @@ class Membership:
         """When to ask to be let in again, where that could not be done just then."""
 
 
-class Rooms:
+class JoinedRooms:
     """The rooms one is in."""
 
     def __init__(self) -> None:

@@ -11,10 +11,10 @@ from math import inf
 import trio
 
 from trio_chat.client.connection import Connection
-from trio_chat.client.pacer import Kind, kind_of
+from trio_chat.client.pacer import RateKind, kind_of
 from trio_chat.client.requests import Request
 from trio_chat.client.rooms import room_of
-from trio_chat.client.session import Conversation
+from trio_chat.client.session import ClientSession
 from trio_chat.errors import Refused
 from trio_chat.wire.messages import Command, Quit
 
@@ -30,13 +30,13 @@ class _Held:
     rooms: set[str] = field(default_factory=set)
     """Rooms with a message, a `join` or a `leave` that waits for the pacer: others of these wait behind
     it."""
-    kinds: set[Kind] = field(default_factory=set)
+    kinds: set[RateKind] = field(default_factory=set)
 
 
 class Sender:
     """Send what waits, on one connection. `again_at` is when the pacer may allow more."""
 
-    def __init__(self, talk: Conversation, connection: Connection) -> None:
+    def __init__(self, talk: ClientSession, connection: Connection) -> None:
         self.again_at = inf
         self._talk = talk
         self._connection = connection

@@ -7,7 +7,7 @@ Questions are asked again: their callers want to know how things are where the C
 """
 
 from trio_chat.client.requests import Request, Requests
-from trio_chat.client.rooms import Rooms
+from trio_chat.client.rooms import JoinedRooms
 from trio_chat.errors import ServerChanged
 from trio_chat.wire.messages import Say, Topic, Welcome, Whisper
 
@@ -30,7 +30,7 @@ def is_other_server(before: Welcome, now: Welcome) -> bool:
     return before.server_id != now.server_id
 
 
-def forget_other_server(requests: Requests, rooms: Rooms) -> None:
+def forget_other_server(requests: Requests, rooms: JoinedRooms) -> None:
     """Fail what was written for the server before, and let each room begin anew."""
     for request in list(requests):
         _fail_if_written(requests, request)

@@ -16,16 +16,16 @@ from typing import TypeVar
 import trio
 
 from trio_chat.client.backlog import Backlog
-from trio_chat.client.backpressure import Brake
+from trio_chat.client.backpressure import Backpressure
 from trio_chat.client.connection import Connection
 from trio_chat.client.delays import retry_s
-from trio_chat.client.dispatch import Reception
-from trio_chat.client.events import Incoming, Outage
-from trio_chat.client.exceptions import refused, unfitting
+from trio_chat.client.dispatch import Dispatcher
+from trio_chat.client.events import ClientEvent, Disconnected
+from trio_chat.client.exceptions import refused, unexpected_event
 from trio_chat.client.inbox import Inbox
 from trio_chat.client.pacer import Pacer
 from trio_chat.client.requests import Request, Requests
-from trio_chat.client.rooms import Rooms, room_of
+from trio_chat.client.rooms import JoinedRooms, room_of
 from trio_chat.client.server_change import check_admitted
 from trio_chat.errors import ClientError, ConnectionLost, Refused
 from trio_chat.wire.messages import (
@@ -37,17 +37,17 @@ from trio_chat.wire.messages import (
     Leave,
     Members,
     Named,
-    Retitled,
     Said,
+    TopicChanged,
     Welcome,
 )
 
-__all__ = ["Conversation"]
+__all__ = ["ClientSession"]
 
 A = TypeVar("A", bound=Event)
 
 
-class Conversation:
+class ClientSession:
     """Requests out, answers and events in, until it has `ended`."""
 
     def __init__(
@@ -63,10 +63,10 @@ class Conversation:
         self.is_leaving = False  # from here on the end is what the program asked for
         self.inbox = inbox
         self.requests = requests
-        self.rooms = Rooms()
-        self.brake = Brake(inbox)
+        self.rooms = JoinedRooms()
+        self.brake = Backpressure(inbox)
         self.backlog = Backlog(requests, Pacer(welcome.limits, trio.current_time(), is_on=pace))
-        self.reception = Reception(inbox, requests, self.rooms, self.backlog)
+        self.reception = Dispatcher(inbox, requests, self.rooms, self.backlog)
         self._is_away = False
         self._absence = trio.CancelScope()
         self._ask_at = 0.0
@@ -137,7 +137,7 @@ class Conversation:
             if self._direct is not None:
                 self._direct.send_nowait(frame)
 
-    async def next(self) -> Incoming:
+    async def next(self) -> ClientEvent:
         """Wait for the next event. Cancelling loses none.
 
         Raises what ended the conversation, or `StopAsyncIteration` where the program ended it.
@@ -145,10 +145,10 @@ class Conversation:
         await trio.lowlevel.checkpoint()
         while (event := self.inbox.take()) is None:
             await self._more()
-        self.brake.ease()
+        self.brake.resume()
         return event
 
-    async def next_batch(self) -> list[Incoming]:
+    async def next_batch(self) -> list[ClientEvent]:
         """Wait for events and take all that have come; otherwise as `next`."""
         if self.inbox:
             await trio.lowlevel.checkpoint()
@@ -156,7 +156,7 @@ class Conversation:
         while not self.inbox:
             await self._more()
         events = self.inbox.take_all()
-        self.brake.ease()
+        self.brake.resume()
         return events
 
     def leave_soon(self) -> None:
@@ -165,7 +165,7 @@ class Conversation:
         if self._is_away:
             self.end(ConnectionLost("left during an outage", code="quit", reconnect=False))
 
-    def strays(self) -> list[Said | Retitled]:
+    def unexpected_entries(self) -> list[Said | TopicChanged]:
         strays = list(self.inbox.strays)
         self.inbox.strays.clear()
         return strays
@@ -188,7 +188,7 @@ class Conversation:
             self._direct = connection
         self.reception.arrived.unpark_all()
 
-    def lost(self, why: ConnectionLost, outage: Outage | None) -> None:
+    def lost(self, why: ConnectionLost, outage: Disconnected | None) -> None:
         """The connection is gone, and one will come back. `outage` is the news of it, where it is some."""
         self._connection.abandon()
         self._direct = None
@@ -284,7 +284,7 @@ class Conversation:
                 if self.inbox.refuse(event.code):
                     self._ask_at = trio.current_time() + retry_s(event.retry_after_s)
             case _:
-                raise unfitting(event)
+                raise unexpected_event(event)
 
     def _check(self) -> None:
         if self.ended is not None:
@@ -307,4 +307,4 @@ class Conversation:
             return answer
         if isinstance(answer, Error):
             raise refused(answer)
-        raise unfitting(answer)
+        raise unexpected_event(answer)

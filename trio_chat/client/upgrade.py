@@ -6,7 +6,7 @@ from functools import partial
 import trio
 
 from trio_chat.client.address import Address
-from trio_chat.client.exceptions import nonsense
+from trio_chat.client.exceptions import protocol_error
 from trio_chat.client.foreign import Opening
 from trio_chat.dialects import EventReader
 from trio_chat.dialects.frames import FrameEvents
@@ -47,5 +47,5 @@ async def agree(link: Link, address: Address) -> EventReader:
     except FrameError as error:
         if error.code == "too_many_connections":
             raise CannotConnect(error.detail, code=error.code) from error
-        raise nonsense(error.detail) from error
+        raise protocol_error(error.detail) from error
     return WebSocketEvents(partial(os.urandom, 4), rest)

@@ -14,10 +14,10 @@ beside receiving them. A batch is held, as a list, against the list of what the 
 was shown; only that first one is looked up, and what differs is looked into at the end.
 """
 
-from trio_chat.contract.breaches import Breach, Findings, Kind
+from trio_chat.contract.breaches import Breach, BreachKind, Findings
 from trio_chat.contract.judge import Judge
 from trio_chat.contract.presence import LARGE
-from trio_chat.contract.stay import Stay
+from trio_chat.contract.stay import Visit
 from trio_chat.contract.truth import Entry
 
-__all__ = ["LARGE", "Breach", "Entry", "Findings", "Judge", "Kind", "Stay"]
+__all__ = ["LARGE", "Breach", "BreachKind", "Entry", "Findings", "Judge", "Visit"]

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["BREACHES_KEPT", "WORDS_CHARACTERS_MAX", "Breach", "Findings", "Kind", "numbers"]
+__all__ = ["BREACHES_KEPT", "WORDS_CHARACTERS_MAX", "Breach", "BreachKind", "Findings", "numbers"]
 
 BREACHES_KEPT = 1_000  # in words; all are counted
 WORDS_CHARACTERS_MAX = 1_000  # of each; a name from a server may be as long as a frame
 
 
-class Kind(StrEnum):
+class BreachKind(StrEnum):
     """What can be wrong with a delivery."""
 
     LOST = "lost"
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 class Breach:
     """One broken promise: to whom (or, of an ack, to which author), in which room, in words."""
 
-    kind: Kind
+    kind: BreachKind
     room: str
     user: str
     words: str
@@ -47,11 +47,11 @@ class Findings:
 
     def __init__(self) -> None:
         self.breaches: list[Breach] = []
-        self.counts: dict[Kind, int] = {}
+        self.counts: dict[BreachKind, int] = {}
         self.tell: Callable[[Breach], None] | None = None
         """Told of each that is kept, as it is found."""
 
-    def add(self, kind: Kind, room: str, user: str, words: str, times: int = 1) -> None:
+    def add(self, kind: BreachKind, room: str, user: str, words: str, times: int = 1) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + times
         if len(self.breaches) < BREACHES_KEPT:
             # They quote a server that may lie: what does not print is no part of a sentence.

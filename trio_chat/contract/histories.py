@@ -15,7 +15,7 @@ answer may be overtaken as well: by answers that name the next history, and by w
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from trio_chat.contract.truth import Entry, Saying, Truth
+from trio_chat.contract.truth import Entry, SentMessage, Truth
 
 __all__ = ["Histories", "Question"]
 
@@ -46,7 +46,7 @@ class _Crash:
 class Histories:
     """Know every history of each room, by its epoch."""
 
-    def __init__(self, sayings: dict[str, Saying], is_like: Callable[[Entry], bool]) -> None:
+    def __init__(self, sayings: dict[str, SentMessage], is_like: Callable[[Entry], bool]) -> None:
         self.truths: dict[tuple[str, str], Truth] = {}  # by room and epoch
         self._sayings = sayings
         self._is_like = is_like

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from trio_chat.contract.breaches import Findings, Kind, numbers
+from trio_chat.contract.breaches import BreachKind, Findings, numbers
 from trio_chat.contract.histories import Histories, Question
-from trio_chat.contract.presence import Census
-from trio_chat.contract.stay import Stay
-from trio_chat.contract.truth import REACH_BACK_MAX, Entry, Saying, Truth
+from trio_chat.contract.presence import PresenceTruth
+from trio_chat.contract.stay import Visit
+from trio_chat.contract.truth import REACH_BACK_MAX, Entry, SentMessage, Truth
 
 __all__ = ["Judge"]
 
@@ -20,21 +20,21 @@ class Judge:
 
     def __init__(self, is_like: Callable[[Entry], bool] = lambda _: True) -> None:
         self.findings = Findings()
-        self.stays: list[Stay] = []
-        self._sayings: dict[str, Saying] = {}
+        self.stays: list[Visit] = []
+        self._sayings: dict[str, SentMessage] = {}
         self._histories = Histories(self._sayings, is_like)
         self._truths = self._histories.truths  # by room and epoch
         self._last_in: dict[tuple[str, str], str] = {}  # by room and user: the epoch it knows
         self._questions: dict[tuple[str, str], Question] = {}  # by room and user, the newest
-        self._censuses: dict[str, Census] = {}
-        self._unanswered: dict[str, Saying] = {}
+        self._censuses: dict[str, PresenceTruth] = {}
+        self._unanswered: dict[str, SentMessage] = {}
         self._now = 0
 
     # --- facts ----------------------------------------------------------------------------------------
 
     def says(self, room: str, author: str, text: str, tag: int = 0) -> None:
         """Somebody is about to say something."""
-        saying = self._sayings[text] = Saying(room, author, text, tag)
+        saying = self._sayings[text] = SentMessage(room, author, text, tag)
         self._unanswered[text] = saying
 
     def says_again(self, text: str) -> None:
@@ -51,7 +51,7 @@ class Judge:
             return  # it was on the way when the machine went down
         if saying.acked not in (0, seq):
             words = f"{saying.author} was acked {saying.room} {saying.acked} and {seq} for one message"
-            self.findings.add(Kind.ACK, saying.room, saying.author, words)
+            self.findings.add(BreachKind.ACK, saying.room, saying.author, words)
         saying.acked = seq
 
     def excused(self, text: str) -> None:
@@ -94,7 +94,7 @@ class Judge:
         after: int | None = None,
         resumed: bool = False,
         recent: int = 0,
-    ) -> Stay:
+    ) -> Visit:
         """It was let in; `after` is the cursor with which it came back, `resumed` whether that was taken, and
         `recent` how many entries it is shown of what was said before it was ever there.
 
@@ -103,24 +103,24 @@ class Judge:
         question = self._questions.pop((room, user), Question())
         generation = question.generation
         if misled := self._histories.find_premature(room, epoch, generation):
-            self.findings.add(Kind.RESUME, room, misled, _let_in_as_before(room, misled))
+            self.findings.add(BreachKind.RESUME, room, misled, _let_in_as_before(room, misled))
         words = self._wrong_epoch(room, user, epoch, question, head)
         words = words or self._wrong_cursor(room, user, epoch, generation, after, resumed)
         if words:
-            self.findings.add(Kind.RESUME, room, user, words)
+            self.findings.add(BreachKind.RESUME, room, user, words)
         start = head - recent if after is None else after if resumed else 0
         now = self._tick()
         truth = self._histories.answered(room, user, epoch, question, start, now)
         self._last_in[room, user] = epoch
         if start < truth.base - REACH_BACK_MAX:
             words = f"{user} was let into {room} at {start}, where {truth.base} was the newest before"
-            self.findings.add(Kind.PHANTOM, room, user, words)
+            self.findings.add(BreachKind.PHANTOM, room, user, words)
             start = truth.base - REACH_BACK_MAX
         truth.reach_back(start)
         hearing = self._census(room).enters(user, now, members)
-        stay = Stay(truth, user, start, head, hearing, self.findings, self._tick)
-        self.stays.append(stay)
-        return stay
+        visit = Visit(truth, user, start, head, hearing, self.findings, self._tick)
+        self.stays.append(visit)
+        return visit
 
     def _wrong_epoch(self, room: str, user: str, epoch: str, question: Question, head: int) -> str:
         """Return what is wrong with the epoch of an answer, by what had happened by its generation."""
@@ -150,7 +150,7 @@ class Judge:
             return ""
         return f"{user} came back to {room} with {after} as the last, and was not resumed"
 
-    def _is_lost(self, saying: Saying, seq: int) -> bool:
+    def _is_lost(self, saying: SentMessage, seq: int) -> bool:
         """Whether a number is of what was lost of the history that the author knows."""
         truth = self._truths.get((saying.room, self._last_in.get((saying.room, saying.author), "")))
         return truth is not None and truth.is_lost(seq)
@@ -160,7 +160,7 @@ class Judge:
     @property
     def facts(self) -> int:
         """Grows with whatever is fed."""
-        return self._now + sum(stay.verified for stay in self.stays) - len(self._unanswered)
+        return self._now + sum(visit.verified for visit in self.stays) - len(self._unanswered)
 
     @property
     def breaches(self) -> int:
@@ -180,15 +180,15 @@ class Judge:
             return f"{len(self._unanswered)} acks, one of them for {saying.author}"
         heads = {id(truth): self.head(truth) for truth in self._truths.values()}
         past = self._histories.past()
-        for stay in self.stays:
-            if stay.is_over or stay.way:
+        for visit in self.stays:
+            if visit.is_over or visit.way:
                 continue
-            head = heads[id(stay.truth)]
-            if stay.truth in past:
-                return f"the end of the connection on which {stay.user} was let into {stay.room}"
-            if stay.cursor < head:
-                return f"{stay.room} {stay.cursor + 1} to {head} for {stay.user}"
-            if untold := stay.hearing.untold():
+            head = heads[id(visit.truth)]
+            if visit.truth in past:
+                return f"the end of the connection on which {visit.user} was let into {visit.room}"
+            if visit.cursor < head:
+                return f"{visit.room} {visit.cursor + 1} to {head} for {visit.user}"
+            if untold := visit.hearing.untold():
                 return f"presence: {untold[0]}"
         return ""
 
@@ -198,23 +198,23 @@ class Judge:
         """Everybody who is in a room now must have everything: to be called when they had the time for it."""
         heads = {id(truth): self.head(truth) for truth in self._truths.values()}
         past = self._histories.past()
-        for stay in self.stays:
-            if not stay.is_over and not stay.way:
-                stay.owes(heads[id(stay.truth)])
-                if stay.truth in past:
-                    words = f"{stay.user} is still in a history of {stay.room} that is over"
-                    self.findings.add(Kind.RESUME, stay.room, stay.user, words)
-        for stay in self.stays:
-            stay.hearing.judge()
+        for visit in self.stays:
+            if not visit.is_over and not visit.way:
+                visit.owes(heads[id(visit.truth)])
+                if visit.truth in past:
+                    words = f"{visit.user} is still in a history of {visit.room} that is over"
+                    self.findings.add(BreachKind.RESUME, visit.room, visit.user, words)
+        for visit in self.stays:
+            visit.hearing.judge()
         for saying in self._unanswered.values():
             words = f"{saying.author} said something in {saying.room} and was neither acked nor refused"
-            self.findings.add(Kind.ACK, saying.room, saying.author, words)
+            self.findings.add(BreachKind.ACK, saying.room, saying.author, words)
 
     def finish(self) -> Findings:
         """What was broken. Nothing may be fed any more."""
         for truth in self._truths.values():
-            stays = [stay for stay in self.stays if stay.truth is truth]
-            truth.settle([stay.covers() for stay in stays], self.findings)
+            stays = [visit for visit in self.stays if visit.truth is truth]
+            truth.settle([visit.covers() for visit in stays], self.findings)
             truth.doubled(self.findings)
             truth.backwards(self.findings)
             if self._histories.is_newest(truth):  # earlier ones are gone: told already, if it is a breach
@@ -224,44 +224,44 @@ class Judge:
             never = [seq for seq in holes if seq not in unshown and any(s.must_have_seen(seq) for s in stays)]
             if never:
                 words = f"nobody was shown {truth.room} {numbers(never)}, though there was more behind"
-                self.findings.add(Kind.LOST, truth.room, "", words, len(never))
+                self.findings.add(BreachKind.LOST, truth.room, "", words, len(never))
             nobody_saw = frozenset(holes) | unshown
-            for stay in stays:
-                stay.judge(nobody_saw)
+            for visit in stays:
+                visit.judge(nobody_saw)
         return self.findings
 
     def _judge_acks(self, truth: Truth) -> None:
         for saying in self._sayings.values():
             if saying.room == truth.room and saying.seen and saying.refused and not saying.again:
                 words = f"{saying.author} was refused what everybody was shown as {saying.room} {saying.seen}"
-                self.findings.add(Kind.ACK, saying.room, saying.author, words)
+                self.findings.add(BreachKind.ACK, saying.room, saying.author, words)
             if saying.room == truth.room and saying.acked and saying.seen not in (0, saying.acked):
                 words = (
                     f"{saying.author} was acked {saying.room} {saying.acked} for what everybody"
                     f" was shown as {saying.room} {saying.seen}"
                 )
-                self.findings.add(Kind.ACK, saying.room, saying.author, words)
+                self.findings.add(BreachKind.ACK, saying.room, saying.author, words)
         for saying in self._unshown(truth):
             words = f"{saying.author} was acked {saying.room} {saying.acked}, which nobody was shown"
-            self.findings.add(Kind.UNSHOWN, saying.room, saying.author, words)
+            self.findings.add(BreachKind.UNSHOWN, saying.room, saying.author, words)
 
-    def _unshown(self, truth: Truth) -> list[Saying]:
+    def _unshown(self, truth: Truth) -> list[SentMessage]:
         return [
             saying
             for saying in self._sayings.values()
             if saying.room == truth.room and saying.acked and not saying.seen and self._is_owed(truth, saying)
         ]
 
-    def _is_owed(self, truth: Truth, saying: Saying) -> bool:
+    def _is_owed(self, truth: Truth, saying: SentMessage) -> bool:
         """Whether anybody had to be shown it: those who broke off, or have gone before it came, had not."""
         return saying.acked > truth.limit or any(
-            stay.truth is truth and stay.must_have_seen(saying.acked) for stay in self.stays
+            visit.truth is truth and visit.must_have_seen(saying.acked) for visit in self.stays
         )
 
-    def _census(self, room: str) -> Census:
+    def _census(self, room: str) -> PresenceTruth:
         census = self._censuses.get(room)
         if census is None:
-            census = self._censuses[room] = Census(room, self.findings)
+            census = self._censuses[room] = PresenceTruth(room, self.findings)
         return census
 
     def _tick(self) -> int:

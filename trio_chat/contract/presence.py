@@ -18,9 +18,9 @@ often than it can have come or gone by then, is a breach at once, and is not kep
 notices is bounded by the visits that there were.
 """
 
-from trio_chat.contract.breaches import Findings, Kind
+from trio_chat.contract.breaches import BreachKind, Findings
 
-__all__ = ["LARGE", "Census", "Hearing"]
+__all__ = ["LARGE", "PresenceTruth", "PresenceView"]
 
 LARGE = 200
 NEVER = 1 << 62
@@ -43,7 +43,7 @@ class _Visit:
         self.brief = False  # … and need not even hear of its coming
 
 
-class Census:
+class PresenceTruth:
     """Who was in one room when."""
 
     def __init__(self, room: str, findings: Findings) -> None:
@@ -67,13 +67,13 @@ class Census:
         visit.whys = whys
         visit.told = False
 
-    def enters(self, user: str, now: int, members: int) -> "Hearing":
+    def enters(self, user: str, now: int, members: int) -> "PresenceView":
         """It was let in."""
         visits = self.visits[user]
         visits[-1].entered = now
         if len(visits) > 1:
             visits[-2].until = now
-        return Hearing(self, user, visits[-1], members)
+        return PresenceView(self, user, visits[-1], members)
 
     @property
     def here(self) -> int:
@@ -81,10 +81,10 @@ class Census:
         return sum(visits[-1].going == NEVER > visits[-1].entered for visits in self.visits.values())
 
     def breach(self, user: str, words: str, times: int = 1) -> None:
-        self._findings.add(Kind.PRESENCE, self.room, user, words, times)
+        self._findings.add(BreachKind.PRESENCE, self.room, user, words, times)
 
 
-class Hearing:
+class PresenceView:
     """What one stay was told."""
 
     __slots__ = (
@@ -100,7 +100,7 @@ class Hearing:
         "members",
     )
 
-    def __init__(self, census: Census, user: str, visit: _Visit, members: int) -> None:
+    def __init__(self, census: PresenceTruth, user: str, visit: _Visit, members: int) -> None:
         self.members = members  # how many are here, as last told
         self._census = census
         self._user = user

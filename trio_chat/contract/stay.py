@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from trio_chat.contract.breaches import Findings, Kind, numbers
-from trio_chat.contract.presence import Hearing
+from trio_chat.contract.breaches import BreachKind, Findings, numbers
+from trio_chat.contract.presence import PresenceView
 from trio_chat.contract.truth import Entry, Truth
 
-__all__ = ["Stay"]
+__all__ = ["Visit"]
 
 
-class Stay:
+class Visit:
     """Made by `Judge.entered`. `cursor` is the newest entry that was seen: where to resume.
 
     Call the methods in the order in which things happened: `going` before one goes, by whatever way, then
@@ -39,7 +39,7 @@ class Stay:
         user: str,
         start: int,
         head: int,
-        hearing: Hearing,
+        hearing: PresenceView,
         findings: Findings,
         tick: Callable[[], int],
     ) -> None:
@@ -93,7 +93,7 @@ class Stay:
         """An entry was shown; also one that has come again, too late or out of order."""
         if entry.room != self.room:
             self._breach(
-                Kind.PHANTOM,
+                BreachKind.PHANTOM,
                 f"{self.user} was shown {entry.room} {entry.seq} without being there: by {entry.by}",
             )
             return
@@ -110,14 +110,14 @@ class Stay:
     def saw_late(self, entry: Entry) -> None:
         """An entry was shown although one had left, and the leaving was acked."""
         self._breach(
-            Kind.LATE, f"{self.user} was shown {entry.room} {entry.seq} after leaving at {self.cursor}"
+            BreachKind.LATE, f"{self.user} was shown {entry.room} {entry.seq} after leaving at {self.cursor}"
         )
 
     def skipped(self, after: int, following: int) -> None:
         """The server says that the entries between these two are not part of this replay."""
         if following - 1 > self.truth.limit or after > self.truth.limit:
             words = f"{self.user} was told of a gap in {self.room} from {after} to {following}"
-            self._breach(Kind.PHANTOM, f"{words}, and nothing was said behind {self.truth.limit}")
+            self._breach(BreachKind.PHANTOM, f"{words}, and nothing was said behind {self.truth.limit}")
             return
         if after > self.cursor:
             self._holes.update(dict.fromkeys(range(self.cursor + 1, after + 1)))
@@ -180,7 +180,7 @@ class Stay:
             words = (
                 f"{self.user} missed {self.room} {numbers(lost)} between joining at {self.start} and {end}"
             )
-            self._findings.add(Kind.LOST, self.room, self.user, words, len(lost))
+            self._findings.add(BreachKind.LOST, self.room, self.user, words, len(lost))
 
     def covers(self) -> range:
         """The numbers it was shown, holes included."""
@@ -193,15 +193,16 @@ class Stay:
         if seq in self._holes:
             del self._holes[seq]
             self._breach(
-                Kind.REORDERED, f"{self.user} was shown {self.room} {seq} after {self.room} {self.cursor}"
+                BreachKind.REORDERED,
+                f"{self.user} was shown {self.room} {seq} after {self.room} {self.cursor}",
             )
         elif seq > self.start:
-            self._breach(Kind.DOUBLED, f"{self.user} was shown {self.room} {seq} twice")
+            self._breach(BreachKind.DOUBLED, f"{self.user} was shown {self.room} {seq} twice")
         else:
             self._breach(
-                Kind.DOUBLED,
+                BreachKind.DOUBLED,
                 f"{self.user} was shown {self.room} {seq} again, having come back after {self.start}",
             )
 
-    def _breach(self, kind: Kind, words: str) -> None:
+    def _breach(self, kind: BreachKind, words: str) -> None:
         self._findings.add(kind, self.room, self.user, words)

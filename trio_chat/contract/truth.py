@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from trio_chat.contract.breaches import Findings, Kind
+from trio_chat.contract.breaches import BreachKind, Findings
 
-__all__ = ["DISPUTED_CHARACTERS", "DISPUTES_KEPT", "REACH_BACK_MAX", "Entry", "Saying", "Truth"]
+__all__ = ["DISPUTED_CHARACTERS", "DISPUTES_KEPT", "REACH_BACK_MAX", "Entry", "SentMessage", "Truth"]
 
 DISPUTES_KEPT = 10_000
 DISPUTED_CHARACTERS = 4 << 20  # of their texts; the first is kept whatever its length
@@ -37,7 +37,7 @@ class Entry(Protocol):
     def text(self) -> str: ...
 
 
-class Saying:
+class SentMessage:
     """What somebody said: once, with a text that nobody else ever says. `tag` is the caller's own."""
 
     __slots__ = ("acked", "again", "author", "refused", "room", "seen", "tag", "text")
@@ -61,7 +61,7 @@ class Truth:
         room: str,
         epoch: str,
         base: int,
-        sayings: dict[str, Saying],
+        sayings: dict[str, SentMessage],
         is_like: Callable[[Entry], bool],
     ) -> None:
         self.room = room
@@ -160,7 +160,7 @@ class Truth:
         for seq in sorted(by_number):
             claims = by_number[seq]
             first = self.at(seq)
-            seers = sum(seq in stay for stay in stays)
+            seers = sum(seq in visit for visit in stays)
             right = self._right(seq, first, claims, seers)
             seer = self._seers[seq - self.base - 1] if first is not None else ""
             if right is not None and right != first:
@@ -170,7 +170,7 @@ class Truth:
                 claims = [(seer, first), *claims]
             for user, entry in claims:
                 if entry != right:
-                    findings.add(Kind.PHANTOM, self.room, user, self._difference(user, entry, right))
+                    findings.add(BreachKind.PHANTOM, self.room, user, self._difference(user, entry, right))
         self._disputes.clear()
         self._disputed_characters = 0
         self.disputed = 0
@@ -186,7 +186,7 @@ class Truth:
                     f"{self.room} {seen[entry.text]} and {entry.seq} are the same message,"
                     f" which {entry.by} said once"
                 )
-                findings.add(Kind.DOUBLED, self.room, entry.by, words)
+                findings.add(BreachKind.DOUBLED, self.room, entry.by, words)
             seen[entry.text] = entry.seq
 
     def backwards(self, findings: Findings) -> None:
@@ -198,7 +198,7 @@ class Truth:
             if before is not None and entry.at < before.at:
                 older = f"{before.at - entry.at} ms older than {self.room} {before.seq}"
                 words = f"{self.room} {entry.seq} is {older}"
-                findings.add(Kind.PHANTOM, self.room, entry.by, words)
+                findings.add(BreachKind.PHANTOM, self.room, entry.by, words)
             before = entry
 
     def _right(
@@ -213,7 +213,7 @@ class Truth:
         # What was acked with another number may still be what most have seen here: then the ack was wrong.
         return max(acked or said, key=lambda each: each[1], default=(None, 0))[0]
 
-    def _said(self, entry: Entry) -> Saying | None:
+    def _said(self, entry: Entry) -> SentMessage | None:
         """Whose words an entry holds, if these are the author's, were said in this room, and can have such a
         number: whatever is beyond all that was said is none, however large."""
         saying = self._sayings.get(entry.text)

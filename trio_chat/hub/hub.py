@@ -13,7 +13,7 @@ from typing import Generic
 from sortedcontainers import SortedDict
 
 from trio_chat.errors import Refused
-from trio_chat.hub.members import Member, S, Seat
+from trio_chat.hub.members import Attachment, Member, S
 from trio_chat.hub.names import Name, prepare_room
 from trio_chat.hub.rates import Rate, RateLimiter
 from trio_chat.hub.rooms import Room
@@ -46,9 +46,9 @@ class Hub(Generic[S]):
         self.rooms: dict[str, Room[S]] = {}  # by key; those with somebody in them
         self._rooms_by_name: SortedDict[str, Room[S]] = SortedDict()  # the same
 
-    def sit_down(
+    def attach(
         self, owner: S, token: str, name: Name, *, prefix: str = "", now: float = 0.0, late: float = 0.0
-    ) -> tuple[Seat[S], Seat[S] | None]:
+    ) -> tuple[Attachment[S], Attachment[S] | None]:
         """Seat a session of the member whose token this is, from an address with that prefix.
 
         A member that is here already keeps its present name, whatever `name` says. When all its seats
@@ -61,61 +61,61 @@ class Hub(Generic[S]):
             member = Member(token, name, self._limiter.attach(token, now, late))
             self._members[token] = self._names[name.key] = member
         oldest = member.seats[0] if len(member.seats) >= self._sessions_max else None
-        seat = Seat(owner, member, prefix)
-        member.seats.append(seat)
-        return seat, oldest
+        attachment = Attachment(owner, member, prefix)
+        member.seats.append(attachment)
+        return attachment, oldest
 
-    def stand_up(self, seat: Seat[S], why: str, now: float = 0.0) -> list[Room[S]]:
+    def detach(self, attachment: Attachment[S], why: str, now: float = 0.0) -> list[Room[S]]:
         """A session ends: it leaves its rooms, and its member goes with its last one. Idempotent.
 
         What the member's rates have left is kept for its token.
 
         Returns the rooms that have changed.
         """
-        member = seat.member
-        if seat not in member.seats:
+        member = attachment.member
+        if attachment not in member.seats:
             return []
-        changed = [room for room in list(seat.rooms.values()) if self.leave(seat, room, why)]
-        member.seats.remove(seat)
+        changed = [room for room in list(attachment.rooms.values()) if self.leave(attachment, room, why)]
+        member.seats.remove(attachment)
         if not member.seats:
             del self._members[member.token]
             del self._names[member.name.key]
             self._limiter.detach(member.token, member.allowance, now)
         return changed
 
-    def join(self, seat: Seat[S], name: Name) -> tuple[Room[S], bool]:
+    def join(self, attachment: Attachment[S], name: Name) -> tuple[Room[S], bool]:
         """Enter a room; true when the member was not there before.
 
         Raises `Refused`: `already_in_room`, `too_many_rooms`.
         """
-        self.check_join(seat, name)
+        self.check_join(attachment, name)
         room = self.rooms.get(name.key)
         if room is None:
             room = self.rooms[name.key] = self._rooms_by_name[name.shown] = Room(name)
-        seat.rooms[name.key] = room
-        return room, room.enter(seat.member)
+        attachment.rooms[name.key] = room
+        return room, room.enter(attachment.member)
 
-    def check_join(self, seat: Seat[S], name: Name) -> None:
+    def check_join(self, attachment: Attachment[S], name: Name) -> None:
         """Raise what `join` would."""
-        if name.key in seat.rooms:
+        if name.key in attachment.rooms:
             raise Refused("already_in_room", f"you are in {name.shown}", field="room")
-        if len(seat.rooms) >= self._rooms_max:
+        if len(attachment.rooms) >= self._rooms_max:
             raise Refused("too_many_rooms", f"at most {self._rooms_max} rooms at a time", field="room")
 
-    def room_of(self, seat: Seat[S], raw: str) -> Room[S]:
+    def room_of(self, attachment: Attachment[S], raw: str) -> Room[S]:
         """The room that one is in and calls by that name. Raises `Refused`: `not_in_room`."""
-        room = seat.rooms.get(raw)  # most are called by their key
+        room = attachment.rooms.get(raw)  # most are called by their key
         if room is not None:
             return room
         try:
-            return seat.rooms[prepare_room(raw).key]
+            return attachment.rooms[prepare_room(raw).key]
         except (KeyError, Refused):
             raise Refused("not_in_room", "you are not in that room", field="room") from None
 
-    def leave(self, seat: Seat[S], room: Room[S], why: str) -> bool:
+    def leave(self, attachment: Attachment[S], room: Room[S], why: str) -> bool:
         """Leave a room one is in. True when the member is not there any more."""
-        del seat.rooms[room.key]
-        last = room.leave(seat.member, why)
+        del attachment.rooms[room.key]
+        last = room.leave(attachment.member, why)
         if not room.members:
             del self.rooms[room.key]
             del self._rooms_by_name[room.shown]
@@ -137,7 +137,7 @@ class Hub(Generic[S]):
         del self._names[before.key]
         self._names[name.key] = member
         member.name = name
-        rooms = {room: None for seat in member.seats for room in seat.rooms.values()}
+        rooms = {room: None for attachment in member.seats for room in attachment.rooms.values()}
         for room in rooms:
             room.renamed(member, before.shown)
         return list(rooms)
@@ -149,7 +149,9 @@ class Hub(Generic[S]):
             raise Refused("no_such_name", f"nobody is called {name.shown}", field="to")
         return member
 
-    def check_rate(self, seat: Seat[S], kind: str, now: float, late: float = 0.0, *, size: int = 0) -> None:
+    def check_rate(
+        self, attachment: Attachment[S], kind: str, now: float, late: float = 0.0, *, size: int = 0
+    ) -> None:
         """Charge one command of that kind, of `size` bytes, to the rates of the seat's member.
 
         `late` is for how long, in all, the server has been late. Raises `Refused`: `rate_limited`. Messages
@@ -158,12 +160,12 @@ class Hub(Generic[S]):
         """
         if not self.has_rates:
             return
-        if kind == _ORDERED and now < seat.refused_until:
-            retry_after_s = ceil(seat.refused_until - now)
+        if kind == _ORDERED and now < attachment.refused_until:
+            retry_after_s = ceil(attachment.refused_until - now)
             raise Refused("rate_limited", f"too fast: {kind}", retry_after_s=retry_after_s)
         try:
-            self._limiter.check(seat.member.allowance, seat.prefix, kind, size, now, late)
+            self._limiter.check(attachment.member.allowance, attachment.prefix, kind, size, now, late)
         except Refused as refusal:
             if kind == _ORDERED and refusal.retry_after_s is not None:
-                seat.refused_until = now + refusal.retry_after_s
+                attachment.refused_until = now + refusal.retry_after_s
             raise

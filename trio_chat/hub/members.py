@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trio_chat.hub.rates import Allowance
     from trio_chat.hub.rooms import Room
 
-__all__ = ["Member", "Seat"]
+__all__ = ["Attachment", "Member"]
 
 S = TypeVar("S")
 
@@ -30,16 +30,16 @@ class Member(Generic[S]):
         self.token = token
         self.name = name
         self.allowance = allowance
-        self.seats: list[Seat[S]] = []
+        self.seats: list[Attachment[S]] = []
 
 
-class Seat(Generic[S]):
+class Attachment(Generic[S]):
     """One session's place in the hub: its member, and the rooms it is in, by key."""
 
-    __slots__ = ("member", "owner", "prefix", "refused_until", "rooms")
+    __slots__ = ("member", "prefix", "refused_until", "rooms", "session")
 
     def __init__(self, owner: S, member: Member[S], prefix: str) -> None:
-        self.owner = owner
+        self.session = owner
         self.member = member
         self.prefix = prefix
         self.rooms: dict[str, Room[S]] = {}

@@ -12,7 +12,7 @@ from trio_chat.journal.lock import JournalDescriptor
 from trio_chat.journal.log_origin import check_log
 from trio_chat.journal.placement import check_directory, check_writable, warn_of_links
 from trio_chat.journal.sqlite_file import connect, version_of
-from trio_chat.journal.sqlite_marker import Mark
+from trio_chat.journal.sqlite_marker import RunMarker
 
 __all__ = ["Claim"]
 
@@ -44,7 +44,7 @@ class Claim:
             with closing(connect(self.path)) as db:
                 version_of(db, self.path)  # what is not ours is left without so much as a mark beside it
             warn_of_links(self.file)
-            self.mark = Mark(self.path)
+            self.mark = RunMarker(self.path)
         except BaseException:
             self.file.close()
             raise

@@ -26,25 +26,25 @@ import trio
 from trio_chat.journal.fold import folding
 from trio_chat.journal.search import (
     STEP_S,
-    Bounds,
-    Lines,
-    Pace,
-    Slice,
+    Query,
+    SearchBounds,
+    SearchPace,
+    SearchSlice,
+    Segment,
+    SegmentLines,
     Steps,
-    Stretch,
-    Wanted,
     fold_in_steps,
     in_slices,
-    look,
     read_texts,
+    scan,
 )
 from trio_chat.journal.store import (
+    CommitResult,
     Draft,
-    Keep,
+    EntryPage,
     Matches,
-    Outcome,
-    Page,
-    Place,
+    Position,
+    RetentionRule,
     RoomRecord,
     RoomTimes,
     is_recent,
@@ -66,9 +66,9 @@ REF_BYTES = 200
 ROOM_BYTES = 2_000
 FOLD_BYTES = 100
 
-SLICE = Bounds(100_000, 32 << 20)  # of a search: a page, since nothing is held meanwhile
+SLICE = SearchBounds(100_000, 32 << 20)  # of a search: a page, since nothing is held meanwhile
 STRETCH_ENTRIES = 100
-FOREVER = Keep()
+FOREVER = RetentionRule()
 TIDY_EVERY_MS = 60_000
 ROOMS_AT_ONCE = 1_000  # looked at in one step for what is too old
 FORGET_AT_ONCE = 1_000  # … and entries forgotten in one
@@ -83,7 +83,7 @@ def _ref_bytes(key: str) -> int:
     return REF_BYTES + getsizeof(key) - len(key)
 
 
-class _Kept:
+class _RoomLog:
     """One room: its newest entries up to `head`, and beside each the key it came under."""
 
     __slots__ = (
@@ -119,23 +119,25 @@ class _Kept:
     def first(self) -> int:
         return self.head - len(self.entries) + 1
 
-    def extend(self, drafts: Iterable[Draft], now_ms: int, folds: dict[str, str | None]) -> list[Outcome]:
+    def extend(
+        self, drafts: Iterable[Draft], now_ms: int, folds: dict[str, str | None]
+    ) -> list[CommitResult]:
         """Number and keep drafts; one whose key is known is not kept again. `folds` are the normal forms of
         the texts that are not ASCII."""
         entries, keys, seqs = self.entries, self.keys, self.seqs
         at = max(self.at, now_ms)
         before = self.head
         size = 0
-        outcomes: list[Outcome] = []
+        outcomes: list[CommitResult] = []
         for draft in drafts:
             key = draft.key
             if key and (known := seqs.get(key)):
                 same = draft.same_as(decode_entry(entries[known - self.first]))
-                outcomes.append(Outcome(known if same else 0, None))
+                outcomes.append(CommitResult(known if same else 0, None))
                 continue
             self.head = seq = self.head + 1
             text = draft.text
-            if draft.retitles:
+            if draft.is_topic:
                 payload = encode(draft.entry(seq, at))
                 size += self._retitle(text)
             else:  # as `Draft.entry` would: the call is a twentieth of a commit
@@ -149,7 +151,7 @@ class _Kept:
             if folds and text in folds:
                 folded = self.folds[seq] = folds[text]
                 size += _fold_bytes(folded)
-            outcomes.append(Outcome(seq, payload))
+            outcomes.append(CommitResult(seq, payload))
         if self.head > before:
             self.at = at
             self.bytes += size + ENTRY_BYTES * (self.head - before)
@@ -176,20 +178,20 @@ class _Kept:
         backwards.reverse()
         return backwards
 
-    def lines(self, first: int, last: int) -> Lines:
+    def lines(self, first: int, last: int) -> SegmentLines:
         """Return the same for a search."""
         first = max(first, self.first)
         folds = self.folds
         if folds:
             folds = {seq: folds[seq] for seq in range(first, last + 1) if seq in folds}
-        return Lines(first, self.payloads(first, last), folds)
+        return SegmentLines(first, self.payloads(first, last), folds)
 
     def said_at(self, seq: int) -> int:
         """When a kept entry was said."""
         (entry,) = read_texts([self.entries[seq - self.first]])
         return entry.at
 
-    def newest(self, room: str, through: int, below: Place | None) -> int:
+    def newest(self, room: str, through: int, below: Position | None) -> int:
         """The newest number up to `through` that stands behind a place; there may be none."""
         through = min(through, self.head)
         if below is None or below.room == room:
@@ -204,14 +206,14 @@ class _Kept:
                 low = middle
         return low
 
-    def stretches(self, room: str, through: int, below: Place | None) -> Iterator[Stretch]:
+    def stretches(self, room: str, through: int, below: Position | None) -> Iterator[Segment]:
         """Yield what is kept up to a number and behind a place, the newest first. Entries may be forgotten
         between two stretches."""
         through = self.newest(room, through, below)
         while through >= self.first:
             first = max(through + 1 - STRETCH_ENTRIES, self.first)
-            newest = Place(self.said_at(through), room, through)
-            yield Stretch(newest, partial(self.lines, first, through))
+            newest = Position(self.said_at(through), room, through)
+            yield Segment(newest, partial(self.lines, first, through))
             through = first - 1
 
     def forget(self, entries_max: int, bytes_max: int) -> int:
@@ -249,7 +251,7 @@ class MemoryStore:
         room_entries_max: int = 10_000,
         room_bytes_max: int = 8 << 20,
         bytes_max: int = 256 << 20,
-        keep: Keep = FOREVER,
+        keep: RetentionRule = FOREVER,
         random_bytes: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -264,8 +266,8 @@ class MemoryStore:
         self._bytes_max = bytes_max
         self._random_bytes = random_bytes
         self._clock = clock
-        self._rooms: dict[str, _Kept] = {}
-        self._filled: OrderedDict[str, _Kept] = OrderedDict()  # those with entries, the quietest first
+        self._rooms: dict[str, _RoomLog] = {}
+        self._filled: OrderedDict[str, _RoomLog] = OrderedDict()  # those with entries, the quietest first
         self._bytes = 0  # of those
         self._turns = trio.CapacityLimiter(1)  # of searches, first come, first served
         self._paused_until = float("-inf")
@@ -275,7 +277,7 @@ class MemoryStore:
         kept = self._rooms.get(room)
         if kept is None:
             epoch = urlsafe_b64encode(self._random_bytes(9)).decode()
-            kept = self._rooms[room] = _Kept(shown, epoch)
+            kept = self._rooms[room] = _RoomLog(shown, epoch)
         kept.users += 1
         return RoomRecord(kept.shown, kept.epoch, kept.first, kept.head, kept.topic)
 
@@ -288,10 +290,10 @@ class MemoryStore:
     def first(self, room: str) -> int:
         return self._rooms[room].first
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         wide = [draft.text for draft in drafts if not draft.text.isascii()]
         folds = await self._fold(wide) if wide else {}
-        outcomes: list[Outcome] = []
+        outcomes: list[CommitResult] = []
         for room, run in groupby(drafts, _room_of):
             kept = self._rooms[room]
             if not kept.entries:
@@ -323,7 +325,9 @@ class MemoryStore:
             folds[text] = None if folded == text else folded
         return folds
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         await trio.lowlevel.checkpoint()
         kept = self._rooms[room]
         first = max(after + 1, kept.first)
@@ -333,35 +337,37 @@ class MemoryStore:
             if payloads and bytes_max < 0:
                 break
             payloads.append(payload)
-        return Page(first, payloads)
+        return EntryPage(first, payloads)
 
     async def search(
         self,
         rooms: dict[str, int],
         text: str,
-        below: Place | None,
+        below: Position | None,
         limit: int,
         *,
         is_abandoned: Callable[[], bool] = never,
     ) -> Matches:
-        pace = Pace(self._clock)
+        pace = SearchPace(self._clock)
         folded = await self._in_turns(fold_in_steps(text), pace, is_abandoned)
         if folded is None:
             return Matches([], None)
-        wanted = Wanted(text, folded=folded)
+        wanted = Query(text, folded=folded)
 
-        async def look_on(below: Place | None, hits_max: int) -> Slice | None:
+        async def look_on(below: Position | None, hits_max: int) -> SearchSlice | None:
             stretches = (
                 kept.stretches(room, through, below)
                 for room, through in rooms.items()
                 if (kept := self._rooms.get(room)) is not None
             )
-            steps = look(stretches, wanted, below, hits_max, SLICE, pace.page_is_over)
+            steps = scan(stretches, wanted, below, hits_max, SLICE, pace.page_is_over)
             return await self._in_turns(steps, pace, is_abandoned)
 
         return await in_slices(look_on, pace, below, limit)
 
-    async def _in_turns(self, steps: Steps[T], pace: Pace, is_abandoned: Callable[[], bool]) -> T | None:
+    async def _in_turns(
+        self, steps: Steps[T], pace: SearchPace, is_abandoned: Callable[[], bool]
+    ) -> T | None:
         """Take the steps of a search in turn with those of others; None once it is abandoned.
 
         After each turn all searches pause, so that together they have a part of the time, however many.

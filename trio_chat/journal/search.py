@@ -25,25 +25,25 @@ import msgspec
 from msgspec import Struct
 
 from trio_chat.journal.fold import folding, normal
-from trio_chat.journal.store import Hit, Matches, Place, never
+from trio_chat.journal.store import Hit, Matches, Position, never
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 __all__ = [
     "THREAD_PAUSE_RATIO",
-    "Bounds",
-    "Lines",
-    "Pace",
-    "Slice",
+    "Query",
+    "SearchBounds",
+    "SearchPace",
+    "SearchSlice",
+    "Segment",
+    "SegmentLines",
     "Steps",
-    "Stretch",
-    "Wanted",
     "fold_in_steps",
     "in_slices",
-    "look",
     "normal",
     "read_texts",
+    "scan",
 ]
 
 TRIGRAMS_MAX = 32  # of a long text these do: each is one more list to intersect
@@ -75,7 +75,7 @@ def read_texts(lines: list[bytes]) -> list[Text]:
     return _decode_texts(b"[" + b",".join(lines) + b"]")
 
 
-class Pace:
+class SearchPace:
     """How a search takes its steps: for STEP_S, then a pause that is so many times as long as that took.
 
     `worked` is how long all steps have taken, by a clock that tests can make count steps.
@@ -129,17 +129,17 @@ def fold_in_steps(text: str) -> Steps[str]:
     return "".join(parts)
 
 
-class Bounds(Struct, frozen=True):
+class SearchBounds(Struct, frozen=True):
     """How much is looked at, at most, in entries and in bytes of payloads; one stretch always is."""
 
     entries: int
     bytes: int
 
 
-PAGE = Bounds(100_000, 32 << 20)  # for one answer
+PAGE = SearchBounds(100_000, 32 << 20)  # for one answer
 
 
-class Lines(Struct, frozen=True):
+class SegmentLines(Struct, frozen=True):
     """Payloads of one room, the first numbered `first`.
 
     `folds` has, by number, the normal forms of the texts that are not ASCII, None for a text that is its own.
@@ -151,7 +151,7 @@ class Lines(Struct, frozen=True):
     folds: Mapping[int, str | None] | None = None
 
 
-class Wanted:
+class Query:
     """A text to be found; `folded` is its normal form where that is known."""
 
     def __init__(self, text: str, *, folded: str | None = None) -> None:
@@ -170,7 +170,7 @@ class Wanted:
         every = -(-len(trigrams) // TRIGRAMS_MAX) or 1
         return trigrams[::every]
 
-    def hits(self, room: str, lines: Lines) -> Steps[list[Hit]]:
+    def hits(self, room: str, lines: SegmentLines) -> Steps[list[Hit]]:
         """Return those of a room's entries that hold it."""
         hits: list[Hit] = []
         folds = lines.folds
@@ -182,7 +182,7 @@ class Wanted:
                     entries = read_texts(payloads)
                     for seq, (line, entry) in enumerate(zip(payloads, entries, strict=True), first):
                         if self.text in entry.text.lower():
-                            hits.append(Hit(Place(entry.at, room, seq), line))
+                            hits.append(Hit(Position(entry.at, room, seq), line))
             elif folds is None:
                 hits += yield from self._hits_folding(room, first, payloads)
             else:
@@ -196,7 +196,7 @@ class Wanted:
         for seq, (line, entry) in enumerate(zip(payloads, read_texts(payloads), strict=True), first):
             folded = yield from fold_in_steps(entry.text)
             if self.text in folded:
-                hits.append(Hit(Place(entry.at, room, seq), line))
+                hits.append(Hit(Position(entry.at, room, seq), line))
             if len(folded) > STEP_CHARS:
                 yield
         return hits
@@ -218,14 +218,14 @@ class Wanted:
                 found = self._lower is not None and self._lower in line.lower()
                 found = found and self.text in read_texts([line])[0].text.lower()
             if found:
-                hits.append(Hit(Place(read_texts([line])[0].at, room, seq), line))
+                hits.append(Hit(Position(read_texts([line])[0].at, room, seq), line))
             if size >= STEP_BYTES:
                 size = 0
                 yield
         return hits
 
 
-def _groups(lines: Lines) -> Iterator[tuple[int, list[bytes]]]:
+def _groups(lines: SegmentLines) -> Iterator[tuple[int, list[bytes]]]:
     """Yield so many payloads together as one step compares, and the number of the first."""
     payloads = lines.payloads
     start = size = 0
@@ -238,35 +238,35 @@ def _groups(lines: Lines) -> Iterator[tuple[int, list[bytes]]]:
         yield lines.first + start, payloads[start:]
 
 
-class Stretch(Struct, frozen=True):
+class Segment(Struct, frozen=True):
     """Entries of one room, one after the other; none stands before the place `newest`."""
 
-    newest: Place
-    load: Callable[[], Lines]
+    newest: Position
+    load: Callable[[], SegmentLines]
 
 
-class Slice(Struct, frozen=True):
+class SearchSlice(Struct, frozen=True):
     """What was found in one go, where to go on, and how much was looked at."""
 
     hits: list[Hit]
-    rest: Place | None
+    rest: Position | None
     entries: int
     bytes: int
 
 
-def look(
-    rooms: Iterable[Iterator[Stretch]],
-    wanted: Wanted,
-    below: Place | None,
+def scan(
+    rooms: Iterable[Iterator[Segment]],
+    wanted: Query,
+    below: Position | None,
     hits_max: int,
-    bounds: Bounds,
+    bounds: SearchBounds,
     is_over: Callable[[], bool] = never,
-) -> Steps[Slice]:
+) -> Steps[SearchSlice]:
     """Look for a text in rooms, behind the place `below`, up to the bounds or until `is_over`. Each room
     comes with its stretches, the newest first, of which few begin before that place."""
     hits: list[Hit] = []
     entries = size = 0
-    heap: list[tuple[tuple[int, str, int], int, Hit | tuple[Stretch, Iterator[Stretch]]]] = []
+    heap: list[tuple[tuple[int, str, int], int, Hit | tuple[Segment, Iterator[Segment]]]] = []
     count = 0  # settles what is equal otherwise
     for stretches in rooms:
         for stretch in stretches:
@@ -279,12 +279,12 @@ def look(
         if isinstance(item, Hit):
             hits.append(item)
             if len(hits) == hits_max:
-                return Slice(hits, item.place, entries, size)
+                return SearchSlice(hits, item.place, entries, size)
             continue
         stretch, stretches = item
         newest = stretch.newest
         if entries and (entries >= bounds.entries or size >= bounds.bytes or is_over()):
-            return Slice(hits, newest._replace(seq=newest.seq + 1), entries, size)
+            return SearchSlice(hits, newest._replace(seq=newest.seq + 1), entries, size)
         lines = stretch.load()
         # What begins before the place comes first and does not count: to stop right behind it leads nowhere.
         if below is None or newest.order > below.order:
@@ -297,22 +297,22 @@ def look(
         for stretch in stretches:
             heappush(heap, (stretch.newest.order, count := count + 1, (stretch, stretches)))
             break
-    return Slice(hits, None, entries, size)
+    return SearchSlice(hits, None, entries, size)
 
 
 async def in_slices(
-    look: Callable[[Place | None, int], Awaitable[Slice | None]],
-    pace: Pace,
-    below: Place | None,
+    scan: Callable[[Position | None, int], Awaitable[SearchSlice | None]],
+    pace: SearchPace,
+    below: Position | None,
     limit: int,
 ) -> Matches:
-    """A page of what is found, by looking for so many hits behind a place, again and again. Where `look`
+    """A page of what is found, by looking for so many hits behind a place, again and again. Where `scan`
     gives None the page is not wanted any more, and is empty."""
     hits: list[Hit] = []
     entries = size = 0
     while True:
         pace.begin_slice()
-        found = await look(below, limit + 1 - len(hits))  # one more: is there more?
+        found = await scan(below, limit + 1 - len(hits))  # one more: is there more?
         if found is None:
             return Matches([], None)
         hits += found.hits

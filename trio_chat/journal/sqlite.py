@@ -21,7 +21,7 @@ import trio
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.claim import Claim
-from trio_chat.journal.search import THREAD_PAUSE_RATIO, Pace, Slice, in_slices
+from trio_chat.journal.search import THREAD_PAUSE_RATIO, SearchPace, SearchSlice, in_slices
 from trio_chat.journal.sqlite_file import (
     OpenRoom,
     connect,
@@ -33,14 +33,24 @@ from trio_chat.journal.sqlite_file import (
 from trio_chat.journal.sqlite_marker import LastRun, new_epochs_because, read_boot_id
 from trio_chat.journal.sqlite_reader import Readers
 from trio_chat.journal.sqlite_writer import Writer
-from trio_chat.journal.store import Draft, Keep, Matches, Outcome, Page, Place, RoomRecord, RoomTimes, never
+from trio_chat.journal.store import (
+    CommitResult,
+    Draft,
+    EntryPage,
+    Matches,
+    Position,
+    RetentionRule,
+    RoomRecord,
+    RoomTimes,
+    never,
+)
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
     from pathlib import Path
 
-    from trio_chat.journal.sqlite_marker import Mark
+    from trio_chat.journal.sqlite_marker import RunMarker
 
 __all__ = ["Durability", "SqliteStore", "open_sqlite"]
 
@@ -49,7 +59,7 @@ log = logging.getLogger("trio_chat.journal")
 Durability = Literal["normal", "full"]
 T = TypeVar("T")
 
-FOREVER = Keep()
+FOREVER = RetentionRule()
 READS_AT_ONCE = 4
 CLOSE_S = 5.0  # the disk's time to write all back; a server that stops has no more
 
@@ -58,7 +68,7 @@ async def open_sqlite(
     path: Path,
     *,
     durability: Durability = "normal",
-    keep: Keep = FOREVER,
+    keep: RetentionRule = FOREVER,
     random_bytes: Callable[[int], bytes] = os.urandom,
     boot_id: Callable[[], str] = read_boot_id,
 ) -> SqliteStore:
@@ -74,7 +84,7 @@ async def open_sqlite(
 def _open(
     path: Path,
     durability: Durability,
-    keep: Keep,
+    keep: RetentionRule,
     random_bytes: Callable[[int], bytes],
     boot_id: Callable[[], str],
 ) -> SqliteStore:
@@ -100,7 +110,7 @@ def _open(
 def _begin(
     db: sqlite3.Connection,
     path: Path,
-    mark: Mark,
+    mark: RunMarker,
     durability: Durability,
     random_bytes: Callable[[int], bytes],
     boot: str,
@@ -151,7 +161,7 @@ class SqliteStore:
         writer: Writer,
         readers: Readers,
         claim: Claim,
-        keep: Keep,
+        keep: RetentionRule,
         random_bytes: Callable[[int], bytes],
         server_id: str,
     ) -> None:
@@ -191,7 +201,7 @@ class SqliteStore:
     def first(self, room: str) -> int:
         return self._rooms[room].first
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         if not drafts:
             return []
         rooms = {draft.room: self._rooms[draft.room] for draft in drafts}
@@ -199,21 +209,23 @@ class SqliteStore:
             self._writer.commit, rooms, drafts, now_ms, abandon_on_cancel=True, limiter=self._writing
         )
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         return await self._read(partial(self._readers.page, room, after, through, entries_max, bytes_max))
 
     async def search(
         self,
         rooms: dict[str, int],
         text: str,
-        below: Place | None,
+        below: Position | None,
         limit: int,
         *,
         is_abandoned: Callable[[], bool] = never,
     ) -> Matches:
-        pace = Pace(self._clock, THREAD_PAUSE_RATIO)
+        pace = SearchPace(self._clock, THREAD_PAUSE_RATIO)
 
-        async def look(below: Place | None, hits_max: int) -> Slice | None:
+        async def look(below: Position | None, hits_max: int) -> SearchSlice | None:
             return await trio.to_thread.run_sync(
                 self._readers.search,
                 rooms,

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
-    from trio_chat.journal.search import Wanted
+    from trio_chat.journal.search import Query
 
 __all__ = [
-    "Index",
+    "SearchIndex",
     "document",
     "document_in_index",
     "expression",
@@ -97,7 +97,7 @@ def quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def expression(room: int, wanted: Wanted) -> str | None:
+def expression(room: int, wanted: Query) -> str | None:
     """What to ask FTS5 for; None when the text is too short for it."""
     trigrams = wanted.trigrams
     if not trigrams:
@@ -130,7 +130,7 @@ def line_at(db: sqlite3.Connection, room: int, seq: int) -> bytes | None:
     return lines[place] if place < len(lines) else None
 
 
-class Index:
+class SearchIndex:
     """The writer's side of it: what is not in the index yet, and putting it there.
 
     What it remembers is true as long as all that it and the writer do succeeds; else it has to `doubt`.

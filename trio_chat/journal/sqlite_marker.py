@@ -37,13 +37,21 @@ from msgspec import Struct
 
 from trio_chat.errors import CannotStart, JournalInUse
 
-__all__ = ["LastRun", "Mark", "Marked", "mark_of", "new_epochs_because", "read_boot_id", "read_marked"]
+__all__ = [
+    "LastRun",
+    "MarkerContent",
+    "RunMarker",
+    "mark_of",
+    "new_epochs_because",
+    "read_boot_id",
+    "read_marked",
+]
 
 _LINE = "trio-chat {run} {inode} {entries:020}\n"
 _MARK = re.compile(r"trio-chat (\S+) (\d+) (\d{20})\n")
 
 
-class Marked(Struct, frozen=True):
+class MarkerContent(Struct, frozen=True):
     """What a mark says: the run, and the inode and the entries of the file."""
 
     run: str
@@ -60,7 +68,9 @@ class LastRun(Struct, frozen=True):
     stopped: bool
 
 
-def new_epochs_because(last: LastRun, marked: Marked | None, inode: int, entries: int, boot: str) -> str:
+def new_epochs_because(
+    last: LastRun, marked: MarkerContent | None, inode: int, entries: int, boot: str
+) -> str:
     """Why the history in a file may not be the one that clients know; empty when it is."""
     if not last.run:
         return ""
@@ -88,7 +98,7 @@ def read_boot_id() -> str:
         return ""
 
 
-class Mark:
+class RunMarker:
     """The mark's file, locked from `__init__` to `close`; `marked` is what the last run left in it."""
 
     def __init__(self, journal: Path) -> None:
@@ -142,7 +152,7 @@ class Mark:
         os.close(self._file)
 
 
-def read_marked(journal: Path) -> Marked | None:
+def read_marked(journal: Path) -> MarkerContent | None:
     """Return what the mark of a journal says; None where there is none.
 
     Raises:
@@ -158,9 +168,9 @@ def read_marked(journal: Path) -> Marked | None:
         os.close(file)
 
 
-def _parse(data: bytes) -> Marked | None:
+def _parse(data: bytes) -> MarkerContent | None:
     found = _MARK.fullmatch(data.decode(errors="replace"))
-    return Marked(found[1], int(found[2]), int(found[3])) if found else None
+    return MarkerContent(found[1], int(found[2]), int(found[3])) if found else None
 
 
 def _open(path: Path) -> int:

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.lock import JournalDescriptor
-from trio_chat.journal.search import Wanted, fold_in_steps
+from trio_chat.journal.search import Query, fold_in_steps
 from trio_chat.journal.sqlite_file import OpenRoom, connect, storing
 from trio_chat.journal.sqlite_search import search
-from trio_chat.journal.store import Page, RoomTimes
+from trio_chat.journal.store import EntryPage, RoomTimes
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from trio_chat.journal.search import Pace, Slice, Steps
-    from trio_chat.journal.store import Place
+    from trio_chat.journal.search import SearchPace, SearchSlice, Steps
+    from trio_chat.journal.store import Position
 
 __all__ = ["Readers"]
 
@@ -33,12 +33,12 @@ def _search_folding(
     db: sqlite3.Connection,
     rooms: dict[str, int],
     text: str,
-    below: Place | None,
+    below: Position | None,
     hits_max: int,
     is_over: Callable[[], bool],
-) -> Steps[Slice]:
+) -> Steps[SearchSlice]:
     folded = yield from fold_in_steps(text)
-    wanted = Wanted(text, folded=folded)
+    wanted = Query(text, folded=folded)
     return (yield from search(db, rooms, wanted, below, hits_max, is_over))
 
 
@@ -77,12 +77,12 @@ class Readers:
             ).fetchall()
         return RoomTimes(newest, [name for (name,) in names], count)
 
-    def page(self, room: str, after: int, through: int, entries_max: int, bytes_max: int) -> Page:
+    def page(self, room: str, after: int, through: int, entries_max: int, bytes_max: int) -> EntryPage:
         """`Store.read`."""
         with self._connection() as db:
             row = db.execute("SELECT id, first FROM rooms WHERE key = ?", (room,)).fetchone()
             if row is None:
-                return Page(after + 1, [])
+                return EntryPage(after + 1, [])
             first = seq = max(after + 1, row[1])
             payloads: list[bytes] = []
             batches = db.execute(
@@ -101,22 +101,22 @@ class Readers:
                 for payload in joined.split(b"\n")[seq - start : stop]:
                     bytes_max -= len(payload)
                     if payloads and bytes_max < 0:
-                        return Page(first, payloads)
+                        return EntryPage(first, payloads)
                     payloads.append(payload)
                 seq = first + len(payloads)
                 if len(payloads) == entries_max:
                     break
-        return Page(first, payloads)
+        return EntryPage(first, payloads)
 
     def search(
         self,
         rooms: dict[str, int],
         text: str,
-        below: Place | None,
+        below: Position | None,
         hits_max: int,
-        pace: Pace,
+        pace: SearchPace,
         is_abandoned: Callable[[], bool],
-    ) -> Slice | None:
+    ) -> SearchSlice | None:
         """A slice of `Store.search`; None once it is abandoned.
 
         Between two steps of SQLite a thread holds the interpreter, for which the loop waits after each of its

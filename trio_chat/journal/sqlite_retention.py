@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import sqlite3
 
     from trio_chat.journal.sqlite_file import OpenRoom
-    from trio_chat.journal.sqlite_index import Index
-    from trio_chat.journal.store import Keep
+    from trio_chat.journal.sqlite_index import SearchIndex
+    from trio_chat.journal.store import RetentionRule
 
-__all__ = ["Forgetting"]
+__all__ = ["Retention"]
 
 EVERY_MS = 60_000
 # For one step, some milliseconds: rooms looked at, bytes of payloads read and taken out of the index (which
@@ -35,10 +35,10 @@ REFS_AT_ONCE = 1_000
 STALE_REFS_MIN = 1_000
 
 
-class Forgetting:
+class Retention:
     """How far it has come: all of it begins again when something has failed, or the server has."""
 
-    def __init__(self, keep: Keep, index: Index) -> None:
+    def __init__(self, keep: RetentionRule, index: SearchIndex) -> None:
         self._keep = keep
         self._index = index
         self._firsts: dict[str, int] = {}  # from which number on those rooms are kept, of the last step

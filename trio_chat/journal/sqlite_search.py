@@ -10,9 +10,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trio_chat.errors import StoreError
-from trio_chat.journal.search import Bounds, Lines, Slice, Steps, Stretch, Wanted, look, read_texts
+from trio_chat.journal.search import (
+    Query,
+    SearchBounds,
+    SearchSlice,
+    Segment,
+    SegmentLines,
+    Steps,
+    read_texts,
+    scan,
+)
 from trio_chat.journal.sqlite_index import expression, line_at, lines_between
-from trio_chat.journal.store import Place, never
+from trio_chat.journal.store import Position, never
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,27 +30,27 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 # For one transaction. The log cannot be written back meanwhile.
-SLICE = Bounds(20_000, 4 << 20)
+SLICE = SearchBounds(20_000, 4 << 20)
 STRETCH_BYTES = 16 << 10  # where there is no chunk
 
 
 def search(
     db: sqlite3.Connection,
     rooms: dict[str, int],
-    wanted: Wanted,
-    below: Place | None,
+    wanted: Query,
+    below: Position | None,
     hits_max: int,
     is_over: Callable[[], bool] = never,
-) -> Steps[Slice]:
+) -> Steps[SearchSlice]:
     """Look for a text in rooms, each up to a number, inside a transaction."""
     stretches = (_Room(db, key, through, below).stretches(wanted) for key, through in rooms.items())
-    return look(stretches, wanted, below, hits_max, SLICE, is_over)
+    return scan(stretches, wanted, below, hits_max, SLICE, is_over)
 
 
 class _Room:
     """One room of a search: what lies above `after` up to `through` is looked at."""
 
-    def __init__(self, db: sqlite3.Connection, key: str, through: int, below: Place | None) -> None:
+    def __init__(self, db: sqlite3.Connection, key: str, through: int, below: Position | None) -> None:
         self._db = db
         self._key = key
         row: tuple[int, int, int, int] = db.execute(
@@ -74,7 +83,7 @@ class _Room:
                 low = middle
         return low
 
-    def stretches(self, wanted: Wanted) -> Iterator[Stretch]:
+    def stretches(self, wanted: Query) -> Iterator[Segment]:
         """Where the text may stand, the newest first."""
         match = expression(self._id, wanted)
         if match is None:
@@ -83,7 +92,7 @@ class _Room:
             yield from self._all(max(self._after, self._indexed))
             yield from self._chunks(match)
 
-    def _all(self, after: int) -> Iterator[Stretch]:
+    def _all(self, after: int) -> Iterator[Segment]:
         """Everything above a number, some batches at a time."""
         through = self._through
         if through <= after:
@@ -107,12 +116,14 @@ class _Room:
         if parts:
             yield self._stretch(first, parts)
 
-    def _stretch(self, first: int, parts: list[list[bytes]]) -> Stretch:
+    def _stretch(self, first: int, parts: list[list[bytes]]) -> Segment:
         lines = [line for part in reversed(parts) for line in part]
         (newest,) = read_texts(lines[-1:])
-        return Stretch(Place(newest.at, self._key, first + len(lines) - 1), partial(Lines, first, lines))
+        return Segment(
+            Position(newest.at, self._key, first + len(lines) - 1), partial(SegmentLines, first, lines)
+        )
 
-    def _chunks(self, match: str) -> Iterator[Stretch]:
+    def _chunks(self, match: str) -> Iterator[Segment]:
         """Those that the index names."""
         rows = self._db.execute(
             # CROSS: the index first. It gives them in order, and a room's are in order of its numbers.
@@ -123,8 +134,8 @@ class _Room:
         )
         for start, end, ended in rows:
             first, last = max(start, self._after + 1), min(end, self._through)
-            newest = Place(ended, self._key, last)
-            yield Stretch(newest, partial(self._lines, first, last))
+            newest = Position(ended, self._key, last)
+            yield Segment(newest, partial(self._lines, first, last))
 
-    def _lines(self, first: int, last: int) -> Lines:
-        return Lines(first, lines_between(self._db, self._id, first, last))
+    def _lines(self, first: int, last: int) -> SegmentLines:
+        return SegmentLines(first, lines_between(self._db, self._id, first, last))

@@ -26,9 +26,9 @@ import msgspec
 
 from trio_chat.errors import StoreError
 from trio_chat.journal.sqlite_file import BUSY_MS, VERSION, storing, transaction
-from trio_chat.journal.sqlite_index import Index, lines_between
-from trio_chat.journal.sqlite_retention import Forgetting
-from trio_chat.journal.store import Outcome
+from trio_chat.journal.sqlite_index import SearchIndex, lines_between
+from trio_chat.journal.sqlite_retention import Retention
+from trio_chat.journal.store import CommitResult
 from trio_chat.wire.codec import decode_entry, encode
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trio_chat.journal.sqlite_file import OpenRoom
-    from trio_chat.journal.sqlite_marker import Mark
-    from trio_chat.journal.store import Draft, Keep
-    from trio_chat.wire.messages import Retitled, Said
+    from trio_chat.journal.sqlite_marker import RunMarker
+    from trio_chat.journal.store import Draft, RetentionRule
+    from trio_chat.wire.messages import Said, TopicChanged
 
 __all__ = ["Writer"]
 
@@ -72,9 +72,11 @@ class _Run:
 class Writer:
     """Writes to a journal that was prepared for it; `close` ends the run."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path, mark: Mark, entries: int, keep: Keep) -> None:
-        self.index = Index()
-        self._forgetting = Forgetting(keep, self.index)
+    def __init__(
+        self, db: sqlite3.Connection, path: Path, mark: RunMarker, entries: int, keep: RetentionRule
+    ) -> None:
+        self.index = SearchIndex()
+        self._forgetting = Retention(keep, self.index)
         self._db = db
         self._path = path
         self._wal = f"{path}-wal"
@@ -85,7 +87,7 @@ class Writer:
         self._long_wal = WAL_BYTES_MAX
         self._lock = threading.Lock()  # a commit that nobody waits for any more is still under way
 
-    def commit(self, rooms: dict[str, OpenRoom], drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    def commit(self, rooms: dict[str, OpenRoom], drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         """`Store.commit`. Raises `StoreError`."""
         with self._writing(rooms):
             for room in rooms.values():
@@ -145,7 +147,7 @@ class Writer:
 
     def _commit(
         self, rooms: dict[str, OpenRoom], drafts: list[Draft], now_ms: int, fresh: dict[Ref, int]
-    ) -> list[Outcome]:
+    ) -> list[CommitResult]:
         runs = {key: _Run(room, now_ms) for key, room in rooms.items()}
         refs: dict[Ref, int] = {}
         settles = len(fresh) >= FRESH_MAX
@@ -208,14 +210,14 @@ class Writer:
                 found[room, key] = seq
         return found
 
-    def _entry(self, run: _Run, seq: int) -> Said | Retitled:
+    def _entry(self, run: _Run, seq: int) -> Said | TopicChanged:
         if seq > run.room.head:
-            new: Said | Retitled = decode_entry(run.payloads[seq - run.room.head - 1])
+            new: Said | TopicChanged = decode_entry(run.payloads[seq - run.room.head - 1])
             return new
         lines = lines_between(self._db, run.id, seq, seq)
         if not lines:
             raise StoreError("the file is damaged: it knows a ref, and not its entry")
-        entry: Said | Retitled = decode_entry(lines[0])
+        entry: Said | TopicChanged = decode_entry(lines[0])
         return entry
 
     # --- what is added to it -------------------------------------------------------------------------
@@ -240,9 +242,9 @@ class Writer:
 
     def _number(
         self, runs: dict[str, _Run], drafts: list[Draft], refs: dict[Ref, int], known: dict[Ref, int]
-    ) -> list[Outcome]:
+    ) -> list[CommitResult]:
         """Number and encode a batch; the refs of what is new are added to `refs`."""
-        outcomes: list[Outcome] = []
+        outcomes: list[CommitResult] = []
         for draft in drafts:
             run = runs[draft.room]
             key = draft.key
@@ -251,15 +253,15 @@ class Writer:
                 seq = refs.get(ref) or known.get(ref, 0)
                 if seq >= run.room.first:
                     same = draft.same_as(self._entry(run, seq))
-                    outcomes.append(Outcome(seq if same else 0, None))
+                    outcomes.append(CommitResult(seq if same else 0, None))
                     continue
                 refs[ref] = run.head + 1
             run.head = seq = run.head + 1
             payload = encode(draft.entry(seq, run.at))
             run.payloads.append(payload)
-            if draft.retitles:
+            if draft.is_topic:
                 run.topic = draft.text
-            outcomes.append(Outcome(seq, payload))
+            outcomes.append(CommitResult(seq, payload))
         return outcomes
 
     def _insert(self, runs: list[_Run], refs: dict[Ref, int]) -> None:

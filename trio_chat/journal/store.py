@@ -12,16 +12,16 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from trio_chat.wire.messages import Retitled, Said
+from trio_chat.wire.messages import Said, TopicChanged
 
 __all__ = [
+    "CommitResult",
     "Draft",
+    "EntryPage",
     "Hit",
-    "Keep",
     "Matches",
-    "Outcome",
-    "Page",
-    "Place",
+    "Position",
+    "RetentionRule",
     "RoomRecord",
     "RoomTimes",
     "Store",
@@ -47,7 +47,7 @@ class Draft(Struct, frozen=True, gc=False):
 
     `room` is the room's key and `shown` its name as others see it. `key` is the author's digest and the
     `ref` in one string, and empty without a `ref`: it is looked up four times, and a string keeps its hash.
-    `retitles` tells a topic from a text.
+    `is_topic` tells a topic from a text.
     """
 
     room: str
@@ -57,22 +57,22 @@ class Draft(Struct, frozen=True, gc=False):
     ref: str = ""
     key: str = ""
     action: bool = False
-    retitles: bool = False
+    is_topic: bool = False
 
-    def entry(self, seq: int, at: int) -> Said | Retitled:
+    def entry(self, seq: int, at: int) -> Said | TopicChanged:
         """The entry this becomes under a number."""
-        if self.retitles:
-            return Retitled(self.shown, seq, at, self.by, self.text)
+        if self.is_topic:
+            return TopicChanged(self.shown, seq, at, self.by, self.text)
         return Said(self.shown, seq, at, self.by, self.text, self.action)
 
-    def same_as(self, entry: Said | Retitled) -> bool:
+    def same_as(self, entry: Said | TopicChanged) -> bool:
         """Whether that entry says the same: then it is the same command, sent again."""
-        if isinstance(entry, Retitled):
-            return self.retitles and entry.text == self.text
-        return not self.retitles and entry.text == self.text and entry.action == self.action
+        if isinstance(entry, TopicChanged):
+            return self.is_topic and entry.text == self.text
+        return not self.is_topic and entry.text == self.text and entry.action == self.action
 
 
-class Outcome(Struct, frozen=True, gc=False):
+class CommitResult(Struct, frozen=True, gc=False):
     """What became of a draft.
 
     `payload` is the entry as it is shown; None when the journal held it already under this `ref`: then
@@ -105,7 +105,7 @@ class RoomTimes(Struct, frozen=True):
     ahead_count: int
 
 
-class Page(Struct, frozen=True, gc=False):
+class EntryPage(Struct, frozen=True, gc=False):
     """Entries without a hole, the first numbered `first`. When there are none `first` is where one looked."""
 
     first: int
@@ -116,7 +116,7 @@ class Page(Struct, frozen=True, gc=False):
         return self.first + len(self.payloads) - 1
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where an entry stands among those of all rooms, the newest first: by `at`, then by the room's key, then
     by its number. So that order is the same in every answer, and a place is where the next one goes on."""
 
@@ -137,7 +137,7 @@ class Place(NamedTuple):
 class Hit(Struct, frozen=True, gc=False):
     """An entry that was found, as it is shown."""
 
-    place: Place
+    place: Position
     payload: bytes
 
 
@@ -145,10 +145,10 @@ class Matches(Struct, frozen=True):
     """Entries that were found, the newest first. When there may be more they stand behind `rest`."""
 
     hits: list[Hit]
-    rest: Place | None
+    rest: Position | None
 
 
-class Keep(Struct, frozen=True):
+class RetentionRule(Struct, frozen=True):
     """How long what is said is kept: for so long, or so many entries of a room, whichever is less; 0 is no
     bound."""
 
@@ -201,7 +201,7 @@ class Store(Protocol):
         """The oldest number kept in an open room, as far as is known without waiting."""
         ...
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         """Number and keep a batch, all of it or none; an outcome each, in order. The rooms are open.
 
         `now_ms` is the time of its entries, unless the clock went back: within a room it never does.
@@ -209,7 +209,9 @@ class Store(Protocol):
         """
         ...
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         """The oldest entries kept above `after`, up to the number `through`; at least one if there is one,
         else as many as both bounds allow. Always passes a checkpoint."""
         ...
@@ -218,7 +220,7 @@ class Store(Protocol):
         self,
         rooms: dict[str, int],
         text: str,
-        below: Place | None,
+        below: Position | None,
         limit: int,
         *,
         is_abandoned: Callable[[], bool] = never,

@@ -15,7 +15,15 @@ import trio
 
 from trio_chat.errors import LinkBroken
 
-__all__ = ["FORGET_BYTES", "RECEIVE_BYTES", "Link", "Pace", "SocketLink", "close_politely", "forget_input"]
+__all__ = [
+    "FORGET_BYTES",
+    "RECEIVE_BYTES",
+    "Link",
+    "ReadPacing",
+    "SocketLink",
+    "close_politely",
+    "forget_input",
+]
 
 RECEIVE_BYTES = 65_536
 # Of the peer's input while a connection is closed: what both ends' buffers hold, and some more. A peer that
@@ -23,7 +31,7 @@ RECEIVE_BYTES = 65_536
 # it.
 FORGET_BYTES = 256 << 10
 
-Pace = Callable[[], Awaitable[None]]
+ReadPacing = Callable[[], Awaitable[None]]
 """Waits until the next read may be made, from a peer that may go on sending for ever."""
 
 
@@ -61,7 +69,7 @@ class Link(Protocol):
         """End the waits that are under way with `trio.ClosedResourceError`; the connection stays."""
         ...
 
-    async def finish(self, pace: Pace | None = None) -> None:
+    async def finish(self, pace: ReadPacing | None = None) -> None:
         """Send what was taken and say that no more will come, then read and forget until the peer says so
         too, or has sent too much (`forget_input`). Raises `LinkBroken`, `trio.ClosedResourceError`; still to
         be closed after it."""
@@ -120,7 +128,7 @@ class SocketLink:
         if self._sock.fileno() != -1:
             trio.lowlevel.notify_closing(self._sock)
 
-    async def finish(self, pace: Pace | None = None) -> None:
+    async def finish(self, pace: ReadPacing | None = None) -> None:
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -132,7 +140,7 @@ class SocketLink:
         self._sock.close()
 
 
-async def forget_input(receive_some: Callable[[], Awaitable[bytes]], pace: Pace | None) -> None:
+async def forget_input(receive_some: Callable[[], Awaitable[bytes]], pace: ReadPacing | None) -> None:
     """Read until the end of a peer's input; with a `pace`, call it between two reads and read no more than
     `FORGET_BYTES`. Raises what reading raises.
     """
@@ -143,7 +151,7 @@ async def forget_input(receive_some: Callable[[], Awaitable[bytes]], pace: Pace 
             await pace()
 
 
-async def close_politely(link: Link, *, seconds: float, pace: Pace | None = None) -> None:
+async def close_politely(link: Link, *, seconds: float, pace: ReadPacing | None = None) -> None:
     """Close so that the peer can read all that was sent, waiting at most `seconds` for it.
 
     Closing over unread input sends a reset, and a reset makes the peer forget what it had not read

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 import trio
 
 from trio_chat.errors import LinkBroken
-from trio_chat.net.link import RECEIVE_BYTES, Pace, forget_input
+from trio_chat.net.link import RECEIVE_BYTES, ReadPacing, forget_input
 
 __all__ = ["StreamLink", "open_stream_link"]
 
@@ -62,7 +62,7 @@ class StreamLink:
         for scope in self._waits:
             scope.cancel()
 
-    async def finish(self, pace: Pace | None = None) -> None:
+    async def finish(self, pace: ReadPacing | None = None) -> None:
         self._finishing = True
         self._changed()
         with self._interruptible():

@@ -24,7 +24,7 @@ from trio_chat.dialects.frames import FRAMES, FrameCommands
 from trio_chat.dialects.websocket import WEBSOCKET, WebSocketCommands
 from trio_chat.errors import FrameError, LinkBroken
 from trio_chat.net.link import close_politely
-from trio_chat.server.disconnect import parting
+from trio_chat.server.disconnect import disconnect_for
 from trio_chat.server.http import TURNED_AWAY, begins_request, only_empty_lines, serve_http
 from trio_chat.server.peer_address import (
     SERVER_FULL,
@@ -32,18 +32,18 @@ from trio_chat.server.peer_address import (
     CountedConnection,
     receive_proxy_header,
 )
-from trio_chat.server.refusals import ADDRESS_FULL, FULL, PROXY_HEADER, STOPPING, TLS_SPOKEN, Kind
+from trio_chat.server.refusals import ADDRESS_FULL, FULL, PROXY_HEADER, STOPPING, TLS_SPOKEN, RefusalKind
 
 if TYPE_CHECKING:
     from trio_chat.dialects import CommandReader, Packing
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
-    from trio_chat.server.fair_share import Turns
-    from trio_chat.server.http_routes import Site
+    from trio_chat.server.fair_share import FairScheduler
+    from trio_chat.server.http_routes import HttpRoutes
     from trio_chat.server.proxies import Proxies
     from trio_chat.server.refusals import Refusals
 
-__all__ = ["Caller", "Door"]
+__all__ = ["Accepted", "Acceptor"]
 
 log = logging.getLogger("trio_chat.server")
 
@@ -55,7 +55,7 @@ FIRST_BYTE_S = 0.25  # HTTP is known by then, and answered in its own words; who
 COME_BACK_S = 5
 
 
-class Caller(NamedTuple):
+class Accepted(NamedTuple):
     """One who comes to chat: in which dialect, since when, what was read already, and from which address."""
 
     commands: CommandReader
@@ -65,15 +65,20 @@ class Caller(NamedTuple):
     address: str
 
 
-class Door:
-    """Of one server; without a `site` it speaks no HTTP."""
+class Acceptor:
+    """Of one server; without a `routes` it speaks no HTTP."""
 
     def __init__(
-        self, limits: Limits, site: Site | None, proxies: Proxies, turns: Turns, refusals: Refusals
+        self,
+        limits: Limits,
+        routes: HttpRoutes | None,
+        proxies: Proxies,
+        scheduler: FairScheduler,
+        refusals: Refusals,
     ) -> None:
         self._limits = limits
-        self._site = site
-        self._turns = turns
+        self._site = routes
+        self._turns = scheduler
         self._refusals = refusals
         self._silent: dict[Link, float] = {}  # what has not sent a byte, and since when; the oldest first
         self._speaking: dict[trio.CancelScope, None] = {}  # what speaks HTTP
@@ -120,13 +125,13 @@ class Door:
         """Count a connection until its `close`."""
         return CountedConnection(self._counts, address)
 
-    async def ask(self, link: Link, counted: CountedConnection) -> Caller | None:
+    async def ask(self, link: Link, counted: CountedConnection) -> Accepted | None:
         """Wait for the first words, and serve HTTP until it becomes a WebSocket.
 
         None when it does not: the link is closed then, and so it is when this is cancelled.
         """
         since = trio.current_time()
-        caller: Caller | None = None
+        caller: Accepted | None = None
         try:
             try:
                 first = await self._receive_first(link, since, counted)
@@ -174,21 +179,21 @@ class Door:
 
     async def _answer(
         self, link: Link, first: bytes, since: float, counted: CountedConnection
-    ) -> Caller | None:
+    ) -> Accepted | None:
         limits = self._limits
         if first and first[0] == TLS:
             self._refusals.add(TLS_SPOKEN, counted.address)
             return None
-        site = self._site if begins_request(first) else None
-        if site is None:
+        routes = self._site if begins_request(first) else None
+        if routes is None:
             counted.count()
         if counted.full:
             counted.close()
             await self.turn_away(link, counted.full, first, counted.address)
             return None
-        if site is None:
+        if routes is None:
             frames = FrameCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
-            return Caller(frames, FRAMES, since, first, counted.address)
+            return Accepted(frames, FRAMES, since, first, counted.address)
         speaking = trio.CancelScope()
         self._speaking[speaking] = None
         try:
@@ -196,11 +201,11 @@ class Door:
                 rest = await serve_http(
                     link,
                     first,
-                    site,
+                    routes,
                     since=since,
                     limits=limits,
                     counted=counted,
-                    turns=self._turns,
+                    scheduler=self._turns,
                     refusals=self._refusals,
                 )
         finally:
@@ -208,7 +213,7 @@ class Door:
         if speaking.cancelled_caught or rest is None:
             return None
         commands = WebSocketCommands(hello_bytes=limits.hello_bytes, frame_bytes=limits.frame_bytes)
-        return Caller(commands, WEBSOCKET, trio.current_time(), rest, counted.address)
+        return Accepted(commands, WEBSOCKET, trio.current_time(), rest, counted.address)
 
     def _warn_once(self, proxy: str, error: FrameError) -> None:
         """Log what is wrong with a PROXY header, once; further ones are counted as refusals."""
@@ -249,14 +254,14 @@ class Door:
         if self._site is not None and begins_request(first):
             return TURNED_AWAY
         if full:
-            bye = parting("too_many_connections", full, after_s=COME_BACK_S).bye
+            bye = disconnect_for("too_many_connections", full, after_s=COME_BACK_S).bye
         else:
-            bye = parting("draining", "the server is stopping").bye
+            bye = disconnect_for("draining", "the server is stopping").bye
         assert bye is not None, "a code has words"
         return FRAMES.pack((bye,))
 
 
-def _kind_of(full: str) -> Kind:
+def _kind_of(full: str) -> RefusalKind:
     if not full:
         return STOPPING
     return FULL if full == SERVER_FULL else ADDRESS_FULL

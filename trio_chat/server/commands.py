@@ -16,7 +16,7 @@ import trio
 from trio_chat.errors import BadMessage, FrameError, Refused
 from trio_chat.hub.names import check_text, prepare_name
 from trio_chat.journal.store import Draft
-from trio_chat.server.disconnect import parting
+from trio_chat.server.disconnect import disconnect_for
 from trio_chat.server.fanout import hand_out
 from trio_chat.server.membership import join, leave
 from trio_chat.server.queries import history, rooms, search, who
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trio_chat.dialects import Control
-    from trio_chat.hub.members import Seat
+    from trio_chat.hub.members import Attachment
     from trio_chat.server.session import Session
-    from trio_chat.server.stream import Feed
+    from trio_chat.server.stream import RoomStream
 
 __all__ = ["in_runs", "obey", "say_all"]
 
@@ -41,8 +41,8 @@ TYPING_S = 1.0  # at most one notice of typing a second goes further
 
 async def obey(session: Session, command: m.Command) -> None:
     """Obey one command. Raises `Refused` and `BadMessage`, which the session answers."""
-    seat = session.seat
-    if seat is None:
+    attachment = session.attachment
+    if attachment is None:
         if not isinstance(command, m.Hello):
             raise BadMessage("say hello first", field="type")
         hello(session, command)
@@ -51,30 +51,30 @@ async def obey(session: Session, command: m.Command) -> None:
         case m.Say() | m.Topic():
             await session.wait_for(session.server.committer.place())
             if session.over is None:
-                say_all(session, seat, [command])
+                say_all(session, attachment, [command])
         case m.Ping():
-            session.owed.answer(encode(m.Pong(command.n, command.ref)))
+            session.outbound.send(encode(m.Pong(command.n, command.ref)))
         case m.Join():
-            await join(session, seat, command)
+            await join(session, attachment, command)
         case m.Leave():
-            await leave(session, seat, command)
+            await leave(session, attachment, command)
         case m.Whisper():
-            whisper(session, seat, command)
+            whisper(session, attachment, command)
         case m.Rename():
-            rename(session, seat, command)
+            rename(session, attachment, command)
         case m.Who():
-            who(session, seat, command)
+            who(session, attachment, command)
         case m.Rooms():
-            rooms(session, seat, command)
+            rooms(session, attachment, command)
         case m.History():
-            await history(session, seat, command)
+            await history(session, attachment, command)
         case m.Search():
-            await search(session, seat, command)
+            await search(session, attachment, command)
         case m.Typing():
-            typing(session, seat, command)
+            typing(session, attachment, command)
         case m.Quit():
             await session.wait_for(session.settle())
-            session.end(parting("quit", "goodbye", ref=command.ref))
+            session.end(disconnect_for("quit", "goodbye", ref=command.ref))
         case m.Hello():
             raise BadMessage("you have said hello already", field="type")
         case _:
@@ -89,7 +89,7 @@ def hello(session: Session, command: m.Hello) -> None:
     elif not _TOKEN.fullmatch(token):
         raise BadMessage("a token is 22 to 64 characters of base64url", field="token")
     now = trio.current_time()
-    seat, oldest = server.hub.sit_down(
+    attachment, oldest = server.hub.attach(
         session,
         sha256(token.encode()).hexdigest(),
         prepare_name(command.name),
@@ -97,11 +97,13 @@ def hello(session: Session, command: m.Hello) -> None:
         now=now,
         late=server.lateness.total(now),
     )
-    session.seat = seat
+    session.attachment = attachment
     session.welcomed()
-    session.owed.answer(encode(server.welcome(seat.member.name.shown, session.number, token, command.ref)))
+    session.outbound.send(
+        encode(server.welcome(attachment.member.name.shown, session.number, token, command.ref))
+    )
     if oldest is not None:
-        oldest.owner.end(parting("replaced", "this member has too many sessions; the oldest ends"))
+        oldest.session.end(disconnect_for("replaced", "this member has too many sessions; the oldest ends"))
 
 
 def in_runs(
@@ -129,7 +131,7 @@ def in_runs(
         yield run
 
 
-def say_all(session: Session, seat: Seat[Session], commands: Sequence[m.Say | m.Topic]) -> int:
+def say_all(session: Session, attachment: Attachment[Session], commands: Sequence[m.Say | m.Topic]) -> int:
     """Hand texts or topics to the committer for as long as it has a place, and refuse those that are wrong.
 
     Return how many of them are done. What they have in common is looked up once: a burst is many of them.
@@ -138,8 +140,8 @@ def say_all(session: Session, seat: Seat[Session], commands: Sequence[m.Say | m.
     committer = server.committer
     bytes_max, lines_max = server.limits.text_bytes, server.limits.text_lines
     has_rates = server.hub.has_rates
-    by, token = seat.member.name.shown, seat.member.token
-    feed: Feed | None = None
+    by, token = attachment.member.name.shown, attachment.member.token
+    stream: RoomStream | None = None
     called = ""
     for done, command in enumerate(commands):
         if committer.full:
@@ -148,17 +150,17 @@ def say_all(session: Session, seat: Seat[Session], commands: Sequence[m.Say | m.
         ref = command.ref
         try:
             if has_rates:
-                session.check_rate(seat, "talk", text)
+                session.check_rate(attachment, "talk", text)
             check_text(text, bytes_max, lines_max)
-            if feed is None or command.room != called:
-                feed = server.feeds.open[server.hub.room_of(seat, command.room).key]
+            if stream is None or command.room != called:
+                stream = server.streams.open[server.hub.room_of(attachment, command.room).key]
                 called = command.room
             key = token + ref if ref else ""
             if type(command) is m.Say:
-                draft = Draft(feed.key, feed.shown, by, text, ref, key, command.action)
+                draft = Draft(stream.key, stream.shown, by, text, ref, key, command.action)
             else:
-                draft = Draft(feed.key, feed.shown, by, text, ref, key, retitles=True)
-            committer.submit(feed, draft, session)
+                draft = Draft(stream.key, stream.shown, by, text, ref, key, is_topic=True)
+            committer.submit(stream, draft, session)
         except Refused as refusal:
             session.refuse(refusal, ref)
         else:
@@ -166,16 +168,16 @@ def say_all(session: Session, seat: Seat[Session], commands: Sequence[m.Say | m.
     return len(commands)
 
 
-def whisper(session: Session, seat: Seat[Session], command: m.Whisper) -> None:
+def whisper(session: Session, attachment: Attachment[Session], command: m.Whisper) -> None:
     """Every session of both gets it; it counts as handed over when one of the other's can take it."""
     server = session.server
-    session.check_rate(seat, "talk", command.text)
+    session.check_rate(attachment, "talk", command.text)
     check_text(command.text, server.limits.text_bytes, server.limits.text_lines)
     try:
         other = server.hub.find(prepare_name(command.to))
     except Refused as refusal:
         raise Refused("no_such_name", refusal.detail, field="to") from None
-    me = seat.member
+    me = attachment.member
     whispered = encode(m.Whispered(me.name.shown, other.name.shown, command.text, server.clock_ms()))
     handed = [_hand_private(server.limits.answers_bytes, place, whispered) for place in list(other.seats)]
     if not any(handed):
@@ -184,32 +186,32 @@ def whisper(session: Session, seat: Seat[Session], command: m.Whisper) -> None:
         for place in list(me.seats):
             _hand_private(server.limits.answers_bytes, place, whispered)
     if command.ref:
-        session.owed.answer(encode(m.Ack(command.ref)))
+        session.outbound.send(encode(m.Ack(command.ref)))
 
 
-def _hand_private(answers_bytes: int, seat: Seat[Session], payload: bytes) -> bool:
-    owed = seat.owner.owed
-    if owed.answers_bytes >= answers_bytes:
+def _hand_private(answers_bytes: int, attachment: Attachment[Session], payload: bytes) -> bool:
+    outbound = attachment.session.outbound
+    if outbound.answers_bytes >= answers_bytes:
         return False
-    owed.answer(payload)
-    owed.flush()
+    outbound.send(payload)
+    outbound.flush()
     return True
 
 
-def rename(session: Session, seat: Seat[Session], command: m.Rename) -> None:
+def rename(session: Session, attachment: Attachment[Session], command: m.Rename) -> None:
     server = session.server
-    session.check_rate(seat, "talk")
-    for room in server.hub.rename(seat.member, prepare_name(command.name)):
-        server.notices.changed(room)
-    shown = seat.member.name.shown
-    session.owed.answer(encode(m.Named(shown, command.ref)))
+    session.check_rate(attachment, "talk")
+    for room in server.hub.rename(attachment.member, prepare_name(command.name)):
+        server.presence.changed(room)
+    shown = attachment.member.name.shown
+    session.outbound.send(encode(m.Named(shown, command.ref)))
     named = encode(m.Named(shown))
-    for place in list(seat.member.seats):
-        if place is not seat:
+    for place in list(attachment.member.seats):
+        if place is not attachment:
             _hand_private(server.limits.answers_bytes, place, named)
 
 
-def typing(session: Session, seat: Seat[Session], command: m.Typing) -> None:
+def typing(session: Session, attachment: Attachment[Session], command: m.Typing) -> None:
     # It costs nobody's rates, so it must cost next to nothing: not even a look for the room comes before
     # this, and in a large room who is typing interests nobody.
     now = trio.current_time()
@@ -217,10 +219,10 @@ def typing(session: Session, seat: Seat[Session], command: m.Typing) -> None:
         return
     session.typed_at = now
     server = session.server
-    room = server.hub.room_of(seat, command.room)
+    room = server.hub.room_of(attachment, command.room)
     if room.large:
         return
-    feed = server.feeds[room.key]
-    notice = Batch(0, [encode(m.TypingNotice(feed.shown, seat.member.name.shown))])
-    mine = {place.owner.owed for place in seat.member.seats}
-    hand_out([owed for owed in feed.live if owed not in mine], notice)
+    stream = server.streams[room.key]
+    notice = Batch(0, [encode(m.TypingNotice(stream.shown, attachment.member.name.shown))])
+    mine = {place.session.outbound for place in attachment.member.seats}
+    hand_out([outbound for outbound in stream.live if outbound not in mine], notice)

@@ -27,13 +27,13 @@ import trio
 from trio_chat.errors import Refused, StoreError
 from trio_chat.server.fair_share import SLICE_S
 from trio_chat.wire.codec import decode_entry
-from trio_chat.wire.messages import Ack, Retitled
+from trio_chat.wire.messages import Ack, TopicChanged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from trio_chat.journal.store import Draft, Outcome, Store
-    from trio_chat.server.stream import Feed
+    from trio_chat.journal.store import CommitResult, Draft, Store
+    from trio_chat.server.stream import RoomStream
 
 __all__ = ["Author", "Committer"]
 
@@ -58,7 +58,7 @@ class Author(Protocol):
 
 
 # A tuple and no Struct: there is one for each message, and it is made in half the time.
-Pending = tuple["Feed", "Draft", Author]
+Pending = tuple["RoomStream", "Draft", Author]
 
 
 class Committer:
@@ -67,8 +67,8 @@ class Committer:
     def __init__(
         self,
         store: Store,
-        publish: Callable[[Feed, int, list[bytes]], Awaitable[None]],
-        release: Callable[[Feed, int], None],
+        publish: Callable[[RoomStream, int, list[bytes]], Awaitable[None]],
+        release: Callable[[RoomStream, int], None],
         *,
         clock_ms: Callable[[], int],
         work_clock: Callable[[], float] = trio.current_time,
@@ -88,9 +88,11 @@ class Committer:
         self._queue: deque[Pending] = deque()
         self._batch: list[Pending] = []
         self._bytes = 0
-        self._again: dict[tuple[Feed, str], list[Author]] = {}  # the later senders of pending refs, by key
+        self._again: dict[
+            tuple[RoomStream, str], list[Author]
+        ] = {}  # the later senders of pending refs, by key
         self._again_count = 0
-        self._doubtful: dict[Feed, None] = {}
+        self._doubtful: dict[RoomStream, None] = {}
         self._failing = False
         self._places = trio.lowlevel.ParkingLot()
         self._news = trio.Event()
@@ -101,22 +103,22 @@ class Committer:
         while self.full:
             await self._places.park()
 
-    def submit(self, feed: Feed, draft: Draft, author: Author) -> None:
+    def submit(self, stream: RoomStream, draft: Draft, author: Author) -> None:
         """Queue a draft; its author hears how it ended. The feed is in use until then.
 
         Raises `Refused` with `ref_reuse` when the same `ref` is pending with something else.
         """
         key = draft.key
         if key:
-            first = feed.pending.setdefault(key, draft)
+            first = stream.pending.setdefault(key, draft)
             if first is not draft:
                 if not _same(first, draft):
                     raise ref_reuse()
-                self._again.setdefault((feed, key), []).append(author)
+                self._again.setdefault((stream, key), []).append(author)
                 self._again_count += 1
                 self._count_places()
                 return
-        feed.users += 1
+        stream.users += 1
         text = draft.text
         if text.isascii() and key.isascii():  # as `_size` would: the call is a fiftieth of a `say`
             size = len(text) + (DRAFT_BYTES + REF_BYTES if key else DRAFT_BYTES)
@@ -126,7 +128,7 @@ class Committer:
         queue = self._queue
         if not queue:
             self._news.set()
-        queue.append((feed, draft, author))
+        queue.append((stream, draft, author))
         if size >= self._queue_bytes or len(queue) + self._again_count >= self._queue_entries:
             self.full = True
 
@@ -202,30 +204,30 @@ class Committer:
             self._bytes -= size
         self._count_places()
 
-    async def _show(self, outcomes: list[Outcome]) -> None:
+    async def _show(self, outcomes: list[CommitResult]) -> None:
         batch, self._batch = self._batch, []
-        shown: dict[Feed, tuple[int, list[bytes]]] = {}
+        shown: dict[RoomStream, tuple[int, list[bytes]]] = {}
         again: list[Author] = []
         acked: Author | None = None
         acks: list[Ack] = []  # a run of the same author's
-        topics: dict[Feed, str] = {}
-        latest: Feed | None = None
+        topics: dict[RoomStream, str] = {}
+        latest: RoomStream | None = None
         payloads: list[bytes] = []
         try:
-            for (feed, draft, author), outcome in zip(batch, outcomes, strict=True):
+            for (stream, draft, author), outcome in zip(batch, outcomes, strict=True):
                 seq = outcome.seq
                 payload = outcome.payload
                 if payload is not None:
-                    if feed is not latest:
-                        latest = feed
-                        _, payloads = shown.setdefault(feed, (seq, []))
+                    if stream is not latest:
+                        latest = stream
+                        _, payloads = shown.setdefault(stream, (seq, []))
                     payloads.append(payload)
-                    if draft.retitles:
-                        topics[feed] = draft.text
+                    if draft.is_topic:
+                        topics[stream] = draft.text
                 if seq and not self._again:
                     # As `_answer` would: this is what happens to nearly every message.
                     if draft.key:
-                        del feed.pending[draft.key]
+                        del stream.pending[draft.key]
                     if author is not acked:
                         if acked is not None:
                             acked.acked(acks)
@@ -235,14 +237,16 @@ class Committer:
                     if acked is not None:
                         acked.acked(acks)
                         acked = None
-                    again += self._answer(feed, draft, author, seq, None if seq else ref_reuse())
+                    again += self._answer(stream, draft, author, seq, None if seq else ref_reuse())
             if acked is not None:
                 acked.acked(acks)
             until = self._work_clock() + SLICE_S
-            for feed, (first, payloads) in shown.items():
-                if feed in topics:  # not before: a newcomer in between would have the topic and not its entry
-                    feed.topic = topics[feed]
-                await self._publish(feed, first, payloads)
+            for stream, (first, payloads) in shown.items():
+                if (
+                    stream in topics
+                ):  # not before: a newcomer in between would have the topic and not its entry
+                    stream.topic = topics[stream]
+                await self._publish(stream, first, payloads)
                 # A batch may hold entries of a thousand rooms. Each room is shown in one step; between two of
                 # them nothing is half done.
                 if self._work_clock() >= until:
@@ -255,16 +259,16 @@ class Committer:
         """Refuse the batch and all that gathered behind it, in order: a later one must not overtake."""
         self._failing = True
         failed = [*self._batch, *self._queue]
-        for feed, _, _ in self._batch:
-            if feed not in self._doubtful:
-                self._doubtful[feed] = None
-                feed.users += 1
+        for stream, _, _ in self._batch:
+            if stream not in self._doubtful:
+                self._doubtful[stream] = None
+                stream.users += 1
         self._batch.clear()
         self._queue.clear()
         self._bytes = 0
         again: list[Author] = []
-        for feed, draft, author in failed:
-            again += self._answer(feed, draft, author, 0, Refused("unavailable", why))
+        for stream, draft, author in failed:
+            again += self._answer(stream, draft, author, 0, Refused("unavailable", why))
         self._let_go(failed, again)
         self._count_places()
 
@@ -276,14 +280,14 @@ class Committer:
             self._places.unpark_all()
 
     def _answer(
-        self, feed: Feed, draft: Draft, author: Author, seq: int, refused: Refused | None
+        self, stream: RoomStream, draft: Draft, author: Author, seq: int, refused: Refused | None
     ) -> list[Author]:
         """Answer the author and the later senders of the same `ref`, which is not pending any more; return
         the latter."""
         again: list[Author] = []
         if draft.key:
-            del feed.pending[draft.key]
-            again = self._again.pop((feed, draft.key), again)
+            del stream.pending[draft.key]
+            again = self._again.pop((stream, draft.key), again)
         for each in (author, *again):
             if refused is None:
                 each.acked([Ack(draft.ref, draft.shown, seq)])
@@ -294,42 +298,42 @@ class Committer:
     def _let_go(self, done: list[Pending], again: list[Author]) -> None:
         """Tell the authors and the later senders, and the feeds, how much of theirs is done."""
         settled: dict[Author, int] = {}
-        released: dict[Feed, int] = {}
-        for feed, _, author in done:
+        released: dict[RoomStream, int] = {}
+        for stream, _, author in done:
             settled[author] = settled.get(author, 0) + 1
-            released[feed] = released.get(feed, 0) + 1
+            released[stream] = released.get(stream, 0) + 1
         for author in again:
             settled[author] = settled.get(author, 0) + 1
         for author, count in settled.items():
             author.settled(count)
-        for feed, count in released.items():
-            self._release(feed, count)
+        for stream, count in released.items():
+            self._release(stream, count)
         if again:
             self._again_count -= len(again)
             self._count_places()
 
     async def _clear_doubts(self) -> None:
         """Show what the journal holds of rooms whose last commit may have written before it failed."""
-        for feed in list(self._doubtful):
+        for stream in list(self._doubtful):
             while True:
                 page = await self._store.read(
-                    feed.key,
-                    feed.head,
-                    feed.head + PAGE_ENTRIES,
+                    stream.key,
+                    stream.head,
+                    stream.head + PAGE_ENTRIES,
                     entries_max=PAGE_ENTRIES,
                     bytes_max=BATCH_BYTES,
                 )
-                if page.first > feed.head + 1:
-                    feed.skip(page.first)  # some of it is forgotten again already
+                if page.first > stream.head + 1:
+                    stream.skip(page.first)  # some of it is forgotten again already
                     continue
                 if not page.payloads:
                     break
                 for entry in map(decode_entry, page.payloads):
-                    if isinstance(entry, Retitled):
-                        feed.topic = entry.text
-                await self._publish(feed, page.first, page.payloads)
-            del self._doubtful[feed]
-            self._release(feed, 1)
+                    if isinstance(entry, TopicChanged):
+                        stream.topic = entry.text
+                await self._publish(stream, page.first, page.payloads)
+            del self._doubtful[stream]
+            self._release(stream, 1)
 
 
 def _size(draft: Draft) -> int:
@@ -342,7 +346,7 @@ def _size(draft: Draft) -> int:
 
 
 def _same(one: Draft, other: Draft) -> bool:
-    return (one.text, one.action, one.retitles) == (other.text, other.action, other.retitles)
+    return (one.text, one.action, one.is_topic) == (other.text, other.action, other.is_topic)
 
 
 def ref_reuse() -> Refused:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from trio_chat.errors import CannotStart
 from trio_chat.hub.rates import Rate
 from trio_chat.journal.sqlite import Durability
-from trio_chat.journal.store import Keep
+from trio_chat.journal.store import RetentionRule
 from trio_chat.server.fanout import SENDS_AT_ONCE
 from trio_chat.server.proxies import Proxies
 from trio_chat.server.public_names import parse_public_name
@@ -148,7 +148,7 @@ class Config:
     port: int = 5555
     journal: str = MEMORY
     durability: Durability = "normal"
-    keep: Keep = field(default_factory=Keep)
+    keep: RetentionRule = field(default_factory=RetentionRule)
     rate_limit: bool = True
     web: bool = True
     public_names: tuple[str, ...] = ()
@@ -176,12 +176,12 @@ class Config:
         }
 
     @property
-    def announced(self) -> messages.Limits:
+    def announced(self) -> messages.ServerLimits:
         """Return the limits that clients are told in `welcome`."""
         limits = self.limits
         sizes = (limits.frame_bytes, limits.text_bytes, limits.rooms)
         if not self.rate_limit:
-            return messages.Limits(*sizes, UNLIMITED_PER_S, UNLIMITED_PER_S)
-        return messages.Limits(
+            return messages.ServerLimits(*sizes, UNLIMITED_PER_S, UNLIMITED_PER_S)
+        return messages.ServerLimits(
             *sizes, limits.talk_burst, limits.talk_per_s, limits.talk_bytes_burst, limits.talk_bytes_per_s
         )

@@ -5,7 +5,7 @@ from msgspec import Struct
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import UNSET, Bye
 
-__all__ = ["LOST", "Parting", "parting"]
+__all__ = ["LOST", "Disconnect", "disconnect_for"]
 
 # Come back, with back-off. All others: do not come back by yourself.
 _COME_BACK = {
@@ -32,7 +32,7 @@ _WHY = {
 _ORDERLY = {"quit", "draining"}
 
 
-class Parting(Struct, frozen=True):
+class Disconnect(Struct, frozen=True):
     """`bye` is the payload that says it, `None` when there is nobody left to be told; `code` is its code."""
 
     why: str
@@ -41,12 +41,12 @@ class Parting(Struct, frozen=True):
     code: str = ""
 
 
-LOST = Parting("lost", None, orderly=True)
+LOST = Disconnect("lost", None, orderly=True)
 """The connection ended, or the peer's input did."""
 
 
-def parting(code: str, detail: str, *, after_s: int | None = None, ref: str = "") -> Parting:
+def disconnect_for(code: str, detail: str, *, after_s: int | None = None, ref: str = "") -> Disconnect:
     """The parting for a code of `bye`."""
     wait = UNSET if after_s is None else after_s
     bye = Bye(code, detail, code in _COME_BACK, after_s=wait, ref=ref)
-    return Parting(_WHY.get(code, "lost"), encode(bye), code in _ORDERLY, code)
+    return Disconnect(_WHY.get(code, "lost"), encode(bye), code in _ORDERLY, code)

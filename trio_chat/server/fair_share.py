@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 import trio
 
-__all__ = ["SHARE", "SLICE_S", "Turns", "WorkBudget"]
+__all__ = ["SHARE", "SLICE_S", "FairScheduler", "WorkBudget"]
 
 SLICE_S = 0.001
 SHARE = 1 / 4
@@ -61,7 +61,7 @@ class WorkBudget:
         return self._full_at - now > self._burst_s / self._per_s
 
 
-class Turns:
+class FairScheduler:
     """The queues of the work that waits for a turn; `run` gives the turns out.
 
     `are_limited` false is for a server that limits no rates: it gives out turns without a pause, and no
@@ -149,14 +149,14 @@ class Turns:
                 self._give_out(max(1, min(TURNS_MAX, int(SLICE_S / max(self._cost_s, 1e-9)))))
             self._wake = trio.Event()
 
-    def _give_out(self, turns: int) -> None:
+    def _give_out(self, scheduler: int) -> None:
         """Wake so many of those that wait: the deferred first, then newcomers and others by halves."""
-        turns -= len(self._deferred.unpark(count=turns))
+        scheduler -= len(self._deferred.unpark(count=scheduler))
         self._newcomers_first = not self._newcomers_first
         queues = (self._newcomers, self._others) if self._newcomers_first else (self._others, self._newcomers)
-        turns -= len(queues[0].unpark(count=(turns + 1) // 2))
-        turns -= len(queues[1].unpark(count=turns))
-        queues[0].unpark(count=turns)
+        scheduler -= len(queues[0].unpark(count=(scheduler + 1) // 2))
+        scheduler -= len(queues[1].unpark(count=scheduler))
+        queues[0].unpark(count=scheduler)
 
     def _start(self) -> None:
         if not self._running:

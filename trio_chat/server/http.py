@@ -1,8 +1,8 @@
 """One connection that speaks HTTP/1.1: a request after the other, until it is closed or becomes a WebSocket.
 
-h11 parses; what is answered is `site.py`'s. A request has `hello_s` seconds to become whole, and the next
+h11 parses; what is answered is `routes.py`'s. A request has `hello_s` seconds to become whole, and the next
 one as long to begin and become whole. What is read ahead is one read: who asks a thousand things at once is
-answered one by one, in turn with all others (`turns.py`).
+answered one by one, in turn with all others (`scheduler.py`).
 
 h11 is given whole heads only, whose size and number of lines were judged before: a line costs it 20 µs, and
 one read can hold ten thousand. Empty lines before a request are ignored (RFC 9112, 2.2), up to EMPTY_BYTES of
@@ -24,8 +24,8 @@ from trio_chat.server.refusals import ADDRESS_FULL, request_refused
 if TYPE_CHECKING:
     from trio_chat.net.link import Link
     from trio_chat.server.config import Limits
-    from trio_chat.server.fair_share import Turns
-    from trio_chat.server.http_routes import Answer, Site
+    from trio_chat.server.fair_share import FairScheduler
+    from trio_chat.server.http_routes import HttpResponse, HttpRoutes
     from trio_chat.server.peer_address import CountedConnection
     from trio_chat.server.refusals import Refusals
 
@@ -60,12 +60,12 @@ def only_empty_lines(data: bytes) -> bool:
 async def serve_http(
     link: Link,
     first: bytes,
-    site: Site,
+    routes: HttpRoutes,
     *,
     since: float,
     limits: Limits,
     counted: CountedConnection,
-    turns: Turns,
+    scheduler: FairScheduler,
     refusals: Refusals,
 ) -> bytes | None:
     """Serve until the peer asks no more; the link is closed then, and None returned. Where the connection
@@ -78,7 +78,7 @@ async def serve_http(
     unread = bytearray(first)
     deadline = since + limits.hello_s
     while True:
-        answer: Answer | None = None
+        answer: HttpResponse | None = None
         method = head = b""
         refused = 0  # not the error, which would hold this frame and all that was read, in a cycle
         with trio.move_on_at(deadline) as asking:
@@ -88,20 +88,20 @@ async def serve_http(
                 refused = error.error_status_hint
         # Behind the deadline: a whole request that waits here is answered. And behind the wait for the peer:
         # it is no work.
-        await turns.wait(newcomer=True)
-        began = turns.clock()
+        await scheduler.wait(newcomer=True)
+        began = scheduler.clock()
         if asking.cancelled_caught:
             if unread:
-                answer = site.refusal(408, f"no whole request within {limits.hello_s} seconds")
+                answer = routes.refusal(408, f"no whole request within {limits.hello_s} seconds")
         elif refused:
-            answer = site.refusal(refused, "that is no request")
+            answer = routes.refusal(refused, "that is no request")
         else:
-            answer, method = _answer(conversation, head, site, counted)
+            answer, method = _answer(conversation, head, routes, counted)
         if answer is None:
             return None
         refusals.add(ADDRESS_FULL if counted.full else request_refused(answer.status), counted.address)
         packed = _packed(conversation, answer, method)
-        turns.charge(turns.clock() - began)
+        scheduler.charge(scheduler.clock() - began)
         with trio.move_on_after(limits.stalled_s) as sending:
             await _send_all(link, packed)
         if sending.cancelled_caught:
@@ -109,7 +109,7 @@ async def serve_http(
         if answer.status == 101:
             return bytes(unread)
         if conversation.our_state is not h11.DONE or conversation.their_state is not h11.DONE:
-            await close_politely(link, seconds=limits.goodbye_s, pace=turns.pace)
+            await close_politely(link, seconds=limits.goodbye_s, pace=scheduler.pace)
             return None
         conversation.start_next_cycle()
         deadline = trio.current_time() + limits.hello_s
@@ -117,22 +117,22 @@ async def serve_http(
 
 
 def _answer(
-    conversation: h11.Connection, head: bytes, site: Site, counted: CountedConnection
-) -> tuple[Answer | None, bytes]:
+    conversation: h11.Connection, head: bytes, routes: HttpRoutes, counted: CountedConnection
+) -> tuple[HttpResponse | None, bytes]:
     """Return the answer to a head, None when the peer has sent nothing more, and the method it asks by."""
     try:
         request = _request(conversation, head)
         if request is None:
             return None, b""
-        answer = site.answer(request)
+        answer = routes.answer(request)
         if not _is_whole(conversation):  # the body is not read
             upgrades = answer.status == 101
-            answer = site.refusal(400, "no body") if upgrades else answer._replace(last=True)
+            answer = routes.refusal(400, "no body") if upgrades else answer._replace(last=True)
         if answer.status == 101 and (full := counted.count_forwarded(_forwarded_for(request))):
-            answer = site.refusal(503, full, ("Retry-After", RETRY_AFTER_S))
+            answer = routes.refusal(503, full, ("Retry-After", RETRY_AFTER_S))
         return answer, request.method
     except h11.RemoteProtocolError as error:
-        return site.refusal(error.error_status_hint, "that is no request"), b""
+        return routes.refusal(error.error_status_hint, "that is no request"), b""
 
 
 async def _head(unread: bytearray, link: Link) -> bytes:
@@ -208,7 +208,7 @@ def _is_whole(conversation: h11.Connection) -> bool:
     return isinstance(conversation.next_event(), h11.EndOfMessage)
 
 
-def _packed(conversation: h11.Connection, answer: Answer, method: bytes) -> bytes:
+def _packed(conversation: h11.Connection, answer: HttpResponse, method: bytes) -> bytes:
     headers = list(answer.headers)
     reason = HTTPStatus(answer.status).phrase
     if answer.status == 101:

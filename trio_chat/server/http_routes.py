@@ -26,9 +26,9 @@ from wsproto.utilities import generate_accept_token
 
 from trio_chat.server.authority import Authority, is_address, is_same_origin, parse_authority, split_target
 from trio_chat.server.public_names import parse_public_name
-from trio_chat.server.static_files import load_pages
+from trio_chat.server.static_files import load_static_files
 
-__all__ = ["Answer", "Site", "path_of", "words"]
+__all__ = ["HttpResponse", "HttpRoutes", "path_of", "words"]
 
 PLAIN = "text/plain; charset=utf-8"
 WEBSOCKET_VERSION = b"13"
@@ -56,7 +56,7 @@ _POLICY = (
 Header = tuple[str, str]
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """101 is the upgrade: what follows is a WebSocket. `last`: the connection is closed behind it."""
 
     status: int
@@ -65,7 +65,7 @@ class Answer(NamedTuple):
     last: bool = False
 
 
-class Site:
+class HttpRoutes:
     """One server's. `is_well` says what `/healthz` is to say."""
 
     def __init__(
@@ -74,9 +74,9 @@ class Site:
         self._names = {"localhost", *map(parse_public_name, public_names)}
         self._clock_ms = clock_ms
         self._is_well = is_well
-        self._pages = load_pages()
+        self._pages = load_static_files()
 
-    def answer(self, request: h11.Request) -> Answer:
+    def answer(self, request: h11.Request) -> HttpResponse:
         """What to send; the body also where it was not asked for (HEAD)."""
         if request.http_version not in (b"1.0", b"1.1"):
             return self.refusal(505, "HTTP/1.1 is spoken here")
@@ -95,23 +95,23 @@ class Site:
             return self._dress(words(421, "this server is not called that; its --public-name may say so"))
         return self._dress(self._found(request, path, fields, authority), str(authority))
 
-    def refusal(self, status: int, detail: str, *headers: Header) -> Answer:
+    def refusal(self, status: int, detail: str, *headers: Header) -> HttpResponse:
         """The answer to what could not be read as a request, or takes too long to become one."""
         return self._dress(words(status, detail, *headers)._replace(last=True))
 
     def _is_ours(self, authority: Authority) -> bool:
         return authority.host in self._names or is_address(authority.host)
 
-    def _health(self, method: bytes) -> Answer:
+    def _health(self, method: bytes) -> HttpResponse:
         if method not in (b"GET", b"HEAD"):
             return _not_allowed()
         return words(200, "ok") if self._is_well() else words(503, "not well")
 
     def _found(
         self, request: h11.Request, path: str, fields: dict[bytes, bytes], authority: Authority
-    ) -> Answer:
+    ) -> HttpResponse:
         if request.method == b"OPTIONS" and path == "*":
-            return Answer(200, [("Allow", "GET, HEAD")], b"")
+            return HttpResponse(200, [("Allow", "GET, HEAD")], b"")
         if request.method not in (b"GET", b"HEAD"):
             return _not_allowed()
         if not path.startswith("/"):
@@ -123,10 +123,10 @@ class Site:
             return words(404, "there is nothing here")
         headers = [("ETag", page.tag)]
         if page.tag in fields.get(b"if-none-match", b"").decode("latin-1"):
-            return Answer(304, headers, b"")
-        return Answer(200, [*headers, ("Content-Type", page.kind)], page.body)
+            return HttpResponse(304, headers, b"")
+        return HttpResponse(200, [*headers, ("Content-Type", page.kind)], page.body)
 
-    def _dress(self, answer: Answer, host: str = "") -> Answer:
+    def _dress(self, answer: HttpResponse, host: str = "") -> HttpResponse:
         """With what every answer says. A browser may talk to the host that it has asked, and to no other."""
         if answer.status == 101:
             return answer
@@ -148,12 +148,12 @@ def _fields(request: h11.Request) -> dict[bytes, bytes]:
     return fields
 
 
-def words(status: int, detail: str, *headers: Header) -> Answer:
+def words(status: int, detail: str, *headers: Header) -> HttpResponse:
     """An answer of one line."""
-    return Answer(status, [*headers, ("Content-Type", PLAIN)], f"{detail}\n".encode())
+    return HttpResponse(status, [*headers, ("Content-Type", PLAIN)], f"{detail}\n".encode())
 
 
-def _not_allowed() -> Answer:
+def _not_allowed() -> HttpResponse:
     return words(405, "GET and HEAD are all there is", ("Allow", "GET, HEAD"))
 
 
@@ -173,7 +173,7 @@ def _decoded(encoded: re.Match[bytes]) -> bytes:
     return bytes([value]) if value in _UNRESERVED else encoded[0]
 
 
-def _upgrade(request: h11.Request, fields: dict[bytes, bytes], authority: Authority) -> Answer:
+def _upgrade(request: h11.Request, fields: dict[bytes, bytes], authority: Authority) -> HttpResponse:
     """To WebSocket, as RFC 6455 wants it in 4.2.1. No extension and no subprotocol is ever agreed to."""
     origin = fields.get(b"origin")
     if origin is not None and not is_same_origin(origin, authority):
@@ -192,6 +192,6 @@ def _upgrade(request: h11.Request, fields: dict[bytes, bytes], authority: Author
     if not sound:
         return words(400, "Sec-WebSocket-Key is not 16 bytes of base64")
     accept = generate_accept_token(key).decode()
-    return Answer(
+    return HttpResponse(
         101, [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)], b""
     )

@@ -14,8 +14,8 @@ from trio_chat.server.logs import log_reports
 from trio_chat.server.loop_lag import LATE_S
 
 if TYPE_CHECKING:
-    from trio_chat.server.acceptor import Door
-    from trio_chat.server.fair_share import Turns
+    from trio_chat.server.acceptor import Acceptor
+    from trio_chat.server.fair_share import FairScheduler
     from trio_chat.server.refusals import Refusals
     from trio_chat.server.session import Session
 
@@ -26,7 +26,9 @@ LINKS_AT_ONCE = 16  # each wakes a task that makes a session and ends it
 SESSIONS_PER_LOOK = 64  # at the clock: a millisecond is enough for some thousand of them, or to end ten
 
 
-async def sweep(sessions: dict[Session, None], door: Door, turns: Turns, refusals: Refusals) -> None:
+async def sweep(
+    sessions: dict[Session, None], acceptor: Acceptor, scheduler: FairScheduler, refusals: Refusals
+) -> None:
     """End every session that keeps the server waiting for too long, and probe the silent, until cancelled.
     What was refused is logged when it is due.
 
@@ -42,17 +44,17 @@ async def sweep(sessions: dict[Session, None], door: Door, turns: Turns, refusal
         skipped = now - due > LATE_S and not skipped
         if skipped:
             continue
-        for count, link in enumerate(door.overdue(now)):
+        for count, link in enumerate(acceptor.overdue(now)):
             link.interrupt()
             if count % LINKS_AT_ONCE == LINKS_AT_ONCE - 1:
                 await trio.lowlevel.checkpoint()
-        until = turns.clock() + SLICE_S
+        until = scheduler.clock() + SLICE_S
         for count, session in enumerate(list(sessions)):
             overdue = session.overdue(now)
             if overdue is not None:
                 session.end(overdue)
             elif not session.probe(now) and count % SESSIONS_PER_LOOK:
                 continue
-            if turns.clock() >= until:
+            if scheduler.clock() >= until:
                 await trio.lowlevel.checkpoint()
-                until = turns.clock() + SLICE_S
+                until = scheduler.clock() + SLICE_S

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trio_chat.server.refusals import Report
+    from trio_chat.server.refusals import RefusalReport
 
 __all__ = ["LEVELS", "LogFormatter", "escaped", "log_presence", "log_reports", "set_up_logging"]
 
@@ -61,7 +61,7 @@ def is_systemd_journal(descriptor: int, journal_stream: str) -> bool:
     return (stat.st_dev, stat.st_ino) == (int(found[1]), int(found[2]))
 
 
-def log_reports(reports: list[Report]) -> None:
+def log_reports(reports: list[RefusalReport]) -> None:
     """Log what was refused."""
     for report in reports:
         refusals_log.log(logging.INFO if report.is_ordinary else logging.WARNING, "%s", report.text)

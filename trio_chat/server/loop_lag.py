@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import trio
 
-__all__ = ["LATE_S", "TICK_S", "Lateness"]
+__all__ = ["LATE_S", "TICK_S", "LoopLag"]
 
 LATE_S = 0.1  # less is not counted
 TICK_S = 0.25  # waking up more often would cost a quiet server more than its messages do
 
 
-class Lateness:
+class LoopLag:
     """The sum of what a periodic task has been late by.
 
     From the moment on at which the task was due it is late: so a session that runs before it, after a stall,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trio_chat.journal.store import Store
 
-__all__ = ["keep_tidy"]
+__all__ = ["run_maintenance"]
 
 log = logging.getLogger("trio_chat.upkeep")
 
@@ -32,7 +32,7 @@ BACKLOG_MAX = 100_000
 AGAIN_S = 30.0  # after a failure
 
 
-async def keep_tidy(store: Store, clock_ms: Callable[[], int]) -> None:
+async def run_maintenance(store: Store, clock_ms: Callable[[], int]) -> None:
     """Keep a journal tidy, until cancelled. One that cannot be is asked again later, and told of once."""
     left = 0  # of its backlog, when there was nothing more to do
     due = trio.current_time()

@@ -24,29 +24,29 @@ import trio
 
 from trio_chat.errors import LinkBroken, StoreError
 from trio_chat.server.fair_share import SLICE_S, WorkBudget
-from trio_chat.server.outbound_handler import NO_OWNER
+from trio_chat.server.outbound_handler import NO_HANDLER
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Gap
 
 if TYPE_CHECKING:
     from trio_chat.dialects import Control, Packing
     from trio_chat.net.link import Link
-    from trio_chat.server.fair_share import Turns
-    from trio_chat.server.outbound_handler import Owner
-    from trio_chat.server.stream import Batch, Feed
-    from trio_chat.server.streams import Feeds
+    from trio_chat.server.fair_share import FairScheduler
+    from trio_chat.server.outbound_handler import OutboundHandler
+    from trio_chat.server.stream import Batch, RoomStream
+    from trio_chat.server.streams import RoomStreams
 
-__all__ = ["Owed"]
+__all__ = ["OutboundQueue"]
 
 # With large buffers Linux reports that a socket is writable only after minutes of slow reading; so it is
 # tried every second.
 TRY_S = 1.0
 READ_AGAIN_S = 1.0  # … and a journal that cannot be read, as often
 
-_NONE_TOLD: dict[Feed, int] = {}  # shared by all who are live, which is nearly everybody
+_NONE_TOLD: dict[RoomStream, int] = {}  # shared by all who are live, which is nearly everybody
 
 
-class Owed:
+class OutboundQueue:
     """One session's way out. What is not async never waits, and any task may call it."""
 
     __slots__ = (
@@ -62,15 +62,15 @@ class Owed:
         "answers",
         "answers_bytes",
         "broken",
-        "feeds",
         "link",
         "live",
         "packing",
         "send_bare",
+        "streams",
         "stuck_since",
     )
 
-    def __init__(self, link: Link, packing: Packing, owner: Owner) -> None:
+    def __init__(self, link: Link, packing: Packing, owner: OutboundHandler) -> None:
         self.link = link
         self.packing = packing
         self.send_bare = link.send_bare
@@ -80,28 +80,28 @@ class Owed:
         self.broken = False  # the connection is gone
         self.answers: list[bytes] = []
         self.answers_bytes = 0
-        self.feeds: dict[Feed, int] = {}  # the cursor; without meaning while live
-        self._told: dict[Feed, int] = _NONE_TOLD  # while behind: how many notices each room had before
+        self.streams: dict[RoomStream, int] = {}  # the cursor; without meaning while live
+        self._told: dict[RoomStream, int] = _NONE_TOLD  # while behind: how many notices each room had before
         self.stuck_since: float | None = None  # since when the socket takes nothing
         self._remainder = b""
         self._sent = 0
         self._then = b""  # what comes right behind the remainder
         self._writing = False
-        self._reading: tuple[Feed, trio.CancelScope] | None = None  # the page that the writer waits for
+        self._reading: tuple[RoomStream, trio.CancelScope] | None = None  # the page that the writer waits for
         self._moved: trio.Event | None = None
 
     # --- what comes in -------------------------------------------------------------------------------
 
-    def answer(self, payload: bytes) -> None:
+    def send(self, payload: bytes) -> None:
         """Owe a private answer. It goes out with the next `flush` or batch, whichever comes first."""
         self.answers.append(payload)
         self.answers_bytes += len(payload)
 
-    def answer_all(self, payloads: list[bytes]) -> None:
+    def send_all(self, payloads: list[bytes]) -> None:
         self.answers += payloads
         self.answers_bytes += sum(map(len, payloads))
 
-    def take_answers(self) -> bytes:
+    def take_replies(self) -> bytes:
         """The bytes of all private answers owed, which the caller sends."""
         data = self.packing.pack(self.answers)
         self.answers.clear()
@@ -113,7 +113,7 @@ class Owed:
         if self.live:
             if not self.answers:
                 return
-            data = self.take_answers()
+            data = self.take_replies()
             try:
                 sent = self.link.send_nowait(data)
             except LinkBroken:
@@ -122,37 +122,37 @@ class Owed:
             if sent != len(data):
                 self.fall_behind(data, sent)
         elif not self._writing:
-            self._go_on()
+            self._wake()
         elif self._reading is not None:
             self._send_beside(self._reading[1])
 
-    def enter(self, feed: Feed, cursor: int) -> None:
+    def enter(self, stream: RoomStream, cursor: int) -> None:
         """Owe everything of a room above `cursor`."""
         if not self.live:
-            self._told[feed] = feed.notices
-        elif cursor >= feed.head:
-            feed.live[self] = None
+            self._told[stream] = stream.notices
+        elif cursor >= stream.head:
+            stream.live[self] = None
         else:
             # Behind in one room is behind in all: one socket, one order. The next `flush` begins.
             self.fall_behind(b"", 0)
-            self._told[feed] = feed.notices
-        self.feeds[feed] = cursor
+            self._told[stream] = stream.notices
+        self.streams[stream] = cursor
 
-    def exit(self, feed: Feed) -> None:
+    def exit(self, stream: RoomStream) -> None:
         """Owe nothing more of a room."""
-        feed.gone(self)
-        self.feeds.pop(feed, None)
-        self._told.pop(feed, None)
-        if self._reading is not None and self._reading[0] is feed:
+        stream.gone(self)
+        self.streams.pop(stream, None)
+        self._told.pop(stream, None)
+        if self._reading is not None and self._reading[0] is stream:
             self._reading[1].cancel()
 
     def fall_behind(self, data: bytes, sent: int, then: bytes = b"") -> None:
         """Leave the live sets: of `data` the socket took `sent` bytes, of `then` none. Nothing is copied."""
         self.live = False
-        self._told = {feed: feed.notices for feed in self.feeds}
-        for feed in self.feeds:
-            self.feeds[feed] = feed.cursor(self)
-            feed.gone(self)
+        self._told = {stream: stream.notices for stream in self.streams}
+        for stream in self.streams:
+            self.streams[stream] = stream.cursor(self)
+            stream.gone(self)
         self._remainder = data
         self._sent = sent
         self._then = then
@@ -161,9 +161,11 @@ class Owed:
             self._writing = True
             self._owner.fell_behind()
 
-    def behind(self, feed: Feed, through: int) -> bool:
+    def behind(self, stream: RoomStream, through: int) -> bool:
         """Whether some of the room's entries up to `through` are still owed."""
-        return feed in self.feeds and (feed.cursor(self) if self.live else self.feeds[feed]) < through
+        return (
+            stream in self.streams and (stream.cursor(self) if self.live else self.streams[stream]) < through
+        )
 
     # --- the end -------------------------------------------------------------------------------------
 
@@ -177,29 +179,29 @@ class Owed:
         With `drop`, a session that is behind is not sent what has not begun either: of the remainder only
         the frame half out. One that keeps up has its answers, however its commands were cut into segments.
         """
-        for feed in list(self.feeds):
-            self.exit(feed)
+        for stream in list(self.streams):
+            self.exit(stream)
         if drop and not self.live:
             self.answers.clear()
             self.answers_bytes = 0
             self._remainder = self._remainder[: self.packing.whole(self._remainder, self._sent)]
             self._then = b""
         for last in filter(None, (bye, farewell)):
-            self.answer(last)
+            self.send(last)
         self.flush()
-        self.nudge()
+        self.notify()
 
-    def disown(self) -> None:
+    def release_handler(self) -> None:
         """Let go of the owner, with which this is a cycle: until the collector finds it, the session would
         keep what it has read, 64 KiB of half a frame."""
-        self._owner = NO_OWNER
+        self._owner = NO_HANDLER
 
     async def finished(self) -> None:
         """Wait until nothing is owed. Ends early when the connection is gone."""
         while self._writing:
-            await self.moved()
+            await self.wait_progress()
 
-    async def moved(self) -> None:
+    async def wait_progress(self) -> None:
         """Wait until the writer has got on. Returns at once where there is none to wait for."""
         if not self._writing:
             await trio.lowlevel.checkpoint()
@@ -210,42 +212,42 @@ class Owed:
 
     # --- the writer ----------------------------------------------------------------------------------
 
-    async def catch_up(self, feeds: Feeds, turns: Turns) -> None:
+    async def catch_up(self, streams: RoomStreams, scheduler: FairScheduler) -> None:
         """Write until nothing is owed and the session is live again. One task at a time, for as long as
         the session is behind; raises `LinkBroken` when the connection is gone.
 
         In slices of work, and in turn with others where it has used up its budget.
         """
-        if self._budget is None and turns.are_limited:
+        if self._budget is None and scheduler.are_limited:
             self._budget = WorkBudget(trio.current_time())
         try:
             while True:
                 if in_turn := self._budget is not None and self._budget.is_spent(trio.current_time()):
-                    await turns.wait()
-                began = turns.clock()
-                stuck = self._pump()
-                worked_s = turns.clock() - began
+                    await scheduler.wait()
+                began = scheduler.clock()
+                stuck = self._drain()
+                worked_s = scheduler.clock() - began
                 if in_turn:
-                    turns.charge(worked_s)
+                    scheduler.charge(worked_s)
                 if self._budget is not None:
                     self._budget.charge(worked_s, trio.current_time())
                 if stuck is None:
                     return
-                self.nudge()
+                self.notify()
                 if stuck == "socket":
                     await self._writable()
                 elif stuck == "slice":
                     await trio.lowlevel.checkpoint()
                 else:
-                    await self._read_on(stuck, feeds)
+                    await self._read_on(stuck, streams)
         finally:
             self._writing = False
-            self.nudge()
+            self.notify()
 
-    def _go_on(self) -> None:
+    def _wake(self) -> None:
         """Go on without a task as far as that goes."""
         try:
-            stuck = self._pump()
+            stuck = self._drain()
         except LinkBroken:
             self._owner.lost()
             return
@@ -256,34 +258,34 @@ class Owed:
     def _send_beside(self, page: trio.CancelScope) -> None:
         """Send the answers while the writer waits for a page; any that are left it has to see to first."""
         try:
-            while self._push() and self.answers:
-                self._remainder = self.take_answers()
+            while self._send_remainder() and self.answers:
+                self._remainder = self.take_replies()
         except LinkBroken:
             self._owner.lost()
         if self._remainder:
             page.cancel()
 
-    def _pump(self) -> Feed | Literal["socket", "slice"] | None:
+    def _drain(self) -> RoomStream | Literal["socket", "slice"] | None:
         """Give the socket what it takes. What is in the way of more: the socket, the end of a slice of work,
         or a room whose tail does not reach back far enough. None when nothing is owed: the session is live
         again."""
         until = self._owner.work_clock() + SLICE_S
-        while self._push():
+        while self._send_remainder():
             if self.answers:
-                self._remainder = self.take_answers()
-            elif feed := self._next_feed():
-                batch = feed.after(self.feeds[feed])
+                self._remainder = self.take_replies()
+            elif stream := self._next_stream():
+                batch = stream.after(self.streams[stream])
                 if batch is None:
-                    return feed
-                self._hand(feed, batch)
-            elif not self._make_good():
+                    return stream
+                self._send_batch(stream, batch)
+            elif not self._send_missed_presence():
                 self._go_live()
                 return None
             if self._owner.work_clock() >= until:  # last, so that no slice is in vain
                 return "slice"
         return "socket"
 
-    def _push(self) -> bool:
+    def _send_remainder(self) -> bool:
         """Send the remainder; true when all of it is gone."""
         while self._remainder:
             rest = memoryview(self._remainder)[self._sent :] if self._sent else self._remainder
@@ -297,60 +299,60 @@ class Owed:
         self.stuck_since = None
         return True
 
-    def _next_feed(self) -> Feed | None:
+    def _next_stream(self) -> RoomStream | None:
         """A room that has said something since."""
-        for feed, cursor in self.feeds.items():
-            if cursor < feed.head:
-                return feed
+        for stream, cursor in self.streams.items():
+            if cursor < stream.head:
+                return stream
         return None
 
-    def _hand(self, feed: Feed, batch: Batch) -> None:
+    def _send_batch(self, stream: RoomStream, batch: Batch) -> None:
         # The room comes last now: a busy one must not keep a slow session from all others.
-        self._remainder = batch.packed(self.packing, self.feeds.pop(feed))
-        self.feeds[feed] = batch.last
+        self._remainder = batch.packed(self.packing, self.streams.pop(stream))
+        self.streams[stream] = batch.last
 
-    def _make_good(self) -> bool:
+    def _send_missed_presence(self) -> bool:
         """Owe the presence missed in one room (all at once could be six megabytes); false when none was."""
-        for feed, notices in self._told.items():
-            if notices != feed.notices:
-                self._told[feed] = feed.notices
-                self.answer(self._owner.who_is_here(feed))
+        for stream, notices in self._told.items():
+            if notices != stream.notices:
+                self._told[stream] = stream.notices
+                self.send(self._owner.members_page(stream))
                 return True
         return False
 
     def _go_live(self) -> None:
         self.live = True
         self._told = _NONE_TOLD
-        for feed in self.feeds:
-            feed.live[self] = None
+        for stream in self.streams:
+            stream.live[self] = None
 
     async def _writable(self) -> None:
         # Interrupted is a reason to look again what is owed.
         with suppress(trio.ClosedResourceError), trio.move_on_after(TRY_S):
             await self.link.wait_writable()
 
-    async def _read_on(self, feed: Feed, feeds: Feeds) -> None:
+    async def _read_on(self, stream: RoomStream, streams: RoomStreams) -> None:
         """Have the next page of a room's journal handed over, unless something else becomes more urgent."""
-        cursor = self.feeds[feed]
+        cursor = self.streams[stream]
         batch: Batch | None = None
         with trio.CancelScope() as page:
-            self._reading = (feed, page)
+            self._reading = (stream, page)
             try:
-                batch = await feeds.after(feed, cursor)
+                batch = await streams.after(stream, cursor)
             except StoreError:
                 await trio.sleep(READ_AGAIN_S)
             finally:
                 self._reading = None
-        if batch is None or self._remainder or self.feeds.get(feed) != cursor:
+        if batch is None or self._remainder or self.streams.get(stream) != cursor:
             return  # nothing came, or the socket is full, or the room was left meanwhile
         if batch.first > cursor + 1:
-            self.answer(encode(Gap(feed.shown, cursor, batch.first, kept=False)))
-            self.feeds[feed] = batch.first - 1
+            self.send(encode(Gap(stream.shown, cursor, batch.first, kept=False)))
+            self.streams[stream] = batch.first - 1
         else:
-            self._hand(feed, batch)
+            self._send_batch(stream, batch)
 
-    def nudge(self) -> None:
-        """Wake whoever waits in `moved`."""
+    def notify(self) -> None:
+        """Wake whoever waits in `wait_progress`."""
         if self._moved is not None:
             self._moved.set()
             self._moved = None

@@ -1,16 +1,16 @@
-"""What stands behind `owed.py`: whose way out it is."""
+"""What stands behind `outbound.py`: whose way out it is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from trio_chat.server.stream import Feed
+    from trio_chat.server.stream import RoomStream
 
-__all__ = ["NO_OWNER", "Owner"]
+__all__ = ["NO_HANDLER", "OutboundHandler"]
 
 
-class Owner(Protocol):
+class OutboundHandler(Protocol):
     """The session, as seen from what it is owed."""
 
     def fell_behind(self) -> None:
@@ -25,12 +25,12 @@ class Owner(Protocol):
         """The connection broke under a send."""
         ...
 
-    def who_is_here(self, feed: Feed) -> bytes:
+    def members_page(self, stream: RoomStream) -> bytes:
         """The payload that makes good for presence notices missed in a room."""
         ...
 
 
-class _NoOwner:
+class _NoHandler:
     """The owner of a session that has ended: does nothing."""
 
     def fell_behind(self) -> None:
@@ -42,8 +42,8 @@ class _NoOwner:
     def lost(self) -> None:
         pass
 
-    def who_is_here(self, feed: Feed) -> bytes:
+    def members_page(self, stream: RoomStream) -> bytes:
         return b""
 
 
-NO_OWNER: Owner = _NoOwner()
+NO_HANDLER: OutboundHandler = _NoHandler()

@@ -21,11 +21,11 @@ from trio_chat.wire.codec import encode
 if TYPE_CHECKING:
     from trio_chat.hub.hub import Hub
     from trio_chat.hub.rooms import Room
-    from trio_chat.server.fair_share import Turns
+    from trio_chat.server.fair_share import FairScheduler
     from trio_chat.server.session import Session
-    from trio_chat.server.streams import Feeds
+    from trio_chat.server.streams import RoomStreams
 
-__all__ = ["Notices"]
+__all__ = ["PresenceNotifier"]
 
 GATHER_S = 0.02
 INTERVAL_S = 0.25
@@ -35,20 +35,20 @@ BUDGET_BURST_S = 0.05
 BUDGET_PER_S = 0.1
 
 
-class Notices:
+class PresenceNotifier:
     """Call `changed` after each change of a room; `run` tells it."""
 
     def __init__(
         self,
         hub: Hub[Session],
-        feeds: Feeds,
-        turns: Turns,
+        streams: RoomStreams,
+        scheduler: FairScheduler,
         sends_at_once: int = SENDS_AT_ONCE,
     ) -> None:
         self._hub = hub
-        self._feeds = feeds
+        self._feeds = streams
         self._sends_at_once = sends_at_once
-        self._turns = turns
+        self._turns = scheduler
         self._budget: WorkBudget | None = None
         self._due: dict[str, None] = {}  # rooms to be told now
         self._gathering: dict[str, None] = {}  # rooms to be told when their quiet ends

@@ -18,7 +18,7 @@ from trio_chat.journal.start_errors import may_pass
 from trio_chat.net.address import is_loopback, is_unspecified, parse_address
 from trio_chat.server.config import MEMORY, Config
 from trio_chat.server.serve import open_server
-from trio_chat.server.signals import Insistence, hold_signals
+from trio_chat.server.signals import SignalCount, hold_signals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -90,7 +90,7 @@ class _Stop:
         self.asked = trio.Event()
         self.force = trio.CancelScope()
         self.is_serving = False
-        self._insistence = Insistence()
+        self._insistence = SignalCount()
 
     async def heed(self, signals: AsyncIterator[int]) -> None:
         async for number in signals:

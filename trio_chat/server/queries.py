@@ -9,13 +9,13 @@ import msgspec
 
 from trio_chat.errors import BadMessage, Refused, StoreError
 from trio_chat.hub.names import check_text
-from trio_chat.journal.store import Place
+from trio_chat.journal.store import Position
 from trio_chat.wire import messages as m
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import UNSET
 
 if TYPE_CHECKING:
-    from trio_chat.hub.members import Seat
+    from trio_chat.hub.members import Attachment
     from trio_chat.server.session import Session
 
 __all__ = ["history", "rooms", "search", "who"]
@@ -27,44 +27,46 @@ ROOMS_PAGE = 200  # in one step: 0.2 ms
 HISTORY_READ_BYTES = 2 << 20  # 200 of the largest entries
 
 
-def who(session: Session, seat: Seat[Session], command: m.Who) -> None:
+def who(session: Session, attachment: Attachment[Session], command: m.Who) -> None:
     server = session.server
-    session.check_rate(seat, "questions")
-    feed = server.feeds[server.hub.room_of(seat, command.room).key]
-    session.owed.answer(encode(seat.rooms[feed.key].names(command.after, command.ref)))
+    session.check_rate(attachment, "questions")
+    stream = server.streams[server.hub.room_of(attachment, command.room).key]
+    session.outbound.send(encode(attachment.rooms[stream.key].names(command.after, command.ref)))
 
 
-def rooms(session: Session, seat: Seat[Session], command: m.Rooms) -> None:
+def rooms(session: Session, attachment: Attachment[Session], command: m.Rooms) -> None:
     server = session.server
-    session.check_rate(seat, "questions")
+    session.check_rate(attachment, "questions")
     following = server.hub.rooms_after(command.after, ROOMS_PAGE + 1)  # one more: is there more?
     page: list[m.RoomListing] = []
     left = PAGE_BYTES
     for room in following[:ROOMS_PAGE]:
-        listing = m.RoomListing(room.shown, len(room.members), server.feeds[room.key].topic)
+        listing = m.RoomListing(room.shown, len(room.members), server.streams[room.key].topic)
         left -= len(encode(listing)) + 1
         if left < 0:
             break
         page.append(listing)
-    session.owed.answer(encode(m.RoomsPage(page, len(page) < len(following), command.ref)))
+    session.outbound.send(encode(m.RoomsPage(page, len(page) < len(following), command.ref)))
 
 
-async def history(session: Session, seat: Seat[Session], command: m.History) -> None:
+async def history(session: Session, attachment: Attachment[Session], command: m.History) -> None:
     """A page of what was shown; the newest of it where not all fits, unless one reads on from `after`."""
     server = session.server
     if command.before is not UNSET and command.after is not UNSET:
         raise BadMessage("before or after, not both", field="after")
-    session.check_rate(seat, "questions")
-    feed = server.feeds[server.hub.room_of(seat, command.room).key]
+    session.check_rate(attachment, "questions")
+    stream = server.streams[server.hub.room_of(attachment, command.room).key]
     if command.after is not UNSET:
-        after, through = command.after, feed.head
+        after, through = command.after, stream.head
     else:
-        before = command.before if command.before is not UNSET else feed.head + 1
-        through = min(before - 1, feed.head)
+        before = command.before if command.before is not UNSET else stream.head + 1
+        through = min(before - 1, stream.head)
         after = max(through - command.limit, 0)
     try:
         page = await session.wait_for(
-            server.feeds.read(feed, after, through, entries_max=command.limit, bytes_max=HISTORY_READ_BYTES)
+            server.streams.read(
+                stream, after, through, entries_max=command.limit, bytes_max=HISTORY_READ_BYTES
+            )
         )
     except StoreError as error:
         raise Refused("unavailable", f"the journal cannot be read: {error}") from error
@@ -77,25 +79,25 @@ async def history(session: Session, seat: Seat[Session], command: m.History) -> 
         payloads = _fit(page.payloads[::-1])[::-1]
         # Where the page begins later than was asked, the journal has forgotten what stood before.
         more = page.first == after + 1 or len(payloads) < len(page.payloads)
-        more = more and page.last + 1 - len(payloads) > server.feeds.first(feed)
+        more = more and page.last + 1 - len(payloads) > server.streams.first(stream)
     # The payloads are entries as they stand: they go into the answer as they are.
-    entries = cast("list[m.Said | m.Retitled]", [msgspec.Raw(payload) for payload in payloads])
-    session.owed.answer(encode(m.HistoryPage(feed.shown, entries, more, command.ref)))
+    entries = cast("list[m.Said | m.TopicChanged]", [msgspec.Raw(payload) for payload in payloads])
+    session.outbound.send(encode(m.HistoryPage(stream.shown, entries, more, command.ref)))
 
 
-async def search(session: Session, seat: Seat[Session], command: m.Search) -> None:
+async def search(session: Session, attachment: Attachment[Session], command: m.Search) -> None:
     """A page of the newest entries that hold a text, of those shown in the rooms that the session is in."""
     server = session.server
-    session.check_rate(seat, "questions")
+    session.check_rate(attachment, "questions")
     check_text(command.text, server.limits.text_bytes, server.limits.text_lines)
-    keys = [server.hub.room_of(seat, command.room).key] if command.room else list(seat.rooms)
-    heads = {key: server.feeds[key].head for key in keys}
+    keys = [server.hub.room_of(attachment, command.room).key] if command.room else list(attachment.rooms)
+    heads = {key: server.streams[key].head for key in keys}
     below = _place(command.next) if command.next else None
     if command.before is not UNSET:
         if command.room:
             heads = {key: min(head, command.before - 1) for key, head in heads.items()}
         elif below is None or command.before <= below.at:
-            below = Place(command.before - 1, "", 0)
+            below = Position(command.before - 1, "", 0)
     try:
         found = await session.wait_for(
             server.store.search(
@@ -108,17 +110,17 @@ async def search(session: Session, seat: Seat[Session], command: m.Search) -> No
         return
     payloads = _fit([hit.payload for hit in found.hits])
     rest = found.rest if len(payloads) == len(found.hits) else found.hits[len(payloads) - 1].place
-    entries = cast("list[m.Said | m.Retitled]", [msgspec.Raw(payload) for payload in payloads])
+    entries = cast("list[m.Said | m.TopicChanged]", [msgspec.Raw(payload) for payload in payloads])
     following = f"{rest.at}.{rest.seq}.{rest.room}" if rest is not None else ""
-    session.owed.answer(encode(m.Found(entries, rest is not None, command.ref, following)))
+    session.outbound.send(encode(m.Found(entries, rest is not None, command.ref, following)))
 
 
-def _place(following: str) -> Place:
+def _place(following: str) -> Position:
     """The place that the `next` of an answer stands for. Raises `BadMessage`."""
     found = _NEXT.fullmatch(following)
     if found is None:
         raise BadMessage("next is what an answer said, and nothing else", field="next")
-    return Place(int(found[1]), found[3], int(found[2]))
+    return Position(int(found[1]), found[3], int(found[2]))
 
 
 def _fit(payloads: list[bytes]) -> list[bytes]:

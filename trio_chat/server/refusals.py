@@ -17,9 +17,9 @@ __all__ = [
     "PROXY_HEADER",
     "STOPPING",
     "TLS_SPOKEN",
-    "Kind",
+    "RefusalKind",
+    "RefusalReport",
     "Refusals",
-    "Report",
     "command_refused",
     "hello_refused",
     "request_refused",
@@ -32,7 +32,7 @@ PREFIXES_KEPT = 16  # of each kind, for as long as it is not reported
 PREFIXES_SHOWN = 3
 
 
-class Kind(NamedTuple):
+class RefusalKind(NamedTuple):
     """A kind of refusal: what is counted, what becomes of it, and why.
 
     Ordinary ones are a part of every conversation, such as a name that nobody has.
@@ -43,11 +43,13 @@ class Kind(NamedTuple):
     is_ordinary: bool = False
 
 
-FULL = Kind("connection", "refused: the server is full (--limit connections)")
-ADDRESS_FULL = Kind("connection", "refused: too many from one address (--limit connections_per_address)")
-STOPPING = Kind("connection", "refused: the server is stopping")
-TLS_SPOKEN = Kind("connection", "closed: TLS was spoken, which this server does not speak")
-PROXY_HEADER = Kind("connection", "closed: invalid PROXY header")
+FULL = RefusalKind("connection", "refused: the server is full (--limit connections)")
+ADDRESS_FULL = RefusalKind(
+    "connection", "refused: too many from one address (--limit connections_per_address)"
+)
+STOPPING = RefusalKind("connection", "refused: the server is stopping")
+TLS_SPOKEN = RefusalKind("connection", "closed: TLS was spoken, which this server does not speak")
+PROXY_HEADER = RefusalKind("connection", "closed: invalid PROXY header")
 
 _SESSIONS = {
     "hello_timeout": "no hello in time (--limit hello_s)",
@@ -79,36 +81,36 @@ _NOT_WELL = 503  # as `/healthz` says it; a server that is full has a kind of it
 
 
 @lru_cache(maxsize=KINDS_MAX)
-def session_ended(code: str) -> Kind | None:
+def session_ended(code: str) -> RefusalKind | None:
     """Return the kind for a session that a `bye` with this code ends; None where it is no refusal."""
     if code in _UNREPORTED:
         return None
-    return Kind("session", f"ended: {_SESSIONS.get(code, 'other reasons')} [{code}]")
+    return RefusalKind("session", f"ended: {_SESSIONS.get(code, 'other reasons')} [{code}]")
 
 
 @lru_cache(maxsize=KINDS_MAX)
-def command_refused(code: str) -> Kind:
+def command_refused(code: str) -> RefusalKind:
     """Return the kind for a command that is answered by an `error` with this code."""
     if code in _COMMANDS:
-        return Kind("command", f"refused: {_COMMANDS[code]} [{code}]")
-    return Kind("command", f"refused [{code}]", is_ordinary=True)
+        return RefusalKind("command", f"refused: {_COMMANDS[code]} [{code}]")
+    return RefusalKind("command", f"refused [{code}]", is_ordinary=True)
 
 
 @lru_cache(maxsize=KINDS_MAX)
-def hello_refused(code: str) -> Kind:
+def hello_refused(code: str) -> RefusalKind:
     """Return the kind for a `hello` that is answered by an `error` with this code."""
-    return Kind("hello", f"refused [{code}]")
+    return RefusalKind("hello", f"refused [{code}]")
 
 
 @lru_cache(maxsize=KINDS_MAX)
-def request_refused(status: int) -> Kind | None:
+def request_refused(status: int) -> RefusalKind | None:
     """Return the kind for a request that HTTP answers with this status; None where it is no refusal."""
     if status < 400 or status in (_NOT_FOUND, _NOT_WELL):
         return None
-    return Kind("request", f"refused: {_REQUESTS.get(status, 'not as HTTP wants it')} [{status}]")
+    return RefusalKind("request", f"refused: {_REQUESTS.get(status, 'not as HTTP wants it')} [{status}]")
 
 
-class Report(NamedTuple):
+class RefusalReport(NamedTuple):
     """One line for the log."""
 
     text: str
@@ -119,9 +121,9 @@ class Refusals:
     """Counts of one server, by kind."""
 
     def __init__(self) -> None:
-        self._tallies: dict[Kind, _Tally] = {}
+        self._tallies: dict[RefusalKind, _Tally] = {}
 
-    def add(self, kind: Kind | None, address: str) -> None:
+    def add(self, kind: RefusalKind | None, address: str) -> None:
         """Count a refusal of a peer at this address; None counts nothing."""
         if kind is None:
             return
@@ -132,13 +134,13 @@ class Refusals:
             tally = self._tallies[kind] = _Tally()
         tally.add(prefix_of(address))
 
-    def reports(self, now: float) -> list[Report]:
+    def reports(self, now: float) -> list[RefusalReport]:
         """Take the kinds that are due: those with refusals whose last line is a minute old."""
         return [
             tally.take(kind, now) for kind, tally in self._tallies.items() if tally.count and now >= tally.due
         ]
 
-    def last_reports(self, now: float) -> list[Report]:
+    def last_reports(self, now: float) -> list[RefusalReport]:
         """Take all that is counted, due or not."""
         return [tally.take(kind, now) for kind, tally in self._tallies.items() if tally.count]
 
@@ -167,7 +169,7 @@ class _Tally:
         self._are_all = False
         self._prefixes = {known: count - 1 for known, count in prefixes.items() if count > 1}
 
-    def take(self, kind: Kind, now: float) -> Report:
+    def take(self, kind: RefusalKind, now: float) -> RefusalReport:
         plural = "s" if self.count != 1 else ""
         by_count = sorted(self._prefixes, key=self._prefixes.__getitem__, reverse=True)
         shown = [prefix or "an unknown address" for prefix in by_count[:PREFIXES_SHOWN]]
@@ -176,4 +178,4 @@ class _Tally:
         text = f"{self.count:,} {kind.thing}{plural} {kind.reason}; from {places}"
         self.count, self.due = 0, now + BETWEEN_S
         self._prefixes, self._are_all = {}, True
-        return Report(text, kind.is_ordinary)
+        return RefusalReport(text, kind.is_ordinary)

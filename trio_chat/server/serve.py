@@ -28,25 +28,25 @@ from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
 from trio_chat.net.listen import open_listeners
 from trio_chat.net.stream import open_stream_link
-from trio_chat.server.acceptor import Door
+from trio_chat.server.acceptor import Acceptor
 from trio_chat.server.clock import ServerTime
 from trio_chat.server.commit import Committer
 from trio_chat.server.config import MEMORY, Config
-from trio_chat.server.disconnect import parting
-from trio_chat.server.fair_share import Turns
+from trio_chat.server.disconnect import disconnect_for
+from trio_chat.server.fair_share import FairScheduler
 from trio_chat.server.fanout import publish
-from trio_chat.server.http_routes import Site
+from trio_chat.server.http_routes import HttpRoutes
 from trio_chat.server.keepalive import sweep
 from trio_chat.server.logs import log_reports
-from trio_chat.server.loop_lag import Lateness
-from trio_chat.server.maintenance import keep_tidy
-from trio_chat.server.presence import Notices
+from trio_chat.server.loop_lag import LoopLag
+from trio_chat.server.maintenance import run_maintenance
+from trio_chat.server.presence import PresenceNotifier
 from trio_chat.server.proxies import Proxies
 from trio_chat.server.refusals import Refusals
 from trio_chat.server.retention import RetentionTime
 from trio_chat.server.session import Session
-from trio_chat.server.stream import Tails
-from trio_chat.server.streams import Feeds
+from trio_chat.server.stream import RecentCache
+from trio_chat.server.streams import RoomStreams
 from trio_chat.server.timekeeping import begin_retention, compare_clocks
 from trio_chat.version import __version__
 from trio_chat.wire.messages import VERSION, Welcome
@@ -54,7 +54,7 @@ from trio_chat.wire.messages import VERSION, Welcome
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from trio_chat.hub.members import Seat
+    from trio_chat.hub.members import Attachment
     from trio_chat.journal.store import Store
     from trio_chat.net.link import Link
     from trio_chat.net.listen import Listener
@@ -92,23 +92,25 @@ class Server:
         """Where it listens, such as `tcp://127.0.0.1:5555`."""
         self.hub: Hub[Session] = Hub(sessions_max=limits.sessions, rooms_max=limits.rooms, rates=config.rates)
         self._announced = config.announced
-        self.turns = Turns(work_clock, are_limited=config.rate_limit)
-        self.lateness = Lateness()
+        self.scheduler = FairScheduler(work_clock, are_limited=config.rate_limit)
+        self.lateness = LoopLag()
         self.refusals = Refusals()
-        self.feeds = Feeds(store, Tails(tail_bytes=limits.tail_bytes, tails_bytes=limits.tails_bytes))
+        self.streams = RoomStreams(
+            store, RecentCache(tail_bytes=limits.tail_bytes, tails_bytes=limits.tails_bytes)
+        )
         self.committer = Committer(
             store,
             partial(publish, sends_at_once=limits.sends_at_once),
-            self.feeds.release,
+            self.streams.release,
             clock_ms=clock_ms,
             work_clock=work_clock,
             queue_entries=limits.queue_entries,
             queue_bytes=limits.queue_bytes,
         )
-        self.notices = Notices(self.hub, self.feeds, self.turns, limits.sends_at_once)
+        self.presence = PresenceNotifier(self.hub, self.streams, self.scheduler, limits.sends_at_once)
         self.store = store
-        site = Site(config.public_names, clock_ms, self._is_well) if config.web else None
-        self._door = Door(limits, site, Proxies(config.proxies), self.turns, self.refusals)
+        routes = HttpRoutes(config.public_names, clock_ms, self._is_well) if config.web else None
+        self._door = Acceptor(limits, routes, Proxies(config.proxies), self.scheduler, self.refusals)
         self._software = software
         self._sessions: dict[Session, None] = {}
         self._writers: trio.Nursery | None = None
@@ -177,10 +179,10 @@ class Server:
             ref=ref,
         )
 
-    def stand_up(self, seat: Seat[Session], why: str) -> None:
+    def stand_up(self, attachment: Attachment[Session], why: str) -> None:
         """A session has ended: its rooms hear of it."""
-        for room in self.hub.stand_up(seat, why, trio.current_time()):
-            self.notices.changed(room)
+        for room in self.hub.detach(attachment, why, trio.current_time()):
+            self.presence.changed(room)
 
     def _is_well(self) -> bool:
         return not (self._door.is_shut() or self.committer.failing)
@@ -195,28 +197,28 @@ class Server:
 
     async def _write(self, session: Session) -> None:
         try:
-            await session.owed.catch_up(self.feeds, self.turns)
+            await session.outbound.catch_up(self.streams, self.scheduler)
         except LinkBroken:
             session.lost()
         except Exception:
             log.exception("a bug ended the writer of session %d", session.number)
-            session.end(parting("internal", "something went wrong in the server"))
+            session.end(disconnect_for("internal", "something went wrong in the server"))
 
     # --- the nurseries -------------------------------------------------------------------------------
 
     async def _keep_tidy(self) -> None:
         await begin_retention(self.store, self._time, self._retention)
-        await keep_tidy(self.store, self._retention.now_ms)
+        await run_maintenance(self.store, self._retention.now_ms)
 
     async def _accept(self, listener: Listener, sessions: trio.Nursery) -> None:
-        turns = self.turns
+        scheduler = self.scheduler
         try:
             while True:
                 links = await listener.accept()
                 for link in links:
                     sessions.start_soon(self.serve_link, link)
-                turns.charge(ACCEPT_S * len(links))
-                await turns.wait(newcomer=True)
+                scheduler.charge(ACCEPT_S * len(links))
+                await scheduler.wait(newcomer=True)
         finally:
             listener.close()
 
@@ -233,8 +235,8 @@ class Server:
     async def _running(self, listeners: Sequence[Listener]) -> AsyncGenerator[None]:
         async with trio.open_nursery() as stores:
             stores.start_soon(self.committer.run)
-            stores.start_soon(self.notices.run)
-            stores.start_soon(self.turns.run)
+            stores.start_soon(self.presence.run)
+            stores.start_soon(self.scheduler.run)
             stores.start_soon(self.lateness.run)
             if self.store.tidies:
                 stores.start_soon(self._keep_tidy)
@@ -242,7 +244,7 @@ class Server:
                 stores.start_soon(compare_clocks, self.store, self._time, self._retention)
             async with trio.open_nursery() as self._writers, trio.open_nursery() as sessions:
                 async with trio.open_nursery() as accepting:
-                    accepting.start_soon(sweep, self._sessions, self._door, self.turns, self.refusals)
+                    accepting.start_soon(sweep, self._sessions, self._door, self.scheduler, self.refusals)
                     for listener in listeners:
                         accepting.start_soon(self._accept, listener, sessions)
                     try:

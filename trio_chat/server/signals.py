@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["REPEAT_S", "HeldSignals", "Insistence", "hold_signals"]
+__all__ = ["REPEAT_S", "HeldSignals", "SignalCount", "hold_signals"]
 
 REPEAT_S = 0.5
 _HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class Insistence:
+class SignalCount:
     """Tell the signal that asks for the end from the one that insists. PURE."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
-__all__ = ["Page", "load_pages", "pages_in"]
+__all__ = ["StaticFile", "load_static_files", "static_files_in"]
 
 _KINDS = {
     "css": "text/css; charset=utf-8",
@@ -22,7 +22,7 @@ _KINDS = {
 }
 
 
-class Page(NamedTuple):
+class StaticFile(NamedTuple):
     """A file as it is served. `tag` changes with every byte of it."""
 
     body: bytes
@@ -31,15 +31,15 @@ class Page(NamedTuple):
 
 
 @cache
-def load_pages() -> dict[str, Page]:
+def load_static_files() -> dict[str, StaticFile]:
     """Every file that can be asked for, by its path: what is not in here is not there.
 
     So no name that anybody asks for ever becomes a path on a disk.
     """
-    return pages_in(files("trio_chat").joinpath("page"))
+    return static_files_in(files("trio_chat").joinpath("page"))
 
 
-def pages_in(folder: Traversable) -> dict[str, Page]:
+def static_files_in(folder: Traversable) -> dict[str, StaticFile]:
     """The files in a folder, not in those below it; what is of no kind that browsers are sent is left out."""
     pages = {}
     for file in folder.iterdir():
@@ -48,5 +48,5 @@ def pages_in(folder: Traversable) -> dict[str, Page]:
             continue
         body = file.read_bytes()
         path = "/" if file.name == "index.html" else f"/static/{file.name}"
-        pages[path] = Page(body, kind, f'"{sha256(body).hexdigest()[:16]}"')
+        pages[path] = StaticFile(body, kind, f'"{sha256(body).hexdigest()[:16]}"')
     return pages

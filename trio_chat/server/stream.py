@@ -1,6 +1,6 @@
 """A room on its way out: its newest batches, encoded once and shared, and who is handed the next.
 
-A `Feed` is a room as the fan-out sees it. Its tail holds the last batches; a session that is behind
+A `RoomStream` is a room as the fan-out sees it. Its tail holds the last batches; a session that is behind
 reads on from there, and what is older comes from the store. `head` is the newest entry that was
 *shown*: the store may hold more already, and nobody may be given those before everybody is.
 """
@@ -18,9 +18,9 @@ from trio_chat.wire.messages import Gap
 if TYPE_CHECKING:
     from trio_chat.dialects import Packing
     from trio_chat.journal.store import Draft, RoomRecord
-    from trio_chat.server.outbound import Owed
+    from trio_chat.server.outbound import OutboundQueue
 
-__all__ = ["Batch", "Feed", "Tails"]
+__all__ = ["Batch", "RecentCache", "RoomStream"]
 
 JOINED_BYTES = 64 << 10  # half of what a socket takes at a time
 
@@ -49,7 +49,7 @@ class Batch:
         return packed
 
 
-class Feed:
+class RoomStream:
     """One room's head, tail and audience.
 
     `live` are the sessions that keep up, in the order of their coming. While a batch is handed out in
@@ -72,14 +72,14 @@ class Feed:
         "users",
     )
 
-    def __init__(self, key: str, record: RoomRecord, tails: Tails) -> None:
+    def __init__(self, key: str, record: RoomRecord, tails: RecentCache) -> None:
         self.key = key
         self.shown = record.shown
         self.epoch = record.epoch
         self.head = record.head
         self.topic = record.topic
-        self.live: dict[Owed, None] = {}
-        self.handing: dict[Owed, None] = {}
+        self.live: dict[OutboundQueue, None] = {}
+        self.handing: dict[OutboundQueue, None] = {}
         self.tail: deque[Batch] = deque()
         self.bytes = 0
         self.pending: dict[str, Draft] = {}  # drafts on their way, by key; the committer's
@@ -104,9 +104,9 @@ class Feed:
         gap = encode(Gap(self.shown, self.head, first, kept=False))
         self.head = first - 1
         self._tails.forget(self)
-        for owed in list(self.live):
-            owed.answer(gap)
-            owed.flush()
+        for outbound in list(self.live):
+            outbound.send(gap)
+            outbound.flush()
 
     def after(self, cursor: int) -> Batch | None:
         """The batch that holds the entry behind `cursor`; None when the tail does not reach so far back.
@@ -133,14 +133,14 @@ class Feed:
         self.tail.appendleft(Batch(batches[0].first, payloads))
         self.tail.rotate(start)
 
-    def cursor(self, owed: Owed) -> int:
+    def cursor(self, outbound: OutboundQueue) -> int:
         """Where a live session stands: at the head, or before the batch that is being handed out."""
-        return self.tail[-1].first - 1 if owed in self.handing else self.head
+        return self.tail[-1].first - 1 if outbound in self.handing else self.head
 
-    def gone(self, owed: Owed) -> None:
+    def gone(self, outbound: OutboundQueue) -> None:
         """A session keeps up no longer, or has left."""
-        self.live.pop(owed, None)
-        self.handing.pop(owed, None)
+        self.live.pop(outbound, None)
+        self.handing.pop(outbound, None)
 
     def cut(self) -> int:
         """Forget the oldest batch; how many bytes that frees."""
@@ -149,34 +149,34 @@ class Feed:
         return batch.bytes
 
 
-class Tails:
+class RecentCache:
     """The bounds of all tails, in bytes of payloads: of each, and of all together, the quietest first."""
 
     def __init__(self, *, tail_bytes: int, tails_bytes: int) -> None:
         self._tail_bytes = tail_bytes
         self._tails_bytes = tails_bytes
         self._bytes = 0
-        self._feeds: dict[Feed, None] = {}  # those with a tail, the quietest first
+        self._feeds: dict[RoomStream, None] = {}  # those with a tail, the quietest first
 
-    def grown(self, feed: Feed, size: int) -> None:
-        feed.bytes += size
+    def grown(self, stream: RoomStream, size: int) -> None:
+        stream.bytes += size
         self._bytes += size
-        self._feeds.pop(feed, None)
-        self._feeds[feed] = None
+        self._feeds.pop(stream, None)
+        self._feeds[stream] = None
         # The newest batch stays, whatever its size: who keeps up is just being handed it.
-        while feed.bytes > self._tail_bytes and len(feed.tail) > 1:
-            self._bytes -= feed.cut()
+        while stream.bytes > self._tail_bytes and len(stream.tail) > 1:
+            self._bytes -= stream.cut()
         while self._bytes > self._tails_bytes:
             quietest = next(iter(self._feeds))
-            if quietest is feed and len(feed.tail) == 1:
+            if quietest is stream and len(stream.tail) == 1:
                 return
             self._bytes -= quietest.cut()
             if not quietest.tail:
                 del self._feeds[quietest]
 
-    def forget(self, feed: Feed) -> None:
+    def forget(self, stream: RoomStream) -> None:
         """Forget all of a room's tail."""
-        self._feeds.pop(feed, None)
-        self._bytes -= feed.bytes
-        feed.bytes = 0
-        feed.tail.clear()
+        self._feeds.pop(stream, None)
+        self._bytes -= stream.bytes
+        stream.bytes = 0
+        stream.tail.clear()

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 __all__ = [
     "HELP",
     "Action",
-    "Help",
-    "History",
-    "Join",
-    "Leave",
-    "Nick",
-    "Nothing",
-    "Quit",
-    "Rooms",
-    "Say",
-    "Search",
-    "Tell",
-    "Topic",
-    "Unclear",
-    "Who",
+    "EmptyLine",
+    "HelpLine",
+    "HistoryLine",
+    "InvalidLine",
+    "JoinLine",
+    "LeaveLine",
+    "NickLine",
+    "QuitLine",
+    "RoomsLine",
+    "SayLine",
+    "SearchLine",
+    "TopicLine",
+    "WhisperLine",
+    "WhoLine",
     "as_text",
     "parse",
     "split_text",
@@ -52,152 +52,152 @@ HISTORY_LINES_MAX = 200  # what a server gives in one answer
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class SayLine:
     text: str
     action: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
+class JoinLine:
     room: str
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class LeaveLine:
     """Without a room, the current one."""
 
     room: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
+class RoomsLine:
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class WhoLine:
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class WhisperLine:
     to: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Nick:
+class NickLine:
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Topic:
+class TopicLine:
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class HistoryLine:
     """Earlier lines of the current room than those that were shown."""
 
     lines: int = HISTORY_LINES
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchLine:
     """Without a text, what the search before has left."""
 
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Quit:
+class QuitLine:
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Help:
+class HelpLine:
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
+class EmptyLine:
     """An empty line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unclear:
+class InvalidLine:
     """No command of ours, or one that lacks something; `why` is fit to be shown."""
 
     why: str
 
 
 Action = (
-    Say
-    | Join
-    | Leave
-    | Rooms
-    | Who
-    | Tell
-    | Nick
-    | Topic
-    | History
-    | Search
-    | Quit
-    | Help
-    | Nothing
-    | Unclear
+    SayLine
+    | JoinLine
+    | LeaveLine
+    | RoomsLine
+    | WhoLine
+    | WhisperLine
+    | NickLine
+    | TopicLine
+    | HistoryLine
+    | SearchLine
+    | QuitLine
+    | HelpLine
+    | EmptyLine
+    | InvalidLine
 )
 
 
 def parse(line: str) -> Action:
     """The action that a line asks for; every line has one."""
     if not line.strip():
-        return Nothing()
+        return EmptyLine()
     if line.startswith("//"):
-        return Say(line[1:])
+        return SayLine(line[1:])
     if not line.startswith("/"):
-        return Say(line)
+        return SayLine(line)
     word, _, rest = line.partition(" ")
     return _command(word.lower(), rest.strip())
 
 
-def as_text(line: str) -> Say | Nothing:
+def as_text(line: str) -> SayLine | EmptyLine:
     """Return the action that says a line literally, slash or not; a blank line has nothing to say."""
-    return Say(line) if line.strip() else Nothing()
+    return SayLine(line) if line.strip() else EmptyLine()
 
 
 def _command(word: str, rest: str) -> Action:
     rest = without_mark(rest, _MARKS.get(word, ""))
     match word, rest:
         case "/help", _:
-            return Help()
+            return HelpLine()
         case "/quit", reason:
-            return Quit(reason)
+            return QuitLine(reason)
         case "/rooms", _:
-            return Rooms()
+            return RoomsLine()
         case "/who", _:
-            return Who()
+            return WhoLine()
         case "/leave", room:
-            return Leave(room)
+            return LeaveLine(room)
         case "/history", count:
             return _history(count)
         case (("/join" | "/msg" | "/me" | "/nick" | "/topic"), ""):
-            return Unclear(f"{word} what? (/help)")
+            return InvalidLine(f"{word} what? (/help)")
         case "/join", room:
-            return Join(room)
+            return JoinLine(room)
         case "/me", text:
-            return Say(text, action=True)
+            return SayLine(text, action=True)
         case "/nick", name:
-            return Nick(name)
+            return NickLine(name)
         case "/topic", text:
-            return Topic(text)
+            return TopicLine(text)
         case "/search", text:
-            return Search(text)
+            return SearchLine(text)
         case "/msg", rest:
             to, _, text = rest.partition(" ")
-            return Tell(to, text.strip()) if text.strip() else Unclear(f"/msg {to} what? (/help)")
+            return WhisperLine(to, text.strip()) if text.strip() else InvalidLine(f"/msg {to} what? (/help)")
         case _:
-            return Unclear(f"no such command: {word} (/help, or {word.replace('/', '//', 1)} to say it)")
+            return InvalidLine(f"no such command: {word} (/help, or {word.replace('/', '//', 1)} to say it)")
 
 
 def without_mark(name: str, mark: str) -> str:
@@ -211,10 +211,10 @@ def without_mark(name: str, mark: str) -> str:
 
 def _history(count: str) -> Action:
     if not count:
-        return History()
+        return HistoryLine()
     if re.fullmatch("[0-9]{1,3}", count) and 0 < int(count) <= HISTORY_LINES_MAX:
-        return History(int(count))
-    return Unclear(f"/history takes a number from 1 to {HISTORY_LINES_MAX} (/help)")
+        return HistoryLine(int(count))
+    return InvalidLine(f"/history takes a number from 1 to {HISTORY_LINES_MAX} (/help)")
 
 
 def split_text(text: str, bytes_max: int) -> Iterator[str]:

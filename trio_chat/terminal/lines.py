@@ -26,10 +26,10 @@ from typing import Protocol
 
 import trio
 
-from trio_chat.client import Back, Chat, Outage, connect
+from trio_chat.client import Chat, Disconnected, Reconnected, connect
 from trio_chat.errors import ChatError, ClientError, Refused, ServerChanged
 from trio_chat.terminal import show
-from trio_chat.terminal.commands import Action, Nothing, Quit, as_text, parse
+from trio_chat.terminal.commands import Action, EmptyLine, QuitLine, as_text, parse
 from trio_chat.terminal.escape import escape
 from trio_chat.terminal.input_kind import InputKind, input_kind
 from trio_chat.terminal.plain_text import plain_text
@@ -37,7 +37,7 @@ from trio_chat.terminal.screen import Screen
 from trio_chat.terminal.speaker import Speaker
 from trio_chat.terminal.standard import Input, Output
 from trio_chat.terminal.target import Target
-from trio_chat.terminal.tokens import Tokens
+from trio_chat.terminal.tokens import TokenFile
 
 __all__ = ["LineClient", "run"]
 
@@ -48,7 +48,7 @@ MOVED = "another server answers at this address now: what is typed from now on i
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Connect(Protocol):
+class ConnectTo(Protocol):
     """`trio_chat.client.connect`, or what stands in for it."""
 
     def __call__(
@@ -56,11 +56,18 @@ class Connect(Protocol):
     ) -> AbstractAsyncContextManager[Chat]: ...
 
 
-_CONNECT: Connect = partial(connect, pace=False)  # the speaker repeats what is refused, and says why it waits
+_CONNECT: ConnectTo = partial(
+    connect, pace=False
+)  # the speaker repeats what is refused, and says why it waits
 
 
 async def run(
-    target: Target, rooms: Sequence[str], tokens: Tokens | None, *, as_json: bool, has_commands: bool = False
+    target: Target,
+    rooms: Sequence[str],
+    tokens: TokenFile | None,
+    *,
+    as_json: bool,
+    has_commands: bool = False,
 ) -> None:
     """Chat on standard input and output until the input ends, or somebody ends it.
 
@@ -83,12 +90,12 @@ class LineClient:
         self,
         typed: Input,
         output: Output,
-        tokens: Tokens | None,
+        tokens: TokenFile | None,
         *,
         as_json: bool,
         input_kind: InputKind,
         has_commands: bool = False,
-        connect: Connect = _CONNECT,
+        connect: ConnectTo = _CONNECT,
     ) -> None:
         self._typed = typed
         self._tokens = tokens
@@ -226,10 +233,10 @@ class LineClient:
                 async with self._screen.held:
                     await self._screen.events(events, me=chat.name, room=speaker.room)
                 for event in events:
-                    if isinstance(event, Outage):
+                    if isinstance(event, Disconnected):
                         self._away.set()
                         await self._tell_wait(speaker)
-                    elif isinstance(event, Back):
+                    elif isinstance(event, Reconnected):
                         self._away, self._has_told_wait = trio.Event(), False
                         if self._interactive and self._is_idle and speaker.has_other_server:
                             await self._accept_server(speaker)
@@ -247,7 +254,7 @@ class LineClient:
         """In an outage /quit waits for nothing that was typed before it. (In a pipe all is said first.)"""
         while not speaking.cancel_called:
             await self._away.wait()
-            await self._typed.ahead(lambda line: isinstance(self._parse(line), Quit))
+            await self._typed.ahead(lambda line: isinstance(self._parse(line), QuitLine))
             if self._away.is_set():
                 speaking.cancel()
 
@@ -299,7 +306,7 @@ class LineClient:
     def _unsaid(self, speaker: Speaker) -> list[str]:
         """Return the lines that were read and not said."""
         typed = (speaker.line, *self._typed.waiting)
-        return [line for line in typed if not isinstance(self._parse(line), Quit | Nothing)]
+        return [line for line in typed if not isinstance(self._parse(line), QuitLine | EmptyLine)]
 
     def _settle(self, speaker: Speaker) -> list[str]:
         """Return the lines that were not said; in a pipe they are a failure, as are those refused."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from trio_chat.client import Incoming
+from trio_chat.client import ClientEvent
 from trio_chat.errors import ChatError, OutputError
 from trio_chat.terminal import show
 from trio_chat.terminal.escape import escape
@@ -30,7 +30,7 @@ class Screen:
         self._as_json = as_json
         self._fail = fail
 
-    async def events(self, events: Sequence[Incoming], *, me: str, room: str) -> None:
+    async def events(self, events: Sequence[ClientEvent], *, me: str, room: str) -> None:
         """Show what came, to somebody of that name who is looking at that room."""
         if self._as_json:
             await self._data([show.as_json(event) for event in events])

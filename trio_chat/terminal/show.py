@@ -14,7 +14,7 @@ that its lines cannot be taken for somebody else's.
 import time
 from typing import assert_never
 
-from trio_chat.client import Back, Incoming, Outage
+from trio_chat.client import ClientEvent, Disconnected, Reconnected
 from trio_chat.terminal.escape import escape, escape_json
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
@@ -27,10 +27,10 @@ from trio_chat.wire.messages import (
     Members,
     Named,
     Presence,
-    Retitled,
     Room,
     RoomListing,
     Said,
+    TopicChanged,
     TypingNotice,
     Whispered,
 )
@@ -50,14 +50,14 @@ __all__ = [
 _INDENT = " " * 6
 
 
-def event_lines(event: Incoming, *, me: str = "", room: str = "") -> list[str]:
+def event_lines(event: ClientEvent, *, me: str = "", room: str = "") -> list[str]:
     """The lines for what came unasked; none for what is not worth one.
 
     `me` is one's own name, whose comings and goings are no news; `room` the current room, whose lines
     are not marked with it.
     """
     match event:
-        case Said() | Retitled():
+        case Said() | TopicChanged():
             lines = _entry(event, clock(event.at))
         case Presence():
             lines = _presence(event, me)
@@ -73,9 +73,9 @@ def event_lines(event: Incoming, *, me: str = "", room: str = "") -> list[str]:
             lines = [_gap(event)]
         case Error():
             return [f"-- {escape(event.detail)} ({escape(event.code)})"]
-        case Outage():
+        case Disconnected():
             return [f"-- {escape(event.why)}; coming back by itself"]
-        case Back():
+        case Reconnected():
             return [f"-- back after {_duration(event.after_s)}"]
         case Room(resumed=True):
             return []
@@ -129,7 +129,7 @@ def kept(kept: str) -> str:
     return {"memory": "in memory", "forever": "forever"}.get(kept) or f"in part: {escape(kept)}"
 
 
-def as_json(event: Event | Outage | Back) -> str:
+def as_json(event: Event | Disconnected | Reconnected) -> str:
     """The event as the wire has it, or would have it, on one line."""
     return escape_json(encode(event).decode())
 
@@ -150,14 +150,14 @@ def _time(form: str, at: int) -> str:
         return ""
 
 
-def _entry(entry: Said | Retitled, when: str) -> list[str]:
+def _entry(entry: Said | TopicChanged, when: str) -> list[str]:
     by = escape(entry.by)
     match entry:
         case Said() if entry.action:
             return _text(f"{when} * {by} ", entry.text)
         case Said():
             return _text(f"{when} {by}: ", entry.text)
-        case Retitled():
+        case TopicChanged():
             return _text(f"{when} -- {by} set the topic: ", entry.text)
         case _:
             assert_never(entry)

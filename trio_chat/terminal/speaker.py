@@ -12,13 +12,13 @@ from typing import TypeVar, assert_never
 
 import trio
 
-from trio_chat.client import Chat, Incoming
+from trio_chat.client import Chat, ClientEvent
 from trio_chat.client.delays import retry_s
 from trio_chat.client.server_change import is_other_server
 from trio_chat.errors import ConnectionLost, Refused, ServerChanged
 from trio_chat.terminal import commands, show
 from trio_chat.terminal.screen import Screen
-from trio_chat.wire.messages import Found, Members, Retitled, Room, RoomsPage, Said
+from trio_chat.wire.messages import Found, Members, Room, RoomsPage, Said, TopicChanged
 
 __all__ = ["Speaker"]
 
@@ -82,11 +82,11 @@ class Speaker:
         self.line = ""
         self._welcome = self._chat.welcome
 
-    def saw(self, events: Sequence[Incoming]) -> None:
+    def saw(self, events: Sequence[ClientEvent]) -> None:
         """Note what is shown unasked: after an outage, perhaps the newest lines of another history."""
         for event in events:
             match event:
-                case Said(room=room, seq=seq) | Retitled(room=room, seq=seq):
+                case Said(room=room, seq=seq) | TopicChanged(room=room, seq=seq):
                     if seq < self._oldest.get(room, 0):
                         self._oldest[room] = seq
                 case Room():
@@ -109,42 +109,42 @@ class Speaker:
     async def _do(self, action: commands.Action) -> bool:
         chat, screen = self._chat, self._screen
         match action:
-            case commands.Say(text, is_action):
+            case commands.SayLine(text, is_action):
                 await self._say(text, is_action)
-            case commands.Tell(to, text):
+            case commands.WhisperLine(to, text):
                 for piece in self._pieces(text):
                     await self._insist(partial(chat.whisper, to, piece))
-            case commands.Join(room):
+            case commands.JoinLine(room):
                 await self.join(room)
-            case commands.Leave(room):
+            case commands.LeaveLine(room):
                 await self._leave(room)
-            case commands.Rooms():
+            case commands.RoomsLine():
                 rooms = await self._insist(chat.rooms)
                 await screen.answer(RoomsPage(rooms, more=False), show.rooms_lines(rooms))
-            case commands.Who():
+            case commands.WhoLine():
                 if room := await self._current():
                     names = await self._ask(room, partial(chat.who, room))
                     members = Members(room, names, len(names), more=False)
                     await screen.answer(members, show.who_lines(names, len(names)))
-            case commands.Topic(text):
+            case commands.TopicLine(text):
                 if room := await self._current():
                     await self._ask(room, partial(chat.topic, room, text))
-            case commands.History(lines):
+            case commands.HistoryLine(lines):
                 if room := await self._current():
                     await self._history(room, lines)
-            case commands.Search(text):
+            case commands.SearchLine(text):
                 await self._search(text)
-            case commands.Nick(name):
+            case commands.NickLine(name):
                 name = await self._insist(partial(chat.rename, name))
                 await screen.note(f"you are {name} now")
-            case commands.Help():
+            case commands.HelpLine():
                 await screen.talk(commands.HELP)
-            case commands.Unclear(why):
+            case commands.InvalidLine(why):
                 await self._not_done(why)
-            case commands.Quit(reason):
+            case commands.QuitLine(reason):
                 self.reason = reason[:128]
                 return True
-            case commands.Nothing():
+            case commands.EmptyLine():
                 pass
             case _:
                 assert_never(action)

@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 import msgspec
 from platformdirs import user_state_path
 
-__all__ = ["Tokens", "default_path"]
+__all__ = ["TokenFile", "default_path"]
 
 # The oldest go first. Nobody has so many names, unless by a script that makes them up.
 TOKENS_MAX = 1000
@@ -47,7 +47,7 @@ class _File(msgspec.Struct):
     version: Literal[1] = 1
 
 
-class Tokens:
+class TokenFile:
     """The tokens in a file. Its directory is made when the first one is."""
 
     def __init__(self, path: Path) -> None:

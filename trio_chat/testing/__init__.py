@@ -24,17 +24,17 @@ For any Trio program, with whatever test runner, or none. docs/testing.md is the
 Behind them, from the ground up:
 
     scheduling  which task runs next, and how late; all of Trio's private names
-    outside     what a run may not reach: threads, sockets, processes, real clocks
+    isolation   what a run may not reach: threads, sockets, processes, real clocks
     leaks       what it left open: async generators, coroutines
     trace       what happened, as one hash
-    victim      the part that is swept, and its checkpoints
+    cancel_injector            counts the checkpoints of the part that is swept, and ends it at one
     watch       ends a run that cannot end by itself
-    listener, connection, course, effects      the parts of the network
+    listener, connection, fault_pipeline, effects      the parts of the network
 """
 
 # Eagerly, unlike the front door of trio_chat: `simulate` and `sweep` are names of modules as well, and
 # what the package's attribute of that name is must not depend on what was imported first.
-from trio_chat.errors import Hung, LeftBehind, NotSimulated, SimulationError
+from trio_chat.errors import DeadlockError, NotSimulated, ResourceLeakError, SimulationError
 from trio_chat.testing.faults import (
     Bandwidth,
     Cut,
@@ -64,12 +64,11 @@ from trio_chat.testing.tree import task_tree
 __all__ = [
     "Bandwidth",
     "Cut",
+    "DeadlockError",
     "Fault",
     "Fin",
-    "Hung",
     "InjectedError",
     "Latency",
-    "LeftBehind",
     "MemoryNetwork",
     "MemoryStream",
     "Merge",
@@ -79,6 +78,7 @@ __all__ = [
     "Partition",
     "PipeLink",
     "Refuse",
+    "ResourceLeakError",
     "Rst",
     "Rule",
     "Run",

@@ -13,13 +13,13 @@ from trio.lowlevel import Task
 from trio_chat.testing.scheduling import throw
 from trio_chat.testing.tree import awaited
 
-__all__ = ["Inside", "Victim"]
+__all__ = ["CancelInjector", "Inside"]
 
 OVERDUE = 1_000
 """Checkpoints after its cancellation, until a victim is taken for one that swallows it."""
 
 
-class Victim(trio.abc.Instrument):
+class CancelInjector(trio.abc.Instrument):
     """Counts checkpoints inside `Inside(victim)`; at number `at` it cancels, or raises `error()` there.
 
     `children`: those of the tasks spawned inside count as well.
@@ -90,7 +90,7 @@ class Inside:
     Being struck ends here: the cancellation, and the error that was raised if it comes out as it is.
     """
 
-    def __init__(self, victim: Victim | None) -> None:
+    def __init__(self, victim: CancelInjector | None) -> None:
         self.scope = trio.CancelScope()
         self.task: Task | None = None
         self.outer: list[trio.Nursery] = []

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from trio_chat.errors import LinkBroken
-from trio_chat.testing.pipe import Note, PipeLink, Way
+from trio_chat.testing.pipe import Note, PipeDirection, PipeLink
 
-__all__ = ["Connection"]
+__all__ = ["MemoryConnection"]
 
 
-class Connection:
+class MemoryConnection:
     """One connection between two hosts, named after who dialled: `ada→server#1` is the first from ada to
     the server. Open until both programs have closed their ends, whatever the network did to it."""
 
@@ -20,13 +20,13 @@ class Connection:
         to_host: str,
         buffer_bytes: int,
         note: Note | None,
-        closed: Callable[["Connection"], None],
+        closed: Callable[["MemoryConnection"], None],
     ) -> None:
         self.name = name
         self.from_host = from_host
         self.to_host = to_host
-        there = Way(buffer_bytes, name, from_host, to_host, note)
-        back = Way(buffer_bytes, name, to_host, from_host, note)
+        there = PipeDirection(buffer_bytes, name, from_host, to_host, note)
+        back = PipeDirection(buffer_bytes, name, to_host, from_host, note)
         there.back, back.back = back, there
         self.ways = (there, back)
         self._closed = closed

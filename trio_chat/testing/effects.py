@@ -23,14 +23,14 @@ from trio_chat.testing.faults import (
 )
 from trio_chat.testing.pipe import Note
 
-__all__ = ["Effect", "Standing", "effect_of"]
+__all__ = ["ActiveRule", "Effect", "effect_of"]
 
 PIECES_PER_S = 10
 PIECE_BYTES_MAX = 1_460  # a segment's
 
 
 @dataclass(eq=False, slots=True)
-class Standing:
+class ActiveRule:
     """A rule at work between two hosts, on all ways there are from the first to the second."""
 
     rule: Rule
@@ -70,7 +70,7 @@ class Effect:
     room_bytes = 0
     cut_after_bytes: int | None = None
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: ActiveRule) -> None:
         self.standing = standing
 
     def due(self, at: float, size: int) -> float:
@@ -79,7 +79,7 @@ class Effect:
 
 
 class _Late(Effect):
-    def __init__(self, standing: Standing, rule: Latency, random: Random) -> None:
+    def __init__(self, standing: ActiveRule, rule: Latency, random: Random) -> None:
         super().__init__(standing)
         self._rule = rule
         self._random = random
@@ -89,7 +89,7 @@ class _Late(Effect):
 
 
 class _Thin(Effect):
-    def __init__(self, standing: Standing, rule: Bandwidth) -> None:
+    def __init__(self, standing: ActiveRule, rule: Bandwidth) -> None:
         super().__init__(standing)
         self._bytes_per_s = rule.bytes_per_s
         self._busy_until = 0.0
@@ -101,7 +101,7 @@ class _Thin(Effect):
 
 
 class _Gathering(Effect):
-    def __init__(self, standing: Standing, rule: Merge) -> None:
+    def __init__(self, standing: ActiveRule, rule: Merge) -> None:
         super().__init__(standing)
         self._within_s = rule.within_s
         self._until = -inf
@@ -112,7 +112,7 @@ class _Gathering(Effect):
         return self._until
 
 
-def effect_of(standing: Standing, random: Random) -> Effect | None:
+def effect_of(standing: ActiveRule, random: Random) -> Effect | None:
     """What a rule does to a way; None where it is not about ways."""
     plain = Effect(standing)
     match standing.rule:

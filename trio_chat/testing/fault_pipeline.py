@@ -10,13 +10,13 @@ from collections import deque
 from math import inf
 from random import Random
 
-from trio_chat.testing.effects import Effect, Standing, effect_of
-from trio_chat.testing.pipe import Sign, Way
+from trio_chat.testing.effects import ActiveRule, Effect, effect_of
+from trio_chat.testing.pipe import EndMark, PipeDirection
 
-__all__ = ["Course"]
+__all__ = ["FaultPipeline"]
 
 
-class Course:
+class FaultPipeline:
     """The bytes under way in one direction of one connection, and the rules that they go by."""
 
     __slots__ = (
@@ -30,11 +30,11 @@ class Course:
         "_way",
     )
 
-    def __init__(self, way: Way, random: Random) -> None:
+    def __init__(self, way: PipeDirection, random: Random) -> None:
         self._way = way
         self._random = random
-        self._effects: dict[Standing, Effect] = {}
-        self._queue: deque[tuple[float, bytes | Sign]] = deque()
+        self._effects: dict[ActiveRule, Effect] = {}
+        self._queue: deque[tuple[float, bytes | EndMark]] = deque()
         self._under_way = 0  # bytes in the queue
         self._held = False
         self._lost = False  # something has vanished: so will all that follows
@@ -42,7 +42,7 @@ class Course:
 
     # --- rules ---------------------------------------------------------------------------------------
 
-    def begin(self, standing: Standing, now: float) -> None:
+    def begin(self, standing: ActiveRule, now: float) -> None:
         """Go by one more rule, if it is about ways."""
         self.settle(now)
         if (effect := effect_of(standing, self._random)) is not None:
@@ -50,7 +50,7 @@ class Course:
             self._way.course = self
         self._held = any(effect.holds for effect in self._effects.values())
 
-    def end(self, standing: Standing, now: float) -> None:
+    def end(self, standing: ActiveRule, now: float) -> None:
         """Go by a rule no longer. What is under way arrives when it was due."""
         self._effects.pop(standing, None)
         self._held = any(effect.holds for effect in self._effects.values())
@@ -91,7 +91,7 @@ class Course:
                 self._cut(now)
         return size
 
-    def sign(self, sign: Sign, now: float) -> None:
+    def sign(self, sign: EndMark, now: float) -> None:
         """Take a sign, which needs no room."""
         if self._swallows():
             return
@@ -137,8 +137,8 @@ class Course:
             return
         if way.note is not None:
             way.note("cut", way.name, way.source)
-        way.back.arrive_sign(Sign.RST)  # the sender is told at once
-        self.sign(Sign.CUT, now)
+        way.back.arrive_sign(EndMark.RST)  # the sender is told at once
+        self.sign(EndMark.CUT, now)
 
     # --- what arrives --------------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class Course:
         way = self._way
         while not self._held and self._queue and self._first_due() <= now:
             due, item = self._queue.popleft()
-            if isinstance(item, Sign):
+            if isinstance(item, EndMark):
                 way.arrive_sign(item)
             else:
                 self._under_way -= len(item)
@@ -161,7 +161,7 @@ class Course:
 
     def _first_due(self) -> float:
         due, item = self._queue[0]
-        return inf if item is Sign.CUT and self._way.bytes else due
+        return inf if item is EndMark.CUT and self._way.bytes else due
 
     def read_bytes(self, max_bytes: int) -> int:
         """How much one read may give."""

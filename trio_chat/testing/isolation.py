@@ -26,7 +26,7 @@ from trio_chat.errors import NotSimulated
 from trio_chat.testing.scheduling import TRIO_THREAD
 from trio_chat.testing.tree import calling
 
-__all__ = ["Fence", "fenced"]
+__all__ = ["Isolation", "fenced"]
 
 _EVENTS = {
     TRIO_THREAD: "a thread",
@@ -65,10 +65,10 @@ _MAY_ASK = ("logging", "trio", "trio_chat.testing")
 
 # Of the run that is on: what an audit hook, which stays for ever, looks at.
 _watched: dict[str, str] = {}
-_fences: list["Fence"] = []
+_fences: list["Isolation"] = []
 
 
-class Fence:
+class Isolation:
     """What is known of one run. `is_up` is for the run to set: Trio itself opens a socket to begin with."""
 
     def __init__(self) -> None:
@@ -90,12 +90,12 @@ class Fence:
 
 
 @contextmanager
-def fenced() -> Iterator[Fence]:
+def fenced() -> Iterator[Isolation]:
     """Refuse all that within the `with`, while it is up. There is one at a time in a process.
 
     For ordinary code around a run, and not for a task: that of a run which is broken off ends nothing.
     """
-    fence = Fence()
+    fence = Isolation()
     _install_hook()
     real = {name: getattr(time, name) for name in _CLOCKS}
     for name, clock in real.items():
@@ -114,7 +114,7 @@ def fenced() -> Iterator[Fence]:
             setattr(time, name, clock)
 
 
-def _refusing(start: Callable[[Thread], None], fence: Fence) -> Callable[[Thread], None]:
+def _refusing(start: Callable[[Thread], None], fence: Isolation) -> Callable[[Thread], None]:
     @wraps(start)
     def guarded(thread: Thread) -> None:
         if fence.is_closed():
@@ -124,7 +124,7 @@ def _refusing(start: Callable[[Thread], None], fence: Fence) -> Callable[[Thread
     return guarded
 
 
-def _guarded(name: str, clock: Callable[..., Any], fence: Fence) -> Callable[..., Any]:
+def _guarded(name: str, clock: Callable[..., Any], fence: Isolation) -> Callable[..., Any]:
     what = "a real sleep" if name == "sleep" else "the clock of the machine"
 
     @wraps(clock)

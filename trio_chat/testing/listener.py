@@ -14,16 +14,16 @@ import trio
 
 from trio_chat.net.link import Link
 from trio_chat.net.listen import PatientListener
-from trio_chat.testing.connection import Connection
-from trio_chat.testing.pipe import Turn
+from trio_chat.testing.connection import MemoryConnection
+from trio_chat.testing.pipe import Waiter
 from trio_chat.testing.stream import MemoryStream
 
-__all__ = ["Door", "MemoryListener", "StreamListener"]
+__all__ = ["ListenQueue", "MemoryListener", "StreamListener"]
 
 BACKLOG = 4_096  # as many as our own listener asks the kernel for
 
 
-class Door:
+class ListenQueue:
     """Where those who dialled wait to be accepted. Such a connection is open already, as with TCP: one may
     send on it. They are bounded: at the bound, dials hang."""
 
@@ -33,15 +33,15 @@ class Door:
         self._lacks_files = lacks_files
         self._changed = changed
         self._backlog = backlog
-        self._waiting: deque[Connection] = deque()
-        self._turn = Turn()
+        self._waiting: deque[MemoryConnection] = deque()
+        self._turn = Waiter()
         self.is_closed = False
 
     @property
     def is_full(self) -> bool:
         return len(self._waiting) >= self._backlog
 
-    def come(self, connection: Connection) -> None:
+    def come(self, connection: MemoryConnection) -> None:
         """Wait to be accepted."""
         self._waiting.append(connection)
         self._turn.wake()
@@ -56,7 +56,7 @@ class Door:
         if self.is_closed:
             raise trio.ClosedResourceError("closed")
 
-    def accept(self) -> Connection:
+    def accept(self) -> MemoryConnection:
         """Whoever has waited longest. Raises OSErrors as `socket.accept` does."""
         if not self._waiting:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
@@ -84,7 +84,7 @@ class Door:
 class MemoryListener(PatientListener):
     """A `trio_chat.net.listen.Listener`; made by `MemoryNetwork.listen`."""
 
-    def __init__(self, door: Door, address: str) -> None:
+    def __init__(self, door: ListenQueue, address: str) -> None:
         super().__init__()
         self._door = door
         self.address = address
@@ -103,7 +103,7 @@ class MemoryListener(PatientListener):
 class StreamListener(trio.abc.Listener[MemoryStream]):
     """A listener for `trio.serve_listeners`; made by `MemoryNetwork.listen_streams`."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: ListenQueue) -> None:
         self._door = door
 
     async def accept(self) -> MemoryStream:

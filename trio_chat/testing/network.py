@@ -24,11 +24,11 @@ from trio.lowlevel import ParkingLot
 from trio_chat.errors import CannotConnect, CannotStart
 from trio_chat.net.dial import Dial
 from trio_chat.net.link import Link
-from trio_chat.testing.connection import Connection
-from trio_chat.testing.effects import Standing
-from trio_chat.testing.fault_pipeline import Course
+from trio_chat.testing.connection import MemoryConnection
+from trio_chat.testing.effects import ActiveRule
+from trio_chat.testing.fault_pipeline import FaultPipeline
 from trio_chat.testing.faults import Fault, Fin, Latency, NoFiles, Partition, Refuse, Rst, Rule
-from trio_chat.testing.listener import Door, MemoryListener, StreamListener
+from trio_chat.testing.listener import ListenQueue, MemoryListener, StreamListener
 from trio_chat.testing.pipe import BUFFER_BYTES, Note
 from trio_chat.testing.stream import MemoryStream
 
@@ -63,10 +63,10 @@ class MemoryNetwork:
         self.random = random or Random(0)
         self._note = note
         self._buffer_bytes = buffer_bytes
-        self._doors: dict[tuple[str, int], Door] = {}
-        self._open: dict[str, Connection] = {}
+        self._doors: dict[tuple[str, int], ListenQueue] = {}
+        self._open: dict[str, MemoryConnection] = {}
         self._dialled: Counter[tuple[str, str]] = Counter()
-        self._standing: list[Standing] = []
+        self._standing: list[ActiveRule] = []
         self._dialling = ParkingLot()  # those whom a partition or a full door keeps waiting
         self.struck = 0
         """How many faults that have ended made a difference while they lasted."""
@@ -74,7 +74,7 @@ class MemoryNetwork:
     # --- connections ---------------------------------------------------------------------------------
 
     @property
-    def connections(self) -> list[Connection]:
+    def connections(self) -> list[MemoryConnection]:
         """Those that are open at one end at least, by age."""
         return list(self._open.values())
 
@@ -116,7 +116,7 @@ class MemoryNetwork:
 
         return dial
 
-    def _listen(self, host: str, port: int) -> Door:
+    def _listen(self, host: str, port: int) -> ListenQueue:
         door = self._doors.get((host, port))
         if door is not None and not door.is_closed:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
@@ -131,10 +131,10 @@ class MemoryNetwork:
         def changed() -> None:
             self._dialling.unpark_all()
 
-        door = self._doors[host, port] = Door(lacks_files, changed)
+        door = self._doors[host, port] = ListenQueue(lacks_files, changed)
         return door
 
-    async def _connect(self, from_host: str, to_host: str, port: int) -> Connection:
+    async def _connect(self, from_host: str, to_host: str, port: int) -> MemoryConnection:
         await trio.lowlevel.checkpoint()
         try:
             with trio.fail_after(DIAL_S):
@@ -143,7 +143,7 @@ class MemoryNetwork:
             raise self._refusal(from_host, to_host, errno.ETIMEDOUT) from None
         self._dialled[from_host, to_host] += 1
         name = f"{from_host}→{to_host}#{self._dialled[from_host, to_host]}"
-        connection = Connection(name, from_host, to_host, self._buffer_bytes, self._note, self._closed)
+        connection = MemoryConnection(name, from_host, to_host, self._buffer_bytes, self._note, self._closed)
         self._open[name] = connection
         if self._note is not None:
             self._note("dial", name)
@@ -152,7 +152,7 @@ class MemoryNetwork:
         door.come(connection)
         return connection
 
-    async def _reach(self, from_host: str, to_host: str, port: int) -> Door:
+    async def _reach(self, from_host: str, to_host: str, port: int) -> ListenQueue:
         """Wait until a dial gets through, and be told whom it got through to."""
         travelled = False
         while True:
@@ -186,7 +186,7 @@ class MemoryNetwork:
             self._note("refused", "", from_host, to_host, error.strerror)
         return error
 
-    def _closed(self, connection: Connection) -> None:
+    def _closed(self, connection: MemoryConnection) -> None:
         del self._open[connection.name]
 
     # --- faults --------------------------------------------------------------------------------------
@@ -194,13 +194,13 @@ class MemoryNetwork:
     @contextmanager
     def fault(
         self, rule: Rule, first: str = "*", second: str = "*", *, both: bool = False
-    ) -> Iterator[Standing]:
+    ) -> Iterator[ActiveRule]:
         """A rule for what goes from the first host to the second (`"*"`: from or to any; `both`: and back),
         on the connections there are and those that come, for as long as the block lasts.
 
         Rules add up: what one delays, the next delays further. `Fin` and `Rst` strike at the beginning.
         """
-        standing = Standing(rule, first, second, both, self._note)
+        standing = ActiveRule(rule, first, second, both, self._note)
         standing.tell("begins")
         self._standing.append(standing)
         for connection in self.connections:
@@ -224,13 +224,13 @@ class MemoryNetwork:
         with self.fault(fault.rule, fault.first, fault.second, both=fault.both):
             await trio.sleep(fault.lasts_s)
 
-    def _put_on(self, standing: Standing, connection: Connection) -> None:
+    def _put_on(self, standing: ActiveRule, connection: MemoryConnection) -> None:
         for way in connection.ways:
             if standing.applies(way.source, way.target):
-                course = way.course or Course(way, self.random)
+                course = way.course or FaultPipeline(way, self.random)
                 course.begin(standing, trio.current_time())
 
-    def _strike_once(self, standing: Standing, connection: Connection) -> None:
+    def _strike_once(self, standing: ActiveRule, connection: MemoryConnection) -> None:
         strikes = [way for way in connection.ways if standing.applies(way.source, way.target)]
         if not strikes or not isinstance(standing.rule, Fin | Rst):
             return

@@ -7,7 +7,7 @@ read it; other systems do not, and a program must live with both). `tests/testin
 stories to pipes and to real sockets.
 
 Bytes go straight from a send into what the other end may read: no task, no timer. Only a way that a fault
-applies to has a `Course` (`course.py`), which makes the detour.
+applies to has a `FaultPipeline` (`course.py`), which makes the detour.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 from trio_chat.errors import LinkBroken
-from trio_chat.net.link import RECEIVE_BYTES, Pace, forget_input
+from trio_chat.net.link import RECEIVE_BYTES, ReadPacing, forget_input
 
 if TYPE_CHECKING:
-    from trio_chat.testing.fault_pipeline import Course
+    from trio_chat.testing.fault_pipeline import FaultPipeline
 
-__all__ = ["BUFFER_BYTES", "Note", "PipeLink", "Sign", "Turn", "Way", "link_pair"]
+__all__ = ["BUFFER_BYTES", "EndMark", "Note", "PipeDirection", "PipeLink", "Waiter", "link_pair"]
 
 BUFFER_BYTES = 65_536
 
@@ -32,7 +32,7 @@ Note = Callable[..., None]
 """Told what happens, for a trace: a kind, a connection's name, and more of text and numbers."""
 
 
-class Sign(Enum):
+class EndMark(Enum):
     """What travels in order with the bytes, and is none."""
 
     FIN = "no more will come"
@@ -40,7 +40,7 @@ class Sign(Enum):
     CUT = "a reset that lets the bytes before it be read"
 
 
-class Turn:
+class Waiter:
     """Where one task waits until there is something to do. As on a socket, a second one is an error."""
 
     __slots__ = ("_task",)
@@ -69,7 +69,7 @@ class Turn:
         return Abort.SUCCEEDED
 
 
-class Way:
+class PipeDirection:
     """One direction of a connection: from the end that sends to the end that reads."""
 
     __slots__ = (
@@ -89,20 +89,20 @@ class Way:
         "writer",
     )
 
-    back: "Way"  # the other direction
+    back: "PipeDirection"  # the other direction
 
     def __init__(
         self, buffer_bytes: int, name: str = "", source: str = "", target: str = "", note: Note | None = None
     ) -> None:
         self.bytes = bytearray()  # arrived, and not read yet
         self.buffer_bytes = buffer_bytes
-        self.course: Course | None = None  # None: bytes arrive as they are sent
+        self.course: FaultPipeline | None = None  # None: bytes arrive as they are sent
         self.ended = False  # the sender has said that no more will come …
         self.eof = False  # … and it has arrived
         self.deaf = False  # the reader has closed
         self.broken = False  # the reader knows that the connection is gone
-        self.reader = Turn()
-        self.writer = Turn()
+        self.reader = Waiter()
+        self.writer = Waiter()
         self.name = name
         self.source = source
         self.target = target
@@ -120,10 +120,10 @@ class Way:
             way.reader.wake()
             way.writer.wake()
 
-    def carry(self, sign: Sign, at: float | None = None) -> None:
+    def carry(self, sign: EndMark, at: float | None = None) -> None:
         """Send a sign behind the bytes; `at` is when, if not now."""
         if self.note is not None:
-            self.note("fin" if sign is Sign.FIN else "rst", self.name, self.source)
+            self.note("fin" if sign is EndMark.FIN else "rst", self.name, self.source)
         if self.course is None:
             self.arrive_sign(sign)
         else:
@@ -132,14 +132,14 @@ class Way:
     def arrive(self, data: bytes | memoryview, at: float | None = None) -> None:
         """Bytes have come to where they are read."""
         if self.deaf or self.broken:
-            self.back.carry(Sign.RST, at)
+            self.back.carry(EndMark.RST, at)
         else:
             self.bytes += data
             self.reader.wake()
 
-    def arrive_sign(self, sign: Sign) -> None:
+    def arrive_sign(self, sign: EndMark) -> None:
         """A sign has come to the reading end."""
-        if sign is Sign.FIN:
+        if sign is EndMark.FIN:
             self.eof = True
         else:
             self.broken = True
@@ -153,7 +153,11 @@ class PipeLink:
     """One end of a pair; made by `link_pair` and by `MemoryNetwork`. A `trio_chat.net.link.Link`."""
 
     def __init__(
-        self, incoming: Way, outgoing: Way, address: str, closed: Callable[[], None] | None = None
+        self,
+        incoming: PipeDirection,
+        outgoing: PipeDirection,
+        address: str,
+        closed: Callable[[], None] | None = None,
     ) -> None:
         self.address = address
         self.send_bare: Callable[[bytes], int] = self.send_nowait
@@ -222,7 +226,7 @@ class PipeLink:
         self._in.reader.wake()
         self._out.writer.wake()
 
-    async def finish(self, pace: Pace | None = None) -> None:
+    async def finish(self, pace: ReadPacing | None = None) -> None:
         self.end()
         await forget_input(self.receive_some, pace)
 
@@ -232,7 +236,7 @@ class PipeLink:
             raise LinkBroken("connection lost: Broken pipe")
         if not self._out.ended:
             self._out.ended = True
-            self._out.carry(Sign.FIN)
+            self._out.carry(EndMark.FIN)
 
     def close(self) -> None:
         if self._closed:
@@ -243,10 +247,10 @@ class PipeLink:
         if self._in.bytes:
             # The bytes stay, so that the other end has no room before it hears of it.
             self._in.broken = True
-            self._out.carry(Sign.RST)
+            self._out.carry(EndMark.RST)
         elif not self._out.ended and not self._in.broken:
             self._out.ended = True
-            self._out.carry(Sign.FIN)
+            self._out.carry(EndMark.FIN)
         if self._tell_closed is not None:
             self._tell_closed()
 
@@ -258,9 +262,9 @@ class PipeLink:
         for way in (self._in, self._out):
             if way.course is not None:
                 way.course.forget()
-            way.arrive_sign(Sign.RST)
+            way.arrive_sign(EndMark.RST)
 
-    async def _wait(self, turn: Turn, ready: Callable[[], object]) -> None:
+    async def _wait(self, turn: Waiter, ready: Callable[[], object]) -> None:
         if self._closed:
             raise trio.ClosedResourceError("closed")
         interruptions = self._interruptions
@@ -296,7 +300,7 @@ class PipeLink:
 
 def link_pair(buffer_bytes: int = BUFFER_BYTES) -> tuple[PipeLink, PipeLink]:
     """Two ends of one connection that holds up to `buffer_bytes` each way."""
-    here = Way(buffer_bytes, source="right", target="left")
-    there = Way(buffer_bytes, source="left", target="right")
+    here = PipeDirection(buffer_bytes, source="right", target="left")
+    there = PipeDirection(buffer_bytes, source="left", target="right")
     here.back, there.back = there, here
     return PipeLink(here, there, "left"), PipeLink(there, here, "right")

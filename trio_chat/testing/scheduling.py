@@ -6,7 +6,7 @@ to be several steps behind is never met. So tasks are also *held back*: taken ou
 the next. While any is held there is something to run, so the loop does not block and a virtual clock does
 not jump: to the program a held task is one on a slow core, not one that has slept.
 
-How much is held back is the seed's choice too (`Holding.draw`): by some seeds nobody, by some a step here
+How much is held back is the seed's choice too (`DelayPolicy.draw`): by some seeds nobody, by some a step here
 and there, by some a few tasks again and again. A bug that hides from the one kind is met by another.
 """
 
@@ -25,7 +25,7 @@ import trio
 from trio._core import _run, _thread_cache
 from trio.lowlevel import Task
 
-__all__ = ["TRIO_THREAD", "Holding", "Scheduler", "seeded", "spawned", "throw"]
+__all__ = ["TRIO_THREAD", "DelayPolicy", "Scheduler", "seeded", "spawned", "throw"]
 
 Batch = list[Task]
 
@@ -34,7 +34,7 @@ TRIO_THREAD = "trio.start_thread_soon"
 
 
 @dataclass(frozen=True)
-class Holding:
+class DelayPolicy:
     """How tasks are held back in one run."""
 
     every: int = 0
@@ -47,7 +47,7 @@ class Holding:
     """For how many passes at most, in which others run."""
 
     @classmethod
-    def draw(cls, random: Random) -> "Holding":
+    def draw(cls, random: Random) -> "DelayPolicy":
         """What one seed chooses: a tenth of them, roughly, hold nobody back."""
         every = random.choice((0, 0, 0, 2, 4, 10, 30, 100))
         slow_of = random.choice((0, 0, 2, 2, 3, 4, 6, 12))
@@ -63,7 +63,7 @@ class Scheduler(Random):
     off with `trio.TrioInternalError`, its tasks not ended but dropped.
     """
 
-    def __init__(self, random: Random, holding: Holding, passed: Callable[[list[int]], object]) -> None:
+    def __init__(self, random: Random, holding: DelayPolicy, passed: Callable[[list[int]], object]) -> None:
         super().__init__(random.getrandbits(64))
         self._holding = holding
         self._passed = passed

@@ -27,13 +27,13 @@ import outcome
 import trio
 from trio.testing import MockClock
 
-from trio_chat.errors import LeftBehind, NotSimulated
-from trio_chat.testing.cancel_injector import Inside, Victim
-from trio_chat.testing.isolation import Fence, fenced
+from trio_chat.errors import NotSimulated, ResourceLeakError
+from trio_chat.testing.cancel_injector import CancelInjector, Inside
+from trio_chat.testing.isolation import Isolation, fenced
 from trio_chat.testing.leaks import LeftOpen, left_open
-from trio_chat.testing.scheduling import Holding, Scheduler, seeded
+from trio_chat.testing.scheduling import DelayPolicy, Scheduler, seeded
 from trio_chat.testing.trace import Note, Trace
-from trio_chat.testing.watch import Watch
+from trio_chat.testing.watch import RunWatch
 
 __all__ = ["LIMIT_S", "STEPS_MAX", "Run", "Simulation", "name_of", "run_once", "simulate"]
 
@@ -46,7 +46,7 @@ STEPS_MAX = 2_000_000
 class Simulation:
     """What a scenario is given: chance from the seed, the time, and a place to note things."""
 
-    def __init__(self, seed: int, trace: Trace, victim: Victim | None) -> None:
+    def __init__(self, seed: int, trace: Trace, victim: CancelInjector | None) -> None:
         self.seed = seed
         self.random = self.fork("scenario")
         """For the scenario itself; the module `random` is seeded as well, for the length of the run."""
@@ -132,7 +132,7 @@ def simulate(
     What the scenario raises comes out as it is, with a note of how to replay it. Besides, in this order:
     `NotSimulated` if the program used threads, sockets, processes or real clocks, whether it swallowed that
     or not; `Hung`, with the task tree, if nothing could run any more, or it was not done after `limit_s` of
-    virtual time or `steps_max` steps of tasks; `LeftBehind` if it ended well but the checks of
+    virtual time or `steps_max` steps of tasks; `ResourceLeakError` if it ended well but the checks of
     `sim.leaves_nothing` list something, or an async generator was not closed, or a coroutine not awaited.
 
     No task outlives it; one that swallows all that is raised in it is dropped. The garbage collector is off
@@ -149,18 +149,18 @@ def run_once(
     scenario: Callable[[Simulation], Awaitable[T]],
     replay: str,
     *,
-    victim: Victim | None = None,
+    victim: CancelInjector | None = None,
     limit_s: float = LIMIT_S,
     steps_max: int = STEPS_MAX,
 ) -> Run[T]:
     """`simulate`, and strike a victim; `replay` is the call that repeats it."""
     trace = Trace()
-    watch = Watch(trace, limit_s=limit_s, steps_max=steps_max)
+    watch = RunWatch(trace, limit_s=limit_s, steps_max=steps_max)
     if victim is not None:
         victim.overdue = watch.end
     sim = Simulation(seed, trace, victim)
     chance = sim.fork("schedule")
-    scheduler = Scheduler(chance, Holding.draw(chance), watch.passed)
+    scheduler = Scheduler(chance, DelayPolicy.draw(chance), watch.passed)
     clock = MockClock(autojump_threshold=0)
     with seeded(scheduler), _steady(sim.fork("random")), fenced() as fence, left_open() as left:
         stage = _Stage(sim, scenario, watch, fence, left)
@@ -177,8 +177,8 @@ class _Stage(Generic[T]):
         self,
         sim: Simulation,
         scenario: Callable[[Simulation], Awaitable[T]],
-        watch: Watch,
-        fence: Fence,
+        watch: RunWatch,
+        fence: Isolation,
         left_open: LeftOpen,
     ) -> None:
         self.value: list[T] = []  # one, when it is done
@@ -219,7 +219,7 @@ class _Stage(Generic[T]):
             return raised if raised is first else NotSimulated(str(first))
         if self._watch.hung is not None:
             return self._watch.hung
-        return LeftBehind(tuple(self._left)) if self._left else raised  # looked for when all went well
+        return ResourceLeakError(tuple(self._left)) if self._left else raised  # looked for when all went well
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from trio_chat.testing.cancel_injector import Victim
+from trio_chat.testing.cancel_injector import CancelInjector
 from trio_chat.testing.simulate import LIMIT_S, STEPS_MAX, Simulation, name_of, run_once
 
 __all__ = ["InjectedError", "Swept", "sweep"]
@@ -63,7 +63,7 @@ def sweep(
     """
     call = _call(scenario, seed=seed, error=error, children=children)
     limits: dict[str, Any] = {"limit_s": limit_s, "steps_max": steps_max}
-    counted = Victim(children=children)
+    counted = CancelInjector(children=children)
     run_once(seed, scenario, call, victim=counted, **limits)
     if not counted.entered:
         raise ValueError(f"{name_of(scenario)} does not say `with sim.victim()`")
@@ -71,7 +71,7 @@ def sweep(
         raise ValueError(f"{counted.checkpoints:,} checkpoints, more than {checkpoints_max:,}")
     lines = []
     for at in range(1, counted.checkpoints + 1) if only is None else (only,):
-        victim = Victim(at, error=error, children=children)
+        victim = CancelInjector(at, error=error, children=children)
         try:
             run_once(seed, scenario, f"{call[:-1]}, only={at})", victim=victim, **limits)
         except BaseException as failure:

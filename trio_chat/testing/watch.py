@@ -10,12 +10,12 @@ from math import inf
 import trio
 from trio.lowlevel import Task
 
-from trio_chat.errors import Hung
+from trio_chat.errors import DeadlockError
 from trio_chat.testing.scheduling import throw
 from trio_chat.testing.trace import Trace
 from trio_chat.testing.tree import task_tree
 
-__all__ = ["Watch"]
+__all__ = ["RunWatch"]
 
 GRACE_S = 100.0  # of virtual time, for cleaning up behind a shield that has a deadline
 GRACE_STEPS = 10_000
@@ -31,11 +31,11 @@ class _Ended(BaseException):
     """Raised inside a program that does not end when it is cancelled; not for it to catch."""
 
 
-class Watch:
+class RunWatch:
     """Watches one run; `hung` is what was found, or None."""
 
     def __init__(self, trace: Trace, *, limit_s: float, steps_max: int) -> None:
-        self.hung: Hung | None = None
+        self.hung: DeadlockError | None = None
         self.steps = 0
         self.now = 0.0
         self._trace = trace
@@ -67,7 +67,7 @@ class Watch:
             return
         main, scope = self._main
         if self.hung is None:
-            self.hung = Hung(why, task_tree())
+            self.hung = DeadlockError(why, task_tree())
             scope.cancel(reason=why)
         elif self._throws < THROWS_MAX:
             self._throws += 1

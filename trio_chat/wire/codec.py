@@ -11,7 +11,7 @@ from typing import get_args
 import msgspec
 
 from trio_chat.errors import BadMessage, FrameError
-from trio_chat.wire.messages import MAX_NUMBER, VERSION, Command, Entry, Event, Number, Retitled, Said
+from trio_chat.wire.messages import MAX_NUMBER, VERSION, Command, Entry, Event, Number, Said, TopicChanged
 
 __all__ = ["decode_command", "decode_entry", "decode_event", "encode"]
 
@@ -26,19 +26,19 @@ _decode_event = _events.decode
 _decode_entry = msgspec.json.Decoder(Entry).decode
 
 
-class _KeptSaid(Said, frozen=True, tag="said"):
+class _StoredSaid(Said, frozen=True, tag="said"):
     """A `Said` of a journal from before times had a bound."""
 
     at: Number
 
 
-class _KeptRetitled(Retitled, frozen=True, tag="retitled"):
-    """A `Retitled` of such a journal."""
+class _StoredTopicChanged(TopicChanged, frozen=True, tag="retitled"):
+    """A `TopicChanged` of such a journal."""
 
     at: Number
 
 
-_decode_kept_entry = msgspec.json.Decoder(_KeptSaid | _KeptRetitled).decode
+_decode_kept_entry = msgspec.json.Decoder(_StoredSaid | _StoredTopicChanged).decode
 
 _EVENT_TYPES = {event.__struct_config__.tag for event in get_args(Event)}
 
@@ -90,7 +90,7 @@ def decode_entry(payload: bytes) -> Entry:
     except msgspec.ValidationError:
         kept = _decode_kept_entry(payload)
     fields = msgspec.structs.asdict(kept)
-    return Said(**fields) if isinstance(kept, _KeptSaid) else Retitled(**fields)
+    return Said(**fields) if isinstance(kept, _StoredSaid) else TopicChanged(**fields)
 
 
 def decode_command(payload: bytes) -> Command:

@@ -41,7 +41,6 @@ __all__ = [
     "HistoryPage",
     "Join",
     "Leave",
-    "Limits",
     "Members",
     "Named",
     "Ping",
@@ -50,7 +49,6 @@ __all__ = [
     "Quit",
     "Rename",
     "Renaming",
-    "Retitled",
     "Room",
     "RoomListing",
     "Rooms",
@@ -58,7 +56,9 @@ __all__ = [
     "Said",
     "Say",
     "Search",
+    "ServerLimits",
     "Topic",
+    "TopicChanged",
     "Typing",
     "TypingNotice",
     "UnsetType",
@@ -222,7 +222,7 @@ class _Part(Struct, frozen=True, gc=False, omit_defaults=True):
     """An object inside an event; it has no type of its own."""
 
 
-class Limits(_Part, frozen=True):
+class ServerLimits(_Part, frozen=True):
     """What the server will take of one session: bytes, counts, and messages a second. The last two are 0 from
     a server that does not tell them, or has no rates."""
 
@@ -245,7 +245,7 @@ class Welcome(_Event, frozen=True, kw_only=True):
     features: list[str]
     kept: str
     ping_s: Number
-    limits: Limits
+    limits: ServerLimits
     ref: str = ""
 
 
@@ -273,7 +273,7 @@ class Said(_Event, frozen=True):
     action: bool = False
 
 
-class Retitled(_Event, frozen=True):
+class TopicChanged(_Event, frozen=True, tag="retitled"):
     """An entry: `by` set the room's topic to `text`."""
 
     room: str
@@ -339,7 +339,7 @@ class RoomsPage(_Event, frozen=True, tag="rooms"):
 
 class HistoryPage(_Event, frozen=True, tag="history"):
     room: str
-    entries: "list[Said | Retitled]"
+    entries: "list[Said | TopicChanged]"
     more: bool
     ref: str = ""
 
@@ -347,7 +347,7 @@ class HistoryPage(_Event, frozen=True, tag="history"):
 class Found(_Event, frozen=True):
     """The answer to `search`. With `more`, a search that is given its `next` goes on where it ends."""
 
-    entries: "list[Said | Retitled]"
+    entries: "list[Said | TopicChanged]"
     more: bool
     ref: str = ""
     next: str = ""
@@ -400,11 +400,11 @@ class Bye(_Event, frozen=True):
     ref: str = ""
 
 
-Entry = Said | Retitled
+Entry = Said | TopicChanged
 
 Event = (
     Said
-    | Retitled
+    | TopicChanged
     | Ack
     | Presence
     | Welcome

@@ -16,7 +16,7 @@ TIME = 1_700_000_000_000  # 2023-11-14 22:13 UTC
 
 def say(text: str, room: str = "Lobby", *, by: str = "ada", ref: str = "", topic: bool = False) -> Draft:
     """What a member says in a room; its key is made of the name, as a server makes it of a digest."""
-    return Draft(room.casefold(), room, by, text, ref, ref and f"{by} {ref}", retitles=topic)
+    return Draft(room.casefold(), room, by, text, ref, ref and f"{by} {ref}", is_topic=topic)
 
 
 def written(path: Path, *batches: Sequence[Draft], at_ms: int = TIME, step_ms: int = 1_000) -> Path:

@@ -8,7 +8,7 @@ import trio
 
 from tests.journal.admin.journals import TIME, say, small, text_of, written
 from tests.journal.test_sqlite import NAME, opened, record
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin import backup as backup_module
 from trio_chat.journal.admin.backup import backup
 from trio_chat.journal.admin.check import Checked, check
@@ -65,7 +65,7 @@ async def test_a_server_on_a_copy_resumes_nobody(tmp_path: Path) -> None:
 def test_what_is_there_is_replaced_only_when_told_to(tmp_path: Path) -> None:
     path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
     copy.write_text("precious")
-    with pytest.raises(NotDone, match=r"copy.db is there already; --force replaces it"):
+    with pytest.raises(JournalToolError, match=r"copy.db is there already; --force replaces it"):
         backup(path, copy)
     assert copy.read_text() == "precious"
     backup(path, copy, replace=True)
@@ -83,7 +83,7 @@ def test_a_journal_is_not_copied_over_itself_nor_over_one_in_use(tmp_path: Path)
         (tmp_path / "used.db", "is a journal that is in use, or was when its server died"),
         (tmp_path, "is a directory"),
     ):
-        with pytest.raises(NotDone, match=says):
+        with pytest.raises(JournalToolError, match=says):
             backup(path, to, replace=True)
 
 
@@ -91,7 +91,7 @@ def test_a_journal_is_not_copied_over_itself_nor_over_one_in_use(tmp_path: Path)
 def test_a_copy_that_is_not_made_leaves_nothing_and_what_was_there(what: str, tmp_path: Path) -> None:
     path = written(tmp_path / NAME, *[[say("x" * 3_000)] for _ in range(30)])
     copy = tmp_path / ("missing/copy.db" if what == "no directory" else "copy.db")
-    error: type[BaseException] = NotDone
+    error: type[BaseException] = JournalToolError
     before = names(tmp_path)
 
     def interrupt(done: int, total: int) -> None:

@@ -7,7 +7,7 @@ import trio
 
 from tests.journal.admin.journals import TIME, rows, run_sql, say, small, written
 from tests.journal.test_sqlite import NAME, opened
-from trio_chat.errors import CannotStart, NotDone
+from trio_chat.errors import CannotStart, JournalToolError
 from trio_chat.journal.admin.check import Checked, check
 
 LOBBY = "(SELECT id FROM rooms WHERE key = 'lobby')"
@@ -195,8 +195,8 @@ def test_a_thousand_findings_are_a_hundred_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "error", "says"),
     [
-        (None, NotDone, "there is no journal"),
-        (b"", NotDone, "is empty"),
+        (None, JournalToolError, "there is no journal"),
+        (b"", JournalToolError, "is empty"),
         (b"Dear diary, " * 100, CannotStart, "is no journal of trio-chat"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from tests.journal.admin.journals import TIME, rows, say, small
 from tests.journal.test_sqlite import NAME, kill, opened
-from trio_chat.errors import CannotStart, NotDone
+from trio_chat.errors import CannotStart, JournalToolError
 from trio_chat.journal.admin.connect import changing, is_in_use, owning, reading
 from trio_chat.journal.sqlite_file import VERSION
 
@@ -48,7 +48,7 @@ def test_what_was_changed_is_in_the_file_itself(tmp_path: Path) -> None:
 
 def test_a_journal_is_begun_only_where_one_is_to_be(tmp_path: Path) -> None:
     path = tmp_path / NAME
-    with pytest.raises(NotDone, match="there is no journal"), changing(path):
+    with pytest.raises(JournalToolError, match="there is no journal"), changing(path):
         pytest.fail("there is none")
     assert list(tmp_path.iterdir()) == []
     with changing(path, create=True):
@@ -69,6 +69,6 @@ def test_a_bug_is_not_taken_for_a_fault_of_the_file(tmp_path: Path) -> None:
     [(FileNotFoundError(2, "No such file or directory"), "j: No such file or directory")],
 )
 def test_what_the_disk_does_wrong_is_told_with_the_file(error: OSError, says: str) -> None:
-    with pytest.raises(NotDone) as raised, owning(Path("j")):
+    with pytest.raises(JournalToolError) as raised, owning(Path("j")):
         raise error
     assert str(raised.value) == says

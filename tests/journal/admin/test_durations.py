@@ -2,7 +2,7 @@
 
 import pytest
 
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin.durations import moment_of
 
 NOW = 1_700_000_000_000
@@ -30,5 +30,5 @@ def test_a_moment_is_so_long_ago_or_a_date(text: str, moment: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "90", "d", "1y", "2023-13-01", "٣d", "1 d", "9" * 10 + "d"])
 def test_what_is_no_time_is_said(text: str) -> None:
-    with pytest.raises(NotDone, match="is no time: write 90d, 12h, or a date as 2026-01-31"):
+    with pytest.raises(JournalToolError, match="is no time: write 90d, 12h, or a date as 2026-01-31"):
         moment_of(text, NOW)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.journal.admin.journals import TIME, rows, run_sql, say, small, text_of, written
 from tests.journal.test_sqlite import NAME, opened
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin import export as export_module
 from trio_chat.journal.admin.export import export
 
@@ -49,7 +49,7 @@ def test_what_is_wanted_is_chosen_by_room_and_by_time(tmp_path: Path) -> None:
     assert [line.get("seq") for line in late if line.get("room") == "Lobby"] == [None, 3, 4]
     heads = [(line["first"], line["head"]) for line in late if line["type"] == "room"]
     assert heads == [(2, 1), (3, 4)], "a room in which nothing was said since is there, and empty"
-    with pytest.raises(NotDone, match="there is no room cellar in the journal"):
+    with pytest.raises(JournalToolError, match="there is no room cellar in the journal"):
         text_of(path, rooms=["cellar"])
 
 
@@ -117,7 +117,7 @@ def test_a_hole_ends_an_export(
     text = export(path)
     assert [json.loads(next(text))["type"] for _ in range(3)] == ["trio_chat_journal", "room", "said"]
     how(path)
-    with pytest.raises(NotDone, match=says):
+    with pytest.raises(JournalToolError, match=says):
         list(text)
 
 

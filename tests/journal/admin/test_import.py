@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from tests.journal.admin.journals import TIME, rows, say, small, text_of, written
 from tests.journal.test_sqlite import NAME
-from trio_chat.errors import CannotStart, NotDone
+from trio_chat.errors import CannotStart, JournalToolError
 from trio_chat.journal.admin import importing
 from trio_chat.journal.admin.check import check
 from trio_chat.journal.admin.importing import Imported, import_journal
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.store import Draft, Outcome
+from trio_chat.journal.store import CommitResult, Draft
 from trio_chat.wire.messages import MAX_AT
 
 _TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40) | st.sampled_from(
@@ -68,7 +68,7 @@ def test_numbers_stay_what_they_were_also_where_the_oldest_are_gone(tmp_path: Pa
 
 
 def test_who_sends_again_after_an_import_with_refs_is_known(tmp_path: Path) -> None:
-    async def sent_again(path: Path) -> list[Outcome]:
+    async def sent_again(path: Path) -> list[CommitResult]:
         store = await open_sqlite(path)
         await store.open("lobby", "Lobby")
         try:
@@ -78,7 +78,7 @@ def test_who_sends_again_after_an_import_with_refs_is_known(tmp_path: Path) -> N
 
     text = text_of(small(tmp_path / "first.db"), with_refs=True)
     brought(tmp_path / NAME, text)
-    assert trio.run(sent_again, tmp_path / NAME) == [Outcome(4, None), Outcome(0, None)]
+    assert trio.run(sent_again, tmp_path / NAME) == [CommitResult(4, None), CommitResult(0, None)]
 
 
 def test_rooms_come_into_a_journal_that_has_others(tmp_path: Path) -> None:
@@ -96,7 +96,9 @@ def test_a_room_that_is_there_is_refused_and_all_else_with_it(tmp_path: Path) ->
     text = text_of(small(tmp_path / "first.db"))
     path = written(tmp_path / NAME, [say("hello")])
     before = text_of(path)
-    with pytest.raises(NotDone, match="line 4 is of the room Lobby, and the journal has that already"):
+    with pytest.raises(
+        JournalToolError, match="line 4 is of the room Lobby, and the journal has that already"
+    ):
         brought(path, text)
     assert text_of(path) == before, "the attic, which came first, is not there"
 
@@ -211,7 +213,7 @@ def test_what_does_not_fit_is_told_by_its_line_and_nothing_comes_in(
     path = written(tmp_path / NAME, [say("hello", "Cellar")])
     before = text_of(path)
     says = re.escape("nothing was imported: " + says.format("somebody could have said"))
-    with pytest.raises(NotDone, match=says) as raised:
+    with pytest.raises(JournalToolError, match=says) as raised:
         brought(path, change(text))
     assert "\n" not in str(raised.value) and str(raised.value).isprintable()
     assert text_of(path) == before
@@ -232,7 +234,7 @@ def test_an_import_needs_the_journal_for_itself(tmp_path: Path) -> None:
 
 
 def test_a_text_that_is_none_leaves_no_journal_behind(tmp_path: Path) -> None:
-    with pytest.raises(NotDone):
+    with pytest.raises(JournalToolError):
         brought(tmp_path / NAME, b"Dear diary,\n")
     assert list(tmp_path.iterdir()) == []
 

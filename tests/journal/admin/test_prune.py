@@ -7,12 +7,12 @@ import trio
 
 from tests.journal.admin.journals import TIME, rows, say, small, text_of, tidied, written
 from tests.journal.test_sqlite import NAME
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin import prune as prune_module
 from trio_chat.journal.admin.check import Checked, check
 from trio_chat.journal.admin.prune import Old, Pruned, RoomPruned, prune
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.store import Outcome, RoomRecord
+from trio_chat.journal.store import CommitResult, RoomRecord
 
 FIRSTS = "SELECT key, first, head FROM rooms ORDER BY key"
 
@@ -57,7 +57,7 @@ def test_what_is_gone_is_not_in_the_file(tmp_path: Path) -> None:
 
 
 def test_a_room_of_which_all_went_goes_on_with_its_numbers(tmp_path: Path) -> None:
-    async def goes_on() -> tuple[RoomRecord, list[Outcome]]:
+    async def goes_on() -> tuple[RoomRecord, list[CommitResult]]:
         store = await open_sqlite(path)
         try:
             record = await store.open("lobby", "Lobby")
@@ -112,7 +112,7 @@ def test_a_prune_that_is_interrupted_forgets_nothing(tmp_path: Path, monkeypatch
 
 
 def test_a_room_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(NotDone, match="there is no room cellar in the journal"):
+    with pytest.raises(JournalToolError, match="there is no room cellar in the journal"):
         prune(small(tmp_path / NAME), Old(rooms=["cellar"], keep_entries=1))
 
 

@@ -13,7 +13,7 @@ import trio
 from tests.journal.admin.journals import TIME, say, small, text_of
 from tests.journal.test_sqlite import NAME, opened
 from tests.users import NOBODY, as_nobody, directory_of_nobody
-from trio_chat.errors import CannotStart, NotDone
+from trio_chat.errors import CannotStart, JournalToolError
 from trio_chat.journal.admin import connect
 from trio_chat.journal.admin.atomic_file import whole_file
 from trio_chat.journal.admin.backup import backup
@@ -79,7 +79,9 @@ def test_a_log_that_was_left_is_read_too(directory: Path, tmp_path: Path, what: 
         directory.chmod(0o700)
         index.unlink()
         closed(path, "directory")
-        with pytest.raises(NotDone, match=r"its log .*-wal has no index, and none can be created; copy"):
+        with pytest.raises(
+            JournalToolError, match=r"its log .*-wal has no index, and none can be created; copy"
+        ):
             info(path)
 
 
@@ -117,7 +119,7 @@ def test_on_a_full_disk_a_log_without_an_index_is_not_left_out(tmp_path: Path) -
     (tmp_path / "running").mkdir()
     trio.run(snapshot_of_a_server, tmp_path / "running", tmp_path)
     (tmp_path / f"{NAME}-shm").unlink()
-    with full_disk(), pytest.raises(NotDone, match="disk I/O error"):
+    with full_disk(), pytest.raises(JournalToolError, match="disk I/O error"):
         info(tmp_path / NAME)
     assert b'"hello"' in text_of(tmp_path / NAME)
 
@@ -152,7 +154,7 @@ async def test_beside_a_server_a_user_who_may_read_the_journal_and_not_the_mark_
         os.close(os.open(mark_of(link), os.O_CREAT, 0))
         with as_nobody():
             assert b'"hello"' in b"".join(export(path))
-            with pytest.raises(NotDone, match="by another name"):
+            with pytest.raises(JournalToolError, match="by another name"):
                 info(link)
 
 
@@ -184,12 +186,14 @@ def test_a_file_that_is_changed_while_it_is_read_as_it_is_is_told(directory: Pat
     with as_nobody():
         closed(path, "directory")
         with (
-            pytest.raises(NotDone, match="was changed while it was read: what was read may be wrong"),
+            pytest.raises(
+                JournalToolError, match="was changed while it was read: what was read may be wrong"
+            ),
             reading(path) as db,
         ):
             db.execute("SELECT * FROM rooms").fetchall()
             os.utime(path, ns=(0, 0))
-        with pytest.raises(NotDone, match="was changed while it was read"), reading(path):
+        with pytest.raises(JournalToolError, match="was changed while it was read"), reading(path):
             server = JournalDescriptor(path)
             server.lock()
         server.close()
@@ -203,15 +207,15 @@ def test_a_file_that_cannot_even_be_read_is_one_line(directory: Path) -> None:
     with as_nobody():
         path.chmod(0)
         for command in (info, check, text_of):
-            with pytest.raises(NotDone, match=f"{path}: Permission denied"):
+            with pytest.raises(JournalToolError, match=f"{path}: Permission denied"):
                 command(path)
         directory.chmod(0)
         for command in (info, check, text_of):
-            with pytest.raises(NotDone, match=f"{path}: Permission denied"):
+            with pytest.raises(JournalToolError, match=f"{path}: Permission denied"):
                 command(path)
         with pytest.raises(CannotStart, match="cannot write to the directory of the journal"):
             prune(path, Old(keep_entries=1))
-        with pytest.raises(NotDone, match="Permission denied"):
+        with pytest.raises(JournalToolError, match="Permission denied"):
             backup(path, directory / "copy.db")
         directory.chmod(0o700)
 
@@ -223,9 +227,9 @@ def test_a_server_that_has_the_file_by_another_name_is_told(tmp_path: Path) -> N
     server = JournalDescriptor(path)
     server.lock()
     for command in (info, check, text_of):
-        with pytest.raises(NotDone, match=f"cannot read {link}: a server uses it by another name"):
+        with pytest.raises(JournalToolError, match=f"cannot read {link}: a server uses it by another name"):
             command(link)
-    with pytest.raises(NotDone, match="by another name"):
+    with pytest.raises(JournalToolError, match="by another name"):
         backup(link, tmp_path / "copy.db")
     server.close()
     assert info(link).entries == 5
@@ -244,7 +248,7 @@ def test_a_file_is_not_put_in_the_place_of_a_journal_in_use(tmp_path: Path) -> N
     path = small(tmp_path / NAME)
     server = JournalDescriptor(path)
     server.lock()
-    with pytest.raises(NotDone, match="is a journal in use; choose another file"):
+    with pytest.raises(JournalToolError, match="is a journal in use; choose another file"):
         with whole_file(path, replace=True):
             pytest.fail("it would take the journal's place")
     server.close()
@@ -254,7 +258,7 @@ def test_a_file_is_not_put_in_the_place_of_a_journal_in_use(tmp_path: Path) -> N
 def test_a_symlink_that_leads_nowhere_is_there_already(tmp_path: Path) -> None:
     path, link = small(tmp_path / NAME), tmp_path / "link.db"
     link.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(NotDone, match="is there already; --force replaces it"):
+    with pytest.raises(JournalToolError, match="is there already; --force replaces it"):
         backup(path, link)
     assert link.is_symlink()
 
@@ -263,6 +267,6 @@ def test_a_copy_is_not_put_beside_a_log_that_was_left_there(tmp_path: Path) -> N
     """SQLite would take it for the copy's."""
     path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
     (tmp_path / "copy.db-wal").write_bytes(b"of another file")
-    with pytest.raises(NotDone, match="is a journal that is in use, or was when its server died"):
+    with pytest.raises(JournalToolError, match="is a journal that is in use, or was when its server died"):
         backup(path, copy)
     assert not copy.exists()

@@ -9,7 +9,7 @@ import trio
 from tests.journal.admin.journals import TIME, rows, run_sql, say, small, text_of, tidied, written
 from tests.journal.test_sqlite import NAME
 from trio_chat.client import connect
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin.check import check
 from trio_chat.journal.admin.info import info
 from trio_chat.journal.admin.prune import Pruned, RoomPruned
@@ -170,7 +170,7 @@ def test_an_unknown_room_removes_none(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     before = text_of(path)
     for dry_run in (True, False):
-        with pytest.raises(NotDone, match="there is no room cellar in the journal"):
+        with pytest.raises(JournalToolError, match="there is no room cellar in the journal"):
             remove_rooms(path, ["lobby", "cellar"], dry_run=dry_run)
     assert text_of(path) == before
 

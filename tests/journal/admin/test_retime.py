@@ -8,15 +8,15 @@ import trio
 from tests.journal.admin.journals import TIME, rows, run_sql, say, small, text_of, tidied, written
 from tests.journal.admin.test_command import run
 from tests.journal.test_sqlite import NAME
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin import retime as retime_module
 from trio_chat.journal.admin.check import check
 from trio_chat.journal.admin.prune import Old, prune
 from trio_chat.journal.admin.retime import RoomRetimed, retime
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.store import Outcome
+from trio_chat.journal.store import CommitResult
 from trio_chat.wire.codec import decode_entry
-from trio_chat.wire.messages import MAX_AT, Retitled, Said
+from trio_chat.wire.messages import MAX_AT, Said, TopicChanged
 
 YEARS_MS = 10 * 31_557_600_000
 
@@ -103,7 +103,7 @@ def test_refs_stay_and_new_entries_get_their_own_time(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, [say("a", ref="r1")], [say("b", ref="r2")], at_ms=TIME + YEARS_MS)
     retime(path, ["lobby"], TIME)
 
-    async def go_on() -> list[Outcome]:
+    async def go_on() -> list[CommitResult]:
         store = await open_sqlite(path)
         try:
             await store.open("lobby", "Lobby")
@@ -139,7 +139,7 @@ def test_a_damaged_room_is_left_as_it_is(damage: str, tmp_path: Path) -> None:
     path = written(tmp_path / NAME, *[[say(text)] for text in "abc"], at_ms=TIME + YEARS_MS)
     run_sql(path, damage)
     before = rows(path, "SELECT * FROM batches")
-    with pytest.raises(NotDone, match=r"the file is damaged at entry .*; `check` says more"):
+    with pytest.raises(JournalToolError, match=r"the file is damaged at entry .*; `check` says more"):
         retime(path, ["lobby"], TIME)
     assert rows(path, "SELECT * FROM batches") == before
 
@@ -196,7 +196,7 @@ def test_a_time_beyond_the_calendar_is_found_and_corrected(tmp_path: Path) -> No
         f"room Lobby: entry {seq} has the time {late}, which is after the year 9999" for seq in (2, 3)
     ]
     entries = [decode_entry(line) for line in text_of(path).splitlines() if b'"at":' in line]
-    assert [type(entry) for entry in entries] == [Said, Said, Retitled]
+    assert [type(entry) for entry in entries] == [Said, Said, TopicChanged]
     assert [entry.at <= MAX_AT for entry in entries] == [True, False, False]
     retime(path, ["lobby"], TIME + 5_000)
     assert times(path) == [TIME, TIME + 5_000, TIME + 5_000]

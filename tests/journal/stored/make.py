@@ -24,7 +24,7 @@ async def make(path: Path) -> None:
             Draft("lobby", "Lobby", "ada", "hello", "r1", "ada r1"),
             Draft("lobby", "Lobby", "ada", "waves", action=True),
             Draft("attic", "Attic", "ada", "dusty", "r1", "ada r1"),
-            Draft("lobby", "Lobby", "bob", "a topic", retitles=True),
+            Draft("lobby", "Lobby", "bob", "a topic", is_topic=True),
         ],
         1_700_000_000_000,
     )

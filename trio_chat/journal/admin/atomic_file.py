@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import TYPE_CHECKING
 
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin.connect import is_in_use, owning
 
 if TYPE_CHECKING:
@@ -20,16 +20,18 @@ __all__ = ["whole_file"]
 
 @contextmanager
 def whole_file(to: Path, *, replace: bool = False) -> Iterator[Path]:
-    """An empty file beside `to`, to be filled in the block; at its end it is `to`. Raises `NotDone` when that
+    """An empty file beside `to`, to be filled in the block; at its end it is `to`. Raises `JournalToolError` when that
     is there and not to be replaced."""
     if os.path.isdir(to):
-        raise NotDone(f"{to} is a directory")
+        raise JournalToolError(f"{to} is a directory")
     if os.path.exists(to) and not os.path.isfile(to):
-        raise NotDone(f"{to} is not a regular file; `-` is standard output")  # a device or a pipe stays
+        raise JournalToolError(
+            f"{to} is not a regular file; `-` is standard output"
+        )  # a device or a pipe stays
     if os.path.lexists(to) and not replace:
-        raise NotDone(f"{to} is there already; --force replaces it")
+        raise JournalToolError(f"{to} is there already; --force replaces it")
     if is_in_use(to):
-        raise NotDone(f"{to} is a journal in use; choose another file")
+        raise JournalToolError(f"{to} is a journal in use; choose another file")
     folder = to.absolute().parent
     with owning(to):
         descriptor, name = mkstemp(prefix=f".{to.name}.", dir=folder)

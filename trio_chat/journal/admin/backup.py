@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin.atomic_file import whole_file
 from trio_chat.journal.admin.connect import interruptible, moment, owning, reading
 
@@ -33,13 +33,13 @@ CHUNK_BYTES = 1 << 20
 
 
 def backup(path: Path, to: Path, *, replace: bool = False, progress: Progress | None = None) -> int:
-    """Copy the journal to another file, and return how large that is. Raises `NotDone`; then, and when
+    """Copy the journal to another file, and return how large that is. Raises `JournalToolError`; then, and when
     interrupted, the other file is what it was."""
     if os.path.exists(to) and os.path.exists(path) and os.path.samefile(to, path):
-        raise NotDone(f"{to} is the journal itself")
+        raise JournalToolError(f"{to} is the journal itself")
     if os.path.exists(f"{to}-wal"):
         # SQLite would take it for the copy's log.
-        raise NotDone(f"{to} is a journal that is in use, or was when its server died: move it away")
+        raise JournalToolError(f"{to} is a journal that is in use, or was when its server died: move it away")
     with reading(path) as db, whole_file(to, replace=replace) as copy:
         _copy(db, copy, progress)
     return to.stat().st_size
@@ -49,12 +49,14 @@ def backup(path: Path, to: Path, *, replace: bool = False, progress: Progress | 
 def temporary_backup(path: Path, *, progress: Progress | None = None) -> Iterator[Iterator[bytes]]:
     """Copy the journal to a temporary file, and give its bytes in chunks; the file is gone after the block.
 
-    Raises `NotDone`.
+    Raises `JournalToolError`.
     """
     try:
         folder = Path(tempfile.gettempdir())
     except OSError as error:
-        raise NotDone(f"cannot make a temporary file: {error.strerror}; TMPDIR names a directory") from error
+        raise JournalToolError(
+            f"cannot make a temporary file: {error.strerror}; TMPDIR names a directory"
+        ) from error
     with owning(folder), tempfile.TemporaryDirectory(prefix="trio-chat-backup-", dir=folder) as inner:
         copy = Path(inner) / "journal.db"
         backup(path, copy, progress=progress)
@@ -76,4 +78,4 @@ def _copy(db: sqlite3.Connection, copy: Path, progress: Progress | None) -> None
         interruptible(other)
         found = other.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise NotDone(f"the journal is damaged, and a copy would be: {found}; `check` says more")
+            raise JournalToolError(f"the journal is damaged, and a copy would be: {found}; `check` says more")

@@ -16,7 +16,7 @@ from trio_chat.hub.names import prepare_room
 from trio_chat.journal.admin.check_index import check_index, has_index
 from trio_chat.journal.admin.connect import moment, reading, was_interrupted
 from trio_chat.wire.codec import decode_entry
-from trio_chat.wire.messages import MAX_AT, MAX_NUMBER, Retitled
+from trio_chat.wire.messages import MAX_AT, MAX_NUMBER, TopicChanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +143,7 @@ class _Checking:
                 if entry.at < at:
                     yield f"entry {seq} is older than the one before it"
                 at = max(at, entry.at)
-                if isinstance(entry, Retitled):
+                if isinstance(entry, TopicChanged):
                     topic = entry.text
             due = last + 1
             self._tell(last + 1 - max(first, room.first))

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trio_chat.errors import NotDone, StoreError
+from trio_chat.errors import JournalToolError, StoreError
 from trio_chat.journal.claim import Claim
 from trio_chat.journal.lock import JournalDescriptor, is_locked
 from trio_chat.journal.log_origin import check_log
@@ -48,14 +48,14 @@ STEPS_BETWEEN_LOOKS = 200_000  # of SQLite's machine, a few milliseconds: so soo
 
 @contextmanager
 def owning(path: Path) -> Iterator[None]:
-    """What the disk and the file do wrong comes out as `NotDone`, and an interrupted statement as what
+    """What the disk and the file do wrong comes out as `JournalToolError`, and an interrupted statement as what
     interrupted it."""
     try:
         with storing():
             yield
     except StoreError as error:
         refuse_others(path, error)
-        raise NotDone(f"{path}: {error}") from error
+        raise JournalToolError(f"{path}: {error}") from error
     except sqlite3.OperationalError as error:
         if not was_interrupted(error):
             raise
@@ -85,11 +85,13 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             db, frozen = _open(file)
             with closing(db):
                 if not version_of(db, path):
-                    raise NotDone(f"{path} is empty")
+                    raise JournalToolError(f"{path} is empty")
                 interruptible(db)
                 yield db
             if frozen and (file.is_locked() or file.stamp() != before):
-                raise NotDone(f"{path} was changed while it was read: what was read may be wrong; try again")
+                raise JournalToolError(
+                    f"{path} was changed while it was read: what was read may be wrong; try again"
+                )
         finally:
             file.close()
 
@@ -98,16 +100,16 @@ def _descriptor(path: Path) -> JournalDescriptor:
     try:
         return JournalDescriptor(Path(os.path.realpath(path)))
     except (FileNotFoundError, NotADirectoryError):
-        raise NotDone(f"there is no journal {path}") from None
+        raise JournalToolError(f"there is no journal {path}") from None
 
 
 def _refuse_another_name(file: JournalDescriptor) -> None:
-    """Raise `NotDone` when a server has the file by another name: its log, with the newest entries, lies
+    """Raise `JournalToolError` when a server has the file by another name: its log, with the newest entries, lies
     there."""
     for _ in range(LOOKS):  # a server that starts or stops has one lock before the other
         if not file.is_locked() or _is_marked(file):
             return
-    raise NotDone(
+    raise JournalToolError(
         f"cannot read {file.path}: a server uses it by another name (a hard link or a bind mount),"
         " where its log is; use that name"
     )
@@ -166,7 +168,7 @@ def _has_to_be_frozen(file: JournalDescriptor) -> bool:
         return False
     if _has_log(file):
         if not directory and not os.path.exists(f"{file.path}-shm"):
-            raise NotDone(
+            raise JournalToolError(
                 f"cannot read {file.path}: its log {file.path}-wal has no index, and none can be created;"
                 " copy both to a directory that you may write to, and read that copy"
             )
@@ -190,7 +192,7 @@ def changing(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection
     """A connection that writes, and the lock that keeps every server out; one of an older version becomes
     one of this. At the end all is on the disk.
 
-    Raises `NotDone` where there is no file and none is to be made, and `CannotStart` as a server does: the
+    Raises `JournalToolError` where there is no file and none is to be made, and `CannotStart` as a server does: the
     file is in use, no journal, or of a newer version.
     """
     with owning(path):
@@ -214,7 +216,7 @@ def _claim(path: Path, *, create: bool) -> Claim:
     except (FileNotFoundError, NotADirectoryError):
         if create:
             raise
-        raise NotDone(f"there is no journal {path}") from None
+        raise JournalToolError(f"there is no journal {path}") from None
 
 
 def _entries_given(db: sqlite3.Connection) -> int:

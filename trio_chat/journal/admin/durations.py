@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 
 __all__ = ["moment_of"]
 
@@ -16,14 +16,14 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 def moment_of(text: str, now_ms: int) -> int:
     """`4w`, `90d`, `12h`, `30m`, `45s` ago, or a date or time in ISO 8601 (in UTC without a zone), in ms.
 
-    Raises `NotDone`.
+    Raises `JournalToolError`.
     """
     if ago := _AGO.fullmatch(text):
         return max(0, now_ms - int(ago[1]) * _SECONDS[ago[2]] * 1_000)
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
-        raise NotDone(f"{text!r} is no time: write 90d, 12h, or a date as 2026-01-31") from None
+        raise JournalToolError(f"{text!r} is no time: write 90d, 12h, or a date as 2026-01-31") from None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return max(0, int(when.timestamp() * 1_000))

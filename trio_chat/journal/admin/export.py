@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin.connect import moment, reading
 from trio_chat.journal.admin.export_format import (
     VERSION,
@@ -61,7 +61,7 @@ def export(
     progress: Progress | None = None,
 ) -> Iterator[bytes]:
     """The journal in some pieces of text: of these rooms (by their keys; all without any), what was said
-    since then. Raises `NotDone`."""
+    since then. Raises `JournalToolError`."""
     with reading(path) as db:
         with moment(db):
             chosen = _choose(db, rooms)
@@ -91,7 +91,7 @@ def _choose(db: sqlite3.Connection, keys: Sequence[str]) -> list[_Room]:
     known = {key: _Room(*rest) for key, *rest in rows}
     for key in keys:
         if key not in known:
-            raise NotDone(f"there is no room {key} in the journal")
+            raise JournalToolError(f"there is no room {key} in the journal")
     return [known[key] for key in dict.fromkeys(keys)] if keys else list(known.values())
 
 
@@ -123,8 +123,8 @@ def _entries(db: sqlite3.Connection, room: _Room, seq: int) -> Iterator[tuple[in
         if not lines:
             gone = f"entry {seq} of {room.shown}"
             if kept > seq:
-                raise NotDone(f"{gone} was forgotten before it could be exported; try again")
-            raise NotDone(f"the file is damaged: {gone} is not there; `check` says more")
+                raise JournalToolError(f"{gone} was forgotten before it could be exported; try again")
+            raise JournalToolError(f"the file is damaged: {gone} is not there; `check` says more")
         lines.append(b"")
         yield len(lines) - 1, b"\n".join(lines)
         seq += len(lines) - 1

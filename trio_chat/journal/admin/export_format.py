@@ -20,7 +20,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from trio_chat.wire.messages import Retitled, Said
+from trio_chat.wire.messages import Said, TopicChanged
 
 __all__ = ["VERSION", "EndLine", "JournalLine", "Line", "RefsLine", "RoomLine", "decode_line", "encode_line"]
 
@@ -58,7 +58,7 @@ class EndLine(Struct, frozen=True, tag="end"):
     entries: int
 
 
-Line = JournalLine | RoomLine | Said | Retitled | RefsLine | EndLine
+Line = JournalLine | RoomLine | Said | TopicChanged | RefsLine | EndLine
 
 decode_line = msgspec.json.Decoder(Line).decode
 """A line's object. Raises `ValueError`, and `RecursionError` for what is nested beyond measure."""

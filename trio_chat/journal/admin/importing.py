@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
-from trio_chat.errors import NotDone, Refused
+from trio_chat.errors import JournalToolError, Refused
 from trio_chat.hub.names import check_text, prepare_name, prepare_room
 from trio_chat.journal.admin.connect import changing
 from trio_chat.journal.admin.export_format import (
@@ -30,7 +30,7 @@ from trio_chat.journal.admin.export_format import (
 )
 from trio_chat.journal.sqlite_file import server_id_of, transaction
 from trio_chat.wire.codec import decode_entry, encode
-from trio_chat.wire.messages import MAX_AT, MAX_NUMBER, Retitled, Said
+from trio_chat.wire.messages import MAX_AT, MAX_NUMBER, Said, TopicChanged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ class Imported(Struct, frozen=True):
 
 def import_journal(path: Path, source: BinaryIO, *, progress: Progress | None = None) -> Imported:
     """Take an export into the journal, which is begun where there is none; `source` is a file when there is
-    somebody to be told of progress. Raises `NotDone`."""
+    somebody to be told of progress. Raises `JournalToolError`."""
     lines = _Lines(source, progress)
     first = lines.expect(JournalLine, "is not the first of an export of a journal")
     if first.version != VERSION:
@@ -101,7 +101,7 @@ class _Lines:
         try:
             text = self._source.readline(LINE_BYTES_MAX + 1)
         except OSError as error:
-            raise NotDone(f"cannot read: {error.strerror}") from error
+            raise JournalToolError(f"cannot read: {error.strerror}") from error
         if not text:
             self.line = None
             return
@@ -129,8 +129,8 @@ class _Lines:
             raise self.wrong(otherwise)
         return line
 
-    def wrong(self, what: str) -> NotDone:
-        return NotDone(f"nothing was imported: line {self.number} {what}")
+    def wrong(self, what: str) -> JournalToolError:
+        return JournalToolError(f"nothing was imported: line {self.number} {what}")
 
 
 def _beyond_calendar(text: bytes) -> int:
@@ -164,7 +164,7 @@ class _Incoming:
         self._db.execute("UPDATE rooms SET at = ? WHERE id = ?", (self._at, self._id))
         return self._room.head + 1 - self._room.first
 
-    def _wrong(self, what: str) -> NotDone:
+    def _wrong(self, what: str) -> JournalToolError:
         return self._lines.wrong(what)
 
     def _create(self) -> int:
@@ -199,10 +199,10 @@ class _Incoming:
             line = self._lines.line
             if line is None:
                 raise self._wrong("is not there: the export was cut off")
-            if not isinstance(line, Said | Retitled) or line.room != room.room or line.seq != seq:
+            if not isinstance(line, Said | TopicChanged) or line.room != room.room or line.seq != seq:
                 raise self._wrong(f"is not entry {seq} of the room {room.room}")
             self._check(line)
-            if isinstance(line, Retitled):
+            if isinstance(line, TopicChanged):
                 topic = line.text
             batch.append(encode(line))
             size += len(batch[-1])
@@ -215,7 +215,7 @@ class _Incoming:
             self._lines.next()
         return topic
 
-    def _check(self, entry: Said | Retitled) -> None:
+    def _check(self, entry: Said | TopicChanged) -> None:
         if entry.at < self._at:
             raise self._wrong("is older than the one before it")
         self._at = entry.at

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin.connect import changing, moment, reading, was_interrupted
 from trio_chat.journal.admin.seek import first_since
 from trio_chat.journal.sqlite_file import transaction
-from trio_chat.journal.sqlite_index import Index
-from trio_chat.journal.sqlite_retention import Forgetting
-from trio_chat.journal.store import Keep
+from trio_chat.journal.sqlite_index import SearchIndex
+from trio_chat.journal.sqlite_retention import Retention
+from trio_chat.journal.store import RetentionRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ class Pruned(Struct, frozen=True):
 def prune(
     path: Path, old: Old, *, dry_run: bool = False, vacuum: bool = False, progress: Progress | None = None
 ) -> Pruned:
-    """Forget what is old; with `dry_run` only tell what that is. Raises `NotDone`.
+    """Forget what is old; with `dry_run` only tell what that is. Raises `JournalToolError`.
 
     When interrupted nothing was forgotten; while the file is written anew an interruption ends only that.
     """
@@ -85,7 +85,7 @@ def _find(db: sqlite3.Connection, old: Old) -> list[tuple[int, RoomPruned]]:
     }
     for key in old.rooms:
         if key not in rooms:
-            raise NotDone(f"there is no room {key} in the journal")
+            raise JournalToolError(f"there is no room {key} in the journal")
     found = []
     for key in dict.fromkeys(old.rooms) if old.rooms else rooms:
         id, shown, first, head = rooms[key]
@@ -101,7 +101,7 @@ def forget(db: sqlite3.Connection, found: list[tuple[int, RoomPruned]], progress
     """Forget these entries of the rooms with these ids, inside a transaction."""
     db.executemany("UPDATE rooms SET first = ? WHERE id = ?", [(gone.last + 1, id) for id, gone in found])
     total = _rows(db, found)
-    forgetting = Forgetting(Keep(), Index())  # as a server that finishes what another began
+    forgetting = Retention(RetentionRule(), SearchIndex())  # as a server that finishes what another began
     steps = 0
     while forgetting.step(db, 0):
         steps += 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin.connect import changing, moment, reading
 from trio_chat.journal.admin.prune import Pruned, RoomPruned, forget, vacuum_file
 from trio_chat.journal.sqlite_file import transaction
@@ -36,7 +36,7 @@ def remove_rooms(
     vacuum: bool = False,
     progress: Progress | None = None,
 ) -> Pruned:
-    """Remove the rooms with these keys; with `dry_run` only tell what that is. Raises `NotDone`.
+    """Remove the rooms with these keys; with `dry_run` only tell what that is. Raises `JournalToolError`.
 
     An interruption leaves everything in place; while the file is written anew it ends only that.
     """
@@ -60,7 +60,7 @@ def _find(db: sqlite3.Connection, keys: Sequence[str]) -> list[tuple[int, RoomPr
     for key in dict.fromkeys(keys):
         row = db.execute("SELECT id, shown, first, head FROM rooms WHERE key = ?", (key,)).fetchone()
         if row is None:
-            raise NotDone(f"there is no room {key} in the journal")
+            raise JournalToolError(f"there is no room {key} in the journal")
         id, shown, first, head = row
         found.append((id, RoomPruned(shown, min(first, head + 1), head)))
     return found

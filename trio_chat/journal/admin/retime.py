@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin.connect import changing, moment, reading
 from trio_chat.journal.admin.seek import first_since, time_of
 from trio_chat.journal.sqlite_file import transaction
@@ -84,7 +84,7 @@ def _find(db: sqlite3.Connection, rooms: Sequence[str], now_ms: int) -> list[_Fu
     for key in dict.fromkeys(rooms):
         row = db.execute("SELECT id, shown, head, at FROM rooms WHERE key = ?", (key,)).fetchone()
         if row is None:
-            raise NotDone(f"there is no room {key} in the journal")
+            raise JournalToolError(f"there is no room {key} in the journal")
         id, shown, head, newest_ms = row
         # Rows with entries that are kept no longer may still be there, and the index knows their times.
         oldest = db.execute("SELECT min(first) FROM batches WHERE room = ?", (id,)).fetchone()[0]
@@ -144,5 +144,5 @@ def _correct_index(db: sqlite3.Connection, future: _Future) -> None:
         db.execute("UPDATE chunks SET began = ?, ended = ? WHERE id = ?", (*times, id))
 
 
-def _damaged(seq: int, future: _Future) -> NotDone:
-    return NotDone(f"the file is damaged at entry {seq} of room {future.shown}; `check` says more")
+def _damaged(seq: int, future: _Future) -> JournalToolError:
+    return JournalToolError(f"the file is damaged at entry {seq} of room {future.shown}; `check` says more")

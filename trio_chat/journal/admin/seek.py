@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from trio_chat.errors import NotDone
+from trio_chat.errors import JournalToolError
 from trio_chat.wire.codec import decode_entry
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def first_since(db: sqlite3.Connection, room: int, first: int, head: int, at_ms:
 
 
 def time_of(db: sqlite3.Connection, room: int, seq: int) -> int:
-    """When an entry that is kept was said. Raises `NotDone` when it is not there."""
+    """When an entry that is kept was said. Raises `JournalToolError` when it is not there."""
     row = db.execute(
         "SELECT first, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last LIMIT 1", (room, seq)
     ).fetchone()
@@ -29,5 +29,5 @@ def time_of(db: sqlite3.Connection, room: int, seq: int) -> int:
             raise IndexError
         at: int = decode_entry(row[1].split(b"\n")[seq - row[0]]).at
     except (IndexError, ValueError) as error:
-        raise NotDone(f"the file is damaged at entry {seq} of a room; `check` says more") from error
+        raise JournalToolError(f"the file is damaged at entry {seq} of a room; `check` says more") from error
     return at

@@ -8,7 +8,7 @@ record  … and taken down, byte by byte, for a picture
 reduce  a plan that fails made smaller; paste prints it as a test
 """
 
-from trio_chat.testing.chat.faulty_store import Disk, UnreliableStore
+from trio_chat.testing.chat.faulty_store import FaultyDisk, UnreliableStore
 from trio_chat.testing.chat.plan import (
     Ask,
     Doze,
@@ -29,10 +29,10 @@ from trio_chat.testing.chat.serialize import as_lines, as_test
 
 __all__ = [
     "Ask",
-    "Disk",
     "Doze",
     "Enter",
     "Failure",
+    "FaultyDisk",
     "Go",
     "Knock",
     "Leave",

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import trio
 
-from trio_chat.contract import Judge, Kind
+from trio_chat.contract import BreachKind, Judge
 from trio_chat.dialects.frames import FrameEvents
 from trio_chat.errors import CannotConnect, LinkBroken
 from trio_chat.testing.chat.plan import SERVER, Knock
@@ -12,12 +12,12 @@ from trio_chat.testing.network import MemoryNetwork
 from trio_chat.testing.pipe import PipeLink
 from trio_chat.wire.messages import Error, Event, Hello, Join, Welcome
 
-__all__ = ["Strangers"]
+__all__ = ["AbortedHandshakes"]
 
 PORCH = "porch"  # where no member is, so that nobody counts them
 
 
-class Strangers:
+class AbortedHandshakes:
     """They share a few names, and each has a token of its own: so a name must be free as soon as its holder
     has gone, and be nobody else's before."""
 
@@ -58,9 +58,9 @@ class Strangers:
                 self._holders[name] = self._holders.get(name, 0) + 1
                 if self._holders[name] > 1:
                     words = f"two are called {name} at a time"
-                    self._judge.findings.add(Kind.PRESENCE, PORCH, name, words)
+                    self._judge.findings.add(BreachKind.PRESENCE, PORCH, name, words)
                 return True
             if isinstance(event, Error) and event.code not in ("name_taken", "bad_message", "unavailable"):
                 words = f"a stranger was refused: {event.code}, {event.detail}"
-                self._judge.findings.add(Kind.ENDED, PORCH, name, words)
+                self._judge.findings.add(BreachKind.ENDED, PORCH, name, words)
         return False

@@ -10,23 +10,23 @@ from typing import Protocol
 
 import trio
 
-from trio_chat.contract import Judge, Kind
+from trio_chat.contract import BreachKind, Judge
 from trio_chat.errors import CannotConnect, LinkBroken
-from trio_chat.testing.chat.line import Line
-from trio_chat.testing.chat.member import Member
+from trio_chat.testing.chat.line import ActorConnection
+from trio_chat.testing.chat.member import SimulatedMember
 from trio_chat.testing.chat.plan import SERVER, Way
 from trio_chat.testing.network import MemoryNetwork
 from trio_chat.testing.pipe import PipeLink
 from trio_chat.wire.messages import Hello
 
-__all__ = ["Actor", "Scene"]
+__all__ = ["Actor", "ActorContext"]
 
 AWAY_S = 1.0
 RETRY_S = 1.0
 NOTICED_MAX_S = 130.0  # by then a server has noticed that a connection is half-open: it waits for 60 s
 
 
-class Scene(Protocol):
+class ActorContext(Protocol):
     """What an actor knows of the rest."""
 
     @property
@@ -43,14 +43,14 @@ class Scene(Protocol):
 class Actor:
     """`steady` while it has never slept, gone or been cut off; `is_over` when it will not come back."""
 
-    def __init__(self, scene: Scene, name: str, *, exposed: bool) -> None:
+    def __init__(self, scene: ActorContext, name: str, *, exposed: bool) -> None:
         """`exposed` when it may be cut off by others' doing."""
         self.name = name
-        self.member = Member(scene.judge, name, exposed=exposed)
+        self.member = SimulatedMember(scene.judge, name, exposed=exposed)
         self.is_over = False
         self.steady = not exposed
         self._scene = scene
-        self._line: Line | None = None
+        self._line: ActorConnection | None = None
         self._wakes_at = 0.0
         self._way: Way | None = None
         self._away_s = AWAY_S
@@ -141,7 +141,7 @@ class Actor:
         return link
 
     async def _converse(self, link: PipeLink) -> None:
-        line = self._line = Line(link, lambda: self._wakes_at)
+        line = self._line = ActorConnection(link, lambda: self._wakes_at)
         self.member.bye = ""
         self.member.send = line.send
         hello = Hello(version=1, name=self.name, token=f"{self.name}-and-a-token-of-its-own")
@@ -150,7 +150,7 @@ class Actor:
         finally:
             self._line = None
         for ref in line.unasked:
-            self.member.breach(Kind.ACK, "", f"{self.name} was answered {ref} once more than it asked")
+            self.member.breach(BreachKind.ACK, "", f"{self.name} was answered {ref} once more than it asked")
 
     async def _stay_away(self) -> None:
         await trio.sleep(self._away_s)
@@ -169,5 +169,5 @@ class Actor:
                 await trio.sleep(AWAY_S)
         if patience.cancelled_caught:
             words = f"{self.name} is not forgotten though it went long ago"
-            self.member.breach(Kind.ENDED, "", words)
+            self.member.breach(BreachKind.ENDED, "", words)
         await trio.sleep(AWAY_S)  # until others have been told, too

@@ -11,12 +11,22 @@ import trio
 from msgspec import Struct
 
 from trio_chat.errors import StoreError
-from trio_chat.journal.store import Draft, Matches, Outcome, Page, Place, RoomRecord, RoomTimes, Store, never
+from trio_chat.journal.store import (
+    CommitResult,
+    Draft,
+    EntryPage,
+    Matches,
+    Position,
+    RoomRecord,
+    RoomTimes,
+    Store,
+    never,
+)
 
-__all__ = ["Disk", "UnreliableStore"]
+__all__ = ["FaultyDisk", "UnreliableStore"]
 
 
-class Disk(Struct, frozen=True):
+class FaultyDisk(Struct, frozen=True):
     """How bad a disk is: what a commit and a read take at most, and what share of each fails. A commit that
     fails has written everything, as often as not."""
 
@@ -25,7 +35,7 @@ class Disk(Struct, frozen=True):
     fails: float = 0.0
 
     @classmethod
-    def draw(cls, random: Random) -> "Disk":
+    def draw(cls, random: Random) -> "FaultyDisk":
         return cls(
             commit_s=random.choice([0.0, 0.0, 0.001, 0.1]),
             read_s=random.choice([0.0, 0.0, 0.05, 0.5]),
@@ -36,7 +46,7 @@ class Disk(Struct, frozen=True):
 class UnreliableStore:
     """A store on such a disk; what it does, the inner one does."""
 
-    def __init__(self, inner: Store, disk: Disk, random: Random) -> None:
+    def __init__(self, inner: Store, disk: FaultyDisk, random: Random) -> None:
         self.kept = inner.kept
         self.server_id = inner.server_id
         self.tidies = inner.tidies
@@ -58,7 +68,7 @@ class UnreliableStore:
     def first(self, room: str) -> int:
         return self._inner.first(room)
 
-    async def commit(self, drafts: list[Draft], now_ms: int) -> list[Outcome]:
+    async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         await self._spin(self.disk.commit_s)
         fate = self._random.random()
         if fate < self.disk.fails / 2:
@@ -82,7 +92,9 @@ class UnreliableStore:
             fresh.close(room)
         self._inner = fresh
 
-    async def read(self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int) -> Page:
+    async def read(
+        self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
+    ) -> EntryPage:
         await self._spin(self.disk.read_s)
         if self._random.random() < self.disk.fails:
             raise StoreError("input/output error")
@@ -92,7 +104,7 @@ class UnreliableStore:
         self,
         rooms: dict[str, int],
         text: str,
-        below: Place | None,
+        below: Position | None,
         limit: int,
         *,
         is_abandoned: Callable[[], bool] = never,

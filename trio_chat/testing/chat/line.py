@@ -12,12 +12,12 @@ from trio_chat.errors import LinkBroken
 from trio_chat.testing.pipe import PipeLink
 from trio_chat.wire import messages as m
 
-__all__ = ["Line"]
+__all__ = ["ActorConnection"]
 
 SILENCE_S = 45.0  # after which a client gives up on its server; it pings more often
 
 
-class Line:
+class ActorConnection:
     """Made by an actor, which runs it. Sending never waits: what is not taken at once follows."""
 
     def __init__(self, link: PipeLink, wakes_at: Callable[[], float]) -> None:

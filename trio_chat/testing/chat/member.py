@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 import trio
 
-from trio_chat.contract import Judge, Kind, Stay
+from trio_chat.contract import BreachKind, Judge, Visit
 from trio_chat.testing.chat.plan import Question
 from trio_chat.testing.chat.questions import check_history, question
 from trio_chat.wire import messages as m
 
-__all__ = ["LOST", "Member"]
+__all__ = ["LOST", "SimulatedMember"]
 
 TOLD_S = 1.0  # after which others have been told of a going, if the server has noticed
 LAST = 20
@@ -25,7 +25,7 @@ LOST = ("lost", "timeout", "slow", "replaced")
 QUIET_BYES = frozenset(("quit", "ping_timeout", "slow_reader", "frame_timeout", "hello_timeout", "draining"))
 
 
-class Member:
+class SimulatedMember:
     """`send` sends commands on the connection there is, and is replaced with it."""
 
     def __init__(self, judge: Judge, name: str, *, exposed: bool) -> None:
@@ -36,7 +36,7 @@ class Member:
         """Whether it was welcomed, on the connection there is."""
         self.bye = ""
         """The code of the last goodbye it was told."""
-        self.stays: dict[str, Stay] = {}
+        self.stays: dict[str, Visit] = {}
         self.has_slept = False
         """Whether it may ever have been behind."""
         self.send: Callable[..., None] = _nothing
@@ -48,7 +48,7 @@ class Member:
         self._joining: dict[str, str] = {}  # by ref
         self._turned_away: dict[str, None] = {}  # rooms to be asked for once more
         self._leaving: dict[str, tuple[str, int]] = {}  # by ref: the room, and what must come before the ack
-        self._left: dict[str, tuple[float, Stay]] = {}  # when, and what it was
+        self._left: dict[str, tuple[float, Visit]] = {}  # when, and what it was
         self._entered_at: dict[str, float] = {}
         self._unacked: dict[str, m.Say] = {}
         self._said: deque[m.Say] = deque(maxlen=LAST)
@@ -104,13 +104,13 @@ class Member:
             self._join(room)
 
     def leave(self, room: str) -> None:
-        stay = self.stays.get(room)
-        if stay is None or not self.is_here or stay.way:
+        visit = self.stays.get(room)
+        if visit is None or not self.is_here or visit.way:
             return
         del self._wanted[room]
         ref = self._ref("l")
-        self._leaving[ref] = (room, stay.truth.head)
-        self._announce(stay, "leave", "left")
+        self._leaving[ref] = (room, visit.truth.head)
+        self._announce(visit, "leave", "left")
         self.send(m.Leave(room, ref))
 
     def ask_again(self) -> None:
@@ -128,11 +128,11 @@ class Member:
     def goes(self, way: str) -> None:
         """It is about to end its connection."""
         self._way = way
-        for stay in self.stays.values():
-            if not stay.way:
-                self._announce(stay, way, *(("quit",) if way == "quit" else LOST))
+        for visit in self.stays.values():
+            if not visit.way:
+                self._announce(visit, way, *(("quit",) if way == "quit" else LOST))
             elif way != "quit":
-                stay.cut_off(*LOST)
+                visit.cut_off(*LOST)
 
     def went(self) -> bool:
         """The connection is no more: what nobody announced is a going too. Whether there was such."""
@@ -142,14 +142,14 @@ class Member:
         self.is_here = False
         self.send = _nothing
         unannounced = False
-        for room, stay in self.stays.items():
-            if not stay.way:
+        for room, visit in self.stays.items():
+            if not visit.way:
                 unannounced = True
-                self._going(stay, "lost", *LOST, early=True)
+                self._going(visit, "lost", *LOST, early=True)
             elif self.bye != "quit":
-                stay.cut_off(*LOST)
-            self._cursors[room] = (self._cursors[room][0], stay.cursor)
-            stay.gone()
+                visit.cut_off(*LOST)
+            self._cursors[room] = (self._cursors[room][0], visit.cursor)
+            visit.gone()
         for room in self._joining.values():
             self._judge.gave_up(room, self.name, *LOST, "quit")
         self._leaving.clear()
@@ -160,29 +160,29 @@ class Member:
     def comes_back(self, *, unnoticed: bool) -> None:
         """It is about to connect again; `unnoticed` when others need not have heard that it went."""
         if unnoticed:
-            for stay in self.stays.values():
-                stay.unnoticed()
+            for visit in self.stays.values():
+                visit.unnoticed()
         self.stays.clear()
         self._way = ""
 
-    def breach(self, kind: Kind, room: str, words: str) -> None:
+    def breach(self, kind: BreachKind, room: str, words: str) -> None:
         self._judge.findings.add(kind, room, self.name, words)
 
-    def _announce(self, stay: Stay, way: str, *whys: str) -> None:
+    def _announce(self, visit: Visit, way: str, *whys: str) -> None:
         """Where it may have been cut off already without knowing, others may have heard that."""
-        self._going(stay, way, *(whys + LOST if self.exposed else whys), early=self.exposed)
+        self._going(visit, way, *(whys + LOST if self.exposed else whys), early=self.exposed)
 
-    def _going(self, stay: Stay, way: str, *whys: str, early: bool) -> None:
-        stay.going(way, *whys, early=early)
-        if trio.current_time() - self._entered_at[stay.room] < TOLD_S:
-            stay.brief()
-        if self.has_slept or stay.cursor < stay.truth.head:
-            stay.cut_off()  # who is behind is told at the end who is here: not any more, now
+    def _going(self, visit: Visit, way: str, *whys: str, early: bool) -> None:
+        visit.going(way, *whys, early=early)
+        if trio.current_time() - self._entered_at[visit.room] < TOLD_S:
+            visit.brief()
+        if self.has_slept or visit.cursor < visit.truth.head:
+            visit.cut_off()  # who is behind is told at the end who is here: not any more, now
 
     def _join(self, room: str) -> None:
-        left_at, stay = self._left.pop(room, (float("-inf"), None))
-        if stay is not None and trio.current_time() - left_at < TOLD_S:
-            stay.unnoticed()
+        left_at, visit = self._left.pop(room, (float("-inf"), None))
+        if visit is not None and trio.current_time() - left_at < TOLD_S:
+            visit.unnoticed()
         epoch, after = self._cursors.get(room, ("", 0))
         ref = self._ref("j")
         self._joining[ref] = room
@@ -212,8 +212,8 @@ class Member:
         """What nearly always comes is the next entries of one room; the rest goes one by one."""
         first = events[0] if events else None
         if type(first) is m.Said:
-            stay = self.stays.get(first.room)
-            if stay is not None and stay.agrees(events):
+            visit = self.stays.get(first.room)
+            if visit is not None and visit.agrees(events):
                 return
         for event in events:
             self._see_one(event)
@@ -225,18 +225,18 @@ class Member:
             case m.Ack():
                 self._see_ack(event)
             case m.Presence():
-                if stay := self._stay_of(event.room, "presence"):
+                if visit := self._stay_of(event.room, "presence"):
                     left = [(each.name, each.why) for each in event.left]
-                    stay.noticed(event.members, event.joined, left, cut=event.more)
+                    visit.noticed(event.members, event.joined, left, cut=event.more)
             case m.Members():
-                if stay := self._stay_of(event.room, "members"):
-                    stay.was_told_members(event.count)
+                if visit := self._stay_of(event.room, "members"):
+                    visit.was_told_members(event.count)
             case m.Gap():
-                if stay := self._stay_of(event.room, "a gap"):
-                    stay.skipped(event.after, event.next)
+                if visit := self._stay_of(event.room, "a gap"):
+                    visit.skipped(event.after, event.next)
             case m.HistoryPage():
-                stay = self._stay_of(event.room, "history")
-                if stay is not None and (wrong := check_history(stay, event.entries)):
+                visit = self._stay_of(event.room, "history")
+                if visit is not None and (wrong := check_history(visit, event.entries)):
                     self.breach(wrong[0], event.room, wrong[1])
             case m.TypingNotice():
                 self._stay_of(event.room, "typing")
@@ -252,26 +252,26 @@ class Member:
                 self.bye = event.code
                 if event.code not in self._quiet:
                     words = f"{self.name} was sent away: {event.code}, {event.detail}"
-                    self.breach(Kind.ENDED, "", words)
+                    self.breach(BreachKind.ENDED, "", words)
             case _:
                 pass
 
     def _see_entry(self, entry: m.Said) -> None:
-        stay = self.stays.get(entry.room)
-        if stay is not None:
-            stay.saw(entry)
+        visit = self.stays.get(entry.room)
+        if visit is not None:
+            visit.saw(entry)
         else:
             words = f"{self.name} was shown {entry.room} {entry.seq} after leaving, or without being there"
-            self.breach(Kind.LATE, entry.room, words)
+            self.breach(BreachKind.LATE, entry.room, words)
 
     def _see_ack(self, ack: m.Ack) -> None:
         if ack.ref in self._leaving:
             room, due = self._leaving.pop(ack.ref)
-            stay = self.stays.pop(room)
-            stay.owes(due)
-            stay.gone()
-            self._left[room] = trio.current_time(), stay
-            self._cursors[room] = (self._cursors[room][0], stay.cursor)
+            visit = self.stays.pop(room)
+            visit.owes(due)
+            visit.gone()
+            self._left[room] = trio.current_time(), visit
+            self._cursors[room] = (self._cursors[room][0], visit.cursor)
             if room in self._wanted:
                 self._join(room)
             return
@@ -285,7 +285,7 @@ class Member:
         room = self._joining.pop(answer.ref)
         epoch, after = self._cursors.get(room, ("", 0))
         recent = 0 if epoch else min(self._wanted.get(room, 0), answer.head - answer.first + 1)
-        stay = self.stays[room] = self._judge.entered(
+        visit = self.stays[room] = self._judge.entered(
             room,
             self.name,
             epoch=answer.epoch,
@@ -298,22 +298,24 @@ class Member:
         self._cursors[room] = (answer.epoch, answer.head)
         self._entered_at[room] = trio.current_time()
         if self._way:  # it has gone already, perhaps before anybody was told that it had come
-            self._going(stay, self._way, "quit", *LOST, early=True)
+            self._going(visit, self._way, "quit", *LOST, early=True)
         self._say_again([say for say in self._unacked.values() if say.room == room])
 
     def _refused(self, error: m.Error) -> None:
         """What is `unavailable` is tried again later; nothing else may be refused."""
         room = self._joining.pop(error.ref, None)
         if error.code != "unavailable":
-            self.breach(Kind.ACK, room or "", f"{self.name} was refused: {error.code}, {error.detail}")
+            self.breach(BreachKind.ACK, room or "", f"{self.name} was refused: {error.code}, {error.detail}")
         elif room is not None:
             self._turned_away[room] = None
 
-    def _stay_of(self, room: str, what: str) -> Stay | None:
-        stay = self.stays.get(room)
-        if stay is None:
-            self.breach(Kind.PHANTOM, room, f"{self.name} was told {what} of {room} without being there")
-        return stay
+    def _stay_of(self, room: str, what: str) -> Visit | None:
+        visit = self.stays.get(room)
+        if visit is None:
+            self.breach(
+                BreachKind.PHANTOM, room, f"{self.name} was told {what} of {room} without being there"
+            )
+        return visit
 
 
 def _nothing(*_: m.Command) -> None:

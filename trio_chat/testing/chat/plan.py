@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trio_chat.testing.chat.faulty_store import Disk
+from trio_chat.testing.chat.faulty_store import FaultyDisk
 from trio_chat.testing.faults import Fault, draw
 
 __all__ = [
@@ -116,7 +116,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     rooms: tuple[str, ...]
     steps: tuple[Step, ...]
     faults: tuple[Fault, ...] = ()
-    disk: Disk = Disk()
+    disk: FaultyDisk = FaultyDisk()
     limits: dict[str, int] = {}
     """Of the server, where they are not the usual ones."""
     buffer_bytes: int = 65_536
@@ -173,7 +173,7 @@ def draw_plan(
         rooms=places,
         steps=tuple(sorted(steps, key=lambda step: step.at_s)),
         faults=tuple(draw(random, people, (SERVER,), within_s=seconds) for _ in range(striking)),
-        disk=Disk() if forgetful else Disk.draw(random),
+        disk=FaultyDisk() if forgetful else FaultyDisk.draw(random),
         limits=limits,
         buffer_bytes=random.choice([700, 700, 2_000, 8_000, 65_536]),
         crash_s=_at(random, seconds) if random.random() < 0.1 and not forgetful else None,

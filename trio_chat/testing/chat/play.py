@@ -10,17 +10,17 @@ from typing import assert_never
 import trio
 from msgspec import Struct
 
-from trio_chat.contract import Judge, Kind
+from trio_chat.contract import BreachKind, Judge
 from trio_chat.errors import PromiseBroken, Refused
 from trio_chat.hub.names import prepare_name, prepare_room
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import Server, open_server
-from trio_chat.testing.chat.aborted_handshakes import Strangers
+from trio_chat.testing.chat.aborted_handshakes import AbortedHandshakes
 from trio_chat.testing.chat.actor import Actor
 from trio_chat.testing.chat.bugs import logged_bugs
-from trio_chat.testing.chat.faulty_store import Disk, UnreliableStore
+from trio_chat.testing.chat.faulty_store import FaultyDisk, UnreliableStore
 from trio_chat.testing.chat.plan import (
     SERVER,
     Ask,
@@ -71,7 +71,7 @@ async def play(
     with logged_bugs() as bugs:
         await scene.perform()
     for words in bugs:
-        scene.judge.findings.add(Kind.ENDED, "", "", f"a bug was logged: {words}")
+        scene.judge.findings.add(BreachKind.ENDED, "", "", f"a bug was logged: {words}")
     findings = scene.judge.finish()
     if findings.total:
         breaches = findings.breaches
@@ -79,9 +79,9 @@ async def play(
     sim.leaves_nothing(scene.left_behind)
     stays = scene.judge.stays
     return Story(
-        deliveries=sum(stay.verified for stay in stays),
+        deliveries=sum(visit.verified for visit in stays),
         struck=scene.network.struck,
-        gaps=sum(stay.gaps for stay in stays),
+        gaps=sum(visit.gaps for visit in stays),
     )
 
 
@@ -110,7 +110,7 @@ class _Scene:
         struck = {host for fault in plan.faults for host in (fault.first, fault.second)}
         all_struck = plan.crash_s is not None or "*" in struck
         self._actors = {name: Actor(self, name, exposed=all_struck or name in struck) for name in plan.users}
-        self._strangers = Strangers(self.network, self.judge)
+        self._strangers = AbortedHandshakes(self.network, self.judge)
         self._server: Server | None = None
         self._kill = trio.CancelScope()
         self._stop = trio.Event()
@@ -130,8 +130,8 @@ class _Scene:
         assert server is not None, "it was started"
         if server.sessions:
             yield f"{server.sessions} sessions"
-        if len(server.feeds):
-            yield f"{len(server.feeds)} feeds in use"
+        if len(server.streams):
+            yield f"{len(server.streams)} feeds in use"
         yield from (f"somebody in the room {room}" for room in server.hub.rooms)
         names = [*self._plan.users, *self._strangers.names]
         yield from (f"the name {name}" for name in names if self.is_known(name))
@@ -269,7 +269,7 @@ class _Scene:
 
     async def _settle(self) -> None:
         """All is well again: wait until everybody has everything, as long as something still comes."""
-        self._store.disk = Disk()
+        self._store.disk = FaultyDisk()
         begun = since = said = trio.current_time()
         facts = -1
         for actor in self._actors.values():
@@ -289,7 +289,7 @@ class _Scene:
                 for actor in self._actors.values():
                     if not actor.is_settled_since(begun):
                         words = f"{actor.name} waits for an answer, or to be let in again, for ever"
-                        self.judge.findings.add(Kind.ENDED, "", actor.name, words)
+                        self.judge.findings.add(BreachKind.ENDED, "", actor.name, words)
                 return
 
     def _is_settled(self, begun: float) -> bool:
@@ -321,4 +321,4 @@ class _Scene:
             if actor.member.bye != "draining":
                 told = actor.member.bye or "nothing"
                 words = f"{actor.name} was told {told} when the server stopped, not `draining`"
-                self.judge.findings.add(Kind.ENDED, "", actor.name, words)
+                self.judge.findings.add(BreachKind.ENDED, "", actor.name, words)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import assert_never
 
-from trio_chat.contract import Kind, Stay
+from trio_chat.contract import BreachKind, Visit
 from trio_chat.testing.chat.plan import Question
 from trio_chat.wire import messages as m
 
@@ -24,14 +24,20 @@ def question(what: Question, room: str, ref: str) -> m.Command:
             assert_never(what)
 
 
-def check_history(stay: Stay, entries: Iterable[m.Said | m.Retitled]) -> tuple[Kind, str] | None:
+def check_history(visit: Visit, entries: Iterable[m.Said | m.TopicChanged]) -> tuple[BreachKind, str] | None:
     """What is wrong with a page of history: it holds what was shown, in order and without a hole."""
     last = 0
     for entry in entries:
-        shown = stay.truth.at(entry.seq)
+        shown = visit.truth.at(entry.seq)
         if last and entry.seq != last + 1:
-            return Kind.REORDERED, f"{stay.user} was told {stay.room} {last} and then {entry.seq} as history"
+            return (
+                BreachKind.REORDERED,
+                f"{visit.user} was told {visit.room} {last} and then {entry.seq} as history",
+            )
         if shown not in (None, entry):
-            return Kind.PHANTOM, f"{stay.user} was told another {stay.room} {entry.seq} than was shown"
+            return (
+                BreachKind.PHANTOM,
+                f"{visit.user} was told another {visit.room} {entry.seq} than was shown",
+            )
         last = entry.seq
     return None

@@ -16,7 +16,7 @@ import outcome
 from msgspec.structs import replace
 
 from trio_chat.errors import PromiseBroken
-from trio_chat.testing.chat.faulty_store import Disk
+from trio_chat.testing.chat.faulty_store import FaultyDisk
 from trio_chat.testing.chat.plan import Plan, Step, Talk
 from trio_chat.testing.chat.play import play
 from trio_chat.testing.faults import Fault
@@ -173,8 +173,8 @@ class _Reducer:
         if self.plan.lost_commits is not None:
             self._fails(replace(self.plan, lost_commits=None))
         shrink(self.plan.faults, lambda faults: self._fails(replace(self.plan, faults=faults)))
-        self._fails(replace(self.plan, disk=Disk()))
-        for name in Disk.__struct_fields__:
+        self._fails(replace(self.plan, disk=FaultyDisk()))
+        for name in FaultyDisk.__struct_fields__:
             self._fails(replace(self.plan, disk=replace(self.plan.disk, **{name: 0.0})))
         limits = tuple(self.plan.limits.items())
         shrink(limits, lambda fewer: self._fails(replace(self.plan, limits=dict(fewer))))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import trio
 
-from trio_chat.contract import Judge, Kind
+from trio_chat.contract import BreachKind, Judge
 from trio_chat.testing.chat.actor import Actor
 
 __all__ = ["WATCH_S", "watch"]
@@ -29,21 +29,21 @@ async def watch(actors: Sequence[Actor], judge: Judge, *, ping_s: float, fails: 
             pinged = trio.current_time()
             for actor in actors:
                 actor.ping()
-        heads.append({id(stay): stay.truth.head for stay in judge.stays})
+        heads.append({id(visit): visit.truth.head for visit in judge.stays})
         for actor in actors:
             actor.member.ask_again()
             if actor.steady and not fails and (words := _waits(actor, heads)):
                 actor.steady = False  # once is enough
-                judge.findings.add(Kind.LOST, "", actor.name, words)
+                judge.findings.add(BreachKind.LOST, "", actor.name, words)
 
 
 def _waits(actor: Actor, heads: deque[dict[int, int]]) -> str:
     """What somebody has waited for for too long, in words."""
     if len(heads) == heads.maxlen:
-        for stay in actor.member.stays.values():
-            head = heads[0].get(id(stay), 0)
-            if stay.cursor < head and not stay.way:
-                return f"{actor.name} waits for {stay.room} {head}, which others have seen long ago"
+        for visit in actor.member.stays.values():
+            head = heads[0].get(id(visit), 0)
+            if visit.cursor < head and not visit.way:
+                return f"{actor.name} waits for {visit.room} {head}, which others have seen long ago"
     waits_s = actor.waits_s
     if waits_s > STILL_S < len(heads) and not _moved(heads[-1 - STILL_S], heads[-1]):
         return f"{actor.name} waits for an answer for {waits_s:.1f} s, in which nobody was shown anything"
@@ -51,4 +51,4 @@ def _waits(actor: Actor, heads: deque[dict[int, int]]) -> str:
 
 
 def _moved(before: dict[int, int], now: dict[int, int]) -> bool:
-    return any(before.get(stay, 0) != head for stay, head in now.items())
+    return any(before.get(visit, 0) != head for visit, head in now.items())

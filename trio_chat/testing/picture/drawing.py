@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from trio_chat.testing.chat.plan import SERVER, Doze, Plan
-from trio_chat.testing.picture.events import Message, Point, Scene, Span
+from trio_chat.testing.picture.events import Message, Point, RunPicture, Span
 from trio_chat.testing.picture.layout import LEFT, ROW, Layout
 from trio_chat.testing.picture.words import words_of_rows
 
@@ -29,7 +29,7 @@ class _Shape:
     svg: str
 
 
-def heads(scene: Scene, layout: Layout) -> str:
+def heads(scene: RunPicture, layout: Layout) -> str:
     """The hosts' names, as they stand above their lanes."""
     names = []
     for host in scene.lanes:
@@ -44,7 +44,7 @@ def heads(scene: Scene, layout: Layout) -> str:
     )
 
 
-def bands(scene: Scene, layout: Layout, plan: Plan) -> Iterator[str]:
+def bands(scene: RunPicture, layout: Layout, plan: Plan) -> Iterator[str]:
     """The drawing, from top to bottom."""
     shapes = list(_Drawing(scene, layout, plan).shapes())
     for top, bottom in _cuts(layout):
@@ -70,7 +70,7 @@ def _cuts(layout: Layout) -> Iterator[tuple[float, float]]:
 class _Drawing:
     """All shapes, those behind first."""
 
-    def __init__(self, scene: Scene, layout: Layout, plan: Plan) -> None:
+    def __init__(self, scene: RunPicture, layout: Layout, plan: Plan) -> None:
         self._scene = scene
         self._layout = layout
         self._plan = plan

@@ -14,7 +14,7 @@ from trio_chat.testing.chat.plan import SERVER
 from trio_chat.testing.chat.record import Recording
 from trio_chat.testing.picture.frames import Said, Stream
 
-__all__ = ["Message", "Point", "Scene", "Span", "scene_of"]
+__all__ = ["Message", "Point", "RunPicture", "Span", "scene_of"]
 
 BREACHES_MAX = 40
 _LIGHT = ("accept", "delivered", "fin", "sent")
@@ -66,7 +66,7 @@ class Span:
 
 
 @dataclass
-class Scene:
+class RunPicture:
     """All of a run."""
 
     lanes: list[str]
@@ -78,7 +78,7 @@ class Scene:
     """The entries that broken promises are about."""
 
 
-def scene_of(recording: Recording) -> Scene:
+def scene_of(recording: Recording) -> RunPicture:
     """Read the notes of a run."""
     reader = _Reader(recording)
     for note in recording.notes:
@@ -112,7 +112,7 @@ class _Reader:
             key: Stream(bytes(data), is_servers=key[1] == SERVER) for key, data in streams.items()
         }
 
-    def finish(self) -> Scene:
+    def finish(self) -> RunPicture:
         failure = self._recording.failure
         if failure is not None and not self._breaches:
             self._point("", "breach", words=failure.words or failure.alike)
@@ -124,7 +124,7 @@ class _Reader:
         others = [host for host in seen if host != SERVER and host not in plan.users]
         users = [*plan.users, *others]
         middle = (len(users) + 1) // 2
-        return Scene(
+        return RunPicture(
             lanes=[*users[:middle], SERVER, *users[middle:]],
             points=self._points,
             messages=self._messages,

@@ -18,7 +18,7 @@ __all__ = ["Frame", "Said", "Stream"]
 TEXT_MAX = 28
 _ALIVE = (m.Ping, m.Pong)
 _LIGHT = (m.Ping, m.Pong, m.Hello, m.Welcome, m.Bye)
-_TALK = (m.Say, m.Said, m.Retitled, m.HistoryPage)
+_TALK = (m.Say, m.Said, m.TopicChanged, m.HistoryPage)
 _TROUBLE = (m.Error, m.Bye, m.Gap)
 _ANSWERS = (m.Ack, m.Members, m.RoomsPage, m.Found, m.Named, m.Who, m.Rooms, m.History, m.Search)
 
@@ -83,7 +83,7 @@ def _frames(data: bytes, is_servers: bool) -> Iterator[Frame]:
             if message is None:
                 yield Frame(start, at, "trouble", "no message")
             else:
-                said = (message.room, message.seq) if isinstance(message, m.Said | m.Retitled) else None
+                said = (message.room, message.seq) if isinstance(message, m.Said | m.TopicChanged) else None
                 like = f"{type(message).__name__} {getattr(message, 'room', '')}"
                 light = isinstance(message, _LIGHT)
                 yield Frame(start, at, _sort(message), _words(message), said, like, light)
@@ -105,7 +105,7 @@ def _words(message: m.Command | m.Event) -> str:
     match message:
         case m.Say():
             return f"say {message.room} “{_short(message.text)}”"
-        case m.Said() | m.Retitled():
+        case m.Said() | m.TopicChanged():
             return f"said {message.room} {message.seq}"
         case m.Ack():
             return f"ack {message.room} {message.seq}" if message.seq is not UNSET else f"ack {message.ref}"

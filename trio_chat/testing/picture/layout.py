@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from math import log10
 
-from trio_chat.testing.picture.events import Point, Scene
+from trio_chat.testing.picture.events import Point, RunPicture
 
 __all__ = ["Layout"]
 
@@ -29,7 +29,7 @@ _TOGETHER = ("sent", "delivered")
 class Layout:
     """The places of one scene, in pixels."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: RunPicture) -> None:
         lanes = scene.lanes
         self.lane = max(LANE_MIN, min(LANE_MAX, LANES_WIDE / len(lanes)))
         self._x = {host: LEFT + self.lane * (index + 0.5) for index, host in enumerate(lanes)}

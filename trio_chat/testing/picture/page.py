@@ -7,11 +7,11 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from trio_chat.testing.chat.faulty_store import Disk
+from trio_chat.testing.chat.faulty_store import FaultyDisk
 from trio_chat.testing.chat.record import Recording
 from trio_chat.testing.chat.serialize import as_lines
 from trio_chat.testing.picture.drawing import bands, heads
-from trio_chat.testing.picture.events import Scene, scene_of
+from trio_chat.testing.picture.events import RunPicture, scene_of
 from trio_chat.testing.picture.layout import Layout
 
 __all__ = ["page"]
@@ -57,7 +57,7 @@ def _file(name: str) -> str:
     return (files(__package__) / name).read_text(encoding="utf-8")
 
 
-def _verdict(recording: Recording, scene: Scene) -> str:
+def _verdict(recording: Recording, scene: RunPicture) -> str:
     failure = recording.failure
     if failure is None:
         return '<div class="verdict"><p><strong>Every promise was kept.</strong></p></div>'
@@ -67,7 +67,7 @@ def _verdict(recording: Recording, scene: Scene) -> str:
     return f'<div class="verdict broken"><p><strong>{escape(failure.alike)}</strong></p>{shown}{more}</div>'
 
 
-def _facts(recording: Recording, scene: Scene) -> Iterator[tuple[str, str]]:
+def _facts(recording: Recording, scene: RunPicture) -> Iterator[tuple[str, str]]:
     plan, story = recording.plan, recording.story
     yield "users", str(len(plan.users))
     yield "rooms", ", ".join(plan.rooms)
@@ -85,7 +85,7 @@ def _facts(recording: Recording, scene: Scene) -> Iterator[tuple[str, str]]:
         yield "limits", ", ".join(f"{name}={value}" for name, value in plan.limits.items())
     if plan.buffer_bytes != 65_536:
         yield "pipes hold", f"{plan.buffer_bytes} bytes"
-    if plan.disk != Disk():
+    if plan.disk != FaultyDisk():
         yield (
             "disk",
             f"commits {plan.disk.commit_s} s, reads {plan.disk.read_s} s, {plan.disk.fails:.0%} fail",
@@ -93,7 +93,7 @@ def _facts(recording: Recording, scene: Scene) -> Iterator[tuple[str, str]]:
     yield "trace", recording.trace_hash
 
 
-def _faults(scene: Scene) -> str:
+def _faults(scene: RunPicture) -> str:
     if not scene.faults:
         return ""
     rows = []

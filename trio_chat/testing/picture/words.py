@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trio_chat.testing.chat.plan import SERVER
-from trio_chat.testing.picture.events import Message, Point, Scene
+from trio_chat.testing.picture.events import Message, Point, RunPicture
 from trio_chat.testing.picture.layout import Layout
 
 __all__ = ["words_of_rows"]
@@ -12,7 +12,7 @@ NAMED_MAX = 4
 _SILENT = ("accept", "breach", "delivered", "sent")
 
 
-def words_of_rows(scene: Scene, layout: Layout) -> dict[int, str]:
+def words_of_rows(scene: RunPicture, layout: Layout) -> dict[int, str]:
     """The words beside each row that has some."""
     rows: dict[int, dict[str, list[str]]] = {}  # by row and what is done: who does it, or to whom
 
