@@ -12,8 +12,8 @@ this judge lets users come back only when others must have been told, or says th
 unnoticed.
 
 A stay may also be told of a going from before it began, if the same notice tells of the return: the change
-was gathered before the stay asked to be let in, and the notice was sent after. That is right once, and only if
-no other stay was told of the going before this one asked, since a notice goes to all at once.
+was gathered before the stay asked to be let in, and the notice was sent after. That is right once, and only
+if no other stay was told of the going before this one asked, since a notice goes to all at once.
 
 In rooms of more than 200 members lists are cut and only the counts are judged, as promised.
 
