@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.contract.world import WHY, Due, Lie, Notice, settled, told
+from tests.contract.world import WHY, Due, Lie, Notice, World, settled, told
 from trio_chat.contract import Findings
 
 
@@ -97,6 +97,59 @@ def test_a_going_of_before_one_came_is_no_news() -> None:
     assert [words for *_, words in told(world.finish())] == [
         "eve was told that bob left lobby, and it did not",
         "eve was told of 3 in lobby, where 2 were, 2 came and 0 went",
+    ]
+
+
+def late_pair(*, watched: bool = False, why: str = "quit") -> World:
+    """bob goes and comes back before eve joins; the notice about both is sent after eve has joined."""
+    world = settled("ada", "bob", "eve", "dan")
+    world.go("eve", "quit")
+    world.hand("ada")
+    world.go("bob", "quit")
+    world.people["ada"].due.clear()
+    world.enter("bob")
+    for name in ("ada", "bob", "dan"):
+        world.people[name].due.clear()
+    pair = Notice(3, joined=["bob"], left=[("bob", why)])
+    if watched:
+        world.hand("ada", lambda due: [pair])
+    world.enter("eve")
+    world.hand("eve", lambda due: [Notice(4, joined=["bob", "eve"], left=[("bob", why)])])
+    if not watched:
+        world.hand("ada", lambda due: [pair, *due])
+    world.hand("dan", lambda due: [Notice(3, left=[("eve", "quit")]), pair, *due])
+    return world
+
+
+def test_a_return_gathered_before_a_stay_may_be_told_to_it() -> None:
+    assert told(late_pair().finish()) == []
+
+
+def test_a_return_that_others_were_told_of_before_a_stay_is_not_told_to_it() -> None:
+    assert told(late_pair(watched=True).finish()) == [
+        ("presence", "eve", "eve was told that bob left lobby, and it did not")
+    ]
+
+
+def test_a_return_from_before_a_stay_is_told_to_it_once() -> None:
+    world = late_pair()
+    world.hand("eve", lambda due: [Notice(4, joined=["bob"], left=[("bob", "quit")])])
+    assert ("presence", "eve", "eve was told that bob left lobby, once more than it did") in told(
+        world.finish()
+    )
+
+
+def test_a_return_from_before_a_stay_does_not_stand_for_a_later_going() -> None:
+    world = late_pair()
+    world.go("bob", "quit")
+    world.hand("eve", lambda due: [])
+    assert ("presence", "eve", "eve was not told that bob left lobby (quit)") in told(world.finish())
+
+
+def test_the_reason_of_a_going_from_before_a_stay_is_judged() -> None:
+    assert told(late_pair(why="lost").finish()) == [
+        ("presence", user, f"{user} was told that bob left lobby (lost); it was quit")
+        for user in ("ada", "dan", "eve")
     ]
 
 

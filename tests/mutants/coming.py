@@ -181,6 +181,33 @@ COMING = (
         ),
     ),
     Mutant(
+        "old-returns-told",
+        "a session that enters a room is told of returns which the others were told of long before",
+        (
+            Edit(
+                "trio_chat.server.notices:Notices._tell",
+                "large = room.large",
+                """
+                left = self.__dict__.setdefault("_left", {}).setdefault(key, {})
+                left.update((each.name, each) for each in notice.left)
+                large = room.large
+                """,
+            ),
+            Edit(
+                "trio_chat.server.entering:join",
+                "session.owed.flush()",
+                """
+                left = server.notices.__dict__.get("_left", {}).get(feed.key, {})
+                names = [each.name.shown for each in room.members if each.name.shown in left]
+                if came and names:
+                    gone = [left[name] for name in names]
+                    session.owed.answer(encode(m.Presence(feed.shown, len(room.members) - 1, names, gone)))
+                session.owed.flush()
+                """,
+            ),
+        ),
+    ),
+    Mutant(
         "drain-forgets",
         "a drain tells only the sessions that keep up; those that are behind are cut off at its deadline",
         (

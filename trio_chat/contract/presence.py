@@ -11,12 +11,18 @@ oneself is told as well; whoever goes and comes back before others are told is n
 this judge lets users come back only when others must have been told, or says that they may have come back
 unnoticed.
 
+A stay may also be told of a going from before it began, if the same notice tells of the return: the change
+was gathered before the stay asked to be let in, and the notice was sent after. That is right once, and only
+if no other stay was told of the going before this one asked, since a notice goes to all at once.
+
 In rooms of more than 200 members lists are cut and only the counts are judged, as promised.
 
 A server may name anybody, and as often as it likes. A name that was never in the room, or that is named more
 often than it can have come or gone by then, is a breach at once, and is not kept: so what is kept of a stay's
 notices is bounded by the visits that there were.
 """
+
+from bisect import bisect_left
 
 from trio_chat.contract.breaches import BreachKind, Findings
 
@@ -51,6 +57,8 @@ class PresenceTruth:
         self.visits: dict[str, list[_Visit]] = {}
         self.paged = False  # somebody was shown who is here: then counts and names need not add up
         self._findings = findings
+        # By name: when a stay was told of a going, and the index of the earliest visit it can be of.
+        self._told_goings: dict[str, list[tuple[int, int]]] = {}
 
     @property
     def large(self) -> bool:
@@ -75,6 +83,18 @@ class PresenceTruth:
             visits[-2].until = now
         return PresenceView(self, user, visits[-1], members)
 
+    def told_going(self, user: str, now: int, index: int) -> None:
+        """Note that a stay was told of a going of the visit at `index`, or of a later visit."""
+        told = self._told_goings.setdefault(user, [])
+        if not told or told[-1][1] < index:
+            told.append((now, index))
+
+    def has_told_going(self, user: str, index: int, before: int) -> bool:
+        """Return whether a stay was told of the going of the visit at `index`, or of a later one, by then."""
+        told = self._told_goings.get(user, [])
+        at = bisect_left(told, (before, 0))
+        return at > 0 and told[at - 1][1] >= index
+
     @property
     def here(self) -> int:
         """How many are in the room, when nobody is just coming or going."""
@@ -89,10 +109,12 @@ class PresenceView:
 
     __slots__ = (
         "_census",
+        "_first",
         "_joined",
         "_left",
         "_miscounts",
         "_notices",
+        "_pending",
         "_told",
         "_user",
         "_visit",
@@ -109,6 +131,9 @@ class PresenceView:
         self._waived = 0  # what happened before it may have been missed
         self._joined: dict[str, int] = {}
         self._left: dict[str, int] = {}
+        self._first: dict[str, int] = {}  # the earliest visit of which this stay can have been told
+        # A going from before this stay that was told to it together with the return, and when.
+        self._pending: dict[str, tuple[_Visit, int]] = {}
         self._miscounts: list[str] = []
         self._notices: list[tuple[int, list[str], list[tuple[str, str]]]] = []
 
@@ -127,9 +152,13 @@ class PresenceView:
             self._notices.clear()
             self._joined.clear()
             self._left.clear()
+            self._first.clear()
+            self._pending.clear()
             return
         joined = [name for name in joined if self._counts(name, self._joined, "joined")]
         left = [(name, why) for name, why in left if self._counts(name, self._left, "left")]
+        for name, _ in left:
+            self._hears_going(name, now, returned=name in joined)
         if joined or left:
             self._notices.append((now, joined, left))
 
@@ -145,6 +174,18 @@ class PresenceView:
             return False
         told[name] = told.get(name, 0) + 1
         return True
+
+    def _hears_going(self, name: str, now: int, *, returned: bool) -> None:
+        """Find the visit that a going can be of; with `returned` the same notice tells of the return."""
+        census, since = self._census, self._visit.asked
+        if name not in self._first:
+            visits = census.visits[name]
+            first = next(index for index, visit in enumerate(visits) if visit.until > since)
+            if returned and first and not census.has_told_going(name, first - 1, since):
+                first -= 1
+                self._pending[name] = visits[first], now
+            self._first[name] = first
+        census.told_going(name, now, self._first[name] + self._left[name] - 1)
 
     def caught_up(self, now: int, count: int) -> None:
         self.members = self._told = count
@@ -180,6 +221,8 @@ class PresenceView:
             for visit in visits
             if (visit.going if going else visit.asked) < now and visit.until > self._visit.asked
         ]
+        if going and name in self._pending:
+            begun.insert(0, self._pending[name][0])
         if len(begun) <= told.get(name, 0):
             often = ONCE_MORE if told.get(name, 0) else "and it did not"
             census.breach(self._user, f"{self._user} was told that {name} {what} {census.room}, {often}")
@@ -223,12 +266,20 @@ class PresenceView:
             if each.told and (before is None or before.told)
         ]
         words = []
-        if len(goings) > self._left.get(name, 0):
+        if len(goings) > self._left.get(name, 0) - self._is_told_of_earlier(name):
             whys = ", ".join(dict.fromkeys(" or ".join(sorted(each.whys)) for each in goings))
             words.append(f"{self._user} was not told that {name} left {self._census.room} ({whys})")
         elif len(comings) > self._joined.get(name, 0):
             words.append(f"{self._user} was not told that {name} joined {self._census.room}")
         return words
+
+    def _is_told_of_earlier(self, name: str) -> bool:
+        """Return whether one of the goings told to this stay can only be of a visit before it."""
+        if name not in self._pending:
+            return False
+        _, told_at = self._pending[name]
+        visits = self._census.visits[name]
+        return not any(visit.going < told_at and visit.until > self._visit.asked for visit in visits)
 
     def judge(self) -> None:
         self._joined.clear()
