@@ -33,6 +33,28 @@ _FOCUSED = """
 }
 """
 
+# All in one step, without a frame between.
+_SEND_STATES = """
+() => {
+  const say = document.querySelector("#say");
+  const send = document.querySelector("#send");
+  const states = [send.disabled];
+  const press = (key) => {
+    say.dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true, bubbles: true }));
+    states.push(send.disabled);
+  };
+  press("ArrowUp");
+  press("Enter");
+  say.value = "typed";
+  say.dispatchEvent(new Event("input"));
+  states.push(send.disabled);
+  say.value = "";
+  say.dispatchEvent(new Event("input"));
+  states.push(send.disabled);
+  return states;
+}
+"""
+
 
 def is_accessible(page: Page, where: str) -> None:
     """No rule of axe is broken."""
@@ -141,6 +163,16 @@ def test_one_can_chat_with_the_keyboard_alone(visit: Visit) -> None:
     ada.write("雨")
     ada.get("#say").evaluate(f"box => box.dispatchEvent({composed})")
     expect(ada.get("#say")).to_have_value("雨")
+
+
+@pytest.mark.short
+def test_the_send_button_follows_the_text_without_a_frame_between(visit: Visit) -> None:
+    ada = visit()
+    ada.come("ada")
+    ada.say("hello")
+    ada.sees("hello")
+    assert ada.page.evaluate(_SEND_STATES) == [True, False, True, False, True]
+    ada.sees("hello", "hello")
 
 
 @pytest.mark.short
