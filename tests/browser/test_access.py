@@ -33,6 +33,28 @@ _FOCUSED = """
 }
 """
 
+# All in one step, without a frame between.
+_SEND_STATES = """
+() => {
+  const say = document.querySelector("#say");
+  const send = document.querySelector("#send");
+  const states = [send.disabled];
+  const press = (key) => {
+    say.dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true, bubbles: true }));
+    states.push(send.disabled);
+  };
+  press("ArrowUp");
+  press("Enter");
+  say.value = "typed";
+  say.dispatchEvent(new Event("input"));
+  states.push(send.disabled);
+  say.value = "";
+  say.dispatchEvent(new Event("input"));
+  states.push(send.disabled);
+  return states;
+}
+"""
+
 
 def is_accessible(page: Page, where: str) -> None:
     """No rule of axe is broken."""
@@ -135,12 +157,22 @@ def test_one_can_chat_with_the_keyboard_alone(visit: Visit) -> None:
     expect(ada.get("#say")).to_have_value("hello\nworld")
     keys.press("Tab")
     keys.press("Enter")
-    expect(ada.get("#rows .text")).to_have_count(2)
+    ada.sees("hello\nworld", "hello\nworld")
     expect(ada.get("#say")).to_be_focused()
     composed = "new KeyboardEvent('keydown', { key: 'Enter', keyCode: 229, cancelable: true, bubbles: true })"
     ada.write("雨")
     ada.get("#say").evaluate(f"box => box.dispatchEvent({composed})")
     expect(ada.get("#say")).to_have_value("雨")
+
+
+@pytest.mark.short
+def test_the_send_button_follows_the_text_without_a_frame_between(visit: Visit) -> None:
+    ada = visit()
+    ada.come("ada")
+    ada.say("hello")
+    ada.sees("hello")
+    assert ada.page.evaluate(_SEND_STATES) == [True, False, True, False, True]
+    ada.sees("hello", "hello")
 
 
 @pytest.mark.short

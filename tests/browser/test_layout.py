@@ -137,6 +137,7 @@ def test_a_finger_finds_every_target(visit: Visit, server: Server) -> None:
             ada.page.get_by_role("button", name=button).first.tap()
             assert small(ada) == []
             ada.page.keyboard.press("Escape")
+            expect(ada.get("#backdrop")).to_be_hidden()
         for how, dialog in (
             ("#search-open", "search"),
             ("#topic", "ask"),
@@ -147,8 +148,10 @@ def test_a_finger_finds_every_target(visit: Visit, server: Server) -> None:
             expect(ada.get(f"#{dialog}")).to_be_visible()
             assert small(ada) == []
             ada.page.keyboard.press("Escape")
+            expect(ada.get(f"#{dialog}")).to_be_hidden()
         ada.get("#rooms-open").tap()
         ada.get("#you").tap()
+        expect(ada.get("#settings")).to_be_visible()
         assert small(ada) == []
 
 
@@ -167,6 +170,7 @@ def test_each_paragraph_begins_on_its_own_side(visit: Visit, shape: dict[str, An
     ada.get("#say").press("Enter")
     texts = ada.get("#rows .line .text")
     expect(texts).to_have_count(3)
+    expect(ada.get("#rows .fate")).to_have_count(0)
     expect(texts.first).to_have_attribute("dir", "auto")
     assert [sides(texts.nth(n)) for n in range(3)] == [
         ["right"],

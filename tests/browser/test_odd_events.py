@@ -54,6 +54,17 @@ _BREAK = """
 }
 """
 
+# Fails where a search result with this text is drawn.
+_BREAK_RESULT = """
+(text) => {
+  const { append } = Element.prototype;
+  Element.prototype.append = function (...nodes) {
+    if (this.className === "found-text" && nodes[0].textContent === text) throw new Error("planted");
+    append.apply(this, nodes);
+  };
+}
+"""
+
 
 def _intercepted(visitor: Visitor) -> list[WebSocketRoute]:
     """Return the page's connections, in which a test can speak as the server."""
@@ -103,6 +114,21 @@ def test_a_row_that_cannot_be_drawn_is_a_placeholder(visit: Visit) -> None:
     expect(ada.get("#rows .undrawn")).to_have_text("This cannot be shown here")
     expect(ada.get("#rows .undrawn")).to_have_attribute("data-seq", "4")
     assert any("cannot draw the row entry 4" in each for each in ada.watch.found)
+
+
+def test_a_search_result_that_cannot_be_drawn_is_a_placeholder(visit: Visit) -> None:
+    ada = visit()
+    ada.watch.forgive("cannot draw the result")
+    ada.come("ada")
+    ada.say("same one", "same two", "same three")
+    ada.sees("same one", "same two", "same three")
+    ada.page.evaluate(_BREAK_RESULT, "same two")
+    ada.say("/search same")
+    expect(ada.get("#search-state")).to_have_text("3 in #lobby, newest first")
+    expect(ada.get("#search-list > li")).to_contain_text(
+        ["same three", "This cannot be shown here", "same one"]
+    )
+    assert any("cannot draw the result 2" in each for each in ada.watch.found)
 
 
 def test_a_time_at_the_end_of_the_calendar_is_shown(visit: Visit) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -32,8 +34,9 @@ def test_arrivals_and_departures_are_gathered_and_count_as_nothing(visit: Visit,
     expect(ada.get(CHANGES)).to_have_text(["bob and carl came in and left"])
     assert ada.numbers() == [1]
     expect(ada.get("#room-list .count")).to_have_count(0)
-    assert ada.page.title().startswith("#lobby")
+    expect(ada.page).to_have_title(re.compile("^#lobby"))
     ada.say("again")
+    ada.sees("hello", "again")
     with Terminal(server, "dora", "lobby"):
         expect(ada.get(CHANGES)).to_have_text(["bob and carl came in and left", "dora came in"])
         kinds = ada.get("#rows > li").evaluate_all("rows => rows.map(row => row.className.trim())")

@@ -185,5 +185,6 @@ def test_a_find_leads_to_its_place(long: Server, visit: Visit) -> None:
     found = ada.get("#rows [data-seq='777']")
     expect(found).to_be_in_viewport()
     assert ada.get("#rows > li").count() <= ROWS_MAX
+    expect(ada.get("#search")).to_be_hidden()
     ada.page.keyboard.press("Escape")
     expect(ada.get(f"#rows [data-seq='{MANY}']")).to_be_in_viewport()

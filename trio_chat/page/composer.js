@@ -90,13 +90,19 @@ export class Composer {
 
   draw() {
     const { state } = this.client;
-    const place = state.place;
-    const typing = [...(place?.typing.keys() ?? [])];
+    const typing = [...(state.place?.typing.keys() ?? [])];
     if (this.unfit) this.#fit();
-    write($("note"), this.#tooLong() || sentence(state.note));
-    $("note").classList.toggle("error", Boolean(this.#tooLong()));
+    this.#edited();
     write($("typing"), state.note || this.#tooLong() ? "" : typingLine(typing));
-    this.box.disabled = Boolean(place?.why); // what cannot be entered cannot be spoken in
+  }
+
+  /** Update at once what depends on the text in the box: the next key may come before the next frame. */
+  #edited() {
+    const { state } = this.client;
+    const tooLong = this.#tooLong();
+    write($("note"), tooLong || sentence(state.note));
+    $("note").classList.toggle("error", Boolean(tooLong));
+    this.box.disabled = Boolean(state.place?.why); // what cannot be entered cannot be spoken in
     $("send").disabled = this.box.disabled || !this.box.value.trim();
   }
 
@@ -105,6 +111,7 @@ export class Composer {
     state.note = "";
     this.offers.look();
     this.#fit();
+    this.#edited();
     clearTimeout(this.keeping);
     this.keeping = setTimeout(() => this.#keep(), KEEP_EVERY_MS);
     if (this.box.value && !this.box.value.startsWith("/")) this.client.speaker.typing(state.place);
@@ -178,6 +185,7 @@ export class Composer {
     this.box.value = text;
     this.offers.close();
     this.#fit();
+    this.#edited();
     this.client.state.changed();
   }
 

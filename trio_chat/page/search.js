@@ -83,8 +83,24 @@ export class Search {
     );
   }
 
-  /** @param {import("./events.js").Entry} entry  @param {string} wanted  @param {boolean} withRoom */
+  /**
+   * Draw a result. A result that cannot be drawn becomes a placeholder, so that the results around it are drawn.
+   *
+   * @param {import("./events.js").Entry} entry
+   * @param {string} wanted
+   * @param {boolean} withRoom
+   */
   #found(entry, wanted, withRoom) {
+    try {
+      return this.#drawn(entry, wanted, withRoom);
+    } catch (error) {
+      console.error(`cannot draw the result ${entry.seq}:`, error);
+      return make("li", { class: "hole undrawn", textContent: "This cannot be shown here" });
+    }
+  }
+
+  /** @param {import("./events.js").Entry} entry  @param {string} wanted  @param {boolean} withRoom */
+  #drawn(entry, wanted, withRoom) {
     const { before, hit, after } = excerpt(entry.text, wanted);
     const link = make(
       "button",
