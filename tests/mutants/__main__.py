@@ -6,17 +6,17 @@ pass, and each seed that finds it has to pass with the sound server. Ends with 1
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import time
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from statistics import median
 
 import click
 
 from tests.mutants.hunt import Find, hunt
 from tests.mutants.planted import PLANTED, keep_seeds
+from tests.workers import ending_on_signals, signals_blocked, worker_pool
 
 APART = 10_000  # a start from the next
 HEADS = ("mutant", "the mistake", "median", "worst", "found by, for one")
@@ -43,29 +43,28 @@ def main(names: tuple[str, ...], starts: int, seeds: int, processes: int, keep: 
 
 
 def _hunt_all(names: tuple[str, ...], starts: int, seeds: int, processes: int) -> dict[str, list[Find]]:
-    # Spawned, so that a hunt is the same on every system: none begins with what another has imported.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        hunts: dict[Future[Find], str] = {}
-        for name in names:
-            for start in range(starts):
-                hunts[pool.submit(hunt, name, start * APART, seeds)] = name
-        try:
-            return _gather(hunts, names)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # leaving the block would hunt on to the end
-            raise
-
-
-def _gather(hunts: dict[Future[Find], str], names: tuple[str, ...]) -> dict[str, list[Find]]:
     found: dict[str, list[Find]] = {name: [] for name in names}
+    total = len(names) * starts
+    with (
+        ending_on_signals(lambda: f"{sum(map(len, found.values()))} of {total} hunts are over"),
+        worker_pool(processes) as pool,
+    ):
+        hunts: dict[Future[Find], str] = {}
+        with signals_blocked():
+            for name in names:
+                for start in range(starts):
+                    hunts[pool.submit(hunt, name, start * APART, seeds)] = name
+        _gather(hunts, found, starts)
+    return found
+
+
+def _gather(hunts: dict[Future[Find], str], found: dict[str, list[Find]], starts: int) -> None:
     for count, done in enumerate(as_completed(hunts), 1):
         name = hunts[done]
         found[name].append(done.result())
-        if len(found[name]) * len(names) == len(hunts):
+        if len(found[name]) == starts:
             _, _, *row = _row(name, found[name])
             click.echo(f"{count} of {len(hunts)} hunts are over; {name}: {', '.join(row)}", err=True)
-    return found
 
 
 def table(found: dict[str, list[Find]]) -> str:
