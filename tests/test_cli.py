@@ -31,7 +31,7 @@ def test_the_version_is_the_one() -> None:
     assert run("--version") == (0, f"trio-chat {__version__}\n", "")
 
 
-def test_row_39_a_port_in_use_is_one_line_and_exit_2() -> None:
+def test_a_port_in_use_is_one_line_and_exit_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         status, out, err = run("serve", "--port", str(port), "--journal", "memory")
@@ -39,7 +39,7 @@ def test_row_39_a_port_in_use_is_one_line_and_exit_2() -> None:
     assert err == f"trio-chat: cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
-def test_row_38_a_file_that_is_no_journal_is_one_line_and_exit_2(tmp_path: Path) -> None:
+def test_a_file_that_is_no_journal_is_one_line_and_exit_2(tmp_path: Path) -> None:
     path = tmp_path / "diary.txt"
     path.write_text("Dear diary, " * 100)
     status, out, err = run("serve", "--port", "0", "--journal", str(path))
@@ -56,7 +56,7 @@ def test_row_38_a_file_that_is_no_journal_is_one_line_and_exit_2(tmp_path: Path)
         (("--limit", "frame_bytes=100"), "limit frame_bytes must be at least twice text_bytes and 1024"),
     ],
 )
-def test_row_39_a_limit_that_cannot_be_is_one_line_and_exit_2(args: tuple[str, ...], says: str) -> None:
+def test_a_limit_that_cannot_be_is_one_line_and_exit_2(args: tuple[str, ...], says: str) -> None:
     assert run("serve", *args) == (2, "", f"trio-chat: {says}\n")
 
 
@@ -72,7 +72,7 @@ def test_a_proxy_that_is_no_address_is_one_line_and_exit_2(proxy: str) -> None:
     "args",
     [("--port", "70000"), ("--port", "x"), ("--durability", "iron"), ("--max-connections", "0"), ("--nope",)],
 )
-def test_row_39_a_bad_option_is_exit_2_without_a_traceback(args: tuple[str, ...]) -> None:
+def test_a_bad_option_is_exit_2_without_a_traceback(args: tuple[str, ...]) -> None:
     status, out, err = run("serve", *args)
     assert (status, out) == (2, "")
     assert "Error: " in err and "Traceback" not in err

@@ -143,7 +143,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 @pytest.mark.parametrize("kind", [full, read_only])
-async def test_row_37_a_disk_that_cannot_be_written_refuses_and_recovers(
+async def test_a_disk_that_cannot_be_written_refuses_and_recovers(
     disk: SmallDisk, kind: Callable[[SmallDisk], Trouble]
 ) -> None:
     talk, inside = Talk(), disk.inside([])
@@ -154,7 +154,7 @@ async def test_row_37_a_disk_that_cannot_be_written_refuses_and_recovers(
         await is_all_there(server, talk, ada)
 
 
-async def test_row_37_a_process_that_may_not_write_refuses_and_recovers(tmp_path: Path) -> None:
+async def test_a_process_that_may_not_write_refuses_and_recovers(tmp_path: Path) -> None:
     talk = Talk()
     async with served(tmp_path) as server:
         ada = await through_trouble(server, talk, Trouble(no_more_writes, writes_again))
@@ -163,7 +163,7 @@ async def test_row_37_a_process_that_may_not_write_refuses_and_recovers(tmp_path
         await is_all_there(server, talk, ada)
 
 
-async def test_row_37_stopped_while_the_disk_is_full_it_ends_in_good_order(disk: SmallDisk) -> None:
+async def test_stopped_while_the_disk_is_full_it_ends_in_good_order(disk: SmallDisk) -> None:
     """It cannot even say that it has stopped; the next finds all that was acked."""
     talk, inside = Talk(), disk.inside([])
     async with served(disk.path, inside=inside) as server:
@@ -183,7 +183,7 @@ async def test_row_37_stopped_while_the_disk_is_full_it_ends_in_good_order(disk:
 
 @pytest.mark.parametrize("before", [False, True], ids=["a new journal", "one that was there"])
 @pytest.mark.parametrize("kind", ["full", "read-only"])
-async def test_row_37_where_nothing_can_be_written_no_server_starts_and_it_says_why(
+async def test_where_nothing_can_be_written_no_server_starts_and_it_says_why(
     disk: SmallDisk, kind: str, before: bool
 ) -> None:
     inside = disk.inside([])

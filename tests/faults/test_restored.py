@@ -72,7 +72,7 @@ Restore = Callable[[Path], None]
     ],
     ids=lambda value: value.__name__ if callable(value) else "backup" if value else "copy",
 )
-async def test_row_30_who_has_seen_more_than_the_copy_holds_is_not_resumed(
+async def test_who_has_seen_more_than_the_copy_holds_is_not_resumed(
     tmp_path: Path, online: bool, restore: Restore
 ) -> None:
     async with served(tmp_path) as server:

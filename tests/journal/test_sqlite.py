@@ -112,7 +112,7 @@ def space(store: SqliteStore) -> None:
     store._writer._db.execute("PRAGMA max_page_count = 1000000")
 
 
-async def test_row_37_a_full_disk_is_an_error_and_passes(tmp_path: Path) -> None:
+async def test_a_full_disk_is_an_error_and_passes(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await said(store, "a")
         no_space(store)
@@ -124,7 +124,7 @@ async def test_row_37_a_full_disk_is_an_error_and_passes(tmp_path: Path) -> None
         assert [outcome.seq for outcome in await said(store, "b")] == [2]
 
 
-async def test_row_37_a_file_that_is_read_only_is_an_error(tmp_path: Path) -> None:
+async def test_a_file_that_is_read_only_is_an_error(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         store._writer._db.execute("PRAGMA query_only = ON")
         with pytest.raises(StoreError, match="readonly database"):
@@ -134,9 +134,7 @@ async def test_row_37_a_file_that_is_read_only_is_an_error(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("gone", [NAME, f"{NAME}-wal"])
-async def test_row_37_what_would_be_written_where_nobody_looks_is_not_acked(
-    tmp_path: Path, gone: str
-) -> None:
+async def test_what_would_be_written_where_nobody_looks_is_not_acked(tmp_path: Path, gone: str) -> None:
     """A file that was moved away still takes what is written; it is no journal of ours any more."""
     async with opened(tmp_path) as store:
         await said(store, "a")

@@ -53,7 +53,7 @@ def refuse_writes(house: House, refuse: bool = True) -> None:
     house.server.store._writer._db.execute(f"PRAGMA query_only = {int(refuse)}")  # type: ignore[attr-defined]
 
 
-async def test_row_28_who_comes_back_after_a_restart_has_exactly_what_it_missed(tmp_path: Path) -> None:
+async def test_who_comes_back_after_a_restart_has_exactly_what_it_missed(tmp_path: Path) -> None:
     async with on_file(tmp_path) as house:
         ada = await house.enter("ada", "lobby")
         bob = await house.enter("bob")
@@ -84,7 +84,7 @@ async def test_welcome_names_the_server_the_same_after_a_restart(tmp_path: Path)
     assert ids[0] == ids[1] != ids[2]
 
 
-async def test_row_29_sent_again_after_a_restart_it_is_the_same_entry(tmp_path: Path) -> None:
+async def test_sent_again_after_a_restart_it_is_the_same_entry(tmp_path: Path) -> None:
     async with on_file(tmp_path) as house:
         ada = await house.enter("ada", "lobby")
         ada.send(Say("lobby", "once", ref="r1"))
@@ -98,7 +98,7 @@ async def test_row_29_sent_again_after_a_restart_it_is_the_same_entry(tmp_path: 
         assert await back.say("next") == 2
 
 
-async def test_row_30_another_history_is_not_resumed(tmp_path: Path) -> None:
+async def test_another_history_is_not_resumed(tmp_path: Path) -> None:
     async with on_file(tmp_path) as house:
         room = await (await house.enter("ada")).join("lobby")
         await (await house.enter("bob", "lobby")).say("a")
@@ -111,7 +111,7 @@ async def test_row_30_another_history_is_not_resumed(tmp_path: Path) -> None:
         assert not (await eve.join("lobby", after=2, epoch=again.epoch)).resumed, "beyond the head"
 
 
-async def test_row_37_a_disk_that_cannot_be_written_refuses_and_recovers(
+async def test_a_disk_that_cannot_be_written_refuses_and_recovers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with on_file(tmp_path) as house:
@@ -131,7 +131,7 @@ async def test_row_37_a_disk_that_cannot_be_written_refuses_and_recovers(
     assert "the journal cannot be written: attempt to write a readonly database" in caplog.text
 
 
-async def test_row_24_a_reader_at_a_trickle_does_not_hold_the_log(
+async def test_a_reader_at_a_trickle_does_not_hold_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes some KiB while ninety are said: it reads the journal, and the log is short."""
@@ -221,7 +221,7 @@ async def entries(store: SqliteStore, room: str) -> list[Said | TopicChanged]:
     return [decode_entry(payload) for payload in found.payloads]
 
 
-async def test_row_36_killed_while_200_talk_every_acked_entry_is_there_once(tmp_path: Path) -> None:
+async def test_killed_while_200_talk_every_acked_entry_is_there_once(tmp_path: Path) -> None:
     rooms = [f"room{number}" for number in range(20)]
     acked: dict[str, int] = {}
     epochs: dict[str, str] = {}

@@ -24,7 +24,7 @@ async def refused(path: Path) -> str:
     return str(refusal.value)
 
 
-async def test_row_38_a_journal_in_use_is_refused_by_whatever_name(tmp_path: Path) -> None:
+async def test_a_journal_in_use_is_refused_by_whatever_name(tmp_path: Path) -> None:
     path = tmp_path / NAME
     (tmp_path / "link").symlink_to(path)
     async with opened(tmp_path) as store:
@@ -38,7 +38,7 @@ async def test_row_38_a_journal_in_use_is_refused_by_whatever_name(tmp_path: Pat
 @pytest.mark.parametrize(
     "content", [b"dear diary", b"x" * 10_000, b"SQLite format 3\0" + b"\1" * 5_000], ids=len
 )
-async def test_row_38_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+async def test_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / NAME
     path.write_bytes(content)
     assert await refused(path) == f"{path} is no journal of trio-chat"
@@ -46,7 +46,7 @@ async def test_row_38_what_is_no_journal_is_refused_and_left_alone(tmp_path: Pat
     assert os.listdir(tmp_path) == [NAME], "no mark, no log"
 
 
-async def test_row_38_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / NAME
     for statement in ("CREATE TABLE cookies (name)", "PRAGMA user_version = 1", "PRAGMA application_id = 5"):
         with closing(sqlite3.connect(path)) as db:
@@ -57,7 +57,7 @@ async def test_row_38_another_programs_database_is_refused_and_left_alone(tmp_pa
         assert os.listdir(tmp_path) == [NAME]
 
 
-async def test_row_38_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / NAME
     async with opened(tmp_path) as store:
         await said(store, "a")

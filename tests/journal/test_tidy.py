@@ -193,7 +193,7 @@ async def test_a_commit_waits_for_one_step_at_most(tmp_path: Path) -> None:
         assert len(events) > 4
 
 
-async def test_row_37_a_disk_that_is_full_fails_the_step_and_nothing_else(tmp_path: Path) -> None:
+async def test_a_disk_that_is_full_fails_the_step_and_nothing_else(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await said(
             store, *("".join(map(chr, range(n, n + 500))) + "needle" for n in range(0x4E00, 0x5000, 5))

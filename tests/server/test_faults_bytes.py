@@ -32,7 +32,7 @@ def padded(command: Ping | Hello, size: int) -> bytes:
     return encode(command).ljust(size)
 
 
-async def test_row_1_a_length_of_four_gigabytes(autojump_clock: MockClock) -> None:
+async def test_a_length_of_four_gigabytes(autojump_clock: MockClock) -> None:
     async with beside_a_bystander("-eve lost") as (house, _, eve):
         stranger = house.dial()
         tracemalloc.start()
@@ -46,7 +46,7 @@ async def test_row_1_a_length_of_four_gigabytes(autojump_clock: MockClock) -> No
         assert peak < 1_000_000
 
 
-async def test_row_2_exactly_the_limit_works(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_exactly_the_limit_works(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, _, eve):
         await eve.pour(eve.framed(padded(Ping(n=1), 65_536)))
         await eve.answer(Pong, n=1)
@@ -64,7 +64,7 @@ async def test_what_was_said_before_a_frame_that_is_too_large_is_said(autojump_c
             await zoe.expect(Said, text=text)
 
 
-async def test_row_2_one_byte_more_does_not(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_one_byte_more_does_not(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander("-eve lost", websocket=websocket) as (house, _, eve):
         eve.send_bytes(eve.framed(padded(Ping(n=1), 65_537))[:1_000])
         await eve.ended_with("frame_too_large")
@@ -73,7 +73,7 @@ async def test_row_2_one_byte_more_does_not(websocket: bool, autojump_clock: Moc
         await bob.ended_with("frame_too_large")
 
 
-async def test_row_2_the_limit_rises_with_the_welcome(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_the_limit_rises_with_the_welcome(websocket: bool, autojump_clock: MockClock) -> None:
     """Judged as the server reads, not as bytes come."""
     async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
         bob = house.dial(buffer_bytes=100_000)
@@ -82,7 +82,7 @@ async def test_row_2_the_limit_rises_with_the_welcome(websocket: bool, autojump_
         await bob.expect(Pong, n=1)
 
 
-async def test_row_3_a_length_of_zero(autojump_clock: MockClock) -> None:
+async def test_a_length_of_zero(autojump_clock: MockClock) -> None:
     async with beside_a_bystander("-eve lost") as (house, _, eve):
         stranger = house.dial()
         for peer in (eve, stranger):
@@ -90,7 +90,7 @@ async def test_row_3_a_length_of_zero(autojump_clock: MockClock) -> None:
             await peer.ended_with("bad_frame")
 
 
-async def test_row_4_a_frame_dribbled_and_whole_in_time(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_frame_dribbled_and_whole_in_time(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, _, eve):
         frame = eve.packed(Ping())
         for at in range(0, len(frame), 3):
@@ -99,7 +99,7 @@ async def test_row_4_a_frame_dribbled_and_whole_in_time(websocket: bool, autojum
         await eve.answer(Pong)
 
 
-async def test_row_4_a_frame_dribbled_for_too_long(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_frame_dribbled_for_too_long(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander("-eve lost", websocket=websocket) as (_, _, eve):
         since = trio.current_time()
         for byte in eve.packed(Ping())[:12]:
@@ -109,7 +109,7 @@ async def test_row_4_a_frame_dribbled_for_too_long(websocket: bool, autojump_clo
         assert trio.current_time() - since <= 12, "from the first byte, whatever came behind it"
 
 
-async def test_row_5_one_byte_per_read(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_one_byte_per_read(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
         bob = house.dial(buffer_bytes=1)
         async with trio.open_nursery() as nursery:
@@ -121,7 +121,7 @@ async def test_row_5_one_byte_per_read(websocket: bool, autojump_clock: MockCloc
 
 
 @pytest.mark.parametrize("in_what", ["frames", "messages", "one message"])
-async def test_row_5_a_thousand_commands_in_one_segment(in_what: str, autojump_clock: MockClock) -> None:
+async def test_a_thousand_commands_in_one_segment(in_what: str, autojump_clock: MockClock) -> None:
     """One read holds thousands: whoever says something meanwhile has its answer long before the last."""
     work = StepClock(1e-5)
     async with beside_a_bystander(websocket=in_what != "frames", work_clock=work) as (_, zoe, eve):
@@ -135,7 +135,7 @@ async def test_row_5_a_thousand_commands_in_one_segment(in_what: str, autojump_c
         assert [event for event in eve.seen if isinstance(event, Pong)] == [Pong(n) for n in range(2_000)]
 
 
-async def test_row_6_the_end_of_input_between_two_frames(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_the_end_of_input_between_two_frames(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander("-eve lost", websocket=websocket) as (_, _, eve):
         eve.send(Say("lobby", "one", ref="s1"), Topic("lobby", "two", ref="s2"), Ping(n=3))
         eve.hang_up()
@@ -145,7 +145,7 @@ async def test_row_6_the_end_of_input_between_two_frames(websocket: bool, autoju
         assert await eve.ended() is None
 
 
-async def test_row_6_the_end_of_input_inside_a_frame(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_the_end_of_input_inside_a_frame(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander("-eve lost", websocket=websocket) as (_, zoe, eve):
         eve.send_bytes(eve.packed(Say("lobby", "whole", ref="s"), Say("lobby", "half"))[:-1])
         eve.hang_up()
@@ -165,7 +165,7 @@ async def test_row_6_the_end_of_input_inside_a_frame(websocket: bool, autojump_c
     ],
     ids=["ssh", "irc", "noise", "two bytes", "a frame of text"],
 )
-async def test_row_12_what_is_none_of_ours(hail: bytes, autojump_clock: MockClock) -> None:
+async def test_what_is_none_of_ours(hail: bytes, autojump_clock: MockClock) -> None:
     """One goodbye and the close; nothing at all is logged, which is less than a line a second."""
     async with beside_a_bystander() as (house, _, _eve):
         stranger = house.dial()
@@ -176,7 +176,7 @@ async def test_row_12_what_is_none_of_ours(hail: bytes, autojump_clock: MockCloc
 
 
 @pytest.mark.parametrize("begun", [b"", b"\0", b"\0\0\0\x10half"])
-async def test_row_13_who_begins_and_never_gets_on(begun: bytes, autojump_clock: MockClock) -> None:
+async def test_who_begins_and_never_gets_on(begun: bytes, autojump_clock: MockClock) -> None:
     async with beside_a_bystander() as (house, _, _eve):
         stranger = house.dial()
         stranger.send_bytes(begun)
@@ -185,7 +185,7 @@ async def test_row_13_who_begins_and_never_gets_on(begun: bytes, autojump_clock:
         assert trio.current_time() - since <= 12
 
 
-async def test_row_14_a_command_before_hello(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_command_before_hello(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
         bob = house.dial()
         bob.send(Join("lobby", ref="j"), Ping(ref="p"))
@@ -194,7 +194,7 @@ async def test_row_14_a_command_before_hello(websocket: bool, autojump_clock: Mo
         await bob.hello("bob")
 
 
-async def test_row_14_a_second_hello(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_second_hello(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, _, eve):
         eve.send(Hello(version=1, name="mallory", token="m" * 22, ref="h"))
         await eve.answer(Error, code="bad_message", ref="h")

@@ -82,7 +82,7 @@ def _slow() -> SlowStore:
 
 
 @pytest.mark.parametrize("how", ["cancelled", "reset"])
-async def test_row_34_ended_at_every_step_of_a_session(how: str, autojump_clock: MockClock) -> None:
+async def test_ended_at_every_step_of_a_session(how: str, autojump_clock: MockClock) -> None:
     for step in count(1):
         async with serving(store=_slow(), tail_bytes=1) as house:
             zoe = await house.bystander()
@@ -109,7 +109,7 @@ async def _nothing_is_left(house: House, changes: list[str], step: int) -> None:
     await again.ended_with("quit")
 
 
-async def test_row_34_the_server_drains_at_every_step_of_a_session(autojump_clock: MockClock) -> None:
+async def test_the_server_drains_at_every_step_of_a_session(autojump_clock: MockClock) -> None:
     """Whatever waits is settled or refused, and nobody is left; `serving` looks."""
     for step in count(1):
         stop = trio.Event()

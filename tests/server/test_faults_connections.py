@@ -29,13 +29,13 @@ def reset(peer: Peer) -> None:
     peer.link.reset()
 
 
-async def test_row_7_a_reset_while_the_server_reads(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_reset_while_the_server_reads(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander("-eve lost", websocket=websocket) as (_, _, eve):
         eve.send_bytes(eve.packed(Ping())[:2])
         reset(eve)
 
 
-async def test_row_7_a_reset_while_the_server_writes(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_reset_while_the_server_writes(websocket: bool, autojump_clock: MockClock) -> None:
     """Under the fan-out's own send, and under that of a writer."""
     async with beside_a_bystander("-eve lost", rate_limit=False, websocket=websocket) as (house, zoe, eve):
         bob = await house.enter("bob", "lobby", buffer_bytes=500)
@@ -50,7 +50,7 @@ async def test_row_7_a_reset_while_the_server_writes(websocket: bool, autojump_c
 
 
 @pytest.mark.parametrize("how", ["silent", "reset", "closed"])
-async def test_row_16_one_s_own_dead_connection_is_still_there(
+async def test_one_s_own_dead_connection_is_still_there(
     how: str, websocket: bool, autojump_clock: MockClock
 ) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, zoe, eve):
@@ -79,7 +79,7 @@ async def turned_away(house: House, *, websocket: bool, address: str = "") -> No
         assert bye.after_s == 5
 
 
-async def test_row_22_full_by_address(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_full_by_address(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
         for n in range(64):
             await house.enter(f"peer{n}", address="192.0.2.1")
@@ -87,7 +87,7 @@ async def test_row_22_full_by_address(websocket: bool, autojump_clock: MockClock
         await house.enter("elsewhere", address="192.0.2.2")
 
 
-async def test_row_22_full_in_all(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_full_in_all(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(connections=66, websocket=websocket) as (house, _, eve):
         for n in range(64):
             await house.enter(f"peer{n}")
@@ -96,12 +96,12 @@ async def test_row_22_full_in_all(websocket: bool, autojump_clock: MockClock) ->
         await eve.say("still served")
 
 
-async def test_row_25_a_peer_that_vanishes_without_a_word(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_peer_that_vanishes_without_a_word(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, zoe, _eve):
         assert await zoe.noticed(69) == ["-eve timeout"]
 
 
-async def test_row_27_a_peer_that_ignores_the_goodbye(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_peer_that_ignores_the_goodbye(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander("-eve lost", websocket=websocket) as (_, _, eve):
         eve.send_bytes(BROKEN)
         await eve.ended_with("bad_frame")
@@ -113,7 +113,7 @@ async def test_row_27_a_peer_that_ignores_the_goodbye(websocket: bool, autojump_
                 eve.send(Ping())
 
 
-async def test_row_27_a_peer_that_does_not_even_take_it(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_peer_that_does_not_even_take_it(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, zoe, _eve):
         bob = await house.enter("bob", "lobby", buffer_bytes=300)
         assert await zoe.noticed() == ["+bob"]
@@ -128,7 +128,7 @@ async def test_row_27_a_peer_that_does_not_even_take_it(websocket: bool, autojum
                 bob.send(Ping())
 
 
-async def test_row_28_asleep_for_ten_minutes(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_asleep_for_ten_minutes(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, zoe, eve):
         epoch = (await eve.join("attic")).epoch
         ada = await house.enter("ada", "attic")
@@ -152,9 +152,7 @@ async def test_row_28_asleep_for_ten_minutes(websocket: bool, autojump_clock: Mo
         assert brief.seqs("attic") == list(range(56, 66))
 
 
-async def test_row_29_the_ack_is_lost_and_the_client_sends_again(
-    websocket: bool, autojump_clock: MockClock
-) -> None:
+async def test_the_ack_is_lost_and_the_client_sends_again(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander("-eve lost", "+eve", websocket=websocket) as (house, zoe, eve):
         eve.send(Say("lobby", "once", ref="s"))
         await zoe.answer(Said, text="once", seq=2)
@@ -165,7 +163,7 @@ async def test_row_29_the_ack_is_lost_and_the_client_sends_again(
         await again.answer(Ack, ref="s", seq=2)
 
 
-async def test_row_29_lost_before_it_was_committed(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_lost_before_it_was_committed(websocket: bool, autojump_clock: MockClock) -> None:
     store = HeldStore()
     async with serving(store=store, websocket=websocket) as house:
         eve = await house.enter("eve", "lobby")
@@ -181,7 +179,7 @@ async def test_row_29_lost_before_it_was_committed(websocket: bool, autojump_clo
         assert await again.say("twice") == 2
 
 
-async def test_row_29_one_ref_in_flight_on_two_sessions(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_one_ref_in_flight_on_two_sessions(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, zoe, eve):
         again = await house.enter("eve", "lobby", token=eve.token)
         for peer in (eve, again):
@@ -192,7 +190,7 @@ async def test_row_29_one_ref_in_flight_on_two_sessions(websocket: bool, autojum
         assert [entry.text for entry in zoe.entries() if entry.by == "eve"] == ["once"]
 
 
-async def test_row_30_cursors_that_lead_nowhere(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_cursors_that_lead_nowhere(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(journal_room_entries=5, websocket=websocket) as (house, zoe, eve):
         for n in range(8):
             await zoe.say(f"number {n}")  # 2 … 9; kept are 5 … 9
@@ -214,7 +212,7 @@ async def test_row_30_cursors_that_lead_nowhere(websocket: bool, autojump_clock:
             peer.link.close()
 
 
-async def test_row_31_a_thousand_comings_and_goings_leave_nothing_behind(
+async def test_a_thousand_comings_and_goings_leave_nothing_behind(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
     async with serving(rate_limit=False, websocket=websocket) as house:
@@ -231,7 +229,7 @@ async def test_row_31_a_thousand_comings_and_goings_leave_nothing_behind(
         assert not house.server.sessions
 
 
-async def test_row_31_ten_thousand_rooms_made_and_left(autojump_clock: MockClock) -> None:
+async def test_ten_thousand_rooms_made_and_left(autojump_clock: MockClock) -> None:
     async with serving(rate_limit=False) as house:
         eve = await house.enter("eve")
 

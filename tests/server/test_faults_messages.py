@@ -43,7 +43,7 @@ from trio_chat.wire.messages import (
     ],
     ids=["invalid", "overlong", "surrogate", "beyond", "cut"],
 )
-async def test_row_8_what_is_not_utf_8_is_never_relayed(
+async def test_what_is_not_utf_8_is_never_relayed(
     payload: bytes, websocket: bool, autojump_clock: MockClock
 ) -> None:
     """To WebSocket it is a broken frame, which ends the connection (RFC 6455, 8.1)."""
@@ -58,9 +58,7 @@ async def test_row_8_what_is_not_utf_8_is_never_relayed(
 
 
 @pytest.mark.parametrize("text", [r"\ud800", r"\udc00\ud800"], ids=["half", "reversed"])
-async def test_row_8_nor_is_what_means_no_character(
-    text: str, websocket: bool, autojump_clock: MockClock
-) -> None:
+async def test_nor_is_what_means_no_character(text: str, websocket: bool, autojump_clock: MockClock) -> None:
     """Written as JSON allows it, in bytes that are UTF-8."""
     async with beside_a_bystander(websocket=websocket) as (_, zoe, eve):
         eve.send_payloads(b'{"type":"say","room":"lobby","text":"%s"}' % text.encode())
@@ -91,9 +89,7 @@ async def test_row_8_nor_is_what_means_no_character(
     ],
     ids=lambda payload: payload[:24].decode(),
 )
-async def test_row_9_json_that_is_too_much(
-    payload: bytes, websocket: bool, autojump_clock: MockClock
-) -> None:
+async def test_json_that_is_too_much(payload: bytes, websocket: bool, autojump_clock: MockClock) -> None:
     """In a time that no clock need measure: the answer is there, and so is that to the next."""
     async with beside_a_bystander(websocket=websocket) as (_, _, eve):
         await eve.pour(eve.framed(payload, encode(Ping(n=7))))
@@ -122,7 +118,7 @@ async def test_row_9_json_that_is_too_much(
     ],
     ids=str,
 )
-async def test_row_10_the_field_at_fault_is_named(
+async def test_the_field_at_fault_is_named(
     message: dict[str, object], field: str, websocket: bool, autojump_clock: MockClock
 ) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, _, eve):
@@ -134,7 +130,7 @@ async def test_row_10_the_field_at_fault_is_named(
         await eve.answer(Pong)
 
 
-async def test_row_10_a_ref_that_is_none(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_ref_that_is_none(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, _, eve):
         for ref in (3, None, "", "x" * 65, ["x"]):
             eve.send_payloads(json.dumps({"type": "ping", "ref": ref}).encode())
@@ -142,9 +138,7 @@ async def test_row_10_a_ref_that_is_none(websocket: bool, autojump_clock: MockCl
 
 
 @pytest.mark.parametrize("more", [{}, {"new": ["things"]}], ids=str)
-async def test_row_11_another_version(
-    more: dict[str, object], websocket: bool, autojump_clock: MockClock
-) -> None:
+async def test_another_version(more: dict[str, object], websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
         hello = {"type": "hello", "version": 2, "name": "bob", "ref": "h", **more}
         bob = house.dial()
@@ -173,7 +167,7 @@ async def test_row_11_another_version(
     ],
     ids=ascii,
 )
-async def test_row_15_a_name_that_is_none(name: str, websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_name_that_is_none(name: str, websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
         bob = house.dial()
         bob.send(Hello(version=1, name=name, ref="h"))
@@ -182,7 +176,7 @@ async def test_row_15_a_name_that_is_none(name: str, websocket: bool, autojump_c
         await bob.join("attic")
 
 
-async def test_row_15_three_ways_to_write_a_name(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_three_ways_to_write_a_name(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
         await house.enter("Ada", "attic")
         for name in ("ada", "ADA", "ａｄａ"):
@@ -195,9 +189,7 @@ async def test_row_15_three_ways_to_write_a_name(websocket: bool, autojump_clock
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\x1b]0;title\x07", "\a", "\x9b2J", "\x9d0;x\x9c"], ids=ascii)
-async def test_row_17_a_text_that_talks_to_terminals(
-    text: str, websocket: bool, autojump_clock: MockClock
-) -> None:
+async def test_a_text_that_talks_to_terminals(text: str, websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, zoe, eve):
         for command in (Say("lobby", f"hi {text}", ref="x"), Topic("lobby", f"hi {text}", ref="x")):
             eve.send(command)
@@ -211,7 +203,7 @@ async def test_row_17_a_text_that_talks_to_terminals(
     ["x" * 4_096, "é" * 2_048, "😀" * 1_024, "\n".join(["x"] * 100), "a\tb\nc"],
     ids=lambda text: text[:5],
 )
-async def test_row_19_the_largest_texts_work(text: str, websocket: bool, autojump_clock: MockClock) -> None:
+async def test_the_largest_texts_work(text: str, websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, zoe, eve):
         await eve.say(text)
         await zoe.answer(Said, by="eve", text=text)
@@ -220,13 +212,13 @@ async def test_row_19_the_largest_texts_work(text: str, websocket: bool, autojum
 @pytest.mark.parametrize(
     "text", ["x" * 4_097, "é" * 2_048 + "x", "😀" * 1_025, "\n".join(["x"] * 101)], ids=lambda text: text[:5]
 )
-async def test_row_19_larger_ones_do_not(text: str, websocket: bool, autojump_clock: MockClock) -> None:
+async def test_larger_ones_do_not(text: str, websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, _, eve):
         eve.send(Say("lobby", text, ref="x"))
         await eve.answer(Error, code="too_long", field="text", ref="x")
 
 
-async def test_row_20_two_hundred_messages_in_a_second(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_two_hundred_messages_in_a_second(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, zoe, eve):
         eve.send(*[Say("lobby", f"number {n}", ref=f"s{n}") for n in range(200)])
         heard = await eve.hears()
@@ -239,7 +231,7 @@ async def test_row_20_two_hundred_messages_in_a_second(websocket: bool, autojump
         await eve.say("five a second from then on")
 
 
-async def test_row_20_three_hundred_joins(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_three_hundred_joins(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, _, eve):
         for n in range(150):
             eve.send(Join(f"room{n % 50}", ref="j"), Leave(f"room{n % 50}", ref="l"))
@@ -250,7 +242,7 @@ async def test_row_20_three_hundred_joins(websocket: bool, autojump_clock: MockC
         assert [(error.code, error.retry_after_s) for error in errors] == [("rate_limited", 1)] * 100
 
 
-async def test_row_20_a_hundred_questions(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_hundred_questions(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, _, eve):
         eve.send(*[Who("lobby", ref=f"w{n}") for n in range(100)])
         errors = [event for event in await eve.hears() if isinstance(event, Error)]
@@ -258,9 +250,7 @@ async def test_row_20_a_hundred_questions(websocket: bool, autojump_clock: MockC
         assert {(error.code, error.retry_after_s) for error in errors} == {("rate_limited", 1)}
 
 
-async def test_row_20_a_second_session_wins_no_second_burst(
-    websocket: bool, autojump_clock: MockClock
-) -> None:
+async def test_a_second_session_wins_no_second_burst(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (house, _, eve):
         again = await house.enter("eve", "lobby", token=eve.token)
         for n, peer in enumerate([eve, again] * 10):
@@ -271,7 +261,7 @@ async def test_row_20_a_second_session_wins_no_second_burst(
             await peer.answer(Error, code="rate_limited", ref="x")
 
 
-async def test_row_32_a_hundred_and_one_rooms(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_hundred_and_one_rooms(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, _, eve):
         for n in range(99):
             await eve.join(f"room{n}")
@@ -293,7 +283,7 @@ class StumblingStore(MemoryStore):
         raise ZeroDivisionError("a bug of our own")
 
 
-async def test_row_33_an_exception_in_a_command_s_handler(
+async def test_an_exception_in_a_command_s_handler(
     websocket: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(store=StumblingStore(), websocket=websocket) as house:
@@ -311,7 +301,7 @@ async def test_row_33_an_exception_in_a_command_s_handler(
     caplog.clear()
 
 
-async def test_row_33_an_exception_in_a_writer(
+async def test_an_exception_in_a_writer(
     websocket: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody's command met it: a session that was behind was being caught up."""

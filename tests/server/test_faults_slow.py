@@ -89,7 +89,7 @@ async def _talk(zoe: Bystander, count: int, text: str = LONG) -> None:
 # --- row 23: stops reading, goes on pinging -------------------------------------------------------------
 
 
-async def test_row_23_asleep_and_awake_again(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_asleep_and_awake_again(websocket: bool, autojump_clock: MockClock) -> None:
     async with awake(websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         for _ in range(5):
@@ -106,7 +106,7 @@ async def test_row_23_asleep_and_awake_again(websocket: bool, autojump_clock: Mo
 
 
 @pytest.mark.parametrize("tail_bytes", [1, 3_000, 20_000])
-async def test_row_23_what_the_tail_has_forgotten_comes_from_the_journal(
+async def test_what_the_tail_has_forgotten_comes_from_the_journal(
     tail_bytes: int, websocket: bool, autojump_clock: MockClock
 ) -> None:
     async with awake(tail_bytes=tail_bytes, websocket=websocket) as (house, zoe):
@@ -116,7 +116,7 @@ async def test_row_23_what_the_tail_has_forgotten_comes_from_the_journal(
         assert sleepy.seqs() == list(range(sleepy.seqs()[0], zoe.seqs()[-1] + 1))
 
 
-async def test_row_23_what_nobody_has_any_more_is_a_gap(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_what_nobody_has_any_more_is_a_gap(websocket: bool, autojump_clock: MockClock) -> None:
     async with awake(tail_bytes=1, journal_room_entries=10, websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         await _talk(zoe, 100)
@@ -129,7 +129,7 @@ async def test_row_23_what_nobody_has_any_more_is_a_gap(websocket: bool, autojum
         assert before and gap.next == last - 9 and not gap.kept
 
 
-async def test_row_23_who_was_asleep_is_told_who_is_here(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_who_was_asleep_is_told_who_is_here(websocket: bool, autojump_clock: MockClock) -> None:
     async with awake("-eve lost", "+bob", websocket=websocket) as (house, zoe):
         eve = await house.enter("eve", "lobby")
         assert await zoe.noticed() == ["+eve"]
@@ -147,9 +147,7 @@ async def test_row_23_who_was_asleep_is_told_who_is_here(websocket: bool, autoju
         assert sleepy.seen[-1] is members[0], "when it has caught up"
 
 
-async def test_row_23_who_missed_no_notice_is_told_nothing(
-    websocket: bool, autojump_clock: MockClock
-) -> None:
+async def test_who_missed_no_notice_is_told_nothing(websocket: bool, autojump_clock: MockClock) -> None:
     async with awake(websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         await sleepy.hears()
@@ -158,7 +156,7 @@ async def test_row_23_who_missed_no_notice_is_told_nothing(
         assert not [event for event in sleepy.seen if isinstance(event, Members)]
 
 
-async def test_row_23_ended_after_a_minute_in_which_it_took_nothing(
+async def test_ended_after_a_minute_in_which_it_took_nothing(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
     async with awake("-sleepy slow", websocket=websocket) as (house, zoe):
@@ -178,7 +176,7 @@ async def test_row_23_ended_after_a_minute_in_which_it_took_nothing(
         assert len(entries) <= begun, "what had not begun is dropped, of one batch too"
 
 
-async def test_row_23_a_little_now_and_then_is_enough(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_little_now_and_then_is_enough(websocket: bool, autojump_clock: MockClock) -> None:
     async with awake(websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
         await _talk(zoe, 20)
@@ -191,7 +189,7 @@ async def test_row_23_a_little_now_and_then_is_enough(websocket: bool, autojump_
         assert sleepy.seqs()[-1] == zoe.seqs()[-1]
 
 
-async def test_row_23_leaving_while_asleep(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_leaving_while_asleep(websocket: bool, autojump_clock: MockClock) -> None:
     """The leave waits until what was shown before it has been read; nothing else does."""
     async with awake("-sleepy left", websocket=websocket) as (house, zoe):
         sleepy = await _sleeper(house, zoe)
@@ -207,7 +205,7 @@ async def test_row_23_leaving_while_asleep(websocket: bool, autojump_clock: Mock
 # --- row 24: reads a little all the time ----------------------------------------------------------------
 
 
-async def test_row_24_a_kilobyte_a_second(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_kilobyte_a_second(websocket: bool, autojump_clock: MockClock) -> None:
     async with awake("-slow lost", websocket=websocket) as (house, zoe):
         slow = await house.enter("slow", "lobby", buffer_bytes=4_096)
         assert await zoe.noticed() == ["+slow"]
@@ -226,7 +224,7 @@ async def test_row_24_a_kilobyte_a_second(websocket: bool, autojump_clock: MockC
         slow.link.close()
 
 
-async def test_row_24_one_large_batch(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_one_large_batch(websocket: bool, autojump_clock: MockClock) -> None:
     """Which takes minutes to send, and is not sent anew each time a little of it has gone."""
     store = SlowStore(commit_s=1)
     async with awake("-slow lost", store=store, websocket=websocket) as (house, zoe):
@@ -261,7 +259,7 @@ class UntoldLink:
         await trio.sleep_forever()
 
 
-async def test_row_24_a_socket_that_does_not_say_when_it_takes_more(
+async def test_a_socket_that_does_not_say_when_it_takes_more(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
     """It is tried every second."""
@@ -299,7 +297,7 @@ async def _ping(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("question", "count"), [(Ping(n=2**53 - 1), 20_000), (History("lobby"), 400)], ids=["ping", "history"]
 )
-async def test_row_42_the_server_hears_no_more_than_it_may_owe(
+async def test_the_server_hears_no_more_than_it_may_owe(
     question: Ping | History, count: int, websocket: bool, autojump_clock: MockClock
 ) -> None:
     async with awake(websocket=websocket) as (house, zoe):
@@ -320,7 +318,7 @@ async def _pour(peer: Peer, data: bytes, poured: trio.Event) -> None:
     poured.set()
 
 
-async def test_row_42_what_is_owed_is_bounded(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_what_is_owed_is_bounded(websocket: bool, autojump_clock: MockClock) -> None:
     async with awake(websocket=websocket) as (house, zoe):
         eve = await house.enter("eve", "lobby")
         assert await zoe.noticed() == ["+eve"]
@@ -338,7 +336,7 @@ async def test_row_42_what_is_owed_is_bounded(websocket: bool, autojump_clock: M
         assert await zoe.noticed(45) == ["-eve slow"]
 
 
-async def test_row_42_the_answers_come_in_order_when_they_are_read(
+async def test_the_answers_come_in_order_when_they_are_read(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
     async with awake(websocket=websocket) as (house, zoe):
@@ -356,7 +354,7 @@ async def test_row_42_the_answers_come_in_order_when_they_are_read(
         assert await zoe.noticed() == []
 
 
-async def test_row_42_it_is_no_silence_while_the_server_does_not_read(
+async def test_it_is_no_silence_while_the_server_does_not_read(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
     """And then it is: a minute after the last of what it has read."""
@@ -374,7 +372,7 @@ async def test_row_42_it_is_no_silence_while_the_server_does_not_read(
 
 
 @pytest.mark.parametrize("tail_bytes", [4 << 20, 10_000], ids=["from the tail", "from the journal"])
-async def test_row_43_five_hundred_stall_together(tail_bytes: int, autojump_clock: MockClock) -> None:
+async def test_five_hundred_stall_together(tail_bytes: int, autojump_clock: MockClock) -> None:
     store = CountingStore()
     async with serving(store=store, rate_limit=False, tail_bytes=tail_bytes, connections=1_000) as house:
         zoe = await house.bystander()

@@ -85,7 +85,7 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
-async def test_row_7_a_reset_while_the_server_reads() -> None:
+async def test_a_reset_while_the_server_reads() -> None:
     async with listening() as acceptor:
         zoe = await acceptor.bystander()
         _, sock = await acceptor.enter("eve")
@@ -94,7 +94,7 @@ async def test_row_7_a_reset_while_the_server_reads() -> None:
         await sees(zoe, "-eve lost")
 
 
-async def test_row_7_a_reset_while_the_server_writes() -> None:
+async def test_a_reset_while_the_server_writes() -> None:
     async with listening(journal_room_bytes=64 << 20) as acceptor:
         zoe = await acceptor.bystander()
         _, sock = await acceptor.enter("eve", receive_bytes=4_096)
@@ -115,7 +115,7 @@ async def _fill(zoe: Bystander) -> int:
     return await zoe.say("done")
 
 
-async def test_row_23_asleep_on_a_real_socket() -> None:
+async def test_asleep_on_a_real_socket() -> None:
     async with listening(journal_room_bytes=64 << 20) as acceptor:
         zoe = await acceptor.bystander()
         sleepy, sock = await acceptor.enter("sleepy", receive_bytes=4_096)
@@ -131,7 +131,7 @@ async def test_row_23_asleep_on_a_real_socket() -> None:
         assert seqs == list(range(seqs[0], seqs[-1] + 1))
 
 
-async def test_row_23_given_up_on_a_real_socket() -> None:
+async def test_given_up_on_a_real_socket() -> None:
     async with listening(stalled_s=1, goodbye_s=1, journal_room_bytes=64 << 20) as acceptor:
         zoe = await acceptor.bystander()
         sleepy, _ = await acceptor.enter("sleepy", receive_bytes=4_096)
@@ -140,7 +140,7 @@ async def test_row_23_given_up_on_a_real_socket() -> None:
         await sees(zoe, "-sleepy slow")
 
 
-async def test_row_24_little_by_little_on_a_real_socket() -> None:
+async def test_little_by_little_on_a_real_socket() -> None:
     """Never for three seconds does the kernel take nothing, though it may not say when it takes something."""
     async with listening(stalled_s=3, journal_room_bytes=64 << 20) as acceptor:
         zoe = await acceptor.bystander()
@@ -154,7 +154,7 @@ async def test_row_24_little_by_little_on_a_real_socket() -> None:
         assert slow.seqs() == list(range(slow.seqs()[0], slow.seqs()[-1] + 1))
 
 
-async def test_row_26_ten_says_and_the_end_of_input() -> None:
+async def test_ten_says_and_the_end_of_input() -> None:
     """printf … | nc -N"""
     async with listening() as acceptor:
         zoe = await acceptor.bystander()
@@ -172,7 +172,7 @@ async def test_row_26_ten_says_and_the_end_of_input() -> None:
         assert seen in (["+nc", "-nc lost"], [])
 
 
-async def test_row_27_a_peer_that_ignores_the_goodbye() -> None:
+async def test_a_peer_that_ignores_the_goodbye() -> None:
     async with listening(goodbye_s=1) as acceptor:
         eve, sock = await acceptor.enter("eve")
         eve.send_bytes(bytes(4))
@@ -213,7 +213,7 @@ async def process(*options: str, first: str = "") -> AsyncGenerator[tuple[trio.P
                 await server.stderr.aclose()
 
 
-async def test_row_21_out_of_file_descriptors() -> None:
+async def test_out_of_file_descriptors() -> None:
     """Who is connected is served; who is not yet is, as soon as there is room."""
     async with process("--no-rate-limit", first=FEW_FILES) as (server, acceptor):
         zoe = await acceptor.bystander()
@@ -238,7 +238,7 @@ def _answered(sock: socket.socket) -> bool:
     return False
 
 
-async def test_row_35_sigterm_settles_and_says_goodbye() -> None:
+async def test_sigterm_settles_and_says_goodbye() -> None:
     """Nobody is waited for: neither of the two closes, and a goodbye may take an hour."""
     async with process("--limit", "goodbye_s=3600", "--limit", "drain_s=3600") as (server, acceptor):
         ada, _ = await acceptor.enter("ada")
@@ -256,7 +256,7 @@ async def test_row_35_sigterm_settles_and_says_goodbye() -> None:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-async def test_row_35_what_was_just_said_is_acked_or_unknown(sent: signal.Signals) -> None:
+async def test_what_was_just_said_is_acked_or_unknown(sent: signal.Signals) -> None:
     """The signal comes in the middle of a flood: all acks are there, in order, and then the goodbye."""
     async with process("--no-rate-limit") as (server, acceptor):
         ada, _ = await acceptor.enter("ada")
@@ -293,7 +293,7 @@ async def draining(first: signal.Signals) -> AsyncGenerator[tuple[trio.Process, 
         yield server, sock
 
 
-async def test_row_35_a_second_ctrl_c_ends_it_at_once() -> None:
+async def test_a_second_ctrl_c_ends_it_at_once() -> None:
     """One that comes too soon counts as the first, so they are sent until one does not."""
     async with draining(signal.SIGINT) as (server, _):
         await _send_until_ended(server, signal.SIGINT)
@@ -301,7 +301,7 @@ async def test_row_35_a_second_ctrl_c_ends_it_at_once() -> None:
 
 
 @pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGHUP])
-async def test_row_35_more_signals_of_a_supervisor_do_not_end_the_drain(again: signal.Signals) -> None:
+async def test_more_signals_of_a_supervisor_do_not_end_the_drain(again: signal.Signals) -> None:
     """They are sent until the process has gone, also while the interpreter ends."""
     async with draining(signal.SIGTERM) as (server, sock), trio.open_nursery() as nursery:
         for _ in range(10):

@@ -295,7 +295,7 @@ async def test_a_journal_that_cannot_be_read_is_told(autojump_clock: MockClock) 
         assert places(await ask(ada, "a")) == []
 
 
-async def test_row_20_a_hundred_searches(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_hundred_searches(websocket: bool, autojump_clock: MockClock) -> None:
     async with beside_a_bystander(websocket=websocket) as (_, _, eve):
         eve.send(*[Search("tea", ref=f"s{n}") for n in range(100)])
         heard = await eve.hears()

@@ -255,7 +255,7 @@ CHROME_AND_MORE = CHROME.replace(b"Pragma:", b"X: " + b"x" * HEAD_BYTES + b"\r\n
 
 
 @pytest.mark.parametrize("begun", [b"GET", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
-async def test_row_13_a_request_that_never_becomes_whole(begun: bytes, autojump_clock: MockClock) -> None:
+async def test_a_request_that_never_becomes_whole(begun: bytes, autojump_clock: MockClock) -> None:
     async with beside_a_bystander() as (house, _, _):
         browser = Browser(house)
         since = trio.current_time()
@@ -268,7 +268,7 @@ async def test_row_13_a_request_that_never_becomes_whole(begun: bytes, autojump_
         assert trio.current_time() - since <= 10
 
 
-async def test_row_13_tls_is_closed_without_a_word(autojump_clock: MockClock) -> None:
+async def test_tls_is_closed_without_a_word(autojump_clock: MockClock) -> None:
     async with beside_a_bystander() as (house, _, _):
         browser = Browser(house)
         browser.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"r" * 506)
@@ -421,7 +421,7 @@ async def test_health_comes_back_by_itself_and_no_request_writes(
     caplog.clear()
 
 
-async def test_row_22_a_browser_too_is_told_that_the_server_is_full(autojump_clock: MockClock) -> None:
+async def test_a_browser_too_is_told_that_the_server_is_full(autojump_clock: MockClock) -> None:
     async with serving(connections=2) as house:
         await house.enter("ada")
         first = Browser(house)

@@ -164,7 +164,7 @@ async def test_who_pings_and_does_not_read_is_not_read_either(autojump_clock: Mo
         assert len(page.pongs) == -(-sent // 131)
 
 
-async def test_row_13_a_stranger_who_pings_and_reads_slowly_has_no_longer(autojump_clock: MockClock) -> None:
+async def test_a_stranger_who_pings_and_reads_slowly_has_no_longer(autojump_clock: MockClock) -> None:
     """While nobody reads a session its clocks stand still; a hello is not put off like that."""
     async with beside_a_bystander(answers_bytes=10_000) as (house, _, _):
         page = await upgraded(house)
@@ -210,7 +210,7 @@ async def test_the_parts_of_a_message_have_time_while_nobody_reads_them(autojump
 
 
 @pytest.mark.parametrize("first", [b"", frame(b"{", first=0x01), frame(b"{", first=0x01)[:3]])
-async def test_row_4_a_message_has_ten_seconds(first: bytes, autojump_clock: MockClock) -> None:
+async def test_a_message_has_ten_seconds(first: bytes, autojump_clock: MockClock) -> None:
     """From its first byte on, whatever comes between its parts."""
     async with beside_a_page("-eve lost") as (_, _, page):
         page.send(first)
@@ -228,14 +228,14 @@ async def test_row_4_a_message_has_ten_seconds(first: bytes, autojump_clock: Moc
         assert isinstance(page.events[-1], Bye) and page.events[-1].code == "frame_timeout"
 
 
-async def test_row_13_an_upgrade_and_no_hello(autojump_clock: MockClock) -> None:
+async def test_an_upgrade_and_no_hello(autojump_clock: MockClock) -> None:
     async with beside_a_bystander() as (house, _, _):
         page = await upgraded(house)
         await page.hear(12)
         assert page.close == (1013, "hello_timeout")
 
 
-async def test_row_1_a_huge_frame(autojump_clock: MockClock) -> None:
+async def test_a_huge_frame(autojump_clock: MockClock) -> None:
     async with beside_a_page("-eve lost") as (_, _, page):
         page.send(b"\x81\xff" + ((1 << 63) - 1).to_bytes(8) + b"mask")
         await page.hear()
@@ -265,7 +265,7 @@ async def test_a_broken_frame(broken: bytes, code: int, autojump_clock: MockCloc
     assert not any(isinstance(entry, Said) and entry.text == "after" for entry in zoe.entries())
 
 
-async def test_row_6_a_close_frame_is_the_end_of_input(autojump_clock: MockClock) -> None:
+async def test_a_close_frame_is_the_end_of_input(autojump_clock: MockClock) -> None:
     """What is pending is settled and answered, and the close is answered with its code."""
     async with beside_a_page("-eve lost") as (_, _, page):
         page.send(frame(encode(Say("lobby", "last", ref="r"))) + frame(b"\x03\xe9bye", first=0x88))
@@ -275,7 +275,7 @@ async def test_row_6_a_close_frame_is_the_end_of_input(autojump_clock: MockClock
         assert page.close == (1001, "")
 
 
-async def test_row_6_the_end_without_a_close_frame(autojump_clock: MockClock) -> None:
+async def test_the_end_without_a_close_frame(autojump_clock: MockClock) -> None:
     async with beside_a_page("-eve lost") as (_, _, page):
         page.say(Say("lobby", "last", ref="r"))
         page.send(frame(encode(Say("lobby", "half")))[:-1])
@@ -285,7 +285,7 @@ async def test_row_6_the_end_without_a_close_frame(autojump_clock: MockClock) ->
         assert page.close is None
 
 
-async def test_row_25_a_browser_that_is_there_answers_and_stays(autojump_clock: MockClock) -> None:
+async def test_a_browser_that_is_there_answers_and_stays(autojump_clock: MockClock) -> None:
     async with beside_a_page("-eve timeout") as (_, zoe, page):
         for _ in range(8):
             await page.hear(20)
@@ -307,7 +307,7 @@ async def _pinging(zoe: Bystander, page: Page, seconds: int) -> None:
         await page.hear(10)
 
 
-async def test_row_35_a_server_that_stops_says_goodbye(autojump_clock: MockClock) -> None:
+async def test_a_server_that_stops_says_goodbye(autojump_clock: MockClock) -> None:
     async with serving() as house:
         page = await upgraded(house)
         page.say(Hello(version=1, name="eve"), Join("lobby"))

@@ -93,7 +93,7 @@ async def _say_all(peer: Peer) -> None:
 
 
 @MODES
-def test_row_34_a_session_ended_at_each_checkpoint(error: Error) -> None:
+def test_a_session_ended_at_each_checkpoint(error: Error) -> None:
     assert sweep(a_session, error=error).checkpoints > 10, "a day of many steps"
 
 
@@ -115,7 +115,7 @@ async def turned_away(sim: Simulation) -> None:
 
 
 @MODES
-def test_row_34_one_who_is_turned_away_ended_at_each_checkpoint(error: Error) -> None:
+def test_one_who_is_turned_away_ended_at_each_checkpoint(error: Error) -> None:
     assert sweep(turned_away, error=error).checkpoints
 
 

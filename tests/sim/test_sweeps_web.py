@@ -67,5 +67,5 @@ async def _read(link: PipeLink) -> None:
 
 
 @pytest.mark.parametrize("error", [None, InjectedError], ids=["cancelled", "failing"])
-def test_row_34_a_browsers_visit_ended_at_each_checkpoint(error: type[InjectedError] | None) -> None:
+def test_a_browsers_visit_ended_at_each_checkpoint(error: type[InjectedError] | None) -> None:
     assert sweep(a_visit, error=error).checkpoints > 10
