@@ -28,6 +28,12 @@ def test_a_seed_that_has_found_a_bug_stays_found(found: int) -> None:
     simulate(found, drawn)
 
 
+@pytest.mark.parametrize("found", [9_113_657, 9_201_424])
+def test_a_seed_that_has_found_a_fault_of_the_judge_passes(found: int) -> None:
+    """A notice of a return is sent to a session that joined between the return and the notice."""
+    simulate(found, drawn)
+
+
 def hashes(hash_seed: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(seeds=SAME)],
