@@ -124,7 +124,7 @@ class Story:
         else:
             assert line.startswith(BREAKS), f"a line of a dialogue that is none: {line}"
             await self._bob_is().wait_for("said", self._said)
-            await self._ada_is().stream.aclose()
+            self._ada_is().stream.socket.close()
             self._ada = None
             while "left" not in await self._bob_is().wait_for("presence"):
                 pass
@@ -133,8 +133,12 @@ class Story:
         """Require that the server has closed Ada's connection, behind the last line."""
         with pytest.raises(trio.EndOfChannel):
             await self._ada_is().next()
-        await self._ada_is().stream.aclose()
-        await self._bob_is().stream.aclose()
+
+    def close(self) -> None:
+        """Close the connections that are open."""
+        for connection in (self._ada, self._bob):
+            if connection is not None:
+                connection.stream.socket.close()
 
     async def _bob_sends(self, payload: str) -> None:
         command = json.loads(payload)
@@ -165,9 +169,12 @@ async def play(lines: list[str]) -> int:
     """Play the lines against a new server; return how many events were compared."""
     async with open_server(Config(port=0)) as server:
         story = Story(int(server.addresses[0].rpartition(":")[2]))
-        for line in lines:
-            await story.play(line)
-        await story.end()
+        try:
+            for line in lines:
+                await story.play(line)
+            await story.end()
+        finally:
+            story.close()
     return story.checked
 
 
@@ -237,7 +244,7 @@ async def welcomed(limits: Limits) -> AsyncGenerator[Connection]:
 
 
 async def is_limited(name: str, small: set[str]) -> bool:
-    """Send a command three times where the rates of `small` grant two at once; tell whether one was refused."""
+    """Send a command three times where the rates of `small` grant two; return whether one was refused."""
     bursts = {burst: 2 if kind in small else MANY for kind, burst in BURSTS.items()}
     limits = Limits(**bursts, talk_per_s=1, rooms_per_s=1, questions_per_s=1)
     refused = False
@@ -257,8 +264,8 @@ async def is_limited(name: str, small: set[str]) -> bool:
 @pytest.mark.parametrize(("name", "kind"), rates())
 def test_each_command_is_charged_to_the_rate_of_the_page(name: str, kind: str) -> None:
     def run(small: set[str]) -> bool:
-        # The clock is a hundred times slower, so no rate grows back while the test runs: one a second is one in
-        # a hundred seconds. It must not stand still, since a search pauses between its steps.
+        # The clock is a hundred times slower, so no rate grows back while the test runs. It must not stand
+        # still, since a search pauses between its steps.
         return trio.run(is_limited, name, small, clock=trio.testing.MockClock(rate=0.01))
 
     assert run({kind}) == (kind in BURSTS)
