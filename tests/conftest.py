@@ -9,6 +9,7 @@ usual run can afford; `nox -s sim` looks further.
 """
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -29,6 +30,14 @@ def pytest_configure(config: pytest.Config) -> None:
     # A server that a test starts without a word on its journal must not find that of whoever runs the tests.
     os.environ["TRIO_CHAT_JOURNAL"] = "memory"
     os.environ["TRIO_CHAT_TOKENS"] = "none"  # nor a client who they are
+    # A run that is started in the background, or with nohup, inherits ignored signals: no test would see one.
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     config.addinivalue_line("markers", f"seeds(number): how many seeds a story takes, if not {SEEDS}")
 
 
