@@ -155,7 +155,7 @@ async def test_a_missed_threshold_is_1() -> None:
         (["--disconnects", "ten"], "is no share"),
         (["a:b"], "is no address"),
         (["--target", "ws://"], "is no address"),
-        (["127.0.0.1", "--target", "ws://127.0.0.1"], "not both"),
+        (["127.0.0.1", "--target", "ws://127.0.0.1"], "expected one of them"),
         (["--rooms", "9", "--users", "3"], "9 rooms are too many"),
         (["--json", "/nowhere/x.json"], "there is no such directory"),
         (["--json", ""], "it is a directory"),

@@ -17,35 +17,35 @@ from trio_chat.server.process import (
     SPARE_FILES,
     allow_files,
     default_journal,
-    first_words,
+    first_lines,
     lan_address,
     source_address,
     tune_memory,
 )
 
-IN_MEMORY = "what is said is kept in memory, until the server ends"
+IN_MEMORY = "messages are kept in memory until the server ends"
 
 
 def test_a_server_says_where_what_is_said_is_kept_and_for_how_long() -> None:
-    words = first_words(Config(journal="/home/ada/journal.db"), ["tcp://127.0.0.1:5555"])
-    assert words[2:] == ["what is said is kept forever, in /home/ada/journal.db"]
+    words = first_lines(Config(journal="/home/ada/journal.db"), ["tcp://127.0.0.1:5555"])
+    assert words[2:] == ["messages are kept forever in /home/ada/journal.db"]
     keep = RetentionRule(90 * 86_400_000)
-    words = first_words(Config(journal="journal.db", keep=keep), ["tcp://127.0.0.1:5555"])
-    assert words[2:] == ["what is said is kept for 90 days, in journal.db"]
-    words = first_words(Config(keep=RetentionRule(entries=500)), ["tcp://127.0.0.1:5555"])
-    assert words[2:] == ["what is said is kept at most 500 entries a room, in memory, until the server ends"]
+    words = first_lines(Config(journal="journal.db", keep=keep), ["tcp://127.0.0.1:5555"])
+    assert words[2:] == ["messages are kept for 90 days in journal.db"]
+    words = first_lines(Config(keep=RetentionRule(entries=500)), ["tcp://127.0.0.1:5555"])
+    assert words[2:] == ["messages are kept at most 500 entries a room in memory until the server ends"]
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.8.8.8", "localhost", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1"]
 )
 def test_a_server_for_this_machine_says_where_it_listens(host: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert first_words(Config(host), ["tcp://127.0.0.1:5555"]) == [
+    assert first_lines(Config(host), ["tcp://127.0.0.1:5555"]) == [
         "listening on tcp://127.0.0.1:5555",
         "open http://127.0.0.1:5555 in a browser",
         IN_MEMORY,
     ]
-    assert first_words(Config(host, web=False), ["tcp://127.0.0.1:5555"]) == [
+    assert first_lines(Config(host, web=False), ["tcp://127.0.0.1:5555"]) == [
         "listening on tcp://127.0.0.1:5555",
         IN_MEMORY,
     ]
@@ -66,7 +66,7 @@ def test_a_browser_is_sent_to_an_address_that_it_can_open(
     host: str, opened: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(process, "source_address", lambda to: to)
-    assert first_words(Config(), [f"tcp://{host}:80"])[1] == f"open {opened} in a browser"
+    assert first_lines(Config(), [f"tcp://{host}:80"])[1] == f"open {opened} in a browser"
     caplog.clear()
 
 
@@ -89,8 +89,8 @@ def test_a_server_for_others_says_how_to_join_and_warns(
         IN_MEMORY,
         f"others join with: trio-chat join {handed_out}",
     ]
-    assert first_words(Config(host, web=False), [f"tcp://{host}:5555"]) == said
-    with_page = first_words(Config(host), [f"tcp://{host}:5555"])
+    assert first_lines(Config(host, web=False), [f"tcp://{host}:5555"]) == said
+    with_page = first_lines(Config(host), [f"tcp://{host}:5555"])
     assert [with_page[0], *with_page[2:]] == [*said[:2], f"{said[2]}, or open http://{handed_out}"]
     assert "anyone who can reach this address can read and join" in caplog.text
     caplog.clear()
@@ -100,7 +100,7 @@ def test_without_a_network_there_is_no_address_to_hand_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(process, "source_address", lambda _: "")
-    words = first_words(Config("0.0.0.0", web=False), ["tcp://0.0.0.0:5555"])
+    words = first_lines(Config("0.0.0.0", web=False), ["tcp://0.0.0.0:5555"])
     assert words == ["listening on tcp://0.0.0.0:5555", IN_MEMORY]
     caplog.clear()
 
@@ -109,7 +109,7 @@ def test_without_ipv6_a_browser_on_this_machine_is_sent_to_ipv4(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(process, "source_address", lambda to: "" if ":" in to else to)
-    assert first_words(Config(), ["tcp://[::]:80"])[1] == "open http://127.0.0.1:80 in a browser"
+    assert first_lines(Config(), ["tcp://[::]:80"])[1] == "open http://127.0.0.1:80 in a browser"
     caplog.clear()
 
 
@@ -135,7 +135,7 @@ def test_a_link_local_address_is_told_with_the_zone_that_others_have_to_fill_in(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """No URL can name a zone, so no browser is sent there."""
-    assert first_words(Config("fe80::7%eth0"), ["tcp://[fe80::7%eth0]:5555"]) == [
+    assert first_lines(Config("fe80::7%eth0"), ["tcp://[fe80::7%eth0]:5555"]) == [
         "listening on tcp://[fe80::7%eth0]:5555",
         IN_MEMORY,
         "others join with: trio-chat join [fe80::7%INTERFACE]:5555",
@@ -147,7 +147,7 @@ def test_a_name_of_this_machine_that_only_it_can_reach_is_told_to_nobody(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Debian gives a machine's own name the address 127.0.1.1."""
-    words = first_words(Config("box.example"), ["tcp://127.0.1.1:5555"])
+    words = first_lines(Config("box.example"), ["tcp://127.0.1.1:5555"])
     assert words == [
         "listening on tcp://127.0.1.1:5555",
         "open http://127.0.1.1:5555 in a browser",
@@ -179,7 +179,7 @@ def test_without_a_place_for_a_journal_one_is_asked_for(
     nobodys.write_text("a file")
     monkeypatch.setenv("HOME", str(nobodys))
     monkeypatch.setenv("XDG_DATA_HOME", str(nobodys))
-    with pytest.raises(CannotStart, match="no place for a journal, "):
+    with pytest.raises(CannotStart, match="cannot create a directory for the journal: "):
         default_journal()
 
 
@@ -194,7 +194,7 @@ def test_without_a_home_directory_no_journal_is_put_into_the_working_directory(
     """A user id that is in no passwd file, without HOME: platformdirs raises, or leaves the `~` as it is."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(process, "user_data_path", found)
-    expected = "^no place for a journal, HOME is not set; --journal PATH names one$"
+    expected = "^cannot find a directory for the journal: HOME is not set; --journal PATH names the file$"
     with pytest.raises(CannotStart, match=expected):
         default_journal()
     assert not list(tmp_path.iterdir())

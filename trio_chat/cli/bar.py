@@ -1,4 +1,4 @@
-"""A progress bar for long work, on a terminal's standard error and nowhere else."""
+"""A progress bar on standard error, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["bar"]
 
-BETWEEN_S = 0.1  # to draw it costs more than what it tells of
+BETWEEN_S = 0.1  # drawing costs more than the work in between
 
 
 @contextmanager
 def bar(label: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], None] | None]:
-    """What is to be told how much is done, and of how much; None where nobody would see it."""
+    """Yield a function to call with the work done and the whole work; None if there is no terminal."""
     if hidden or not sys.stderr.isatty():
         yield None
         return

@@ -14,13 +14,13 @@ __all__ = ["main"]
 
 
 class _Commands(click.Group):
-    """A group whose commands end with one line and status 130 at Ctrl-C, where they say nothing else.
+    """A group whose commands end with one line and status 130 at Ctrl-C, unless they print something else.
 
-    Their standard streams can be written to, or say why not.
+    Writing to their standard streams works or raises an error with the reason.
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        is_ours = exit_on_interrupt()  # not where the console script has done so: then nothing runs after it
+        is_ours = exit_on_interrupt()  # False if the console script has done so: then no code runs after it
         try:
             with standard_error(), report_errors(), standard_output():
                 return super().main(*args, **kwargs)
@@ -43,7 +43,7 @@ class _Commands(click.Group):
 )
 @click.version_option(package_name="trio-chat", message="%(prog)s %(version)s")
 def main() -> None:
-    """A chat that one command starts and that people can rely on.
+    """A small, reliable chat server with a terminal client and a load tool.
 
     \b
         trio-chat serve                  in one terminal

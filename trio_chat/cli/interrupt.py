@@ -1,8 +1,8 @@
-"""Ctrl-C before a command has begun its work, and after its verdict: an exit status, and no traceback.
+"""Ctrl-C before a command begins and after its verdict: an exit status without a traceback.
 
-A KeyboardInterrupt inside an import is a traceback of other people's modules, and some of those catch it.
-So until a command begins, the handler of SIGINT ends the process itself; there is nothing to undo yet. This
-module imports next to nothing, as it has to be there before everything else.
+A KeyboardInterrupt inside an import shows a traceback of other modules, and some modules catch it. So until a
+command begins, the handler of SIGINT ends the process itself; there is nothing to undo yet. This module
+imports very little, because it runs before everything else.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["INTERRUPTED", "KeptVerdict", "exit_on_interrupt", "keep_verdict", "raise_on_interrupt"]
 
-INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
+INTERRUPTED = 130  # the shells' convention: 128 plus the number of SIGINT
 
 
 class KeptVerdict:
     """Handle SIGINT and SIGTERM while the verdict of a command is written, and after it.
 
-    The first signal is ignored: a verdict that is written has to be the exit status. A second one ends the
-    process as long as the verdict is not written, as the reader of it may have stopped reading.
+    The first signal is ignored, because the exit status must equal the written verdict. A second one ends the
+    process if the verdict is not written yet: its reader may have stopped reading.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class KeptVerdict:
         self._is_repeated = True
 
     def written(self) -> None:
-        """Ignore both signals from here on, also while the interpreter ends, which drops its handlers."""
+        """Ignore both signals from now on, also while the interpreter ends and drops its handlers."""
         self._is_written = True
         numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is self]
         _ignored.extend(number for number in numbers if _handle(number, signal.SIG_IGN))
@@ -73,9 +73,9 @@ def raise_on_interrupt() -> bool:
 
 
 def keep_verdict() -> KeptVerdict:
-    """Let SIGINT and SIGTERM change nothing from here on; the caller says when it is `written`.
+    """Let SIGINT and SIGTERM change nothing from now on; the caller calls `written` after the verdict.
 
-    A signal that is ignored, or has a handler of the program around, is left alone.
+    A signal that is ignored, or has a handler of the embedding program, is left alone.
     """
     verdict = KeptVerdict()
     if signal.getsignal(signal.SIGINT) in (_exit, signal.default_int_handler):
@@ -92,7 +92,7 @@ def _is_ours(handler: object) -> bool:
 def _handle(number: int, handler: Handler) -> bool:
     try:
         signal.signal(number, handler)
-    except ValueError:  # only the main thread may
+    except ValueError:  # not in the main thread
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""What went wrong, in one line."""
+"""Errors as one line."""
 
 import sys
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ __all__ = ["errors_in_one_line", "report_errors"]
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """What we raise on purpose ends the command with one line and its exit status; a bug is not hidden.
+    """End the command with one line and an exit status on a `ChatError`; other exceptions pass.
 
-    All is imported: from here on Ctrl-C raises KeyboardInterrupt.
+    All imports are done here, so Ctrl-C raises KeyboardInterrupt from now on.
     """
     raise_on_interrupt()
     with report_errors():
@@ -29,7 +29,7 @@ def report_errors() -> Iterator[None]:
     """End the command as `errors_in_one_line` does, and leave Ctrl-C as it is."""
     try:
         yield
-    except OutputClosed as error:  # no news to anyone
+    except OutputClosed as error:  # the reader left, so no message is needed
         sys.exit(error.exit_status)
     except ChatError as error:
         click.secho(f"trio-chat: {printable(str(error))}", fg="red", err=True)

@@ -1,9 +1,8 @@
-"""Text for one line of a terminal, whatever is in it: a path's bytes, or what a damaged file says."""
+"""Text for one line of a terminal, also from a path or a damaged file."""
 
 __all__ = ["printable"]
 
 
 def printable(text: str) -> str:
-    """Return the text with all that is not printable escaped: control characters, newlines, bytes not in
-    UTF-8."""
+    """Return a text with control characters, newlines and bytes that are not UTF-8 escaped."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,4 +1,4 @@
-"""`trio-chat serve`: a server, until a signal ends it."""
+"""`trio-chat serve`: run a server until a signal ends it."""
 
 import logging
 import re
@@ -39,7 +39,7 @@ class _PortOption(click.Option):
     envvar="TRIO_CHAT_HOST",
     show_default=True,
     show_envvar=True,
-    help="Where to listen; 0.0.0.0 is everywhere, :: is everywhere over IPv6 and IPv4.",
+    help="Address to listen on; 0.0.0.0 means every IPv4 address, :: every IPv6 and IPv4 address.",
 )
 @click.option(
     "--port",
@@ -49,14 +49,14 @@ class _PortOption(click.Option):
     show_default=True,
     show_envvar=True,
     type=click.IntRange(0, 65_535),
-    help="0 takes any free one.",
+    help="Port to listen on; 0 picks a free one.",
 )
 @click.option(
     "--no-web",
     is_flag=True,
     envvar="TRIO_CHAT_NO_WEB",
     show_envvar=True,
-    help="No HTTP, no WebSocket, no page for browsers.",
+    help="Serve no HTTP, no WebSocket and no page.",
 )
 @click.option(
     "--public-name",
@@ -65,8 +65,8 @@ class _PortOption(click.Option):
     metavar="NAME",
     envvar="TRIO_CHAT_PUBLIC_NAME",
     show_envvar=True,
-    help="A name by which browsers may ask for this server, without a port; may be repeated."
-    " Addresses and localhost need none.",
+    help="Host name that browsers may use for this server, without a port; may be repeated."
+    " Addresses and localhost are always allowed.",
 )
 @click.option(
     "--proxy",
@@ -75,7 +75,7 @@ class _PortOption(click.Option):
     metavar="ADDRESS",
     envvar="TRIO_CHAT_PROXY",
     show_envvar=True,
-    help="Trust the X-Forwarded-For or PROXY header of this proxy, an address or a network; may be repeated.",
+    help="Address or network of a proxy whose X-Forwarded-For or PROXY header is trusted; may be repeated.",
 )
 @click.option(
     "--journal",
@@ -83,8 +83,8 @@ class _PortOption(click.Option):
     show_envvar=True,
     metavar="PATH",
     callback=refuse_standard,
-    help="The file in which what is said is kept; `memory` keeps it until the server ends."
-    "  [default: journal.db in your directory for such data; `serve` says where that is]",
+    help="File of the messages; `memory` keeps them until the server ends."
+    "  [default: journal.db in your data directory; `serve` prints the path]",
 )
 @click.option(
     "--durability",
@@ -93,21 +93,21 @@ class _PortOption(click.Option):
     show_default=True,
     show_envvar=True,
     type=click.Choice(["normal", "full"]),
-    help="What was acked survives the server (normal), or the machine as well (full).",
+    help="Acknowledged messages survive a crash of the server (normal) or of the machine (full).",
 )
 @click.option(
     "--keep",
     envvar="TRIO_CHAT_KEEP",
     show_envvar=True,
     metavar="AGE",
-    help="Forget what is older than so many hours, days or weeks: 12h, 90d, 4w.  [default: forever]",
+    help="Remove messages that are older than this: 12h, 90d, 4w.  [default: keep all]",
 )
 @click.option(
     "--keep-entries",
     envvar="TRIO_CHAT_KEEP_ENTRIES",
     show_envvar=True,
     type=click.IntRange(min=1),
-    help="Forget all but the newest so many entries of each room.  [default: all are kept]",
+    help="Keep only this many of the newest messages in each room.  [default: keep all]",
 )
 @click.option(
     "--max-connections",
@@ -121,7 +121,7 @@ class _PortOption(click.Option):
     is_flag=True,
     envvar="TRIO_CHAT_NO_RATE_LIMIT",
     show_envvar=True,
-    help="Nobody is ever too fast: for load tests.",
+    help="Limit no rates; for load tests.",
 )
 @click.option(
     "--limit",
@@ -130,7 +130,7 @@ class _PortOption(click.Option):
     metavar="NAME=VALUE",
     envvar="TRIO_CHAT_LIMIT",
     show_envvar=True,
-    help="Set one of the server's limits; `--limit help` lists them.",
+    help="Set a limit of the server; `--limit help` lists all with units and defaults.",
 )
 @click.option(
     "--log-level",
@@ -139,7 +139,7 @@ class _PortOption(click.Option):
     show_default=True,
     show_envvar=True,
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
-    help="What goes to standard error: with info also who connects and leaves, by name and address.",
+    help="Least severe messages on standard error; info also logs connections by name and address.",
 )
 def serve(
     host: str,
@@ -158,11 +158,15 @@ def serve(
 ) -> None:
     """Run a chat server until Ctrl-C, SIGTERM or SIGHUP.
 
-    It then takes its leave of everybody: what was said is settled first. A second Ctrl-C ends it at once.
+    On exit it commits pending messages, then disconnects everyone. A second Ctrl-C ends it at once.
 
     \b
-    Exit status: 0 drained, 1 ended at once by a second Ctrl-C, 2 cannot start,
-                 75 cannot start now, as the disk is full or fails.
+    Exit status:
+      0    stopped in order
+      1    ended at once by a second Ctrl-C
+      2    cannot start
+      75   cannot start now, because the disk is full or fails
+      130  interrupted before the start
     """
     import trio
 
@@ -197,10 +201,10 @@ def serve(
         try:
             drained = trio.run(run_process, config, _say)
         except JournalInUse as error:
-            hint = "" if journal else "; --journal PATH names one of its own"
+            hint = "" if journal else "; --journal PATH names another file"
             raise CannotStart(f"{error}{hint}") from error
         if not drained:
-            raise ChatError("stopped at once: not everybody was told")
+            raise ChatError("stopped at once: some members were not told")
 
 
 def _say(lines: Sequence[str]) -> None:

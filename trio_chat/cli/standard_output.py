@@ -1,4 +1,4 @@
-"""Standard output for data that programs read, and `-`, which stands for it in place of a file."""
+"""Standard output for data, and `-` as its name in place of a file."""
 
 import sys
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ STANDARD = "-"
 
 
 def refuse_standard(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Return the path that an option was given; end the command with one line and status 2 for `-`.
+    """Return the path of an option; end the command with one line and status 2 if it is `-`.
 
-    A callback of options whose file can be neither standard input nor output. A path is taken as text: a
-    `Path` of `./-`, which is a file of that name, would be `-` again.
+    This is the callback of options whose file can be neither standard input nor output. The path is a text,
+    because `Path("./-")`, a file of that name, would become `-`.
     """
     if value == STANDARD:
         with errors_in_one_line():
@@ -28,7 +28,7 @@ def refuse_standard(_: click.Context, param: click.Parameter, value: str | None)
 
 
 def write_standard_output(chunks: Iterable[bytes]) -> None:
-    """Write these bytes to standard output, and flush it. Raises `OutputError` if it does not take them."""
+    """Write and flush bytes to standard output. Raises `OutputError` if that fails."""
     out = sys.stdout.buffer
     for chunk in chunks:
         out.write(chunk)

@@ -1,9 +1,9 @@
 """Prepare the standard streams of the process for every command.
 
-Three rules hold for all commands, whatever started them:
+Three rules hold for all commands, however they are started:
 
-- A closed descriptor is opened on the null device, so that no file and no socket of ours gets its number.
-  What is written to a closed standard output still fails, as it does without us.
+- A closed descriptor is opened on the null device, so that none of our files and sockets gets its number.
+  Writing to a closed standard output still fails, as it would without this.
 - A failed write to standard output raises `OutputError`. Data that cannot be written is dropped, so the
   interpreter does not report it a second time when it ends.
 - A failed write to standard error is dropped: a broken log ends no command. A reader that stops reading
@@ -75,7 +75,7 @@ class DiagnosticsFile(io.FileIO):
     def _wait_writable(self) -> bool:
         poll = select.poll()
         poll.register(self, select.POLLOUT)
-        # After one line was dropped the next is given no time until the reader reads again.
+        # After a dropped line the next ones get no time until the reader reads again.
         self._is_stuck = not poll.poll(0 if self._is_stuck else STUCK_S * 1_000)
         return not self._is_stuck
 
@@ -86,7 +86,7 @@ def open_missing() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest free number is taken: this one, as those below it are open by now.
+            # `open` takes the lowest free number: this one, as the lower ones are open by now.
             os.set_inheritable(os.open(os.devnull, flags), True)
     if sys.stdin is None:
         sys.stdin = os.fdopen(0, closefd=False)
@@ -112,8 +112,8 @@ def standard_error() -> Iterator[None]:
 def standard_output() -> Iterator[None]:
     """Let a failed write to standard output raise `OutputError` while the block runs.
 
-    It is raised at the end of the block, too, where buffered output cannot be written, unless an earlier
-    write has failed already. A stream that is not the interpreter's own, as in a test, is left alone.
+    The end of the block raises it, too, if buffered output cannot be written and no earlier write has failed.
+    A stream that is not the interpreter's own, as in a test, is left alone.
     """
     before = sys.stdout
     if before is not sys.__stdout__:
@@ -135,7 +135,7 @@ def _text(
 ) -> io.TextIOWrapper:
     """Return a text stream on `file` with the encoding of the replaced one.
 
-    A character without a code is shown as an escape: a journal's path or a topic may hold any.
+    A character that the encoding lacks is written as an escape: a path or a topic may hold any.
     """
     encoding = getattr(replaced, "encoding", "utf-8")
     handler = getattr(replaced, "errors", "strict")

@@ -1,4 +1,4 @@
-"""The server as a process of its own: its signals, its file descriptors, its memory, its first words."""
+"""The server as a process: signals, file descriptors, memory, and its first lines of output."""
 
 from __future__ import annotations
 
@@ -27,33 +27,37 @@ __all__ = ["default_journal", "run_process"]
 
 log = logging.getLogger("trio_chat.server")
 
-SPARE_FILES = 64  # listeners, the journal, connections that are being turned away
+SPARE_FILES = 64  # listeners, the journal, connections that are being refused
 FILES_MIN = 32  # with fewer the journal's readers cannot open it, or modules cannot be imported
 
 
 def default_journal() -> str:
-    """The file of the user who starts the server; its directory is made. Raises `CannotStart`."""
+    """Return the path of the user's journal and create its directory. Raises `CannotStart`."""
     try:
         folder = user_data_path("trio-chat", appauthor=False)
     except RuntimeError:
         folder = Path("~")
     if not folder.is_absolute():  # older releases of platformdirs leave the `~` as it is
-        raise CannotStart("no place for a journal, HOME is not set; --journal PATH names one")
+        raise CannotStart(
+            "cannot find a directory for the journal: HOME is not set; --journal PATH names the file"
+        )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return str(folder / "journal.db")
     except OSError as error:
         where = f"{error.filename}: {error.strerror}"
         kind = JournalUnavailable if may_pass(error) else CannotStart
-        raise kind(f"no place for a journal, {where}; --journal PATH names one") from error
+        raise kind(
+            f"cannot create a directory for the journal: {where}; --journal PATH names another file"
+        ) from error
 
 
 async def run_process(config: Config, say: Callable[[Sequence[str]], None]) -> bool:
     """Serve until a signal, then drain; `signals.py` says which signals do what.
 
-    `say` is given the lines for standard output, the first being `listening on …`. A signal that comes before
-    the server listens ends it without them. Returns whether the server ended in good order; then, and when it
-    did not, further signals are ignored until the process ends. Raises `CannotStart`.
+    `say` gets the lines for standard output; the first is `listening on …`. A signal before the server
+    listens ends it without them. Return whether the server has drained. Further signals are ignored until the
+    process ends. Raises `CannotStart`.
     """
     allow_files(config.limits.connections + SPARE_FILES)
     cannot: CannotStart | None = None
@@ -67,11 +71,11 @@ async def run_process(config: Config, say: Callable[[Sequence[str]], None]) -> b
                 if held.received:
                     stop.ask()
                 async with open_server(config) as server:
-                    # Opening the journal cannot be cancelled, and returns all the same.
+                    # Opening the journal cannot be cancelled; a signal may have arrived meanwhile.
                     await trio.lowlevel.checkpoint_if_cancelled()
                     stop.is_serving = True
                     tune_memory()
-                    say(first_words(config, server.addresses))
+                    say(first_lines(config, server.addresses))
                     await stop.asked.wait()
                 drained = True
                 nursery.cancel_scope.cancel()
@@ -84,7 +88,7 @@ async def run_process(config: Config, say: Callable[[Sequence[str]], None]) -> b
 
 
 class _Stop:
-    """The end of the server: asked for, or forced by cancelling `force`, which is around all of it."""
+    """The end of the server: `asked` starts a drain, cancelling `force` ends everything at once."""
 
     def __init__(self) -> None:
         self.asked = trio.Event()
@@ -99,15 +103,15 @@ class _Stop:
             self.ask()
 
     def ask(self) -> None:
-        """Ask for a drain. A server that does not listen yet has nothing to drain and is ended at once."""
+        """Ask for a drain. A server that does not listen yet is ended at once."""
         self.asked.set()
         if not self.is_serving:
             self.force.cancel()
 
 
-def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
-    """Where the server listens, for programs and for browsers, and what becomes of what is said; and when
-    others can reach it, what to tell them, and what that means."""
+def first_lines(config: Config, addresses: Sequence[str]) -> list[str]:
+    """Return the first lines of output: the addresses for programs and browsers, how long messages are kept,
+    and, if other machines can reach the server, how others join."""
     words = [f"listening on {address}" for address in addresses]
     hosts = [_host(address) for address in addresses]
     here = next((host for host in map(_reachable_here, hosts) if host), "")
@@ -117,11 +121,11 @@ def first_words(config: Config, addresses: Sequence[str]) -> list[str]:
     keep = config.keep
     kept = f"for {keep.words}" if keep.age_ms else keep.words
     if config.journal != MEMORY:
-        words.append(f"what is said is kept {kept}, in {config.journal}")
+        words.append(f"messages are kept {kept} in {config.journal}")
     elif keep:
-        words.append(f"what is said is kept {kept}, in memory, until the server ends")
+        words.append(f"messages are kept {kept} in memory until the server ends")
     else:
-        words.append("what is said is kept in memory, until the server ends")
+        words.append("messages are kept in memory until the server ends")
     if all(_is_only_here(host) for host in hosts):
         return words
     if host := _reachable_for_others(hosts):
@@ -145,12 +149,13 @@ def _is_only_here(host: str) -> bool:
 
 
 def _reachable_here(host: str) -> str:
-    """Return the host for a browser on this machine; empty for a link-local one, which no URL can name."""
+    """Return the host for a browser on this machine; empty for a link-local one, which URLs cannot
+    contain."""
     if "%" in host:
         return ""
     if not is_unspecified(host):
         return host
-    # Where IPv6 is off for an interface a socket can listen on :: all the same, and takes IPv4.
+    # A socket can listen on :: also where IPv6 is off for an interface; it accepts IPv4 then.
     return "::1" if _is_ipv6(host) and source_address("::1") else "127.0.0.1"
 
 
@@ -159,29 +164,28 @@ def _is_ipv6(host: str) -> bool:
 
 
 def _reachable_for_others(hosts: Sequence[str]) -> str:
-    """Return the host for other machines: an address, as the page is not shown by every name."""
+    """Return the host for other machines: an address, because the page is not served for every name."""
     if any(is_unspecified(host) for host in hosts):
         return lan_address(has_ipv6=any(map(_is_ipv6, hosts)))
     host = next(host for host in hosts if not _is_only_here(host))
     if "%" in host:
-        # The zone is the name of an interface, and each machine has names of its own.
+        # The zone is an interface's name, which differs between machines.
         return f"{host.partition('%')[0]}%INTERFACE"
     return host
 
 
 def lan_address(*, has_ipv6: bool = False) -> str:
-    """Return this machine's address as its network sees it, an IPv4 address if there is one; empty without a
-    network."""
+    """Return this machine's address in its network, preferring IPv4; empty without a network."""
     found = source_address("192.0.2.1") or (source_address("2001:db8::1") if has_ipv6 else "")
     return "" if is_loopback(found) or "%" in found else found
 
 
 def source_address(to: str) -> str:
-    """Return the address from which this machine sends to another one; empty where it has no route."""
+    """Return the address from which this machine sends to another one; empty without a route."""
     family = socket.AF_INET6 if ":" in to else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            # Chooses a route and sends nothing; addresses of others are ones reserved for examples.
+            # This chooses a route and sends no packet; the callers use addresses reserved for examples.
             probe.connect((to, 9))
             return str(probe.getsockname()[0])
     except OSError:
@@ -189,9 +193,9 @@ def source_address(to: str) -> str:
 
 
 def allow_files(count: int) -> None:
-    """Raise the limit of open files as far as it goes; say so when that is less than `count`.
+    """Raise the limit of open files as far as possible; warn if it is less than `count`.
 
-    Raises `CannotStart` where no server could work.
+    Raises `CannotStart` if it is too low for any server.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count and soft != hard:
@@ -212,11 +216,11 @@ def allow_files(count: int) -> None:
 
 
 def tune_memory() -> None:
-    """Let the garbage collector pass over a large server less often.
+    """Make the garbage collector run less often.
 
-    Every collection of the oldest generation walks the objects of all connections. What the server makes
-    per message holds no cycles, so there is little to find: what was loaded at the start is taken out of
-    its view, and it looks for more only after many more allocations than the default 700.
+    Every collection of the oldest generation walks the objects of all connections. The objects of a message
+    have no cycles, so there is little to collect. The objects loaded at the start are frozen, and a
+    collection starts after many more allocations than the default 700.
     """
     gc.collect()
     gc.freeze()
