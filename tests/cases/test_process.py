@@ -172,7 +172,7 @@ def test_a_hangup_ends_no_server_under_nohup(tmp_path: Path) -> None:
 
 def test_a_server_that_was_stopped_and_continued_serves_on(tmp_path: Path) -> None:
     with serve(tmp_path, "--journal", "memory") as server:
-        server.process.send_signal(signal.SIGTSTP)
+        server.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, server.process.pid, os.WSTOPPED)
         server.process.send_signal(signal.SIGCONT)
         done = run(tmp_path, "join", f"ada@{server.address}", "--tokens", "none", stdin=b"hi\n")

@@ -23,7 +23,7 @@ def test_a_refusal_carries_all_that_the_server_said() -> None:
 
 
 def test_an_answer_of_the_wrong_kind_is_named() -> None:
-    assert str(unexpected_event(Pong())) == "what the server says makes no sense: pong is no answer to that"
+    assert str(unexpected_event(Pong())) == "invalid data from the server: unexpected answer: pong"
 
 
 @pytest.mark.parametrize(

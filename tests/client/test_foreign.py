@@ -193,7 +193,7 @@ async def test_a_server_that_says_nothing_is_named_as_that(
     error = await answered(nursery)
     assert isinstance(error, CannotConnect)
     assert str(error) == (
-        "127.0.0.1:5555 says nothing for 10 s: it may not be a trio-chat server; check host and port"
+        "no answer from 127.0.0.1:5555 for 10 s: it may not be a trio-chat server; check host and port"
     )
 
 
@@ -203,7 +203,7 @@ async def test_a_server_of_ours_that_breaks_the_rules_later_is_not_another_serve
     frames = framing.pack([encode(Pong())])
     error = await answered(nursery, frames, b"SSH-2.0-OpenSSH\r\n")
     assert not isinstance(error, ForeignServer)
-    assert str(error).startswith("what the server says makes no sense: ")
+    assert str(error).startswith("invalid data from the server: ")
 
 
 async def test_a_goodbye_is_not_another_server(nursery: trio.Nursery, mock_clock: trio.abc.Clock) -> None:

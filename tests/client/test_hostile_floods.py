@@ -146,10 +146,10 @@ def test_rooms_that_were_not_entered_are_forgotten_the_oldest_first() -> None:
     for number in range(1_000):
         inbox.put(said(5, f"room {number}"), keep=number % 2 == 0)
         inbox.put(Gap(f"hole {number}", 2, 9, kept=False), keep=number % 2 == 0)
-    assert len(inbox._places) == STRANGE_ROOMS + 1
+    assert len(inbox._positions) == STRANGE_ROOMS + 1
     assert len(inbox._lagging) <= STRANGE_ROOMS
-    assert set(inbox._places) == {"lobby", *inbox._strange}
-    assert f"room {1_000 - 1}" in inbox._places
+    assert set(inbox._positions) == {"lobby", *inbox._strange}
+    assert f"room {1_000 - 1}" in inbox._positions
     inbox.put(said(1), keep=True)
     assert inbox.take_all()[-1] == said(1), "the room that was entered is not forgotten"
 
@@ -164,7 +164,7 @@ def test_a_room_that_is_entered_after_all_is_not_forgotten() -> None:
     inbox.put(said(6), keep=True)
     assert inbox.take_all()[-1] == said(6)
     inbox.leave("lobby")
-    assert len(inbox._places) == len(inbox._strange) == STRANGE_ROOMS
+    assert len(inbox._positions) == len(inbox._strange) == STRANGE_ROOMS
 
 
 def test_an_entry_before_the_first_is_asked_for_from_the_beginning() -> None:
@@ -230,7 +230,7 @@ def test_a_history_that_begins_anew_under_other_names_is_kept_once() -> None:
         inbox.lost()
         inbox.resume(f"lobby {number}.5", f"lobby {number + 1}")
     assert len(inbox) == 1
-    assert len(inbox._places) == len(inbox._lagging) == 1
+    assert len(inbox._positions) == len(inbox._lagging) == 1
     (event,) = inbox.take_all()
     assert isinstance(event, Room) and event.room == "lobby 100"
 
@@ -292,21 +292,21 @@ async def behind(chat: Chat, peer: Peer, *answers: HistoryPage | Members) -> lis
 async def test_a_page_that_does_not_go_on_is_nonsense(nursery: trio.Nursery) -> None:
     page = HistoryPage("lobby", [said(1)], more=True)
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
-        words = "a page of history that does not go on after 1"
+        words = "a page of history that does not continue after 1"
         assert await behind(chat, peer, page) == [said(1), words]
 
 
 async def test_a_page_that_goes_on_once_and_then_no_more_is_nonsense(nursery: trio.Nursery) -> None:
     pages = [HistoryPage("lobby", [said(2), said(1)], more=True)]
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
-        words = "a page of history that does not go on after 2"
+        words = "a page of history that does not continue after 2"
         assert await behind(chat, peer, *pages) == [said(1), said(2), words]
 
 
 async def test_an_answer_to_another_question_is_nonsense(nursery: trio.Nursery) -> None:
     names = Members("lobby", ["ada"], 1, more=True)
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
-        assert await behind(chat, peer, names) == [said(1), "members is no answer to that"]
+        assert await behind(chat, peer, names) == [said(1), "unexpected answer: members"]
 
 
 def test_a_gap_that_goes_backwards_is_none() -> None:
@@ -336,7 +336,7 @@ async def test_a_frame_that_is_dribbled_is_no_sign_of_life(
         try:
             await anext(chat)
         except ConnectionLost as lost:
-            assert "nothing heard from the server for 60 s" in str(lost)
+            assert "no data from the server for 60 s" in str(lost)
         assert trio.current_time() == 60
 
 

@@ -138,7 +138,7 @@ def test_a_page_without_entries_is_the_last() -> None:
 def test_a_page_that_does_not_go_on_is_a_fault() -> None:
     inbox = behind(9)
     ask(inbox)
-    with pytest.raises(ProtocolError, match="does not go on after 2"):
+    with pytest.raises(ProtocolError, match="does not continue after 2"):
         inbox.answer(page(said(1), said(2), more=True))
 
 

@@ -143,7 +143,7 @@ async def test_who_has_taken_the_name_meanwhile_keeps_it(autojump_clock: trio.ab
         await nursery.start(_run_server)
         async with connect(SERVER, name="ada", dial=network.dialler("ada"), random=lambda: 0.99) as ada:
             stop.set()
-            with pytest.raises(ConnectionLost, match="no way back: the name ada is taken") as caught:
+            with pytest.raises(ConnectionLost, match="cannot reconnect: the name ada is taken") as caught:
                 async for event in ada:
                     assert isinstance(event, Disconnected)
             assert (caught.value.code, caught.value.reconnect) == ("name_taken", False)

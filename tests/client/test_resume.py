@@ -186,7 +186,7 @@ async def test_a_room_that_may_not_be_entered_any_more_is_left_and_the_program_t
                 await peer.say(Error("too_many_rooms", "no more than one", ref=join.ref))
                 await peer.admit(resumed=True)
                 _, error, back = await next_of(chat, 3)
-                assert error == Error("too_many_rooms", "no way back into lobby: no more than one")
+                assert error == Error("too_many_rooms", "cannot rejoin lobby: no more than one")
                 assert isinstance(back, Reconnected)
                 peer.reset()
             else:

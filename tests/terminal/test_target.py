@@ -58,8 +58,11 @@ def test_without_anything_it_is_this_machine() -> None:
         ("host:0", "there is no port 0"),
         ("host:65536", "there is no port 65536"),
         ("host:555555", "is not NAME@HOST:PORT"),
-        ("http://host:5555", r"^'http://host:5555' is no address: it looks like ws://127.0.0.1:5555$"),
-        ("ada@ws://", "'ws://' is no address"),
+        (
+            "http://host:5555",
+            r"^invalid address: got 'http://host:5555', expected one such as ws://127.0.0.1:5555$",
+        ),
+        ("ada@ws://", "invalid address: got 'ws://'"),
         ("ws://host:0", "is no address"),
         ("ada@tcp://host/lobby", "is no address"),
         ("a\udcff@host", r"^'a\\udcff@host' is not NAME@HOST:PORT$"),

@@ -1,28 +1,28 @@
-"""The client: `connect` to a server and hold a `Chat`, which comes back by itself.
+"""The client: `connect` to a server and get a `Chat`, which reconnects by itself.
 
-connect       from an address to a Chat, and to its end: owns the tasks
-chat          what a program says and hears, a method for each command
-conversation  what a program says and hears, whatever the connection; why it ended
-news          what a program is told unasked
+connect       from an address to a Chat and to its end; owns the tasks
+chat          the Chat: a method for each command
+session       requests and events of a Chat, over any number of connections
+events        the events that a program receives
 
-requests      which command an answer belongs to, and what is sent again         outlive a
-rooms         PURE: the rooms one is in, and whether one is back                 connection
-inbox         PURE: what was not taken yet, and how what was missed is caught up
-beyond        PURE: what came while the inbox was full
-pacer         PURE: token buckets of what the server allows
-backlog       whether requests wait to be sent, and which the server has put off
-reception     what comes is given to whom it is for
+requests      PURE: which command an answer belongs to, and what is sent again      these outlive
+rooms         PURE: the joined rooms, and whether they are rejoined                 a connection
+inbox         PURE: events that the program has not taken, and fetching missed entries
+overflow      PURE: events that arrived while the inbox was full
+pacer         PURE: token buckets of the server's rates
+backlog       whether requests wait to be sent, and which the server has postponed
+dispatch      gives each event to its request or to the inbox
 
-visits        one connection after another, and the outages between
+reconnect     one connection after another, and the pauses between
 backoff       PURE: how long to wait before the next try
-greeting      from an address to a welcome
-address       PURE: where a server is, and what is spoken there
-upgrade       from a link to what is spoken on it
-reentry       back into the rooms
-sender        send what waits, in order and at the server's pace
+handshake     from an address to a welcome
+address       PURE: hosts, ports and URLs
+upgrade       agree on frames or a WebSocket
+resume        rejoin the rooms
+sender        send waiting requests, in order and at the server's rate
 keepalive     pings, silence, and a machine that has slept
-brake         when to read on
-ungrouped     what a nursery raises, to those who do not care that there is one
+backpressure  when to read
+ungrouped     the exceptions of a nursery, without the group
 connection    commands out and events in, over one link
 """
 

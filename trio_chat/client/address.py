@@ -1,4 +1,4 @@
-"""Where a server is, and what is spoken there: a host and a port, or a URL that has both."""
+"""Addresses of servers: a host and a port, or a URL with both."""
 
 import re
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _PORTS = {"tcp": 5555, "ws": 80}
 
 
 class Address(NamedTuple):
-    """`path` is that of a WebSocket; without one it is frames that are spoken."""
+    """The address of a server. `path` is that of a WebSocket; without it the connection uses frames."""
 
     host: str
     port: int
@@ -27,8 +27,8 @@ class Address(NamedTuple):
 
 
 def parse_address(host: str, port: int) -> Address:
-    """The address that `host` and `port` name; a URL in place of the host (`ws://HOST:PORT`, `tcp://HOST:PORT`)
-    has its own port. A WebSocket is at `/ws` unless the URL says otherwise. Raises `CannotConnect`.
+    """Return the address of `host` and `port`; a URL in place of the host (`ws://HOST:PORT`, `tcp://HOST:PORT`)
+    has its own port. The path of a WebSocket is `/ws` unless the URL has one. Raises `CannotConnect`.
     """
     if "://" not in host:
         return Address(host, port)
@@ -37,12 +37,12 @@ def parse_address(host: str, port: int) -> Address:
     number = int((found and found["port"]) or _PORTS.get(scheme, 0))
     path = (found and found["path"]) or ""
     if found is None or not 0 < number < 65_536 or (scheme == "tcp" and path.strip("/")):
-        raise CannotConnect(f"{host!r} is no address: it looks like ws://127.0.0.1:5555")
+        raise CannotConnect(f"invalid address: got {host!r}, expected one such as ws://127.0.0.1:5555")
     if path in ("", "/"):
         path = "/ws" if scheme == "ws" else ""
     name = found["ip"] or found["host"]
-    try:  # as HTTP wants it said; what dials would take it as it is
+    try:  # HTTP needs the ASCII form; dialing does not
         name = name if name.isascii() else name.encode("idna").decode()
     except UnicodeError as error:
-        raise CannotConnect(f"{name!r} is no host's name") from error
+        raise CannotConnect(f"invalid host name: got {name!r}") from error
     return Address(name, number, path)

@@ -1,9 +1,8 @@
-"""The backlog: whether requests wait to be sent, and which of them the server has put off.
+"""The backlog: whether requests wait to be sent, and which of them the server has postponed.
 
-While there is a backlog, no command overtakes it: whatever a program asks for joins those that wait, and
-`sender.py` sends them in order. There is one during an outage, and whenever the pacer holds a command back.
-A request that the server refuses as `rate_limited` keeps its place among those that wait, so it is sent
-again before those behind it.
+No command overtakes the backlog: every new request joins the waiting ones, and `sender.py` sends them in
+order. There is a backlog while disconnected, and whenever the pacer delays a command. A request that the
+server refuses as `rate_limited` keeps its place, so it is sent again before those behind it.
 """
 
 import trio
@@ -17,7 +16,7 @@ __all__ = ["Backlog"]
 
 
 class Backlog:
-    """`changed` is set when there may be more to send; `exists` while requests may wait to be sent."""
+    """`changed` is set when there may be more to send; `exists` is true while requests may wait."""
 
     def __init__(self, requests: Requests, pacer: Pacer) -> None:
         self.pacer = pacer
@@ -42,7 +41,7 @@ class Backlog:
         self.changed.set()
 
     def count(self, request: Request) -> None:
-        """Count a request as sent on the connection there is."""
+        """Count a request as sent on the present connection."""
         request.is_sent = True
         if not self.pacer.is_idle:
             self.pacer.send(request.command, trio.current_time())
@@ -56,7 +55,7 @@ class Backlog:
             self.changed.set()
 
     def put_off(self, refusal: Error) -> bool:
-        """Take a `rate_limited` for a program's request, which is sent again later. False when it is not."""
+        """Take a `rate_limited` answer. Return whether the request will be sent again later."""
         request = self._requests.find(refusal.ref)
         if request is None or request.then is not None:
             return False
@@ -64,13 +63,13 @@ class Backlog:
         if not self.pacer.refuse(request.command, retry_s(refusal.retry_after_s), now):
             return False
         if request.is_given_up:
-            return False  # and `answer` counts it
+            return False  # `answer` counts it
         self.pacer.answer(request.command, now)
         request.is_sent = False
         self.add()
         return True
 
     def lose(self) -> None:
-        """The connection is gone: whatever is asked for waits, until the next one has sent what waits."""
+        """Note that the connection is lost: requests wait until the next connection has sent the backlog."""
         self.exists = True
         self.pacer.lose(trio.current_time())

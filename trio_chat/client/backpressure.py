@@ -1,8 +1,8 @@
-"""The brake: when the reader reads, and when it holds.
+"""Backpressure: when the reader reads, and when it pauses.
 
-It reads while the inbox has space. When that is full it holds, and the server, whose socket takes no
-more, lets this session fall behind at no cost: until the program takes something, or something the
-program waits for needs the reader. Every 20 s it takes what there is all the same, since a server ends a
+The reader reads while the inbox has space. When the inbox is full, it pauses. The server's socket then takes
+no more, and the server lets this session fall behind at no cost, until the program takes an event, or until a
+request of the program needs the reader. Every 20 s the reader reads all the same, because a server ends a
 session whose socket takes nothing for a minute.
 """
 
@@ -13,16 +13,15 @@ from trio_chat.client.inbox import Inbox
 
 __all__ = ["Backpressure"]
 
-HOLD_S = 20
-BREATH_S = 1  # of reading after it: one read alone need not open the window of a large socket buffer
+PAUSE_S = 20
+READ_S = 1  # of reading after a pause: a single read may not open the window of a large socket buffer
 
 
 class Backpressure:
-    """Between the reader and its next read.
+    """Pause and resume the reader.
 
-    `with brake:` the reader goes on, whatever comes, for as long as the block lasts: around every wait
-    whose end depends on the server. An answer may come behind any number of events, and a server that is
-    owed much reads no commands.
+    Inside `with backpressure:` the reader does not pause. Use it around every wait for the server: an answer
+    may come behind any number of events, and a server with many unread replies reads no commands.
     """
 
     def __init__(self, inbox: Inbox) -> None:
@@ -43,20 +42,20 @@ class Backpressure:
         self._waiting -= 1
 
     def resume(self) -> None:
-        """The program has taken something."""
+        """Note that the program has taken an event."""
         if not self._inbox.full:
             self._held.unpark_all()
 
     async def wait(self) -> None:
-        """Wait until there is a reason to read. Does not wait, nor pass a checkpoint, while there is one."""
-        if self._off():
+        """Wait until there is a reason to read. Pass no checkpoint if there is one already."""
+        if self._may_read():
             return
-        with trio.move_on_after(HOLD_S):
+        with trio.move_on_after(PAUSE_S):
             while True:
                 await self._held.park()
-                if self._off():
+                if self._may_read():
                     return
-        self._read_until = trio.current_time() + BREATH_S
+        self._read_until = trio.current_time() + READ_S
 
-    def _off(self) -> bool:
+    def _may_read(self) -> bool:
         return not self._inbox.full or self._waiting > 0 or trio.current_time() < self._read_until

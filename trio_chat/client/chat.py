@@ -1,7 +1,7 @@
-"""The Chat: what a program says and hears.
+"""The Chat: a program's messages, commands and events.
 
-Each method is one command of docs/protocol.md; the work is done by the `ClientSession`. Every method may
-be called by many tasks at once, also inside `async for event in chat`: answers are matched by ref.
+Each method is one command of docs/protocol.md; `ClientSession` does the work. Many tasks may call methods at
+the same time, also inside `async for event in chat`: answers are matched by ref.
 """
 
 from collections.abc import AsyncIterator
@@ -49,30 +49,29 @@ __all__ = ["Chat"]
 
 
 class Chat:
-    """A chat with a server that has welcomed us; made by `connect`, whose block is its life.
+    """A chat with a server, created by `connect`, which also ends it.
 
-    Every method that waits for an answer raises `Refused` when the server will not, and `ClientError`
-    (as a rule `ConnectionLost`) when the Chat has ended. A call that is cancelled may or may not
-    have taken effect; its late answer is dropped, and the Chat is as good as before.
+    Every method that waits for an answer raises `Refused` if the server refuses the command, and
+    `ClientError` (usually `ConnectionLost`) if the Chat has ended. A cancelled call may or may not have taken
+    effect; its late answer is dropped, and the Chat stays usable.
 
-    A connection that is lost does not end it. It comes back with its token into its rooms, and what a
-    program hears goes on behind what it has heard, between the events `Outage` and `Back` and after them.
-    Where entries could not be had any more there is a `Gap`. A `Room` means that a room has another history
-    now, as after a restart with a journal in memory: its numbers begin anew, with its newest entries. With
-    `resumed` true the program had seen nothing of the history before, and all of the new one follows. After
-    an outage `Members` says who is in a room.
+    A lost connection does not end the Chat. It reconnects with its token, rejoins its rooms, and continues
+    behind the last event, between the events `Disconnected` and `Reconnected` and after them. A `Gap` names
+    entries that are lost. A `Room` means that a room has another history now, as after a restart with a
+    journal in memory: its numbers begin again, with its newest entries. If its `resumed` is true, the program
+    had seen no entry of the old history, and the whole new one follows. After an outage, `Members` names the
+    members of a room.
 
-    What the server would refuse as too fast waits until it does not, in the order of the calls, and so does
-    all that is said behind it; only with `pace=False` is that `Refused`. Cancelled while it waits, it was
-    not sent.
+    Commands over the server's rates wait, in the order of the calls, and later messages wait behind them;
+    with `pace=False` they raise `Refused`. A call that is cancelled while it waits was not sent.
 
-    What one calls during an outage waits for its end, and so does what was not answered when it began: it is
-    asked or said again, and said once. The exceptions: `leave` leaves at once, `typing` is dropped, `quit`
-    ends the Chat, and a `whisper` that was under way raises `ConnectionLost`, since it may have arrived. So
-    does, with the code `internal`, what was under way when the server ended a connection by its own fault
-    for the second time. Where another server answers after an outage (`welcome.server_id`), what waits to be
-    said was written for the one before: it raises `ServerChanged`, and each room begins anew with a `Room`.
-    At most a thousand calls wait for an answer at a time; more wait to be among them.
+    While disconnected, calls wait, and so do calls without an answer from before: they are sent again, and a
+    message is stored once. There are exceptions: `leave` leaves at once, `typing` is dropped, `quit` ends the
+    Chat, and a `whisper` that was sent raises `ConnectionLost`, because it may have arrived. A call that was
+    open when the server ended a connection with `internal` for the second time also raises `ConnectionLost`.
+    If another server answers after an outage (`welcome.server_id`), waiting messages were written for the old
+    one: they raise `ServerChanged`, and each room begins again with a `Room`. At most a thousand calls wait
+    for answers; further calls wait for a place.
     """
 
     def __init__(self, conversation: ClientSession) -> None:
@@ -81,23 +80,23 @@ class Chat:
 
     @property
     def welcome(self) -> Welcome:
-        """What the server has welcomed us with, the last time."""
+        """The `welcome` of the present or last connection."""
         return self._talk.welcome
 
     @property
     def name(self) -> str:
-        """One's own name, as the server last said it."""
+        """The member's name, as the server wrote it last."""
         return self._talk.name
 
-    # --- hearing ------------------------------------------------------------------------------------
+    # --- events -------------------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[ClientEvent]:
-        """The events nobody asked for, one by one: entries of rooms, presence, whispers and so on.
+        """Iterate over events: entries of rooms, presence, whispers and so on.
 
-        Iterating waits for the next event, and cancelling loses none: another loop goes on where this
-        one stopped. It ends when this Chat has `quit`, and raises `ClientError` when the Chat has
-        ended otherwise; in both cases after what had come. A program that is too slow for its rooms
-        still gets every entry once, in order (`inbox.py` says how, and what is not kept).
+        Iterating waits for the next event, and cancelling loses none: another loop continues where this one
+        stopped. The loop ends after `quit`, and raises `ClientError` if the Chat has ended otherwise, both
+        after all earlier events. A program that is too slow for its rooms still gets every entry once and in
+        order (`inbox.py` says how, and which other events are dropped).
         """
         return self
 
@@ -105,13 +104,13 @@ class Chat:
         return await self._talk.next()
 
     def batches(self) -> AsyncIterator[list[ClientEvent]]:
-        """The same events as lists, each of all that have come: for programs that take very many."""
+        """Iterate over lists of all waiting events, for programs with very many events."""
         return _Batches(self._talk)
 
     def unexpected_entries(self) -> list[Said | TopicChanged]:
-        """Entries that no server should have sent, taken from where they are noted (the newest thousand):
-        those that came again or behind later ones, which iterating leaves out, and the first of a room
-        that one is not in. For tests of servers; there are none as long as a server keeps its promises.
+        """Remove and return the entries that a correct server does not send (the newest thousand): repeated
+        or late entries, which iterating leaves out, and the first entry of a room that was not joined. For
+        tests of servers.
         """
         return self._talk.unexpected_entries()
 
@@ -125,50 +124,50 @@ class Chat:
         epoch: str = "",
         limit: int | None = None,
     ) -> Room:
-        """Enter a room, with its newest `recent` entries; or go on `after` an entry of the same `epoch`.
+        """Join a room with its newest `recent` entries, or continue `after` an entry of the same `epoch`.
 
-        With both, `recent` counts where the room cannot go on there: its history is another one by now, or
-        the journal has forgotten some of what followed. At most `limit` entries come. Entries come as
-        events, after the answer, and a `Gap` says which of those behind `after` do not.
+        With both, `recent` is used if the room cannot continue there: it has another history, or the journal
+        no longer holds some of the following entries. At most `limit` entries are sent. They come as events
+        after the answer; a `Gap` names the entries behind `after` that are not sent.
         """
         command = Join(room, _given(recent), _given(after), epoch, self._talk.new_ref(), _given(limit))
         return await self._talk.request(command, Room)
 
     async def leave(self, room: str) -> None:
-        """Leave a room, once what one has said there is settled. Nothing of the room comes after it."""
+        """Leave a room after the pending messages to it. No event of the room follows."""
         await self._talk.request(Leave(room, self._talk.new_ref()), Ack)
 
     async def say(self, room: str, text: str, action: bool = False, ref: str | None = None) -> int:
-        """Say something, and wait until the room's journal holds it; its number there.
+        """Send a message, wait until the journal has it, and return its number.
 
-        Said again with the same `ref`, also by another Chat of the same token, it is still said once:
-        so give one to be able to try again when it is not known whether the first time took effect.
+        A message with the same `ref`, also from another Chat with the same token, is stored once. So pass a
+        `ref` to be able to send again if the fate of the first try is unknown.
         """
         command = Say(room, text, action, ref or self._talk.new_ref())
         return _number(await self._talk.request(command, Ack))
 
     async def topic(self, room: str, text: str) -> int:
-        """Set a room's topic, and wait until the journal holds that; its number there."""
+        """Set a room's topic, wait until the journal has it, and return its number."""
         return _number(await self._talk.request(Topic(room, text, self._talk.new_ref()), Ack))
 
     async def typing(self, room: str) -> None:
-        """Tell a room that one is typing. Waits for the command to go out; there is no answer."""
+        """Show a room that the member is typing. Wait until the command is sent; it has no answer."""
         await self._talk.tell(Typing(room))
 
-    # --- people -------------------------------------------------------------------------------------
+    # --- members ------------------------------------------------------------------------------------
 
     async def whisper(self, to: str, text: str) -> None:
-        """Say something to one member, and wait until it was handed on."""
+        """Send a message to one member, and wait until the server has passed it on."""
         await self._talk.request(Whisper(to, text, self._talk.new_ref()), Ack)
 
     async def rename(self, name: str) -> str:
-        """Take another name; the name as it is now."""
+        """Change the member's name and return the new one."""
         return (await self._talk.request(Rename(name, self._talk.new_ref()), Named)).name
 
     async def who(self, room: str) -> list[str]:
-        """The names of all who are in a room, by as many questions as that takes.
+        """Return the names of all members of a room, with as many queries as needed.
 
-        Raises `ServerFault` when the pages do not go on, or do not end.
+        Raises `ProtocolError` if a page does not continue the one before, or the list does not end.
         """
 
         async def ask(after: str) -> tuple[list[str], bool]:
@@ -177,10 +176,10 @@ class Chat:
 
         return await all_pages(ask, str)
 
-    # --- questions ----------------------------------------------------------------------------------
+    # --- queries ------------------------------------------------------------------------------------
 
     async def rooms(self) -> list[RoomListing]:
-        """All rooms with somebody in them, by as many questions as that takes. Raises as `who`."""
+        """Return all rooms that have members, with as many queries as needed. Raises like `who`."""
 
         async def ask(after: str) -> tuple[list[RoomListing], bool]:
             page = await self._talk.request(Rooms(after, self._talk.new_ref()), RoomsPage)
@@ -191,41 +190,39 @@ class Chat:
     async def history(
         self, room: str, before: int | None = None, after: int | None = None, limit: int = 200
     ) -> HistoryPage:
-        """A page of a room's entries: the newest, the newest below `before`, or the first above `after`."""
+        """Return a page of entries: the newest, the newest below `before`, or the first above `after`."""
         command = History(room, _given(before), _given(after), limit, self._talk.new_ref())
         return await self._talk.request(command, HistoryPage)
 
     async def search(
         self, text: str, room: str = "", before: int | None = None, limit: int = 100, next: str = ""
     ) -> Found:
-        """The newest entries that match, of one room or of all one is in; an answer's `next` gets more."""
+        """Return the newest entries that match, of one room or of all joined rooms; pass its `next` to get
+        more."""
         command = Search(text, room, _given(before), limit, self._talk.new_ref(), next)
         return await self._talk.request(command, Found)
 
     async def ping(self) -> float:
-        """The time to the server and back, in seconds."""
+        """Return the round-trip time to the server in seconds."""
         began = trio.current_time()
         await self._talk.request(Ping(ref=self._talk.new_ref()), Pong)
         return trio.current_time() - began
 
     async def quit(self, reason: str = "") -> None:
-        """Say goodbye, and wait until what is pending is settled and the server has said it too.
+        """End the Chat: wait until pending messages are committed and the server has sent `bye`.
 
-        After it nothing can be said any more, and iterating ends with what had come. A connection that
-        breaks meanwhile has ended as well, and is no error here; in an outage there is nothing to wait for.
-        A server that answers anything but goodbye ends the Chat too: it cannot refuse to let a client go.
-        `connect` does this at the end of its block, for at most five seconds.
+        After it no command can be sent, and iterating ends after the earlier events. A connection that is
+        lost meanwhile is no error here; while disconnected there is nothing to wait for. Any other answer of
+        the server also ends the Chat. `connect` does this at the end of its block, for at most five seconds.
         """
         self._talk.leave_soon()
         with suppress(ClientError, Refused):
             await self._talk.request(Quit(reason, self._talk.new_ref()), Bye)
-        self._talk.end(
-            ConnectionLost("left, and the server has not said goodbye", code="quit", reconnect=False)
-        )
+        self._talk.end(ConnectionLost("left without an answer from the server", code="quit", reconnect=False))
 
 
 class _Batches:
-    """An iterator and no async generator: nothing is left to be cleaned up when a loop is left early."""
+    """An iterator instead of an async generator, which would need cleanup when a loop is left early."""
 
     def __init__(self, conversation: ClientSession) -> None:
         self._talk = conversation

@@ -1,6 +1,6 @@
-"""The checks of `welcome`, `room` and `named`: what a client counts on for as long as the connection lasts.
+"""Checks of `welcome`, `room` and `named`, whose values a client uses for the whole connection.
 
-Pure. The codec has checked the types; here are the values with which a client cannot work.
+Pure. The codec has checked the types; these functions refuse values with which a client cannot work.
 """
 
 from trio_chat.client.exceptions import protocol_error
@@ -9,14 +9,14 @@ from trio_chat.wire.messages import MAX_NUMBER, Named, Room, Welcome
 __all__ = ["FRAME_BYTES_MIN", "check_named", "check_room", "check_welcome"]
 
 FRAME_BYTES_MIN = 1_024  # the client's own commands fit: the longest, `join`, has three texts of at most 64
-NAME_CHARACTERS_MAX = 256  # eight times what docs/protocol.md promises; the longest name that a cursor holds
+NAME_CHARACTERS_MAX = 256  # eight times the limit of docs/protocol.md
 TOKEN_CHARACTERS_MAX = 64
 EPOCH_CHARACTERS_MAX = 64
 SERVER_ID_CHARACTERS_MAX = 64
 
 
 def check_welcome(welcome: Welcome) -> None:
-    """Raise `ServerFault` for a welcome with which a client cannot work, naming the field."""
+    """Raise `ProtocolError` for a welcome with which a client cannot work, naming the field."""
     limits = welcome.limits
     for field, least in (
         ("frame_bytes", FRAME_BYTES_MIN),
@@ -37,13 +37,13 @@ def check_welcome(welcome: Welcome) -> None:
 
 
 def check_room(room: Room) -> None:
-    """Raise `ServerFault` for an answer to `join` whose name and epoch no later `join` can repeat."""
+    """Raise `ProtocolError` for an answer to `join` whose name and epoch no later `join` can repeat."""
     _check_length("room", "room", room.room, NAME_CHARACTERS_MAX)
     _check_length("room", "epoch", room.epoch, EPOCH_CHARACTERS_MAX)
 
 
 def check_named(named: Named) -> None:
-    """Raise `ServerFault` for a name that no later `hello` can repeat."""
+    """Raise `ProtocolError` for a name that no later `hello` can repeat."""
     _check_length("named", "name", named.name, NAME_CHARACTERS_MAX)
 
 
@@ -53,5 +53,5 @@ def _check_length(event: str, field: str, value: str, most: int) -> None:
 
 
 def _shown(value: int) -> str:
-    """Return a number as text, unless it is so large that Python might refuse to write it."""
+    """Return a number as text; Python might refuse to convert a very large one."""
     return str(value) if abs(value) <= MAX_NUMBER else "beyond 2**53"

@@ -1,4 +1,4 @@
-"""Connecting: from an address to a Chat, and to its end."""
+"""Connect: from an address to a Chat and to its end."""
 
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -43,34 +43,34 @@ async def connect(
     random: Callable[[], float] = random,
     clock_s: Callable[[], float] = time.time,
 ) -> AsyncGenerator[Chat]:
-    """A Chat with a server, for as long as the block lasts.
+    """Connect to a server and yield a Chat for the duration of the block.
 
-    The server is at `host` and `port`, or at a URL in place of the host: `ws://127.0.0.1:5555` asks for a
+    The server is at `host` and `port`, or at a URL in place of the host: `ws://127.0.0.1:5555` connects by
     WebSocket, as browsers do.
 
-    `token` is who one is, as `chat.token` of an earlier Chat said it; without it the server makes one.
-    `inbox_events` bounds what waits for a program that does not iterate (`inbox.py`). `ref_prefix` begins
-    the refs of its commands, and is random unless given.
+    `token` is the identity of an earlier Chat (`chat.token`); without it the server creates one.
+    `inbox_events` limits the events that wait for the program (`inbox.py`). `ref_prefix` begins the refs of
+    all commands; the default is random.
 
-    Entering waits for the server's welcome, for at most ten seconds. It raises `CannotConnect` when there
-    is no server, when it says nothing, or when it says goodbye; `Refused` (`bad_name`, `name_taken`) when
-    another name is needed; `ServerFault` when it is no server of ours, `ForeignServer` when it is one of a
-    protocol that has a name.
+    Entering waits at most ten seconds for the server's welcome. It raises `CannotConnect` if no server
+    answers in time or the server says `bye`; `Refused` (`bad_name`, `name_taken`) if another name is needed;
+    `ProtocolError` if the server is no trio-chat server; `ForeignServer` if it speaks a known other protocol.
 
-    `pace` keeps to the server's rates: a call waits until the server will take its command, in the order of
-    the calls, and a command that is refused as `rate_limited` is sent again when the server says, before
-    those behind it. Without it commands go out at once, and `rate_limited` is raised as `Refused`.
+    `pace` keeps to the server's rates: a call waits until the server will accept its command, in the order of
+    the calls. A command that is refused as `rate_limited` is sent again after the time that the server asks
+    for, before those behind it. With `pace` False, commands are sent at once, and `rate_limited` raises
+    `Refused`.
 
-    From then on the Chat comes back by itself when its connection is lost (`Chat` says what a program sees
-    of that), unless the server has said not to. `patience_s` is how long one outage may last before the Chat
-    ends with `ConnectionLost`; without `come_back` it ends with its first connection. `random`, from 0 up to
-    1, makes the waits between the tries (`backoff.py`). `clock_s` is a clock that goes on while the machine
-    sleeps: after that the server is asked at once whether it is still there.
+    The Chat reconnects when its connection is lost (`Chat` says what a program sees then), unless the server
+    says not to. `patience_s` limits the time without a connection; after it the Chat ends with
+    `ConnectionLost`. With `come_back` False the Chat ends with its first connection. `random`, from 0 up to
+    1, is the jitter between tries (`backoff.py`). `clock_s` is a clock that runs while the machine sleeps:
+    after a sleep the client asks the server at once for a sign of life.
 
-    Leaving the block says goodbye, and waits for the server to settle what was said and to say it too, for
-    at most five seconds; in an outage it waits for nothing. Leaving it by an exception or cancelled closes
-    the connection at once. An exception of the block comes out as it is. Cancelled at any point, nothing
-    stays open.
+    Leaving the block sends `quit` and waits at most five seconds for the server to commit pending messages
+    and answer; while disconnected it waits for nothing. Leaving it by an exception or cancellation closes the
+    connection at once. An exception of the block is raised unchanged. Cancelling at any point leaves nothing
+    open.
     """
     address = parse_address(host, port)
     requests = Requests(ref_prefix)
@@ -86,22 +86,22 @@ async def connect(
     talk = ClientSession(Inbox(inbox_events), requests, first.connection, first.welcome, pace=pace)
     chat = Chat(talk)
 
-    async def greet_again() -> Handshake:
+    async def handshake_again() -> Handshake:
         return await shake_hands(address, dial, hello(chat.name, chat.token))
 
     visits = Reconnector(
         talk,
-        greet_again,
+        handshake_again,
         backoff=Backoff(random) if come_back else None,
         patience_s=patience_s,
         clock_s=clock_s if come_back else None,
     )
-    # The tasks raise nothing but bugs. Without one it is the block's own exception.
+    # The tasks raise only bugs. Without one the group holds the block's own exception.
     with ungrouped():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(visits.run, first)
             yield chat
-            if not talk.is_leaving:  # otherwise the program has said it, or has given up on it
+            if not talk.is_leaving:  # otherwise the program has called `quit` or given up on it
                 with trio.move_on_after(GOODBYE_S):
                     await chat.quit()
             nursery.cancel_scope.cancel()

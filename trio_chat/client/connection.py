@@ -1,11 +1,11 @@
 """A connection: commands out and events in, over one link.
 
-A command is handed to the link at once, and what the link would not take waits in the outbox for the
-writer. So a frame is never torn by a cancelled caller: once a command is queued, it belongs to the
-writer. The outbox is bounded: who has a command waits for space before it is queued.
+A command is given to the link at once. Bytes that the link does not take wait in the outbox for the writer,
+so a cancelled caller never tears a frame: a queued command belongs to the writer. The outbox is bounded:
+callers wait for space before they queue a command.
 
-Only the reader says that a connection has ended, and why. A send that fails says nothing of the reason,
-which may be a `bye` that has come and was not read yet.
+Only the reader reports that a connection has ended, and why. A failed send does not know the reason, which
+may be a `bye` that is not read yet.
 """
 
 import trio
@@ -34,26 +34,26 @@ class Connection:
         self.frame_bytes = FRAME_BYTES_MAX
         self._link = link
         self._wire: EventReader = wire or FrameEvents()
-        # Until the first message: over a WebSocket the answer to the upgrade has named the server.
+        # Until the first message; with a WebSocket the answer to the upgrade has identified the server.
         self._opening = Opening() if isinstance(self._wire, FrameEvents) else None
         self._outbox = bytearray()
         self._broken = False
-        self._line = trio.Lock()  # fair: who waits for space first is first to send
+        self._line = trio.Lock()  # fair: the first caller that waits for space sends first
         self._queued = ParkingLot()
         self._written = ParkingLot()
 
     async def receive(self) -> list[Event]:
-        """Wait for what comes next, and take all of it that is there; may be nothing whole yet.
+        """Wait for the next bytes and return the events in them; possibly none yet.
 
-        Cancelling loses nothing. Raises `ConnectionLost` at the end of the connection, and `ServerFault`
-        for what is no frame or no message; there is nothing more to receive after either.
+        Cancelling loses nothing. Raises `ConnectionLost` at the end of the connection, and `ProtocolError`
+        for bytes that are no frame or no message; nothing more can be received after either.
         """
         try:
             data = await self._link.receive_some()
         except LinkBroken as error:
             raise self.foreign() or ConnectionLost(str(error)) from error
         except trio.ClosedResourceError as error:
-            raise ConnectionLost("connection lost: it was closed here") from error
+            raise ConnectionLost("connection lost: this client closed it") from error
         if self._opening is not None:
             self._opening.feed(data)
         if not data:
@@ -64,52 +64,53 @@ class Connection:
             raise self.foreign() or protocol_error(error.detail) from error
         if events:
             self._opening = None
-        # Half a frame is no sign of life, nor is anything behind a close frame: bytes that never become a
-        # frame must not keep a connection from being given up.
+        # Half a frame is no sign of life, nor are bytes behind a close frame: bytes that never become a frame
+        # must not keep a dead connection open.
         if not self._wire.ended and (events or not self._wire.inside_frame):
             self.heard_at = trio.current_time()
         replies = self._wire.replies()
-        if replies and not self.crowded:  # else the server does not read, and will not miss them
+        if replies and not self.crowded:  # a server that does not read needs no replies
             self.send_nowait(replies)
         return events
 
     def pack(self, command: Command) -> bytes:
-        """The frame of a command. Raises `Refused` for one that the server would end the connection for."""
+        """Return the frame of a command. Raises `Refused` if it is too long for the server."""
         return self._frame(encode(command))
 
     def pack_hello(self, hello: Hello) -> bytes:
-        """As `pack`; a server that reads lines answers this frame at once, too."""
+        """Return the frame of a `hello`. A server of a line protocol answers it at once, too."""
         payload = encode(hello)
         return self._frame(payload if self._opening is None else as_lines(payload))
 
     def _frame(self, payload: bytes) -> bytes:
         if len(payload) > self.frame_bytes:
-            raise Refused("too_long", f"longer than a frame may be ({self.frame_bytes} bytes)")
+            raise Refused("too_long", f"the command is longer than a frame ({self.frame_bytes} bytes)")
         return self._wire.frame(payload)
 
     def foreign(self) -> ForeignServer | None:
-        """Return the error that names a server of another protocol, by what it sent before any message."""
+        """Return the error for a server of another protocol, by its bytes before the first message."""
         return self._opening.error() if self._opening is not None else None
 
     @property
     def is_broken(self) -> bool:
-        """Whether nothing is sent on it any more."""
+        """Whether the connection sends nothing any more."""
         return self._broken
 
     @property
     def crowded(self) -> bool:
-        """Whether to wait for `space` before sending: the outbox is full, or others wait already."""
+        """Whether a caller must wait for `space`: the outbox is full, or other callers wait."""
         return len(self._outbox) >= OUTBOX_BYTES or self._line.locked()
 
     async def space(self) -> None:
-        """Wait until one more command may be queued, in the order of asking. To be used at once."""
+        """Wait until one more command may be queued, in the order of the calls. Queue it without a
+        checkpoint."""
         async with self._line:
             while len(self._outbox) >= OUTBOX_BYTES:
                 await self._written.park()
 
     def send_nowait(self, frame: bytes) -> bool:
-        """Send a frame, or queue what does not go out at once. On a broken connection it is forgotten,
-        which is false: `receive` has the news, or will."""
+        """Send a frame, and queue the bytes that the link does not take. Return False on a broken connection,
+        which drops the frame; `receive` reports the reason."""
         if self._broken:
             return False
         self.sent_at = trio.current_time()
@@ -126,20 +127,20 @@ class Connection:
         self._link.close()
 
     def abandon(self) -> None:
-        """Send nothing more; who waits for space goes on."""
+        """Send nothing more, and wake the callers that wait for space."""
         self._broken = True
         self._outbox.clear()
         self._written.unpark_all()
 
     async def write(self) -> None:
-        """Send what the link did not take at once, until the connection breaks."""
+        """Send queued bytes until the connection breaks."""
         while not self._broken:
             await self.flush()
             if not self._broken:
                 await self._queued.park()
 
     async def flush(self) -> None:
-        """Wait until everything queued is out, or the connection broken."""
+        """Wait until the outbox is empty or the connection broken."""
         while self._outbox:
             try:
                 await self._link.wait_writable()

@@ -1,6 +1,6 @@
 """Delays that a server asks for: followed within reason.
 
-Pure. A server may ask a client to come back later (`bye`, `after_s`) or to repeat a command later (`error`,
+Pure. A server may ask a client to reconnect later (`bye`, `after_s`) or to repeat a command later (`error`,
 `retry_after_s`). A wrong or hostile number must neither stop the client for ever nor make it repeat a command
 without a pause.
 """
@@ -10,8 +10,8 @@ from msgspec import UnsetType
 __all__ = ["RECONNECT_S_MAX", "RETRY_S", "RETRY_S_MAX", "reconnect_s", "retry_s"]
 
 RETRY_S = 1
-RETRY_S_MAX = 60  # the rates of a server fill within seconds; asking once a minute costs nobody anything
-RECONNECT_S_MAX = 3_600  # longer maintenance exists, and one try an hour does not disturb it
+RETRY_S_MAX = 60  # a server's rates fill within seconds; one try a minute costs nothing
+RECONNECT_S_MAX = 3_600  # maintenance may take longer; one try an hour does no harm
 
 
 def retry_s(asked: int | UnsetType | None) -> int:

@@ -1,7 +1,7 @@
-"""The reception: what comes is given to the request that waits for it, or to the inbox.
+"""Dispatch events to the requests that wait for them, or to the inbox.
 
-All of it in the order of the stream, at once and without a checkpoint: what an answer means for a room
-counts from its place in the stream on, whenever the one who asked wakes up, and if nobody does.
+This happens in the order of the stream and without a checkpoint: the effect of an answer on a room counts
+from its position in the stream on, whenever its caller wakes up, and also if the caller was cancelled.
 """
 
 from typing import assert_never
@@ -43,12 +43,12 @@ __all__ = ["Dispatcher"]
 
 
 class Dispatcher:
-    """Where the events of every connection come in. `arrived` is where to wait for more of them."""
+    """Dispatch the events of every connection. `arrived` is the place to wait for more of them."""
 
     def __init__(self, inbox: Inbox, requests: Requests, rooms: JoinedRooms, backlog: Backlog) -> None:
         self.name = ""
         self.arrived = ParkingLot()
-        self._keeps: bool | None = None  # while a read is being taken
+        self._keeps: bool | None = None  # while the events of one read are dispatched
         self._inbox = inbox
         self._requests = requests
         self._rooms = rooms
@@ -56,11 +56,11 @@ class Dispatcher:
 
     @property
     def keeps(self) -> bool:
-        """Whether the inbox has space; of all that came with one read: whether it had at its beginning."""
+        """Whether the inbox has space, or had at the beginning of the present read."""
         return not self._inbox.full if self._keeps is None else self._keeps
 
     def take(self, events: list[Event]) -> ClientError | None:
-        """Take what came with one read. If that is the end of the connection: why."""
+        """Dispatch the events of one read. Return the reason if the connection has ended."""
         self._keeps = keep = not self._inbox.full
         put, put_entry = self._inbox.put, self._inbox.put_entry
         end: ClientError | None = None
@@ -90,7 +90,7 @@ class Dispatcher:
         return end
 
     def leave(self, room: str, name: str = "") -> None:
-        """One is not in a room any more."""
+        """Note that a room was left."""
         self._inbox.leave(self._rooms.left(room, name))
 
     def _take_name(self, event: Named) -> ProtocolError | None:
@@ -107,7 +107,7 @@ class Dispatcher:
     ) -> ProtocolError | None:
         try:
             if isinstance(event, Room):
-                check_room(event)  # before its request is taken, which otherwise would not hear of the end
+                check_room(event)  # before its request is removed, so that the request gets the error
             if isinstance(event, Error) and event.code == "rate_limited" and self._backlog.put_off(event):
                 return None
             request = self._requests.take(event.ref)

@@ -1,7 +1,7 @@
-"""The weight of an event: how much memory it holds.
+"""The size of an event in memory.
 
-Pure. The number of events says little: a frame of 64 KiB holds one `presence` with 13,000 names, and each of
-its names is an object of 50 bytes. So what a server can fill is bounded by weight as well.
+Pure. The number of events says little: a frame of 64 KiB may be one `presence` with 13,000 names, each an
+object of 50 bytes. So queues that a server can fill are also bounded by bytes.
 """
 
 import sys
@@ -19,7 +19,7 @@ _POINTER_BYTES = 8
 
 
 def event_bytes(value: object) -> int:
-    """Return the bytes that an event, or a value inside one, holds; numbers and flags count as a pointer."""
+    """Return the bytes of an event or a value inside one; numbers and flags count as a pointer."""
     if isinstance(value, str):
         return sys.getsizeof(value)
     if isinstance(value, list):
@@ -31,7 +31,7 @@ def event_bytes(value: object) -> int:
 
 
 class NewestEvents(Generic[E]):
-    """The newest events of a stream, bounded by their number and their weight."""
+    """The newest events of a stream, bounded by number and bytes."""
 
     def __init__(self, number_max: int, weight_max: int) -> None:
         self._number_max = number_max
@@ -46,7 +46,7 @@ class NewestEvents(Generic[E]):
         return iter(self._events)
 
     def append(self, event: E) -> None:
-        """Add an event, and drop the oldest ones beyond the bound. The newest always stays."""
+        """Add an event and drop the oldest ones over the bounds. The newest always stays."""
         self._events.append(event)
         self._weight += event_bytes(event)
         while len(self._events) > self._number_max or (

@@ -1,4 +1,4 @@
-"""What a program is told without having asked: by the server, or by the client about its connection."""
+"""The events that a program receives: from the server, or from the client about its connection."""
 
 from msgspec import Struct
 
@@ -19,9 +19,9 @@ __all__ = ["ClientEvent", "Disconnected", "Reconnected"]
 
 
 class Disconnected(Struct, frozen=True, gc=False, tag_field="type", tag="outage"):
-    """The connection was lost, and the Chat goes on: the next try to come back is in `again_s` seconds.
+    """The connection was lost, and the Chat reconnects; the next try is in `again_s` seconds.
 
-    There is one for each outage, however many tries it takes. What is said meanwhile waits.
+    There is one for each outage, however many tries it takes. Calls wait meanwhile.
     """
 
     why: str
@@ -29,7 +29,7 @@ class Disconnected(Struct, frozen=True, gc=False, tag_field="type", tag="outage"
 
 
 class Reconnected(Struct, frozen=True, gc=False, tag_field="type", tag="back"):
-    """The outage is over, and so long it was: one is in all rooms again that would have one."""
+    """Reconnected after `after_s` seconds; every room that could be rejoined was."""
 
     after_s: float
 
@@ -48,6 +48,5 @@ ClientEvent = (
     | Disconnected
     | Reconnected
 )
-"""What a program is told without having asked. A `Room` comes when one is back in a room whose history is
-another one than before: its numbers begin anew. An `Error` may be about a room that one could not come back
-to, and names it."""
+"""An event for the program. A `Room` means that a rejoined room has another history, whose numbers begin
+again. An `Error` may name a room that could not be rejoined."""

@@ -1,4 +1,4 @@
-"""What a server says against us, as the errors that a program meets."""
+"""Errors for programs, made from the events of a server."""
 
 from trio_chat.client.delays import RECONNECT_S_MAX
 from trio_chat.errors import ConnectionLost, ProtocolError, Refused
@@ -13,7 +13,7 @@ def connection_lost(bye: Bye) -> ConnectionLost:
     after_s = 0 if bye.after_s is UNSET else bye.after_s
     detail = f"the server ended the connection: {one_line(bye.detail)} ({one_line(bye.code)})"
     if after_s > RECONNECT_S_MAX:
-        detail += f"; it asks for {after_s} s without a connection, {RECONNECT_S_MAX} s are kept"
+        detail += f"; it asks for a pause of {after_s} s, the client waits {RECONNECT_S_MAX} s"
     return ConnectionLost(detail, code=bye.code, reconnect=bye.reconnect, after_s=after_s)
 
 
@@ -23,11 +23,11 @@ def refused(error: Error) -> Refused:
 
 
 def unexpected_event(event: Event) -> ProtocolError:
-    return protocol_error(f"{type(event).__name__.lower()} is no answer to that")
+    return protocol_error(f"unexpected answer: {type(event).__name__.lower()}")
 
 
 def protocol_error(detail: str) -> ProtocolError:
-    return ProtocolError(f"what the server says makes no sense: {one_line(detail)}")
+    return ProtocolError(f"invalid data from the server: {one_line(detail)}")
 
 
 def one_line(text: str) -> str:

@@ -49,18 +49,18 @@ _PATTERNS = [
 
 
 class Opening:
-    """The first bytes of a server, however they were cut. Bytes that begin with `expected` name no server."""
+    """The first bytes of a server, in any pieces. Bytes that begin with `expected` are no foreign server."""
 
     def __init__(self, expected: bytes = b"") -> None:
         self._expected = expected
         self._data = b""
 
     def feed(self, data: bytes) -> None:
-        """Keep `data`, as far as it belongs to the first 256 bytes."""
+        """Keep the part of `data` that belongs to the first 256 bytes."""
         self._data += data[: OPENING_BYTES - len(self._data)]
 
     def error(self) -> ForeignServer | None:
-        """Return the error that names the server; None when its bytes name nothing."""
+        """Return the error for the server; None if its bytes identify no protocol."""
         expected = self._expected
         if expected and expected.startswith(self._data[: len(expected)]):
             return None
@@ -86,8 +86,8 @@ def name_of_protocol(data: bytes) -> str:
 def as_lines(payload: bytes) -> bytes:
     """Return JSON with line ends around it, which JSON ignores.
 
-    Servers that read lines answer it at once (HTTP, Redis, IRC). Without a line end they wait for one, and a
-    client learns nothing before its timeout. The line end in front keeps the payload apart from the header of
-    its frame: its NULs end a line for Redis.
+    Servers of line protocols (HTTP, Redis, IRC) answer it at once. Without a line end they would wait for one
+    until the client's timeout. The first line end separates the payload from the frame's header, whose NULs
+    end a line for Redis.
     """
     return b"\r\n" + payload + b"\r\n\r\n"

@@ -1,4 +1,4 @@
-"""The greeting: from an address to a connection on which the server has welcomed us."""
+"""The handshake: from an address to a connection with a `welcome`."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ CONNECT_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """A connection, what the server has welcomed us with, and what it has said behind that."""
+    """A connection, the server's `welcome`, and the events behind it."""
 
     connection: Connection
     welcome: Welcome
@@ -30,11 +30,11 @@ class Handshake:
 
 
 async def shake_hands(address: Address, dial: Dial, hello: Hello, *, is_first: bool = False) -> Handshake:
-    """Connect, say hello, and wait for the welcome; for ten seconds, both together.
+    """Connect, send `hello` and wait for the welcome, ten seconds at most for both.
 
-    Raises `CannotConnect` when there is no server or it says nothing, `ConnectionLost` when it ends the
-    connection, `Refused`, and `ServerFault`. Nothing stays open then, nor when it is cancelled. When the
-    first connection of a program ends without a word, a second one asks whether it was a TLS server's.
+    Raises `CannotConnect` if no server answers, `ConnectionLost` if the server ends the connection,
+    `Refused`, and `ProtocolError`. Nothing stays open then, nor when cancelled. If the first connection of a
+    program ends without an answer, a second one probes for TLS.
     """
     deadline = trio.current_time() + CONNECT_S
     with trio.move_on_at(deadline) as dialling:
@@ -42,28 +42,28 @@ async def shake_hands(address: Address, dial: Dial, hello: Hello, *, is_first: b
     if dialling.cancelled_caught:
         raise CannotConnect(f"no answer from {address} within {CONNECT_S} s")
     greeted: Handshake | None = None
-    connection_lost: ConnectionLost | None = None
+    lost: ConnectionLost | None = None
     connection: Connection | None = None
     try:
         with trio.move_on_at(deadline):
             connection = Connection(link, await agree(link, address))
             greeted = await _welcomed(connection, hello)
     except ConnectionLost as error:
-        connection_lost = error
+        lost = error
     finally:
         if greeted is None:
             link.close()
-    if connection_lost is not None:
-        # A link of a test's or a simulation's own leads to no TLS server.
-        is_silent = is_first and not (connection_lost.code or address.path) and isinstance(link, SocketLink)
+    if lost is not None:
+        # A link of a test or a simulation leads to no TLS server.
+        is_silent = is_first and not (lost.code or address.path) and isinstance(link, SocketLink)
         try:
-            raise (await probe_tls(address, dial) if is_silent else None) or connection_lost
+            raise (await probe_tls(address, dial) if is_silent else None) or lost
         finally:
-            del connection_lost  # its traceback holds this frame
+            del lost  # its traceback holds this frame
     if greeted is None:
         foreign = connection.foreign() if connection is not None else None
         raise foreign or CannotConnect(
-            f"{address} says nothing for {CONNECT_S} s: it may not be a trio-chat server; check host and port"
+            f"no answer from {address} for {CONNECT_S} s: it may not be a trio-chat server; check host and port"
         )
     return greeted
 
@@ -86,4 +86,4 @@ async def _welcomed(connection: Connection, hello: Hello) -> Handshake:
                 case _ if getattr(event, "ref", "") == hello.ref:
                     raise unexpected_event(event)
                 case _:
-                    pass  # of no room, since we are in none
+                    pass  # no room is joined yet

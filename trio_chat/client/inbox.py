@@ -1,38 +1,40 @@
-"""The inbox: what has come and the program has not taken yet.
+"""The inbox: events that have arrived and that the program has not taken.
 
-Pure: events go in as they come, and out as the program takes them; what to ask the server is for
-`question` to say and for others to send.
+Pure: events go in as they arrive and out as the program takes them. `question` says what to ask the server
+next; others send it.
 
-The inbox is bounded by `bound` events, and by what they weigh (`event_size.py`). Whether it is full is
-judged once for all that came at once, so that one read may go over the bound and no stream that merely comes
-quickly is treated as too much. While it is full, nobody need read on. But somebody may have to: an answer
-that a request waits for comes behind the events. What then comes beyond the bound is treated by its kind:
+The inbox is bounded by `bound` events and by bytes (`event_size.py`). Whether it is full is decided once for
+all events of a read, so one read may go over the bound, and a quick stream alone is not treated as too much.
+While the inbox is full, the reader may pause. But a request may need the reader: its answer comes behind the
+events. Events over the bound are treated by their kind:
 
-- *entries* are not kept, since the server's journal has them. The room's place remembers its cursor, the
-  newest entry that was kept, and the newest that was seen. Once the program has taken everything, pages
-  of `history` bring what lies between, until a page reaches the newest seen;
-- of *presence*, only that some was missed: once the entries are caught up, one page of `who` makes good
-  for it, as an unasked `members` does from a server;
-- *whispers*, names of one's own, errors and news of the connection are kept, up to a bound (`overflow.py`);
+- *entries* are not kept, since the server's journal has them. The room's position has its cursor (the newest
+entry
+  kept) and the newest entry seen. When the program has taken everything, pages of `history` bring the entries
+  between, until a page reaches the newest seen;
+- of *presence*, only the fact is kept that some was missed: after the entries, one page of `who` replaces it,
+like an
+  unasked `members` from a server;
+- *whispers*, the member's new names, errors and connection events are kept, up to a bound (`overflow.py`);
 - *typing* is dropped.
 
-Rules an editor must keep. A page is taken in the order of the stream, where the reader meets it and not
-where somebody wakes up with it: so between "the page reaches the newest seen" and "live again" nothing
-can come. What is at or below the cursor is dropped: the answer to `history` may overtake the live
-entries that it holds. Only one question is under way at a time, since it is judged by what had been
-seen when it was asked. While anything is beyond the bound, all within it is older: what is taken makes room
-for it first.
+Rules for changes. A page is taken at its position in the stream, where the reader meets it and not where a
+caller wakes up: so no event can come between "the page reaches the newest seen" and "live again". Entries at
+or below the cursor are dropped: the answer to `history` may overtake the live entries that it holds. Only one
+question is open at a time, because it is judged by the newest entry seen when it was asked. While events wait
+in the overflow, all events in the inbox are older, and each event that is taken makes room for one of them.
 
-An outage leaves all of this as it is, but for the question under way. A room is gone on with behind the
-newest entry that was *seen*, since the pages go on as well, and its presence counts as missed. If its history
-is another one now, nothing of the old can be had any more, and of the new one the newest page is missed.
+A lost connection changes nothing here, except that the open question ends. A room is resumed behind the
+newest entry *seen*, since the pages continue as well, and its presence counts as missed. If the room has
+another history now, the old entries cannot be fetched any more, and the newest page of the new history counts
+as missed.
 
-A server decides in which rooms it shows entries, so the places of rooms that were not entered are bounded as
-well: at `STRANGE_ROOMS` the oldest of them is forgotten, and its next entry counts as the first of that room.
+A server decides for which rooms it sends entries, so the positions of rooms that were not joined are bounded
+as well: at `STRANGE_ROOMS` the oldest is dropped, and its next entry counts as the first of that room.
 
-Where nothing was asked for, an entry at or below the cursor is one that the server has sent twice or too
-late, and one of a room that was not entered is one that it should not have sent at all. No program wants
-to see the former, but whoever holds a server to its promises must: the newest such `strays` are kept.
+Without an open question, an entry at or below the cursor was sent twice or too late, and an entry of a room
+that was not joined should not have been sent at all. Programs do not see the former, but a test of a server
+must: the newest such `strays` are kept.
 """
 
 from collections import deque
@@ -74,23 +76,23 @@ __all__ = [
 ]
 
 INBOX_EVENTS = 1024
-# An inbox may weigh as much as its bound of events would with so much for each, an ordinary line of talk ...
+# An inbox may hold this many bytes for each event of its bound, the size of an ordinary message ...
 EVENT_BYTES = 512
-# ... and no less than a thousand of the longest texts, so that long lines alone never fill a usual inbox.
+# ... and at least a thousand of the longest texts, so that long messages alone never fill a usual inbox.
 INBOX_BYTES_MIN = 4 << 20
-# Always the most that one may ask for, also for a small inbox: questions are rated by their number.
+# The most that a query may ask for, also for a small inbox: the rates count queries.
 PAGE_ENTRIES = 200
 STRAYS = 1_000
 STRAYS_BYTES = 1 << 20
-# A program leaves rooms one by one, and what comes late comes at once.
+# A program leaves rooms one by one, and late entries arrive soon.
 STRANGE_ROOMS = 32
 
-# A question refused so is asked again later; one refused otherwise will be refused again.
+# After these codes the question is asked again later; after others it would be refused again.
 _FOR_NOW = {"rate_limited", "unavailable"}
 
 
-class _Place:
-    """Where the program is in a room: behind while something newer than its cursor was seen."""
+class _Position:
+    """The program's position in a room: behind while a newer entry than its cursor was seen."""
 
     __slots__ = ("asked_for", "cursor", "missed_presence", "newest")
 
@@ -98,7 +100,7 @@ class _Place:
         self.cursor = cursor
         self.newest = cursor
         self.missed_presence = False
-        self.asked_for = False  # entries may have come both live and in an answer
+        self.asked_for = False  # entries may arrive both live and in an answer
 
     @property
     def behind(self) -> bool:
@@ -107,28 +109,29 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is being asked: about the room as it was entered then, up to the newest entry seen then."""
+    """The open question: about the room as joined at its sending, up to the newest entry seen then."""
 
     room: str
-    place: _Place
+    position: _Position
     newest: int
     kind: type[HistoryPage] | type[Members]
 
 
 class Inbox:
-    """What has come and was not taken, and where the program is in each room."""
+    """The events that were not taken, and the program's position in each room."""
 
     def __init__(self, bound: int = INBOX_EVENTS) -> None:
         self.bound = bound
         self._events: deque[ClientEvent] = deque()
         self._weight_max = max(INBOX_BYTES_MIN, EVENT_BYTES * bound)
-        self._weighed = 0  # so many of the oldest events weigh `_weight`; the others were not weighed yet
+        self._weighed = 0  # the number of oldest events whose bytes are in `_weight`
         self._weight = 0
         self._beyond = Overflow(bound)
         self.strays: NewestEvents[Said | TopicChanged] = NewestEvents(STRAYS, STRAYS_BYTES)
-        self._places: dict[str, _Place] = {}
-        self._strange: dict[str, None] = {}  # the rooms with a place that were not entered, the oldest first
-        self._lagging: dict[str, _Place] = {}  # a dict keeps their order, so that a run can be replayed
+        self._positions: dict[str, _Position] = {}
+        # the rooms with a position that were not joined, the oldest first
+        self._strange: dict[str, None] = {}
+        self._lagging: dict[str, _Position] = {}  # a dict keeps the order, so that runs can be replayed
         self._asked: _Question | None = None
 
     def __len__(self) -> int:
@@ -141,23 +144,23 @@ class Inbox:
     # --- in -----------------------------------------------------------------------------------------
 
     def put_entry(self, entry: Said | TopicChanged, keep: bool) -> None:
-        """Take an entry: what `put` does with it, for who knows that it is one and has many."""
-        place = self._places.get(entry.room)
-        if place is None:
-            place = self._strange_place(entry.room, entry.seq - 1)
+        """Add an entry, as `put` does; faster for callers that have many entries."""
+        position = self._positions.get(entry.room)
+        if position is None:
+            position = self._strange_position(entry.room, entry.seq - 1)
             self.strays.append(entry)
-        if entry.seq <= place.cursor:
-            if not place.asked_for:
+        if entry.seq <= position.cursor:
+            if not position.asked_for:
                 self.strays.append(entry)
             return
-        if keep and place.newest == place.cursor:
-            place.cursor = place.newest = entry.seq
+        if keep and position.newest == position.cursor:
+            position.cursor = position.newest = entry.seq
             self._events.append(entry)
         else:
-            self._miss(entry.room, place, entry.seq)
+            self._miss(entry.room, position, entry.seq)
 
     def put(self, event: ClientEvent, keep: bool) -> None:
-        """Take what came unasked. `keep` is false for all of a read that began with a full inbox."""
+        """Add an event. `keep` is false for all events of a read that began with a full inbox."""
         match event:
             case Said() | TopicChanged():
                 self.put_entry(event, keep)
@@ -169,72 +172,70 @@ class Inbox:
                 if keep:
                     self._events.append(event)
             case Whispered() | Named() | Error() | Room() | Disconnected() | Reconnected():
-                self._put_news(event, keep)
+                self._put_kept(event, keep)
             case _:
                 assert_never(event)
 
     def enter(self, room: str, cursor: int) -> None:
-        """A room was joined; what follows begins after `cursor`. Whatever was known of it is void."""
-        self._places[room] = _Place(cursor)
+        """Note that a room was joined with entries after `cursor`. Its earlier state is void."""
+        self._positions[room] = _Position(cursor)
         self._strange.pop(room, None)
         self._lagging.pop(room, None)
 
     def leave(self, room: str) -> None:
-        """A room was left. What was missed there cannot be asked for any more, which a gap says."""
-        place = self._places.pop(room, None)
+        """Note that a room was left. Missed entries cannot be fetched any more, which a gap reports."""
+        position = self._positions.pop(room, None)
         self._strange.pop(room, None)
         self._lagging.pop(room, None)
-        if place is not None and place.behind:
-            self._put_news(Gap(room, place.cursor, place.newest + 1, kept=True), keep=True)
+        if position is not None and position.behind:
+            self._put_kept(Gap(room, position.cursor, position.newest + 1, kept=True), keep=True)
 
     def give_up(self) -> None:
-        """Nothing more can be asked for: as `leave`, of every room that is behind."""
+        """Note that nothing more can be fetched: like `leave` for every room that is behind."""
         for room in list(self._lagging):
             self.leave(room)
 
-    # --- an outage ----------------------------------------------------------------------------------
+    # --- disconnected -------------------------------------------------------------------------------
 
     def lost(self) -> None:
-        """The connection is gone: what was asked is not answered any more."""
+        """Note that the connection is lost: the open question gets no answer."""
         self._asked = None
 
     def newest(self, room: str) -> int:
-        """The newest entry that was seen of a room: one comes back to it after that."""
-        place = self._places.get(room)
-        return 0 if place is None else place.newest
+        """Return the newest entry seen of a room, where to resume."""
+        position = self._positions.get(room)
+        return 0 if position is None else position.newest
 
     def resume(self, name: str, room: str) -> None:
-        """A room was come back to, which goes on. It may be written otherwise than before, as `name`."""
-        place = self._take_place(name)
+        """Note that a room was resumed. The server may write its name `name` in another way now."""
+        position = self._take_position(name)
         if room != name:
             self._beyond.rename(name, room)
         self._strange.pop(room, None)
-        self._places[room] = self._lagging[room] = place
-        place.missed_presence = True
+        self._positions[room] = self._lagging[room] = position
+        position.missed_presence = True
 
     def change_epoch(self, name: str, answer: Room, keep: bool) -> None:
-        """Put the new epoch of a room that was resumed from 0: nothing had been seen under the one before."""
+        """Add the new epoch of a room that was resumed from 0: no entry was seen under the old one."""
         unseen = self._beyond.forget_history(name)
-        resumed = (
-            unseen is None or unseen.resumed
-        )  # else an older history ended, and the program must hear it
-        self._put_news(replace(answer, ref="", resumed=resumed), keep)
+        resumed = unseen is None or unseen.resumed  # else an older history ended, which the program must see
+        self._put_kept(replace(answer, ref="", resumed=resumed), keep)
 
     def begin_anew(self, name: str, answer: Room, keep: bool) -> None:
-        """A room was come back to, and its history is another one than that of the room `name` before."""
-        place = self._take_place(name)
+        """Note that a room was rejoined and has another history than the room `name` had before."""
+        position = self._take_position(name)
         self._strange.pop(answer.room, None)
-        if not self._beyond.forget_history(name) and place.behind:
-            self._put_news(Gap(name, place.cursor, place.newest + 1, kept=False), keep)
-        self._put_news(replace(answer, ref=""), keep)
-        place = self._places[answer.room] = _Place(max(answer.head - PAGE_ENTRIES, answer.first - 1))
-        place.missed_presence = True
-        self._miss(answer.room, place, answer.head)
+        if not self._beyond.forget_history(name) and position.behind:
+            self._put_kept(Gap(name, position.cursor, position.newest + 1, kept=False), keep)
+        self._put_kept(replace(answer, ref=""), keep)
+        position = self._positions[answer.room] = _Position(max(answer.head - PAGE_ENTRIES, answer.first - 1))
+        position.missed_presence = True
+        self._miss(answer.room, position, answer.head)
 
     # --- out ----------------------------------------------------------------------------------------
 
     def take(self) -> ClientEvent | None:
-        """The oldest event, or None when there is none."""
+        """Remove and return the oldest event, or None."""
         if not self._events:
             return None
         if self._beyond:
@@ -246,7 +247,7 @@ class Inbox:
         return event
 
     def take_all(self) -> list[ClientEvent]:
-        """All that has come."""
+        """Remove and return all events."""
         events = [*self._events, *self._beyond.take_all()] if self._beyond else list(self._events)
         self._events.clear()
         self._weighed = self._weight = 0
@@ -256,28 +257,28 @@ class Inbox:
 
     @property
     def lagging(self) -> bool:
-        """Whether something was missed that the server can be asked for."""
+        """Whether missed events can be fetched from the server."""
         return bool(self._lagging)
 
     def question(self, ref: str) -> History | Who | None:
-        """What to ask the server next, if anything: to be asked when everything has been taken.
+        """Return the next query for missed events, or None. Send it when the program has taken everything.
 
-        Its answer is due at `answer` or `refuse` before there is another question.
+        Pass its answer to `answer` or `refuse` before the next question.
         """
         if self._asked is not None or not self._lagging:
             return None
-        room, place = next(iter(self._lagging.items()))
-        kind = HistoryPage if place.behind else Members
-        self._asked = _Question(room, place, place.newest, kind)
-        place.asked_for = True
-        if place.behind:
-            return History(room, after=place.cursor, limit=PAGE_ENTRIES, ref=ref)
+        room, position = next(iter(self._lagging.items()))
+        kind = HistoryPage if position.behind else Members
+        self._asked = _Question(room, position, position.newest, kind)
+        position.asked_for = True
+        if position.behind:
+            return History(room, after=position.cursor, limit=PAGE_ENTRIES, ref=ref)
         return Who(room, ref=ref)
 
     def answer(self, event: HistoryPage | Members) -> None:
-        """Take the answer to the question, at its place in the stream.
+        """Take the answer to the question, at its position in the stream.
 
-        Raises `ServerFault` for an answer to another question, and for a page that does not go on.
+        Raises `ProtocolError` for an answer to another question, and for a page that does not continue.
         """
         assert self._asked is not None, "an answer to a question that was not asked"
         if not isinstance(event, self._asked.kind):
@@ -285,118 +286,119 @@ class Inbox:
         asked = self._end_question()
         if asked is None:
             return
-        place = asked.place
+        position = asked.position
         if isinstance(event, Members):
-            place.missed_presence = False
+            position.missed_presence = False
             self._events.append(replace(event, ref=""))
         else:
             self._take_page(event, asked)
-        if not place.behind and not place.missed_presence:
+        if not position.behind and not position.missed_presence:
             del self._lagging[asked.room]
 
     def refuse(self, code: str) -> bool:
-        """Take the refusal of the question; true when it should be asked again, after a while.
+        """Take the refusal of the question. Return whether to ask again later.
 
-        Otherwise the room goes on from here, and a gap says what is not part of it.
+        Otherwise the room continues from here, and a gap names the missing entries.
         """
         asked = self._end_question()
         if asked is None:
             return False
         if code in _FOR_NOW:
             return True
-        place = asked.place
-        if place.behind:
-            self._events.append(Gap(asked.room, place.cursor, place.newest + 1, kept=True))
-            place.cursor = place.newest
-        place.missed_presence = False
+        position = asked.position
+        if position.behind:
+            self._events.append(Gap(asked.room, position.cursor, position.newest + 1, kept=True))
+            position.cursor = position.newest
+        position.missed_presence = False
         del self._lagging[asked.room]
         return False
 
-    # --- within -------------------------------------------------------------------------------------
+    # --- internals ----------------------------------------------------------------------------------
 
     def _weigh(self) -> int:
-        """Return the weight of all events. Each is weighed once, and not at all if taken before that."""
+        """Return the bytes of all events. Each is measured once, and not at all if taken before."""
         count = len(self._events) - self._weighed
         if count:
             self._weight += sum(map(event_bytes, islice(reversed(self._events), count)))
             self._weighed += count
         return self._weight
 
-    def _strange_place(self, room: str, cursor: int) -> _Place:
-        """Make a place for a room that was not entered, and forget the oldest such place at the bound."""
+    def _strange_position(self, room: str, cursor: int) -> _Position:
+        """Create a position for a room that was not joined, and drop the oldest such position at the
+        bound."""
         if len(self._strange) >= STRANGE_ROOMS:
             oldest = next(iter(self._strange))
-            del self._strange[oldest], self._places[oldest]
+            del self._strange[oldest], self._positions[oldest]
             self._lagging.pop(oldest, None)
         self._strange[room] = None
-        place = self._places[room] = _Place(max(cursor, 0))
-        return place
+        position = self._positions[room] = _Position(max(cursor, 0))
+        return position
 
-    def _take_place(self, name: str) -> _Place:
-        """Take away the place of a room, whose name may be another one from here on.
+    def _take_position(self, name: str) -> _Position:
+        """Remove and return the position of a room, whose name may change now.
 
-        A server that gives two rooms one name has made one place of two: then it begins at the beginning.
+        If a server gives two rooms one name, one position is left for both; the other begins at 0.
         """
         self._lagging.pop(name, None)
         self._strange.pop(name, None)
-        return self._places.pop(name, None) or _Place(0)
+        return self._positions.pop(name, None) or _Position(0)
 
-    def _put_news(self, event: ClientEvent, keep: bool) -> None:
-        # Behind what waits beyond the bound already, if anything does.
+    def _put_kept(self, event: ClientEvent, keep: bool) -> None:
+        # Behind the events that wait in the overflow, if any.
         if keep and not self._beyond:
             self._events.append(event)
         else:
             self._beyond.put(event)
 
     def _put_gap(self, gap: Gap, keep: bool) -> None:
-        place = self._places.get(gap.room)
-        if place is None:
-            place = self._strange_place(gap.room, gap.after)
+        position = self._positions.get(gap.room)
+        if position is None:
+            position = self._strange_position(gap.room, gap.after)
         newest = gap.next - 1
-        after = max(gap.after, place.cursor)
+        after = max(gap.after, position.cursor)
         if newest <= after:
             return
-        if keep and not place.behind:
+        if keep and not position.behind:
             self._events.append(replace(gap, after=after))
-            place.cursor = place.newest = newest
+            position.cursor = position.newest = newest
         else:
-            # Pages show the same hole where nobody has the entries, and fill it where the server does.
-            self._miss(gap.room, place, newest)
+            # Pages have the same hole if the server lacks the entries, and fill it otherwise.
+            self._miss(gap.room, position, newest)
 
     def _put_presence(self, event: Presence | Members, keep: bool) -> None:
-        place = self._places.get(event.room)
-        if keep and (place is None or not place.missed_presence):
+        position = self._positions.get(event.room)
+        if keep and (position is None or not position.missed_presence):
             self._events.append(event)
-        elif place is not None:
-            place.missed_presence = True
-            self._lagging[event.room] = place
+        elif position is not None:
+            position.missed_presence = True
+            self._lagging[event.room] = position
 
-    def _miss(self, room: str, place: _Place, seq: int) -> None:
-        place.newest = max(place.newest, seq)
-        self._lagging[room] = place
+    def _miss(self, room: str, position: _Position, seq: int) -> None:
+        position.newest = max(position.newest, seq)
+        self._lagging[room] = position
 
     def _end_question(self) -> _Question | None:
-        """The question that was under way; None when the room was left, or entered anew, since."""
+        """Return the open question; None if the room was left or rejoined since."""
         asked, self._asked = self._asked, None
-        assert asked is not None, "an answer to a question that nobody asked"
-        return asked if self._places.get(asked.room) is asked.place else None
+        assert asked is not None, "an answer without a question"
+        return asked if self._positions.get(asked.room) is asked.position else None
 
     def _take_page(self, page: HistoryPage, asked: _Question) -> None:
-        place, before = asked.place, asked.place.cursor
+        position, before = asked.position, asked.position.cursor
         for entry in page.entries:
-            if entry.seq <= place.cursor:
+            if entry.seq <= position.cursor:
                 continue
-            self._note_hole(asked.room, place, entry.seq)
+            self._note_hole(asked.room, position, entry.seq)
             self._events.append(entry)
-            place.cursor = entry.seq
+            position.cursor = entry.seq
         if not page.entries or not page.more:
-            # All that there is after the cursor. What had been seen by then and is not in it is gone.
-            self._note_hole(asked.room, place, asked.newest + 1)
-            place.cursor = max(place.cursor, asked.newest)
-        elif place.cursor == before:
-            raise protocol_error(f"a page of history that does not go on after {before}")
-        place.newest = max(place.newest, place.cursor)
+            # This is the last page after the cursor. Entries seen by then that are not in it are lost.
+            self._note_hole(asked.room, position, asked.newest + 1)
+            position.cursor = max(position.cursor, asked.newest)
+        elif position.cursor == before:
+            raise protocol_error(f"a page of history that does not continue after {before}")
+        position.newest = max(position.newest, position.cursor)
 
-    def _note_hole(self, room: str, place: _Place, seq: int) -> None:
-        if seq > place.cursor + 1:
-            self._events.append(Gap(room, place.cursor, seq, kept=False))
+    def _note_hole(self, room: str, position: _Position, seq: int) -> None:
+        if seq > position.cursor + 1:
+            self._events.append(Gap(room, position.cursor, seq, kept=False))

@@ -1,4 +1,4 @@
-"""Keeping a connection alive, and noticing that it is not."""
+"""Keep a connection alive, and detect a dead one."""
 
 from collections.abc import Callable
 from math import inf
@@ -15,22 +15,21 @@ __all__ = ["ANSWER_S", "LOOK_S", "PING_S_MAX", "SLEPT_S", "Sleep", "keep_alive"]
 LOOK_S = 5
 SLEPT_S = 10
 ANSWER_S = 10
-PING_S_MAX = 300  # whatever the server asks for, its silence is noticed within about ten minutes
+PING_S_MAX = 300  # whatever the server asks for, its silence is detected within about ten minutes
 
 
 class Sleep:
-    """Whether this machine has slept, told by two clocks. Pure.
+    """Detect by two clocks that this machine has slept. Pure.
 
-    Trio's stands still meanwhile, on Linux at least, and so a connection that has died in the sleep would
-    only be missed a minute later. Not so the clock on the wall. If that is merely set, a ping too many goes
-    out.
+    Trio's clock stops during sleep (on Linux), so a connection that died in the sleep would be detected only
+    a minute later. The wall clock goes on. If it was only set, the client sends one unnecessary ping.
     """
 
     def __init__(self, wall_s: float, now: float) -> None:
         self._ahead_s = wall_s - now
 
     def noticed(self, wall_s: float, now: float) -> bool:
-        """Whether it has slept since this was asked last."""
+        """Return whether the machine has slept since the last call."""
         before_s, self._ahead_s = self._ahead_s, wall_s - now
         return self._ahead_s > before_s + SLEPT_S
 
@@ -38,13 +37,12 @@ class Sleep:
 async def keep_alive(
     connection: Connection, brake: Backpressure, ping_s: int, clock_s: Callable[[], float] | None
 ) -> ConnectionLost:
-    """Ping when nothing was said for `ping_s` by either side. Ends when the server says nothing at all.
+    """Ping after `ping_s` seconds without traffic, and return when the server is silent for too long.
 
-    While the reader holds, what the server says is not heard, and its silence means nothing. `clock_s` is
-    the clock on the wall: when that has run on without Trio's, the server is asked at once, and has ten
-    seconds for its answer.
+    While the reader is paused, silence does not count. `clock_s` is the wall clock: after a sleep of the
+    machine the client pings at once, and the server has ten seconds to answer.
     """
-    ping_s = min(max(ping_s, 1), PING_S_MAX)  # 0 would have us say nothing else
+    ping_s = min(max(ping_s, 1), PING_S_MAX)  # 0 would ping without a pause
     silence_s = 2 * ping_s + 10
     pinged_at = trio.current_time()
     asked_at, answer_by = -inf, inf
@@ -60,7 +58,7 @@ async def keep_alive(
         over_at = min(connection.heard_at + silence_s, answer_by)
         if now >= over_at:
             heard_s = round(now - connection.heard_at)
-            return ConnectionLost(f"connection lost: nothing heard from the server for {heard_s} s")
+            return ConnectionLost(f"connection lost: no data from the server for {heard_s} s")
         due = max(min(connection.sent_at, connection.heard_at), pinged_at) + ping_s
         if now >= due or asked_at == now:
             if not connection.crowded:

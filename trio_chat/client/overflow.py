@@ -1,10 +1,10 @@
-"""What came while the inbox was full, and is nowhere else to be had.
+"""Events that arrived while the inbox was full and cannot be fetched again.
 
-Pure, and bounded: of whispers, names, errors, outages and their ends `bound` are kept, and no more than weigh
-`OVERFLOW_BYTES`, and then the oldest of them are dropped. A `Room` is never dropped, nor the `Gap` before it:
-without them the entries of one history would seem to go on those of another. But there is one of each at most
-for a room that one comes back to: no entry has come between two of them that was kept, and so the newer one
-says it all. A room that is left behind the bound adds the `Gap` of its leaving.
+Pure, and bounded: at most `bound` whispers, names, errors and connection events are kept, with at most
+`OVERFLOW_BYTES`; then the oldest are dropped. A `Room` is never dropped, nor the `Gap` before it: without
+them the entries of one history would seem to continue those of another. There is at most one of each for a
+rejoined room: no entry was kept between two of them, so the newer one replaces the older. A room that is left
+adds the `Gap` of its end.
 """
 
 from collections import deque
@@ -21,46 +21,46 @@ OVERFLOW_BYTES = 1 << 20
 
 
 class Overflow:
-    """Events in the order in which they came."""
+    """A bounded queue of events."""
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
         self._events: deque[ClientEvent] = deque()
         self._droppable = 0
-        self._weight = 0  # of those that are droppable
+        self._weight = 0  # of the droppable events
 
     def __len__(self) -> int:
         return len(self._events)
 
     def put(self, event: ClientEvent) -> None:
-        """Take an event; where that is one too many, the oldest are dropped. The newest stays."""
+        """Add an event and drop the oldest ones over the bound. The newest always stays."""
         self._events.append(event)
         self._count(event, 1)
         while self._droppable > 1 and (self._droppable > self._bound or self._weight > OVERFLOW_BYTES):
             self._remove(next(filter(_droppable, self._events)))
 
     def take(self) -> ClientEvent:
-        """The oldest."""
+        """Remove and return the oldest event."""
         event = self._events[0]
         self._remove(event)
         return event
 
     def take_all(self) -> list[ClientEvent]:
-        """All of them."""
+        """Remove and return all events."""
         events = list(self._events)
         self._events.clear()
         self._droppable = self._weight = 0
         return events
 
     def rename(self, name: str, room: str) -> None:
-        """Give the beginning of a room's history that waits here the name that the room has now."""
+        """Give a room's new history that waits here the present name of the room."""
         for index, event in enumerate(self._events):
             if isinstance(event, Room) and event.room == name:
                 self._events[index] = replace(event, room=room)
 
     def forget_history(self, name: str) -> Room | None:
-        """The history of a room is over. If its very beginning waits here, take it away and return it: nobody
-        need hear of it."""
+        """Remove and return the beginning of a room's history that has ended, if it waits here: the program
+        need not see it."""
         for event in self._events:
             if isinstance(event, Room) and event.room == name:
                 self._remove(event)

@@ -1,18 +1,17 @@
-"""Keep to the server's rates: when a command may be sent, so that the server does not refuse it.
+"""Keep to the server's rates: decide when a command may be sent so that the server does not refuse it.
 
-Pure: `now` is an argument, in seconds. A server says in `welcome` how much a member may say: `talk_burst`
-messages at once and `talk_per_s` a second from then on, and likewise bytes. The pacer keeps token buckets of
-its own for these, and what else the server refuses as `rate_limited` waits for as long as it asks.
+Pure: `now` is an argument, in seconds. `welcome` announces how many messages a member may send: `talk_burst`
+at once and `talk_per_s` a second after that, and likewise bytes. The pacer keeps its own token buckets for
+these. Other commands that the server refuses as `rate_limited` wait for as long as it asks.
 
 The buckets never hold more than the server's. The server charges a message at some time between its sending
-and its answer, so one without an answer counts as charged, and nothing is earned for it before the answer: a
-bucket fills up to its burst less what is unanswered. So neither a slow network nor one that delivers much at
-once makes the pacer send too much.
+and its answer, so a message without an answer counts as charged, and the bucket gains nothing for it before
+the answer: it fills up to its burst less the unanswered amount. So neither a slow network nor one that
+delivers in bulk makes the pacer send too much.
 
-The pacer cannot know everything: other sessions of the member use the same rate, and so may sessions before
-this one. A message that is refused must not be overtaken by one sent behind it. Hence messages are sent
-behind unanswered ones only while more than half of the burst is left, and one at a time otherwise; and a
-refusal empties the buckets.
+The pacer cannot know everything: other and earlier sessions of the member use the same rate. A refused
+message must not be overtaken by a later one. So messages are sent behind unanswered ones only while more than
+half of the burst is left, and one at a time otherwise; and a refusal empties the buckets.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ WAIT_S_MIN = 0.001  # rounding must not make a wait so short that time does not 
 
 
 def kind_of(command: Command) -> RateKind | None:
-    """Return the rate that a command is charged to (docs/protocol.md); None where it has none."""
+    """Return the rate that a command is charged to (docs/protocol.md), or None."""
     match command:
         case Say() | Topic() | Whisper() | Rename():
             return "talk"
@@ -59,7 +58,7 @@ def kind_of(command: Command) -> RateKind | None:
 
 
 class TokenBucket:
-    """Grant `burst` at once and `per_s` a second from then on, less what is unanswered."""
+    """A token bucket: `burst` at once and `per_s` a second after that, less the unanswered amount."""
 
     __slots__ = ("_at", "_burst", "_left", "_per_s", "_unanswered")
 
@@ -71,11 +70,10 @@ class TokenBucket:
         self._at = now
 
     def wait_s(self, amount: float, now: float) -> float:
-        """Return how long to wait before `amount` may be sent: 0 when at once, `inf` until there is an
-        answer.
+        """Return how long to wait before `amount` may be sent; `inf` means until the next answer.
 
-        More than the burst is granted when the bucket is full: a server would grant it never, or has another
-        burst.
+        An amount over the burst is granted when the bucket is full: the server would never grant it, or has
+        another burst.
         """
         self._fill(now)
         amount = min(amount, self._burst)
@@ -103,7 +101,7 @@ class TokenBucket:
         self._unanswered = 0.0
 
     def empty(self, now: float) -> None:
-        """Count the bucket as empty: the server has refused something."""
+        """Empty the bucket after a refusal."""
         self._fill(now)
         self._left = 0.0
 
@@ -115,7 +113,7 @@ class TokenBucket:
 
 
 class Pacer:
-    """Decide when commands may be sent. Without `is_on` always at once, and refusals change nothing."""
+    """Decide when commands may be sent. If `is_on` is false: always at once, and refusals change nothing."""
 
     def __init__(self, limits: ServerLimits, now: float, *, is_on: bool = True) -> None:
         self.is_on = is_on
@@ -127,11 +125,11 @@ class Pacer:
 
     @property
     def is_idle(self) -> bool:
-        """Whether every command may be sent at once, as long as no server refuses one."""
+        """Whether every command may be sent at once, until a refusal."""
         return self._messages is None and self._bytes is None and not self._paused_until
 
     def set_limits(self, limits: ServerLimits, now: float) -> None:
-        """Take the limits of a `welcome`. The buckets stay as they are if these are the ones known."""
+        """Take the limits of a `welcome`. The buckets stay if the limits are the same."""
         if not self.is_on or limits == self._limits:
             return
         self._limits = limits
@@ -139,8 +137,7 @@ class Pacer:
         self._bytes = _bucket(limits.talk_bytes_burst, limits.talk_bytes_per_s, now)
 
     def wait_s(self, command: Command, now: float) -> float:
-        """Return how long to wait before a command may be sent: 0 when at once, `inf` until there is an
-        answer."""
+        """Return how long to wait before a command may be sent; `inf` means until the next answer."""
         kind = kind_of(command)
         if kind is None or self.is_idle:
             return 0.0
@@ -153,7 +150,7 @@ class Pacer:
         return wait_s
 
     def send(self, command: Command, now: float) -> None:
-        """Count a command that is sent now."""
+        """Count a command as sent now."""
         if kind_of(command) == "talk":
             if self._messages is not None:
                 self._messages.send(1, now)
@@ -161,7 +158,7 @@ class Pacer:
                 self._bytes.send(self._size(command), now)
 
     def answer(self, command: Command, now: float) -> None:
-        """Count a command whose answer has come, a refusal included."""
+        """Count a command as answered or refused."""
         if kind_of(command) == "talk":
             if self._messages is not None:
                 self._messages.answer(1, now)
@@ -169,8 +166,8 @@ class Pacer:
                 self._bytes.answer(self._size(command), now)
 
     def refuse(self, command: Command, retry_s: float, now: float) -> bool:
-        """Take a `rate_limited`: commands of that kind wait for so long. False for a command without a
-        rate."""
+        """Take a `rate_limited`: commands of that kind wait for `retry_s`. Return False for a command without
+        a rate."""
         kind = kind_of(command)
         if kind is None or not self.is_on:
             return False
@@ -182,7 +179,7 @@ class Pacer:
         return True
 
     def lose(self, now: float) -> None:
-        """Count the connection as lost: what is unanswered was charged by now, or never will be."""
+        """Note that the connection is lost: unanswered commands were charged by now, or never will be."""
         for bucket in (self._messages, self._bytes):
             if bucket is not None:
                 bucket.answer_all(now)
@@ -197,7 +194,7 @@ class Pacer:
         return max(until - now, WAIT_S_MIN)
 
     def _size(self, command: Command) -> int:
-        """Return the bytes that a command is charged: those of its text, and no more than a text may have."""
+        """Return the bytes that a command is charged: those of its text, at most `text_bytes`."""
         if not isinstance(command, Say | Topic | Whisper) or self._limits is None:
             return 0
         text = command.text
@@ -205,7 +202,7 @@ class Pacer:
 
 
 def _bucket(burst: int, per_s: int, now: float) -> TokenBucket | None:
-    """Return a bucket for an announced rate; None for one that is not announced, or that no client
+    """Return a bucket for an announced rate; None for a rate that is not announced or that no client
     reaches."""
     if per_s <= 0 or per_s >= UNLIMITED_PER_S:
         return None

@@ -1,11 +1,10 @@
-"""The visits: one connection after another, and the outages between them.
+"""Reconnect: one connection after another, and the pauses between.
 
-A visit is a connection's life. Its nursery holds the tasks that die with it: the reader, the connection's
-writer, the one that keeps it alive, and at first the one that comes back into the rooms. Whatever ends the
-connection, the reader's end is the end of the visit, and what it means is decided there at once: the Chat has
-ended, or there is an outage.
+A nursery holds the tasks of a connection: the reader, the writer, the keepalive, and at first the task that
+rejoins the rooms. Whatever ends the connection, the end of the reader is its end, and what follows is decided
+there at once: the Chat has ended, or it reconnects.
 
-An outage lasts until one is in all rooms again that would have one, over as many connections as that takes.
+An outage lasts until every room that can be rejoined is, over as many connections as that takes.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,14 +28,14 @@ from trio_chat.errors import CannotConnect, ClientError, ConnectionLost, Protoco
 
 __all__ = ["Reconnector"]
 
-# A hello refused so may be welcome later. Another refusal is about the name, and stays.
+# After these codes `hello` is sent again later. Another refusal is about the name, and final.
 _FOR_NOW = ("rate_limited", "unavailable")
 
 
 class Reconnector:
-    """What a Chat does about its connection. `greet` makes the next one, and raises as `greeting.greet`.
+    """Keep a Chat connected. `greet` makes the next connection and raises like `handshake.shake_hands`.
 
-    With `backoff` None the first visit is the last.
+    With `backoff` None the first connection is the last.
     """
 
     def __init__(
@@ -56,11 +55,11 @@ class Reconnector:
         self._reading = trio.CancelScope()
         self._patience = trio.CancelScope()
         self._overdue: ConnectionLost | None = None
-        self._lost_at: float | None = None  # since when there is an outage
+        self._lost_at: float | None = None  # the start of the outage
         self._again_at = 0.0
 
     async def run(self, first: Handshake) -> None:
-        """Serve one connection after another, this one first, until the Chat has ended. Closes each."""
+        """Serve one connection after another, `first` first, until the Chat has ended. Close each."""
         greeted: Handshake | None = first
         while greeted is not None:
             try:
@@ -69,7 +68,7 @@ class Reconnector:
                 greeted.connection.close()
             greeted = None if self._talk.ended is not None else await self._come_back()
 
-    # --- a visit ------------------------------------------------------------------------------------
+    # --- a connection -------------------------------------------------------------------------------
 
     async def _visit(self, greeted: Handshake, *, coming_back: bool) -> None:
         with ungrouped():
@@ -79,7 +78,8 @@ class Reconnector:
                 nursery.start_soon(self._keep_alive, greeted)
                 if coming_back:
                     nursery.start_soon(self._come_in, greeted)
-                elif self._talk.backlog.pacer.is_on:  # otherwise nothing ever waits on the first connection
+                # otherwise no request ever waits on the first connection
+                elif self._talk.backlog.pacer.is_on:
                     nursery.start_soon(Sender(self._talk, greeted.connection).run)
                 began = trio.current_time()
                 why = await self._read(greeted)
@@ -87,7 +87,7 @@ class Reconnector:
                 nursery.cancel_scope.cancel()
 
     async def _read(self, greeted: Handshake) -> ClientError:
-        """Read until the end of the connection, and say why it is that."""
+        """Read until the end of the connection, and return the reason."""
         reception, brake = self._talk.reception, self._talk.brake
         why = reception.take(greeted.events)
         with self._reading:
@@ -108,7 +108,9 @@ class Reconnector:
         with trio.move_on_at(self._patient_until) as self._patience:
             await Resumption(self._talk, greeted.connection, self._is_back).run()
         if self._patience.cancelled_caught:
-            self._give_up(ConnectionLost("connection lost: the server did not let us back into our rooms"))
+            self._give_up(
+                ConnectionLost("connection lost: the server did not let the client rejoin its rooms")
+            )
         else:
             await Sender(self._talk, greeted.connection).run()
 
@@ -116,10 +118,10 @@ class Reconnector:
         self._overdue = why
         self._reading.cancel()
 
-    # --- an outage ----------------------------------------------------------------------------------
+    # --- reconnecting -------------------------------------------------------------------------------
 
     def _over(self, why: ClientError, lasted_s: float) -> None:
-        """A connection is over: the end, or an outage."""
+        """Decide after a connection: end the Chat, or reconnect."""
         talk, backoff = self._talk, self._backoff
         if backoff is None or talk.is_leaving or not isinstance(why, ConnectionLost) or not why.reconnect:
             talk.end(why)
@@ -134,7 +136,7 @@ class Reconnector:
             talk.lost(why, None)
 
     def _is_back(self) -> None:
-        assert self._lost_at is not None, "one comes back from an outage"
+        assert self._lost_at is not None, "only after an outage"
         after_s = trio.current_time() - self._lost_at
         self._lost_at = None
         self._patience.deadline = inf
@@ -143,12 +145,12 @@ class Reconnector:
 
     @property
     def _patient_until(self) -> float:
-        assert self._lost_at is not None, "patience is for outages"
+        assert self._lost_at is not None, "only during an outage"
         return self._lost_at + self._patience_s
 
     async def _come_back(self) -> Handshake | None:
-        """Try until there is a connection; None when the Chat has ended."""
-        assert self._backoff is not None, "only who comes back has an outage"
+        """Try until there is a connection; return None if the Chat has ended."""
+        assert self._backoff is not None, "only with a back-off"
         error: ClientError | Refused | None = None
         end: ClientError | None = None
         with self._talk.absence, trio.move_on_at(self._patient_until):
@@ -167,20 +169,20 @@ class Reconnector:
                         forget_other_server(self._talk.requests, self._talk.rooms)
                     self._talk.greeted(greeted.connection, greeted.welcome)
                     return greeted
-        if end is None:  # or the program has gone, and then this is no news
-            detail = f"connection lost, and no way back within {self._patience_s:g} s"
+        if end is None:  # after `quit` of the program this changes nothing
+            detail = f"connection lost, and no reconnect within {self._patience_s:g} s"
             end = ConnectionLost(f"{detail}: {error}" if error else detail)
         self._talk.end(end)
         return None
 
 
 def _final(error: ClientError | Refused) -> ClientError | None:
-    """What ends the Chat, of what one may be told instead of a welcome; None when to try again."""
+    """Return the error that ends the Chat after a failed handshake; None to try again."""
     match error:
         case Refused(code=code):
             if code in _FOR_NOW:
                 return None
-            return ConnectionLost(f"no way back: {error} ({one_line(code)})", code=code, reconnect=False)
+            return ConnectionLost(f"cannot reconnect: {error} ({one_line(code)})", code=code, reconnect=False)
         case ConnectionLost(code="version"):
             return ProtocolError(str(error))
         case ConnectionLost(reconnect=True) | CannotConnect():

@@ -1,19 +1,19 @@
-"""Requests: which command an answer belongs to, and what becomes of those that a lost connection left open.
+"""Requests: which command an answer belongs to, and what happens to open ones when a connection is lost.
 
-Every command that is answered carries a `ref`, and its answer carries it back. A request whose caller
-was cancelled stays until its answer has come: what the answer means for the room it speaks of is true
-whether anybody waits for it or not.
+Every command with an answer carries a `ref`, and its answer repeats it. A request of a cancelled caller stays
+until its answer has arrived, because the answer still changes the state of its room.
 
-A request outlives its connection. What was not answered is sent again on the next one, in the order of its
-first sending: a `say` and a `topic` with the same `ref`, which the server's journal makes once; a question is
-simply asked again. There are exceptions:
+A request outlives its connection. A request without an answer is sent again on the next connection, in the
+order of the first sending: the server stores a `say` or `topic` with the same `ref` once, and a query is
+simply repeated. There are exceptions:
 
-- who has stopped waiting wants nothing sent again;
-- a `whisper` that was sent may have arrived, and the server does not know it again: that fails;
-- what was open when a server ended the connection by `bye internal`, twice, may well be what ails the server.
-  That fails, so that one message cannot keep a client from coming back for ever.
+- a request of a cancelled caller is not sent again;
+- a `whisper` that was sent may have arrived, and the server does not recognise it: it fails;
+- a request that was open when the server ended a connection by `bye internal`, twice, may be the cause. It
+fails, so
+  that one message cannot prevent a client from reconnecting for ever.
 
-At most `OUTSTANDING` of a program's commands are open at a time. Who has another waits for a place, in turn.
+At most `OUTSTANDING` commands of a program are open at a time. Further callers wait for a place, in order.
 """
 
 import secrets
@@ -33,11 +33,11 @@ _INTERNAL_MAX = 2
 
 
 class Request:
-    """A command on its way to its answer.
+    """A command that waits for its answer.
 
-    `then` takes the answer of what the client itself asks and nobody awaits, where the answer stands in
-    the stream. `is_sent`: on the connection there is. `failure` is why there will be no answer, where that
-    is not the end of the Chat.
+    `then` takes the answer of the client's own queries, at its position in the stream. `is_sent` is true if
+    it was sent on the present connection. `failure` is the reason why no answer will come, unless the Chat
+    has ended.
     """
 
     __slots__ = (
@@ -61,25 +61,25 @@ class Request:
         self.is_sent = False
         self.is_given_up = False
         self.has_place = False
-        self.internal = 0  # how often the server ended a connection by its own fault while this was open
+        self.internal = 0  # how often the server ended a connection with `internal` while this was open
 
     @property
     def waits(self) -> bool:
-        """Whether it is a program's and still to be sent."""
+        """Whether it is a request of the program that is still to be sent."""
         return self.then is None and not self.is_sent and not self.is_given_up and not self.done.is_set()
 
 
 class Requests:
-    """The requests that have no answer yet, in the order in which they were made.
+    """The requests without an answer, in the order of their creation.
 
-    The refs begin with `prefix`, by default something random, so that those of two runs with one token
-    never meet: a `say` with a known ref is not said again.
+    The refs begin with `prefix`, random by default, so that two runs with one token never share a ref: the
+    server stores a `say` with a known ref only once.
     """
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix or secrets.token_urlsafe(6)
         self._numbers = count(1)
-        # One ref may be asked with twice at a time: by who was cancelled and at once tries again.
+        # One ref may be used twice at a time: by a cancelled call and its repetition.
         self._waiting: dict[str, list[Request]] = {}
         self._free = OUTSTANDING
         self._in_turn = ParkingLot()
@@ -93,14 +93,14 @@ class Requests:
         return f"{self._prefix}.{next(self._numbers)}"
 
     async def admit(self, request: Request) -> None:
-        """Add a program's request, once there is a place for it; only if there is none, wait.
+        """Add a request of the program; wait only if there is no place for it.
 
-        Cancelled, it was not added. After the end, it is done without an answer.
+        A cancelled call adds nothing. After the end, the request is done without an answer.
         """
         if self._free:
             self._free -= 1
         else:
-            await self._in_turn.park()  # woken, one has been given the place
+            await self._in_turn.park()  # `_release` has passed its place on
         request.has_place = True
         if self._has_ended:
             self._drop(request)
@@ -118,7 +118,7 @@ class Requests:
         return next((each for each in requests if each.is_sent or each.then is not None), requests[0])
 
     def take(self, ref: str) -> Request | None:
-        """The request that an answer with this ref belongs to; its entry here ends."""
+        """Remove and return the request that an answer with this ref belongs to."""
         request = self.find(ref)
         if request is None:
             return None
@@ -131,7 +131,7 @@ class Requests:
         return request
 
     def give_up(self, request: Request) -> None:
-        """Its caller has stopped waiting. What was not sent yet is not sent any more."""
+        """Note that the caller was cancelled. An unsent request is removed."""
         request.is_given_up = True
         if not request.is_sent and not request.done.is_set():
             self._remove(request)
@@ -142,12 +142,12 @@ class Requests:
         self._remove(request)
 
     def fail(self, request: Request, failure: ChatError) -> None:
-        """There will be no answer to this one, for this reason."""
+        """End a request with an error."""
         request.failure = failure
         self._remove(request)
 
     def lost(self, why: ConnectionLost) -> None:
-        """The connection is gone: what is to be sent again has not been sent, and the rest ends here."""
+        """Note that the connection is lost: requests become unsent again, or fail."""
         for request in list(self):
             sent, request.is_sent = request.is_sent, False
             if request.then is not None or request.is_given_up:
@@ -157,10 +157,10 @@ class Requests:
                 if isinstance(request.command, Whisper):
                     self.fail(request, ConnectionLost(f"{why}; the whisper may have arrived", code=why.code))
                 elif request.internal >= _INTERNAL_MAX:
-                    self.fail(request, ConnectionLost(f"{why}; twice over the same message", code=why.code))
+                    self.fail(request, ConnectionLost(f"{why}; twice with the same message", code=why.code))
 
     def end(self) -> None:
-        """No more answers will come: everyone who waits goes on, without one."""
+        """Note that no more answers will come, and wake all callers."""
         self._has_ended = True
         for request in list(self):
             self._remove(request)

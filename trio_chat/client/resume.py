@@ -1,9 +1,8 @@
-"""Coming back on a new connection: into the rooms, and meanwhile with what waits and may be sent already.
+"""Resume on a new connection: rejoin the rooms, and send the waiting requests that may be sent already.
 
-Each room is joined again after the newest entry that was seen of its history (`inbox.py`). What is about a
-room is sent when one is back in it, in the order in which it was first said: behind it, and not before, what
-is said from then on. A room that cannot be entered just then is asked for again later; one that may not be
-entered is left, and the program is told by the server's error.
+Each room is joined behind the newest entry seen of its history (`inbox.py`). Requests about a room are sent
+once it is joined, in the order of their creation, and before later ones. A room that is refused for now is
+asked for again later. A room that is refused for good is left, and the program gets the server's error.
 """
 
 from collections.abc import Callable
@@ -28,7 +27,7 @@ _FOR_NOW = ("rate_limited", "unavailable")
 
 
 class Resumption:
-    """One coming back. `on_back` is called when one is in all rooms again that would have one."""
+    """Resume once. `on_back` is called when every room that can be rejoined is."""
 
     def __init__(self, talk: ClientSession, connection: Connection, on_back: Callable[[], None]) -> None:
         self._talk = talk
@@ -37,7 +36,8 @@ class Resumption:
         self._is_back = False
 
     async def run(self) -> None:
-        """Come back; what waits from its end on is the `Sender`'s. Cancelled, what waits still waits."""
+        """Rejoin the rooms; afterwards the `Sender` sends waiting requests. Cancelling leaves them
+        waiting."""
         talk = self._talk
         sender = Sender(talk, self._connection)
         with talk.brake:
@@ -46,8 +46,8 @@ class Resumption:
                 talk.settle_leaves()
                 await self._join_rooms()
                 if self._connection.is_broken:
-                    return  # its end was read meanwhile, perhaps before this task had begun
-                self._look()
+                    return  # the reader has met its end, perhaps before this task began
+                self._check_back()
                 if self._is_back:
                     break
                 await sender.send_waiting()
@@ -62,9 +62,9 @@ class Resumption:
         for membership in talk.rooms:
             if self._connection.crowded:
                 await self._connection.space()
-            if self._connection.is_broken:  # the next connection asks
+            if self._connection.is_broken:  # the next connection rejoins
                 return
-            wanted = talk.rooms.get(membership.name) is membership  # it may have been left by now
+            wanted = talk.rooms.get(membership.name) is membership  # it may have been left meanwhile
             if not wanted or membership.is_back or membership.is_asked:
                 continue
             if trio.current_time() < membership.again_at:
@@ -73,7 +73,7 @@ class Resumption:
             join = Join(membership.asked, after=after, epoch=membership.epoch, ref=talk.new_ref())
             try:
                 frame = self._connection.pack(join)
-            except Refused as refusal:  # the limit of this connection is lower than that of the first one
+            except Refused as refusal:  # this connection has a lower limit than the first one
                 self._answered(membership, Error(refusal.code, refusal.detail))
                 continue
             membership.is_asked = True
@@ -88,13 +88,13 @@ class Resumption:
             case Error(code=code) if code in _FOR_NOW:
                 membership.again_at = trio.current_time() + retry_s(event.retry_after_s)
             case Error():
-                detail = f"no way back into {membership.name}: {event.detail}"
+                detail = f"cannot rejoin {membership.name}: {event.detail}"
                 self._talk.reception.leave(membership.asked, membership.name)
                 news = Error(event.code, detail, event.field, event.retry_after_s)
                 self._talk.inbox.put(news, self._talk.reception.keeps)
             case _:
                 raise unexpected_event(event)
-        self._look()
+        self._check_back()
         self._talk.backlog.changed.set()
 
     def _enter(self, membership: Membership, answer: Room) -> None:
@@ -108,12 +108,12 @@ class Resumption:
         else:
             talk.inbox.begin_anew(membership.name, answer, talk.reception.keeps)
 
-    def _look(self) -> None:
+    def _check_back(self) -> None:
         if not self._is_back and self._talk.rooms.is_back:
             self._is_back = True
             self._on_back()
 
     def _again_at(self) -> float:
-        """When there is a room to be asked for again."""
+        """Return when to ask for a room again."""
         rooms = self._talk.rooms
         return min((each.again_at for each in rooms if not each.is_back and not each.is_asked), default=inf)

@@ -1,7 +1,7 @@
-"""The rooms one is in, whatever the connection: by which name, of which history, and whether one is back.
+"""The joined rooms, on any connection: their names, their histories, and whether they are rejoined.
 
-Pure. A room goes by the name it was asked for and by the one the server writes; which other spellings mean
-the same is for the server to know.
+Pure. A room is known by the name in `join` and by the name that the server writes; only the server knows
+which other spellings mean the same room.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,9 @@ __all__ = ["JoinedRooms", "Membership", "room_of"]
 
 
 class Membership:
-    """Being in a room. `is_back` on the connection there is; `is_asked` when that is just being asked for.
-    Without an `epoch` there is no history to go on with: another server has the room now."""
+    """One joined room. `is_back` is true if the present connection has joined it, `is_asked` while its `join`
+    waits for the answer. An empty `epoch` means that there is no history to continue: another server has the
+    room now."""
 
     __slots__ = ("again_at", "asked", "epoch", "is_asked", "is_back", "name")
 
@@ -35,26 +36,26 @@ class Membership:
         self.is_back = True
         self.is_asked = False
         self.again_at = 0.0
-        """When to ask to be let in again, where that could not be done just then."""
+        """When to send `join` again after a temporary refusal."""
 
 
 class JoinedRooms:
-    """The rooms one is in."""
+    """The joined rooms of a Chat."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, Membership] = {}
-        self._names: dict[str, str] = {}  # as asked for: as the server writes it
+        self._names: dict[str, str] = {}  # the server's name of a room, by the name in `join`
 
     def __iter__(self) -> Iterator[Membership]:
         return iter(list(self._by_name.values()))
 
     def entered(self, asked: str, room: Room) -> None:
-        """A room was joined, or come back to."""
+        """Note that a room was joined or rejoined."""
         self._names[asked] = room.room
         self._by_name[room.room] = Membership(asked, room)
 
     def left(self, room: str, name: str = "") -> str:
-        """One is not in that room any more; its name, as the server writes it."""
+        """Note that a room was left; return its name, as the server writes it."""
         name = name or self._names.get(room, room)
         membership = self._by_name.pop(name, None)
         self._names.pop(room, None)
@@ -63,24 +64,24 @@ class JoinedRooms:
         return name
 
     def lost(self) -> None:
-        """The connection is gone: one is back nowhere."""
+        """Note that the connection is lost: no room is joined on the next one yet."""
         for membership in self:
             membership.is_back = membership.is_asked = False
             membership.again_at = 0.0
 
     def get(self, room: str) -> Membership | None:
-        """How one is in a room of that name, if one is in one that is known by it."""
+        """Return the membership of a room by a known name of it, or None."""
         return self._by_name.get(self._names.get(room, room))
 
     @property
     def is_back(self) -> bool:
-        """Whether one is back in all of them."""
+        """Whether all rooms are rejoined."""
         return all(membership.is_back for membership in self._by_name.values())
 
     def holds(self, room: str | None) -> bool:
-        """Whether what is about that room must wait until one is back in it.
+        """Return whether commands about a room must wait until it is rejoined.
 
-        A name that is not known may be another spelling of one that is: it waits for all.
+        An unknown name may be another spelling of a known room, so it waits for all rooms.
         """
         if room is None:
             return False
@@ -89,7 +90,7 @@ class JoinedRooms:
 
 
 def room_of(command: Command) -> str | None:
-    """The room that a command is about; "" when it is about all one is in, None when about none."""
+    """Return the room of a command; "" if it is about all joined rooms, None if about none."""
     if isinstance(command, Join | Leave | Say | Topic | Who | History | Search | Typing):
         return command.room
     return None

@@ -1,8 +1,8 @@
-"""Send the requests that wait: in their order, each when its room is entered and the pacer allows it.
+"""Send waiting requests: in their order, each when its room is joined and the pacer allows it.
 
-Messages keep their order, whatever room they are for, since they share one rate; and what is said in a room
-keeps its order with `join` and `leave` of that room. Questions wait for no message, but for a room that is
-not entered again yet. `quit` waits for all that the pacer holds back.
+Messages keep their order, whatever room they are for, since they share one rate. Messages of a room keep
+their order with `join` and `leave` of that room. Queries wait for no message, but for a room that is not
+rejoined yet. `quit` waits for all commands that the pacer delays.
 """
 
 from dataclasses import dataclass, field
@@ -23,18 +23,17 @@ __all__ = ["Sender"]
 
 @dataclass
 class _Held:
-    """What a pass over the requests has held back so far."""
+    """The commands that a pass over the requests has delayed so far."""
 
     away: set[str] = field(default_factory=set)
-    """Rooms that are not entered again: everything about them waits."""
+    """Rooms that are not rejoined: every command about them waits."""
     rooms: set[str] = field(default_factory=set)
-    """Rooms with a message, a `join` or a `leave` that waits for the pacer: others of these wait behind
-    it."""
+    """Rooms with a message, a `join` or a `leave` that waits for the pacer: later ones wait behind it."""
     kinds: set[RateKind] = field(default_factory=set)
 
 
 class Sender:
-    """Send what waits, on one connection. `again_at` is when the pacer may allow more."""
+    """Send waiting requests on one connection. `again_at` is when the pacer may allow more."""
 
     def __init__(self, talk: ClientSession, connection: Connection) -> None:
         self.again_at = inf
@@ -42,8 +41,7 @@ class Sender:
         self._connection = connection
 
     async def run(self) -> None:
-        """Send what waits, whenever something does, until the connection breaks. Cancelled, what waits still
-        waits."""
+        """Send waiting requests until the connection breaks. Cancelling leaves the others waiting."""
         backlog = self._talk.backlog
         while not self._connection.is_broken:
             changed = backlog.renew()
@@ -53,7 +51,7 @@ class Sender:
                 await changed.wait()
 
     async def send_waiting(self) -> None:
-        """Send what may be sent now; waits only for the connection to take it."""
+        """Send all requests that may be sent now; wait only for space in the connection."""
         self.again_at = inf
         held = _Held()
         for request in list(self._talk.requests):
@@ -69,7 +67,7 @@ class Sender:
         return request.waits and not self._is_held(request.command, held)
 
     def _is_held(self, command: Command, held: _Held) -> bool:
-        """Return whether a command must wait, and hold back what must not overtake it."""
+        """Return whether a command must wait, and note which later commands must wait behind it."""
         rooms = self._talk.rooms
         room = room_of(command)
         if room in held.away or rooms.holds(room):
@@ -97,7 +95,7 @@ class Sender:
     def _send(self, request: Request) -> None:
         try:
             frame = self._connection.pack(request.command)
-        except Refused as refusal:  # by another server's limit, perhaps
+        except Refused as refusal:  # the limit of another server may be lower
             self._talk.requests.fail(request, refusal)
         else:
             if self._connection.send_nowait(frame):

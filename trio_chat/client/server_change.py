@@ -1,9 +1,8 @@
-"""Another server at the same address: what a Chat does not send there.
+"""Another server at the same address: what a Chat does not send to it.
 
-Pure. A Chat comes back to an address, and `welcome.server_id` says which server answers. What was waiting to
-be said was written for the one before, so it is not said to another: its caller gets `ServerChanged`. The
-rooms are joined anew, without a cursor, as the numbers and epochs of the one before mean nothing here.
-Questions are asked again: their callers want to know how things are where the Chat is now.
+Pure. A Chat reconnects to an address, and `welcome.server_id` tells which server answers. Waiting messages
+were written for the old server, so they are not sent: their callers get `ServerChanged`. The rooms are joined
+without a cursor, because the old numbers and epochs mean nothing here. Queries are sent again.
 """
 
 from trio_chat.client.requests import Request, Requests
@@ -13,17 +12,14 @@ from trio_chat.wire.messages import Say, Topic, Welcome, Whisper
 
 __all__ = ["check_admitted", "forget_other_server", "is_other_server"]
 
-_NOT_SENT = (
-    "another server answers at this address now; what was written for the one before is not sent to it"
-)
+_NOT_SENT = "another server answers at this address now; messages written for the old one are not sent to it"
 
 
 def is_other_server(before: Welcome, now: Welcome) -> bool:
     """Return whether the second welcome is from another server than the first.
 
-    A server without an id is the one that was at its address before: an older server, which is being
-    upgraded, has a journal in a file and no id yet, and of a journal in memory nothing tells one run from
-    another.
+    A server without an id counts as the same: an older server that is being upgraded has a journal in a file
+    and no id yet, and runs with a journal in memory cannot be told apart.
     """
     if not before.server_id and not (before.kept == "memory" and now.server_id):
         return False
@@ -31,7 +27,7 @@ def is_other_server(before: Welcome, now: Welcome) -> bool:
 
 
 def forget_other_server(requests: Requests, rooms: JoinedRooms) -> None:
-    """Fail what was written for the server before, and let each room begin anew."""
+    """Fail the requests that were written for the other server, and let each room begin again."""
     for request in list(requests):
         _fail_if_written(requests, request)
     for membership in rooms:

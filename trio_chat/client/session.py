@@ -1,12 +1,12 @@
-"""The conversation: what a program says and hears, on one connection after another.
+"""The session of a program: its requests and events, on one connection after another.
 
-All of it runs in the program's own tasks. The tasks that serve a connection are those of `reconnect.py`, and
-nothing that a server does makes one of them raise: why the conversation ended is noted, and the program meets
-that where it waits, as one plain error, and not as a cancellation out of nowhere. What was taken into the
-inbox before is still given out first.
+All of it runs in the program's own tasks. The tasks that serve a connection belong to `reconnect.py`, and
+nothing that a server does makes one of them raise. The reason why the session has ended is stored, and the
+program gets it where it waits, as one plain error. Events that are in the inbox then are still given out
+first.
 
-While `_direct` is a connection, a command goes out on it at once, unless there is a backlog (`backlog.py`)
-or the server's rates say no (`pacer.py`). Otherwise a command only joins those that wait, and `sender.py`
+While `_direct` is a connection, a command is sent on it at once, unless there is a backlog (`backlog.py`) or
+the server's rates do not allow it (`pacer.py`). Otherwise the command joins the waiting ones, and `sender.py`
 sends them.
 """
 
@@ -48,7 +48,7 @@ A = TypeVar("A", bound=Event)
 
 
 class ClientSession:
-    """Requests out, answers and events in, until it has `ended`."""
+    """Send requests and receive answers and events, until it has `ended`."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class ClientSession:
         pace: bool = True,
     ) -> None:
         self.ended: ClientError | None = None
-        self.is_leaving = False  # from here on the end is what the program asked for
+        self.is_leaving = False  # the program has asked for the end
         self.inbox = inbox
         self.requests = requests
         self.rooms = JoinedRooms()
@@ -78,18 +78,18 @@ class ClientSession:
 
     @property
     def name(self) -> str:
-        """One's own name, as the server last said it."""
+        """The member's name, as the server wrote it last."""
         return self.reception.name
 
     def new_ref(self) -> str:
         return self.requests.new_ref()
 
     async def request(self, command: Command, kind: type[A]) -> A:
-        """Send a command with a ref, and wait for its answer.
+        """Send a command with a ref and wait for its answer.
 
-        Cancelled before there was space for it, while the pacer held it back, or in an outage, the command
-        was not sent; cancelled later, it may take effect, and its answer is dropped. Raises `Refused`, and
-        what ended the conversation.
+        A call that is cancelled while it waits for space, for the pacer or for a connection was not sent. A
+        call that is cancelled later may take effect, and its answer is dropped. Raises `Refused`, and the
+        error that ended the session.
         """
         frame = self._connection.pack(command)
         request = Request(command)
@@ -113,10 +113,10 @@ class ClientSession:
         return self._outcome(request, kind)
 
     async def _send(self, request: Request, frame: bytes, connection: Connection) -> None:
-        """Send a request, or have it wait behind others or for the pacer: the sender sends it then."""
+        """Send a request, or add it to the backlog, which the sender sends."""
         if connection.crowded:
             await connection.space()
-        if not request.waits:  # in the meantime it went out, perhaps on another connection
+        if not request.waits:  # it was sent meanwhile, perhaps on another connection
             return
         if not self.backlog.admits(request.command):
             self.backlog.add()
@@ -124,9 +124,9 @@ class ClientSession:
             self.backlog.count(request)
 
     async def tell(self, command: Command) -> None:
-        """Send a command that has no answer, or drop it in an outage. Cancelled, it was not sent.
+        """Send a command without an answer; drop it while disconnected. A cancelled call was not sent.
 
-        Raises what ended the conversation.
+        Raises the error that ended the session.
         """
         frame = self._connection.pack(command)
         with self.brake:
@@ -140,7 +140,7 @@ class ClientSession:
     async def next(self) -> ClientEvent:
         """Wait for the next event. Cancelling loses none.
 
-        Raises what ended the conversation, or `StopAsyncIteration` where the program ended it.
+        Raises the error that ended the session, or `StopAsyncIteration` if the program ended it.
         """
         await trio.lowlevel.checkpoint()
         while (event := self.inbox.take()) is None:
@@ -149,10 +149,10 @@ class ClientSession:
         return event
 
     async def next_batch(self) -> list[ClientEvent]:
-        """Wait for events and take all that have come; otherwise as `next`."""
+        """Wait for events and return all waiting ones; otherwise like `next`."""
         if self.inbox:
             await trio.lowlevel.checkpoint()
-        # Waiting is a checkpoint; another before it would be a tenth of all that a batch costs.
+        # Waiting is a checkpoint; another one before it would be a tenth of the cost of a batch.
         while not self.inbox:
             await self._more()
         events = self.inbox.take_all()
@@ -160,20 +160,21 @@ class ClientSession:
         return events
 
     def leave_soon(self) -> None:
-        """The program goes: the end of the connection is the end, and in an outage it is now."""
+        """Note that the program quits: the end of the connection ends the session, while disconnected at
+        once."""
         self.is_leaving = True
         if self._is_away:
-            self.end(ConnectionLost("left during an outage", code="quit", reconnect=False))
+            self.end(ConnectionLost("left while disconnected", code="quit", reconnect=False))
 
     def unexpected_entries(self) -> list[Said | TopicChanged]:
         strays = list(self.inbox.strays)
         self.inbox.strays.clear()
         return strays
 
-    # --- the visits' side ---------------------------------------------------------------------------
+    # --- connections -------------------------------------------------------------------------------
 
     def greeted(self, connection: Connection, welcome: Welcome) -> None:
-        """There is a connection, and the server has welcomed us on it."""
+        """Take a new connection with its welcome."""
         self._connection = connection
         self._is_away = False
         self.welcome = welcome
@@ -183,13 +184,14 @@ class ClientSession:
         self.reception.name = welcome.name
 
     def open(self, connection: Connection) -> None:
-        """From here on commands go out by themselves, unless there is a backlog."""
+        """Send commands directly from now on, unless there is a backlog."""
         if not connection.is_broken:
             self._direct = connection
         self.reception.arrived.unpark_all()
 
     def lost(self, why: ConnectionLost, outage: Disconnected | None) -> None:
-        """The connection is gone, and one will come back. `outage` is the news of it, where it is some."""
+        """Note that the connection is lost and a new one will follow. `outage` is the event for the program,
+        if any."""
         self._connection.abandon()
         self._direct = None
         self._is_away = True
@@ -205,11 +207,11 @@ class ClientSession:
 
     @property
     def absence(self) -> trio.CancelScope:
-        """To come back in: cancelled when the program goes before that."""
+        """The scope for reconnecting; cancelled if the program quits before."""
         return self._absence
 
     def end(self, error: ClientError) -> None:
-        """Note why the conversation ended, once, and wake whoever waits for more of it."""
+        """End the session with a reason, once, and wake all waiting callers."""
         if self.ended is not None:
             return
         self.ended = error
@@ -221,7 +223,7 @@ class ClientSession:
         self._absence.cancel()
 
     def settle_leaves(self) -> None:
-        """Who leaves a room in an outage has left it, unless something is to be sent there before."""
+        """Complete `leave` calls while disconnected, unless earlier commands about the room wait."""
         busy: dict[str, None] = {}
         for request in list(self.requests):
             if request.then is not None:
@@ -243,7 +245,7 @@ class ClientSession:
     # --- waiting ------------------------------------------------------------------------------------
 
     async def _more(self) -> None:
-        """Wait until there may be more in the inbox; ask for it where the server has what was not kept."""
+        """Wait until there may be more events; fetch missed ones from the server."""
         if self.is_leaving and self.ended is not None:
             raise StopAsyncIteration
         self._check()
@@ -265,12 +267,12 @@ class ClientSession:
             await trio.lowlevel.checkpoint()
             return
         question = self.inbox.question(self.requests.new_ref())
-        if question is None:  # one is under way
+        if question is None:  # a question is open
             await self.reception.arrived.park()
             return
         try:
             frame = connection.pack(question)
-        except Refused as refusal:  # the server's own name of the room is too long for its own limit
+        except Refused as refusal:  # the server's name of the room is too long for its own limit
             self.inbox.refuse(refusal.code)
             return
         self.requests.add(Request(question, then=self._caught_up))
@@ -291,8 +293,9 @@ class ClientSession:
             raise self._why()
 
     def _why(self) -> ClientError:
-        """Why it ended: a copy for each who meets it, since one raised in two tasks tells of neither."""
-        assert self.ended is not None, "only an end leaves a request without an answer"
+        """Return a copy of the reason for each caller: one exception raised in two tasks would mix their
+        tracebacks."""
+        assert self.ended is not None, "only the end of the session leaves a request without an answer"
         error = copy(self.ended)
         error.__cause__ = self.ended.__cause__
         return error

@@ -1,7 +1,7 @@
-"""Ask a server that closed a connection without a word whether it speaks TLS.
+"""Probe for TLS a server that closed a connection without an answer.
 
-Most TLS servers close on bytes that are no TLS, and send no alert. Only a second connection can name them: it
-sends what a TLS client says first.
+Most TLS servers close on bytes that are not TLS and send no alert. A second connection can identify them: it
+sends the first bytes of a TLS client.
 """
 
 import ssl
@@ -20,9 +20,9 @@ PROBE_S = 3
 
 
 async def probe_tls(address: Address, dial: Dial) -> ForeignServer | None:
-    """Return the error that names a TLS server; None when it answers anything else, or nothing for 3 s.
+    """Return the error for a TLS server; None if it answers anything else, or nothing for 3 s.
 
-    Nothing stays open then, nor when it is cancelled.
+    Leaves nothing open, also when cancelled.
     """
     opening = Opening()
     with trio.move_on_after(PROBE_S):

@@ -1,4 +1,4 @@
-"""What a nursery raises, to those who do not care that there is one."""
+"""Raise the exceptions of a nursery without a group."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ __all__ = ["ungrouped"]
 
 @contextmanager
 def ungrouped() -> Iterator[None]:
-    """Around a nursery: a group that is about one error comes out as that error, several stay a group.
+    """Use it around a nursery: a group with one error raises that error, several errors stay a group.
 
-    Tasks are cancelled beside one that fails: as in any function, an exception that is on its way out goes
-    before. When all were cancelled it is one cancellation.
+    `Cancelled` of the other tasks is dropped beside an error. If all tasks were cancelled, one `Cancelled` is
+    raised.
     """
     try:
         yield
@@ -26,5 +26,5 @@ def ungrouped() -> Iterator[None]:
         try:
             raise alone
         finally:
-            alone.__context__ = context  # it was there before the group
+            alone.__context__ = context  # as it was before the group
             del alone, others

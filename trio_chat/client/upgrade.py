@@ -1,4 +1,4 @@
-"""From a link to what is spoken on it: frames at once, or a WebSocket, which is asked for over HTTP first."""
+"""Agree on the dialect of a link: frames, or a WebSocket after an HTTP request."""
 
 import os
 from functools import partial
@@ -19,10 +19,10 @@ __all__ = ["agree"]
 
 
 async def agree(link: Link, address: Address) -> EventReader:
-    """Wait until it is agreed what is spoken. Cancelling leaves the link in the middle of it.
+    """Wait for the agreement and return the reader of events. Cancelling leaves the link in the middle of it.
 
-    Raises `CannotConnect` when there is no WebSocket just now, `ServerFault` when there never will be, and
-    `ConnectionLost`.
+    Raises `CannotConnect` if the server has no place for a WebSocket now, `ProtocolError` if it has no
+    WebSocket, and `ConnectionLost`.
     """
     if not address.path:
         return FrameEvents()
