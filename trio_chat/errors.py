@@ -27,7 +27,8 @@
 
 Whose fault it is decides where an error goes. A peer's fault is quiet: it carries the wire code that
 answers it and ends, at most, one connection. What is not in this tree is a bug, and loud.
-The message of each error is one line and fit to be shown to a user; that of `DeadlockError` has a tree below it.
+The message of each error is one line and fit to be shown to a user; that of `DeadlockError` has a task tree
+below it.
 """
 
 __all__ = [

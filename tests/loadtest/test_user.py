@@ -16,7 +16,7 @@ class _Chat:
     def __init__(self) -> None:
         self.inbox = Inbox()
 
-    def strays(self) -> list[Said | TopicChanged]:
+    def unexpected_entries(self) -> list[Said | TopicChanged]:
         strays = list(self.inbox.strays)
         self.inbox.strays.clear()
         return strays

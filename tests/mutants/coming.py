@@ -185,7 +185,7 @@ COMING = (
         "a session that enters a room is told of returns which the others were told of long before",
         (
             Edit(
-                "trio_chat.server.notices:Notices._tell",
+                "trio_chat.server.presence:PresenceNotifier._tell",
                 "large = room.large",
                 """
                 left = self.__dict__.setdefault("_left", {}).setdefault(key, {})
@@ -194,15 +194,15 @@ COMING = (
                 """,
             ),
             Edit(
-                "trio_chat.server.entering:join",
-                "session.owed.flush()",
+                "trio_chat.server.membership:join",
+                "session.outbound.flush()",
                 """
-                left = server.notices.__dict__.get("_left", {}).get(feed.key, {})
+                left = server.presence.__dict__.get("_left", {}).get(stream.key, {})
                 names = [each.name.shown for each in room.members if each.name.shown in left]
                 if came and names:
                     gone = [left[name] for name in names]
-                    session.owed.answer(encode(m.Presence(feed.shown, len(room.members) - 1, names, gone)))
-                session.owed.flush()
+                    session.outbound.send(encode(m.Presence(stream.shown, len(room.members) - 1, names, gone)))
+                session.outbound.flush()
                 """,
             ),
         ),

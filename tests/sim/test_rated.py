@@ -36,7 +36,7 @@ MUTANTS = {
         (
             Edit(
                 "trio_chat.hub.hub:Hub.check_rate",
-                "if kind == _ORDERED and now < seat.refused_until:",
+                "if kind == _ORDERED and now < attachment.refused_until:",
                 "if False:",
             ),
         ),

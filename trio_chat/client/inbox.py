@@ -3,8 +3,8 @@
 Pure: events go in as they come, and out as the program takes them; what to ask the server is for
 `question` to say and for others to send.
 
-The inbox is bounded by `bound` events, and by what they weigh (`event_bytes.py`). Whether it is full is judged
-once for all that came at once, so that one read may go over the bound and no stream that merely comes
+The inbox is bounded by `bound` events, and by what they weigh (`event_size.py`). Whether it is full is
+judged once for all that came at once, so that one read may go over the bound and no stream that merely comes
 quickly is treated as too much. While it is full, nobody need read on. But somebody may have to: an answer
 that a request waits for comes behind the events. What then comes beyond the bound is treated by its kind:
 
@@ -13,7 +13,7 @@ that a request waits for comes behind the events. What then comes beyond the bou
   of `history` bring what lies between, until a page reaches the newest seen;
 - of *presence*, only that some was missed: once the entries are caught up, one page of `who` makes good
   for it, as an unasked `members` does from a server;
-- *whispers*, names of one's own, errors and news of the connection are kept, up to a bound (`beyond.py`);
+- *whispers*, names of one's own, errors and news of the connection are kept, up to a bound (`overflow.py`);
 - *typing* is dropped.
 
 Rules an editor must keep. A page is taken in the order of the stream, where the reader meets it and not

@@ -1,6 +1,6 @@
 """The conversation: what a program says and hears, on one connection after another.
 
-All of it runs in the program's own tasks. The tasks that serve a connection are those of `visits.py`, and
+All of it runs in the program's own tasks. The tasks that serve a connection are those of `reconnect.py`, and
 nothing that a server does makes one of them raise: why the conversation ended is noted, and the program meets
 that where it waits, as one plain error, and not as a cancellation out of nowhere. What was taken into the
 inbox before is still given out first.

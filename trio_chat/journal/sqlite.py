@@ -2,7 +2,7 @@
 
 SQLite in its WAL mode. One thread at a time writes, others read beside it; the loop waits for neither. What
 each part does is told where it is done: the schema in `sqlite_file.py`, how a batch is written in
-`sqlite_writer.py`, the lock in `lock.py`, the epochs in `sqlite_mark.py`.
+`sqlite_writer.py`, the lock in `lock.py`, the epochs in `sqlite_marker.py`.
 
 Durability `normal` keeps what was acked through the death of the process, however sudden: the kernel has it.
 With `full` each commit waits for the disk, and it survives the machine as well.

@@ -1,6 +1,6 @@
 """The journal's file: its schema and version, how it is opened, and which of SQLite's errors are whose fault.
 
-    about    which run of a server wrote it last, and how that ended (see `sqlite_mark.py`); the server id
+    about    which run of a server wrote it last, and how that ended (see `sqlite_marker.py`); the server id
     rooms    a row each: its name, its epoch, the numbers it has given
     batches  what was said: a row for what one commit kept of one room, the payloads a line each
     refs     by author and `ref`: the number it stands for

@@ -1,8 +1,9 @@
 """One connection, from its first byte to its last.
 
 One task a connection: this one reads, decodes and obeys. It never sends by waiting: what it owes goes out
-without blocking, or through the writer that `outbound.py` asks for. That is why an idle connection costs a few
-KiB. It works in slices of a millisecond, and in turn with others once it has worked too much (`scheduler.py`).
+without blocking, or through the writer that `outbound.py` asks for. That is why an idle connection costs a
+few KiB. It works in slices of a millisecond, and in turn with others once it has worked too much
+(`fair_share.py`).
 
 `end` is where every session ends, whoever ends it: it does all the bookkeeping in one step, and the
 first reason wins. Whatever task calls it, the session's own task then comes home and says goodbye.

@@ -7,7 +7,7 @@ read it; other systems do not, and a program must live with both). `tests/testin
 stories to pipes and to real sockets.
 
 Bytes go straight from a send into what the other end may read: no task, no timer. Only a way that a fault
-applies to has a `FaultPipeline` (`course.py`), which makes the detour.
+applies to has a `FaultPipeline` (`fault_pipeline.py`), which makes the detour.
 """
 
 from collections.abc import Callable

@@ -9,7 +9,7 @@
         simulate(seed, scenario)
 
 The same seed does the same, in any process: the error that comes out of a run holds the call that repeats
-it. That is so as long as the program asks nothing that is not simulated, which is an error (`outside.py`),
+it. That is so as long as the program asks nothing that is not simulated, which is an error (`isolation.py`),
 and does not let the order of a set of strings or the `id` of an object decide anything.
 """
 

@@ -20,8 +20,8 @@ __all__ = ["whole_file"]
 
 @contextmanager
 def whole_file(to: Path, *, replace: bool = False) -> Iterator[Path]:
-    """An empty file beside `to`, to be filled in the block; at its end it is `to`. Raises `JournalToolError` when that
-    is there and not to be replaced."""
+    """An empty file beside `to`, to be filled in the block; at its end it is `to`. Raises `JournalToolError`
+    when that is there and not to be replaced."""
     if os.path.isdir(to):
         raise JournalToolError(f"{to} is a directory")
     if os.path.exists(to) and not os.path.isfile(to):

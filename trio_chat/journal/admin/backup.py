@@ -33,8 +33,8 @@ CHUNK_BYTES = 1 << 20
 
 
 def backup(path: Path, to: Path, *, replace: bool = False, progress: Progress | None = None) -> int:
-    """Copy the journal to another file, and return how large that is. Raises `JournalToolError`; then, and when
-    interrupted, the other file is what it was."""
+    """Copy the journal to another file, and return how large that is. Raises `JournalToolError`; then, and
+    when interrupted, the other file is what it was."""
     if os.path.exists(to) and os.path.exists(path) and os.path.samefile(to, path):
         raise JournalToolError(f"{to} is the journal itself")
     if os.path.exists(f"{to}-wal"):

@@ -48,8 +48,8 @@ STEPS_BETWEEN_LOOKS = 200_000  # of SQLite's machine, a few milliseconds: so soo
 
 @contextmanager
 def owning(path: Path) -> Iterator[None]:
-    """What the disk and the file do wrong comes out as `JournalToolError`, and an interrupted statement as what
-    interrupted it."""
+    """What the disk and the file do wrong comes out as `JournalToolError`, and an interrupted statement as
+    what interrupted it."""
     try:
         with storing():
             yield
@@ -104,8 +104,8 @@ def _descriptor(path: Path) -> JournalDescriptor:
 
 
 def _refuse_another_name(file: JournalDescriptor) -> None:
-    """Raise `JournalToolError` when a server has the file by another name: its log, with the newest entries, lies
-    there."""
+    """Raise `JournalToolError` when a server has the file by another name: its log, with the newest entries,
+    lies there."""
     for _ in range(LOOKS):  # a server that starts or stops has one lock before the other
         if not file.is_locked() or _is_marked(file):
             return
@@ -192,8 +192,8 @@ def changing(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection
     """A connection that writes, and the lock that keeps every server out; one of an older version becomes
     one of this. At the end all is on the disk.
 
-    Raises `JournalToolError` where there is no file and none is to be made, and `CannotStart` as a server does: the
-    file is in use, no journal, or of a newer version.
+    Raises `JournalToolError` where there is no file and none is to be made, and `CannotStart` as a server
+    does: the file is in use, no journal, or of a newer version.
     """
     with owning(path):
         claim = _claim(path, create=create)
