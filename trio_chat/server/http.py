@@ -1,8 +1,8 @@
 """One connection that speaks HTTP/1.1: a request after the other, until it is closed or becomes a WebSocket.
 
-h11 parses; what is answered is `http_routes.py`'s. A request has `hello_s` seconds to become whole, and the next
-one as long to begin and become whole. What is read ahead is one read: who asks a thousand things at once is
-answered one by one, in turn with all others (`fair_share.py`).
+h11 parses; what is answered is `http_routes.py`'s. A request has `hello_s` seconds to become whole, and the
+next one as long to begin and become whole. What is read ahead is one read: a thousand requests at once
+are answered one by one, in turn with all others (`fair_share.py`).
 
 h11 is given whole heads only, whose size and number of lines were judged before: a line costs it 20 µs, and
 one read can hold ten thousand. Empty lines before a request are ignored (RFC 9112, 2.2), up to EMPTY_BYTES of
