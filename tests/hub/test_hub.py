@@ -95,7 +95,7 @@ def test_a_member_is_found_by_any_form_of_its_name() -> None:
     hub = Hub[str]()
     ada = seated(hub).member
     assert hub.find(prepare_name("ＡＤＡ")) is ada
-    with pytest.raises(Refused, match="nobody is called bob") as refused:
+    with pytest.raises(Refused, match="no member is named bob") as refused:
         hub.find(BOB)
     assert refusal(refused) == ("no_such_name", "to")
 

@@ -24,7 +24,7 @@ class Member(Generic[S]):
     `allowance` is the rest of the member's rates; it outlives the member.
     """
 
-    __slots__ = ("allowance", "name", "attachments", "token")
+    __slots__ = ("allowance", "attachments", "name", "token")
 
     def __init__(self, token: str, name: Name, allowance: Allowance) -> None:
         self.token = token

@@ -1,6 +1,7 @@
 """Names of members and rooms, and the rules for texts.
 
-Names follow RFC 8265: shown by the profile UsernameCasePreserved, compared by UsernameCaseMapped, so that `Ada`, `ada` and full-width `ａｄａ` are one name.
+Names follow RFC 8265: shown by the profile UsernameCasePreserved, compared by UsernameCaseMapped, so that
+`Ada`, `ada` and full-width `ａｄａ` are one name.
 
 The cost of a name is bounded, whatever its characters: its length is checked first, and each rule
 runs at most once per character. The library's own `enforce` is quadratic: it repeats the rules that look
@@ -158,4 +159,6 @@ def check_text(text: str, bytes_max: int, lines_max: int) -> None:
     if text.count("\n") >= lines_max:
         raise Refused("too_long", f"a text has at most {lines_max} lines", field="text")
     if _CONTROLS.search(text):
-        raise Refused("bad_message", "a text must not have control characters other than newline and tab", field="text")
+        raise Refused(
+            "bad_message", "a text must not have control characters other than newline and tab", field="text"
+        )

@@ -5,9 +5,9 @@ have a full bucket every time: thousands of messages a second instead of five. T
 that makes a new token for each connection, so a token younger than a minute is also charged to the allowance
 of its address prefix, which is ten times as large.
 
-Time is an argument, in seconds. So is `late`: for how many seconds in all the server has been late.
-Commands that pile up while it does not read must not be refused afterwards, so a bucket may then fill beyond its burst,
-by its rate times that time. In the long run no rate is exceeded.
+Time is an argument, in seconds. So is `late`: for how many seconds in all the server has been late. Commands
+that pile up while it does not read must not be refused afterwards, so a bucket may then fill beyond its
+burst, by its rate times that time. In the long run no rate is exceeded.
 """
 
 from __future__ import annotations

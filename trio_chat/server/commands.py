@@ -179,7 +179,9 @@ def whisper(session: Session, attachment: Attachment[Session], command: m.Whispe
         raise Refused("no_such_name", refusal.detail, field="to") from None
     me = attachment.member
     whispered = encode(m.Whispered(me.name.shown, other.name.shown, command.text, server.clock_ms()))
-    handed = [_hand_private(server.limits.answers_bytes, place, whispered) for place in list(other.attachments)]
+    handed = [
+        _hand_private(server.limits.answers_bytes, place, whispered) for place in list(other.attachments)
+    ]
     if not any(handed):
         raise Refused("unavailable", f"{other.name.shown} takes nothing just now")
     if other is not me:
