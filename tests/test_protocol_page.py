@@ -1,4 +1,7 @@
-"""docs/protocol.md is held against the code: its tables, its dialogue, its codes and its limits."""
+"""Hold docs/protocol.md to the code: its tables, its dialogues, its codes and its limits.
+
+test_protocol_dialogues.py plays the dialogues and the table of rates against a real server.
+"""
 
 import json
 import re
@@ -59,10 +62,10 @@ def test_nothing_is_described_that_is_not_there() -> None:
     assert set(described("Events")) == {tag(event) for event in EVENTS}
 
 
-def test_the_dialogue_is_of_messages() -> None:
+def test_dialogues_are_written_as_the_codec_writes_them() -> None:
     """Each line is a message as it goes over the wire; the mistake in it is answered as shown."""
-    lines = re.findall(r"^    ([→←]) (.*)$", part("A dialogue"), re.MULTILINE)
-    assert len(lines) > 10
+    lines = re.findall(r"^(?:bob )?([→←]) (.*)$", part("Example sessions"), re.MULTILINE)
+    assert len(lines) > 30
     mistakes = []
     for (direction, payload), (_, answer) in zip(lines, [*lines[1:], ("", "")], strict=True):
         try:
@@ -83,7 +86,7 @@ def test_the_frame_is_one() -> None:
 
 
 def test_goodbyes_say_whether_to_come_back() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (true|false) \|", part("Errors and goodbyes"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (true|false) \|", part("Error codes and bye codes"), re.MULTILINE)
     assert len(rows) == 16
     for code, reconnect in rows:
         said = disconnect_for(code, "").bye
@@ -92,7 +95,7 @@ def test_goodbyes_say_whether_to_come_back() -> None:
 
 
 def test_limits_are_what_they_are() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", part("Timings and limits"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", part("Limits and rates"), re.MULTILINE)
     assert len(rows) > 20
     limits = Limits()
     for name, value in rows:
@@ -107,13 +110,13 @@ def test_links_within_the_page_lead_somewhere() -> None:
 
 
 def test_each_goodbye_has_the_close_code_that_the_page_says() -> None:
-    rows = re.findall(r"^\| (\d{4}) \| (.*) \| (yes|no) \|$", part("Over WebSocket"), re.MULTILINE)
+    rows = re.findall(r"^\| (\d{4}) \| (.*) \| (yes|no) \|$", part("WebSocket"), re.MULTILINE)
     told = {
         code: (int(number), back == "yes")
         for number, codes, back in rows
         for code in re.findall(r"`(\w+)`", codes)
     }
-    goodbyes = re.findall(r"^\| `(\w+)` \| (true|false) \|", part("Errors and goodbyes"), re.MULTILINE)
+    goodbyes = re.findall(r"^\| `(\w+)` \| (true|false) \|", part("Error codes and bye codes"), re.MULTILINE)
     assert told.keys() == {code for code, _ in goodbyes}
     for code, reconnect in goodbyes:
         number, back = told[code]
@@ -121,3 +124,28 @@ def test_each_goodbye_has_the_close_code_that_the_page_says() -> None:
         farewell = WebSocketCommands().farewell(code)
         if code != "bad_frame":  # it has three
             assert farewell is not None and int.from_bytes(farewell[2:4]) == number
+
+
+def test_overview_has_every_command_and_known_codes() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .* \| .* \| (.*) \| .* \|$", part("Commands"), re.MULTILINE)
+    assert [name for name, _ in rows] == list(described("Commands"))
+    codes = part("Error codes and bye codes")
+    errors = set(re.findall(r"^\| `(\w+)` \| (?!true|false|when|`)", codes, re.MULTILINE))
+    named = {code for _, cell in rows for code in re.findall(r"`(\w+_\w+|unavailable)`", cell)}
+    assert len(named) > 8
+    assert named <= errors
+
+
+def test_every_refusal_of_the_server_has_a_code_on_the_page() -> None:
+    """The page lists exactly the codes that the sources raise, and the one that is reserved."""
+    codes = part("Error codes and bye codes")
+    listed = set(re.findall(r"^\| `(\w+)` \| (?!true|false|when|`)", codes, re.MULTILINE))
+    sources = "".join(
+        path.read_text(encoding="utf-8")
+        for package in ("hub", "server")
+        for path in (Path(__file__).parents[1] / "trio_chat" / package).rglob("*.py")
+    )
+    raised = set(re.findall(r"""Refused\(\s*"(\w+)\"""", sources))
+    raised |= set(re.findall(r"""_prepare\(raw, "(\w+)\"""", sources))
+    assert len(raised) > 8
+    assert raised | {"forbidden"} == listed
