@@ -134,7 +134,7 @@ def test_joining_where_nobody_listens_is_one_line_and_exit_3() -> None:
         port = was.getsockname()[1]
     status, out, err = run("join", f"ada@127.0.0.1:{port}")
     assert (status, out) == (3, "")
-    assert err == f"trio-chat: no server at 127.0.0.1:{port}: Connection refused\n"
+    assert err == f"trio-chat: cannot connect to 127.0.0.1:{port}: Connection refused\n"
 
 
 def test_a_load_test_that_is_interrupted_as_it_begins_is_exit_130(monkeypatch: pytest.MonkeyPatch) -> None:

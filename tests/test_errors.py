@@ -98,13 +98,13 @@ def test_the_tree_is_drawn_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("error", "shown"),
     [
-        (FrameError("bad_frame", "a frame of length 0"), "a frame of length 0"),
+        (FrameError("bad_frame", "invalid frame: length 0"), "invalid frame: length 0"),
         (BadMessage("nested too deeply", field="text", ref="r1"), "nested too deeply"),
         (Refused("name_taken", "that name is taken", field="name"), "that name is taken"),
-        (CannotConnect("no server at host:1", code="version"), "no server at host:1"),
+        (CannotConnect("cannot connect to host:1", code="version"), "cannot connect to host:1"),
         (ConnectionLost("the server is going", code="draining", after_s=3), "the server is going"),
         (LinkBroken("connection lost"), "connection lost"),
-        (ResourceLeakError(("2 names", "a pipe")), "left behind: 2 names; a pipe"),
+        (ResourceLeakError(("2 names", "a pipe")), "leaked: 2 names; a pipe"),
         (DeadlockError("nothing can run", "main\n└ ada"), "nothing can run\nmain\n└ ada"),
     ],
 )

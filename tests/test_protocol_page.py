@@ -121,9 +121,9 @@ def test_each_goodbye_has_the_close_code_that_the_page_says() -> None:
     for code, reconnect in goodbyes:
         number, back = told[code]
         assert back == (reconnect == "true")
-        farewell = WebSocketCommands().farewell(code)
+        close_frame = WebSocketCommands().close_frame(code)
         if code != "bad_frame":  # it has three
-            assert farewell is not None and int.from_bytes(farewell[2:4]) == number
+            assert close_frame is not None and int.from_bytes(close_frame[2:4]) == number
 
 
 def test_overview_has_every_command_and_known_codes() -> None:

@@ -1,25 +1,25 @@
-"""trio-chat: a chat that one command starts and that people can rely on.
+"""trio-chat: a small, reliable chat server; one command to start, nothing to configure.
 
-For programs there are two doors:
+Programs use one of two functions:
 
     async with trio_chat.connect("127.0.0.1", 5555, name="ada") as chat: ...    a client, or a bot
-    async with trio_chat.open_server(trio_chat.Config(port=0)) as server: ...   a server of one's own
+    async with trio_chat.open_server(trio_chat.Config(port=0)) as server: ...   a server
 
-A map of the code, from the ground up; nothing imports what stands below it here:
+The packages, from the lowest layer to the highest. Each imports only from the lines above it:
 
     errors      every error, in one tree
     wire        every command and event, their payloads, and frames              pure
-    contract    what is promised, as a judge of what was said and seen           pure
-    hub         who is who, who is where, what is allowed                        pure
+    contract    the server's promises, checked against recorded events           pure
+    hub         members, rooms and rate limits                                   pure
     dialects    bytes to commands, batches to bytes                              pure
-    net         links, through which bytes come and go
-    journal     what was said, numbered, and whatever keeps it
-    server      sessions, the committer, the fan-out, what a session is owed
-    client      a chat for programs
-    terminal    a chat for people
+    net         connections that send and receive bytes
+    journal     stored messages with their numbers, in memory or on disk
+    server      sessions, the committer, the fan-out, outbound queues
+    client      the client for programs
+    terminal    the client for people
     cli         the commands
 
-Beside it stands `loadtest`, the load tool: users, and the judge.
+The load tool is a package of its own, `loadtest`: simulated users, and the judge.
 
 Read `wire/messages.py` first, then follow one message through docs/architecture.md.
 """
@@ -28,7 +28,7 @@ from importlib import import_module
 
 from trio_chat.version import __version__
 
-TYPE_CHECKING = False  # `typing` would be half of what the package takes to import
+TYPE_CHECKING = False  # importing `typing` would double the import time of this package
 if TYPE_CHECKING:
     from trio_chat.client import Chat, connect
     from trio_chat.server.config import Config, Limits
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chat", "Config", "Limits", "Server", "__version__", "connect", "open_server"]
 
-_HOMES = {
+_MODULES = {
     "Chat": "trio_chat.client",
     "Config": "trio_chat.server.config",
     "Limits": "trio_chat.server.config",
@@ -47,8 +47,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Load a name when it is first asked for: a client loads no server, and `--help` loads neither."""
-    if name not in _HOMES:
+    """Import a name on first use, so that a client imports no server, and `--help` imports neither."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    found = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return found

@@ -1,34 +1,34 @@
 """Every error of trio-chat, in one tree.
 
     ChatError
-    ├── WireError        the peer broke the rules of the wire
-    │   ├── FrameError   … of frames: the connection ends with `bye`
-    │   └── BadMessage   … of messages: answered by `error`, the connection goes on
-    ├── Refused          a command was understood and not granted
-    ├── StoreError       the journal cannot do what was asked
-    ├── LinkBroken       a connection is gone: reset, closed, or cut
+    ├── WireError        the peer broke the wire protocol
+    │   ├── FrameError   … in a frame: the connection ends with `bye`
+    │   └── BadMessage   … in a message: the reply is `error`, the connection continues
+    ├── Refused          a valid command was refused
+    ├── StoreError       the journal cannot read or write
+    ├── LinkBroken       a connection was lost: reset, closed or cut off
     ├── CannotStart      a server cannot start                        (exit status 2)
-    │   ├── JournalInUse   as another one has the journal
-    │   └── JournalUnavailable  as its disk takes nothing just now  (exit status 75)
-    ├── JournalToolError  a `trio-chat journal` command cannot be done    (exit status 2)
+    │   ├── JournalInUse   another server has the journal open
+    │   └── JournalUnavailable  the disk is full or fails           (exit status 75)
+    ├── JournalToolError  a `trio-chat journal` command failed            (exit status 2)
     ├── OutputError      standard output cannot be written            (exit status 2)
-    │   └── OutputClosed   as its reader closed the pipe; ends a command without a line
-    ├── SimulationError  what ends a simulated run that found something, and nothing else
-    │   ├── DeadlockError  nothing can run any more, or it runs for ever
-    │   ├── ResourceLeakError  the scenario has ended and something of it is still there
-    │   ├── NotSimulated   it reached for a thread, a socket, a process or a real clock
-    │   └── PromiseBroken  in a simulated chat, the server's
-    └── ClientError      what happens to a program that uses the client (exit status 3)
-        ├── CannotConnect  there was no server, or it would not have us
-        ├── ConnectionLost the connection ended, nobody asked it to, and there is no way back
-        │   └── ServerChanged  another server answers: what was written for the one before is not sent
-        └── ProtocolError  the server said what no server of ours says
-            └── ForeignServer  it is a server of another protocol
+    │   └── OutputClosed   its reader closed the pipe; the command ends without a message
+    ├── SimulationError  a simulated run found a fault
+    │   ├── DeadlockError  no task can run any more, or the run does not end
+    │   ├── ResourceLeakError  the scenario has ended and a resource is still open
+    │   ├── NotSimulated   the run used a thread, a socket, a process or a real clock
+    │   └── PromiseBroken  the simulated server broke a promise
+    └── ClientError      a client cannot continue                     (exit status 3)
+        ├── CannotConnect  no server answered, or it refused the connection
+        ├── ConnectionLost the connection ended unexpectedly and cannot be resumed
+        │   └── ServerChanged  another server answered: a message for the previous one is not sent
+        └── ProtocolError  the server broke the wire protocol
+            └── ForeignServer  the server speaks another protocol
 
-Whose fault it is decides where an error goes. A peer's fault is quiet: it carries the wire code that
-answers it and ends, at most, one connection. What is not in this tree is a bug, and loud.
-The message of each error is one line and fit to be shown to a user; that of `DeadlockError` has a task tree
-below it.
+A fault of a peer is not logged as an error: it carries the wire code for the reply, and ends at most one
+connection. An exception outside this tree is a bug and is not caught.
+The message of each error is one line that can be shown to a user. The message of `DeadlockError` has a task
+tree below that line.
 """
 
 __all__ = [
@@ -60,16 +60,16 @@ __all__ = [
 
 
 class ChatError(Exception):
-    """The root: `except ChatError` catches what trio-chat raises on purpose, and no bug.
+    """The base class: `except ChatError` catches every error that trio-chat raises on purpose, but no bug.
 
-    `exit_status` is what a command ends with when this error ends it.
+    `exit_status` is the exit status of a command that ends with this error.
     """
 
     exit_status = 1
 
 
 class WireError(ChatError):
-    """The peer broke the rules of the wire; `code` is the wire code that tells it so."""
+    """The peer broke the wire protocol; `code` is the wire code that is sent to it."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -80,7 +80,7 @@ class WireError(ChatError):
 class FrameError(WireError):
     """The stream of frames cannot go on; `code` is a code of `bye`.
 
-    `ref` is that of the command at fault where it was one that could be read: a hello of another version.
+    `ref` is the `ref` of the invalid command, if it could be read: a `hello` of another version has one.
     """
 
     def __init__(self, code: str, detail: str, *, ref: str = "") -> None:
@@ -89,9 +89,9 @@ class FrameError(WireError):
 
 
 class BadMessage(WireError):
-    """One payload is no message of ours; the next may be.
+    """A payload is not a valid message; the stream can continue with the next one.
 
-    `field` names the field at fault where there is one, `ref` is the payload's own where it can be read.
+    `field` names the invalid field, if there is one. `ref` is the `ref` of the payload, if it can be read.
     """
 
     def __init__(self, detail: str, *, field: str = "", ref: str = "") -> None:
@@ -100,15 +100,19 @@ class BadMessage(WireError):
         self.ref = ref
 
     def as_value(self) -> "BadMessage":
-        """Return the error without where and from what it was raised: a caught error that is kept keeps the
-        frames that it passed, with all that they have read, and in a cycle."""
+        """Return this error without its traceback and context.
+
+        A stored traceback keeps its stack frames and all their data in memory, in a reference cycle.
+        """
         self.__traceback__ = self.__context__ = None
         return self
 
 
 class Refused(ChatError):
-    """A command was understood and not granted: raised by the server's rules, and again at the client
-    whose command it was. `code` is a code of `error`; `retry_after_s` says when it may work."""
+    """A valid command was refused. Raised by the server's rules, and by the client that sent the command.
+
+    `code` is a code of `error`. `retry_after_s` is the time after which the command may succeed.
+    """
 
     def __init__(self, code: str, detail: str, *, field: str = "", retry_after_s: int | None = None) -> None:
         super().__init__(detail)
@@ -119,15 +123,16 @@ class Refused(ChatError):
 
 
 class StoreError(ChatError):
-    """The journal cannot read or write just now; it may work again later."""
+    """The journal cannot read or write at the moment; a later attempt may succeed."""
 
 
 class LinkBroken(ChatError, OSError):
-    """The connection is gone. Normal, and quiet. An OSError, as what a bare socket says of it is one."""
+    """The connection is lost. This is normal and not logged. Also an OSError, as the errors of sockets
+    are."""
 
 
 class CannotStart(ChatError):
-    """The server cannot start: a port in use, a journal that is none, an impossible limit."""
+    """The server cannot start: the port is in use, the journal file or a limit is invalid."""
 
     exit_status = 2
 
@@ -137,13 +142,13 @@ class JournalInUse(CannotStart):
 
 
 class JournalUnavailable(CannotStart):
-    """The disk of the journal is full, or fails: a later start may succeed."""
+    """The disk of the journal is full or fails; a later start may succeed."""
 
     exit_status = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class JournalToolError(ChatError):
-    """What its owner asked of a journal cannot be done, and nothing was changed."""
+    """A command on a journal failed and changed nothing."""
 
     exit_status = 2
 
@@ -155,20 +160,20 @@ class OutputError(ChatError, OSError):
 
 
 class OutputClosed(OutputError, BrokenPipeError):
-    """The reader of standard output closed the pipe, as `head` does when it has its lines."""
+    """The reader of standard output closed the pipe, as `head` does after its last line."""
 
 
 class SimulationError(ChatError):
-    """What a simulated run is ended with by the harness, and not by the program in it.
+    """The simulation harness ended a run because it found a fault in the program.
 
-    A note on it holds the call that replays the run.
+    A note of the exception has the call that replays the run.
     """
 
 
 class DeadlockError(SimulationError):
-    """A simulated run cannot end: nothing can run any more, or it runs for ever.
+    """A simulated run cannot end: no task can run any more, or the run takes too many steps.
 
-    The message is a line and, below it, `tree`: the tasks, and the line that each of them awaits.
+    The message is one line and, below it, `tree`: the tasks and the line at which each of them waits.
     """
 
     def __init__(self, detail: str, tree: str) -> None:
@@ -178,20 +183,22 @@ class DeadlockError(SimulationError):
 
 
 class ResourceLeakError(SimulationError):
-    """A simulated scenario is done, and `left` is still there: a line for each thing."""
+    """A simulated scenario ended and left resources open: `left` has a line for each."""
 
     def __init__(self, left: tuple[str, ...]) -> None:
-        super().__init__("left behind: " + "; ".join(left))
+        super().__init__("leaked: " + "; ".join(left))
         self.left = left
 
 
 class NotSimulated(SimulationError):
-    """A simulated program used what only the real world has; the message says what, and from where."""
+    """A simulated program used a function that cannot be simulated; the message names it and its caller."""
 
 
 class PromiseBroken(SimulationError):
-    """In a simulated chat a promise was broken; `breaches` says which, in words, `kind` what the first is:
-    a `trio_chat.contract.Kind`."""
+    """The server broke a promise in a simulated chat.
+
+    `breaches` describes each breach. `kind` is the `trio_chat.contract.Kind` of the first one.
+    """
 
     def __init__(self, breaches: tuple[str, ...], *, kind: str = "") -> None:
         more = f"; and {len(breaches) - 5} more" if breaches[5:] else ""
@@ -201,13 +208,13 @@ class PromiseBroken(SimulationError):
 
 
 class ClientError(ChatError):
-    """What ends a `Chat`."""
+    """A `Chat` cannot continue."""
 
     exit_status = 3
 
 
 class CannotConnect(ClientError):
-    """No server there, or it would not have us; `code` is that of its `bye`, if it said one."""
+    """No server answered, or it refused the connection; `code` is the code of its `bye`, or empty."""
 
     def __init__(self, detail: str, *, code: str = "") -> None:
         super().__init__(detail)
@@ -215,11 +222,13 @@ class CannotConnect(ClientError):
 
 
 class ConnectionLost(ClientError):
-    """The connection ended and nobody asked it to: what a `Chat` that comes back raises when that is in vain,
-    or for one message that it will not send again.
+    """The connection ended unexpectedly.
 
-    `code` is that of the server's `bye`, or of what it said to our coming back, or empty when it said
-    nothing; `reconnect` says whether coming back is welcome, and after how many seconds at the earliest.
+    A `Chat` that reconnects raises this when reconnecting failed for good, or for a single message that it
+    will not send again.
+
+    `code` is the code of the server's `bye`, or of its reply to the attempt to reconnect, or empty.
+    `reconnect` says whether the client may reconnect, and `after_s` after how many seconds at the earliest.
     """
 
     def __init__(self, detail: str, *, code: str = "", reconnect: bool = True, after_s: int = 0) -> None:
@@ -230,18 +239,18 @@ class ConnectionLost(ClientError):
 
 
 class ServerChanged(ConnectionLost):
-    """A message was not acknowledged, and another server is at the address now: it is not sent to that one.
+    """A message was not acknowledged, and another server now has the address: the message is not sent to it.
 
-    The Chat goes on with the other server; whether the server before has the message is not known.
+    The Chat continues with the new server. Whether the previous server stored the message is unknown.
     """
 
 
 class ProtocolError(ClientError):
-    """The server broke the rules of the wire."""
+    """The server broke the wire protocol."""
 
 
 class ForeignServer(ProtocolError):
-    """The server speaks another protocol, which `protocol` names."""
+    """The server speaks another protocol; `protocol` is its name."""
 
     def __init__(self, detail: str, *, protocol: str = "") -> None:
         super().__init__(detail)

@@ -1,4 +1,4 @@
-"""The version, in its one place."""
+"""The version of trio-chat."""
 
 __all__ = ["__version__"]
 

@@ -120,7 +120,7 @@ async def test_bytes_behind_a_close_are_no_sign_of_life(autojump_clock: trio.abc
 async def test_a_full_server_is_one_to_come_back_to(autojump_clock: trio.abc.Clock) -> None:
     network = MemoryNetwork()
     async with serving(network, connections=1), chatting(network, "ada") as ada:
-        with pytest.raises(CannotConnect, match="no WebSocket there: the answer is 503"):
+        with pytest.raises(CannotConnect, match="cannot open a WebSocket: HTTP status 503"):
             async with chatting(network, "bob"):
                 raise AssertionError("there is no place")
         with network.fault(Rst(), "ada", "server"):
@@ -131,7 +131,7 @@ async def test_a_full_server_is_one_to_come_back_to(autojump_clock: trio.abc.Clo
 async def test_a_name_that_is_not_the_servers_is_told(autojump_clock: trio.abc.Clock) -> None:
     network = MemoryNetwork()
     async with open_server(Config(), listeners=[network.listen("server")]):
-        with pytest.raises(ProtocolError, match="no WebSocket there: the answer is 421"):
+        with pytest.raises(ProtocolError, match="cannot open a WebSocket: HTTP status 421"):
             async with chatting(network, "ada"):
                 raise AssertionError("that is not its name")
 

@@ -166,4 +166,4 @@ def test_what_gaps_left_out_for_all_nobody_had_to_see(others: bool) -> None:
     found = [breach.words for breach in judge.finish().breaches]
     assert (stays[0].gaps, found == []) == (2, not others)
     if others:
-        assert "ada was acked lobby 1, which nobody was shown" in found
+        assert "ada was acked lobby 1, which no user was shown" in found

@@ -28,8 +28,8 @@ def test_names_without_an_end_are_breaches_and_are_not_kept() -> None:
     assert (hearing._joined, hearing._left) == ({"bob": 1}, {"bob": 1})
     assert judge.findings.counts == {BreachKind.PRESENCE: 4 * 3_000 - 2}
     assert words_of(judge.findings)[:2] == [
-        "ada was told that stranger 0 joined, who is a stranger here",
-        "ada was told that stranger 0 left, who is a stranger here",
+        "ada was told that stranger 0 joined, which was never in the room",
+        "ada was told that stranger 0 left, which was never in the room",
     ]
     assert "ada was told that bob joined lobby, once more than it did" in words_of(judge.findings)
 

@@ -92,7 +92,7 @@ def far_away(due: Due) -> Due:
         ),
         (
             invented,
-            [("phantom", "bob", "bob was shown lobby 1, “I am a teapot” by eve, which nobody said")],
+            [("phantom", "bob", "bob was shown lobby 1, “I am a teapot” by eve, which no user said")],
         ),
         (
             renumbered,
@@ -103,9 +103,15 @@ def far_away(due: Due) -> Due:
         ),
         (
             at_another_time,
-            [("phantom", "bob", "bob was shown lobby 1 otherwise than others were: “ada says 1” by ada")],
+            [
+                (
+                    "phantom",
+                    "bob",
+                    "bob was shown lobby 1 in another form than the others: “ada says 1” by ada",
+                )
+            ],
         ),
-        (of_another_room, [("phantom", "bob", "bob was shown attic 1 without being there: by ada")]),
+        (of_another_room, [("phantom", "bob", "bob was shown attic 1 without being in that room: by ada")]),
         (
             far_away,
             [
@@ -150,7 +156,7 @@ def test_a_wrong_number_in_an_ack_is_told() -> None:
     text = world.say("ada")
     world.people["ada"].acks = [(text, 17)]
     assert told(world.finish()) == [
-        ("ack", "ada", "ada was acked lobby 17 for what everybody was shown as lobby 1")
+        ("ack", "ada", "ada was acked lobby 17 for a message that was shown as lobby 1")
     ]
 
 
@@ -165,7 +171,7 @@ def test_what_was_acked_and_never_shown_is_told_once() -> None:
     world = settled("ada", "bob", "eve")
     world.say("ada")
     world.say("ada", shown=False)
-    assert told(world.finish()) == [("unshown", "ada", "ada was acked lobby 2, which nobody was shown")]
+    assert told(world.finish()) == [("unshown", "ada", "ada was acked lobby 2, which no user was shown")]
 
 
 def test_a_number_that_nobody_saw_is_told_once() -> None:
@@ -174,7 +180,9 @@ def test_a_number_that_nobody_saw_is_told_once() -> None:
     world.people["ada"].acks.clear()
     world.judge.excused("ada says 1")
     world.say("ada")
-    assert told(world.finish()) == [("lost", "", "nobody was shown lobby 1, though there was more behind")]
+    assert told(world.finish()) == [
+        ("lost", "", "no user was shown lobby 1, although later entries were shown")
+    ]
 
 
 def test_what_is_never_answered_is_told() -> None:

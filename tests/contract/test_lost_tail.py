@@ -42,7 +42,7 @@ def test_who_is_let_in_as_if_nothing_were_lost_is_told() -> None:
     assert told(world.judge.finish())[0] == (
         "resume",
         "bob",
-        "bob was let into lobby as if nothing of it were lost: numbers will be given twice",
+        "bob was let into lobby as if no entry were lost: numbers will be used twice",
     )
 
 
@@ -101,7 +101,7 @@ def test_what_is_acked_in_the_new_history_is_owed() -> None:
     for name in ("ada", "bob"):
         world.enter(name)
     world.say("bob", shown=False)
-    assert told(world.finish()) == [("unshown", "bob", "bob was acked lobby 2, which nobody was shown")]
+    assert told(world.finish()) == [("unshown", "bob", "bob was acked lobby 2, which no user was shown")]
 
 
 def test_one_of_those_left_is_not_there_twice() -> None:

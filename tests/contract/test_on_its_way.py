@@ -6,7 +6,7 @@ import pytest
 from tests.contract.world import Line, settled, told
 from trio_chat.contract import Judge, Visit
 
-AS_BEFORE = "{} was let into lobby as if nothing of it were lost: numbers will be given twice"
+AS_BEFORE = "{} was let into lobby as if no entry were lost: numbers will be used twice"
 ANEW = "lobby began anew while {} was away: what was said there before is gone"
 OVER = "{} is still in a history of lobby that is over"
 
@@ -99,7 +99,7 @@ def test_an_answer_on_its_way_does_not_take_the_place_of_the_new_history() -> No
     cut_off(answered(judge, "bob", "e", 1, after=1, resumed=True))
     say(judge, "ada", "new", 2)
     say(judge, "ada", "newer", 3, ada)
-    assert ("unshown", "ada", "ada was acked lobby 2, which nobody was shown") in told(judge.finish())
+    assert ("unshown", "ada", "ada was acked lobby 2, which no user was shown") in told(judge.finish())
 
 
 def test_an_answer_may_be_on_its_way_through_two_crashes() -> None:
@@ -251,7 +251,7 @@ def test_a_new_history_is_not_overtaken_by_a_late_answer() -> None:
     say(judge, "ada", "newer", 2, ada)
     enter(judge, "eve", "g", 2)
     found = told(judge.finish())
-    assert ("unshown", "ada", "ada was acked lobby 1, which nobody was shown") not in found, (
+    assert ("unshown", "ada", "ada was acked lobby 1, which no user was shown") not in found, (
         "that of g is due"
     )
     assert ("resume", "eve", ANEW.format("eve")) in found
@@ -270,7 +270,7 @@ def test_what_is_acked_in_a_blank_history_after_a_crash_is_owed() -> None:
     enter(judge, "ada", "f", 0, after=1).skipped(0, 1)
     say(judge, "ada", "new", 1)
     judge.hold_to_account()
-    assert ("unshown", "ada", "ada was acked lobby 1, which nobody was shown") in told(judge.finish())
+    assert ("unshown", "ada", "ada was acked lobby 1, which no user was shown") in told(judge.finish())
 
 
 def test_a_new_history_may_be_blank() -> None:
@@ -368,7 +368,7 @@ def test_what_is_acked_in_either_of_two_blank_histories_is_owed(speaker: str) ->
     stays = {"ada": enter(judge, "ada", "f"), "bob": answered(judge, "bob", "e")}
     say(judge, speaker, "new", 1)
     say(judge, speaker, "newer", 2, stays[speaker])
-    words = f"{speaker} was acked lobby 1, which nobody was shown"
+    words = f"{speaker} was acked lobby 1, which no user was shown"
     assert ("unshown", speaker, words) in told(judge.finish())
 
 
@@ -379,7 +379,7 @@ def test_a_blank_history_may_be_named_again() -> None:
     ada = enter(judge, "ada", "e", after=0, resumed=True)
     say(judge, "ada", "new", 1)
     judge.hold_to_account()
-    assert ("unshown", "ada", "ada was acked lobby 1, which nobody was shown") in told(judge.finish())
+    assert ("unshown", "ada", "ada was acked lobby 1, which no user was shown") in told(judge.finish())
     assert ada.cursor == 0
 
 

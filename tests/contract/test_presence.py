@@ -30,7 +30,7 @@ def test_a_going_that_one_was_not_told_of_is_told(way: str) -> None:
         (lambda due: due[:1], "eve was not told that bob joined lobby"),
         (lambda due: [], "eve was not told that bob left lobby (quit)"),
         (lambda due: [due[0], due[0], due[1]], "eve was told that bob left lobby, once more than it did"),
-        (lambda due: [*due, due[1]], "eve was told of 3 in lobby, where 3 were, 1 came and 0 went"),
+        (lambda due: [*due, due[1]], "eve was told of 3 members of lobby, where 3 were, 1 came and 0 went"),
         (
             lambda due: [*due, due[1], due[1]],
             "eve was told that bob joined lobby, once more than it did",
@@ -45,13 +45,13 @@ def test_a_going_that_one_was_not_told_of_is_told(way: str) -> None:
         ),
         (
             lambda due: [*due, Notice(4, joined=["zed"])],
-            "eve was told that zed joined, who is a stranger here",
+            "eve was told that zed joined, which was never in the room",
         ),
         (
             lambda due: [Notice(1, left=[("bob", "quit")]), due[1]],
-            "eve was told of 1 in lobby, where 3 were, 0 came and 1 went",
+            "eve was told of 1 members of lobby, where 3 were, 0 came and 1 went",
         ),
-        (lambda due: [due[0], Notice(2, joined=["bob"])], "eve counts 2 in lobby, where 3 are"),
+        (lambda due: [due[0], Notice(2, joined=["bob"])], "eve counts 2 members of lobby, which has 3"),
     ],
 )
 def test_a_lie_about_presence_is_told(lie: Callable[[Due], Due], words: str) -> None:
@@ -96,7 +96,7 @@ def test_a_going_of_before_one_came_is_no_news() -> None:
     world.hand("eve", lambda due: [Notice(2, left=[("bob", "quit")]), Notice(3, joined=["bob", "eve"])])
     assert [words for *_, words in told(world.finish())] == [
         "eve was told that bob left lobby, and it did not",
-        "eve was told of 3 in lobby, where 2 were, 2 came and 0 went",
+        "eve was told of 3 members of lobby, where 2 were, 2 came and 0 went",
     ]
 
 
@@ -180,7 +180,7 @@ def test_in_a_large_room_counts_are_judged_and_names_are_not() -> None:
     world.hand("u9", lambda due: [Notice(200), Notice(201)])
     findings = world.finish()
     assert [words for *_, words in told(findings)] == [
-        "u9 was told of 200 in lobby, where 201 were, 0 came and 0 went"
+        "u9 was told of 200 members of lobby, where 201 were, 0 came and 0 went"
     ]
 
 
@@ -190,7 +190,7 @@ def test_the_count_at_the_end_is_judged_in_a_large_room() -> None:
     world.go("u7", "quit")
     world.enter("u7")
     world.hand("u9", lambda due: due[:1])
-    assert [words for *_, words in told(world.finish())] == ["u9 counts 200 in lobby, where 201 are"]
+    assert [words for *_, words in told(world.finish())] == ["u9 counts 200 members of lobby, which has 201"]
 
 
 @pytest.mark.parametrize("brief", [True, False])

@@ -58,9 +58,9 @@ def test_a_stranger_gets_less_to_fill_than_who_is_welcome() -> None:
     assert list(reader.feed(ping_of(HELLO_BYTES_MAX))) == [Ping()]
     reader.welcomed()
     assert list(reader.feed(ping_of(FRAME_BYTES_MAX))) == [Ping()]
-    with pytest.raises(FrameError, match="65537 bytes, over the limit of 65536"):
+    with pytest.raises(FrameError, match="65537 bytes, the limit is 65536"):
         list(reader.feed(ping_of(FRAME_BYTES_MAX + 1)))
-    with pytest.raises(FrameError, match="8193 bytes, over the limit of 8192"):
+    with pytest.raises(FrameError, match="8193 bytes, the limit is 8192"):
         list(FrameCommands().feed(ping_of(HELLO_BYTES_MAX + 1)))
 
 
@@ -79,7 +79,7 @@ def test_the_limits_are_given() -> None:
     assert list(reader.feed(ping_of(30))) == [Ping()]
     with pytest.raises(FrameError):
         list(reader.feed(ping_of(31)))
-    with pytest.raises(FrameError, match="limit of 30"):
+    with pytest.raises(FrameError, match="limit is 30"):
         list(FrameCommands(hello_bytes=40, frame_bytes=30).feed(ping_of(31)))
 
 
@@ -132,4 +132,6 @@ def test_a_client_listens_no_further_to_a_server_of_garbage(payload: bytes) -> N
 
 def test_a_send_in_part_is_rounded_up_to_whole_frames() -> None:
     packed = FRAMES.pack([b"{}", b"{}"])
-    assert [FRAMES.whole(packed, sent) for sent in range(len(packed) + 1)] == [0] + [6] * 6 + [12] * 6
+    assert [FRAMES.frame_boundary(packed, sent) for sent in range(len(packed) + 1)] == [0] + [6] * 6 + [
+        12
+    ] * 6

@@ -106,7 +106,7 @@ def test_a_header_that_is_not_ascii_is_no_agreement(name: bytes, value: bytes) -
 @pytest.mark.parametrize("name", [b"Connection", b"Sec-WebSocket-Protocol", b"Sec-WebSocket-Extensions"])
 def test_one_header_too_many_that_is_not_ascii_is_no_agreement(name: bytes) -> None:
     upgrade = Upgrade("localhost", "/ws")
-    with pytest.raises(FrameError, match="with a header that is no text"):
+    with pytest.raises(FrameError, match="a header is not ASCII"):
         upgrade.feed(accepted(upgrade, name + b": \xd3\r\n"))
 
 
@@ -145,5 +145,5 @@ def test_an_answer_byte_by_byte_is_bounded() -> None:
     for _ in range(HEAD_BYTES):
         assert upgrade.feed(b"x") is None
     assert len(upgrade._head) == HEAD_BYTES
-    with pytest.raises(FrameError, match="does not end"):
+    with pytest.raises(FrameError, match="invalid HTTP response: longer than"):
         upgrade.feed(b"x")

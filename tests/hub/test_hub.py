@@ -36,7 +36,7 @@ def test_the_sessions_of_a_token_are_one_member() -> None:
     one, other = seated(hub), seated(hub)
     assert one is not other
     assert one.member is other.member
-    assert list(one.member.seats) == [one, other]
+    assert list(one.member.attachments) == [one, other]
 
 
 def test_a_known_token_keeps_its_present_name() -> None:
@@ -75,9 +75,9 @@ def test_the_ninth_session_gives_back_the_oldest_which_still_sits() -> None:
     first, second = seated(hub), seated(hub)
     third, oldest = hub.attach("", "ada", ADA)
     assert oldest is first
-    assert list(third.member.seats) == [first, second, third]
+    assert list(third.member.attachments) == [first, second, third]
     hub.detach(first, "replaced")
-    assert list(third.member.seats) == [second, third]
+    assert list(third.member.attachments) == [second, third]
 
 
 def test_standing_up_twice_is_once() -> None:
@@ -95,7 +95,7 @@ def test_a_member_is_found_by_any_form_of_its_name() -> None:
     hub = Hub[str]()
     ada = seated(hub).member
     assert hub.find(prepare_name("ＡＤＡ")) is ada
-    with pytest.raises(Refused, match="nobody is called bob") as refused:
+    with pytest.raises(Refused, match="no member is named bob") as refused:
         hub.find(BOB)
     assert refusal(refused) == ("no_such_name", "to")
 

@@ -150,7 +150,10 @@ async def test_a_missed_threshold_is_1() -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["127.0.0.1:1"], r"trio-chat: u\d+-\w+ could not come in: no server at 127.0.0.1:1: Connection ref"),
+        (
+            ["127.0.0.1:1"],
+            r"trio-chat: u\d+-\w+ could not come in: cannot connect to 127.0.0.1:1: Connection ref",
+        ),
         (["--fail-if", "p99"], "is no threshold: it looks like 'p99 > 50ms'"),
         (["--disconnects", "ten"], "is no share"),
         (["a:b"], "is no address"),

@@ -142,12 +142,12 @@ COMING = (
             Edit(
                 f"{HUB}.detach",
                 """
-                if attachment not in member.seats:
+                if attachment not in member.attachments:
                     return []
                 changed = [room for room in list(attachment.rooms.values()) if self.leave(attachment, room, why)]
                 """,
                 """
-                if attachment not in member.seats:
+                if attachment not in member.attachments:
                     for room in attachment.rooms.values():
                         room._note(member, member.name.shown).why = why
                     return list(attachment.rooms.values())
@@ -231,9 +231,9 @@ COMING = (
         (
             Edit(
                 f"{HUB}.attach",
-                "member.seats.append(attachment)",
+                "member.attachments.append(attachment)",
                 """
-                member.seats.append(attachment)
+                member.attachments.append(attachment)
                 if oldest is not None:
                     oldest = attachment
                 """,

@@ -28,7 +28,7 @@ async def test_a_link_to_who_listens() -> None:
 async def test_nobody_there_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(CannotConnect, match=rf"^no server at 127\.0\.0\.1:{port}: Connection refused$"):
+    with pytest.raises(CannotConnect, match=rf"^cannot connect to 127\.0\.0\.1:{port}: Connection refused$"):
         await dial_tcp("127.0.0.1", port)
 
 
@@ -45,8 +45,8 @@ class Refusals(trio.abc.SocketFactory):
 @pytest.mark.parametrize(
     ("host", "told"),
     [
-        ("::1", r"no server at \[::1\]:5555: No route to host"),
-        ("127.0.0.1", r"no server at 127\.0\.0\.1:5555: No route to host"),
+        ("::1", r"cannot connect to \[::1\]:5555: No route to host"),
+        ("127.0.0.1", r"cannot connect to 127\.0\.0\.1:5555: No route to host"),
     ],
 )
 async def test_the_first_reason_is_told(host: str, told: str) -> None:
@@ -57,12 +57,12 @@ async def test_the_first_reason_is_told(host: str, told: str) -> None:
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64])
 async def test_what_is_no_host_name_is_told(host: str) -> None:
-    with pytest.raises(CannotConnect, match=f"^no server at {host}:5555: not a host name$"):
+    with pytest.raises(CannotConnect, match=f"^cannot connect to {host}:5555: invalid host name$"):
         await dial_tcp(host, 5555)
 
 
 async def test_a_name_that_nobody_knows_is_told() -> None:
-    with pytest.raises(CannotConnect, match=r"^no server at chat\.invalid:5555: "):
+    with pytest.raises(CannotConnect, match=r"^cannot connect to chat\.invalid:5555: "):
         await dial_tcp("chat.invalid", 5555)
 
 

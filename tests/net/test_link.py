@@ -11,7 +11,7 @@ from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from tests.patience import PATIENCE_S
 from trio_chat.errors import LinkBroken
-from trio_chat.net.link import FORGET_BYTES, RECEIVE_BYTES, Link, SocketLink, close_politely
+from trio_chat.net.link import DISCARD_BYTES, RECEIVE_BYTES, Link, SocketLink, close_gracefully
 
 BUFFER_BYTES = 64 << 10  # set, the kernel grows no buffer by itself
 PIECE_BYTES = 64 << 10
@@ -253,7 +253,7 @@ async def test_finish_waits_for_the_peer_to_end(ends: Ends) -> None:
 
 
 async def test_closing_over_unread_input_is_a_reset(ends: Ends) -> None:
-    """Why there is `close_politely`: what the peer had not read yet is lost to it."""
+    """Why there is `close_gracefully`: what the peer had not read yet is lost to it."""
     link, peer = ends
     link.send_nowait(b"bye")
     peer.sendall(b"unread")
@@ -278,7 +278,7 @@ async def test_a_polite_close_lets_the_peer_read_to_the_end(ends: Ends) -> None:
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(in_a_thread, go_on_talking_and_read)
-            await close_politely(link, seconds=PATIENCE_S)
+            await close_gracefully(link, seconds=PATIENCE_S)
     assert [len(each) for each in read] == [sent]
     with pytest.raises(LinkBroken):
         link.send_nowait(b"x")
@@ -291,20 +291,20 @@ async def test_a_polite_close_reads_only_so_much_of_a_peer_that_goes_on_sending(
 
     def flood() -> None:
         with suppress(OSError):  # the reset
-            while sent[0] < 100 * FORGET_BYTES:
+            while sent[0] < 100 * DISCARD_BYTES:
                 sent[0] += peer.send(b"x" * 65_536)
 
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(in_a_thread, flood)
-            await close_politely(link, seconds=PATIENCE_S, pace=trio.lowlevel.checkpoint)
-    assert sent[0] < 50 * FORGET_BYTES
+            await close_gracefully(link, seconds=PATIENCE_S, pace=trio.lowlevel.checkpoint)
+    assert sent[0] < 50 * DISCARD_BYTES
 
 
 async def test_a_polite_close_has_its_bound(ends: Ends, autojump_clock: MockClock) -> None:
     link, peer = ends
     before = trio.current_time()
-    await close_politely(link, seconds=5)
+    await close_gracefully(link, seconds=5)
     assert trio.current_time() - before == 5
     assert peer.recv(100) == b"", "closed all the same"
 
@@ -312,14 +312,14 @@ async def test_a_polite_close_has_its_bound(ends: Ends, autojump_clock: MockCloc
 async def test_a_polite_close_of_what_is_gone_is_quiet(ends: Ends) -> None:
     link, peer = ends
     reset(peer)
-    await close_politely(link, seconds=5)
-    await close_politely(link, seconds=5)
+    await close_gracefully(link, seconds=5)
+    await close_gracefully(link, seconds=5)
 
 
 async def test_a_cancelled_polite_close_is_a_close(ends: Ends) -> None:
     link, peer = ends
     with trio.move_on_after(0):
-        await close_politely(link, seconds=5)
+        await close_gracefully(link, seconds=5)
     assert peer.recv(100) == b""
     with pytest.raises(LinkBroken):
         link.send_nowait(b"x")

@@ -266,7 +266,7 @@ async def test_a_port_in_use_is_told_and_nothing_stays_open() -> None:
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64, "é" * 64])
 async def test_what_is_no_host_name_is_told(host: str) -> None:
-    with pytest.raises(CannotStart, match=f"^cannot listen on {host}: not a host name$"):
+    with pytest.raises(CannotStart, match=f"^cannot listen on {host}: invalid host name$"):
         await open_listeners(host, 0)
 
 

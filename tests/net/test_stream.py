@@ -15,7 +15,7 @@ from trio.testing import (
 )
 
 from trio_chat.errors import LinkBroken
-from trio_chat.net.link import Link, close_politely
+from trio_chat.net.link import Link, close_gracefully
 from trio_chat.net.stream import StreamLink, open_stream_link
 
 Memory = trio.StapledStream[MemorySendStream, MemoryReceiveStream]
@@ -196,7 +196,7 @@ async def test_a_polite_close_has_its_bound(narrow: Narrow, autojump_clock: Mock
     link, far = narrow
     link.send_nowait(b"goodbye")
     before = trio.current_time()
-    await close_politely(link, seconds=5)
+    await close_gracefully(link, seconds=5)
     assert trio.current_time() - before == 5
     with pytest.raises(trio.BrokenResourceError):
         await far.send_all(b"nobody there")

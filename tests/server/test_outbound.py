@@ -354,7 +354,7 @@ async def test_an_interruption_is_a_reason_to_look_again() -> None:
 def test_whole_frames_are_what_packing_says() -> None:
     """`close` relies on it: how much must go out so that nothing half is left."""
     one, two = pack([private(1)]), pack([private(2)])
-    assert [FRAMES.whole(one + two, sent) for sent in (0, 1, len(one), len(one) + 1)] == [
+    assert [FRAMES.frame_boundary(one + two, sent) for sent in (0, 1, len(one), len(one) + 1)] == [
         0,
         len(one),
         len(one),

@@ -260,7 +260,7 @@ async def test_another_room_of_the_same_name_does_not_wait_either(autojump_clock
         town.crowd()
         await wait_all_tasks_blocked()
         for member in list(town.hub.rooms["lobby"].members):
-            town.goes(next(iter(member.seats)))
+            town.goes(next(iter(member.attachments)))
         await wait_all_tasks_blocked()
         town.comes("ada")
         await wait_all_tasks_blocked()

@@ -192,7 +192,7 @@ async def test_no_server_is_one_line_and_exit_3() -> None:
         pass
     done = await run(f"ada@:{port}")
     assert done.returncode == 3
-    assert done.stderr == f"trio-chat: no server at 127.0.0.1:{port}: Connection refused\n".encode()
+    assert done.stderr == f"trio-chat: cannot connect to 127.0.0.1:{port}: Connection refused\n".encode()
 
 
 async def test_a_server_that_will_not_have_us_any_more_is_one_line_and_exit_3(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_what_is_no_target_is_told_why(text: str, why: str) -> None:
 
 
 def unknown() -> CannotConnect:
-    error = CannotConnect("no server at that host")
+    error = CannotConnect("cannot connect to that host")
     error.__cause__ = socket.gaierror(-2, "Name or service not known")
     return error
 

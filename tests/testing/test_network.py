@@ -81,7 +81,7 @@ async def test_a_whole_chat_goes_through_it(autojump_clock: MockClock) -> None:
 
 async def test_nobody_there_is_refused() -> None:
     network = MemoryNetwork()
-    with pytest.raises(CannotConnect, match=r"^no server at server:5555: Connection refused$"):
+    with pytest.raises(CannotConnect, match=r"^cannot connect to server:5555: Connection refused$"):
         await network.dialler("ada")("server", 5555)
     listener = network.listen("server")
     with pytest.raises(CannotConnect):

@@ -112,7 +112,7 @@ def test_any_piece_is_named() -> None:
     ("data", "words"),
     [
         (pack((b"{}",)), "no message"),
-        (b"\0\0\0\0...", "a frame of length 0"),
+        (b"\0\0\0\0...", "invalid frame: length 0"),
         (FrameEvents.pack(Ping())[:-2], "a part of a frame …"),
     ],
 )

@@ -100,7 +100,7 @@ def failing(needs: Callable[[Plan], bool], error: Exception) -> Callable[[Plan],
 def test_all_that_does_not_matter_goes() -> None:
     reduced = reduce_plan(a_plan(), failing(lambda _: True, ResourceLeakError(("a task",))))
     assert reduced.plan == Plan(seed=7, users=(), rooms=(), steps=())
-    assert reduced.failure == Failure("ResourceLeakError", "left behind: a task")
+    assert reduced.failure == Failure("ResourceLeakError", "leaked: a task")
     assert reduced.is_done
     assert reduced.runs < 50
 

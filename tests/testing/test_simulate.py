@@ -424,17 +424,15 @@ def test_an_async_generator_that_is_not_closed_is_left_behind() -> None:
         assert [nth async for nth in (await number(nth) for nth in (1, 2))] == [1, 2]
 
     simulate(1, closes)
-    assert re.fullmatch(
-        r"left behind: the async generator .*\.keeps\.<locals>\.<genexpr>", str(raised_by(keeps))
-    )
-    assert re.match(r"left behind: Async generator '.*' was garbage collected before", str(raised_by(drops)))
+    assert re.fullmatch(r"leaked: the async generator .*\.keeps\.<locals>\.<genexpr>", str(raised_by(keeps)))
+    assert re.match(r"leaked: Async generator '.*' was garbage collected before", str(raised_by(drops)))
 
 
 def test_a_coroutine_that_nobody_awaited_is_left_behind() -> None:
     async def forgets(sim: Simulation) -> None:
         trio.sleep(1)  # type: ignore[unused-coroutine]  # noqa: ASYNC105
 
-    assert str(raised_by(forgets)) == "left behind: coroutine 'sleep' was never awaited"
+    assert str(raised_by(forgets)) == "leaked: coroutine 'sleep' was never awaited"
 
 
 def test_other_warnings_are_what_they_were() -> None:

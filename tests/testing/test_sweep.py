@@ -251,7 +251,7 @@ def test_what_is_left_behind_is_found_at_each_checkpoint() -> None:
         with sim.victim():
             await house.visit_carelessly("ada")
 
-    with pytest.raises(ResourceLeakError, match="left behind: ada"):
+    with pytest.raises(ResourceLeakError, match="leaked: ada"):
         sweep(scenario)
 
 

@@ -81,10 +81,10 @@ def test_the_limit_works_and_one_more_does_not(limit: int) -> None:
 @pytest.mark.parametrize(
     ("header", "code", "detail"),
     [
-        (b"\x00\x00\x00\x00", "bad_frame", "a frame of length 0"),
-        (b"\x00\x01\x00\x01", "frame_too_large", "a frame of 65537 bytes, over the limit of 65536"),
-        (b"\xff\xff\xff\xff", "frame_too_large", "a frame of 4294967295 bytes, over the limit of 65536"),
-        (b"SSH-", "frame_too_large", "a frame of 1397966893 bytes, over the limit of 65536"),
+        (b"\x00\x00\x00\x00", "bad_frame", "invalid frame: length 0"),
+        (b"\x00\x01\x00\x01", "frame_too_large", "frame too large: got 65537 bytes, the limit is 65536"),
+        (b"\xff\xff\xff\xff", "frame_too_large", "frame too large: got 4294967295 bytes, the limit is 65536"),
+        (b"SSH-", "frame_too_large", "frame too large: got 1397966893 bytes, the limit is 65536"),
     ],
 )
 def test_a_broken_length_is_known_from_its_four_bytes(header: bytes, code: str, detail: str) -> None:

@@ -1,17 +1,18 @@
-"""The delivery contract, as a judge: was everything delivered that was promised, and only that?
+"""The delivery contract as a judge: was everything delivered that was promised, and nothing else?
 
-Pure. It is fed with what happened, in the order in which it happened, as plain values, and says at the
-end which promises of docs/protocol.md were broken, to whom, in words that a person can act on.
+Pure. The judge is fed with facts as plain values, in the order in which they happened. At the end it says
+which promises of docs/protocol.md were broken, to which user, in sentences that a developer can act on.
 
-    judge      what was said and acked; who came and went; the verdict at the end
-    stay       one user's time in a room, from the answer to `join` until it goes: every entry once, in order
-    truth      what is at each number of a room, as first seen, as acked, or as most have seen it
-    presence   what each stay was told of comings and goings, held against those that were
-    breaches   what was found
+    judge      the messages, acknowledgements, arrivals and departures; the verdict at the end
+    stay       a user's visit to a room, from the answer to `join` to its departure: every entry once, in
+               order
+    truth      the entry at each number of a room: as first shown, as acknowledged, or as most users saw it
+    presence   the notices of arrivals and departures that each visit received, compared with the real ones
+    breaches   the findings
 
-Its cost is part of what it is for: a load tool judges hundreds of thousands of deliveries a second
-beside receiving them. A batch is held, as a list, against the list of what the first to see those numbers
-was shown; only that first one is looked up, and what differs is looked into at the end.
+The judge has to be fast: a load tool judges hundreds of thousands of deliveries a second while it receives
+them. A batch is compared, as a list, with the entries that the first user to see these numbers was shown.
+Only the first user's entries are looked up; differences are examined at the end.
 """
 
 from trio_chat.contract.breaches import Breach, BreachKind, Findings

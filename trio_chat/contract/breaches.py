@@ -1,4 +1,4 @@
-"""What was found: breaches of the contract, each in a sentence, and how many of each kind."""
+"""Findings: breaches of the contract, each as a sentence, and the number of each kind."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,35 +6,37 @@ from enum import StrEnum
 
 __all__ = ["BREACHES_KEPT", "WORDS_CHARACTERS_MAX", "Breach", "BreachKind", "Findings", "numbers"]
 
-BREACHES_KEPT = 1_000  # in words; all are counted
+BREACHES_KEPT = 1_000  # as sentences; all are counted
 WORDS_CHARACTERS_MAX = 1_000  # of each; a name from a server may be as long as a frame
 
 
 class BreachKind(StrEnum):
-    """What can be wrong with a delivery."""
+    """The kinds of breaches."""
 
     LOST = "lost"
     DOUBLED = "doubled"
     REORDERED = "reordered"
     PHANTOM = "phantom"
-    """Never said, or with another text, author, room, time or number."""
+    """An entry that was never sent, or has another text, author, room, time or number."""
     LATE = "late"
-    """Shown to somebody who had left."""
+    """An entry shown to a user that had left."""
     UNSHOWN = "unshown"
-    """Acked and never shown."""
+    """A message that was acknowledged and never shown."""
     ACK = "ack"
-    """Acked with another number than it has, or never, though nobody hung up; refused, and shown."""
+    """A wrong number in an acknowledgement, no acknowledgement on a live connection, or a refused message
+    that was shown."""
     RESUME = "resume"
-    """A cursor that should have been good and was not taken."""
+    """A valid cursor that was not accepted, or an invalid one that was."""
     ENDED = "ended"
-    """A connection that ended although nobody had asked for it."""
+    """A connection that ended without a request to end it."""
     PRESENCE = "presence"
-    """A coming or going that was not told, or not so, or told that was not; a wrong count."""
+    """A missing, wrong or invented notice of an arrival or departure; a wrong count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """One broken promise: to whom (or, of an ack, to which author), in which room, in words."""
+    """One broken promise: the kind, the room, the user (for an acknowledgement, the author), and a
+    sentence."""
 
     kind: BreachKind
     room: str
@@ -43,18 +45,18 @@ class Breach:
 
 
 class Findings:
-    """The breaches, the first thousand in words. `counts` counts entries or notices, not sentences."""
+    """Collect breaches; the first thousand are kept as sentences. `counts` counts entries or notices."""
 
     def __init__(self) -> None:
         self.breaches: list[Breach] = []
         self.counts: dict[BreachKind, int] = {}
         self.tell: Callable[[Breach], None] | None = None
-        """Told of each that is kept, as it is found."""
+        """Called with each breach that is kept, when it is found."""
 
     def add(self, kind: BreachKind, room: str, user: str, words: str, times: int = 1) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + times
         if len(self.breaches) < BREACHES_KEPT:
-            # They quote a server that may lie: what does not print is no part of a sentence.
+            # They quote a server that may be hostile, so characters that do not print are replaced.
             if len(words) > WORDS_CHARACTERS_MAX:
                 words = words[: WORDS_CHARACTERS_MAX - 1] + "…"
             shown = "".join(char if char.isprintable() else "?" for char in words)
@@ -68,7 +70,7 @@ class Findings:
 
 
 def numbers(seqs: Sequence[int]) -> str:
-    """Ascending numbers as people write them: `17–19, 23`."""
+    """Return ascending numbers as ranges: `17–19, 23`."""
     runs: list[tuple[int, int]] = []
     for seq in seqs:
         if runs and seq == runs[-1][1] + 1:

@@ -1,15 +1,15 @@
 """The histories of all rooms: which epoch names which, and which of them a crash of the machine has ended.
 
-A crash ends every history that its rooms had until then. An answer to `join` may have been on its way at that
-time: the judge hears of it later, and it still names the old epoch. Time of arrival therefore says nothing
-about an answer. Its *generation* does: how many crashes there were when the `join` was sent. No connection
+A crash ends every history that its rooms had until then. An answer to `join` may have been in flight then:
+the judge receives it later, and it still names the old epoch. So the time of arrival says nothing about an
+answer. Its *generation* does: the number of crashes before the `join` was sent. No connection
 outlives a crash, so a `join` sent before it was answered before it.
 
-So an answer is held against what had happened by its own generation. It is right to name an epoch that only a
+So an answer is judged by the events up to its own generation. It is right to name an epoch that only a
 later crash has ended, and wrong to name one that an earlier crash has ended.
 
-Without a crash, a room in which nothing was said has another epoch each time it is used again, and there an
-answer may be overtaken as well: by answers that name the next history, and by what was said in it.
+Without a crash, a room without entries gets another epoch each time it is used again. There, too, an answer
+may be overtaken: by answers that name the next history, and by entries in it.
 """
 
 from collections.abc import Callable
@@ -39,8 +39,8 @@ class _First:
 
 @dataclass(frozen=True, slots=True)
 class _Crash:
-    kept: int  # up to where the room was left
-    was_blank: bool  # whether nothing was known to have been said in it
+    kept: int  # the room's last number after the crash
+    was_blank: bool  # whether it was known to have no entries
 
 
 class Histories:
@@ -57,11 +57,12 @@ class Histories:
         self._first: dict[tuple[str, str], _First] = {}
 
     def generation(self, room: str) -> int:
-        """Return how many crashes the room has been through."""
+        """Return the number of crashes in the life of the room."""
         return len(self._crashes.get(room, ()))
 
     def crash(self, room: str, kept: int) -> None:
-        """End all histories of a room: its entries up to a number are left, under an epoch to come."""
+        """End all histories of a room. Its entries up to `kept` are left, under an epoch that is not known
+        yet."""
         generation = self.generation(room)
         newest = self.newest(room, generation)
         self._crashes.setdefault(room, []).append(_Crash(kept, self.is_blank(room, newest, generation)))
@@ -71,9 +72,9 @@ class Histories:
                 self._ended.setdefault(key, generation)
 
     def newest(self, room: str, generation: int) -> str:
-        """Return the epoch answered last by that generation; of blank and other ones, one with entries.
+        """Return the epoch of the last answer by that generation, preferring one with entries.
 
-        It is empty when there was none.
+        It is empty without an answer.
         """
         for each in range(generation, -1, -1):
             if epochs := self._epochs.get((room, each)):
@@ -90,7 +91,7 @@ class Histories:
         return self._ended.get((room, epoch), generation) < generation
 
     def is_blank(self, room: str, epoch: str, generation: int) -> bool:
-        """Return whether nothing is known to have been said in a history: then another may take its place."""
+        """Return whether a history is known to have no entries: then another may take its place."""
         if generation < self.generation(room):
             return self._crashes[room][generation].was_blank
         truth = self.truths.get((room, epoch))
@@ -99,18 +100,18 @@ class Histories:
         return not any(each.acked and each.room == room for each in self._sayings.values())
 
     def past(self) -> set[Truth]:
-        """Return the histories in which no user may be any more: a connection that led there has ended.
+        """Return the histories that have ended; a user may not be in one any more.
 
-        A crash has ended them, or nothing was said in them and something in another.
+        A crash has ended them, or they have no entries and another history of the room has some.
         """
         past = {self.truths[room, epoch] for room, epoch in self._ended}
         spoken = {truth.room for truth in self.truths.values() if truth.head > 0 and truth not in past}
         return past | {each for each in self.truths.values() if not each.head and each.room in spoken}
 
     def find_premature(self, room: str, epoch: str, generation: int) -> str:
-        """Find the user to whom the epoch of an earlier generation was given as that of a later one.
+        """Return the user that was given the epoch of an earlier generation as that of a later one.
 
-        Until this answer came, no other had named the epoch. The history counts as ended from here on.
+        No answer before this one had named the epoch. The history counts as ended from now on.
         """
         first = self._first.get((room, epoch))
         if first is None or first.generation <= generation:
@@ -120,11 +121,11 @@ class Histories:
         return first.user
 
     def is_overtaken(self, room: str, epoch: str, question: Question) -> bool:
-        """Return whether an answer that came after a `join` was sent was the first to name a history."""
+        """Return whether the first answer that named a history came after this `join` was sent."""
         return question.at < self._first[room, epoch].at
 
     def answered(self, room: str, user: str, epoch: str, question: Question, start: int, now: int) -> Truth:
-        """Return the history that an answer names, which may be a new one: known behind `start`, then."""
+        """Return the history that an answer names; a new history begins behind `start`."""
         generation = question.generation
         truth = self.truths.get((room, epoch))
         if truth is None:
@@ -141,6 +142,6 @@ class Histories:
         return truth
 
     def _end_late(self, truth: Truth, generation: int) -> None:
-        """End a history that was not known when its crash came, which has taken lost acks back already."""
+        """End a history that was not known at its crash; the crash has cleared the lost acknowledgements."""
         truth.kept = min(crash.kept for crash in self._crashes[truth.room][generation:])
         self._ended[truth.room, truth.epoch] = generation

@@ -1,4 +1,4 @@
-"""The judge: what was said and acked, who came and went, and in the end the verdict."""
+"""The judge: takes the facts of a run and returns the verdict."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,10 @@ __all__ = ["Judge"]
 
 
 class Judge:
-    """Fed with facts in the order in which they happened; `finish` gives the verdict, once.
+    """Take facts in the order in which they happened; `finish` returns the verdict, once.
 
-    Nobody but the users it is told of may be in the rooms. Each message has a text of its own. `is_like`
-    says whether an entry is of the kind that is said: a text and no topic, say.
+    Only users that the judge knows may be in the rooms. Each message must have a unique text. `is_like` tells
+    whether an entry is of the kind that the users send, for example a text and not a topic.
     """
 
     def __init__(self, is_like: Callable[[Entry], bool] = lambda _: True) -> None:
@@ -33,54 +33,55 @@ class Judge:
     # --- facts ----------------------------------------------------------------------------------------
 
     def says(self, room: str, author: str, text: str, tag: int = 0) -> None:
-        """Somebody is about to say something."""
+        """A user is about to send a message."""
         saying = self._sayings[text] = SentMessage(room, author, text, tag)
         self._unanswered[text] = saying
 
     def says_again(self, text: str) -> None:
-        """… the same once more, with the same ref: it must be there once, and its tag means nothing now."""
+        """A user is about to send the message again with the same ref: it must be stored once. Its tag is
+        void."""
         saying = self._sayings[text]
         saying.tag = 0
         saying.again = True
 
     def acked(self, text: str, seq: int) -> None:
-        """What was said has this number, says the ack."""
+        """The acknowledgement of a message has arrived, with this number."""
         saying = self._sayings[text]
         self._unanswered.pop(text, None)
         if self._histories.generation(saying.room) and self._is_lost(saying, seq):
-            return  # it was on the way when the machine went down
+            return  # it was in flight when the machine crashed
         if saying.acked not in (0, seq):
             words = f"{saying.author} was acked {saying.room} {saying.acked} and {seq} for one message"
             self.findings.add(BreachKind.ACK, saying.room, saying.author, words)
         saying.acked = seq
 
     def excused(self, text: str) -> None:
-        """Whether what was said was taken will not be known: it need not be acked, and may be shown."""
+        """The fate of a message will not be known: it need not be acknowledged, and may be shown."""
         self._unanswered.pop(text, None)
 
     def refused(self, text: str) -> None:
-        """What was said was refused: it must not be shown, unless it was said before as well."""
+        """A message was refused: it must not be shown, unless it was also sent before."""
         self.excused(text)
         self._sayings[text].refused = True
 
     def lost_tail(self, room: str, kept: int) -> None:
-        """The machine went down that had the journal: what was said in the room is there up to that number.
+        """The machine with the journal crashed: the room's entries up to the number `kept` are left.
 
-        What is beyond need not be kept, nor shown to anybody. But it is another history from now on: who is
-        let in as if it were the same will take new entries for those that it has seen.
+        Later entries need not be kept or shown. From now on the room has another history: a client that is
+        resumed in it as if it were the same would mistake new entries for those that it has seen.
 
-        An answer to a `join` of before is of the history of before, whenever it arrives.
+        An answer to a `join` from before the crash belongs to the old history, whenever it arrives.
         """
         self._histories.crash(room, kept)
 
     def asks(self, room: str, user: str) -> None:
-        """A user is about to ask to be let in, on a connection made since the machine was last down."""
+        """A user is about to send `join`, on a connection made after the last crash of the machine."""
         now = self._tick()
         self._questions[room, user] = Question(self._histories.generation(room), now)
         self._census(room).asks(user, now)
 
     def gave_up(self, room: str, user: str, *whys: str) -> None:
-        """It was cut off before it was answered: it may have been in the room meanwhile, or not."""
+        """The connection was lost before the answer to `join`: the user may have been in the room or not."""
         self._census(room).gave_up(user, frozenset(whys))
 
     def entered(
@@ -95,10 +96,10 @@ class Judge:
         resumed: bool = False,
         recent: int = 0,
     ) -> Visit:
-        """It was let in; `after` is the cursor with which it came back, `resumed` whether that was taken, and
-        `recent` how many entries it is shown of what was said before it was ever there.
+        """A user has entered a room. `after` is its cursor, `resumed` tells whether the server accepted it,
+        and `recent` is the number of older entries that the server sends to a user without a cursor.
 
-        A user with a cursor that was not taken is shown all of the new history, or a gap.
+        A user whose cursor was not accepted is sent the whole new history, or a gap.
         """
         question = self._questions.pop((room, user), Question())
         generation = question.generation
@@ -151,7 +152,7 @@ class Judge:
         return f"{user} came back to {room} with {after} as the last, and was not resumed"
 
     def _is_lost(self, saying: SentMessage, seq: int) -> bool:
-        """Whether a number is of what was lost of the history that the author knows."""
+        """Return whether a number belongs to the lost tail of the history that the author knows."""
         truth = self._truths.get((saying.room, self._last_in.get((saying.room, saying.author), "")))
         return truth is not None and truth.is_lost(seq)
 
@@ -159,22 +160,22 @@ class Judge:
 
     @property
     def facts(self) -> int:
-        """Grows with whatever is fed."""
+        """A number that grows with every fact."""
         return self._now + sum(visit.verified for visit in self.stays) - len(self._unanswered)
 
     @property
     def breaches(self) -> int:
-        """How many breaches are known of by now, disputes included."""
+        """The number of breaches known by now, disputes included."""
         return self.findings.total + sum(truth.disputed for truth in self._truths.values())
 
     def head(self, truth: Truth) -> int:
-        """The largest number of a room that was shown or acked: what all who are there must reach."""
+        """Return the largest number of a room that was shown or acknowledged: every visitor must reach it."""
         acked = [each.acked for each in self._sayings.values() if each.room == truth.room and not each.seen]
-        # An ack beyond all that was said is a lie, and is told as one.
+        # A number larger than all messages is wrong and is reported as such.
         return max([truth.head, *(seq for seq in acked if seq <= truth.limit)])
 
     def waits_for(self) -> str:
-        """What has not come yet that must: in words, the first of it; empty when everything has."""
+        """Return what is still missing, the first of it as a sentence; empty if nothing is."""
         if self._unanswered:
             saying = next(iter(self._unanswered.values()))
             return f"{len(self._unanswered)} acks, one of them for {saying.author}"
@@ -195,7 +196,7 @@ class Judge:
     # --- the verdict ----------------------------------------------------------------------------------
 
     def hold_to_account(self) -> None:
-        """Everybody who is in a room now must have everything: to be called when they had the time for it."""
+        """Require all users in the rooms to have everything now. Call it when they had time to receive it."""
         heads = {id(truth): self.head(truth) for truth in self._truths.values()}
         past = self._histories.past()
         for visit in self.stays:
@@ -211,38 +212,40 @@ class Judge:
             self.findings.add(BreachKind.ACK, saying.room, saying.author, words)
 
     def finish(self) -> Findings:
-        """What was broken. Nothing may be fed any more."""
+        """Return the findings. No fact may be added after this."""
         for truth in self._truths.values():
             stays = [visit for visit in self.stays if visit.truth is truth]
             truth.settle([visit.covers() for visit in stays], self.findings)
             truth.doubled(self.findings)
             truth.backwards(self.findings)
-            if self._histories.is_newest(truth):  # earlier ones are gone: told already, if it is a breach
+            if self._histories.is_newest(
+                truth
+            ):  # earlier histories have ended, which is reported already if it is a breach
                 self._judge_acks(truth)
             holes = [seq for seq in range(truth.base + 1, truth.head + 1) if truth.at(seq) is None]
             unshown = {saying.acked for saying in self._unshown(truth)}
             never = [seq for seq in holes if seq not in unshown and any(s.must_have_seen(seq) for s in stays)]
             if never:
-                words = f"nobody was shown {truth.room} {numbers(never)}, though there was more behind"
+                words = f"no user was shown {truth.room} {numbers(never)}, although later entries were shown"
                 self.findings.add(BreachKind.LOST, truth.room, "", words, len(never))
-            nobody_saw = frozenset(holes) | unshown
+            unseen = frozenset(holes) | unshown
             for visit in stays:
-                visit.judge(nobody_saw)
+                visit.judge(unseen)
         return self.findings
 
     def _judge_acks(self, truth: Truth) -> None:
         for saying in self._sayings.values():
             if saying.room == truth.room and saying.seen and saying.refused and not saying.again:
-                words = f"{saying.author} was refused what everybody was shown as {saying.room} {saying.seen}"
+                words = f"{saying.author} was refused a message that was shown as {saying.room} {saying.seen}"
                 self.findings.add(BreachKind.ACK, saying.room, saying.author, words)
             if saying.room == truth.room and saying.acked and saying.seen not in (0, saying.acked):
                 words = (
-                    f"{saying.author} was acked {saying.room} {saying.acked} for what everybody"
-                    f" was shown as {saying.room} {saying.seen}"
+                    f"{saying.author} was acked {saying.room} {saying.acked} for a message"
+                    f" that was shown as {saying.room} {saying.seen}"
                 )
                 self.findings.add(BreachKind.ACK, saying.room, saying.author, words)
         for saying in self._unshown(truth):
-            words = f"{saying.author} was acked {saying.room} {saying.acked}, which nobody was shown"
+            words = f"{saying.author} was acked {saying.room} {saying.acked}, which no user was shown"
             self.findings.add(BreachKind.UNSHOWN, saying.room, saying.author, words)
 
     def _unshown(self, truth: Truth) -> list[SentMessage]:
@@ -253,7 +256,8 @@ class Judge:
         ]
 
     def _is_owed(self, truth: Truth, saying: SentMessage) -> bool:
-        """Whether anybody had to be shown it: those who broke off, or have gone before it came, had not."""
+        """Return whether a user had to be shown it; users that lost their connection or left before had
+        not."""
         return saying.acked > truth.limit or any(
             visit.truth is truth and visit.must_have_seen(saying.acked) for visit in self.stays
         )
@@ -270,4 +274,4 @@ class Judge:
 
 
 def _let_in_as_before(room: str, user: str) -> str:
-    return f"{user} was let into {room} as if nothing of it were lost: numbers will be given twice"
+    return f"{user} was let into {room} as if no entry were lost: numbers will be used twice"

@@ -1,25 +1,24 @@
-"""What each stay was told of comings and goings, held against those that were.
+"""The presence notices of each visit, compared with the real arrivals and departures.
 
-Notices are live and not ordered against entries, and between a coming and its notice others come and go:
-so what is known is that a coming happened after its `join` was sent and before that was answered, and a
-going after it was begun. Of each notice it follows whether what it tells *may* be true, and of each stay,
-whether it was told of what it *must* have been told of. Both are judged at the end: who was cut off may find
-that out long after others were told.
+Notices are live and not ordered against entries, and other members arrive and leave between an arrival and
+its notice. So an arrival is known to happen between its `join` and the answer to it, and a departure after it
+was begun. From that follows whether a notice *may* be true, and whether a visit received the notices that it
+*must* receive. Both are judged at the end: a user may find out that its connection was lost long after the
+others were told.
 
-A name may be told as having joined to somebody who has counted it already in the answer to `join`, and
-oneself is told as well; whoever goes and comes back before others are told is not mentioned. So the user of
-this judge lets users come back only when others must have been told, or says that they may have come back
-unnoticed.
+A notice may name an arrival that its reader has counted already in the answer to `join`, and also the reader
+itself. A member that leaves and returns between two notices is not named. So the caller of this judge lets
+users return only when the others must have been told, or says that they may have returned unnoticed.
 
-A stay may also be told of a going from before it began, if the same notice tells of the return: the change
-was gathered before the stay asked to be let in, and the notice was sent after. That is right once, and only
-if no other stay was told of the going before this one asked, since a notice goes to all at once.
+A notice may name a departure from before the reader's visit if it names the return as well: the change was
+gathered before the reader's `join`, and the notice was sent after it. That is right once, and only if no
+other visit was told of the departure before this `join`, because a notice goes to all members at once.
 
 In rooms of more than 200 members lists are cut and only the counts are judged, as promised.
 
-A server may name anybody, and as often as it likes. A name that was never in the room, or that is named more
-often than it can have come or gone by then, is a breach at once, and is not kept: so what is kept of a stay's
-notices is bounded by the visits that there were.
+A hostile server may name any user any number of times. A name that was never in the room, or that appears
+more often than the user can have arrived or left, is a breach at once and is not kept. So the memory of a
+visit's notices is bounded by the number of real visits.
 """
 
 from bisect import bisect_left
@@ -34,7 +33,8 @@ ONCE_MORE = "once more than it did"
 
 
 class _Visit:
-    """A user in the room: asked to be let in, was, began to go. `until` is when it was in again."""
+    """The times of one visit: `join` sent, answered, departure begun. `until` is the time of the next
+    arrival."""
 
     __slots__ = ("asked", "brief", "certain", "entered", "going", "told", "until", "whys")
 
@@ -43,21 +43,21 @@ class _Visit:
         self.entered = NEVER
         self.going = NEVER
         self.until = NEVER
-        self.whys: frozenset[str] = frozenset()  # one of which others are told
+        self.whys: frozenset[str] = frozenset()  # the possible reasons in the notice
         self.certain = False
-        self.told = True  # others must hear of its going
-        self.brief = False  # … and need not even hear of its coming
+        self.told = True  # the others must be told of its departure
+        self.brief = False  # … and need not even be told of its arrival
 
 
 class PresenceTruth:
-    """Who was in one room when."""
+    """The real visits to one room, with their times."""
 
     def __init__(self, room: str, findings: Findings) -> None:
         self.room = room
         self.visits: dict[str, list[_Visit]] = {}
-        self.paged = False  # somebody was shown who is here: then counts and names need not add up
+        self.paged = False  # a page of the members was sent: then counts and names need not add up
         self._findings = findings
-        # By name: when a stay was told of a going, and the index of the earliest visit it can be of.
+        # By name: when a visit was told of a departure, and the index of the earliest visit that it can end.
         self._told_goings: dict[str, list[tuple[int, int]]] = {}
 
     @property
@@ -69,14 +69,14 @@ class PresenceTruth:
         self.visits.setdefault(user, []).append(_Visit(now))
 
     def gave_up(self, user: str, whys: frozenset[str]) -> None:
-        """It will never know whether it was let in."""
+        """The user will never know whether it entered."""
         visit = self.visits[user][-1]
         visit.going = visit.asked
         visit.whys = whys
         visit.told = False
 
     def enters(self, user: str, now: int, members: int) -> "PresenceView":
-        """It was let in."""
+        """The user has entered. Return its view of the presence notices."""
         visits = self.visits[user]
         visits[-1].entered = now
         if len(visits) > 1:
@@ -84,20 +84,21 @@ class PresenceTruth:
         return PresenceView(self, user, visits[-1], members)
 
     def told_going(self, user: str, now: int, index: int) -> None:
-        """Note that a stay was told of a going of the visit at `index`, or of a later visit."""
+        """Note that a visit was told of the departure of the visit at `index`, or of a later one."""
         told = self._told_goings.setdefault(user, [])
         if not told or told[-1][1] < index:
             told.append((now, index))
 
     def has_told_going(self, user: str, index: int, before: int) -> bool:
-        """Return whether a stay was told of the going of the visit at `index`, or of a later one, by then."""
+        """Return whether a visit was told by then of the departure of the visit at `index`, or of a later
+        one."""
         told = self._told_goings.get(user, [])
         at = bisect_left(told, (before, 0))
         return at > 0 and told[at - 1][1] >= index
 
     @property
     def here(self) -> int:
-        """How many are in the room, when nobody is just coming or going."""
+        """The number of members, if no arrival or departure is in progress."""
         return sum(visits[-1].going == NEVER > visits[-1].entered for visits in self.visits.values())
 
     def breach(self, user: str, words: str, times: int = 1) -> None:
@@ -105,7 +106,7 @@ class PresenceTruth:
 
 
 class PresenceView:
-    """What one stay was told."""
+    """The presence notices that one visit received."""
 
     __slots__ = (
         "_census",
@@ -123,16 +124,16 @@ class PresenceView:
     )
 
     def __init__(self, census: PresenceTruth, user: str, visit: _Visit, members: int) -> None:
-        self.members = members  # how many are here, as last told
+        self.members = members  # the count in the last notice or page
         self._census = census
         self._user = user
         self._visit = visit
         self._told: int | None = None  # the count of the last notice
-        self._waived = 0  # what happened before it may have been missed
+        self._waived = 0  # notices of changes before it may be missing
         self._joined: dict[str, int] = {}
         self._left: dict[str, int] = {}
-        self._first: dict[str, int] = {}  # the earliest visit of which this stay can have been told
-        # A going from before this stay that was told to it together with the return, and when.
+        self._first: dict[str, int] = {}  # the earliest visit that a notice can be about
+        # A departure from before this visit that came in one notice with the return, and when.
         self._pending: dict[str, tuple[_Visit, int]] = {}
         self._miscounts: list[str] = []
         self._notices: list[tuple[int, list[str], list[tuple[str, str]]]] = []
@@ -145,7 +146,7 @@ class PresenceView:
         self.members = members
         if told is not None and not cut and told + len(joined) - len(left) != members and not self._miscounts:
             self._miscounts.append(
-                f"{self._user} was told of {members} in {census.room}, where {told} were,"
+                f"{self._user} was told of {members} members of {census.room}, where {told} were,"
                 f" {len(joined)} came and {len(left)} went"
             )
         if census.large:
@@ -163,11 +164,13 @@ class PresenceView:
             self._notices.append((now, joined, left))
 
     def _counts(self, name: str, told: dict[str, int], what: str) -> bool:
-        """Count one more coming or going of `name`; false, and a breach, where it cannot be true."""
+        """Count an arrival or departure of `name`; return False and report a breach if it cannot be true."""
         census = self._census
         visits = census.visits.get(name)
         if visits is None:
-            census.breach(self._user, f"{self._user} was told that {name} {what}, who is a stranger here")
+            census.breach(
+                self._user, f"{self._user} was told that {name} {what}, which was never in the room"
+            )
             return False
         if told.get(name, 0) >= len(visits):
             census.breach(self._user, f"{self._user} was told that {name} {what} {census.room}, {ONCE_MORE}")
@@ -176,7 +179,7 @@ class PresenceView:
         return True
 
     def _hears_going(self, name: str, now: int, *, returned: bool) -> None:
-        """Find the visit that a going can be of; with `returned` the same notice tells of the return."""
+        """Find the visit that a departure can end; with `returned` the same notice names the return."""
         census, since = self._census, self._visit.asked
         if name not in self._first:
             visits = census.visits[name]
@@ -195,7 +198,7 @@ class PresenceView:
     def going(self, now: int, whys: frozenset[str], *, certain: bool, early: bool) -> None:
         if early:
             now = self._visit.asked
-            self.unnoticed()  # it may have been there too shortly to be mentioned
+            self.unnoticed()  # it may have been too short to be in a notice
         self._visit.going = now
         self._visit.whys = whys
         self._visit.certain = certain
@@ -212,7 +215,7 @@ class PresenceView:
         self._visit.brief = True
 
     def _may(self, name: str, now: int, told: dict[str, int], *, going: bool, why: str = "") -> bool:
-        """Whether somebody can have come, or gone, so often while this stay lasted; once more than told."""
+        """Return whether a user can have arrived, or left, once more than this visit was told."""
         census = self._census
         what = "left" if going else "joined"
         visits = census.visits[name]
@@ -237,7 +240,7 @@ class PresenceView:
     # --- at the end -----------------------------------------------------------------------------------
 
     def untold(self) -> list[str]:
-        """What this stay should have been told by now and was not, in words."""
+        """Return the notices that this visit should have received by now and did not, as sentences."""
         census = self._census
         lasts = self._visit.going == NEVER
         missing = []
@@ -245,20 +248,22 @@ class PresenceView:
             for name, visits in census.visits.items():
                 missing += self._untold_of(name, visits, lasts)
         if lasts and not missing and self.members != census.here:
-            missing.append(f"{self._user} counts {self.members} in {census.room}, where {census.here} are")
+            missing.append(
+                f"{self._user} counts {self.members} members of {census.room}, which has {census.here}"
+            )
         return missing
 
     def _untold_of(self, name: str, visits: list[_Visit], lasts: bool) -> list[str]:
         mine = self._visit
         since = max(mine.entered, self._waived)
-        # A goodbye is answered behind all that others were told before; a broken connection is not.
+        # `quit` is answered behind all earlier notices; on a lost connection they may be missing.
         until = NEVER + 1 if lasts else mine.going if mine.certain else 0
         goings = [
             each
             for each in visits
             if each.told and each.going > since and each.going != NEVER and each.until < until
         ]
-        # Who is back before it was missed has neither gone nor come.
+        # A return before the notice is neither a departure nor an arrival.
         comings = [
             each
             for before, each in zip([None, *visits], visits, strict=False)
@@ -274,7 +279,7 @@ class PresenceView:
         return words
 
     def _is_told_of_earlier(self, name: str) -> bool:
-        """Return whether one of the goings told to this stay can only be of a visit before it."""
+        """Return whether a departure in a notice can only end a visit from before this one."""
         if name not in self._pending:
             return False
         _, told_at = self._pending[name]
@@ -293,6 +298,6 @@ class PresenceView:
                     self._left[name] = self._left.get(name, 0) + 1
         missing = self.untold()
         if not missing and not self._census.paged:
-            missing = self._miscounts  # otherwise it is what they come from
+            missing = self._miscounts  # a missing notice explains a wrong count
         for words in missing:
             self._census.breach(self._user, words)

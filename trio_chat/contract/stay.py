@@ -1,4 +1,4 @@
-"""One user's time in a room: every entry once, in order, from the answer to `join` until it goes."""
+"""A user's visit to a room: every entry once, in order, from the answer to `join` to its departure."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,10 +10,10 @@ __all__ = ["Visit"]
 
 
 class Visit:
-    """Made by `Judge.entered`. `cursor` is the newest entry that was seen: where to resume.
+    """One visit, created by `Judge.entered`. `cursor` is the newest entry that was seen, where to resume.
 
-    Call the methods in the order in which things happened: `going` before one goes, by whatever way, then
-    what still comes, then `gone` when nothing more can.
+    Call the methods in the order of events: `going` before the user leaves in any way, then the methods for
+    entries that still arrive, then `gone` when no more can arrive.
     """
 
     __slots__ = (
@@ -47,12 +47,12 @@ class Visit:
         self.user = user
         self.start = start
         self.cursor = start
-        self.head = head  # what is at or below it is replay
+        self.head = head  # entries up to it are replay
         self.hearing = hearing
-        self.reach = 0  # up to where it must have been shown everything, if it was there at the end
+        self.reach = 0  # every entry up to it must have been shown, if the visit lasted to the end
         self.verified = 0
-        self.skipped_over: list[range] = []  # what honest gaps left out
-        self.way = ""  # how it went
+        self.skipped_over: list[range] = []  # the numbers in the server's gaps
+        self.way = ""  # how the user left
         self.is_over = False
         self._holes: dict[int, None] = {}
         self._findings = findings
@@ -64,11 +64,11 @@ class Visit:
 
     @property
     def gaps(self) -> int:
-        """How many entries honest gaps left out."""
+        """The number of entries in the server's gaps."""
         return sum(map(len, self.skipped_over))
 
     def must_have_seen(self, seq: int) -> bool:
-        """Whether it must have been shown this entry, if it was told the truth."""
+        """Return whether a correct server must have shown this entry to the user."""
         return self.start < seq <= max(self.cursor, self.reach) and not any(
             seq in skipped for skipped in self.skipped_over
         )
@@ -76,9 +76,9 @@ class Visit:
     # --- entries --------------------------------------------------------------------------------------
 
     def agrees(self, batch: Sequence[object]) -> bool:
-        """Whether a batch is just what is known to come next; then it is seen.
+        """Return whether a batch is exactly the known next entries; if so, count them as seen.
 
-        This is what nearly every batch comes to, and all it costs is the comparison of two lists.
+        Nearly every batch is, and then it costs only the comparison of two lists.
         """
         truth = self.truth
         many = len(batch)
@@ -90,34 +90,34 @@ class Visit:
         return True
 
     def saw(self, entry: Entry) -> None:
-        """An entry was shown; also one that has come again, too late or out of order."""
+        """An entry was shown, possibly again, too late or out of order."""
         if entry.room != self.room:
             self._breach(
                 BreachKind.PHANTOM,
-                f"{self.user} was shown {entry.room} {entry.seq} without being there: by {entry.by}",
+                f"{self.user} was shown {entry.room} {entry.seq} without being in that room: by {entry.by}",
             )
             return
         seq = entry.seq
         if seq <= self.cursor:
             self._came_again(seq)
             return
-        if seq <= self.truth.limit:  # otherwise it is no number at all, and the next one is due as before
+        if seq <= self.truth.limit:  # a larger number is wrong, and the next entry is due as before
             self._holes.update(dict.fromkeys(range(self.cursor + 1, seq)))
             self.cursor = seq
         if self.truth.compare(self.user, entry):
             self.verified += 1
 
     def saw_late(self, entry: Entry) -> None:
-        """An entry was shown although one had left, and the leaving was acked."""
+        """An entry was shown after the acknowledged end of the visit."""
         self._breach(
             BreachKind.LATE, f"{self.user} was shown {entry.room} {entry.seq} after leaving at {self.cursor}"
         )
 
     def skipped(self, after: int, following: int) -> None:
-        """The server says that the entries between these two are not part of this replay."""
+        """The server sent a gap: the entries between these two numbers are not part of the replay."""
         if following - 1 > self.truth.limit or after > self.truth.limit:
             words = f"{self.user} was told of a gap in {self.room} from {after} to {following}"
-            self._breach(BreachKind.PHANTOM, f"{words}, and nothing was said behind {self.truth.limit}")
+            self._breach(BreachKind.PHANTOM, f"{words}, and no number above {self.truth.limit} exists")
             return
         if after > self.cursor:
             self._holes.update(dict.fromkeys(range(self.cursor + 1, after + 1)))
@@ -131,50 +131,52 @@ class Visit:
     def noticed(
         self, members: int, joined: list[str], left: list[tuple[str, str]], *, cut: bool = False
     ) -> None:
-        """A notice of presence: the count, who came, who went and why, and whether lists were cut."""
+        """A presence notice: the count, the arrivals, the departures with reasons, and whether lists were
+        cut."""
         self.hearing.noticed(self._tick(), members, joined, left, cut=cut)
 
     def was_told_members(self, count: int) -> None:
-        """Who is here, unasked: this session was behind."""
+        """The members came unasked, because this session had missed notices."""
         self.hearing.caught_up(self._tick(), count)
 
     # --- the end --------------------------------------------------------------------------------------
 
     def going(self, way: str, *whys: str, early: bool = False) -> None:
-        """The user is about to go, as `way` says; others hear of it with this `why`, or one of them.
+        """The user is about to leave in the way `way`; the others see one of the reasons `whys`.
 
-        `early` when they may have heard of it at any time since it came: it was cut off and finds out now.
+        `early` means that they may have seen it at any time since its arrival: the user noticed only now that
+        its connection was lost.
         """
         self.way = way
         certain = way in {"quit", "leave"}
         self.hearing.going(self._tick(), frozenset(whys), certain=certain, early=early)
 
     def cut_off(self, *whys: str) -> None:
-        """Its goodbye was not answered: it need not have heard all that came before, and others may have
-        heard one of these instead."""
+        """The server did not answer `quit`: the user need not have received all earlier notices, and the
+        others may have seen one of these reasons instead."""
         self.hearing.cut_off(frozenset(whys))
 
     def unnoticed(self) -> None:
-        """The user comes back so soon that others need not have heard of its going, nor of its coming."""
+        """The user returns so soon that the others need not have seen its departure or arrival."""
         self.hearing.unnoticed()
 
     def brief(self) -> None:
-        """The user goes so soon after it came that others need not have heard of either."""
+        """The user leaves so soon after its arrival that the others need not have seen either."""
         self.hearing.brief()
 
     def gone(self) -> None:
-        """Nothing more can come. What was lost is lost."""
+        """No more entries can arrive."""
         self.is_over = True
 
     def owes(self, head: int) -> None:
-        """All entries up to `head` must have come by now, since the user is still here, or left properly."""
+        """Require all entries up to `head`: the user is still in the room, or left it properly."""
         self.reach = max(self.cursor, head)
         if head > self.cursor:
             self._holes.update(dict.fromkeys(range(self.cursor + 1, head + 1)))
 
-    def judge(self, nobody_saw: frozenset[int]) -> None:
-        """Say what was lost, but for numbers that nobody saw: these are told of once, for all."""
-        lost = [seq for seq in sorted(self._holes) if seq not in nobody_saw]
+    def judge(self, unseen: frozenset[int]) -> None:
+        """Report lost entries, except numbers that no user saw: these are reported once for all."""
+        lost = [seq for seq in sorted(self._holes) if seq not in unseen]
         if lost:
             end = f"{self._ending()} at {self.cursor}" if self.way else f"the end at {self.cursor}"
             words = (
@@ -183,7 +185,7 @@ class Visit:
             self._findings.add(BreachKind.LOST, self.room, self.user, words, len(lost))
 
     def covers(self) -> range:
-        """The numbers it was shown, holes included."""
+        """Return the range of numbers that the user was shown, with holes."""
         return range(self.start + 1, self.cursor + 1)
 
     def _ending(self) -> str:

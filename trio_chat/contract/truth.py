@@ -1,10 +1,9 @@
-"""What is at each number of a room.
+"""The entry at each number of a room.
 
-The first to see a number is believed for the time being, as long as what it was shown is something that
-was said, by that author, in that room. Everybody else is held against
-it. Who was shown something else is in dispute with it, and disputes are settled at the end, when all
-acks and all sights are known: by the ack, otherwise by what most have seen. So a server that lies to the
-first is found out as well.
+The entry that the first user sees at a number is accepted for the time being, if a user sent that text in
+that room. Other users' entries are compared with it. Differences are disputes, and they are decided at the
+end, when all acknowledgements and all entries are known: by the acknowledgement, else by the majority. So a
+server that lies to the first user is also found.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from trio_chat.contract.breaches import BreachKind, Findings
 __all__ = ["DISPUTED_CHARACTERS", "DISPUTES_KEPT", "REACH_BACK_MAX", "Entry", "SentMessage", "Truth"]
 
 DISPUTES_KEPT = 10_000
-DISPUTED_CHARACTERS = 4 << 20  # of their texts; the first is kept whatever its length
-REACH_BACK_MAX = 10_000  # users come in at the head, or behind what they have seen themselves
+DISPUTED_CHARACTERS = 4 << 20  # of their texts; the first dispute is kept whatever its length
+REACH_BACK_MAX = 10_000  # users enter at the head, or behind the entries they have seen
 
 
 class Entry(Protocol):
-    """An entry as somebody was shown it. Two are the same when `==` says so: all fields, the whole text."""
+    """An entry as a user was shown it. Two entries are equal if all their fields are."""
 
     @property
     def room(self) -> str: ...
@@ -38,7 +37,7 @@ class Entry(Protocol):
 
 
 class SentMessage:
-    """What somebody said: once, with a text that nobody else ever says. `tag` is the caller's own."""
+    """A message that a user sent, with a unique text. `tag` belongs to the caller."""
 
     __slots__ = ("acked", "again", "author", "refused", "room", "seen", "tag", "text")
 
@@ -49,12 +48,12 @@ class SentMessage:
         self.tag = tag
         self.acked = 0  # the number in its ack
         self.seen = 0  # its number as first seen
-        self.again = False  # said more than once, with the same ref
+        self.again = False  # sent more than once, with the same ref
         self.refused = False
 
 
 class Truth:
-    """The entries of one history of a room, behind `base`, where it was first joined."""
+    """The entries of one history of a room behind `base`, the cursor of its first visit."""
 
     def __init__(
         self,
@@ -68,31 +67,31 @@ class Truth:
         self.epoch = epoch
         self.base = base
         self.entries: list[Entry | None] = []
-        self.tags: list[int] = []  # of the saying at each number
-        self._seers: list[str] = []  # who saw it first
+        self.tags: list[int] = []  # of the message at each number
+        self._seers: list[str] = []  # the first user to see each number
         self._sayings = sayings
         self._is_like = is_like
         self._disputes: list[tuple[str, Entry]] = []
         self._disputed_characters = 0
         self.disputed = 0
         self.kept: int | None = None
-        """Up to where it was left, when it was cut: what is beyond is lost, and this history over."""
+        """The last number that a crash has left. Later entries are lost, and this history has ended."""
 
     @property
     def head(self) -> int:
-        """The largest number that anybody has been shown."""
+        """The largest number that a user has been shown."""
         return self.base + len(self.entries)
 
     @property
     def limit(self) -> int:
-        """No number can be larger, since nobody else speaks here; even if all were numbered twice."""
+        """The largest possible number, even if all messages were numbered twice: no other user sends here."""
         return self.base + 2 * len(self._sayings) + 100
 
     def is_lost(self, seq: int) -> bool:
         return self.kept is not None and seq > self.kept
 
     def cut(self, kept: int) -> None:
-        """What is beyond that number is lost. Who said it may say it again, and need not."""
+        """Mark the entries above `kept` as lost. Their authors may send them again."""
         self.kept = kept if self.kept is None else min(kept, self.kept)
         for saying in self._sayings.values():
             if saying.room == self.room:
@@ -100,7 +99,7 @@ class Truth:
                 saying.seen = 0 if self.is_lost(saying.seen) else saying.seen
 
     def begin_with(self, other: Truth) -> None:
-        """It begins with what another that was cut has left: that is at the same numbers in both."""
+        """Begin with the entries that a crash has left of another history; they keep their numbers."""
         assert other.kept is not None, "it was cut"
         many = max(0, other.kept - other.base)
         self.base = other.base
@@ -108,7 +107,7 @@ class Truth:
         self._seers = other._seers[:many]
 
     def reach_back(self, base: int) -> None:
-        """Somebody is in the room since an earlier number."""
+        """Extend the history down to an earlier number."""
         lack = self.base - base
         if lack > 0:
             self.entries[:0] = [None] * lack
@@ -121,7 +120,7 @@ class Truth:
         return self.entries[index] if 0 <= index < len(self.entries) else None
 
     def compare(self, user: str, entry: Entry) -> bool:
-        """Hold an entry that a user was shown against the truth, which it may become."""
+        """Compare an entry that a user was shown with the known one; without a known one, accept it."""
         known = self.at(entry.seq)
         if known is None:
             saying = self._said(entry)
@@ -152,7 +151,7 @@ class Truth:
     # --- at the end -----------------------------------------------------------------------------------
 
     def settle(self, covering: Iterable[range], findings: Findings) -> None:
-        """Settle the disputes. `covering` are the numbers that each stay was shown."""
+        """Decide the disputes. `covering` has the range of numbers that each visit was shown."""
         by_number: dict[int, list[tuple[str, Entry]]] = defaultdict(list)
         for user, entry in self._disputes:
             by_number[entry.seq].append((user, entry))
@@ -176,7 +175,7 @@ class Truth:
         self.disputed = 0
 
     def doubled(self, findings: Findings) -> None:
-        """Whether one saying has two numbers."""
+        """Report messages that have two numbers."""
         seen: dict[str, int] = {}
         for entry in self.entries:
             if entry is None:
@@ -190,7 +189,7 @@ class Truth:
             seen[entry.text] = entry.seq
 
     def backwards(self, findings: Findings) -> None:
-        """Whether the time goes back."""
+        """Report entries whose time is before that of the entry before them."""
         before: Entry | None = None
         for entry in self.entries:
             if entry is None:
@@ -204,18 +203,19 @@ class Truth:
     def _right(
         self, seq: int, first: Entry | None, claims: list[tuple[str, Entry]], seers: int
     ) -> Entry | None:
-        """Of all that was shown as this number the one that it is, if any was said at all."""
+        """Return the right one of all entries shown with a number; None if no user sent any of them."""
         votes: dict[Entry, int] = {} if first is None else {first: seers - len(claims)}
         for _, entry in claims:
             votes[entry] = votes.get(entry, 0) + 1
         said = [(entry, many) for entry, many in votes.items() if self._said(entry)]
         acked = [each for each in said if self._sayings[each[0].text].acked == seq]
-        # What was acked with another number may still be what most have seen here: then the ack was wrong.
+        # An entry acknowledged with another number may still be the majority's: then the acknowledgement was
+        # wrong.
         return max(acked or said, key=lambda each: each[1], default=(None, 0))[0]
 
     def _said(self, entry: Entry) -> SentMessage | None:
-        """Whose words an entry holds, if these are the author's, were said in this room, and can have such a
-        number: whatever is beyond all that was said is none, however large."""
+        """Return the message in an entry if its author sent it in this room and its number is possible: at
+        most `limit`."""
         saying = self._sayings.get(entry.text)
         if saying is None or saying.author != entry.by or saying.room != entry.room:
             return None
@@ -224,7 +224,7 @@ class Truth:
         return saying if self.base < entry.seq <= self.limit else None
 
     def _difference(self, user: str, entry: Entry, right: Entry | None) -> str:
-        """What is wrong with what a user was shown."""
+        """Return what is wrong with an entry, as a sentence."""
         shown = f"{user} was shown {entry.room} {entry.seq}"
         saying = self._sayings.get(entry.text)
         if saying is None and right is not None and right.by == entry.by:
@@ -232,17 +232,17 @@ class Truth:
             other, said = _quoted(entry.text, at), _quoted(right.text, at)
             return f"{shown} with another text: {other}; {right.by} said {said}"
         if saying is None:
-            return f"{shown}, {_quoted(entry.text)} by {entry.by}, which nobody said"
+            return f"{shown}, {_quoted(entry.text)} by {entry.by}, which no user said"
         if saying.room != entry.room:
             return f"{shown}, which {saying.author} said in {saying.room}: {_quoted(entry.text)}"
         if saying.author != entry.by:
             return f"{shown} as said by {entry.by}; it was {saying.author} who said {_quoted(entry.text)}"
         if not self._is_like(entry):
-            return f"{shown}, {_quoted(entry.text)}, as something else than {entry.by} has said"
+            return f"{shown}, {_quoted(entry.text)}, as another kind of entry than {entry.by} sent"
         number = saying.acked or saying.seen
         if number not in (0, entry.seq):
             return f"{shown}, which is {entry.room} {number}: {_quoted(entry.text)} by {entry.by}"
-        return f"{shown} otherwise than others were: {_quoted(entry.text)} by {entry.by}"
+        return f"{shown} in another form than the others: {_quoted(entry.text)} by {entry.by}"
 
 
 def _first_difference(one: str, other: str) -> int:
@@ -251,7 +251,7 @@ def _first_difference(one: str, other: str) -> int:
 
 
 def _quoted(text: str, at: int = 0) -> str:
-    """A text in a sentence: forty characters of it around a place."""
+    """Return forty characters of a text around a place, in quotes."""
     begin = max(0, min(at - 20, len(text) - 40))
     shown = ("…" if begin else "") + text[begin : begin + 40] + ("…" if begin + 40 < len(text) else "")
     return f"“{shown}”"

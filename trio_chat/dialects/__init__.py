@@ -1,9 +1,8 @@
-"""Dialects: how commands and events travel as bytes. Sans-IO, in pairs for the two ends.
+"""Dialects: the encodings of commands and events as bytes. Sans-IO.
 
-A server's side of a connection is a `CommandReader`, one for each connection, and a `Packing`, one
-for all of them: it turns the payloads of a batch into the bytes that every session of that dialect
-is sent, made once and shared. A client's side is an `EventReader`. `frames` is the dialect of
-docs/protocol.md, `websocket` that of browsers.
+A server has a `CommandReader` for each connection, and one `Packing` for all connections of a dialect: it
+encodes the payloads of a batch once, and every session is sent the same bytes. A client has an `EventReader`.
+`frames` is the dialect of TCP connections, `websocket` the dialect of browsers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,86 +15,86 @@ __all__ = ["CommandReader", "Control", "EventReader", "Packing"]
 
 
 class Control(bytes):
-    """Bytes that a dialect says for itself, such as the answer to its own kind of ping: sent as they are,
-    in their place among the payloads."""
+    """Bytes of the dialect itself, such as a WebSocket pong: sent unchanged, in order with the payloads."""
 
     __slots__ = ()
 
 
 class Packing(Protocol):
-    """Payloads to the bytes of one dialect; without state."""
+    """Encode payloads in one dialect; stateless."""
 
     @property
     def probe(self) -> Control | None:
-        """What makes a peer that is there say something; None where peers do so unasked."""
+        """Return a ping to which a live peer replies; None if peers send pings themselves."""
         ...
 
     def pack(self, payloads: Sequence[bytes]) -> bytes:
-        """The bytes that carry these payloads. Packed batches may be joined."""
+        """Return these payloads, encoded. Encoded batches may be joined."""
         ...
 
-    def whole(self, packed: bytes, sent: int) -> int:
-        """How much of `packed` must go out, when `sent` bytes have, so that nothing half is left."""
+    def frame_boundary(self, packed: bytes, sent: int) -> int:
+        """Return how many bytes of `packed` must be sent, after the first `sent`, to end at a frame
+        boundary."""
         ...
 
 
 class CommandReader(Protocol):
-    """Bytes to commands, for one connection."""
+    """Decode the commands of one connection."""
 
     @property
     def inside_frame(self) -> bool:
-        """Whether something has begun that is not whole yet."""
+        """Return whether a frame or message has begun and is incomplete."""
         ...
 
     @property
     def inside_message(self) -> bool:
-        """Whether a part of a message has come, and not the last: what comes between makes nothing whole."""
+        """Return whether a message has begun and is incomplete, even if its frames so far are complete."""
         ...
 
     @property
     def ended(self) -> bool:
-        """Whether the peer has said, within the dialect, that no more will come."""
+        """Return whether the peer has sent an end of input within the dialect, such as a close frame."""
         ...
 
     def welcomed(self) -> None:
-        """The peer has been welcomed and may send larger frames from here on."""
+        """Accept larger frames from now on: the peer has been sent `welcome`."""
         ...
 
     def feed(self, data: bytes) -> Iterator[Command | BadMessage | Control | None]:
-        """The commands that `data` makes whole, one by one, as they are asked for.
+        """Yield the commands that `data` completes, each decoded when it is requested.
 
-        What is no command is given as the error that answers it, and what the dialect itself answers as that
-        answer; None is for what was read and asks for nothing, so that whoever takes these can count the
-        work. Take them all before feeding more. Raises `FrameError` where the stream cannot go on.
+        An invalid command is yielded as the error to reply with, and a ping of the dialect as its reply.
+        Input that needs no reply is yielded as None, so that the caller can count the work. Consume the
+        iterator before the next call. Raises `FrameError` if the stream cannot continue.
         """
         ...
 
-    def farewell(self, code: str) -> Control | None:
-        """What this dialect says behind a `bye` with that code, or without one if the code is empty."""
+    def close_frame(self, code: str) -> Control | None:
+        """Return the bytes to send after a `bye` with that code, or without a `bye` if the code is empty."""
         ...
 
 
 class EventReader(Protocol):
-    """A client's side of one connection: bytes to events, and a payload to bytes."""
+    """The client's side of one connection: decode events, encode commands."""
 
     @property
     def inside_frame(self) -> bool:
-        """Whether something has begun that is not whole yet."""
+        """Return whether a frame or message has begun and is incomplete."""
         ...
 
     @property
     def ended(self) -> bool:
-        """Whether the server has said, within the dialect, that no more will come."""
+        """Return whether the server has sent an end of input within the dialect, such as a close frame."""
         ...
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` makes whole. Raises `FrameError` and `BadMessage`."""
+        """Return the events that `data` completes. Raises `FrameError` and `BadMessage`."""
         ...
 
     def frame(self, payload: bytes) -> bytes:
-        """The bytes that carry one command."""
+        """Return one command, encoded."""
         ...
 
     def replies(self) -> bytes:
-        """What the dialect itself answers to what was fed, once."""
+        """Return the replies of the dialect to the input so far, such as pongs, and clear them."""
         ...

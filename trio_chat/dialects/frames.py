@@ -1,4 +1,4 @@
-"""The dialect of frames: each message the payload of one length-prefixed frame."""
+"""The dialect of frames: each message is the payload of one length-prefixed frame."""
 
 from collections.abc import Iterator
 
@@ -12,23 +12,23 @@ __all__ = ["FRAMES", "FrameCommands", "FrameEvents", "FramePacking"]
 
 
 class FramePacking:
-    """Events out: the server's half without state."""
+    """Encode events for clients; stateless."""
 
-    probe: Control | None = None  # clients ping
+    probe: Control | None = None  # clients send the pings
     pack = staticmethod(framing.pack)
-    whole = staticmethod(framing.frame_end)
+    frame_boundary = staticmethod(framing.frame_end)
 
 
 FRAMES = FramePacking()
 
 
 class FrameCommands:
-    """Commands in: the server's half of one connection."""
+    """Decode the commands of one connection to the server."""
 
     __slots__ = ("_frame_bytes", "_reader")
 
-    inside_message = False  # each is one frame
-    ended = False  # the end of the connection's input says it
+    inside_message = False  # each message is one frame
+    ended = False  # the connection itself signals the end of input
 
     def __init__(
         self, *, hello_bytes: int = framing.HELLO_BYTES_MAX, frame_bytes: int = framing.FRAME_BYTES_MAX
@@ -51,16 +51,16 @@ class FrameCommands:
                 command = error.as_value()
             yield command
 
-    def farewell(self, code: str) -> Control | None:
-        return None  # `bye` is all
+    def close_frame(self, code: str) -> Control | None:
+        return None  # `bye` is the last frame
 
 
 class FrameEvents:
-    """Both directions at the client's end: events in, commands out."""
+    """Decode events and encode commands, for one connection of a client."""
 
     __slots__ = ("_reader",)
 
-    ended = False  # the end of the connection's input says it
+    ended = False  # the connection itself signals the end of input
 
     def __init__(self) -> None:
         self._reader = framing.FrameReader()
@@ -70,9 +70,9 @@ class FrameEvents:
         return self._reader.inside_frame
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` makes whole; those of unknown types are left out.
+        """Return the events that `data` completes, without those of unknown types.
 
-        Raises `FrameError` and `BadMessage`: a server that breaks the rules is not listened to further.
+        Raises `FrameError` and `BadMessage`: the connection to a server that breaks the protocol must end.
         """
         events = (decode_event(payload) for payload in self._reader.feed(data))
         return [event for event in events if event is not None]

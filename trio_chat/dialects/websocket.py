@@ -1,15 +1,15 @@
-"""The dialect of WebSocket (RFC 6455): payloads in text messages, one a line.
+"""The dialect of WebSocket (RFC 6455): text messages with one payload on each line.
 
-White space of JSON around a payload is part of its line, so a message may end in a newline, or in CR LF. A
-line of nothing else holds no payload: the reader passes over it, at either end.
+JSON white space around a payload is part of its line, so a message may end with a newline or CR LF. Both ends
+skip lines that contain only white space.
 
-What comes is parsed by wsproto's `FrameDecoder`: headers, masks, lengths, reserved bits. What a message is
-made of, how large it may become, and what is said about a broken one is decided here. What goes out is made
-by hand: a batch is one unmasked frame, the same bytes for every browser. With a library that makes a frame
-for each of them a delivery costs 38 µs and more.
+wsproto's `FrameDecoder` parses the input: headers, masks, lengths, reserved bits. This module assembles
+messages, limits their size, and chooses the errors. It encodes the output itself: a batch is one unmasked
+frame, the same bytes for every browser. A library that makes a frame for each browser would cost 38 µs or
+more for each delivery.
 
-No message of ours is larger than a frame of the other dialect may be, so nobody need hold more than that; a
-larger batch becomes several. There is no compression: it would want a state for each connection, and a copy.
+No message sent is larger than the largest frame of the other dialect, which bounds the memory of a client; a
+larger batch is split. There is no compression: it would need a state and a copy for each connection.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -54,14 +54,15 @@ CLOSE_CODES = {
     "too_many_connections": TRY_LATER,
     "rate_limited": TRY_LATER,
 }
-"""Of each `bye`. 1001, 1011 and 1013 say: come back; the others: do not come back by yourself."""
+"""The close code for each code of `bye`. Clients reconnect after 1001, 1011 and 1013, but not after
+others."""
 
 _MASKED = 0x80
-_WHITE_SPACE = b" \t\r"  # that of JSON (RFC 8259), but for the newline, which ends a line
+_WHITE_SPACE = b" \t\r"  # of JSON (RFC 8259), without the newline, which ends a line
 
 
 class WebSocketPacking:
-    """Events out: the server's half without state."""
+    """Encode events for browsers; stateless."""
 
     probe: Control | None = Control(b"\x89\x00")
 
@@ -73,7 +74,7 @@ class WebSocketPacking:
             return _header(Opcode.TEXT, len(message)) + message
         return b"".join(_in_several(payloads))
 
-    def whole(self, packed: bytes, sent: int) -> int:
+    def frame_boundary(self, packed: bytes, sent: int) -> int:
         at = 0
         while at < sent:
             size = packed[at + 1]
@@ -89,7 +90,7 @@ WEBSOCKET = WebSocketPacking()
 
 
 def _in_several(payloads: Sequence[bytes]) -> Iterator[bytes]:
-    """As few messages as hold all of it, and what is no payload between them, in its place."""
+    """Yield the payloads as few text messages within the size limit, with each `Control` in its place."""
     lines: list[bytes] = []
     size = 0
     for payload in payloads:
@@ -108,7 +109,7 @@ def _in_several(payloads: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def _is_blank(line: bytes) -> bool:
-    """Return whether a line holds nothing but white space."""
+    """Return whether a line contains only white space."""
     return not line.strip(_WHITE_SPACE)
 
 
@@ -122,7 +123,7 @@ def _header(opcode: int, size: int, masked: int = 0) -> bytes:
 
 
 class _Messages:
-    """Frames to whole messages, at either end. `limit` is the largest taken, in bytes."""
+    """Assemble frames to messages, for either end. `limit` is the largest accepted message in bytes."""
 
     __slots__ = ("_decoder", "_parts", "close_code", "ended", "limit")
 
@@ -130,9 +131,9 @@ class _Messages:
         self.limit = limit
         self.ended = False
         self.close_code = 0
-        """Of the peer's close frame, or what to tell it about the frame that was broken."""
+        """The code of the peer's close frame, or the code to send after an invalid frame; 0 before."""
         self._decoder = FrameDecoder(client=client)
-        self._parts: bytearray | None = None  # of the message that has begun
+        self._parts: bytearray | None = None  # of an incomplete message
 
     @property
     def inside_message(self) -> bool:
@@ -144,7 +145,7 @@ class _Messages:
         return self.inside_message or decoder.header is not None or len(decoder.buffer) > 0
 
     def feed(self, data: bytes) -> Iterator[tuple[Opcode, bytes] | None]:
-        """Texts and pings, each as it is asked for; None for a frame that is neither and was taken."""
+        """Yield text messages and pings, each when it is requested, and None for any other valid frame."""
         if self.ended:
             return
         self._decoder.receive_bytes(data)
@@ -155,7 +156,7 @@ class _Messages:
                 raise self._broken(PROTOCOL_ERROR, str(error)) from None
             opcode = None if frame is None else frame.opcode
             payload = b"" if frame is None else frame.payload
-            assert isinstance(payload, bytes), "a close is not taken apart by this decoder"
+            assert isinstance(payload, bytes), "this decoder returns the payload of a close frame as bytes"
             if opcode is None or not opcode.iscontrol():
                 self._judge(len(payload))
             if frame is None or opcode is None:
@@ -173,7 +174,8 @@ class _Messages:
                 yield None
 
     def _judge(self, came: int) -> None:
-        """Before anything is kept for it: would the message become too large? Its header says."""
+        """Raise `FrameError` if the header says that the message is too large, before its bytes are
+        stored."""
         header = self._decoder.header
         size = came + len(self._parts or b"")
         if header is not None and not header.opcode.iscontrol():
@@ -181,43 +183,46 @@ class _Messages:
         if size > self.limit:
             raise self._broken(
                 TOO_LARGE,
-                f"a message of {size} bytes, over the limit of {self.limit}",
+                f"message too large: got {size} bytes, the limit is {self.limit}",
                 code="frame_too_large",
             )
 
     def _add(self, opcode: Opcode, payload: bytes, *, last: bool) -> bool:
-        """Whether the message is whole with this."""
+        """Append a frame to the message and return whether it is complete."""
         if opcode is Opcode.BINARY:
-            raise self._broken(NOT_TEXT, "a binary message; all are text here")
+            raise self._broken(NOT_TEXT, "invalid message: got a binary message, expected text")
         if self._parts is None:
             if opcode is Opcode.CONTINUATION:
-                raise self._broken(PROTOCOL_ERROR, "the continuation of nothing")
-            self._parts = bytearray()  # joined as they come: as objects, small ones weigh twenty times that
+                raise self._broken(PROTOCOL_ERROR, "invalid frame: a continuation frame without a message")
+            self._parts = (
+                bytearray()
+            )  # joined at once: stored as objects, small parts take twenty times the memory
         elif opcode is not Opcode.CONTINUATION:
-            raise self._broken(PROTOCOL_ERROR, "a message begins inside another")
+            raise self._broken(PROTOCOL_ERROR, "invalid frame: a new message before the end of the last one")
         self._parts += payload
         return last
 
     def _take(self) -> bytes:
         parts, self._parts = self._parts, None
-        assert parts is not None, "a message is taken when it is whole"
+        assert parts is not None, "only a complete message is taken"
         message = bytes(parts)
         try:
             message.decode()
         except UnicodeDecodeError:
-            raise self._broken(BAD_UTF8, "a message that is not valid UTF-8") from None
+            raise self._broken(BAD_UTF8, "invalid message: not UTF-8") from None
         return message
 
     def _closed(self, payload: bytes) -> None:
-        """The peer's last frame. Its code is echoed, so it has to be one that may be sent (RFC 6455, 7.4)."""
+        """Handle the peer's close frame. Its code is sent back, so it must be a code for the wire (RFC 6455,
+        7.4)."""
         code = int.from_bytes(payload[:2]) if payload else NO_CODE
         known = 1000 <= code <= 1014 and code not in (1004, 1006) and (code != NO_CODE or not payload)
         if len(payload) == 1 or not (known or 3000 <= code <= 4999):
-            raise self._broken(PROTOCOL_ERROR, "a close frame with a code that is none")
+            raise self._broken(PROTOCOL_ERROR, f"invalid close frame: code {code}")
         try:
             payload[2:].decode()
         except UnicodeDecodeError:
-            raise self._broken(BAD_UTF8, "a close frame whose reason is not valid UTF-8") from None
+            raise self._broken(BAD_UTF8, "invalid close frame: the reason is not UTF-8") from None
         self.ended = True
         self.close_code = code
 
@@ -227,7 +232,7 @@ class _Messages:
 
 
 class WebSocketCommands:
-    """Commands in: the server's half of one connection, from behind the upgrade on."""
+    """Decode the commands of one connection to the server, after the upgrade."""
 
     __slots__ = ("_frame_bytes", "_messages")
 
@@ -259,7 +264,8 @@ class WebSocketCommands:
             else:
                 for payload in message[1].split(b"\n"):
                     if _is_blank(payload):
-                        yield None  # each one, so that the session looks at its clock between two of many
+                        # one for each line, so that a session with many lines checks its clock between them
+                        yield None
                         continue
                     try:
                         command: Command | BadMessage = decode_command(payload)
@@ -267,20 +273,21 @@ class WebSocketCommands:
                         command = error.as_value()
                     yield command
 
-    def farewell(self, code: str) -> Control | None:
-        """The close frame. In answer to the peer's it repeats that code; to a broken frame it says how."""
+    def close_frame(self, code: str) -> Control | None:
+        """Return the close frame: with the peer's code in reply to its close frame, or with the code of the
+        error."""
         if not code and not self._messages.ended:
-            return None  # the connection just ended, and nobody is there
+            return None  # the connection is closed already
         number = self._messages.close_code or CLOSE_CODES[code]
         body = b"" if number == NO_CODE else number.to_bytes(2) + code.encode()
         return Control(_header(Opcode.CLOSE, len(body)) + body)
 
 
 class WebSocketEvents:
-    """Both directions at the client's end: events in, commands out, from behind the upgrade on.
+    """Decode events and encode commands, for one connection of a client, after the upgrade.
 
-    Clients mask what they send, each frame with another four bytes, which `mask` gives. `rest` is what
-    came behind the server's answer to the upgrade.
+    A client masks each frame with four new bytes, which `mask` returns. `rest` is the input after the
+    server's response to the upgrade.
     """
 
     __slots__ = ("_mask", "_messages", "_replies", "_rest")
@@ -300,20 +307,20 @@ class WebSocketEvents:
         return self._messages.ended
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` makes whole; those of unknown types are left out.
+        """Return the events that `data` completes, without those of unknown types.
 
-        Raises `FrameError` and `BadMessage`: a server that breaks the rules is not listened to further.
+        Raises `FrameError` and `BadMessage`: the connection to a server that breaks the protocol must end.
         """
         events: list[Event] = []
         had_ended = self._messages.ended
         if had_ended:
-            return events  # whatever comes behind the close frame, which was answered once
+            return events  # ignore input after the close frame
         rest, self._rest = self._rest, b""
         for message in self._messages.feed(rest + data):
             if message is None:
                 continue
             if message[0] is Opcode.PING:
-                self._replies = self._masked(Opcode.PONG, message[1])  # the newest is enough
+                self._replies = self._masked(Opcode.PONG, message[1])  # a reply to the newest ping is enough
                 continue
             payloads = (payload for payload in message[1].split(b"\n") if not _is_blank(payload))
             events.extend(event for event in map(decode_event, payloads) if event is not None)
@@ -331,7 +338,7 @@ class WebSocketEvents:
     def _masked(self, opcode: Opcode, payload: bytes) -> bytes:
         mask = self._mask()
         size = len(payload)
-        # As two large numbers: byte by byte this would take longer than all the rest.
+        # XOR of two large integers: a loop over bytes would dominate the cost of sending.
         keys = (mask * (size // 4 + 1))[:size]
         hidden = (int.from_bytes(payload) ^ int.from_bytes(keys)).to_bytes(size)
         return _header(opcode, size, _MASKED) + mask + hidden

@@ -1,1 +1,1 @@
-"""The hub: who is who, who is where, and what is allowed. Pure rules: no Trio, and time is an argument."""
+"""The hub: members, rooms and rates. Pure rules: no Trio, and time is an argument."""

@@ -1,7 +1,7 @@
-"""The hub: one object that knows every member and room, and whose methods are the rules.
+"""The hub: one object that holds every member and room; its methods are the rules.
 
-Each method decides and applies in one step: it raises `Refused` and has changed nothing, or it has done
-all of it. What is left to tell others gathers in the rooms (`Room.notice`).
+Each method decides and applies in one step: it raises `Refused` and changes nothing, or it makes the whole
+change. Changes that other members must see are gathered in the rooms (`Room.notice`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from trio_chat.hub.rooms import Room
 
 __all__ = ["Hub"]
 
-_ORDERED = "talk"  # the kind of command whose order people see
+_ORDERED = "talk"  # the kind of command whose order is visible to members
 
 
 class Hub(Generic[S]):
-    """`sessions_max` is for each member, `rooms_max` for each session.
+    """Hold the members and rooms of one server.
 
-    `rates` gives for each kind of command the burst and how many a second (`RateLimiter`); without any, no
-    command is ever refused for its rate.
+    `sessions_max` limits the sessions of a member, `rooms_max` the rooms of a session. `rates` has the burst
+    and the commands a second for each kind of command (`RateLimiter`); an empty dict limits none.
     """
 
     def __init__(
@@ -43,16 +43,17 @@ class Hub(Generic[S]):
         self._limiter = RateLimiter(rates or {})
         self._members: dict[str, Member[S]] = {}  # by token
         self._names: dict[str, Member[S]] = {}  # by key
-        self.rooms: dict[str, Room[S]] = {}  # by key; those with somebody in them
-        self._rooms_by_name: SortedDict[str, Room[S]] = SortedDict()  # the same
+        self.rooms: dict[str, Room[S]] = {}  # by key; a room without members does not exist
+        self._rooms_by_name: SortedDict[str, Room[S]] = SortedDict()  # the same rooms
 
     def attach(
-        self, owner: S, token: str, name: Name, *, prefix: str = "", now: float = 0.0, late: float = 0.0
+        self, session: S, token: str, name: Name, *, prefix: str = "", now: float = 0.0, late: float = 0.0
     ) -> tuple[Attachment[S], Attachment[S] | None]:
-        """Seat a session of the member whose token this is, from an address with that prefix.
+        """Attach a session to the member with this token. `prefix` is that of the session's address.
 
-        A member that is here already keeps its present name, whatever `name` says. When all its seats
-        are taken the oldest is given back too: its session must end. Raises `Refused`: `name_taken`.
+        A member that is attached already keeps its present name, whatever `name` says. If it has
+        `sessions_max` sessions, its oldest attachment is returned too: the caller must end that session.
+        Raises `Refused`: `name_taken`.
         """
         member = self._members.get(token)
         if member is None:
@@ -60,31 +61,30 @@ class Hub(Generic[S]):
                 raise Refused("name_taken", f"the name {name.shown} is taken", field="name")
             member = Member(token, name, self._limiter.attach(token, now, late))
             self._members[token] = self._names[name.key] = member
-        oldest = member.seats[0] if len(member.seats) >= self._sessions_max else None
-        attachment = Attachment(owner, member, prefix)
-        member.seats.append(attachment)
+        oldest = member.attachments[0] if len(member.attachments) >= self._sessions_max else None
+        attachment = Attachment(session, member, prefix)
+        member.attachments.append(attachment)
         return attachment, oldest
 
     def detach(self, attachment: Attachment[S], why: str, now: float = 0.0) -> list[Room[S]]:
-        """A session ends: it leaves its rooms, and its member goes with its last one. Idempotent.
+        """Detach a session that ends, and return the rooms that have changed. Idempotent.
 
-        What the member's rates have left is kept for its token.
-
-        Returns the rooms that have changed.
+        The session leaves its rooms. With its last session the member ends and its name is free; the rest of
+        its rates is kept for its token.
         """
         member = attachment.member
-        if attachment not in member.seats:
+        if attachment not in member.attachments:
             return []
         changed = [room for room in list(attachment.rooms.values()) if self.leave(attachment, room, why)]
-        member.seats.remove(attachment)
-        if not member.seats:
+        member.attachments.remove(attachment)
+        if not member.attachments:
             del self._members[member.token]
             del self._names[member.name.key]
             self._limiter.detach(member.token, member.allowance, now)
         return changed
 
     def join(self, attachment: Attachment[S], name: Name) -> tuple[Room[S], bool]:
-        """Enter a room; true when the member was not there before.
+        """Enter a room. Return it, and whether the member was not in it before.
 
         Raises `Refused`: `already_in_room`, `too_many_rooms`.
         """
@@ -96,15 +96,15 @@ class Hub(Generic[S]):
         return room, room.enter(attachment.member)
 
     def check_join(self, attachment: Attachment[S], name: Name) -> None:
-        """Raise what `join` would."""
+        """Raise what `join` would raise."""
         if name.key in attachment.rooms:
             raise Refused("already_in_room", f"you are in {name.shown}", field="room")
         if len(attachment.rooms) >= self._rooms_max:
             raise Refused("too_many_rooms", f"at most {self._rooms_max} rooms at a time", field="room")
 
     def room_of(self, attachment: Attachment[S], raw: str) -> Room[S]:
-        """The room that one is in and calls by that name. Raises `Refused`: `not_in_room`."""
-        room = attachment.rooms.get(raw)  # most are called by their key
+        """Return the session's room with that name. Raises `Refused`: `not_in_room`."""
+        room = attachment.rooms.get(raw)  # most commands name a room by its key
         if room is not None:
             return room
         try:
@@ -113,7 +113,7 @@ class Hub(Generic[S]):
             raise Refused("not_in_room", "you are not in that room", field="room") from None
 
     def leave(self, attachment: Attachment[S], room: Room[S], why: str) -> bool:
-        """Leave a room one is in. True when the member is not there any more."""
+        """Leave a room. Return whether the member has no session in it any more."""
         del attachment.rooms[room.key]
         last = room.leave(attachment.member, why)
         if not room.members:
@@ -122,12 +122,12 @@ class Hub(Generic[S]):
         return last
 
     def rooms_after(self, name: str, count: int) -> list[Room[S]]:
-        """Return up to so many rooms whose names stand behind `name`, by code point."""
+        """Return up to `count` rooms whose names come after `name`, by code point."""
         following = self._rooms_by_name.irange(name, inclusive=(False, True))
         return [self._rooms_by_name[shown] for shown in islice(following, count)]
 
     def rename(self, member: Member[S], name: Name) -> list[Room[S]]:
-        """Take another name; changing the case of one's own is allowed. Returns the rooms to be told.
+        """Change a member's name, or only its case. Return the rooms whose members must see the change.
 
         Raises `Refused`: `name_taken`.
         """
@@ -137,26 +137,26 @@ class Hub(Generic[S]):
         del self._names[before.key]
         self._names[name.key] = member
         member.name = name
-        rooms = {room: None for attachment in member.seats for room in attachment.rooms.values()}
+        rooms = {room: None for attachment in member.attachments for room in attachment.rooms.values()}
         for room in rooms:
             room.renamed(member, before.shown)
         return list(rooms)
 
     def find(self, name: Name) -> Member[S]:
-        """The member of that name. Raises `Refused`: `no_such_name`."""
+        """Return the member of that name. Raises `Refused`: `no_such_name`."""
         member = self._names.get(name.key)
         if member is None:
-            raise Refused("no_such_name", f"nobody is called {name.shown}", field="to")
+            raise Refused("no_such_name", f"no member is named {name.shown}", field="to")
         return member
 
     def check_rate(
         self, attachment: Attachment[S], kind: str, now: float, late: float = 0.0, *, size: int = 0
     ) -> None:
-        """Charge one command of that kind, of `size` bytes, to the rates of the seat's member.
+        """Charge one command of that kind, of `size` bytes, to the rates of the member.
 
-        `late` is for how long, in all, the server has been late. Raises `Refused`: `rate_limited`. Messages
-        of the same session are then refused until that may be tried again: one that was sent behind it must
-        not be granted before it.
+        `late` is for how many seconds in all the server has been late. Raises `Refused`: `rate_limited`.
+        Further messages of the session are then refused until `retry_after_s` is over, so that a later
+        message is not accepted before an earlier one.
         """
         if not self.has_rates:
             return

@@ -1,7 +1,7 @@
-"""Who is who: a member is a token with a name, and sits in one or more seats, one for each session.
+"""Members and their attachments: a member is a token with a name, and has an attachment for each session.
 
-A seat's `owner` is whatever the server seats there (its session); the hub never looks into it. Its `prefix`
-is that of its address, to which a new token is charged as well; empty where addresses are not limited.
+The hub never looks into an attachment's `session`. Its `prefix` is that of the session's address, to which a
+new token is charged as well; it is empty if addresses are not limited.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ S = TypeVar("S")
 
 
 class Member(Generic[S]):
-    """`token` is the digest of a token, never the token. Seats are in the order of their coming.
+    """A named member. `token` is the digest of a token, never the token; the oldest attachment is first.
 
-    `allowance` is what its rates have left; it outlives the member.
+    `allowance` is the rest of the member's rates; it outlives the member.
     """
 
-    __slots__ = ("allowance", "name", "seats", "token")
+    __slots__ = ("allowance", "attachments", "name", "token")
 
     def __init__(self, token: str, name: Name, allowance: Allowance) -> None:
         self.token = token
         self.name = name
         self.allowance = allowance
-        self.seats: list[Attachment[S]] = []
+        self.attachments: list[Attachment[S]] = []
 
 
 class Attachment(Generic[S]):
-    """One session's place in the hub: its member, and the rooms it is in, by key."""
+    """The state of one session in the hub: its member, and its rooms by key."""
 
     __slots__ = ("member", "prefix", "refused_until", "rooms", "session")
 
-    def __init__(self, owner: S, member: Member[S], prefix: str) -> None:
-        self.session = owner
+    def __init__(self, session: S, member: Member[S], prefix: str) -> None:
+        self.session = session
         self.member = member
         self.prefix = prefix
         self.rooms: dict[str, Room[S]] = {}
         self.refused_until = 0.0
-        """Until when messages of this session are refused, since one before them was."""
+        """Messages of this session are refused until then, because an earlier one was refused."""

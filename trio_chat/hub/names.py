@@ -1,10 +1,10 @@
-"""Names of people and rooms, and what may stand in a text.
+"""Names of members and rooms, and the rules for texts.
 
-Names follow RFC 8265: shown as UsernameCasePreserved has them, compared as UsernameCaseMapped has
-them, so that `Ada`, `ada` and full-width `ａｄａ` are one name.
+Names follow RFC 8265: shown by the profile UsernameCasePreserved, compared by UsernameCaseMapped, so that
+`Ada`, `ada` and full-width `ａｄａ` are one name.
 
-The cost of a name is bounded, whatever its characters: its length is judged before anything else, and each
-rule runs at most once per character. The library's own `enforce` is quadratic: it repeats the rules that look
+The cost of a name is bounded, whatever its characters: its length is checked first, and each rule
+runs at most once per character. The library's own `enforce` is quadratic: it repeats the rules that look
 at the whole string for each character that asks for them, 8 ms for 64 characters. Most names are ASCII, for
 which the profiles change nothing but the case; other prepared names are cached, refusals are not.
 """
@@ -25,7 +25,7 @@ __all__ = ["NAME_CHARS_MAX", "ROOM_CHARS_MAX", "Name", "check_text", "prepare_na
 NAME_CHARS_MAX = 32
 ROOM_CHARS_MAX = 64
 # Mapping never makes a name shorter than a quarter of what it was (four code points of Greek compose to
-# one); more is not worth the work.
+# one), so a longer one need not be mapped.
 RAW_FACTOR = 4
 NOT_FIRST = "#@*/"
 CACHED = 4_096  # names; 4 MB when each has 64 characters outside the basic plane
@@ -54,12 +54,12 @@ class Name(NamedTuple):
 
 
 def prepare_name(raw: str) -> Name:
-    """Return the name of a person. Raises `Refused` with `bad_name`."""
+    """Return the prepared name of a member. Raises `Refused` with `bad_name`."""
     return _prepare(raw, "bad_name", "name", NAME_CHARS_MAX)
 
 
 def prepare_room(raw: str) -> Name:
-    """Return the name of a room. Raises `Refused` with `bad_room`."""
+    """Return the prepared name of a room. Raises `Refused` with `bad_room`."""
     return _prepare(raw, "bad_room", "room", ROOM_CHARS_MAX)
 
 
@@ -79,7 +79,7 @@ def _prepare(raw: str, code: str, field: str, chars_max: int) -> Name:
         raise Refused(code, f"a {field} has at most {chars_max} characters", field=field) from None
     except ValueError:
         raise Refused(
-            code, f"a {field} is made of letters, digits and marks, without spaces", field=field
+            code, f"a {field} must consist of letters, digits and marks, without spaces", field=field
         ) from None
     if name.shown[0] in NOT_FIRST:
         raise Refused(code, f"a {field} must not begin with {name.shown[0]}", field=field)
@@ -125,12 +125,12 @@ def _check_characters(name: str) -> None:
         if kind == PVALID:
             continue
         if kind not in (CONTEXTJ, CONTEXTO):
-            raise ValueError("a character that no name holds")
+            raise ValueError("a character that is not allowed in names")
         rule = _WHOLE_STRING_RULES.get(char)
         if rule in done:
             continue
         if context_rule_error(name, offset, _ucd):
-            raise ValueError("a character that no name holds there")
+            raise ValueError("a character that is not allowed at this place")
         if rule is not None:
             done.add(rule)
 
@@ -142,11 +142,11 @@ def _property(char: str) -> str:
 
 
 def check_text(text: str, bytes_max: int, lines_max: int) -> None:
-    """Raises `Refused`: `bad_message` for an empty text or one with control characters but newline and
-    tab, `too_long` for too many bytes of UTF-8 or too many lines."""
+    """Raise `Refused` if a text is not allowed: `bad_message` if it is empty or has a control character other
+    than newline and tab, `too_long` if it has too many bytes of UTF-8 or too many lines."""
     chars = len(text)
-    # JSON escapes control characters: an ASCII text that comes through as it was has none but DEL. To encode
-    # it takes a third of the time of looking at each character.
+    # JSON escapes all control characters but DEL, so an ASCII text whose encoding is not longer has none.
+    # Encoding takes a third of the time of checking each character.
     if 0 < chars <= bytes_max and text.isascii() and len(_encode(text)) == chars + 2 and "\x7f" not in text:
         return
     if not text:
@@ -159,4 +159,6 @@ def check_text(text: str, bytes_max: int, lines_max: int) -> None:
     if text.count("\n") >= lines_max:
         raise Refused("too_long", f"a text has at most {lines_max} lines", field="text")
     if _CONTROLS.search(text):
-        raise Refused("bad_message", "a text has no control characters but newline and tab", field="text")
+        raise Refused(
+            "bad_message", "a text must not have control characters other than newline and tab", field="text"
+        )

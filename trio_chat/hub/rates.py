@@ -1,13 +1,13 @@
-"""How often: token buckets, kept for each token and each address prefix until they are full again.
+"""Rate limits: token buckets, kept for each token and each address prefix until they are full again.
 
 An allowance outlives the sessions of its token. Otherwise a client that reconnects after each burst would
 have a full bucket every time: thousands of messages a second instead of five. The same holds for a client
 that makes a new token for each connection, so a token younger than a minute is also charged to the allowance
 of its address prefix, which is ten times as large.
 
-Time is an argument, in seconds. So is `late`: for how many seconds in all the server has been late. What
-piles up while it does not read must not be refused afterwards, so a bucket may then fill beyond its burst,
-by its rate times that time. In the long run no rate is exceeded.
+Time is an argument, in seconds. So is `late`: for how many seconds in all the server has been late. Commands
+that pile up while it does not read must not be refused afterwards, so a bucket may then fill beyond its
+burst, by its rate times that time. In the long run no rate is exceeded.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ __all__ = ["Allowance", "Bucket", "Rate", "RateLimiter"]
 
 YOUNG_S = 60.0
 PREFIX_FACTOR = 10
-LATE_MAX_S = 60.0  # so much is saved at most, however long a member was silent while the server was late
+LATE_MAX_S = 60.0  # the most that counts, however long the server was late
 EXPIRED_AT_ONCE = 16
 KEPT_MAX = 100_000  # allowances without a session; a used one takes some 500 bytes
 
 
 class Rate(NamedTuple):
-    """So many at once, and so many a second from then on."""
+    """Allow `burst` commands at once, and `per_s` a second from then on."""
 
     burst: int
     per_s: float
 
 
 class Bucket:
-    """Grant `burst` at once and `per_s` a second from then on. Time does not go back."""
+    """A token bucket: `burst` at once and `per_s` a second from then on. Time must not go back."""
 
     __slots__ = ("_at", "_burst", "_late", "_left", "_per_s")
 
@@ -46,22 +46,22 @@ class Bucket:
         self._late = late
 
     def wait_s(self, amount: int, now: float, late: float = 0.0) -> float:
-        """Return after how many seconds `amount` will be there; 0.0 when it is there now."""
+        """Return after how many seconds the bucket will hold `amount`; 0.0 if it holds it now."""
         if now > self._at:
             bound = self._burst + min(late - self._late, LATE_MAX_S) * self._per_s
-            # What is beyond the bound already was granted for a time in which the server was late.
+            # An excess over the bound was granted for an earlier time in which the server was late.
             self._left = max(self._left, min(bound, self._left + (now - self._at) * self._per_s))
             self._at = now
             self._late = late
         return 0.0 if self._left >= amount else (amount - self._left) / self._per_s
 
     def spend(self, amount: int) -> None:
-        """Take `amount`, which `wait_s` has just found to be there."""
+        """Take `amount`; the caller has checked it with `wait_s`."""
         self._left -= amount
 
 
 class Allowance:
-    """The buckets of one token or of one address prefix, made when first asked for: most sessions listen."""
+    """The buckets of one token or address prefix, created at the first command: most sessions only listen."""
 
     __slots__ = ("_buckets", "_late", "born", "excused_s", "used_at")
 
@@ -70,7 +70,7 @@ class Allowance:
         self.used_at = now
         self._late = late
         self.excused_s = 0.0
-        """For how long, in all, the server was busy with something else while this one's commands waited."""
+        """For how many seconds in all this token's commands have waited for the server."""
         self._buckets: dict[str, Bucket] | None = None
 
     @property
@@ -107,12 +107,12 @@ class RateLimiter:
         return len(self._detached) + len(self._prefixes)
 
     def attach(self, token: str, now: float, late: float = 0.0) -> Allowance:
-        """Return what a token has left from its last session, or a full allowance."""
+        """Return the rest of a token's last allowance, or a full one."""
         self._expire(now)
         return self._detached.pop(token, None) or Allowance(now, late)
 
     def detach(self, token: str, allowance: Allowance, now: float) -> None:
-        """Keep what a token has left, until it is full again."""
+        """Keep the allowance of a token until it is full again."""
         if not allowance.is_full:
             allowance.used_at = now
             self._detached[token] = allowance
@@ -121,10 +121,10 @@ class RateLimiter:
     def check(
         self, allowance: Allowance, prefix: str, kind: str, size: int, now: float, late: float = 0.0
     ) -> None:
-        """Take one command of a kind, of `size` bytes where it has any.
+        """Charge one command of a kind, and its `size` in bytes if it has one.
 
         `prefix` is that of the session's address, empty for an address that is not limited. Raises `Refused`:
-        `rate_limited`, and then nothing was taken.
+        `rate_limited`; nothing is charged then.
         """
         buckets = self._buckets(allowance, 1, kind, size, late + allowance.excused_s)
         if prefix and now - allowance.born < YOUNG_S:
@@ -138,8 +138,7 @@ class RateLimiter:
     def _buckets(
         self, allowance: Allowance, factor: int, kind: str, size: int, late: float
     ) -> list[tuple[Bucket, int, float]]:
-        """Return the buckets that a command is charged to, how much to each, and how late the server has been
-        for it."""
+        """Return the buckets to charge, the amount for each, and for how long the server has been late."""
         amounts = ((kind, 1), (f"{kind}_bytes", size)) if size else ((kind, 1),)
         return [
             (allowance.bucket(name, rate, factor), amount, late)
@@ -156,7 +155,7 @@ class RateLimiter:
         return allowance
 
     def _expire(self, now: float) -> None:
-        """Forget some of what is full again, and the oldest beyond the bound."""
+        """Forget some allowances that are full again, and the oldest over the bound."""
         for kept in (self._detached, self._prefixes):
             for _ in range(EXPIRED_AT_ONCE):
                 if not kept:

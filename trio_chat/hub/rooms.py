@@ -1,8 +1,8 @@
-"""Who is where: a room's members, and what changed among them since others were last told.
+"""A room's members, and the changes since the last presence notice.
 
-Comings and goings are gathered as differences to what others know: for each member that changed, what
-they were told, and what a page of `names` has shown some of them since. Whoever came and went in between,
-seen by nobody, leaves no trace, and the notice is right however much happened.
+Arrivals and departures are gathered as differences to what the other members know: for each changed member,
+the name in the last notice, and the names that a page of `names` has shown since. A member that arrived and
+left between two notices, without being shown to any other member, leaves no trace.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGE", "NAMES_CUT", "NAMES_PAGE", "Room"]
 
-LARGE = 200  # members; above it, notices are gathered for longer and may be cut
+LARGE = 200  # members; in a larger room notices are gathered for longer and may be cut
 NAMES_CUT = 100
 NAMES_PAGE = 1_000
-# A page ends when the frame is full; the rest of its 65,536 is for what stands around the names.
+# A page ends when the frame is full; the rest of its 65,536 bytes is for the fields beside the names.
 PAGE_BYTES = 60_000
 
 
 class _Change(Generic[S]):
-    """What has become of one member: `known` are the names under which some of the others know it, `new`
-    when some of them do not know that it is here, `why` it left last. `missed`, when somebody came in
-    while it was gone: to that one its coming back is news, and to the others no change at all."""
+    """The changes of one member since the last notice.
+
+    `known` has the names under which some other members know it. `new` is set if some of them do not know
+    that it is in the room. `why` is the reason of its last departure. `missed` is set if a session arrived
+    while it was away: its return must be announced to that session; for all others nothing changed.
+    """
 
     __slots__ = ("gone_at", "known", "member", "missed", "new", "why")
 
@@ -40,7 +43,7 @@ class _Change(Generic[S]):
         self.member: Member[S]
         self.why = ""
         self.missed = False
-        self.gone_at = 0  # when it left last, in `_entered`
+        self.gone_at = 0  # the value of `_entered` at its last departure
 
 
 class Room(Generic[S]):
@@ -51,13 +54,13 @@ class Room(Generic[S]):
     def __init__(self, name: Name) -> None:
         self.shown, self.key = name
         self.members: dict[Member[S], int] = {}
-        self._sorted: list[str] | None = None  # the names, once somebody has asked for them
-        self._changed: dict[str, _Change[S]] = {}  # by token: who comes back is who went
-        self._told = 0  # how many were here at the last notice
-        self._entered = 0  # how many sessions have come in
+        self._sorted: list[str] | None = None  # the names; None until the first page is asked for
+        self._changed: dict[str, _Change[S]] = {}  # by token, so that a return is matched with its departure
+        self._told = 0  # the number of members at the last notice
+        self._entered = 0  # the number of sessions that have arrived
 
     def enter(self, member: Member[S]) -> bool:
-        """One more of the member's sessions is here. True when it is the first."""
+        """Add a session of a member. Return whether it is the member's first in this room."""
         here = self.members.get(member, 0)
         self.members[member] = here + 1
         self._entered += 1
@@ -70,7 +73,7 @@ class Room(Generic[S]):
         return True
 
     def leave(self, member: Member[S], why: str) -> bool:
-        """One of the member's sessions has left. True when it was the last."""
+        """Remove a session of a member. Return whether it was the member's last in this room."""
         here = self.members[member]
         if here > 1:
             self.members[member] = here - 1
@@ -83,20 +86,20 @@ class Room(Generic[S]):
         return True
 
     def renamed(self, member: Member[S], before: str) -> None:
-        """A member that is here has another name than `before`."""
+        """Note that a member of this room was called `before`."""
         self._sort(before, member.name.shown)
         self._note(member, before)
 
     @property
     def large(self) -> bool:
-        """Whether it is, or was when others were last told."""
+        """Whether the room is large, or was at the last notice."""
         return max(len(self.members), self._told) > LARGE
 
     def notice(self) -> Presence | None:
-        """What changed since the last notice, and forget it; None when nothing did.
+        """Return the changes since the last notice and forget them; None without changes.
 
-        Names are a set, and this is how it changes: those who left go; then all `name`s of `renamed` go
-        at once and all `to`s come (two may have swapped); then those who joined come.
+        A client applies a notice to its set of names in this order: remove `left`; then remove all `name`s of
+        `renamed` and add all their `to`s (two members may have swapped names); then add `joined`.
         """
         joined: list[str] = []
         left: list[Departure] = []
@@ -113,7 +116,7 @@ class Room(Generic[S]):
             renamed += [Renaming(known, name) for known in change.known if known != name]
             if change.new:
                 joined.append(name)
-        # In a room that is not large nothing is cut, as long as it fits into a frame for sure.
+        # In a room that is not large nothing is cut, provided it is sure to fit into a frame.
         many = self.large or max(len(joined), len(left)) + len(renamed) > LARGE
         self._changed.clear()
         self._told = len(self.members)
@@ -124,7 +127,7 @@ class Room(Generic[S]):
         return Presence(self.shown, len(self.members), joined[:cut], left[:cut], renamed[:cut], more)
 
     def names(self, after: str = "", ref: str = "") -> Members:
-        """A page of who is here, by code point, those above `after`."""
+        """Return a page of the members' names by code point, beginning behind `after`."""
         self._seen()
         if self._sorted is None:
             self._sorted = sorted(member.name.shown for member in self.members)
@@ -140,8 +143,8 @@ class Room(Generic[S]):
         return Members(self.shown, page, len(self._sorted), more, ref)
 
     def _sort(self, gone: str, come: str) -> None:
-        """Keep the sorted names right, once somebody has asked for them: sorting ten thousand anew for each
-        who comes and asks would be three milliseconds."""
+        """Update the sorted names if there are any: sorting ten thousand names for each page would take three
+        milliseconds."""
         if self._sorted is not None:
             if gone:
                 del self._sorted[bisect_left(self._sorted, gone)]
@@ -149,7 +152,7 @@ class Room(Generic[S]):
                 insort(self._sorted, come)
 
     def _seen(self) -> None:
-        """Somebody is shown who is here now; what changed since the last notice is not news to all."""
+        """Note that a page shows the present names: for its reader the gathered changes are no news."""
         for change in self._changed.values():
             name = change.member.name.shown
             if change.member not in self.members:
@@ -158,7 +161,7 @@ class Room(Generic[S]):
                 change.known.append(name)
 
     def _note(self, member: Member[S], told: str | None) -> _Change[S]:
-        """A member has changed whom others were told of as `told`, if nothing was noted since."""
+        """Return the change of a member that the last notice showed as `told`, None if it showed none."""
         change = self._changed.get(member.token)
         if change is None:
             change = self._changed[member.token] = _Change(told)

@@ -1,1 +1,1 @@
-"""The net: links, through which bytes come and go, and how they come about (`listen`, `dial`)."""
+"""Network connections: links that send and receive bytes, made by `listen` and `dial`."""

@@ -1,9 +1,9 @@
-"""IP addresses as text: which of them are one peer, and which are this machine. PURE.
+"""IP addresses as text: parse them, group them by peer, recognize those of this machine. PURE.
 
 One peer can have many addresses. A provider gives each customer at least an IPv6 /64, so limits count
 those 2^64 addresses as one. An IPv4 address has a second spelling as an IPv4-mapped IPv6 address
-(`::ffff:192.0.2.1`), and an IPv6 address one for each zone id (`fe80::1%eth0`). A text that is no address,
-such as the name of a host in memory, is compared as it is.
+(`::ffff:192.0.2.1`), and an IPv6 address one for each zone id (`fe80::1%eth0`). Any other text,
+such as the name of a simulated host, is compared unchanged.
 """
 
 from functools import lru_cache
@@ -28,7 +28,7 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the address that `text` names, without its zone id; None where it names none.
+    """Return the address that `text` names, without its zone id, or None for any other text.
 
     An IPv4-mapped IPv6 address is returned as its IPv4 address.
     """
@@ -49,7 +49,8 @@ def _parse(text: str) -> Address | None:
 
 
 def parse_network(text: str) -> Network | None:
-    """Return the network that `text` names, an address being a network of one; None where it names none.
+    """Return the network that `text` names, or None for any other text. A single address is a network of size
+    one.
 
     A network of IPv4-mapped IPv6 addresses is returned as its IPv4 network.
     """
@@ -73,7 +74,7 @@ def parse_network(text: str) -> Network | None:
 
 
 def prefix_of(address: str) -> str:
-    """Return what limits by address count by: an IPv4 address, an IPv6 /64, or the text itself."""
+    """Return the key for limits by address: an IPv4 address, an IPv6 /64, or the text itself."""
     parsed = parse_address(address)
     if parsed is None:
         return address
@@ -84,7 +85,7 @@ def prefix_of(address: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether the address is of this machine. An empty address is: the connection used no network."""
+    """Return whether the address is a loopback address. An empty one is: its connection used no network."""
     if not address:
         return True
     parsed = parse_address(address)
@@ -92,6 +93,6 @@ def is_loopback(address: str) -> bool:
 
 
 def is_unspecified(address: str) -> bool:
-    """Return whether the address stands for all addresses of this machine: `0.0.0.0`, `::`."""
+    """Return whether the address means all addresses of this machine: `0.0.0.0`, `::`."""
     parsed = parse_address(address)
     return parsed is not None and parsed.is_unspecified

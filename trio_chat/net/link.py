@@ -1,10 +1,9 @@
-"""Links: bytes come and go.
+"""Links: connections whose send never waits.
 
-What a chat server needs of a connection and `trio.abc.Stream` does not offer is the send that never
-waits: a message for a thousand members is a thousand sends, and none of them may wait for a slow one.
-`SocketLink` is that on a plain non-blocking socket, without Trio's stream in between: a bare send
-costs 4 µs where `SocketStream.send_all` costs 13 (Python 3.11). `stream.py` has the general form, for
-any Trio stream.
+A chat server needs a send that never waits, which `trio.abc.Stream` does not offer: a message for a thousand
+members is a thousand sends, and none may wait for a slow member. `SocketLink` uses a plain non-blocking
+socket without Trio's stream: a send costs 4 µs, and `SocketStream.send_all` 13 µs (Python 3.11). `stream.py`
+has a link for any Trio stream.
 """
 
 import socket
@@ -16,72 +15,75 @@ import trio
 from trio_chat.errors import LinkBroken
 
 __all__ = [
-    "FORGET_BYTES",
+    "DISCARD_BYTES",
     "RECEIVE_BYTES",
     "Link",
     "ReadPacing",
     "SocketLink",
-    "close_politely",
-    "forget_input",
+    "close_gracefully",
+    "discard_input",
 ]
 
 RECEIVE_BYTES = 65_536
-# Of the peer's input while a connection is closed: what both ends' buffers hold, and some more. A peer that
-# goes on sending after the goodbye does not want to hear it, and to read on would cost as much as to serve
-# it.
-FORGET_BYTES = 256 << 10
+# The most input to discard while a connection closes: the size of both ends' buffers and more. A peer that
+# sends more is not reading, and to discard all its input would cost as much as to serve it.
+DISCARD_BYTES = 256 << 10
 
 ReadPacing = Callable[[], Awaitable[None]]
-"""Waits until the next read may be made, from a peer that may go on sending for ever."""
+"""A function that waits until the next read is allowed, for a peer that may send without end."""
 
 
 class Link(Protocol):
-    """One connection. One task receives; any task may send, since sending never waits."""
+    """One connection. Only one task may receive. Any task may send, since sending never waits."""
 
     address: str
-    """The peer's host, as text; empty where there is none."""
+    """The peer's host as text; empty if it has none."""
 
     async def receive_some(self) -> bytes:
-        """Wait for bytes and take up to 64 KiB; `b""` at the end of the peer's input.
+        """Wait for bytes and return up to 64 KiB; `b""` at the end of the peer's input.
 
-        Raises `LinkBroken` when the connection is gone, and `trio.ClosedResourceError` when
-        `interrupt` or `close` ends the wait. Cancelling takes no bytes.
+        Raises `LinkBroken` when the connection is lost, and `trio.ClosedResourceError` when
+        `interrupt` or `close` ends the wait. If cancelled, no bytes are lost.
         """
         ...
 
     def send_nowait(self, data: bytes | memoryview) -> int:
-        """Give the connection what it will take at once: how many bytes, 0 when it would block.
+        """Send as many bytes as possible without waiting. Return their number, 0 if the send would block.
 
-        Raises `LinkBroken` when the connection is gone.
+        Raises `LinkBroken` when the connection is lost.
         """
         ...
 
     send_bare: Callable[[bytes], int]
-    """`send_nowait` without its comfort, for the fan-out: may raise `BlockingIOError` instead of taking
-    nothing, and any OSError (`LinkBroken` is one) when the connection is gone. On a socket it is the
-    socket's own `send`, with no Python in between: worth 15 % of a delivery."""
+    """A faster `send_nowait` for the fan-out.
+
+    It may raise `BlockingIOError` in place of returning 0, and any OSError (`LinkBroken` is one) when the
+    connection is lost. For a socket it is the socket's own `send`, which saves 15 % of a delivery.
+    """
 
     async def wait_writable(self) -> None:
-        """Wait until the connection may take more. Raises `LinkBroken`, `trio.ClosedResourceError`."""
+        """Wait until more can be sent. Raises `LinkBroken`, `trio.ClosedResourceError`."""
         ...
 
     def interrupt(self) -> None:
-        """End the waits that are under way with `trio.ClosedResourceError`; the connection stays."""
+        """End all current waits with `trio.ClosedResourceError`; the connection stays open."""
         ...
 
     async def finish(self, pace: ReadPacing | None = None) -> None:
-        """Send what was taken and say that no more will come, then read and forget until the peer says so
-        too, or has sent too much (`forget_input`). Raises `LinkBroken`, `trio.ClosedResourceError`; still to
-        be closed after it."""
+        """Send the buffered bytes and the end of output, then discard the peer's input (`discard_input`).
+
+        Waits for the end of the input, at most for `DISCARD_BYTES` with a `pace`. The link must still be
+        closed afterwards. Raises `LinkBroken`, `trio.ClosedResourceError`.
+        """
         ...
 
     def close(self) -> None:
-        """Close at once; idempotent. What the peer had sent and nobody read turns into a reset."""
+        """Close at once; idempotent. Unread input makes the kernel send a reset to the peer."""
         ...
 
 
 class SocketLink:
-    """A link on a connected non-blocking socket, which it owns from here on."""
+    """A link on a connected socket, which it owns and makes non-blocking."""
 
     __slots__ = ("_sock", "address", "send_bare")
 
@@ -93,7 +95,7 @@ class SocketLink:
 
     @property
     def send_buffer_bytes(self) -> int:
-        """How much the kernel holds of what was sent and not received yet."""
+        """Return the size of the kernel's send buffer in bytes."""
         return self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
 
     async def receive_some(self) -> bytes:
@@ -120,7 +122,7 @@ class SocketLink:
         await trio.lowlevel.wait_writable(self._sock)
 
     def _check_open(self) -> None:
-        # Trio says ValueError of a descriptor that is -1; who waits too late is told as who waited in time.
+        # For the file descriptor -1 Trio raises ValueError; callers expect the same error as from a wait.
         if self._sock.fileno() == -1:
             raise trio.ClosedResourceError("closed")
 
@@ -133,30 +135,32 @@ class SocketLink:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise LinkBroken(f"connection lost: {error.strerror}") from error
-        await forget_input(self.receive_some, pace)
+        await discard_input(self.receive_some, pace)
 
     def close(self) -> None:
         self.interrupt()
         self._sock.close()
 
 
-async def forget_input(receive_some: Callable[[], Awaitable[bytes]], pace: ReadPacing | None) -> None:
-    """Read until the end of a peer's input; with a `pace`, call it between two reads and read no more than
-    `FORGET_BYTES`. Raises what reading raises.
+async def discard_input(receive_some: Callable[[], Awaitable[bytes]], pace: ReadPacing | None) -> None:
+    """Read and discard a peer's input until its end.
+
+    With a `pace`, call it between two reads and stop after `DISCARD_BYTES`. Raises the errors of
+    `receive_some`.
     """
-    left = FORGET_BYTES
+    left = DISCARD_BYTES
     while (data := await receive_some()) and left > 0:
         if pace is not None:
             left -= len(data)
             await pace()
 
 
-async def close_politely(link: Link, *, seconds: float, pace: ReadPacing | None = None) -> None:
-    """Close so that the peer can read all that was sent, waiting at most `seconds` for it.
+async def close_gracefully(link: Link, *, seconds: float, pace: ReadPacing | None = None) -> None:
+    """Close so that the peer can read all that was sent; wait at most `seconds` for it.
 
-    Closing over unread input sends a reset, and a reset makes the peer forget what it had not read
-    yet: so the peer's input is read to its end first. The link is closed when this returns or is
-    cancelled.
+    Closing with unread input sends a reset, and a reset makes the peer's kernel drop bytes that the peer has
+    not read. The peer's input is therefore read to its end first. The link is closed when this function
+    returns or is cancelled.
     """
     try:
         with trio.move_on_after(seconds):

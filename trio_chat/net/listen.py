@@ -1,8 +1,8 @@
-"""Listening: connections come in as links.
+"""Accept connections as links.
 
-A listener takes all that wait at once, up to a bound, so that a storm of connections costs one wake-up
-for many. When the process or the machine has no file descriptor left for another connection it pauses
-for a moment and goes on: those who are connected are served meanwhile.
+A listener accepts all waiting connections at once, up to a bound, so that a connection storm needs few
+wake-ups. If the process or the machine has no file descriptor left for another connection, it pauses for a
+moment and tries again, while existing connections are served.
 """
 
 import errno
@@ -17,35 +17,35 @@ import trio
 from trio_chat.errors import CannotStart
 from trio_chat.net.link import Link, SocketLink
 
-__all__ = ["Listener", "PatientListener", "SocketListener", "open_listeners"]
+__all__ = ["BaseListener", "Listener", "SocketListener", "open_listeners"]
 
 log = logging.getLogger("trio_chat.net")
 
-ACCEPT_AT_ONCE = 16  # each costs some 0.1 ms until it waits for its first bytes
-# What the kernel holds for one who does not read; Linux takes it twice, for its own book-keeping. Left to
-# itself it takes up to 4 MB of each: 1.5 GB for five hundred who stall. What is owed beyond it is shared.
+ACCEPT_AT_ONCE = 16  # each takes about 0.1 ms until its task waits for input
+# The kernel's buffer for a slow reader; Linux doubles it for its own bookkeeping. By default it grows to 4 MB
+# for each connection: 1.5 GB for five hundred stalled readers. Messages beyond it are stored once for all.
 SEND_BUFFER_BYTES = 128 << 10
-# What the kernel holds of what the server has not read yet, likewise: up to 6 MB of each by itself. A peer
-# that sends more than the server reads then waits, and what it said long ago is not read at some later time.
+# The kernel's buffer for input that the server has not read; by default it grows to 6 MB. With this bound a
+# peer that sends too fast must wait, and the server does not read messages long after they were sent.
 RECEIVE_BUFFER_BYTES = 64 << 10
 PAUSE_S = 0.1
-WARN_S = 60.0  # two lines about what the machine lacks
-# Not the connection's fault and not lasting; the same list as trio.serve_listeners.
+WARN_S = 60.0  # between two warnings about missing resources
+# Temporary lack of resources; the same list as in trio.serve_listeners.
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
-# The connection that was to be accepted is gone again: the next one may be well.
+# The connection ended before it was accepted; the next connection may succeed.
 _GONE = {errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
-# The machine has no such address, as `::1` where IPv6 is off: no reason not to listen on the others.
-_LACKING = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
+# The machine does not have the address, such as `::1` with IPv6 off; the other addresses can be used.
+_ADDRESS_UNAVAILABLE = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
 class Listener(Protocol):
-    """Where connections come in."""
+    """A source of connections."""
 
     address: str
-    """Such as `tcp://127.0.0.1:5555`."""
+    """The URL of the listener, such as `tcp://127.0.0.1:5555`."""
 
     async def accept(self) -> list[Link]:
-        """Wait for connections and take them; at least one. Cancelling takes none.
+        """Wait for connections and return them, at least one. If cancelled, none is lost.
 
         Raises `trio.ClosedResourceError` when the listener is closed meanwhile.
         """
@@ -54,16 +54,16 @@ class Listener(Protocol):
     def close(self) -> None: ...
 
 
-class PatientListener(ABC):
-    """The part of a listener that is the same on whatever it listens: taking all who wait, and patience."""
+class BaseListener(ABC):
+    """The common part of all listeners: accept all waiting connections, and retry without resources."""
 
     def __init__(self) -> None:
-        self._pausing = False  # logged once for each time that the machine lacks something …
-        self._warn_at = float("-inf")  # … but not before this
+        self._pausing = False  # a warning is logged once for each shortage …
+        self._warn_at = float("-inf")  # … and not before this time
 
     async def accept(self) -> list[Link]:
         while True:
-            await self._someone()
+            await self._wait_for_connection()
             links, lack = self._take()
             if links:
                 self._pausing = False
@@ -77,7 +77,7 @@ class PatientListener(ABC):
                 await trio.sleep(PAUSE_S)
 
     def _take(self) -> tuple[list[Link], str]:
-        """Those who wait, and what the machine lacks to take more, if it does."""
+        """Accept the waiting connections. Return them, and the error text if a resource is exhausted."""
         links: list[Link] = []
         try:
             while len(links) < ACCEPT_AT_ONCE:
@@ -94,28 +94,28 @@ class PatientListener(ABC):
         return links, ""
 
     @abstractmethod
-    async def _someone(self) -> None:
-        """Wait until somebody waits. Raises `trio.ClosedResourceError`."""
+    async def _wait_for_connection(self) -> None:
+        """Wait until a connection can be accepted. Raises `trio.ClosedResourceError`."""
 
     @abstractmethod
     def _accept_one(self) -> Link:
-        """Take one, without waiting. Raises OSErrors as `socket.accept` does."""
+        """Accept a connection without waiting. Raises OSError as `socket.accept` does."""
 
 
-class SocketListener(PatientListener):
-    """A listener on a bound, listening, non-blocking TCP socket, which it owns from here on."""
+class SocketListener(BaseListener):
+    """A listener on a bound, listening, TCP socket, which it owns and makes non-blocking."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__()
         sock.setblocking(False)
         self._sock = sock
         host, port, *rest = sock.getsockname()
-        if any(rest[1:]):  # a link-local address is one only with its zone
+        if any(rest[1:]):  # a link-local address is complete only with its zone
             host = f"{host}%{socket.if_indextoname(rest[1])}"
         self.port: int = port
         self.address = f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
-    async def _someone(self) -> None:
+    async def _wait_for_connection(self) -> None:
         if self._sock.fileno() == -1:
             raise trio.ClosedResourceError("closed")
         await trio.lowlevel.wait_readable(self._sock)
@@ -131,16 +131,18 @@ class SocketListener(PatientListener):
 
 
 def _link(sock: socket.socket, host: str) -> SocketLink:
-    with suppress(OSError):  # some systems refuse it when the peer has gone again; the link will say so
+    with suppress(
+        OSError
+    ):  # fails on some systems if the peer has disconnected already; the link reports that
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return SocketLink(sock, host)
 
 
 async def open_listeners(host: str, port: int) -> list[SocketListener]:
-    """Listen on every address of `host` that this machine has; `port` 0 takes any free one, the same for all.
+    """Listen on every address of `host` that this machine has. Port 0 selects a free port, the same for all.
 
-    An empty `host` is all of this machine, and so is `::`, over IPv4 too. Waits for the name to be resolved.
-    Raises `CannotStart`; then, and when cancelled, nothing listens.
+    An empty `host` and `::` mean all addresses of this machine, IPv4 and IPv6. Waits for the name lookup.
+    Raises `CannotStart`. After an error or a cancellation no listener is open.
     """
     try:
         found = await trio.socket.getaddrinfo(
@@ -149,17 +151,17 @@ async def open_listeners(host: str, port: int) -> list[SocketListener]:
     except OSError as error:
         raise CannotStart(f"cannot listen on {host}: {error.strerror}") from error
     except UnicodeError as error:  # from the encoding of host names
-        raise CannotStart(f"cannot listen on {host}: not a host name") from error
-    # `::` alone takes IPv4 connections as well, whatever the machine's default is. Beside 0.0.0.0 it cannot.
+        raise CannotStart(f"cannot listen on {host}: invalid host name") from error
+    # `::` alone accepts IPv4 too, whatever the machine's default. Together with 0.0.0.0 that would fail.
     ipv6_only = any(family == socket.AF_INET for family, *_ in found)
     listeners: list[SocketListener] = []
     lacking: OSError | None = None
-    for family, kind, proto, _, (address, _, *rest) in dict.fromkeys(found):  # one may be there twice
+    for family, kind, proto, _, (address, _, *rest) in dict.fromkeys(found):  # without duplicates
         shared = listeners[0].port if listeners else port
         try:
             listeners.append(_listen(family, kind, proto, (address, shared, *rest), ipv6_only=ipv6_only))
         except OSError as error:
-            if error.errno in _LACKING:
+            if error.errno in _ADDRESS_UNAVAILABLE:
                 lacking = error
                 continue
             for listener in listeners:
@@ -177,7 +179,7 @@ def _listen(
     sock = socket.socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # What is accepted inherits it.
+        # Accepted sockets inherit these options.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         if family == socket.AF_INET6:

@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2: the header that a proxy sends in front of a connection's bytes. PURE.
+"""The PROXY protocol, versions 1 and 2: the header that a proxy sends before a connection's bytes. PURE.
 
     v1  PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\\r\\n                        a line of text
     v2  12 bytes of signature, 1 of version and command, 1 of family and transport, 2 of length,
@@ -8,15 +8,15 @@ The specification is haproxy's doc/proxy-protocol.txt. Three choices are ours:
 
 - A header without an IP address of the peer (v1 UNKNOWN; v2 LOCAL, AF_UNSPEC, AF_UNIX) leaves the connection
   its own address.
-- A v2 header has at most 536 bytes behind its first 16: addresses, and some 500 of TLVs, which are skipped.
+- A v2 header has at most 536 bytes after its first 16: addresses, and some 500 of TLVs, which are skipped.
 - UDP is accepted as TCP is: a proxy may receive QUIC and forward TCP.
 
-The library proxy-protocol does not fit. It wants to read exact numbers of bytes and lines, so it cannot be
-given bytes that go on behind a v1 header, and it does not say where the header ends. It bounds neither a line
-nor a length, and some malformed headers raise ValueError or struct.error.
+The library proxy-protocol does not fit. It reads exact numbers of bytes and lines, so it cannot parse bytes
+that continue after a v1 header, and it does not report the header's end. It bounds neither a line nor a
+length, and some malformed headers raise ValueError or struct.error.
 
-Bytes that begin as neither version are no header. Bytes that begin as one and then break its rules are an
-error, as the end of the header is then unknown.
+Bytes with another beginning than v1 or v2 have no header. Bytes that begin like a header and are then invalid
+are an error, since the end of the header is unknown.
 """
 
 import re
@@ -44,7 +44,7 @@ _PORT_MAX = 65_535
 
 
 class ProxyHeader(NamedTuple):
-    """`address` is the peer's, empty where the connection's own is; `length` is the header's in bytes."""
+    """`address` is the peer's, or empty to use the connection's own; `length` is the header's, in bytes."""
 
     address: str
     length: int
@@ -54,9 +54,9 @@ NO_HEADER = ProxyHeader("", 0)
 
 
 def parse_proxy_header(data: bytes) -> ProxyHeader | None:
-    """Return the header that `data` begins with, `NO_HEADER` where it begins otherwise, None to ask for more.
+    """Return the header at the start of `data`, `NO_HEADER` if there is none, None if more bytes are needed.
 
-    More is asked for at most until `data` has the bytes of the longest header. Raises `FrameError`.
+    It never needs more bytes than the longest header has. Raises `FrameError`.
     """
     if data.startswith(_V1):
         return _parse_v1(data)

@@ -1,7 +1,7 @@
-"""The general form of a link: on any `trio.abc.Stream`, such as TLS.
+"""A link on any `trio.abc.Stream`, such as TLS.
 
-A stream's only send is one that waits, so the non-blocking send goes into a bounded buffer which a
-task of the link's own empties. Slower than a socket's link by a task switch a send and a copy.
+A stream's send waits, so `send_nowait` writes to a bounded buffer, and a task of the link sends from it. Each
+send costs a task switch and a copy more than on a socket's link.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 import trio
 
 from trio_chat.errors import LinkBroken
-from trio_chat.net.link import RECEIVE_BYTES, ReadPacing, forget_input
+from trio_chat.net.link import RECEIVE_BYTES, ReadPacing, discard_input
 
 __all__ = ["StreamLink", "open_stream_link"]
 
@@ -18,22 +18,22 @@ _BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class StreamLink:
-    """A link on a stream; made by `open_stream_link`, which owns its task.
+    """A link on a stream. Use `open_stream_link`, which runs its task.
 
-    `buffer_bytes` bounds what is taken and not yet sent: at the bound, `send_nowait` takes less.
+    `buffer_bytes` bounds the bytes that are not sent yet: at the bound, `send_nowait` accepts fewer.
     """
 
     def __init__(self, stream: trio.abc.Stream, address: str = "", *, buffer_bytes: int = 65_536) -> None:
         self.address = address
         self.send_bare: Callable[[bytes], int] = self.send_nowait
         self._stream = stream
-        self._buffer = bytearray()  # what the stream is just sending still counts
+        self._buffer = bytearray()  # includes the bytes that the stream is sending now
         self._buffer_bytes = buffer_bytes
         self._change = trio.Event()
         self._waits: set[trio.CancelScope] = set()
-        self._open = trio.CancelScope()  # of the task, which closes the stream at its end
+        self._open = trio.CancelScope()  # cancelled to end the task, which then closes the stream
         self._finishing = False
-        self._broken = False  # nothing more will be sent
+        self._broken = False  # nothing more can be sent
         self._closed = False
 
     async def receive_some(self) -> bytes:
@@ -70,31 +70,31 @@ class StreamLink:
                 await self._change.wait()
             if self._broken:
                 raise LinkBroken("connection lost")
-            await forget_input(self._receive, pace)
+            await discard_input(self._receive, pace)
             return
         raise trio.ClosedResourceError("interrupted")
 
     def close(self) -> None:
         self._closed = self._broken = True
-        self.interrupt()  # before the change, which would end the waits as if they had come true
+        self.interrupt()  # before `_changed`, which would let the waits return normally
         self._changed()
         self._open.cancel()
 
     async def run(self) -> None:
-        """The link's own task: send what comes until the link is closed, then close the stream."""
+        """Send buffered bytes until the link is closed, then close the stream. This is the link's task."""
         try:
             with self._open:
                 try:
-                    await self._send_what_comes()
+                    await self._send_buffered()
                 except _BROKEN:
-                    # What the peer had sent before may still be read.
+                    # The peer's earlier input can still be read.
                     self._broken = True
                     self._changed()
                 await trio.sleep_forever()
         finally:
             await trio.aclose_forcefully(self._stream)
 
-    async def _send_what_comes(self) -> None:
+    async def _send_buffered(self) -> None:
         while self._buffer or not self._finishing:
             if self._buffer:
                 chunk = bytes(self._buffer)
@@ -118,7 +118,7 @@ class StreamLink:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """A wait that `interrupt` may end: the block is left quietly at its first line not run."""
+        """Run a block that `interrupt` may cancel; execution then continues after the block."""
         if self._closed:
             raise trio.ClosedResourceError("closed")
         with trio.CancelScope() as scope:
@@ -133,7 +133,7 @@ class StreamLink:
 async def open_stream_link(
     stream: trio.abc.Stream, address: str = "", *, buffer_bytes: int = 65_536
 ) -> AsyncGenerator[StreamLink]:
-    """A link on `stream` for as long as the block lasts; at its end the stream is closed by force."""
+    """Open a link on `stream` for the block; close the stream at its end without a graceful shutdown."""
     link = StreamLink(stream, address, buffer_bytes=buffer_bytes)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(link.run)

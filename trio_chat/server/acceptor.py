@@ -23,7 +23,7 @@ import trio
 from trio_chat.dialects.frames import FRAMES, FrameCommands
 from trio_chat.dialects.websocket import WEBSOCKET, WebSocketCommands
 from trio_chat.errors import FrameError, LinkBroken
-from trio_chat.net.link import close_politely
+from trio_chat.net.link import close_gracefully
 from trio_chat.server.disconnect import disconnect_for
 from trio_chat.server.http import TURNED_AWAY, begins_request, only_empty_lines, serve_http
 from trio_chat.server.peer_address import (
@@ -235,7 +235,7 @@ class Acceptor:
             self._turned_away += 1
             try:
                 link.send_nowait(await self._sorry(link, full, first))
-                await close_politely(link, seconds=TURN_AWAY_S, pace=self._turns.pace)
+                await close_gracefully(link, seconds=TURN_AWAY_S, pace=self._turns.pace)
             except (LinkBroken, trio.ClosedResourceError, FrameError):
                 pass
             except Exception:

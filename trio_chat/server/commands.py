@@ -179,11 +179,13 @@ def whisper(session: Session, attachment: Attachment[Session], command: m.Whispe
         raise Refused("no_such_name", refusal.detail, field="to") from None
     me = attachment.member
     whispered = encode(m.Whispered(me.name.shown, other.name.shown, command.text, server.clock_ms()))
-    handed = [_hand_private(server.limits.answers_bytes, place, whispered) for place in list(other.seats)]
+    handed = [
+        _hand_private(server.limits.answers_bytes, place, whispered) for place in list(other.attachments)
+    ]
     if not any(handed):
         raise Refused("unavailable", f"{other.name.shown} takes nothing just now")
     if other is not me:
-        for place in list(me.seats):
+        for place in list(me.attachments):
             _hand_private(server.limits.answers_bytes, place, whispered)
     if command.ref:
         session.outbound.send(encode(m.Ack(command.ref)))
@@ -206,7 +208,7 @@ def rename(session: Session, attachment: Attachment[Session], command: m.Rename)
     shown = attachment.member.name.shown
     session.outbound.send(encode(m.Named(shown, command.ref)))
     named = encode(m.Named(shown))
-    for place in list(attachment.member.seats):
+    for place in list(attachment.member.attachments):
         if place is not attachment:
             _hand_private(server.limits.answers_bytes, place, named)
 
@@ -224,5 +226,5 @@ def typing(session: Session, attachment: Attachment[Session], command: m.Typing)
         return
     stream = server.streams[room.key]
     notice = Batch(0, [encode(m.TypingNotice(stream.shown, attachment.member.name.shown))])
-    mine = {place.session.outbound for place in attachment.member.seats}
+    mine = {place.session.outbound for place in attachment.member.attachments}
     hand_out([outbound for outbound in stream.live if outbound not in mine], notice)

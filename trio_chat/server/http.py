@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import h11
 import trio
 
-from trio_chat.net.link import close_politely
+from trio_chat.net.link import close_gracefully
 from trio_chat.server.refusals import ADDRESS_FULL, request_refused
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ async def serve_http(
         if answer.status == 101:
             return bytes(unread)
         if conversation.our_state is not h11.DONE or conversation.their_state is not h11.DONE:
-            await close_politely(link, seconds=limits.goodbye_s, pace=scheduler.pace)
+            await close_gracefully(link, seconds=limits.goodbye_s, pace=scheduler.pace)
             return None
         conversation.start_next_cycle()
         deadline = trio.current_time() + limits.hello_s

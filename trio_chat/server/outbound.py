@@ -184,7 +184,7 @@ class OutboundQueue:
         if drop and not self.live:
             self.answers.clear()
             self.answers_bytes = 0
-            self._remainder = self._remainder[: self.packing.whole(self._remainder, self._sent)]
+            self._remainder = self._remainder[: self.packing.frame_boundary(self._remainder, self._sent)]
             self._then = b""
         for last in filter(None, (bye, farewell)):
             self.send(last)

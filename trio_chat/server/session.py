@@ -19,7 +19,7 @@ import trio
 
 from trio_chat.dialects import Control
 from trio_chat.errors import BadMessage, FrameError, LinkBroken, Refused
-from trio_chat.net.link import close_politely
+from trio_chat.net.link import close_gracefully
 from trio_chat.server.commands import in_runs, obey, say_all
 from trio_chat.server.disconnect import LOST, Disconnect, disconnect_for
 from trio_chat.server.fair_share import SLICE_S, WorkBudget
@@ -351,7 +351,7 @@ class Session:
         linger_s = min(DRAIN_LINGER_S, limits.goodbye_s) if self.draining else deadline - trio.current_time()
         # A server that stops reads all, for a second: an honest client may just have said much.
         pace = None if self.draining else self.server.scheduler.pace
-        await close_politely(self.outbound.link, seconds=linger_s, pace=pace)
+        await close_gracefully(self.outbound.link, seconds=linger_s, pace=pace)
 
     # --- its end, and what other tasks tell it -------------------------------------------------------
 
@@ -363,7 +363,7 @@ class Session:
         attachment, self.attachment = self.attachment, None
         streams = list(self.outbound.streams)
         self.outbound.close(
-            disconnect.bye, self._commands.farewell(disconnect.code), drop=not disconnect.orderly
+            disconnect.bye, self._commands.close_frame(disconnect.code), drop=not disconnect.orderly
         )
         self.server.refusals.add(session_ended(disconnect.code), self.address)
         if attachment is not None:

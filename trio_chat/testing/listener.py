@@ -13,7 +13,7 @@ from math import inf
 import trio
 
 from trio_chat.net.link import Link
-from trio_chat.net.listen import PatientListener
+from trio_chat.net.listen import BaseListener
 from trio_chat.testing.connection import MemoryConnection
 from trio_chat.testing.pipe import Waiter
 from trio_chat.testing.stream import MemoryStream
@@ -81,7 +81,7 @@ class ListenQueue:
         self._changed()
 
 
-class MemoryListener(PatientListener):
+class MemoryListener(BaseListener):
     """A `trio_chat.net.listen.Listener`; made by `MemoryNetwork.listen`."""
 
     def __init__(self, door: ListenQueue, address: str) -> None:
@@ -89,7 +89,7 @@ class MemoryListener(PatientListener):
         self._door = door
         self.address = address
 
-    async def _someone(self) -> None:
+    async def _wait_for_connection(self) -> None:
         await self._door.someone()
 
     def _accept_one(self) -> Link:

@@ -102,7 +102,7 @@ class MemoryNetwork:
         try:
             return (await self._connect(from_host, to_host, port)).dialled
         except OSError as error:
-            raise CannotConnect(f"no server at {to_host}:{port}: {error.strerror}") from error
+            raise CannotConnect(f"cannot connect to {to_host}:{port}: {error.strerror}") from error
 
     async def dial_stream(self, from_host: str, to_host: str, port: int) -> MemoryStream:
         """Connect as `trio.open_tcp_stream` does; raises OSError. As `dial` otherwise."""

@@ -19,7 +19,7 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 from trio_chat.errors import LinkBroken
-from trio_chat.net.link import RECEIVE_BYTES, ReadPacing, forget_input
+from trio_chat.net.link import RECEIVE_BYTES, ReadPacing, discard_input
 
 if TYPE_CHECKING:
     from trio_chat.testing.fault_pipeline import FaultPipeline
@@ -228,7 +228,7 @@ class PipeLink:
 
     async def finish(self, pace: ReadPacing | None = None) -> None:
         self.end()
-        await forget_input(self.receive_some, pace)
+        await discard_input(self.receive_some, pace)
 
     def end(self) -> None:
         """Say that no more will come; what the other end sends can still be read."""

@@ -1,8 +1,8 @@
-"""Payloads to messages and back: one JSON object in UTF-8 each.
+"""Decode payloads to messages and encode messages to payloads. Each payload is a JSON object in UTF-8. Pure.
 
-Pure. The decoder's own errors become `BadMessage`, whatever their kind: msgspec raises its
-ValidationError and DecodeError (both ValueError), UnicodeDecodeError (a ValueError too) for bytes
-that are not UTF-8, and RecursionError for nesting beyond the interpreter's depth.
+Every error of the decoder becomes a `BadMessage`. msgspec raises ValidationError and DecodeError (both
+ValueError), UnicodeDecodeError (also a ValueError) for bytes that are not UTF-8, and RecursionError for
+nesting beyond the interpreter's limit.
 """
 
 import re
@@ -16,7 +16,7 @@ from trio_chat.wire.messages import MAX_NUMBER, VERSION, Command, Entry, Event, 
 __all__ = ["decode_command", "decode_entry", "decode_event", "encode"]
 
 encode = msgspec.json.Encoder().encode
-"""A message as the payload of one frame. Messages are not checked on the way out."""
+"""Return a message as the payload of one frame. Outgoing messages are not checked."""
 
 _commands: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
@@ -27,13 +27,13 @@ _decode_entry = msgspec.json.Decoder(Entry).decode
 
 
 class _StoredSaid(Said, frozen=True, tag="said"):
-    """A `Said` of a journal from before times had a bound."""
+    """A `Said` from a journal written before times were limited to `MAX_AT`."""
 
     at: Number
 
 
 class _StoredTopicChanged(TopicChanged, frozen=True, tag="retitled"):
-    """A `TopicChanged` of such a journal."""
+    """A `TopicChanged` from such a journal."""
 
     at: Number
 
@@ -42,47 +42,49 @@ _decode_kept_entry = msgspec.json.Decoder(_StoredSaid | _StoredTopicChanged).dec
 
 _EVENT_TYPES = {event.__struct_config__.tag for event in get_args(Event)}
 
-# msgspec names the field at fault in one of these two ways.
+# msgspec names the invalid field in one of these two forms.
 _FIELD = re.compile(r"`\$\.(\w+)|field `([^`]*)`")
 
 
 _NOTHING = msgspec.Raw(b"null")
-GLIMPSE_BYTES = 1_024  # more than a type, a version or a `ref` takes, however it is escaped
+ENVELOPE_FIELD_BYTES = 1_024  # more than a type, a version or a `ref` needs in any escaped form
 
 
-class _Glimpse(msgspec.Struct):
-    """What can be read of an object that is no message of ours: parts of it, not decoded yet, since twenty
-    thousand lists in the place of a type would take milliseconds."""
+class _Envelope(msgspec.Struct):
+    """The fields of an invalid message that can still be read.
+
+    They are not decoded yet, since decoding twenty thousand lists in place of a type would take milliseconds.
+    """
 
     type: msgspec.Raw = _NOTHING
     version: msgspec.Raw = _NOTHING
     ref: msgspec.Raw = _NOTHING
 
 
-_decode_glimpse = msgspec.json.Decoder(_Glimpse).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
-def _glimpse(payload: bytes) -> tuple[object, object, object]:
-    """Return type, version and `ref`, None for each that is not there or larger than it may be.
+def _envelope(payload: bytes) -> tuple[object, object, object]:
+    """Return type, version and `ref`; None for each that is absent or too large.
 
     Raises ValueError and RecursionError.
     """
-    seen = _decode_glimpse(payload)
+    seen = _decode_envelope(payload)
     kind, version, ref = (
-        msgspec.json.decode(part) if len(part) <= GLIMPSE_BYTES else None
+        msgspec.json.decode(part) if len(part) <= ENVELOPE_FIELD_BYTES else None
         for part in (seen.type, seen.version, seen.ref)
     )
     return kind, version, ref
 
 
 def decode_entry(payload: bytes) -> Entry:
-    """Return the entry in a payload that a journal kept.
+    """Decode an entry from a payload that a journal stored.
 
     `at` may be beyond `MAX_AT`: earlier versions imported such times. `journal check` reports them, and
     `journal retime` corrects them.
 
     Raises:
-        ValueError: The payload holds no entry.
+        ValueError: The payload is not an entry.
         RecursionError: It is nested too deeply.
     """
     try:
@@ -94,10 +96,12 @@ def decode_entry(payload: bytes) -> Entry:
 
 
 def decode_command(payload: bytes) -> Command:
-    """The command in a payload.
+    """Decode a command from a payload.
 
-    Raises `BadMessage`, with the field at fault and the payload's `ref` where they can be read, and
-    `FrameError` with the code `version` for the hello of another version, whatever else is in it.
+    Raises:
+        BadMessage: The payload is invalid. The error has the invalid field and the `ref`, if they can be
+        read. FrameError: The payload is a `hello` of another version, whatever its other fields; the code is
+        `version`.
     """
     try:
         return _decode_command(payload)
@@ -106,7 +110,7 @@ def decode_command(payload: bytes) -> Command:
 
 
 def decode_event(payload: bytes) -> Event | None:
-    """The event in a payload; None for an event of a type that this version does not know.
+    """Decode an event from a payload. Return None for an event of a type that this version does not know.
 
     Raises `BadMessage`.
     """
@@ -120,7 +124,7 @@ def decode_event(payload: bytes) -> Event | None:
 
 def _refusal(payload: bytes, error: Exception) -> BadMessage | FrameError:
     try:
-        kind, version, ref = _glimpse(payload)
+        kind, version, ref = _envelope(payload)
     except (ValueError, RecursionError):
         return _bad_message(error)
     ref = ref if isinstance(ref, str) and 1 <= len(ref) <= 64 else ""
@@ -134,9 +138,9 @@ def _is_number(value: object) -> bool:
 
 
 def _is_of_another_type(payload: bytes) -> bool:
-    """Whether a payload that is no event of ours is well formed and has a type that is none of ours."""
+    """Return whether an invalid payload is an object with a type that this version does not know."""
     try:
-        kind, _, _ = _glimpse(payload)
+        kind, _, _ = _envelope(payload)
     except (ValueError, RecursionError):
         return False
     return isinstance(kind, str) and kind not in _EVENT_TYPES
@@ -154,5 +158,6 @@ def _bad_message(error: Exception, ref: str = "") -> BadMessage:
 
 
 def _shown(detail: str) -> str:
-    """On one line and without control characters: msgspec repeats names and values as the peer wrote them."""
+    """Return the text with control characters and line ends escaped, since msgspec quotes the peer's
+    input."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in detail)

@@ -1,8 +1,8 @@
-"""Frames: a 4-byte unsigned big-endian length, then that many bytes.
+"""Frames: a 4-byte unsigned big-endian length, then that many bytes. Sans-IO.
 
-Sans-IO. Feed what came, take the payloads that are whole. A length is judged as soon as its four
-bytes are there and before anything is kept for it; a partial frame is kept as it came and never
-scanned again: all that is asked of it is whether it is long enough by now.
+A length is checked as soon as its four bytes have arrived, before any memory is used for its frame. The bytes
+of a partial frame are stored and not parsed again: the reader only compares their number with the frame's
+length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,21 +13,21 @@ from trio_chat.errors import FrameError
 __all__ = ["FRAME_BYTES_MAX", "HELLO_BYTES_MAX", "FrameReader", "frame_end", "pack"]
 
 FRAME_BYTES_MAX = 65_536
-HELLO_BYTES_MAX = 8_192  # before the server has said `welcome`
+HELLO_BYTES_MAX = 8_192  # before the server has sent `welcome`
 
 _header = Struct(">I")
 _pack_header = _header.pack
 _unpack_header = _header.unpack_from
 
-HEADERS = 1_024  # made beforehand, those of nearly all messages: looking them up is cheaper
+HEADERS = 1_024  # precomputed: a lookup is cheaper, and nearly all messages are shorter than this
 _HEADERS = [_pack_header(size) for size in range(HEADERS)]
 
 
 class FrameReader:
-    """Splits a stream of bytes into the payloads of frames.
+    """Split a stream of bytes into the payloads of frames.
 
-    `limit` is the largest payload taken, in bytes; it may be changed at any time and counts from the
-    next frame that is judged.
+    `limit` is the largest accepted payload in bytes. It may be changed at any time and applies from the next
+    header on.
     """
 
     __slots__ = ("_due", "_held", "limit")
@@ -39,14 +39,15 @@ class FrameReader:
 
     @property
     def inside_frame(self) -> bool:
-        """Whether a frame has begun and is not whole yet."""
+        """Return whether a frame has begun and is incomplete."""
         return self._held is not None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The payloads that `data` makes whole, in order, each judged as it is asked for.
+        """Yield the payloads that `data` completes, in order. Each header is checked when its payload is
+        requested.
 
-        Take them all before feeding more. Raises `FrameError` where the stream is broken, after the
-        payloads before that place; a reader that has raised is of no more use.
+        Consume the iterator before the next call. Raises `FrameError` for an invalid frame, after the
+        payloads before it; the reader cannot be used afterwards.
         """
         held = self._held
         if held is not None:
@@ -75,12 +76,12 @@ class FrameReader:
 
     def _broken(self, size: int) -> FrameError:
         if size == 0:
-            return FrameError("bad_frame", "a frame of length 0")
-        return FrameError("frame_too_large", f"a frame of {size} bytes, over the limit of {self.limit}")
+            return FrameError("bad_frame", "invalid frame: length 0")
+        return FrameError("frame_too_large", f"frame too large: got {size} bytes, the limit is {self.limit}")
 
 
 def pack(payloads: Sequence[bytes]) -> bytes:
-    """The frames that hold these payloads, one after the other."""
+    """Return these payloads as frames, joined."""
     parts = [b""] * (2 * len(payloads))
     parts[0::2] = [_HEADERS[size] if size < HEADERS else _pack_header(size) for size in map(len, payloads)]
     parts[1::2] = payloads
@@ -88,9 +89,9 @@ def pack(payloads: Sequence[bytes]) -> bytes:
 
 
 def frame_end(frames: bytes, sent: int) -> int:
-    """Where the frame ends that is half out when the first `sent` bytes of whole frames have been sent.
+    """Return the end of the frame that contains byte `sent` of `frames`: the rest of it must still be sent.
 
-    `sent` itself when it falls between two frames.
+    Return `sent` itself if it is between two frames.
     """
     at = 0
     while at < sent:

@@ -1,20 +1,19 @@
 """Every message of the wire: the first file to read.
 
 Commands go from a client to the server, events from the server to a client. Each is one JSON object
-with a `type`; docs/protocol.md says what each one means, this file is its exact form.
+with a `type`. docs/protocol.md explains each message; this file defines its exact form.
 
-Commands are strict: a field that is not named here is refused. Events are tolerant: what is not named
-here is ignored, so that servers can grow without breaking clients. Numbers of both are whole, from 0 to
-2**53 - 1, so that a client may add, multiply and show them without a check of its own. A time is at most
-`MAX_AT`, so that a client may show it as a date.
+Commands are strict: an unknown field is refused. Events are tolerant: an unknown field is ignored, so that a
+newer server does not break older clients. All numbers are integers from 0 to 2**53 - 1, so that a client may
+add, multiply and show them without checks. A time is at most `MAX_AT`, so that a client may show it as a
+date.
 
-An optional field is left out, never `null`. Here an absent text is `""` (which no optional text can
-hold on the wire), and an absent number is `UNSET`, since 0 is a number.
+An absent optional field is left out, never `null`. In Python an absent text is `""` (an optional text on the
+wire is never empty), and an absent number is `UNSET`, since 0 is a valid number.
 
-The decoder checks types and lengths. It checks no patterns and no texts, which would cost more than
-all the rest: names are judged where they are set (`hub/names.py`), texts where they are said.
-Constructors check nothing. `gc=False`: messages hold no cycles, and the garbage collector need not
-walk them.
+The decoder checks types and lengths. It checks no patterns, which would cost more than the rest of the
+decoding: names are checked in `hub/names.py`, texts where the server handles the command. Constructors check
+nothing. `gc=False`: messages contain no reference cycles, so the garbage collector can skip them.
 """
 
 from typing import Annotated
@@ -69,10 +68,10 @@ __all__ = [
 ]
 
 VERSION = 1
-UNLIMITED_PER_S = 1_000_000  # a rate that no client reaches: what a server without rates announces
-MAX_NUMBER = 2**53 - 1  # what a browser's numbers can hold exactly
+UNLIMITED_PER_S = 1_000_000  # announced by a server without rate limits; no client reaches it
+MAX_NUMBER = 2**53 - 1  # the largest integer that JavaScript represents exactly
 
-MAX_AT = 253_402_300_799_999  # the end of the year 9999, the last that every calendar of a client holds
+MAX_AT = 253_402_300_799_999  # the end of the year 9999, the last year that all date libraries support
 
 Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 Time = Annotated[int, Meta(ge=0, le=MAX_AT)]
@@ -97,7 +96,8 @@ class _Command(
 
 
 class Hello(_Command, frozen=True, kw_only=True):
-    """The first command of a connection. `token` is who one is; without it the server makes one."""
+    """The first command of a connection. `token` identifies the member; without it the server issues a
+    token."""
 
     version: Version
     name: str
@@ -107,8 +107,11 @@ class Hello(_Command, frozen=True, kw_only=True):
 
 
 class Join(_Command, frozen=True):
-    """Enter a room, with the newest `recent` entries, or all `after` a number of the same `epoch`; with both,
-    the newest where there is no going on. Of either, `limit` at most."""
+    """Enter a room and receive at most `limit` entries of it.
+
+    `recent` asks for the newest entries, `after` for all entries after that number of the same `epoch`. With
+    both, the newest entries are sent if the client cannot resume after `after`.
+    """
 
     room: str
     recent: Annotated[int, Meta(ge=0, le=200)] | UnsetType = UNSET
@@ -161,7 +164,7 @@ class Rooms(_Command, frozen=True):
 
 
 class History(_Command, frozen=True):
-    """A page of a room's entries: those below `before`, or those above `after`, or the newest."""
+    """Request a page of a room's entries: those before `before`, those after `after`, or the newest."""
 
     room: str
     before: Number | UnsetType = UNSET
@@ -223,8 +226,10 @@ class _Part(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class ServerLimits(_Part, frozen=True):
-    """What the server will take of one session: bytes, counts, and messages a second. The last two are 0 from
-    a server that does not tell them, or has no rates."""
+    """The limits of one session: bytes, counts, and messages a second.
+
+    `talk_bytes_burst` and `talk_bytes_per_s` are 0 from a server that does not announce them or has no rates.
+    """
 
     frame_bytes: int
     text_bytes: int
@@ -250,7 +255,7 @@ class Welcome(_Event, frozen=True, kw_only=True):
 
 
 class Room(_Event, frozen=True, kw_only=True):
-    """The answer to `join`. `first` is the oldest entry kept, `head` the newest committed."""
+    """The reply to `join`. `first` is the oldest stored entry, `head` the newest committed entry."""
 
     room: str
     epoch: str
@@ -294,7 +299,10 @@ class Renaming(_Part, frozen=True):
 
 
 class Presence(_Event, frozen=True):
-    """Who came and went since the last one; `more` when a list was cut. `members` is always right."""
+    """The members that joined, left or changed names since the previous `presence`.
+
+    `more` says that a list was shortened. `members` is the current number of members in any case.
+    """
 
     room: str
     members: Number
@@ -316,7 +324,10 @@ class Ack(_Event, frozen=True):
 
 
 class Members(_Event, frozen=True):
-    """A page of who is in a room. Unasked (no `ref`): the server makes good for a missed `presence`."""
+    """A page of the members of a room.
+
+    Without a `ref` it is no reply: the server sends it in place of `presence` events that were dropped.
+    """
 
     room: str
     names: list[str]
@@ -345,7 +356,7 @@ class HistoryPage(_Event, frozen=True, tag="history"):
 
 
 class Found(_Event, frozen=True):
-    """The answer to `search`. With `more`, a search that is given its `next` goes on where it ends."""
+    """The reply to `search`. With `more`, a search with its `next` returns the following entries."""
 
     entries: "list[Said | TopicChanged]"
     more: bool
@@ -373,7 +384,7 @@ class Pong(_Event, frozen=True):
 class Gap(_Event, frozen=True):
     """The entries between `after` and `next`, both excluded, are not part of this replay.
 
-    With `kept` true `history` still has them, with false nobody has.
+    If `kept` is true, `history` returns them. If it is false, they no longer exist.
     """
 
     room: str

@@ -290,7 +290,7 @@ def test_who_changes_a_journal_has_it_alone_and_who_reads_has_not(command: str, 
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("export", "--room", "a b"), "a room is made of letters, digits and marks, without spaces"),
+        (("export", "--room", "a b"), "a room must consist of letters, digits and marks, without spaces"),
         (("export", "--room", "cellar"), "there is no room cellar in the journal"),
         (("export", "--since", "soon"), "'soon' is no time: write 90d, 12h, or a date as 2026-01-31"),
         (("prune", "--room", "cellar", "--keep-entries", "1"), "there is no room cellar in the journal"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from trio_chat.net.link import Link, ReadPacing, forget_input
+from trio_chat.net.link import Link, ReadPacing, discard_input
 from trio_chat.net.listen import Listener
 from trio_chat.server.serve import Server, open_server
 from trio_chat.testing.chat.plan import SERVER, Plan
@@ -126,4 +126,4 @@ class _Link:
 
     async def finish(self, pace: ReadPacing | None = None) -> None:
         self._inner.end()
-        await forget_input(self.receive_some, pace)
+        await discard_input(self.receive_some, pace)

@@ -46,7 +46,7 @@ def _waits(actor: Actor, heads: deque[dict[int, int]]) -> str:
                 return f"{actor.name} waits for {visit.room} {head}, which others have seen long ago"
     waits_s = actor.waits_s
     if waits_s > STILL_S < len(heads) and not _moved(heads[-1 - STILL_S], heads[-1]):
-        return f"{actor.name} waits for an answer for {waits_s:.1f} s, in which nobody was shown anything"
+        return f"{actor.name} waits for an answer for {waits_s:.1f} s, in which no user was shown anything"
     return ""
 
 
