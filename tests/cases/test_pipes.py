@@ -96,7 +96,7 @@ def following(
     ) as process:
         try:
             assert process.stderr is not None
-            assert process.stderr.readline() == b"-- no input to read; following until a signal\n"
+            assert process.stderr.readline() == b"-- no input to read; showing the rooms until a signal\n"
             yield process
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE_S) == 0

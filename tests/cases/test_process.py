@@ -87,7 +87,7 @@ def test_a_user_without_a_home_directory_is_told_what_to_name(tmp_path: Path) ->
     with serve(tmp_path, "--journal", "memory") as server:
         done = as_no_user("join", f"x@{server.address}", stdin=b"hi\n")
         assert (done.returncode, b"x: hi" in done.stdout) == (0, True), done.stderr
-        assert b"who you are is not remembered: HOME is not set; --tokens PATH names a file" in done.stderr
+        assert b"cannot remember your identity: HOME is not set; --tokens PATH names a file" in done.stderr
         assert server.stop() == 0
 
 

@@ -51,16 +51,16 @@ def test_a_line_is_an_action(line: str, action: Action) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("/join", "/join what? (/help)"),
-        ("/me ", "/me what? (/help)"),
-        ("/msg", "/msg what? (/help)"),
-        ("/msg bob", "/msg bob what? (/help)"),
-        ("/history 0", "/history takes a number from 1 to 200 (/help)"),
-        ("/history 201", "/history takes a number from 1 to 200 (/help)"),
-        ("/history all", "/history takes a number from 1 to 200 (/help)"),
-        ("/history \u0663", "/history takes a number from 1 to 200 (/help)"),
-        ("/dance now", "no such command: /dance (/help, or //dance to say it)"),
-        ("/", "no such command: / (/help, or // to say it)"),
+        ("/join", "/join: missing argument (/help)"),
+        ("/me ", "/me: missing argument (/help)"),
+        ("/msg", "/msg: missing argument (/help)"),
+        ("/msg bob", "/msg bob: missing text (/help)"),
+        ("/history 0", "invalid /history: got '0', expected 1 to 200 (/help)"),
+        ("/history 201", "invalid /history: got '201', expected 1 to 200 (/help)"),
+        ("/history all", "invalid /history: got 'all', expected 1 to 200 (/help)"),
+        ("/history \u0663", "invalid /history: got '\u0663', expected 1 to 200 (/help)"),
+        ("/dance now", "unknown command: /dance (/help, or //dance to send it as text)"),
+        ("/", "unknown command: / (/help, or // to send it as text)"),
     ],
 )
 def test_what_is_unclear_is_told_why(line: str, why: str) -> None:

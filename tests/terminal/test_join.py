@@ -107,8 +107,8 @@ async def test_json_is_all_there_is_on_standard_output() -> None:
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["room"] for event in events if event["type"] == "room"] == ["a", "b"]
     assert [event["room"] for event in events if event["type"] == "said"] == ["b"]
-    assert done.stderr.startswith(b"-- no such command: /nonsense")
-    assert done.stderr.endswith(b"trio-chat: 1 line was not said\n")
+    assert done.stderr.startswith(b"-- unknown command: /nonsense")
+    assert done.stderr.endswith(b"trio-chat: 1 line was not sent\n")
     assert done.returncode == 1
 
 
@@ -215,7 +215,7 @@ async def test_a_server_that_will_not_have_us_any_more_is_one_line_and_exit_3(tm
 async def test_a_target_that_is_none_is_told_and_exit_2(target: str) -> None:
     done = await run(target)
     assert done.returncode == 2
-    assert b"is not NAME@HOST:PORT" in done.stderr
+    assert b"expected NAME@HOST:PORT" in done.stderr
 
 
 async def test_the_way_that_browsers_take_leads_to_the_same_room_as_the_same_person(tmp_path: Path) -> None:
@@ -297,9 +297,7 @@ async def test_a_conversation_at_a_terminal() -> None:
         await bob.join("lobby")
         async with at_terminal(f"ada@:{port}") as terminal:
             await terminal.read_until("-- lobby: 2 here\n")
-            assert (
-                f"-- connected to 127.0.0.1:{port} as ada; what is said is kept in memory" in terminal.shown
-            )
+            assert f"-- connected to 127.0.0.1:{port} as ada; messages are kept in memory" in terminal.shown
             await terminal.type("is anybody here?\n")
             await terminal.read_until("ada: is anybody here?\n")
             await bob.say("lobby", "just me")
@@ -342,10 +340,10 @@ async def test_a_server_that_is_started_again_is_come_back_to(tmp_path: Path) ->
             await terminal.type("one\n")
             await terminal.read_until("ada: one\n")
         with trio.fail_after(PATIENCE_S):
-            await terminal.read_until("; coming back by itself\n")
+            await terminal.read_until("; reconnecting\n")
         await terminal.type("two\n")
         async with serving(port, journal):
-            await terminal.read_until("-- back after ")
+            await terminal.read_until("-- reconnected after ")
             await terminal.read_until("ada: two\n")
             await terminal.type("/quit\n")
             assert await terminal.left() == 0

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_chat.terminal.standard import (
-    AHEAD_CHARACTERS,
+    BUFFERED_CHARACTERS_MAX,
+    BUFFERED_LINES_MAX,
     LINE_CHARACTERS_MAX,
-    LINES_AHEAD,
     READ_BYTES,
     Input,
     LineSplitter,
@@ -104,24 +104,24 @@ async def test_lines_come_until_the_input_ends(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     async with reading_from(reading) as typed:
         os.write(writing, b"one\ntwo\nthr")
-        assert await typed.line() == "one"
-        assert typed.waiting == ["two"]
-        assert await typed.line() == "two"
+        assert await typed.next_line() == "one"
+        assert typed.pending == ["two"]
+        assert await typed.next_line() == "two"
         os.write(writing, b"ee")
         os.close(writing)
-        assert await typed.line() == "three"
-        assert await typed.line() is None
-        assert await typed.line() is None
+        assert await typed.next_line() == "three"
+        assert await typed.next_line() is None
+        assert await typed.next_line() is None
 
 
 async def test_a_wait_for_a_line_that_is_cancelled_loses_nothing(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     async with reading_from(reading) as typed:
         with trio.move_on_after(0.01) as waiting:
-            await typed.line()
+            await typed.next_line()
         assert waiting.cancelled_caught
         os.write(writing, b"one\n")
-        assert await typed.line() == "one"
+        assert await typed.next_line() == "one"
 
 
 async def test_what_nobody_wants_stays_for_the_next_program(pipe: tuple[int, int]) -> None:
@@ -140,15 +140,15 @@ async def test_lines_are_read_ahead_and_not_without_end(pipe: tuple[int, int]) -
     async with reading_from(reading) as typed:
         taken: list[str | None] = []
         rest = lines[os.write(writing, lines) :]
-        taken.append(await typed.line())
+        taken.append(await typed.next_line())
         for _ in range(100):  # what fits into the pipe and what is read from it
             with suppress(BlockingIOError):
                 rest = rest[os.write(writing, rest) :]
             await trio.testing.wait_all_tasks_blocked(0.001)
-        assert LINES_AHEAD <= len(typed.waiting) <= LINES_AHEAD + READ_BYTES // 9
+        assert BUFFERED_LINES_MAX <= len(typed.pending) <= BUFFERED_LINES_MAX + READ_BYTES // 9
         assert rest, "the pipe keeps the others"
-        while typed.waiting:
-            taken.append(await typed.line())
+        while typed.pending:
+            taken.append(await typed.next_line())
     assert taken == [f"{n:8}" for n in range(len(taken))]
 
 
@@ -156,12 +156,12 @@ async def test_a_line_is_seen_ahead_of_those_before_it_and_stays(pipe: tuple[int
     reading, writing = pipe
     async with reading_from(reading) as typed:
         os.write(writing, b"one\ntwo\n")
-        assert await typed.line() == "one"
+        assert await typed.next_line() == "one"
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(typed.ahead, "four".__eq__)
+            nursery.start_soon(typed.wait_until_buffered, "four".__eq__)
             await trio.testing.wait_all_tasks_blocked(0.01)
             os.write(writing, b"three\nfour\n")
-        assert [await typed.line() for _ in range(3)] == ["two", "three", "four"]
+        assert [await typed.next_line() for _ in range(3)] == ["two", "three", "four"]
 
 
 async def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
@@ -170,7 +170,7 @@ async def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tupl
     async with reading_from(reading) as typed, trio.open_nursery() as nursery:
 
         async def read() -> None:
-            assert await typed.line() == "late"
+            assert await typed.next_line() == "late"
 
         nursery.start_soon(read)
         await trio.testing.wait_all_tasks_blocked(0.01)
@@ -179,7 +179,7 @@ async def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tupl
 
 async def test_an_input_that_is_gone_has_ended(pipe: tuple[int, int]) -> None:
     async with reading_from(pipe[1]) as typed:  # which cannot be read from
-        assert await typed.line() is None
+        assert await typed.next_line() is None
         assert typed.error is not None
 
 
@@ -197,14 +197,14 @@ async def test_lines_are_read_ahead_up_to_a_number_of_characters(pipe: tuple[int
 
     async with reading_from(reading) as typed:
         lines = lines[os.write(writing, lines) :]
-        assert await typed.line()
+        assert await typed.next_line()
         await fill(typed)
-        assert AHEAD_CHARACTERS <= sum(map(len, typed.waiting)) <= AHEAD_CHARACTERS + READ_BYTES
+        assert BUFFERED_CHARACTERS_MAX <= sum(map(len, typed.pending)) <= BUFFERED_CHARACTERS_MAX + READ_BYTES
         assert lines, "the pipe keeps the others"
-        while typed.waiting:
-            await typed.line()
+        while typed.pending:
+            await typed.next_line()
         await fill(typed)
-        assert sum(map(len, typed.waiting)) >= AHEAD_CHARACTERS, "it goes on when they are taken"
+        assert sum(map(len, typed.pending)) >= BUFFERED_CHARACTERS_MAX, "it goes on when they are taken"
 
 
 # --- output -----------------------------------------------------------------------------------------
@@ -212,10 +212,10 @@ async def test_lines_are_read_ahead_up_to_a_number_of_characters(pipe: tuple[int
 
 async def test_data_and_talk_go_where_they_belong(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    await Output(writing, -1).data(["one", "zwölf 🦆"])
-    await Output(writing, -1).data([])
+    await Output(writing, -1).write_data(["one", "zwölf 🦆"])
+    await Output(writing, -1).write_data([])
     assert os.read(reading, 100) == "one\nzwölf 🦆\n".encode()
-    await Output(-1, writing).talk("well?", end=" ")
+    await Output(-1, writing).write_message("well?", end=" ")
     assert os.read(reading, 100) == b"well? "
 
 
@@ -223,9 +223,9 @@ async def test_talk_that_nobody_hears_is_no_error_and_data_is(pipe: tuple[int, i
     reading, writing = pipe
     os.close(reading)
     output = Output(writing, writing)
-    await output.talk("hello?")
+    await output.write_message("hello?")
     with pytest.raises(BrokenPipeError):
-        await output.data(["hello?"])
+        await output.write_data(["hello?"])
 
 
 @pytest.mark.parametrize("blocking", [True, False])
@@ -242,7 +242,7 @@ async def test_a_reader_who_takes_his_time_blocks_the_writer_and_not_the_loop(
             got.append(os.read(reading, 65_536))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Output(writing, -1).data, lines)
+        nursery.start_soon(Output(writing, -1).write_data, lines)
         for _ in range(100):
             await trio.lowlevel.checkpoint()
         assert nursery.child_tasks, "it waits, and we did not"

@@ -51,19 +51,19 @@ def test_without_anything_it_is_this_machine() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("::1", r"'::1' is not NAME@HOST:PORT, with brackets round an IPv6 address"),
-        ("host:port", "'host:port' is not NAME@HOST:PORT$"),
-        ("host:", "is not NAME@HOST:PORT"),
-        ("[::1", "is not NAME@HOST:PORT"),
-        ("host:0", "there is no port 0"),
-        ("host:65536", "there is no port 65536"),
-        ("host:555555", "is not NAME@HOST:PORT"),
+        ("::1", r"invalid target: got '::1', expected NAME@HOST:PORT, with an IPv6 address in brackets"),
+        ("host:port", "invalid target: got 'host:port', expected NAME@HOST:PORT$"),
+        ("host:", "expected NAME@HOST:PORT"),
+        ("[::1", "expected NAME@HOST:PORT"),
+        ("host:0", "invalid port: got 0, expected 1 to 65535"),
+        ("host:65536", "invalid port: got 65536, expected 1 to 65535"),
+        ("host:555555", "expected NAME@HOST:PORT"),
         ("http://host:5555", r"^'http://host:5555' is no address: it looks like ws://127.0.0.1:5555$"),
         ("ada@ws://", "'ws://' is no address"),
         ("ws://host:0", "is no address"),
         ("ada@tcp://host/lobby", "is no address"),
-        ("a\udcff@host", r"^'a\\udcff@host' is not NAME@HOST:PORT$"),
-        ("a\x1b[2J@host", r"^'a\\x1b\[2J@host' is not NAME@HOST:PORT$"),
+        ("a\udcff@host", r"invalid target: got 'a\\udcff@host', expected NAME@HOST:PORT$"),
+        ("a\x1b[2J@host", r"invalid target: got 'a\\x1b\[2J@host', expected NAME@HOST:PORT$"),
     ],
 )
 def test_what_is_no_target_is_told_why(text: str, why: str) -> None:

@@ -7,7 +7,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.client.scripted import Hall, Peer
-from tests.terminal.desk import Desk, Door, at_desk
+from tests.terminal.client_fixture import ClientFixture, NameCheckingServer, running_client
 from trio_chat.errors import ConnectionLost, Refused
 from trio_chat.wire.messages import (
     Ack,
@@ -27,18 +27,18 @@ KICKED = Bye("kicked", "enough", reconnect=False)
 async def test_what_is_typed_is_said_and_what_is_said_is_shown(nursery: trio.Nursery) -> None:
     hall = Hall()
     hall.add("bob", "is anybody here?")
-    async with at_desk(nursery, hall.serve) as desk:
-        desk.type("I am", "", "/me waves", "//etc/hosts", "/dance", "/help")
-    assert str(desk.failed) == "1 line was not said"
-    assert desk.screen.lines[0] == "-- lobby: 2 here"
-    assert [line[6:] for line in desk.screen.lines[1:]] == [
+    async with running_client(nursery, hall.serve) as client:
+        client.type("I am", "", "/me waves", "//etc/hosts", "/dance", "/help")
+    assert str(client.error) == "1 line was not sent"
+    assert client.output.lines[0] == "-- lobby: 2 here"
+    assert [line[6:] for line in client.output.lines[1:]] == [
         "bob: is anybody here?",
         "ada: I am",
         "* ada waves",
         "ada: /etc/hosts",
     ]
-    assert "-- no such command: /dance" in desk.screen.talked
-    assert "/join ROOM" in desk.screen.talked
+    assert "-- unknown command: /dance" in client.output.messages
+    assert "/join ROOM" in client.output.messages
     assert isinstance(hall.asked[-1], Quit)
 
 
@@ -56,10 +56,10 @@ async def test_the_end_of_the_input_waits_for_every_ack(
             await peer.say(Ack(say.ref, "lobby", seq))
         await peer.part()
 
-    async with at_desk(nursery, slow) as desk:
-        desk.type("one", "two", "three")
+    async with running_client(nursery, slow) as client:
+        client.type("one", "two", "three")
     assert [say.text for say in heard if isinstance(say, Say)] == ["one", "two", "three"]
-    assert desk.failed is None
+    assert client.error is None
     assert trio.current_time() >= 30
 
 
@@ -67,15 +67,15 @@ async def test_the_end_of_the_input_waits_for_every_ack(
 
 
 async def test_at_a_terminal_another_name_is_asked_for(nursery: trio.Nursery) -> None:
-    desk = Desk(interactive=True)
-    door = Door(desk.stage, "ada", "eva")
-    nursery.start_soon(door.keep)
-    nursery.start_soon(desk.run)
-    desk.type("eva", " ", "bea ")
-    await desk.leave()
-    assert desk.failed is None
-    assert door.names == ["ada", "eva", "bea"]
-    assert desk.screen.talked.startswith(
+    client = ClientFixture(interactive=True)
+    server = NameCheckingServer(client.stage, "ada", "eva")
+    nursery.start_soon(server.run)
+    nursery.start_soon(client.run)
+    client.type("eva", " ", "bea ")
+    await client.end_input()
+    assert client.error is None
+    assert server.names == ["ada", "eva", "bea"]
+    assert client.output.messages.startswith(
         "-- ada is taken\nanother name: -- eva is taken\nanother name: another name: -- connected"
     )
 
@@ -83,12 +83,12 @@ async def test_at_a_terminal_another_name_is_asked_for(nursery: trio.Nursery) ->
 async def test_whoever_gives_no_other_name_is_told_why_the_first_would_not_do(
     nursery: trio.Nursery,
 ) -> None:
-    desk = Desk(interactive=True)
-    nursery.start_soon(Door(desk.stage, "ada").keep)
-    nursery.start_soon(desk.run)
-    await desk.leave()
-    assert isinstance(desk.failed, Refused)
-    assert str(desk.failed) == "ada is taken"
+    client = ClientFixture(interactive=True)
+    nursery.start_soon(NameCheckingServer(client.stage, "ada").run)
+    nursery.start_soon(client.run)
+    await client.end_input()
+    assert isinstance(client.error, Refused)
+    assert str(client.error) == "ada is taken"
 
 
 @pytest.mark.parametrize("has_input", [True, False])
@@ -96,16 +96,18 @@ async def test_whoever_gives_no_other_name_is_told_why_the_first_would_not_do(
 async def test_a_name_that_is_refused_in_a_pipe_is_an_error(
     nursery: trio.Nursery, refused: str, why: str, has_input: bool
 ) -> None:
-    desk = Desk(has_input=has_input)
-    door = Door(desk.stage, *(["ada"] if refused == "taken" else []), bad="ada" if refused == "bad" else "")
-    nursery.start_soon(door.keep)
-    nursery.start_soon(desk.run, "lobby")
-    desk.type("a line that must not be taken for a name")
-    await desk.left.wait()
-    assert isinstance(desk.failed, Refused)
-    assert str(desk.failed) == f"{why}; choose another: trio-chat join NAME@127.0.0.1:5555"
-    assert desk.failed.exit_status == 1
-    assert door.names == ["ada"]
+    client = ClientFixture(has_input=has_input)
+    server = NameCheckingServer(
+        client.stage, *(["ada"] if refused == "taken" else []), bad="ada" if refused == "bad" else ""
+    )
+    nursery.start_soon(server.run)
+    nursery.start_soon(client.run, "lobby")
+    client.type("a line that must not be taken for a name")
+    await client.ended.wait()
+    assert isinstance(client.error, Refused)
+    assert str(client.error) == f"{why}; choose another: trio-chat join NAME@127.0.0.1:5555"
+    assert client.error.exit_status == 1
+    assert server.names == ["ada"]
 
 
 async def test_a_room_that_will_not_do_ends_it(nursery: trio.Nursery) -> None:
@@ -113,9 +115,9 @@ async def test_a_room_that_will_not_do_ends_it(nursery: trio.Nursery) -> None:
         await peer.say(Error("bad_room", "a room has no spaces", ref=(await peer.expect(Join)).ref))
         await peer.part()
 
-    async with at_desk(nursery, server, "the lobby") as desk:
-        await desk.left.wait()
-    assert isinstance(desk.failed, Refused)
+    async with running_client(nursery, server, "the lobby") as client:
+        await client.ended.wait()
+    assert isinstance(client.error, Refused)
 
 
 # --- the end ----------------------------------------------------------------------------------------
@@ -129,12 +131,12 @@ async def test_a_server_that_will_not_have_us_ends_it_and_what_was_typed_is_show
         await peer.expect(Say)
         await peer.say(KICKED)
 
-    async with at_desk(nursery, server, interactive=True) as desk:
-        desk.type("one", "two", "three")
-        await desk.left.wait()
-    assert isinstance(desk.failed, ConnectionLost)
-    assert desk.screen.talked.partition("\n")[2].lstrip() == "".join(
-        f"-- perhaps not said: {line}\n" for line in ("one", "two", "three")
+    async with running_client(nursery, server, interactive=True) as client:
+        client.type("one", "two", "three")
+        await client.ended.wait()
+    assert isinstance(client.error, ConnectionLost)
+    assert client.output.messages.partition("\n")[2].lstrip() == "".join(
+        f"-- may not have been sent: {line}\n" for line in ("one", "two", "three")
     )
 
 
@@ -144,11 +146,11 @@ async def test_a_pipe_is_told_in_one_line_what_was_not_said(nursery: trio.Nurser
         await peer.expect(Say)
         await peer.say(KICKED)
 
-    async with at_desk(nursery, server) as desk:
-        desk.type(*(f"line {n}" for n in range(100)))
-        await desk.left.wait()
-    assert isinstance(desk.failed, ConnectionLost)
-    assert desk.screen.talked == "-- perhaps not said: 100 lines, the first of them: line 0\n"
+    async with running_client(nursery, server) as client:
+        client.type(*(f"line {n}" for n in range(100)))
+        await client.ended.wait()
+    assert isinstance(client.error, ConnectionLost)
+    assert client.output.messages == "-- may not have been sent: 100 lines, the first of them: line 0\n"
 
 
 async def test_a_server_that_ends_it_while_nothing_is_typed_is_left_without_a_word(
@@ -158,10 +160,10 @@ async def test_a_server_that_ends_it_while_nothing_is_typed_is_left_without_a_wo
         await peer.admit()
         await peer.say(KICKED)
 
-    async with at_desk(nursery, server) as desk:
-        await desk.left.wait()
-    assert isinstance(desk.failed, ConnectionLost)
-    assert desk.screen.talked == "", "the command says it"
+    async with running_client(nursery, server) as client:
+        await client.ended.wait()
+    assert isinstance(client.error, ConnectionLost)
+    assert client.output.messages == "", "the command says it"
 
 
 async def test_a_server_that_does_not_say_goodbye_is_left_all_the_same(
@@ -171,9 +173,9 @@ async def test_a_server_that_does_not_say_goodbye_is_left_all_the_same(
         await peer.admit()
         await trio.sleep_forever()
 
-    async with at_desk(nursery, server) as desk:
+    async with running_client(nursery, server) as client:
         await wait_all_tasks_blocked()
-    assert desk.failed is None
+    assert client.error is None
     assert trio.current_time() == pytest.approx(5)
 
 
@@ -189,14 +191,14 @@ async def test_a_signal_says_goodbye_and_shows_what_was_not_said(
         heard.append(await peer.expect(Quit))
         await peer.say(Bye("quit", "goodbye", reconnect=False))
 
-    async with at_desk(nursery, server, interactive=True) as desk:
-        desk.type("one", "two")
+    async with running_client(nursery, server, interactive=True) as client:
+        client.type("one", "two")
         await wait_all_tasks_blocked()
         signal.raise_signal(number)
-        await desk.left.wait()
-    assert desk.failed is None
+        await client.ended.wait()
+    assert client.error is None
     assert len(heard) == 2
-    assert desk.screen.talked.endswith("-- perhaps not said: one\n-- perhaps not said: two\n")
+    assert client.output.messages.endswith("-- may not have been sent: one\n-- may not have been sent: two\n")
 
 
 async def test_a_second_signal_waits_for_nothing(nursery: trio.Nursery) -> None:
@@ -206,24 +208,24 @@ async def test_a_second_signal_waits_for_nothing(nursery: trio.Nursery) -> None:
         signal.raise_signal(signal.SIGINT)
         await trio.sleep_forever()
 
-    async with at_desk(nursery, server) as desk:
+    async with running_client(nursery, server) as client:
         await wait_all_tasks_blocked()
         signal.raise_signal(signal.SIGINT)
         with trio.fail_after(4):
-            await desk.left.wait()
-    assert desk.failed is None
-    (link,) = desk.stage.client_links
+            await client.ended.wait()
+    assert client.error is None
+    (link,) = client.stage.client_links
     assert link.is_closed
 
 
 async def test_a_signal_before_there_is_a_chat_waits_for_nothing(nursery: trio.Nursery) -> None:
-    desk = Desk(interactive=True)
-    nursery.start_soon(desk.run)
-    await desk.stage.accept()
+    client = ClientFixture(interactive=True)
+    nursery.start_soon(client.run)
+    await client.stage.accept()
     await wait_all_tasks_blocked()
     signal.raise_signal(signal.SIGINT)
-    await desk.left.wait()
-    assert desk.failed is None
+    await client.ended.wait()
+    assert client.error is None
 
 
 async def test_a_signal_that_is_ignored_stays_ignored(
@@ -231,11 +233,11 @@ async def test_a_signal_that_is_ignored_stays_ignored(
 ) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        async with at_desk(nursery, Hall().serve) as desk:
+        async with running_client(nursery, Hall().serve) as client:
             await wait_all_tasks_blocked()
             signal.raise_signal(signal.SIGHUP)
             await wait_all_tasks_blocked()
-            assert not desk.left.is_set()
+            assert not client.ended.is_set()
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -254,7 +256,7 @@ async def test_a_terminal_that_goes_away_and_says_so_is_one_interruption(
         await peer.say(Bye("quit", "goodbye", reconnect=False))
         goodbye.append(trio.current_time())
 
-    async with at_desk(nursery, server) as desk:
+    async with running_client(nursery, server) as client:
         await wait_all_tasks_blocked()
     assert goodbye == [pytest.approx(1)]
-    assert desk.failed is None
+    assert client.error is None
