@@ -65,7 +65,7 @@ def test_a_dumb_terminal_gets_lines_and_no_escapes(tmp_path: Path) -> None:
             process.kill()
             os.close(near)
     lines = said.decode().splitlines()
-    assert lines[0] == "connecting: 0 of 3 users are in"
+    assert lines[0] == "connecting: 0 of 3 users are connected"
     assert any(line.startswith("talking ") for line in lines)
     assert "judged" in lines
     assert "\x1b" not in said.decode()

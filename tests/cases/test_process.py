@@ -102,7 +102,7 @@ def test_too_few_open_files_are_one_line(files: int, tmp_path: Path) -> None:
     )
     done = run(tmp_path, "loadtest", "--users", "9", prefix=limited)
     assert done.returncode == 2
-    assert re.fullmatch(rb"trio-chat: \d+ open files are needed and the limit is \d+: .*\n", done.stderr)
+    assert re.fullmatch(rb"trio-chat: cannot open \d+ files: the limit is \d+; .*\n", done.stderr)
 
 
 def test_with_few_open_files_members_are_served_and_others_when_there_is_room(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from loadtest.transport import Transport
 from loadtest.verdict import Verdict
 from tests.client.hostile import HostileServer
 from tests.client.scripted import Stage
-from tests.loadtest.house import run_in_memory
-from tests.loadtest.liar import Liar
+from tests.loadtest.faulty_server import Liar
+from tests.loadtest.in_memory import run_in_memory
 from trio_chat.errors import ChatError
 from trio_chat.testing.pipe import PipeLink
 from trio_chat.wire.messages import MAX_NUMBER, Ack, Error, Event, Gap, Presence, Room, Said
@@ -39,7 +39,7 @@ async def visit(seed: int) -> None:
         try:
             with trio.fail_after(3 * PHASE_S_MAX):
                 await run.run()
-            assert run.outcome().verdict in Verdict
+            assert run.result().verdict in Verdict
         except ChatError as error:
             assert str(error).isprintable()
         servers.cancel_scope.cancel()

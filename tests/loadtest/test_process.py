@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from loadtest.command import allow_files, look_at
+from loadtest.command import check_writable, raise_file_limit
 from loadtest.scenario import CannotRun
 from loadtest.server import own_server
-from tests.loadtest.liar import LIES, Liar, proxying
+from tests.loadtest.faulty_server import LIES, Liar, proxying
 from tests.patience import PATIENCE_S
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import open_server
@@ -150,20 +150,20 @@ async def test_a_missed_threshold_is_1() -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["127.0.0.1:1"], r"trio-chat: u\d+-\w+ could not come in: no server at 127.0.0.1:1: Connection ref"),
-        (["--fail-if", "p99"], "is no threshold: it looks like 'p99 > 50ms'"),
-        (["--disconnects", "ten"], "is no share"),
-        (["a:b"], "is no address"),
+        (["127.0.0.1:1"], r"trio-chat: u\d+-\w+ could not join: no server at 127.0.0.1:1: Connection ref"),
+        (["--fail-if", "p99"], "invalid threshold: got 'p99', expected a form like 'p99 > 50ms'"),
+        (["--disconnects", "ten"], "invalid share: got 'ten'"),
+        (["a:b"], "invalid address: got 'a:b'"),
         (["--target", "ws://"], "is no address"),
         (["127.0.0.1", "--target", "ws://127.0.0.1"], "not both"),
-        (["--rooms", "9", "--users", "3"], "9 rooms are too many"),
-        (["--json", "/nowhere/x.json"], "there is no such directory"),
+        (["--rooms", "9", "--users", "3"], "invalid rooms: got 9, expected at most 3,"),
+        (["--json", "/nowhere/x.json"], "x.json: no such directory"),
         (["--json", ""], "it is a directory"),
         (["203.0.113.9:1"], "203.0.113.9:1 is not on this machine, and the rooms of a load test stay in the"),
         (["0.0.0.0:1"], "0.0.0.0:1 is not on this machine"),
         (["ws://203.0.113.9/ws"], "ws://203.0.113.9/ws is not on this machine"),
         (["nowhere.invalid"], "cannot resolve nowhere.invalid: "),
-        (["--rate", "nan"], "must be numbers"),
+        (["--rate", "nan"], "expected finite numbers"),
     ],
 )
 async def test_what_cannot_run_is_2_and_a_line(args: list[str], says: str) -> None:
@@ -190,7 +190,9 @@ async def test_a_rate_limit_is_4_and_says_what_helps() -> None:
     async with serving(Limits(talk_burst=1, talk_per_s=1)) as port:
         done = await run(f"127.0.0.1:{port}", "--users=2", "--rate=40", "--duration=1.5", "--disconnects=0")
     assert done.returncode == 4
-    assert re.match(r"INVALID: .*the server held us back \d+ times: start it with --no-rate", last_line(done))
+    assert re.match(
+        r"INVALID: .*the server's rate limit refused \d+ commands: start it with", last_line(done)
+    )
 
 
 async def test_a_server_that_dies_is_3() -> None:
@@ -261,7 +263,7 @@ async def test_a_run_stopped_before_a_user_is_connected_says_so() -> None:
             assert await _rest(client.stderr) == b""
             assert await client.wait() == 130
     assert said.decode().splitlines()[-1] == (
-        "INTERRUPTED: stopped while connecting; no user was connected (no server has answered yet) (exit 130)"
+        "INTERRUPTED: stopped while connecting; no user was connected (no server has replied yet) (exit 130)"
     )
 
 
@@ -316,12 +318,12 @@ def test_a_report_that_cannot_be_written_is_told_before_the_run(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     with pytest.raises(CannotRun, match=r"cannot write .*x\.json: permission denied"):
-        look_at(tmp_path / "x.json")
+        check_writable(tmp_path / "x.json")
 
 
 def test_a_limit_of_open_files_that_is_too_low_is_told() -> None:
-    with pytest.raises(CannotRun, match=r"\d+ open files are needed and the limit is \d+: raise it"):
-        allow_files(1 << 40)
+    with pytest.raises(CannotRun, match=r"cannot open \d+ files: the limit is \d+; raise it"):
+        raise_file_limit(1 << 40)
 
 
 async def _first_line(process: trio.Process) -> str:

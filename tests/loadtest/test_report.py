@@ -89,10 +89,10 @@ def test_what_happened_beside_it_is_told() -> None:
         trips={"quit": 2, "fin": 1},
     )
     told = "\n".join(lines(Scenario(), replace(FINE, figures=figures)))
-    assert "3 went and came back (2 by quit, 1 by fin)" in told
-    assert "2 messages were said again after coming back, with the same ref" in told
-    assert "7 deliveries were left out by honest gaps" in told
-    assert "3 messages were not started" in told
+    assert "3 disconnects (2 by quit, 1 by fin)" in told
+    assert "2 messages were sent again after a reconnect, with the same ref" in told
+    assert "7 deliveries were left out, as announced by gap events" in told
+    assert "3 messages were not sent in time" in told
     assert "refused: unavailable 4 times" in told
 
 
@@ -154,7 +154,7 @@ def test_where_the_json_cannot_be_written_that_is_the_only_verdict(tmp_path: Pat
 
 def test_rooms_that_stay_are_told_with_the_command_that_removes_them() -> None:
     one, some = (replace(FINE, rooms=[f"room{n}-ab12" for n in range(count)]) for count in (1, 3))
-    words = "the messages stay in the server's journal (%s); stop the server, and remove them with:"
+    words = "the messages stay in the server's journal (%s); stop the server, then remove them with:"
     assert list(lines(Scenario(), one))[-3:] == [
         words % "room0-ab12",
         "  trio-chat journal prune --room room0-ab12",

@@ -10,8 +10,8 @@ from trio.testing import MockClock
 from loadtest.runner import LoadTest, RunProgress
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.verdict import Verdict
-from tests.loadtest.house import run_in_memory
-from tests.loadtest.liar import LIES, Liar
+from tests.loadtest.faulty_server import LIES, Liar
+from tests.loadtest.in_memory import run_in_memory
 from tests.server.stores import FailingStore
 from trio_chat.wire.messages import Ack, Bye, Error, Event, Room, Said, TopicChanged
 
@@ -75,7 +75,7 @@ async def test_only_rooms_in_which_something_was_said_stay(autojump_clock: MockC
 
     scenario = Scenario(users=6, rooms=6, rate=2, duration_s=2, disconnects=0)
     outcome = await run_in_memory(scenario, beside=keep)
-    said = {f"room{scenario.room_of(user)}" for user in scenario.speakers()[: scenario.messages]}
+    said = {f"room{scenario.room_of(user)}" for user in scenario.senders()[: scenario.messages]}
     assert set(runs[0].rooms) == said and len(said) == 4
     assert outcome.rooms == [], "a server of its own keeps nothing"
 
@@ -93,7 +93,7 @@ async def test_a_room_of_which_the_journal_may_have_something_stays(autojump_clo
 
 
 async def test_who_cannot_come_in_is_told_why(autojump_clock: MockClock) -> None:
-    words = r"u\d+ could not come in: .*too_many_connections.* \([0-4] of 8 users are connected\)"
+    words = r"u\d+ could not join: .*too_many_connections.* \([0-4] of 8 users are connected\)"
     with pytest.raises(CannotRun, match=words):
         await run_in_memory(Scenario(users=8, duration_s=1), connections=4)
 
@@ -106,7 +106,7 @@ async def test_who_is_thrown_out_is_told_of(autojump_clock: MockClock) -> None:
     assert outcome.kinds["ended"] == 1
     (breach,) = (breach for breach in outcome.breaches if breach.kind == "ended")
     assert breach.words == (
-        f"{VICTIM} was thrown out of room0 at 0:"
+        f"{VICTIM} was disconnected from room0 at 0:"
         " the server ended the connection: something went wrong (internal)"
     )
 
@@ -140,7 +140,7 @@ async def test_where_every_user_was_thrown_out_that_is_the_reason(autojump_clock
     assert outcome.figures.sent + outcome.figures.missed == 100
     reason = "u0: the server ended the connection: something went wrong (internal)"
     assert outcome.invalid == [
-        "nothing was delivered, so that nothing is proved",
+        "nothing was delivered, so nothing was verified",
         f"no user was connected to send {outcome.figures.missed} of 100 messages ({reason})",
     ]
 
@@ -148,12 +148,14 @@ async def test_where_every_user_was_thrown_out_that_is_the_reason(autojump_clock
 async def test_a_generator_that_stalls_is_invalid(autojump_clock: MockClock) -> None:
     stalled: list[str] = []
 
-    def tell(progress: RunProgress) -> None:
+    def on_progress(progress: RunProgress) -> None:
         if progress.phase == "talking" and progress.share > 0.5 and not stalled:
             stalled.append(progress.phase)
             autojump_clock.jump(3)  # as if this process had not run for three seconds
 
-    outcome = await run_in_memory(Scenario(users=4, rate=50, duration_s=6, disconnects=0), tell=tell)
+    outcome = await run_in_memory(
+        Scenario(users=4, rate=50, duration_s=6, disconnects=0), on_progress=on_progress
+    )
     assert stalled
     assert outcome.verdict is Verdict.INVALID
     assert 90 < outcome.figures.missed < 110
@@ -161,14 +163,16 @@ async def test_a_generator_that_stalls_is_invalid(autojump_clock: MockClock) -> 
 
 
 async def test_a_generator_that_is_always_late_is_invalid(autojump_clock: MockClock) -> None:
-    def tell(progress: RunProgress) -> None:
+    def on_progress(progress: RunProgress) -> None:
         if progress.phase == "talking":
             autojump_clock.jump(0.5)
 
-    outcome = await run_in_memory(Scenario(users=4, rate=50, duration_s=6, disconnects=0), tell=tell)
+    outcome = await run_in_memory(
+        Scenario(users=4, rate=50, duration_s=6, disconnects=0), on_progress=on_progress
+    )
     assert outcome.figures.missed == 0
     assert outcome.verdict is Verdict.INVALID
-    assert "ms late (p99), so that it measured itself" in outcome.last_line
+    assert "ms late (p99), so the latencies are its own" in outcome.last_line
 
 
 async def test_a_number_that_is_none_costs_the_others_nothing(autojump_clock: MockClock) -> None:
@@ -201,13 +205,13 @@ async def test_progress_tells_how_far_it_is(autojump_clock: MockClock) -> None:
     phases: list[str] = []
     rates: list[float] = []
 
-    def tell(progress: RunProgress) -> None:
+    def on_progress(progress: RunProgress) -> None:
         if progress.phase not in phases:
             phases.append(progress.phase)
         if progress.phase == "talking":
             rates.append(progress.deliveries_per_s)
 
-    await run_in_memory(Scenario(users=4, rate=20, duration_s=3, disconnects=0.25), tell=tell)
+    await run_in_memory(Scenario(users=4, rate=20, duration_s=3, disconnects=0.25), on_progress=on_progress)
     assert phases[0] == "connecting"
     assert phases[-1] == "judged"
     assert "talking" in phases
@@ -226,14 +230,14 @@ async def test_a_join_that_is_never_answered_does_not_hang(times: int, autojump_
 
     liar = Liar(_gone_by("fin"), forget)
     if times == 1:
-        with pytest.raises(CannotRun, match="could not come in: its join was not answered within 15 s"):
+        with pytest.raises(CannotRun, match="could not join: no reply to its join within 15 s"):
             await run_in_memory(SMALL, liar=liar)
         return
     outcome = await run_in_memory(SMALL, liar=liar)
     (breach,) = (breach for breach in outcome.breaches if breach.kind == "ended")
     assert breach.user == liar.victim
     assert re.fullmatch(
-        rf"{liar.victim} could not come back to room0 after \d+: its join was not answered .*", breach.words
+        rf"{liar.victim} could not rejoin room0 after \d+: no reply to its join .*", breach.words
     )
 
 
@@ -316,4 +320,4 @@ async def test_what_was_refused_must_not_be_shown(
 async def test_where_nothing_was_delivered_nothing_is_proved(autojump_clock: MockClock) -> None:
     outcome = await run_in_memory(Scenario(users=3, rate=20, duration_s=1), text_bytes=20)
     assert outcome.verdict is Verdict.INVALID
-    assert outcome.last_line == "INVALID: nothing was delivered, so that nothing is proved"
+    assert outcome.last_line == "INVALID: nothing was delivered, so nothing was verified"

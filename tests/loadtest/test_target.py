@@ -24,7 +24,7 @@ def test_an_address_is_read(text: str, address: tuple[str, int] | None) -> None:
     "text", [":7000", "a:b", "a:0", "a:65536", "a b", "::1", "[]:1", "a:", "[a", "wss://a", "ws://"]
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no address: it looks like"):
+    with pytest.raises(ValueError, match="address"):
         parse_address(text)
 
 
@@ -43,5 +43,5 @@ def test_a_share_is_read(text: str, share: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "%", "10%%", "101%", "-1", "2", "ten", "nan", "10% of"])
 def test_what_is_no_share_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no share"):
+    with pytest.raises(ValueError, match="invalid share"):
         parse_share(text)

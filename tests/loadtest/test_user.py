@@ -11,23 +11,23 @@ from trio_chat.wire.messages import Said, TopicChanged
 
 
 class _Chat:
-    """As much of a Chat as an ear needs."""
+    """As much of a Chat as an recorder needs."""
 
     def __init__(self) -> None:
         self.inbox = Inbox()
 
-    def strays(self) -> list[Said | TopicChanged]:
-        strays = list(self.inbox.strays)
+    def unexpected_entries(self) -> list[Said | TopicChanged]:
+        unexpected = list(self.inbox.strays)
         self.inbox.strays.clear()
-        return strays
+        return unexpected
 
 
 async def test_all_that_comes_after_leaving_is_late_however_it_is_cut() -> None:
     judge = Judge()
-    ear = Recorder(judge, Stats(), "u0", "room0")
-    ear.chat = chat = _Chat()  # type: ignore[assignment]
+    recorder = Recorder(judge, Stats(), "u0", "room0")
+    recorder.chat = chat = _Chat()  # type: ignore[assignment]
     judge.asks("room0", "u0")
-    ear.enter(judge.entered("room0", "u0", epoch="e", head=0, members=1))
+    recorder.start_visit(judge.entered("room0", "u0", epoch="e", head=0, members=1))
     chat.inbox.enter("room0", 0)
     for seq in range(1, 6):
         judge.says("room0", "u1", str(seq))
@@ -35,7 +35,7 @@ async def test_all_that_comes_after_leaving_is_late_however_it_is_cut() -> None:
             chat.inbox.leave("room0")
         chat.inbox.put_entry(Said("room0", seq, 0, "u1", str(seq)), keep=True)
         if seq != 2:  # what had come before it left, and what came after, are taken together
-            ear.take(chat.inbox.take_all())
+            recorder.record(chat.inbox.take_all())
     assert [breach.words for breach in judge.findings.breaches] == [
         f"u0 was shown room0 {seq} after leaving at 2" for seq in (3, 4, 5)
     ]

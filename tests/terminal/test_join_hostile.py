@@ -101,4 +101,4 @@ async def test_loadtest_says_one_line(nursery: trio.Nursery) -> None:
             done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
     said = done.stderr.decode()
     assert (done.returncode, said.count("\n"), "Traceback" in said) == (2, 1, False), said
-    assert "could not come in: what the server says makes no sense" in said
+    assert "could not join: what the server says makes no sense" in said

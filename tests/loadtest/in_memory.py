@@ -10,7 +10,7 @@ from loadtest.scenario import CannotRun, Scenario
 from loadtest.thresholds import parse_threshold
 from loadtest.transport import Transport
 from loadtest.verdict import RunResult
-from tests.loadtest.liar import Liar, LyingLink
+from tests.loadtest.faulty_server import Liar, LyingLink
 from tests.server.peer import START_MS, PipeListener
 from trio_chat.journal.store import Store
 from trio_chat.server.config import Config, Limits
@@ -25,7 +25,7 @@ async def run_in_memory(
     *thresholds: str,
     liar: Liar | None = None,
     rate_limit: bool = False,
-    tell: Callable[[RunProgress], None] = lambda _: None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
     store: Store | None = None,
     beside: Callable[[LoadTest], Awaitable[object]] | None = None,
     **limits: int,
@@ -46,7 +46,7 @@ async def run_in_memory(
         clock_ms=lambda: START_MS + int(trio.current_time() * 1_000),  # no clock of the machine is read
         random_bytes=Random(scenario.seed).randbytes,
     ):
-        run = LoadTest(scenario, "memory", 0, dial=dial, tell=tell)
+        run = LoadTest(scenario, "memory", 0, dial=dial, on_progress=on_progress)
         failure: CannotRun | None = None
         async with trio.open_nursery() as nursery:
             if beside is not None:
@@ -58,4 +58,4 @@ async def run_in_memory(
             nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure  # as it was raised, not wrapped by each of the server's nurseries
-    return run.outcome([parse_threshold(text) for text in thresholds])
+    return run.result([parse_threshold(text) for text in thresholds])
