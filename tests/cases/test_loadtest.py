@@ -1,4 +1,4 @@
-"""`trio-chat loadtest` as people and programs end it, and on a terminal that cannot move its cursor."""
+"""`trio-chat loadtest` ended by people and programs, and on a terminal that cannot move its cursor."""
 
 import os
 import pty
@@ -26,8 +26,8 @@ def loadtest(home: Path, *args: str) -> "subprocess.Popen[bytes]":
 @pytest.mark.parametrize(
     "module", ["click", "trio_chat.cli.loadtest", "rich.console", "loadtest.command", "loadtest.stats"]
 )
-def test_ctrl_c_while_it_loads_is_130_and_a_line(module: str, tmp_path: Path) -> None:
-    """The interpreter says on standard error which module it has imported."""
+def test_ctrl_c_while_loading_is_exit_130_and_one_line(module: str, tmp_path: Path) -> None:
+    """The interpreter prints each imported module on standard error."""
     with loadtest(tmp_path, *SHORT) as process:
         assert process.stdout is not None
         try:

@@ -1,4 +1,4 @@
-"""The pace: every message is started once or counted as missed, never early, and no burst of old ones."""
+"""The pacer: every message is sent once or counted as missed, never early, and never in a late burst."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,13 +15,13 @@ def test_messages_are_due_one_after_the_other() -> None:
     assert pacer.is_over
 
 
-def test_what_is_too_late_is_missed() -> None:
+def test_late_messages_are_missed() -> None:
     pacer = MessagePacer(rate=10, messages=30)
     assert [number for number, _ in pacer.take_due(2.05)] == list(range(11, 21))
     assert pacer.missed == 11
 
 
-def test_a_rate_that_nobody_can_keep_is_taken_in_small_steps() -> None:
+def test_an_impossible_rate_is_taken_in_bounded_batches() -> None:
     pacer = MessagePacer(rate=1e8, messages=10**9)
     assert len(pacer.take_due(0.5)) == BATCH_MAX
     assert len(pacer.take_due(9.5)) == BATCH_MAX
@@ -33,9 +33,7 @@ def test_a_rate_that_nobody_can_keep_is_taken_in_small_steps() -> None:
     messages=st.integers(1, 800),
     steps=st.lists(st.floats(0.0, 3.0), min_size=1, max_size=50),
 )
-def test_every_message_is_started_once_in_its_time_or_missed(
-    rate: float, messages: int, steps: list[float]
-) -> None:
+def test_every_message_is_sent_once_in_time_or_missed(rate: float, messages: int, steps: list[float]) -> None:
     pacer = MessagePacer(rate, messages)
     now = 0.0
     numbers = []

@@ -1,4 +1,4 @@
-"""What is shown on the way: a view on a terminal, lines elsewhere."""
+"""The progress of a run: a live view on a terminal, lines elsewhere."""
 
 import io
 import re
@@ -24,7 +24,7 @@ async def shown(*, terminal: bool, term: str = "xterm") -> str:
     return out.getvalue()
 
 
-async def test_elsewhere_it_is_a_line_every_two_seconds(autojump_clock: MockClock) -> None:
+async def test_without_a_terminal_it_prints_a_line_every_two_seconds(autojump_clock: MockClock) -> None:
     lines = (await shown(terminal=False)).splitlines()
     assert "\x1b" not in "".join(lines)
     assert lines[0] == "connecting: 0 of 4 users are connected"
@@ -36,7 +36,7 @@ async def test_elsewhere_it_is_a_line_every_two_seconds(autojump_clock: MockCloc
 
 
 @pytest.mark.parametrize("term", ["dumb", "DUMB", "unknown"])
-async def test_a_dumb_terminal_gets_the_lines(term: str, autojump_clock: MockClock) -> None:
+async def test_a_dumb_terminal_gets_plain_lines(term: str, autojump_clock: MockClock) -> None:
     lines = (await shown(terminal=True, term=term)).splitlines()
     assert "\x1b" not in "".join(lines)
     assert lines[0] == "connecting: 0 of 4 users are connected"
@@ -44,7 +44,7 @@ async def test_a_dumb_terminal_gets_the_lines(term: str, autojump_clock: MockClo
     assert lines[-1] == "judged"
 
 
-async def test_on_a_terminal_it_is_a_view_that_goes_away(autojump_clock: MockClock) -> None:
+async def test_a_terminal_gets_a_transient_view(autojump_clock: MockClock) -> None:
     out = await shown(terminal=True)
     assert "talking  memory" in out
     for name in ("users", "messages/s", "deliveries/s", "p50", "p99", "failures", "━"):

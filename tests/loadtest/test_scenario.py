@@ -1,4 +1,4 @@
-"""What is asked for, and the plan that follows from it: the same for the same seed."""
+"""Scenarios: valid values, and the plan that the seed determines."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ from loadtest.scenario import DISCONNECT_WAYS, CannotRun, Scenario
         ({"disconnects": 1.5}, "invalid disconnects: got 150%, expected 0% to 100%"),
     ],
 )
-def test_what_makes_no_sense_is_refused(fields: dict[str, Any], says: str) -> None:
+def test_invalid_scenarios_are_refused(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(CannotRun, match=says):
         Scenario(**fields)
 
@@ -43,7 +43,7 @@ SCENARIOS = st.builds(
 
 
 @given(SCENARIOS)
-def test_everybody_goes_at_most_once_in_the_first_four_fifths(scenario: Scenario) -> None:
+def test_each_user_disconnects_at_most_once_in_the_first_80_percent(scenario: Scenario) -> None:
     trips = scenario.trips()
     assert len(trips) == round(scenario.users * scenario.disconnects)
     assert len({trip.user for trip in trips}) == len(trips)
@@ -69,7 +69,7 @@ def test_another_seed_is_another_plan() -> None:
 
 
 @given(st.integers(0, 10**9), st.integers(16, 4096))
-def test_a_text_has_its_size_and_its_number(number: int, size: int) -> None:
+def test_a_text_has_the_requested_size_and_its_number(number: int, size: int) -> None:
     text = Scenario(size=size).text(number)
     assert len(text.encode()) == size
     assert text.split()[0] == str(number)

@@ -1,4 +1,4 @@
-"""What is typed is done: in order, insisted on, and shown where it could not be."""
+"""The command runner executes lines in order, retries them, and shows those that failed."""
 
 from inspect import signature
 
@@ -29,30 +29,30 @@ from trio_chat.wire.messages import (
 
 
 @pytest.mark.parametrize("code", ["rate_limited", "unavailable"])
-async def test_what_will_not_be_taken_now_is_said_again_with_its_ref_and_in_order(
+async def test_temporary_refusals_are_retried_with_the_same_ref_and_in_order(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, code: str
 ) -> None:
-    heard: list[Say] = []
+    received: list[Say] = []
 
     async def strict(peer: Peer) -> None:
         await peer.admit()
         for n in range(1, 201):
             for _ in range(1 + n % 2):
-                heard.append(await peer.expect(Say))
-                await peer.say(Error(code, "slowly", retry_after_s=2, ref=heard[-1].ref))
-            heard.append(await peer.expect(Say))
-            await peer.say(Ack(heard[-1].ref, "lobby", n))
+                received.append(await peer.expect(Say))
+                await peer.say(Error(code, "slowly", retry_after_s=2, ref=received[-1].ref))
+            received.append(await peer.expect(Say))
+            await peer.say(Ack(received[-1].ref, "lobby", n))
         await peer.part()
 
     async with running_client(nursery, strict) as client:
         client.type(*(f"line {n}" for n in range(1, 201)))
-    assert list(dict.fromkeys(say.text for say in heard)) == [f"line {n}" for n in range(1, 201)]
-    assert len({(say.ref, say.text) for say in heard}) == len({say.ref for say in heard}) == 200
+    assert list(dict.fromkeys(say.text for say in received)) == [f"line {n}" for n in range(1, 201)]
+    assert len({(say.ref, say.text) for say in received}) == len({say.ref for say in received}) == 200
     assert trio.current_time() == pytest.approx(2 * 300)
-    assert client.output.messages.count("slowly") == 1, "once is enough"
+    assert client.output.messages.count("slowly") == 1, "it is announced once"
 
 
-async def test_a_line_longer_than_a_text_may_be_is_several(nursery: trio.Nursery) -> None:
+async def test_a_line_longer_than_a_text_is_split(nursery: trio.Nursery) -> None:
     hall = Hall()
     async with running_client(nursery, hall.serve) as client:
         client.type("€" * 3000)
@@ -60,7 +60,7 @@ async def test_a_line_longer_than_a_text_may_be_is_several(nursery: trio.Nursery
     assert texts == ["€" * 1365, "€" * 1365, "€" * 270]
 
 
-async def test_what_is_refused_is_shown_with_its_text_and_the_next_line_goes_on(
+async def test_a_refused_line_is_shown_and_the_next_is_sent(
     nursery: trio.Nursery,
 ) -> None:
     async def server(peer: Peer) -> None:
@@ -74,7 +74,7 @@ async def test_what_is_refused_is_shown_with_its_text_and_the_next_line_goes_on(
     assert client.output.messages == "-- no?[2J; not done: with a bell ^G\n"
 
 
-async def test_the_room_joined_last_is_the_current_one_and_others_are_marked(
+async def test_the_last_joined_room_is_current_and_others_are_marked(
     nursery: trio.Nursery,
 ) -> None:
     says: list[Say] = []
@@ -107,7 +107,7 @@ async def test_the_room_joined_last_is_the_current_one_and_others_are_marked(
 
 
 async def test_the_other_commands(nursery: trio.Nursery) -> None:
-    heard: list[Command] = []
+    received: list[Command] = []
 
     async def server(peer: Peer) -> None:
         await peer.admit()
@@ -119,7 +119,7 @@ async def test_the_other_commands(nursery: trio.Nursery) -> None:
         ):
             command = await peer.command()
             assert command is not None
-            heard.append(command)
+            received.append(command)
             await peer.say(answer(command.ref))
         await peer.say(Whispered("ada", "bob", "are you there?", 0))
         quitting = await peer.expect(Quit)
@@ -131,17 +131,17 @@ async def test_the_other_commands(nursery: trio.Nursery) -> None:
             "/rooms", "/msg bob are you there?", "/nick eva", "/topic geese", "/quit supper", "unread"
         )
         await client.ended.wait()
-    match heard:
+    match received:
         case [Rooms(), Whisper("bob", "are you there?"), Rename("eva"), Topic("lobby", "geese")]:
             pass
         case _:
-            pytest.fail(f"not what was typed: {heard}")
+            pytest.fail(f"not what was typed: {received}")
     assert "-- pond: 1 here, about: ducks" in client.output.lines
     assert "-- you are eva now" in client.output.messages
     assert client.output.messages.endswith("may not have been sent: 1 line: unread\n")
 
 
-def test_the_terminal_has_refusals_given_back() -> None:
-    """The runner repeats what is refused, and tells people why a line waits."""
+def test_the_client_does_not_pace() -> None:
+    """The command runner retries refused commands itself, and shows why a line waits."""
     connect = signature(LineClient).parameters["connect"].default
     assert connect.keywords == {"pace": False}

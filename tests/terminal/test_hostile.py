@@ -1,4 +1,4 @@
-"""The line client before a hostile server: it goes on or ends with an error of ours, and stays small."""
+"""The line client with a hostile server: it continues or ends with an error, and uses little memory."""
 
 from functools import partial
 from random import Random
@@ -57,8 +57,8 @@ TYPED = (
 )
 
 
-async def visit(seed: int) -> None:
-    """Type at a client of a hostile server. Raises what is no error of ours."""
+async def run_client(seed: int) -> None:
+    """Run a client with a hostile server; raise only unexpected errors."""
     stage, input, output, random = Stage(), TypedInput(), RecordingOutput(), Random(seed)
     client = LineClient(
         input,
@@ -86,14 +86,14 @@ async def visit(seed: int) -> None:
 
 @pytest.mark.seeds(100)
 def test_a_line_client_survives_a_hostile_server(seed: int) -> None:
-    trio.run(visit, seed, clock=MockClock(autojump_threshold=0))
+    trio.run(run_client, seed, clock=MockClock(autojump_threshold=0))
 
 
-# --- what is shown ------------------------------------------------------------------------------------------
+# --- output -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("at", [0, 1, 2**31, 10**15, 253_402_300_800_000, MAX_NUMBER, 10**30, 10**400])
-def test_a_time_that_no_calendar_has_is_shown_all_the_same(at: int) -> None:
+def test_entries_with_times_beyond_the_calendar_are_shown(at: int) -> None:
     entry = Said("lobby", 1, at, "bob", "hi")
     for line in (
         *show.event_lines(entry, room="lobby"),
@@ -108,14 +108,14 @@ def test_a_time_that_no_calendar_has_is_shown_all_the_same(at: int) -> None:
 @pytest.mark.parametrize(
     ("after", "next", "words"), [(5, 3, "no lines"), (0, 0, "no lines"), (0, 2, "1 line")]
 )
-def test_a_gap_of_less_than_nothing_is_no_lines(after: int, next: int, words: str) -> None:
+def test_a_negative_gap_is_shown_as_no_lines(after: int, next: int, words: str) -> None:
     assert show.event_lines(Gap("lobby", after, next, kept=True), room="lobby") == [
         f"-- {words} not shown here"
     ]
 
 
 @pytest.mark.parametrize("text", [text for text in TEXTS if text != "\ud800"])
-def test_any_text_in_any_place_is_lines_that_print(text: str) -> None:
+def test_any_text_in_any_field_gives_printable_lines(text: str) -> None:
     text = text[:3_000]
     events = (
         said(1, text, text, text),
@@ -131,7 +131,7 @@ def test_any_text_in_any_place_is_lines_that_print(text: str) -> None:
     assert show.retention(text).isprintable()
 
 
-# --- what is said -------------------------------------------------------------------------------------------
+# --- input --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bytes_max", [1, 2, 3])
@@ -141,7 +141,7 @@ def test_a_limit_below_a_character_splits_into_characters(bytes_max: int) -> Non
     assert list(split_text("", bytes_max)) == [""]
 
 
-async def test_an_absurd_time_to_wait_is_a_minute_and_is_said(
+async def test_an_excessive_retry_time_becomes_a_minute_and_is_shown(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async def play(peer: Peer) -> None:
@@ -165,8 +165,8 @@ async def test_an_absurd_time_to_wait_is_a_minute_and_is_said(
     ]
 
 
-def test_histories_that_begin_anew_under_other_names_are_not_noted() -> None:
-    """Only the rooms that one is in have a place, whatever they are called meanwhile."""
+def test_new_histories_of_other_rooms_are_not_tracked() -> None:
+    """Only joined rooms are tracked, also if their spelling has changed."""
     runner = CommandRunner.__new__(CommandRunner)
     runner._rooms, runner._oldest_shown = ["lobby"], {"lobby": 7}
     for number in range(100):
@@ -181,7 +181,7 @@ def _anew(room: str, head: int) -> Room:
 
 
 @pytest.mark.parametrize("answer", [Error("forbidden", "stay"), Named("ada"), Pong()])
-async def test_a_server_that_refuses_a_goodbye_is_left_all_the_same(
+async def test_a_refused_quit_still_ends_the_client(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, answer: Error | Named | Pong
 ) -> None:
     async def play(peer: Peer) -> None:

@@ -1,4 +1,4 @@
-"""Who one is: the same person in every terminal, and after a crash."""
+"""Identity: a user is the same in every terminal, and after a crash."""
 
 import threading
 from pathlib import Path
@@ -19,7 +19,7 @@ def tokens(tmp_path: Path) -> TokenFile:
 
 
 async def hello_of(nursery: trio.Nursery, client: ClientFixture) -> Hello:
-    """Let the client's client come in; what it said of itself."""
+    """Run a client until it has connected, and return its hello."""
     server = NameCheckingServer(client.stage)
     nursery.start_soon(server.run)
     nursery.start_soon(client.run)
@@ -28,13 +28,13 @@ async def hello_of(nursery: trio.Nursery, client: ClientFixture) -> Hello:
     return server.hellos[0]
 
 
-async def test_whoever_joins_again_brings_the_same_token(nursery: trio.Nursery, tokens: TokenFile) -> None:
+async def test_a_later_client_sends_the_same_token(nursery: trio.Nursery, tokens: TokenFile) -> None:
     first, second = [await hello_of(nursery, ClientFixture(tokens=tokens)) for _ in range(2)]
     assert first.token == second.token == tokens.find("127.0.0.1:5555", "ada")
 
 
-async def test_each_name_that_is_tried_is_somebody_else(nursery: trio.Nursery, tokens: TokenFile) -> None:
-    """So that a crash under the second name keeps nobody from it either."""
+async def test_each_tried_name_has_its_own_token(nursery: trio.Nursery, tokens: TokenFile) -> None:
+    """So the user can also get the second name back after a crash."""
     client = ClientFixture(tokens=tokens, interactive=True)
     server = NameCheckingServer(client.stage, "ada")
     nursery.start_soon(server.run)
@@ -46,9 +46,7 @@ async def test_each_name_that_is_tried_is_somebody_else(nursery: trio.Nursery, t
     ]
 
 
-async def test_without_a_file_that_can_be_read_one_goes_without_and_is_told(
-    nursery: trio.Nursery, tmp_path: Path
-) -> None:
+async def test_a_damaged_token_file_is_reported_and_not_used(nursery: trio.Nursery, tmp_path: Path) -> None:
     path = tmp_path / "tokens\x1b.json"
     path.write_text("{")
     client = ClientFixture(tokens=TokenFile(path))
@@ -58,7 +56,9 @@ async def test_without_a_file_that_can_be_read_one_goes_without_and_is_told(
     assert client.output.messages.count("\n") == 1
 
 
-async def test_without_a_place_that_can_be_written_likewise(nursery: trio.Nursery, tmp_path: Path) -> None:
+async def test_an_unwritable_token_file_is_reported_and_not_used(
+    nursery: trio.Nursery, tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
     client = ClientFixture(tokens=TokenFile(tmp_path / "file" / "tokens.json"))
     assert (await hello_of(nursery, client)).token == ""
@@ -67,7 +67,7 @@ async def test_without_a_place_that_can_be_written_likewise(nursery: trio.Nurser
     )
 
 
-async def test_a_disk_that_does_not_answer_is_not_waited_for(
+async def test_a_slow_disk_does_not_block_the_client(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, tokens: TokenFile
 ) -> None:
     released = threading.Event()
@@ -84,7 +84,7 @@ async def test_a_disk_that_does_not_answer_is_not_waited_for(
 
 
 @pytest.mark.parametrize("interactive", [True, False])
-async def test_whoever_is_there_already_under_another_name_is_told_which(
+async def test_a_different_name_in_the_welcome_is_shown(
     nursery: trio.Nursery, tokens: TokenFile, interactive: bool
 ) -> None:
     client = ClientFixture(tokens=tokens, interactive=interactive)

@@ -24,7 +24,7 @@ KICKED = Bye("kicked", "enough", reconnect=False)
 # --- chatting ---------------------------------------------------------------------------------------
 
 
-async def test_what_is_typed_is_said_and_what_is_said_is_shown(nursery: trio.Nursery) -> None:
+async def test_typed_lines_are_sent_and_events_are_shown(nursery: trio.Nursery) -> None:
     hall = Hall()
     hall.add("bob", "is anybody here?")
     async with running_client(nursery, hall.serve) as client:
@@ -45,20 +45,20 @@ async def test_what_is_typed_is_said_and_what_is_said_is_shown(nursery: trio.Nur
 async def test_the_end_of_the_input_waits_for_every_ack(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    heard: list[Command] = []
+    received: list[Command] = []
 
     async def slow(peer: Peer) -> None:
         await peer.admit()
         for seq in (1, 2, 3):
             say = await peer.expect(Say)
             await trio.sleep(10)
-            heard.append(say)
+            received.append(say)
             await peer.say(Ack(say.ref, "lobby", seq))
         await peer.part()
 
     async with running_client(nursery, slow) as client:
         client.type("one", "two", "three")
-    assert [say.text for say in heard if isinstance(say, Say)] == ["one", "two", "three"]
+    assert [say.text for say in received if isinstance(say, Say)] == ["one", "two", "three"]
     assert client.error is None
     assert trio.current_time() >= 30
 
@@ -80,7 +80,7 @@ async def test_at_a_terminal_another_name_is_asked_for(nursery: trio.Nursery) ->
     )
 
 
-async def test_whoever_gives_no_other_name_is_told_why_the_first_would_not_do(
+async def test_end_of_input_at_the_name_prompt_shows_the_refusal(
     nursery: trio.Nursery,
 ) -> None:
     client = ClientFixture(interactive=True)
@@ -110,7 +110,7 @@ async def test_a_name_that_is_refused_in_a_pipe_is_an_error(
     assert server.names == ["ada"]
 
 
-async def test_a_room_that_will_not_do_ends_it(nursery: trio.Nursery) -> None:
+async def test_a_refused_room_ends_the_client(nursery: trio.Nursery) -> None:
     async def server(peer: Peer) -> None:
         await peer.say(Error("bad_room", "a room has no spaces", ref=(await peer.expect(Join)).ref))
         await peer.part()
@@ -123,7 +123,7 @@ async def test_a_room_that_will_not_do_ends_it(nursery: trio.Nursery) -> None:
 # --- the end ----------------------------------------------------------------------------------------
 
 
-async def test_a_server_that_will_not_have_us_ends_it_and_what_was_typed_is_shown(
+async def test_a_kicked_client_ends_and_shows_unsent_lines(
     nursery: trio.Nursery,
 ) -> None:
     async def server(peer: Peer) -> None:
@@ -140,7 +140,7 @@ async def test_a_server_that_will_not_have_us_ends_it_and_what_was_typed_is_show
     )
 
 
-async def test_a_pipe_is_told_in_one_line_what_was_not_said(nursery: trio.Nursery) -> None:
+async def test_a_pipe_shows_unsent_lines_in_one_line(nursery: trio.Nursery) -> None:
     async def server(peer: Peer) -> None:
         await peer.admit()
         await peer.expect(Say)
@@ -153,7 +153,7 @@ async def test_a_pipe_is_told_in_one_line_what_was_not_said(nursery: trio.Nurser
     assert client.output.messages == "-- may not have been sent: 100 lines, the first of them: line 0\n"
 
 
-async def test_a_server_that_ends_it_while_nothing_is_typed_is_left_without_a_word(
+async def test_a_client_kicked_without_unsent_lines_shows_nothing(
     nursery: trio.Nursery,
 ) -> None:
     async def server(peer: Peer) -> None:
@@ -166,7 +166,7 @@ async def test_a_server_that_ends_it_while_nothing_is_typed_is_left_without_a_wo
     assert client.output.messages == "", "the command says it"
 
 
-async def test_a_server_that_does_not_say_goodbye_is_left_all_the_same(
+async def test_a_missing_bye_does_not_delay_the_end(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async def server(peer: Peer) -> None:
@@ -180,15 +180,13 @@ async def test_a_server_that_does_not_say_goodbye_is_left_all_the_same(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_signal_says_goodbye_and_shows_what_was_not_said(
-    nursery: trio.Nursery, number: signal.Signals
-) -> None:
-    heard: list[Command | None] = []
+async def test_a_signal_quits_and_shows_unsent_lines(nursery: trio.Nursery, number: signal.Signals) -> None:
+    received: list[Command | None] = []
 
     async def server(peer: Peer) -> None:
         await peer.admit()
-        heard.append(await peer.expect(Say))
-        heard.append(await peer.expect(Quit))
+        received.append(await peer.expect(Say))
+        received.append(await peer.expect(Quit))
         await peer.say(Bye("quit", "goodbye", reconnect=False))
 
     async with running_client(nursery, server, interactive=True) as client:
@@ -197,11 +195,11 @@ async def test_a_signal_says_goodbye_and_shows_what_was_not_said(
         signal.raise_signal(number)
         await client.ended.wait()
     assert client.error is None
-    assert len(heard) == 2
+    assert len(received) == 2
     assert client.output.messages.endswith("-- may not have been sent: one\n-- may not have been sent: two\n")
 
 
-async def test_a_second_signal_waits_for_nothing(nursery: trio.Nursery) -> None:
+async def test_a_second_signal_ends_the_client_at_once(nursery: trio.Nursery) -> None:
     async def server(peer: Peer) -> None:
         await peer.admit()
         await peer.expect(Quit)
@@ -218,7 +216,7 @@ async def test_a_second_signal_waits_for_nothing(nursery: trio.Nursery) -> None:
     assert link.is_closed
 
 
-async def test_a_signal_before_there_is_a_chat_waits_for_nothing(nursery: trio.Nursery) -> None:
+async def test_a_signal_while_connecting_ends_the_client_at_once(nursery: trio.Nursery) -> None:
     client = ClientFixture(interactive=True)
     nursery.start_soon(client.run)
     await client.stage.accept()
@@ -242,7 +240,7 @@ async def test_a_signal_that_is_ignored_stays_ignored(
         signal.signal(signal.SIGHUP, before)
 
 
-async def test_a_terminal_that_goes_away_and_says_so_is_one_interruption(
+async def test_a_closed_terminal_counts_as_one_interrupt(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """The input ends and SIGHUP comes, in whatever order: there is still a goodbye."""

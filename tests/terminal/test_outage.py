@@ -1,4 +1,4 @@
-"""An outage: what is typed meanwhile is said, and who will not wait goes."""
+"""Outages: lines typed meanwhile are sent afterwards, and /quit does not wait."""
 
 import json
 import re
@@ -124,14 +124,14 @@ async def running_with(
     await client.end_input()
 
 
-# --- waiting it out ---------------------------------------------------------------------------------
+# --- waiting for the server------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("interactive", [True, False])
-async def test_what_is_typed_in_an_outage_is_said_after_it_once_and_in_order(
+async def test_lines_typed_in_an_outage_are_sent_once_and_in_order_after_it(
     nursery: trio.Nursery, autojump_clock: MockClock, interactive: bool
 ) -> None:
-    """Also what was said and not acked: it is asked for again with its ref."""
+    """A message that was sent but not acked is sent again with the same ref."""
     server = RestartableServer()
     async with running_with(nursery, server, interactive=interactive) as client:
         server.breaks = True
@@ -146,7 +146,7 @@ async def test_what_is_typed_in_an_outage_is_said_after_it_once_and_in_order(
     assert shown == ["one", "two", "three"]
 
 
-async def test_an_outage_and_its_end_are_told(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_an_outage_and_its_end_are_shown(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     server = RestartableServer()
     async with running_with(nursery, server) as client:
         server.stop()
@@ -175,7 +175,7 @@ async def test_an_outage_in_json_is_two_events(nursery: trio.Nursery, autojump_c
     assert back["after_s"] >= 0
 
 
-async def test_a_room_with_another_history_is_told_and_its_past_is_asked_for_anew(
+async def test_a_room_with_a_new_history_is_shown_and_its_history_is_paged_anew(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     server = RestartableServer()
@@ -191,15 +191,15 @@ async def test_a_room_with_another_history_is_told_and_its_past_is_asked_for_ane
         client.type("/history")
     assert "-- lobby: 2 here (its earlier history is gone)" in client.output.lines
     (asked,) = [each for each in server.asked if isinstance(each, History) and each.before is not UNSET]
-    assert asked.before == 101, "before the newest two hundred, which are shown unasked"
+    assert asked.before == 101, "before the newest two hundred entries, which the server replays"
     shown = [line.partition("bob: ")[2] for line in client.output.lines if "bob: " in line]
     assert shown == [f"again {n}" for n in (*range(100, 300), *range(100))]
 
 
-async def test_a_whisper_that_was_under_way_is_shown_and_the_next_line_goes_on(
+async def test_an_unacked_whisper_is_shown_and_the_next_line_is_sent(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """It is nowhere to be looked up whether it arrived, so it is not said again."""
+    """The client cannot find out whether the whisper arrived, so it does not repeat it."""
     server = RestartableServer()
     async with running_with(nursery, server) as client:
         server.breaks = True
@@ -211,7 +211,7 @@ async def test_a_whisper_that_was_under_way_is_shown_and_the_next_line_goes_on(
     assert [entry.text for entry in server.entries] == ["aloud"]
 
 
-async def test_a_room_one_is_not_let_back_into_can_be_joined_again(
+async def test_a_room_whose_rejoin_was_refused_can_be_joined_again(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     server = RestartableServer()
@@ -229,10 +229,10 @@ async def test_a_room_one_is_not_let_back_into_can_be_joined_again(
     assert [entry.text for entry in server.entries] == ["hello"]
 
 
-async def test_a_chat_that_has_ended_is_asked_nothing_more_however_slow_the_terminal(
+async def test_no_command_is_sent_after_the_chat_has_ended(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """Nobody has seen its end yet but the line in hand, which is no whisper to go on after."""
+    """The blocked output has not shown the end yet; only the current line has failed."""
     server = RestartableServer()
     scrolled = trio.Event()
     async with running_with(nursery, server) as client:
@@ -251,11 +251,13 @@ async def test_a_chat_that_has_ended_is_asked_nothing_more_however_slow_the_term
     assert isinstance(client.error, ConnectionLost)
 
 
-# --- going ------------------------------------------------------------------------------------------
+# --- quitting ---------------------------------------------------------------------------------------
 
 
-async def test_quit_waits_for_no_line_that_waits(nursery: trio.Nursery, mock_clock: MockClock) -> None:
-    """The clock stands still: nobody comes back, and nothing is waited for."""
+async def test_quit_does_not_wait_for_lines_in_an_outage(
+    nursery: trio.Nursery, mock_clock: MockClock
+) -> None:
+    """The mock clock does not advance, so the client neither reconnects nor waits."""
     server = RestartableServer()
     async with running_with(nursery, server) as client:
         server.stop()
@@ -268,7 +270,7 @@ async def test_quit_waits_for_no_line_that_waits(nursery: trio.Nursery, mock_clo
     assert "/quit" not in client.output.messages
 
 
-async def test_a_quit_that_was_typed_before_the_outage_does_not_wait_either(
+async def test_quit_typed_before_the_outage_does_not_wait(
     nursery: trio.Nursery, mock_clock: MockClock
 ) -> None:
     server = RestartableServer()
@@ -281,7 +283,7 @@ async def test_a_quit_that_was_typed_before_the_outage_does_not_wait_either(
     assert client.output.messages.endswith("-- may not have been sent: one\n")
 
 
-async def test_a_quit_where_there_is_no_outage_any_more_waits_its_turn(
+async def test_quit_after_an_outage_waits_for_earlier_lines(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     server = RestartableServer()
@@ -293,7 +295,7 @@ async def test_a_quit_where_there_is_no_outage_any_more_waits_its_turn(
     assert [entry.text for entry in server.entries] == ["one", "two"]
 
 
-async def test_in_a_pipe_all_is_said_before_a_quit(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_a_pipe_sends_all_lines_before_quit(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     server = RestartableServer()
     async with running_with(nursery, server, interactive=False) as client:
         server.breaks = True
@@ -303,7 +305,9 @@ async def test_in_a_pipe_all_is_said_before_a_quit(nursery: trio.Nursery, autoju
     assert [entry.text for entry in server.entries] == ["one", "two"]
 
 
-async def test_ctrl_c_in_an_outage_is_at_once(nursery: trio.Nursery, mock_clock: MockClock) -> None:
+async def test_ctrl_c_in_an_outage_ends_the_client_at_once(
+    nursery: trio.Nursery, mock_clock: MockClock
+) -> None:
     server = RestartableServer()
     async with running_with(nursery, server) as client:
         server.stop()

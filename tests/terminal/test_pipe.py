@@ -1,4 +1,4 @@
-"""The line client in a pipe: every line is said literally, or the exit status says that one was not."""
+"""The line client in a pipe: every line is sent literally, or the exit status says that a line was not."""
 
 import signal
 
@@ -15,7 +15,7 @@ from trio_chat.wire.messages import Ack, Bye, Error, Quit, Say
 REFUSED = Error("bad_message", "no such text")
 
 
-async def test_each_line_is_said_literally(nursery: trio.Nursery) -> None:
+async def test_each_line_is_sent_literally(nursery: trio.Nursery) -> None:
     hall = Hall()
     lines = ["/quit", "/nick eva", "//etc", "/", "/me waves", " indented ", "a\tb", "\u202eright to left"]
     async with running_client(nursery, hall.serve, has_commands=False) as client:
@@ -40,7 +40,7 @@ async def test_blank_lines_are_left_out(nursery: trio.Nursery) -> None:
     assert [entry.text for entry in hall.entries] == ["one"]
 
 
-async def test_a_long_line_is_said_in_pieces(nursery: trio.Nursery) -> None:
+async def test_a_long_line_is_sent_in_pieces(nursery: trio.Nursery) -> None:
     hall = Hall()
     async with running_client(nursery, hall.serve, has_commands=False) as client:
         client.type("/" + "€" * 3000)
@@ -48,7 +48,7 @@ async def test_a_long_line_is_said_in_pieces(nursery: trio.Nursery) -> None:
     assert "".join(entry.text for entry in hall.entries) == "/" + "€" * 3000
 
 
-async def test_thousands_of_lines_are_said_in_order(nursery: trio.Nursery) -> None:
+async def test_thousands_of_lines_are_sent_in_order(nursery: trio.Nursery) -> None:
     hall = Hall()
     lines = [f"line {n}" for n in range(10_000)]
     async with running_client(nursery, hall.serve, has_commands=False) as client:
@@ -58,7 +58,7 @@ async def test_thousands_of_lines_are_said_in_order(nursery: trio.Nursery) -> No
     assert [entry.text for entry in hall.entries] == lines
 
 
-async def test_commands_are_opted_in_to(nursery: trio.Nursery) -> None:
+async def test_commands_need_an_option(nursery: trio.Nursery) -> None:
     hall = Hall()
     async with running_client(nursery, hall.serve, has_commands=True) as client:
         client.type("\x1b[1m/me waves", "//etc", "/quit enough")
@@ -69,20 +69,20 @@ async def test_commands_are_opted_in_to(nursery: trio.Nursery) -> None:
     assert quitting.reason == "enough"
 
 
-# --- lines that are not said ------------------------------------------------------------------------
+# --- lines that are not sent ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("refusals", "says"), [(1, "1 line was not sent"), (2, "2 lines were not sent")])
-async def test_a_refused_line_is_a_failure_and_the_next_are_said(
+async def test_a_refused_line_is_a_failure_and_later_lines_are_sent(
     nursery: trio.Nursery, refusals: int, says: str
 ) -> None:
-    heard: list[str] = []
+    received: list[str] = []
 
     async def server(peer: Peer) -> None:
         await peer.admit()
         for number in range(3):
             say = await peer.expect(Say)
-            heard.append(say.text)
+            received.append(say.text)
             if number < refusals:
                 await peer.say(Error("bad_message", "no such text", ref=say.ref))
             else:
@@ -91,14 +91,14 @@ async def test_a_refused_line_is_a_failure_and_the_next_are_said(
 
     async with running_client(nursery, server, has_commands=False) as client:
         client.type("one", "two", "three")
-    assert heard == ["one", "two", "three"]
+    assert received == ["one", "two", "three"]
     assert type(client.error) is ChatError
     assert (str(client.error), client.error.exit_status) == (says, 1)
     assert client.output.messages.startswith("-- no such text; not done: one\n")
 
 
 @pytest.mark.parametrize("has_commands", [False, True])
-async def test_lines_that_a_signal_leaves_are_a_failure(nursery: trio.Nursery, has_commands: bool) -> None:
+async def test_lines_left_by_a_signal_are_a_failure(nursery: trio.Nursery, has_commands: bool) -> None:
     async def server(peer: Peer) -> None:
         await peer.admit()
         await peer.expect(Say)
@@ -114,7 +114,7 @@ async def test_lines_that_a_signal_leaves_are_a_failure(nursery: trio.Nursery, h
     assert str(client.error) == ("1 line was not sent" if has_commands else "2 lines were not sent")
 
 
-async def test_two_signals_at_once_do_not_hide_lines_that_were_not_said(nursery: trio.Nursery) -> None:
+async def test_two_signals_at_once_do_not_hide_unsent_lines(nursery: trio.Nursery) -> None:
     async def server(peer: Peer) -> None:
         await peer.admit()
         while await peer.command() is not None:
@@ -129,7 +129,7 @@ async def test_two_signals_at_once_do_not_hide_lines_that_were_not_said(nursery:
     assert str(client.error) == "1 line was not sent"
 
 
-async def test_a_signal_while_all_is_said_is_no_failure(nursery: trio.Nursery) -> None:
+async def test_a_signal_after_all_lines_were_sent_is_no_failure(nursery: trio.Nursery) -> None:
     hall = Hall()
     async with running_client(nursery, hall.serve, has_commands=False) as client:
         client.type("one")
@@ -162,14 +162,14 @@ async def test_a_signal_before_the_input_is_read_is_a_failure(
 # --- an outage --------------------------------------------------------------------------------------
 
 
-async def test_a_pipe_says_once_in_an_outage_what_it_waits_for(
+async def test_a_pipe_reports_waiting_lines_once_per_outage(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     server = RestartableServer()
     async with running_with(nursery, server, interactive=False) as client:
         server.stop()
         await trio.sleep(1)
-        assert client.output.messages == "", "there is nothing to be said yet"
+        assert client.output.messages == "", "no line is waiting yet"
         client.type("one", "two")
         client.input.typed.close()
         await trio.sleep(100)
@@ -179,7 +179,7 @@ async def test_a_pipe_says_once_in_an_outage_what_it_waits_for(
     assert [entry.text for entry in server.entries] == ["one", "two"]
 
 
-async def test_a_pipe_with_a_line_under_way_says_so_in_each_outage(
+async def test_a_pipe_with_an_unacked_line_reports_it_in_each_outage(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     server = RestartableServer()
@@ -193,7 +193,7 @@ async def test_a_pipe_with_a_line_under_way_says_so_in_each_outage(
     assert client.error is None
 
 
-async def test_a_return_that_is_not_shown_yet_is_no_second_outage(
+async def test_a_reconnect_not_shown_yet_is_no_second_outage(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     server = RestartableServer()
@@ -210,7 +210,7 @@ async def test_a_return_that_is_not_shown_yet_is_no_second_outage(
     assert client.output.messages.count("connection lost") == 1
 
 
-async def test_a_terminal_is_not_told_what_it_waits_for(
+async def test_a_terminal_does_not_report_waiting_lines(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     server = RestartableServer()
@@ -225,7 +225,7 @@ async def test_a_terminal_is_not_told_what_it_waits_for(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_without_an_input_the_room_is_followed_until_a_signal(
+async def test_without_input_the_room_is_shown_until_a_signal(
     nursery: trio.Nursery, autojump_clock: MockClock, number: signal.Signals
 ) -> None:
     hall = Hall()
@@ -245,7 +245,7 @@ async def test_without_an_input_the_room_is_followed_until_a_signal(
     assert isinstance(hall.asked[-1], Quit)
 
 
-async def test_a_follower_waits_for_a_server_however_long(
+async def test_a_client_without_input_waits_for_the_server_without_limit(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     server = RestartableServer()
@@ -263,7 +263,7 @@ async def test_a_follower_waits_for_a_server_however_long(
     assert client.output.lines[-1].endswith("bob: back again")
 
 
-async def test_a_follower_that_is_not_wanted_ends_with_the_reason(nursery: trio.Nursery) -> None:
+async def test_a_kicked_client_without_input_ends_with_the_reason(nursery: trio.Nursery) -> None:
     async def server(peer: Peer) -> None:
         await peer.admit()
         await peer.say(Bye("kicked", "enough", reconnect=False))

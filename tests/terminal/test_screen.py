@@ -1,4 +1,4 @@
-"""What is shown, in order, escaped, and only as long as somebody looks."""
+"""The screen shows events in order, escaped, and stops when the output is closed."""
 
 import json
 
@@ -14,7 +14,7 @@ from trio_chat.wire.messages import (
 )
 
 
-async def test_whatever_a_server_sends_is_shown_and_not_obeyed(nursery: trio.Nursery) -> None:
+async def test_control_characters_from_a_server_are_escaped(nursery: trio.Nursery) -> None:
     evil = "\x1b]0;owned\x07\x9b2J\u202e"
     shown = "^[]0;owned^G<U+009B>2J<U+202E>"
     hall = Hall(evil)
@@ -25,8 +25,8 @@ async def test_whatever_a_server_sends_is_shown_and_not_obeyed(nursery: trio.Nur
     assert [line[6:] for line in client.output.lines[1:3]] == [f"{shown}: {shown}", shown]
 
 
-async def test_a_room_is_announced_before_what_is_said_in_it(nursery: trio.Nursery) -> None:
-    """Also when both come at once, and whoever of the two tasks wakes up first."""
+async def test_a_room_is_shown_before_its_entries(nursery: trio.Nursery) -> None:
+    """Also if both arrive at once, whichever of the two tasks runs first."""
     rooms = [f"room{n}" for n in range(20)]
 
     async def server(peer: Peer) -> None:
@@ -46,7 +46,7 @@ async def test_a_room_is_announced_before_what_is_said_in_it(nursery: trio.Nurse
     assert {line[6:] for line in entries} == {"bob: number 1"}
 
 
-async def test_json_is_one_event_a_line_and_nothing_else(nursery: trio.Nursery) -> None:
+async def test_json_output_is_one_event_per_line(nursery: trio.Nursery) -> None:
     hall = Hall()
     hall.add("bob", "\x1b[2J\n\u202e")
     async with running_client(nursery, hall.serve, as_json=True, interactive=True) as client:
@@ -58,7 +58,7 @@ async def test_json_is_one_event_a_line_and_nothing_else(nursery: trio.Nursery) 
     assert all(line.isprintable() for line in client.output.lines)
 
 
-async def test_when_nobody_reads_the_output_any_more_it_says_goodbye(nursery: trio.Nursery) -> None:
+async def test_a_closed_output_makes_the_client_quit(nursery: trio.Nursery) -> None:
     hall = Hall()
     async with running_client(nursery, hall.serve) as client:
         await wait_all_tasks_blocked()

@@ -1,4 +1,4 @@
-"""What came, as lines."""
+"""Events as lines of text."""
 
 import json
 import time
@@ -98,11 +98,11 @@ def _in_vienna(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (TypingNotice("lobby", "bob"), []),
     ],
 )
-def test_an_event_in_lines(event: ClientEvent, lines: list[str]) -> None:
+def test_event_lines(event: ClientEvent, lines: list[str]) -> None:
     assert show.event_lines(event, me="ada", room="lobby") == lines
 
 
-def test_answers_in_lines() -> None:
+def test_reply_lines() -> None:
     assert show.room_lines(room("lobby")) == ["-- lobby: 3 here"]
     assert show.room_lines(room("lobby", "ducks\nand geese")) == ["-- lobby: 3 here, about: ducks and geese"]
     assert show.rooms_lines([]) == ["-- no room has members"]
@@ -110,7 +110,7 @@ def test_answers_in_lines() -> None:
     assert show.rooms_lines(listings) == ["-- lobby: 3 here, about: ducks", "-- pond: 1 here"]
 
 
-def test_earlier_lines_have_their_day_and_say_what_is_before_them() -> None:
+def test_history_lines_have_dates_and_say_whether_there_is_more() -> None:
     entries: list[Said | TopicChanged] = [
         Said("lobby", 8, AT, "ada", "one\ntwo"),
         TopicChanged("lobby", 9, AT, "bob", "ducks"),
@@ -129,7 +129,7 @@ def test_earlier_lines_have_their_day_and_say_what_is_before_them() -> None:
     ]
 
 
-def test_what_was_found_has_its_room_and_day_and_ends_with_the_newest() -> None:
+def test_search_lines_have_room_and_date_and_end_with_the_newest() -> None:
     entries: list[Said | TopicChanged] = [
         Said("pond", 2, AT + 60_000, "bob", "ducks", action=True),
         Said("lobby", 7, AT, "ada", "duck\n?"),
@@ -149,7 +149,7 @@ def test_what_was_found_has_its_room_and_day_and_ends_with_the_newest() -> None:
 
 
 @pytest.mark.parametrize("at", [10**22, -(10**22), 10**400], ids=["far", "past", "beyond"])
-def test_a_time_that_no_calendar_holds_is_shown_as_none(at: int) -> None:
+def test_a_time_beyond_the_calendar_is_shown_as_dashes(at: int) -> None:
     assert show.clock(at) == "--:--"
     assert show.search_lines(Found([Said("lobby", 1, at, "ada", "hm")], more=False))[0] == (
         "[lobby] ---------- --:-- ada: hm"
@@ -161,7 +161,7 @@ numbers = st.integers(-(2**60), 2**60)
 
 
 @given(texts, texts, texts, numbers, st.booleans())
-def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str, n: int, flag: bool) -> None:
+def test_all_text_from_peers_is_escaped(a: str, b: str, c: str, n: int, flag: bool) -> None:
     events: list[ClientEvent] = [
         Said(a, n, n, b, c, flag),
         TopicChanged(a, n, n, b, c),
@@ -192,11 +192,11 @@ def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str
         ("at most a few\x1b", "in part: at most a few^["),
     ],
 )
-def test_what_happens_to_what_is_said_in_words(kept: str, words: str) -> None:
+def test_retention_text(kept: str, words: str) -> None:
     assert show.retention(kept) == words
 
 
-def test_json_is_the_event_of_the_wire_on_one_line() -> None:
+def test_json_is_the_wire_event_on_one_line() -> None:
     line = show.as_json(Said("lobby", 1, AT, "ada", EVIL))
     assert json.loads(line) == {
         "type": "said",

@@ -58,12 +58,12 @@ def test_bytes_become_lines(data: bytes, lines: list[str]) -> None:
 
 
 @given(st.lists(st.binary(max_size=8)))
-def test_the_lines_are_the_same_however_the_bytes_were_cut(chunks: list[bytes]) -> None:
+def test_chunk_boundaries_do_not_change_the_lines(chunks: list[bytes]) -> None:
     assert split(*chunks) == split(b"".join(chunks))
 
 
-def test_a_line_without_an_end_is_cut_and_nothing_of_it_is_lost() -> None:
-    """Nor is it scanned again for every read."""
+def test_an_endless_line_is_split_without_loss() -> None:
+    """It is not scanned again for every read either."""
     splitter = LineSplitter()
     lines = [line for _ in range(20_000) for line in splitter.feed(b"x" * 1000)]
     assert {len(line) for line in lines} == {LINE_CHARACTERS_MAX}
@@ -71,7 +71,7 @@ def test_a_line_without_an_end_is_cut_and_nothing_of_it_is_lost() -> None:
 
 
 @pytest.mark.parametrize("size", [1000, READ_BYTES, 3 * LINE_CHARACTERS_MAX])
-def test_the_rest_of_a_line_that_was_cut_is_no_command(size: int) -> None:
+def test_the_continuation_of_a_split_line_is_not_a_command(size: int) -> None:
     slashes = b"/" * (3 * LINE_CHARACTERS_MAX)
 
     def lines(*, has_commands: bool) -> list[str]:
@@ -91,8 +91,8 @@ def test_the_rest_of_a_line_that_was_cut_is_no_command(size: int) -> None:
 
 @asynccontextmanager
 async def reading_from(fd: int) -> AsyncGenerator[Input]:
-    # A descriptor of its own that is never closed: a thread that is left behind may come to read only when
-    # the next test has opened another under the same number.
+    # A duplicate that is never closed: an abandoned thread may read only after the next test has opened
+    # another descriptor with the same number.
     typed = Input(os.dup(fd))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(typed.read)
@@ -100,7 +100,7 @@ async def reading_from(fd: int) -> AsyncGenerator[Input]:
         nursery.cancel_scope.cancel()
 
 
-async def test_lines_come_until_the_input_ends(pipe: tuple[int, int]) -> None:
+async def test_lines_are_read_until_the_input_ends(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     async with reading_from(reading) as typed:
         os.write(writing, b"one\ntwo\nthr")
@@ -114,7 +114,7 @@ async def test_lines_come_until_the_input_ends(pipe: tuple[int, int]) -> None:
         assert await typed.next_line() is None
 
 
-async def test_a_wait_for_a_line_that_is_cancelled_loses_nothing(pipe: tuple[int, int]) -> None:
+async def test_cancelling_next_line_loses_nothing(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     async with reading_from(reading) as typed:
         with trio.move_on_after(0.01) as waiting:
@@ -124,7 +124,7 @@ async def test_a_wait_for_a_line_that_is_cancelled_loses_nothing(pipe: tuple[int
         assert await typed.next_line() == "one"
 
 
-async def test_what_nobody_wants_stays_for_the_next_program(pipe: tuple[int, int]) -> None:
+async def test_unused_input_is_left_for_the_next_program(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.set_blocking(reading, False)
     os.write(writing, b"one\n")
@@ -133,7 +133,7 @@ async def test_what_nobody_wants_stays_for_the_next_program(pipe: tuple[int, int
     assert os.read(reading, 100) == b"one\n"
 
 
-async def test_lines_are_read_ahead_and_not_without_end(pipe: tuple[int, int]) -> None:
+async def test_read_ahead_is_bounded_in_lines(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.set_blocking(writing, False)
     lines = b"".join(b"%8d\n" % n for n in range(20_000))
@@ -141,18 +141,18 @@ async def test_lines_are_read_ahead_and_not_without_end(pipe: tuple[int, int]) -
         taken: list[str | None] = []
         rest = lines[os.write(writing, lines) :]
         taken.append(await typed.next_line())
-        for _ in range(100):  # what fits into the pipe and what is read from it
+        for _ in range(100):  # more than the buffer and the pipe hold together
             with suppress(BlockingIOError):
                 rest = rest[os.write(writing, rest) :]
             await trio.testing.wait_all_tasks_blocked(0.001)
         assert BUFFERED_LINES_MAX <= len(typed.pending) <= BUFFERED_LINES_MAX + READ_BYTES // 9
-        assert rest, "the pipe keeps the others"
+        assert rest, "the pipe still holds the other lines"
         while typed.pending:
             taken.append(await typed.next_line())
     assert taken == [f"{n:8}" for n in range(len(taken))]
 
 
-async def test_a_line_is_seen_ahead_of_those_before_it_and_stays(pipe: tuple[int, int]) -> None:
+async def test_waiting_for_a_buffered_line_does_not_consume_it(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     async with reading_from(reading) as typed:
         os.write(writing, b"one\ntwo\n")
@@ -164,7 +164,7 @@ async def test_a_line_is_seen_ahead_of_those_before_it_and_stays(pipe: tuple[int
         assert [await typed.next_line() for _ in range(3)] == ["two", "three", "four"]
 
 
-async def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
+async def test_a_non_blocking_input_is_waited_for(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.set_blocking(reading, False)
     async with reading_from(reading) as typed, trio.open_nursery() as nursery:
@@ -177,13 +177,13 @@ async def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tupl
         os.write(writing, b"late\n")
 
 
-async def test_an_input_that_is_gone_has_ended(pipe: tuple[int, int]) -> None:
-    async with reading_from(pipe[1]) as typed:  # which cannot be read from
+async def test_a_closed_input_has_ended(pipe: tuple[int, int]) -> None:
+    async with reading_from(pipe[1]) as typed:  # the write end cannot be read
         assert await typed.next_line() is None
         assert typed.error is not None
 
 
-async def test_lines_are_read_ahead_up_to_a_number_of_characters(pipe: tuple[int, int]) -> None:
+async def test_read_ahead_is_bounded_in_characters(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.set_blocking(writing, False)
     lines = (b"x" * 20_000 + b"\n") * 1000
@@ -200,17 +200,19 @@ async def test_lines_are_read_ahead_up_to_a_number_of_characters(pipe: tuple[int
         assert await typed.next_line()
         await fill(typed)
         assert BUFFERED_CHARACTERS_MAX <= sum(map(len, typed.pending)) <= BUFFERED_CHARACTERS_MAX + READ_BYTES
-        assert lines, "the pipe keeps the others"
+        assert lines, "the pipe still holds the other lines"
         while typed.pending:
             await typed.next_line()
         await fill(typed)
-        assert sum(map(len, typed.pending)) >= BUFFERED_CHARACTERS_MAX, "it goes on when they are taken"
+        assert sum(map(len, typed.pending)) >= BUFFERED_CHARACTERS_MAX, (
+            "reading continues when lines are taken"
+        )
 
 
 # --- output -----------------------------------------------------------------------------------------
 
 
-async def test_data_and_talk_go_where_they_belong(pipe: tuple[int, int]) -> None:
+async def test_data_and_messages_have_their_own_descriptors(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     await Output(writing, -1).write_data(["one", "zwölf 🦆"])
     await Output(writing, -1).write_data([])
@@ -219,7 +221,7 @@ async def test_data_and_talk_go_where_they_belong(pipe: tuple[int, int]) -> None
     assert os.read(reading, 100) == b"well? "
 
 
-async def test_talk_that_nobody_hears_is_no_error_and_data_is(pipe: tuple[int, int]) -> None:
+async def test_only_failed_writes_of_data_raise(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.close(reading)
     output = Output(writing, writing)
@@ -229,7 +231,7 @@ async def test_talk_that_nobody_hears_is_no_error_and_data_is(pipe: tuple[int, i
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-async def test_a_reader_who_takes_his_time_blocks_the_writer_and_not_the_loop(
+async def test_a_slow_reader_blocks_the_writer_but_not_the_loop(
     pipe: tuple[int, int], blocking: bool
 ) -> None:
     reading, writing = pipe
@@ -245,7 +247,7 @@ async def test_a_reader_who_takes_his_time_blocks_the_writer_and_not_the_loop(
         nursery.start_soon(Output(writing, -1).write_data, lines)
         for _ in range(100):
             await trio.lowlevel.checkpoint()
-        assert nursery.child_tasks, "it waits, and we did not"
+        assert nursery.child_tasks, "the writer waits, and the loop does not"
         reader = threading.Thread(target=read)
         reader.start()
     reader.join()

@@ -1,4 +1,4 @@
-"""Where to join, and as whom."""
+"""Parsing the target of `join`."""
 
 import socket
 
@@ -24,7 +24,7 @@ from trio_chat.terminal.target import Target, name_hint, parse_target
         ("@ada@10.0.0.7", Target("ada", "10.0.0.7")),
     ],
 )
-def test_every_part_may_be_left_out(text: str, target: Target) -> None:
+def test_every_part_of_a_target_is_optional(text: str, target: Target) -> None:
     assert parse_target(text) == target
 
 
@@ -39,12 +39,12 @@ def test_every_part_may_be_left_out(text: str, target: Target) -> None:
         ("tcp://ada@home@10.0.0.7:6000", Target("ada@home", "tcp://10.0.0.7:6000"), "10.0.0.7:6000"),
     ],
 )
-def test_a_url_stands_for_the_host(text: str, target: Target, address: str) -> None:
+def test_a_url_may_replace_the_host(text: str, target: Target, address: str) -> None:
     assert parse_target(text) == target
     assert str(target.address) == address
 
 
-def test_without_anything_it_is_this_machine() -> None:
+def test_the_default_target_is_this_machine() -> None:
     assert Target() == Target("", "127.0.0.1", 5555)
 
 
@@ -66,7 +66,7 @@ def test_without_anything_it_is_this_machine() -> None:
         ("a\x1b[2J@host", r"invalid target: got 'a\\x1b\[2J@host', expected NAME@HOST:PORT$"),
     ],
 )
-def test_what_is_no_target_is_told_why(text: str, why: str) -> None:
+def test_an_invalid_target_is_refused_with_the_expected_form(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse_target(text)
 
@@ -92,7 +92,7 @@ def test_a_name_without_a_host_is_suggested_with_one(text: str, command: str) ->
     assert parse_target(command) == Target(text.partition(":")[0], port=parse_target(text).port)
 
 
-def test_one_word_may_be_a_name_also_when_it_resolves() -> None:
+def test_a_single_word_may_be_a_name_even_if_it_resolves() -> None:
     assert name_hint(parse_target("ada"), CannotConnect("no server there"))
 
 
@@ -100,5 +100,5 @@ def test_one_word_may_be_a_name_also_when_it_resolves() -> None:
     "text",
     ["", ":6000", "ada@", "ada@nowhere", "localhost", "127.0.0.1", "10.0.0.7", "ws://ada", "[::1]", "a b"],
 )
-def test_no_name_is_suggested_where_none_was_meant(text: str) -> None:
+def test_no_name_is_suggested_for_a_clear_host(text: str) -> None:
     assert name_hint(parse_target(text), CannotConnect("no server there")) == ""
