@@ -53,13 +53,13 @@ class Recorder:
 
     def _record_mixed(self, batch: Sequence[ClientEvent]) -> None:
         """Pass a batch that has other events among its entries, in order."""
-        begun = 0
+        start = 0
         for index, event in enumerate(batch):
             if type(event) is not Said:
-                self._record_entries(batch[begun:index])
+                self._record_entries(batch[start:index])
                 self._record_event(event)
-                begun = index + 1
-        self._record_entries(batch[begun:])
+                start = index + 1
+        self._record_entries(batch[start:])
 
     def _record_entries(self, run: Sequence[ClientEvent]) -> None:
         if not self.visit.agrees(run):
@@ -80,8 +80,8 @@ class Recorder:
             case TopicChanged():
                 visit.saw(event)
             case Presence() | Members() | Gap():
-                words = f"{self._name} received an event of {event.room} without being in it"
-                self._judge.findings.add(BreachKind.PHANTOM, event.room, self._name, words)
+                description = f"{self._name} received an event of {event.room} without being in it"
+                self._judge.findings.add(BreachKind.PHANTOM, event.room, self._name, description)
             case Error():
                 self._stats.count_refusal(event.code)
             case _:

@@ -196,39 +196,39 @@ class LoadTest:
 
     async def _send_messages(self) -> None:
         self._phase("talking")
-        began, verified = trio.current_time(), self.progress.deliveries
+        start_s, verified = trio.current_time(), self.progress.deliveries
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._disconnect_users, began)
+            nursery.start_soon(self._disconnect_users, start_s)
             try:
-                await self._send_on_schedule(began)
+                await self._send_on_schedule(start_s)
                 if self._all_over():
                     nursery.cancel_scope.cancel()
-                await trio.sleep_until(began + self.scenario.duration_s)
+                await trio.sleep_until(start_s + self.scenario.duration_s)
             finally:  # also for a run that is stopped
-                self.stats.talk_s = trio.current_time() - began
-                self.stats.talked = self.progress.deliveries - verified
+                self.stats.sending_s = trio.current_time() - start_s
+                self.stats.sending_deliveries = self.progress.deliveries - verified
 
-    async def _send_on_schedule(self, began: float) -> None:
+    async def _send_on_schedule(self, start_s: float) -> None:
         scenario = self.scenario
         pacer = MessagePacer(scenario.rate, scenario.messages)
         senders = [self._users[number] for number in scenario.senders()]
         turn = 0
         while not pacer.is_over:
             next_s = pacer.next_due_s
-            await trio.sleep_until(began + next_s)
+            await trio.sleep_until(start_s + next_s)
             now = trio.current_time()
             # The message that the sleep waited for is due, even if float rounding says that it is early.
-            for number, due_s in pacer.take_due(max(now - began, next_s)):
+            for number, due_s in pacer.take_due(max(now - start_s, next_s)):
                 for _ in senders:
                     user = senders[turn % len(senders)]
                     turn += 1
                     if user.is_connected:
-                        user.say(number, scenario.text(number), ticks(began + due_s))
+                        user.say(number, scenario.text(number), ticks(start_s + due_s))
                         break
                 else:
                     self._unsent += 1
-                self.stats.lag.add((ticks(now) - ticks(began + due_s),))
-            self.progress.share = (now - began) / scenario.duration_s
+                self.stats.lag.add((ticks(now) - ticks(start_s + due_s),))
+            self.progress.share = (now - start_s) / scenario.duration_s
             is_over = self._all_over()
             if is_over:
                 self._unsent += scenario.messages - pacer.next
@@ -236,9 +236,9 @@ class LoadTest:
             if is_over:
                 return
 
-    async def _disconnect_users(self, began: float) -> None:
+    async def _disconnect_users(self, start_s: float) -> None:
         for trip in self.scenario.trips():
-            await trio.sleep_until(began + trip.at_s)
+            await trio.sleep_until(start_s + trip.at_s)
             user = self._users[trip.user]
             if user.is_connected:
                 self.stats.trips[trip.way] += 1
@@ -304,12 +304,12 @@ class LoadTest:
 
     def _figures(self) -> Figures:
         stats = self.stats
-        seconds = stats.talk_s or self.scenario.duration_s
+        seconds = stats.sending_s or self.scenario.duration_s
         return Figures(
             sent=stats.sent,
             rate=stats.sent / seconds,
             deliveries=self.progress.deliveries,
-            delivery_rate=stats.talked / seconds,
+            delivery_rate=stats.sending_deliveries / seconds,
             missed=stats.missed,
             again=stats.again,
             gaps=sum(visit.gaps for visit in self.judge.stays),

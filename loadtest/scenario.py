@@ -32,7 +32,7 @@ class Trip:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a run does.
+    """The parameters of a run.
 
     `rate` is the messages a second of all users together, `size` the bytes of each text, `disconnects` the
     share of users that disconnect. Raises `CannotRun` for invalid values.
@@ -51,13 +51,13 @@ class Scenario:
             raise _invalid("users or rooms", f"{self.users} and {self.rooms}", "at least 1 of each")
         if self.rooms > self.users:
             raise _invalid("rooms", f"{self.rooms}", f"at most {self.users}, the number of users")
-        paces = f"{self.rate:g} and {self.duration_s:g}"
+        values = f"{self.rate:g} and {self.duration_s:g}"
         if not (isfinite(self.rate) and isfinite(self.duration_s)):
-            raise _invalid("rate or duration", paces, "finite numbers")
+            raise _invalid("rate or duration", values, "finite numbers")
         if self.rate <= 0 or self.duration_s <= 0:
-            raise _invalid("rate or duration", paces, "more than 0")
+            raise _invalid("rate or duration", values, "more than 0")
         if self.rate * self.duration_s > MESSAGES_MAX:
-            raise _invalid("rate and duration", paces, f"at most {MESSAGES_MAX:,} messages in a run")
+            raise _invalid("rate and duration", values, f"at most {MESSAGES_MAX:,} messages in a run")
         if not TEXT_BYTES_MIN <= self.size <= TEXT_BYTES_MAX:
             raise _invalid("size", f"{self.size}", f"{TEXT_BYTES_MIN} to {TEXT_BYTES_MAX} bytes")
         if not 0 <= self.disconnects <= 1:
@@ -88,9 +88,9 @@ class Scenario:
 
     def text(self, number: int) -> str:
         """Return the text of message `number`: unique, and `size` bytes long."""
-        begun = f"{number} "
+        prefix = f"{number} "
         filler = chr(ord("a") + number % 26)
-        return begun + filler * (self.size - len(begun))
+        return prefix + filler * (self.size - len(prefix))
 
 
 def _invalid(field: str, got: str, expected: str) -> CannotRun:

@@ -66,13 +66,13 @@ class Latencies:
         return self._count
 
     def _flush(self) -> None:
-        for value, many in self._unsorted.items():
-            within = min(max(value, 1), _HIGHEST)
-            key = _rounded(within)
-            self._counts[key] = self._counts.get(key, 0) + many
-            self._count += many
-            self._sum += within * many
-            self._max = max(self._max, within)
+        for value, count in self._unsorted.items():
+            clamped = min(max(value, 1), _HIGHEST)
+            key = _rounded(clamped)
+            self._counts[key] = self._counts.get(key, 0) + count
+            self._count += count
+            self._sum += clamped * count
+            self._max = max(self._max, clamped)
         self._unsorted.clear()
 
 
@@ -98,8 +98,8 @@ class Stats:
         self.again = 0  # sent again after a reconnect
         self.refused: Counter[str] = Counter()
         self.trips: Counter[str] = Counter()
-        self.talk_s = 0.0
-        self.talked = 0  # deliveries verified while messages were due
+        self.sending_s = 0.0
+        self.sending_deliveries = 0  # deliveries verified while messages were due
 
     def count_refusal(self, code: str) -> None:
         """Count a refusal under its code, or under `other` if a server uses too many different codes."""

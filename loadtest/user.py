@@ -31,7 +31,7 @@ INBOX_EVENTS = 65_536
 
 @dataclass
 class RunContext:
-    """What all users of a run share."""
+    """The state that all users of a run share."""
 
     host: str
     port: int
@@ -174,8 +174,8 @@ class User:
             self._cursor = self._visit.cursor
             self._visit.gone()
             if timeout.cancelled_caught:
-                words = f"{self.name} was not disconnected within {DISCONNECT_S:g} s after {way}"
-                self._context.judge.findings.add(BreachKind.ENDED, self.room, self.name, words)
+                description = f"{self.name} was not disconnected within {DISCONNECT_S:g} s after {way}"
+                self._context.judge.findings.add(BreachKind.ENDED, self.room, self.name, description)
             elif way == "leave":
                 await self._join()
                 continue
@@ -212,16 +212,16 @@ class User:
             return
         context, visit = self._context, self._visit
         if not visit.is_over:
-            words = f"{self.name} was disconnected from {self.room} at {visit.cursor}: {error}"
+            description = f"{self.name} was disconnected from {self.room} at {visit.cursor}: {error}"
             # A user whose hello or join was refused quits.
             visit.going("connection lost", "quit" if isinstance(error, Refused) else "lost")
             visit.gone()
         else:
-            words = f"{self.name} could not rejoin {self.room} after {visit.cursor}: {error}"
+            description = f"{self.name} could not rejoin {self.room} after {visit.cursor}: {error}"
         if isinstance(error, Refused) and error.code == "rate_limited":
             context.stats.count_refusal(error.code)  # makes the run invalid, but is not a breach
         else:
-            context.judge.findings.add(BreachKind.ENDED, self.room, self.name, words)
+            context.judge.findings.add(BreachKind.ENDED, self.room, self.name, description)
         for text in self._unanswered.values():
             context.judge.excused(text)
 

@@ -34,8 +34,7 @@ def started(*args: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, Sequence[str]]:
-    """Return the status and the last lines. The output ends when no process has it open.
-    So no worker is left.
+    """Wait until no process has the output open, so no worker is left; return the status and last lines.
 
     Raises:
         subprocess.TimeoutExpired: A process still runs.

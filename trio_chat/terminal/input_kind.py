@@ -8,7 +8,7 @@ __all__ = ["InputKind", "input_kind"]
 
 
 class InputKind(Enum):
-    """What a descriptor is connected to."""
+    """The kind of file that a descriptor is."""
 
     TERMINAL = "terminal"
     """A terminal that this process may read."""

@@ -74,11 +74,11 @@ async def run(
     is lost for good, or a piped line was not sent. Raises BrokenPipeError when standard output is closed.
     """
     kind = input_kind(0)
-    typed = Input(0, has_commands=has_commands or kind is InputKind.TERMINAL)
-    lines = LineClient(
-        typed, Output(1, 2), tokens, as_json=as_json, input_kind=kind, has_commands=has_commands
+    input = Input(0, has_commands=has_commands or kind is InputKind.TERMINAL)
+    client = LineClient(
+        input, Output(1, 2), tokens, as_json=as_json, input_kind=kind, has_commands=has_commands
     )
-    await lines.run(target, rooms)
+    await client.run(target, rooms)
 
 
 class LineClient:
@@ -195,7 +195,7 @@ class LineClient:
         return ""
 
     async def _show_connected(self, target: Target, chat: Chat, name: str) -> None:
-        """Show the server and the user's name, which differs from `name` if the token is already in use."""
+        """Show the server and the user's name, which may differ from `name`: a user keeps a name in use."""
         if self._interactive:
             kept = show.retention(chat.welcome.kept)
             await self._screen.note(
@@ -219,9 +219,9 @@ class LineClient:
             if self._input_scope.cancelled_caught and self._interactive:
                 await self._screen.message()  # begin a new line after a half-typed one
             await self._show_unsent(unsent)
-            with trio.move_on_after(QUIT_S) as goodbye:
+            with trio.move_on_after(QUIT_S) as quit_scope:
                 await chat.quit(runner.reason)
-            if goodbye.cancelled_caught:
+            if quit_scope.cancelled_caught:
                 nursery.cancel_scope.cancel()
 
     async def _show_events(self, chat: Chat, runner: CommandRunner) -> None:
@@ -303,8 +303,8 @@ class LineClient:
             self._has_announced_wait = True
             count = len(self._unsent_lines(runner))
             more = "" if self._input.has_ended else " or more"
-            waiting = f"{_lines(count)}{more}" if count else "joining a room"
-            await self._screen.note(f"connection lost: {waiting} waiting for up to {PIPE_RECONNECT_S} s")
+            waiting = f"{_lines(count)}{more} waiting" if count else "waiting to join a room"
+            await self._screen.note(f"connection lost: {waiting} for up to {PIPE_RECONNECT_S} s")
 
     def _unsent_lines(self, runner: CommandRunner) -> list[str]:
         """Return the lines that were read but not sent."""
