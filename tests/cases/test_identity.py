@@ -48,8 +48,8 @@ def test_a_journal_and_its_copies_are_one_server(tmp_path: Path) -> None:
         begun = str(tmp_path / f"begun-{same}.db")
         assert run(tmp_path, "journal", "import", "--journal", begun, text).returncode == 0
         assert (id_of(tmp_path, begun) == first) is same
-    told = json.loads(run(tmp_path, "journal", "info", "--journal", journal, "--json").stdout)
-    assert told["server_id"] == first
+    info = json.loads(run(tmp_path, "journal", "info", "--journal", journal, "--json").stdout)
+    assert info["server_id"] == first
 
 
 def test_a_journal_in_memory_names_no_server(tmp_path: Path) -> None:

@@ -109,11 +109,11 @@ def test_a_load_test_of_another_machine_asks_at_a_terminal(tmp_path: Path) -> No
                 assert process.wait(PATIENCE_S) == 2
             finally:
                 process.kill()
-        said = os.read(controller, 10_000)
+        output = os.read(controller, 10_000)
     finally:
         os.close(terminal)
         os.close(controller)
-    assert b"Start it? [y/N]: " in said and b"trio-chat: not started" in said
+    assert b"Start it? [y/N]: " in output and b"trio-chat: not started" in output
 
 
 @pytest.mark.parametrize("module", ["click", "trio_chat.cli.serve", "trio"])
@@ -135,8 +135,8 @@ def test_ctrl_c_after_an_import_has_the_usual_status(module: str, name: str, tmp
                 imported = process.stderr.readline()
                 assert imported, f"{module} was not imported"
             process.send_signal(signal.SIGINT)
-            said = [line for line in process.stderr if not line.startswith(b"import time:")]
+            output = [line for line in process.stderr if not line.startswith(b"import time:")]
             status = process.wait(PATIENCE_S)
         finally:
             process.kill()
-    assert (status, said) == (130, [b"trio-chat: interrupted\n"])
+    assert (status, output) == (130, [b"trio-chat: interrupted\n"])

@@ -33,7 +33,7 @@ def texts(home: Path, server: Server) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("piped", "said"),
+    ("piped", "sent"),
     [
         (b"before\n/quit\n/nick eva\nafter\n", ["before", "/quit", "/nick eva", "after"]),
         (b"Use%\n/dev/sda1 80%\n//x\n/me waves\n", ["Use%", "/dev/sda1 80%", "//x", "/me waves"]),
@@ -44,10 +44,10 @@ def texts(home: Path, server: Server) -> list[str]:
     ],
     ids=["commands", "slashes", "controls", "crlf", "not UTF-8", "long"],
 )
-def test_each_piped_line_is_sent(tmp_path: Path, server: Server, piped: bytes, said: list[str]) -> None:
+def test_each_piped_line_is_sent(tmp_path: Path, server: Server, piped: bytes, sent: list[str]) -> None:
     done = run(tmp_path, "join", f"ada@{server.address}", "--tokens", "none", stdin=piped)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert texts(tmp_path, server) == said
+    assert texts(tmp_path, server) == sent
 
 
 def test_lines_of_a_file_and_of_a_socket_are_sent(tmp_path: Path, server: Server) -> None:

@@ -154,9 +154,9 @@ def test_a_server_drains_when_its_terminal_closes(tmp_path: Path) -> None:
         start_new_session=True,
     ) as process:
         os.close(far)
-        said = b""
-        while b"what is said is kept" not in said:
-            said += os.read(near, 4_096)
+        output = b""
+        while b"what is said is kept" not in output:
+            output += os.read(near, 4_096)
         os.close(near)
         assert process.wait(PATIENCE_S) == 0
     assert b'"state":"stopped in good order"' in run(tmp_path, "journal", "info", "--json").stdout
@@ -199,9 +199,9 @@ def test_every_printed_address_accepts_connections(host: str, tmp_path: Path) ->
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6 on this machine")
     with serve(tmp_path, "--journal", "memory", "--host", host) as server:
-        said = _said(server)
-        pages = re.findall(r"open (http://\S+)", said)
-        joined = re.findall(r"trio-chat join (\S+?),", said)
+        output = _printed(server)
+        pages = re.findall(r"open (http://\S+)", output)
+        joined = re.findall(r"trio-chat join (\S+?),", output)
         assert pages
         for page in pages:
             with urllib.request.urlopen(f"{page}/", timeout=PATIENCE_S) as answer:
@@ -212,7 +212,7 @@ def test_every_printed_address_accepts_connections(host: str, tmp_path: Path) ->
         assert server.stop() == 0
 
 
-def _said(server: Server) -> str:
+def _printed(server: Server) -> str:
     """Return the lines after the first one, which are written together with it."""
     out = server.process.stdout
     assert out is not None

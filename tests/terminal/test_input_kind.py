@@ -107,8 +107,8 @@ os.write(report, f"{report} {input_kind(0).name} {os.fstat(1).st_rdev == os.fsta
         timeout=PATIENCE_S,
     )
     os.close(writing)
-    said = os.read(reading, 100).decode().split()
+    output = os.read(reading, 100).decode().split()
     os.close(reading)
     assert done.stderr == b""
-    assert int(said[0]) > 2, "the next file does not get a standard descriptor"
-    assert said[1:] == ["NONE", "True"]
+    assert int(output[0]) > 2, "the next file does not get a standard descriptor"
+    assert output[1:] == ["NONE", "True"]

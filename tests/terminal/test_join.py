@@ -204,9 +204,9 @@ async def test_a_replaced_session_is_one_line_and_exit_3(tmp_path: Path) -> None
         assert await process.stdout.receive_some()
         await run(f"ada@:{port}", *command[-2:])
         assert await process.wait() == 3
-        said = await process.stderr.receive_some()
-    assert said.startswith(b"trio-chat: the server ended the connection: ")
-    assert said.count(b"\n") == 1
+        output = await process.stderr.receive_some()
+    assert output.startswith(b"trio-chat: the server ended the connection: ")
+    assert output.count(b"\n") == 1
 
 
 @pytest.mark.parametrize("target", ["::1", "ada@host:port"])

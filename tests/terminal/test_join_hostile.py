@@ -87,11 +87,13 @@ async def test_join_prints_one_line(
 ) -> None:
     async with listening(nursery, play) as port:
         done = await run(f"ada@{scheme}127.0.0.1:{port}", "--json", "--commands", typed=typed)
-    said = done.stderr.decode()
-    assert (done.returncode, "Traceback" in said) == (status, False), said
-    own = [line for line in said.splitlines() if line.startswith("trio-chat: ")]
-    assert len(own) == (1 if says else 0) and says in said
-    assert all(line.startswith(("trio-chat: ", "-- may not have been sent: ")) for line in said.splitlines())
+    output = done.stderr.decode()
+    assert (done.returncode, "Traceback" in output) == (status, False), output
+    own = [line for line in output.splitlines() if line.startswith("trio-chat: ")]
+    assert len(own) == (1 if says else 0) and says in output
+    assert all(
+        line.startswith(("trio-chat: ", "-- may not have been sent: ")) for line in output.splitlines()
+    )
 
 
 async def test_loadtest_prints_one_line(nursery: trio.Nursery) -> None:
@@ -99,6 +101,6 @@ async def test_loadtest_prints_one_line(nursery: trio.Nursery) -> None:
         command = [sys.executable, "-c", MAIN, "loadtest", f"127.0.0.1:{port}", "--users=1", "--duration=1"]
         with trio.fail_after(PATIENCE_S):
             done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
-    said = done.stderr.decode()
-    assert (done.returncode, said.count("\n"), "Traceback" in said) == (2, 1, False), said
-    assert "could not join: what the server says makes no sense" in said
+    output = done.stderr.decode()
+    assert (done.returncode, output.count("\n"), "Traceback" in output) == (2, 1, False), output
+    assert "could not join: what the server says makes no sense" in output

@@ -219,7 +219,7 @@ class CommandRunner:
             raise
 
     async def _retry(self, ask: Callable[[], Awaitable[T]], retryable: frozenset[str] = _RETRYABLE) -> T:
-        """Send a command again until the server's refusal is none of the `retryable` codes.
+        """Run a command, and retry it while the server refuses it with one of the `retryable` codes.
 
         History and search are not retried while the journal is unavailable, since the next lines wait
         behind them. Raises `ServerChanged` rather than send a line to a server it was not typed for.
