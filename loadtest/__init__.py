@@ -1,22 +1,25 @@
-"""trio-chat's load tool: simulated users, every delivery judged.
+"""The load tool of trio-chat: simulated users, with every delivery verified.
 
-(The name is generic: whoever finds it in site-packages finds here whose it is.)
+(The name of this package is generic. It belongs to trio-chat.)
 
-    scenario    what is asked for: users, rooms, rate; who goes when, and how        pure
-    pacing      which messages are due, and which could not be started in time       pure
-    thresholds  `p99 > 50ms`: what would be too slow                                 pure
+    scenario    users, rooms, rate, and which users disconnect when and how          pure
+    pacer       which messages are due, and which could not be sent in time          pure
+    rank        percentiles by nearest rank                                          pure
+    thresholds  parses `p99 > 50ms`                                                  pure
     stats       latencies and counts
-    line        a connection that can also be ended rudely
-    user        one user: comes, speaks when told to, hears everything, goes, comes back
-    ear         what it hears, shown to the judge
-    runner      the run: who is started when, and when everything must have come
-    verdict     what came of it: fine, too slow, could not run, broken, invalid      pure
+    transport   a connection that can also be half-closed or reset
+    user        one user: connects, sends, receives, disconnects, reconnects
+    recorder    passes what a user receives to the judge
+    runner      the run: starts the users, and waits until all deliveries are complete
+    verdict     the result: fine, threshold missed, could not run, broken, invalid   pure
+    leftovers   the rooms that a run leaves on a server, and how to remove them      pure
     report      the verdict as lines and as JSON
-    screen      standard output, which may end before the run does
-    live        how far it is, on a terminal or as plain lines
-    server      a server of its own, as a process, when no address is given
-    command     all of it together, as `trio-chat loadtest` calls it
+    screen      standard output, which may be closed before the run ends
+    progress    the progress of a run, on a terminal or as plain lines
+    server      a server for the run, as a process, when no address is given
+    target      parses the address and the share of disconnects
+    command     the whole run, as `trio-chat loadtest` calls it
 
-A user is a `trio_chat.connect`, and the judge is `trio_chat.contract`: the tool knows nothing of what
-happens inside a server.
+A user is a `trio_chat.connect`, and the judge is `trio_chat.contract`: the tool does not depend on the inside
+of the server.
 """

@@ -1,4 +1,4 @@
-"""`trio-chat loadtest`: a run against a server, from the first connection to what came of it."""
+"""Run `trio-chat loadtest` against a server, from the first connection to the result."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ import trio
 from rich.console import Console
 
 from loadtest import leftovers
-from loadtest.progress import showing
+from loadtest.progress import progress_display
 from loadtest.report import STANDARD
 from loadtest.runner import LoadTest
 from loadtest.scenario import CannotRun, Scenario
@@ -23,7 +23,7 @@ from loadtest.thresholds import Threshold
 from loadtest.verdict import RunResult, Verdict
 from trio_chat.errors import ChatError
 
-__all__ = ["allow_files", "look_at", "measure"]
+__all__ = ["check_writable", "measure", "raise_file_limit"]
 
 SPARE_FILES = 64
 
@@ -35,33 +35,34 @@ async def measure(
     json_path: str | None,
     console: Console,
 ) -> RunResult:
-    """Run a scenario against a server, or one of our own, and return what came of it.
+    """Run a scenario and return its result.
 
-    SIGINT or SIGTERM ends it: the outcome is then what was measured until that. A server of our own has ended
-    when this returns. Raises `CannotRun`, also for a report that could not be written to `json_path`.
+    Without an address, start a server for the run; it has ended when this returns. SIGINT or SIGTERM ends the
+    run, and the result is what was measured until then. Raises `CannotRun`, also if the report could not be
+    written to `json_path`.
     """
-    attempt = _Attempt(scenario, address, console)
+    run = _StoppableRun(scenario, address, console)
     failure: ChatError | None = None
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            scope = trio.CancelScope()  # not the nursery's: signals are taken until the run has ended
-            nursery.start_soon(attempt.watch, signals, scope)
+            scope = trio.CancelScope()  # not the nursery's: signals are handled until the run has ended
+            nursery.start_soon(run.watch, signals, scope)
             try:
-                allow_files(scenario.users + SPARE_FILES)
+                raise_file_limit(scenario.users + SPARE_FILES)
                 if json_path is not None and json_path != STANDARD:
-                    look_at(Path(json_path))
+                    check_writable(Path(json_path))
                 with scope:
-                    await attempt.run()
+                    await run.run()
             except ChatError as error:
                 failure = error
             nursery.cancel_scope.cancel()
-    if failure is not None and attempt.stopped is None:
+    if failure is not None and run.stopped is None:
         raise failure
-    return attempt.outcome(thresholds)
+    return run.result(thresholds)
 
 
-class _Attempt:
-    """A run, and the signal that stopped it."""
+class _StoppableRun:
+    """A run that a signal can stop; `stopped` is then the verdict."""
 
     stopped: Verdict | None = None
 
@@ -72,7 +73,7 @@ class _Attempt:
         self._run = LoadTest(scenario, "", 0)  # until there is a server
 
     async def watch(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-        """Cancel a scope at the first signal. Further ones change nothing: all that follows is bounded."""
+        """Cancel a scope at the first signal. Ignore further signals: the rest of the run is bounded."""
         async for number in signals:
             if self.stopped is None:
                 self.stopped = Verdict(128 + number)
@@ -81,26 +82,26 @@ class _Attempt:
     async def run(self) -> None:
         scenario, address, console = self._scenario, self._address, self._console
         async with _server(scenario, address) as (host, port):
-            with showing(console, shown_server(address)) as tell:
+            with progress_display(console, shown_server(address)) as on_progress:
                 tag = secrets.token_hex(2) if address else ""
-                self._run = LoadTest(scenario, host, port, tag=tag, tell=tell)
+                self._run = LoadTest(scenario, host, port, tag=tag, on_progress=on_progress)
                 _tune_memory()
                 try:
                     await self._run.run()
-                except Exception:  # the rooms are there all the same, and no report will say so
+                except Exception:  # the rooms still exist, and there will be no report to name them
                     has_rooms = address is not None and self.stopped is None
                     for line in leftovers.lines(self._run.rooms if has_rooms else []):
                         console.print(line, highlight=False, markup=False, soft_wrap=True)
                     raise
 
-    def outcome(self, thresholds: Sequence[Threshold]) -> RunResult:
-        return self._run.outcome(thresholds, stopped=self.stopped)
+    def result(self, thresholds: Sequence[Threshold]) -> RunResult:
+        return self._run.result(thresholds, stopped=self.stopped)
 
 
-def look_at(path: Path) -> None:
-    """Raises `CannotRun` when there is no writing to it: better now than when the run is over."""
+def check_writable(path: Path) -> None:
+    """Raise `CannotRun` now, rather than after the run, if a file cannot be written."""
     if not path.parent.is_dir():
-        raise CannotRun(f"cannot write {path}: there is no such directory")
+        raise CannotRun(f"cannot write {path}: no such directory")
     if path.is_dir():
         raise CannotRun(f"cannot write {path}: it is a directory")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
@@ -123,23 +124,23 @@ def _server(
     return given() if address is not None else own()
 
 
-def allow_files(count: int) -> None:
-    """Raise the limit of open files. Raises `CannotRun` when it does not go so far."""
+def raise_file_limit(count: int) -> None:
+    """Raise the limit of open files to `count`. Raises `CannotRun` if that is not allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= count:
         return
     if hard != resource.RLIM_INFINITY and hard < count:
         raise CannotRun(
-            f"{count} open files are needed and the limit is {hard}: raise it (ulimit -n) or lower --users"
+            f"cannot open {count} files: the limit is {hard}; raise it (ulimit -n) or lower --users"
         )
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
-    except (OSError, ValueError, OverflowError) as error:  # a system may have a bound beside the limit
-        raise CannotRun(f"{count} open files are needed, and cannot be had: lower --users") from error
+    except (OSError, ValueError, OverflowError) as error:  # a system may have a further limit
+        raise CannotRun(f"cannot open {count} files: {error}; lower --users") from error
 
 
 def _tune_memory() -> None:
-    """As the server does: what a run makes holds few cycles, and each collection walks all connections."""
+    """Collect garbage less often, as the server does: there are few cycles, and many objects to visit."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

@@ -1,23 +1,23 @@
-"""The pace: which messages are due, and which could not be started in time.
+"""Decide which messages are due, and which could not be sent in time. Pure.
 
-Pure. An open model: a message is due at its time, whether or not the ones before were answered, and its
-latency counts from then. A generator that comes late starts what is due at once, and says how late it
-was (its lag); what it would start more than a second late it does not start at all, and counts as
-missed. A burst of old messages would load the server as nobody asked for.
+This is an open model: a message is due at its time whether or not earlier messages were acked, and its
+latency counts from then. A late generator sends the due messages at once and reports how late it was (its
+lag). A message that is more than a second late is not sent, and counts as missed: a burst of old messages
+would be a load that the scenario does not ask for.
 """
 
 from dataclasses import dataclass
 from math import ceil
 
-__all__ = ["AT_ONCE", "LATE_S", "MessagePacer"]
+__all__ = ["BATCH_MAX", "LATE_S", "MessagePacer"]
 
 LATE_S = 1.0
-AT_ONCE = 500  # a rate that is too high must not keep this process from all else: from hearing, from Ctrl-C
+BATCH_MAX = 500  # so that a rate that is too high does not block receiving, or Ctrl-C
 
 
 @dataclass(slots=True)
 class MessagePacer:
-    """`rate` messages a second, `messages` in all; times are in seconds since the talk began."""
+    """Paces `messages` messages at `rate` a second; times are in seconds since the first was due."""
 
     rate: float
     messages: int
@@ -35,20 +35,20 @@ class MessagePacer:
     def next_due_s(self) -> float:
         return self.due_s(self.next)
 
-    def take(self, now_s: float) -> list[tuple[int, float]]:
-        """The messages to start now, each with the time at which it was due; at most 500 at a time."""
-        self._miss(now_s)
-        taken: list[tuple[int, float]] = []
-        while self.next < self.messages and len(taken) < AT_ONCE and self.due_s(self.next) <= now_s:
-            taken.append((self.next, self.due_s(self.next)))
+    def take_due(self, now_s: float) -> list[tuple[int, float]]:
+        """Return up to 500 messages to send now, each with its due time."""
+        self._skip_late(now_s)
+        due: list[tuple[int, float]] = []
+        while self.next < self.messages and len(due) < BATCH_MAX and self.due_s(self.next) <= now_s:
+            due.append((self.next, self.due_s(self.next)))
             self.next += 1
-        return taken
+        return due
 
-    def _miss(self, now_s: float) -> None:
-        """Leave out what is too late: a billion of them in one step."""
+    def _skip_late(self, now_s: float) -> None:
+        """Skip all messages that are too late, in one step."""
         first = min(self.messages, ceil((now_s - LATE_S) * self.rate))
         while first < self.messages and now_s - self.due_s(first) > LATE_S:
-            first += 1  # what rounding has left
+            first += 1  # corrects the rounding
         if first > self.next:
             self.missed += first - self.next
             self.next = first

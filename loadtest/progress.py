@@ -1,4 +1,4 @@
-"""How far a run is: a live view on a terminal that can show it, plain lines elsewhere."""
+"""Show the progress of a run: a live view on a terminal that supports it, plain lines elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,37 +12,37 @@ from rich.text import Text
 
 from loadtest.runner import RunProgress
 
-__all__ = ["showing"]
+__all__ = ["progress_display"]
 
-PLAIN_EVERY = 8  # tellings: two seconds
+LINE_EVERY = 8  # updates: two seconds
 
-Tell = Callable[[RunProgress], None]
+ProgressCallback = Callable[[RunProgress], None]
 
 
 @contextmanager
-def showing(console: Console, where: str) -> Iterator[Tell]:
-    """Show what is told, for as long as the block lasts; it is told four times a second.
+def progress_display(console: Console, where: str) -> Iterator[ProgressCallback]:
+    """Yield a function that shows the progress; it is called four times a second.
 
-    A dumb terminal, which cannot move its cursor, gets the lines: Rich shows nothing there.
+    A dumb terminal, which cannot move its cursor, gets plain lines: Rich shows nothing there.
     """
     if not console.is_terminal or console.is_dumb_terminal:
-        yield _Plain(console).tell
+        yield _PlainProgress(console).update
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield lambda progress: live.update(_view(progress, where), refresh=True)
 
 
-class _Plain:
-    """A line at each change of phase, and every two seconds."""
+class _PlainProgress:
+    """Prints a line at each change of phase, and every two seconds."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._phase = ""
-        self._tellings = 0
+        self._updates = 0
 
-    def tell(self, progress: RunProgress) -> None:
-        self._tellings += 1
-        if progress.phase == self._phase and self._tellings % PLAIN_EVERY:
+    def update(self, progress: RunProgress) -> None:
+        self._updates += 1
+        if progress.phase == self._phase and self._updates % LINE_EVERY:
             return
         self._phase = progress.phase
         self._console.print(_line(progress), highlight=False, soft_wrap=True)
@@ -52,10 +52,10 @@ def _line(progress: RunProgress) -> str:
     if progress.phase in {"leaving", "judged"}:
         return progress.phase
     if progress.phase != "talking":
-        return f"{progress.phase}: {progress.here} of {progress.scenario.users} users are in"
+        return f"{progress.phase}: {progress.connected} of {progress.scenario.users} users are connected"
     latency = progress.stats.delivery
     return (
-        f"{progress.phase} {progress.share:4.0%}: {progress.here} users,"
+        f"{progress.phase} {progress.share:4.0%}: {progress.connected} users,"
         f" {progress.messages_per_s:,.0f} messages/s, {progress.deliveries_per_s:,.0f} deliveries/s,"
         f" p50 {latency.quantile_ms(50):.1f} ms, p99 {latency.quantile_ms(99):.1f} ms,"
         f" {progress.breaches} failures"
@@ -69,14 +69,16 @@ def _view(progress: RunProgress, where: str) -> Group:
         grid.add_column(justify="right")
     failures = Text(f"{progress.breaches:,}", style="bold red" if progress.breaches else "green")
     for row in (
-        ("users", f"{progress.here:,}", "messages/s", f"{progress.messages_per_s:,.0f}"),
+        ("users", f"{progress.connected:,}", "messages/s", f"{progress.messages_per_s:,.0f}"),
         ("rooms", f"{scenario.rooms:,}", "deliveries/s", f"{progress.deliveries_per_s:,.0f}"),
     ):
         name, percent = ("p50", 50) if row[0] == "users" else ("p99", 99)
         grid.add_row(*row, name, f"{stats.delivery.quantile_ms(percent):,.1f} ms")
-    went, verified = f"{stats.trips.total():,}", f"{progress.deliveries:,}"
-    grid.add_row("went", went, "verified", verified, "failures", failures)
+    trips, verified = f"{stats.trips.total():,}", f"{progress.deliveries:,}"
+    grid.add_row("disconnects", trips, "verified", verified, "failures", failures)
     share = min(progress.share, 1.0)
     title = Text.assemble((progress.phase, "bold"), f"  {where}")
-    bar = Padding(ProgressBar(total=1.0, completed=share, width=60), 0)  # alone it ends no line
+    bar = Padding(
+        ProgressBar(total=1.0, completed=share, width=60), 0
+    )  # without padding it would not end the line
     return Group(title, bar, grid)

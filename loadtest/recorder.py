@@ -1,4 +1,4 @@
-"""What one user hears: every event is shown to the judge, and how late it was is counted."""
+"""Pass every event that a user receives to the judge, and count its latency."""
 
 from collections.abc import Sequence
 from typing import TypeGuard
@@ -14,7 +14,7 @@ __all__ = ["Recorder"]
 
 
 class Recorder:
-    """Of one user, in one room. `chat` and `visit` are those it has just now."""
+    """Records the events of one user in one room; `chat` and `visit` are the current ones."""
 
     chat: Chat
     visit: Visit
@@ -24,51 +24,51 @@ class Recorder:
         self._stats = stats
         self._name = name
         self._room = room
-        self._has_left = False  # as the client sees it: what comes now is late
+        self._has_left = False  # whether the client has left the room: later events are `late`
 
-    def enter(self, visit: Visit) -> None:
-        """The user is in its room."""
-        self.stay = visit
+    def start_visit(self, visit: Visit) -> None:
+        """Record the events of a new visit to the room."""
+        self.visit = visit
         self._has_left = False
 
-    def look(self) -> None:
-        """Look for what the client has left out since something last came."""
-        if strays := self.chat.unexpected_entries():
-            self._take_strays([], strays)
+    def check_unexpected(self) -> None:
+        """Record the entries that the client dropped since the last batch."""
+        if unexpected := self.chat.unexpected_entries():
+            self._record_unexpected([], unexpected)
 
-    def take(self, batch: list[ClientEvent]) -> None:
-        """Show the judge what came, and count how late it is. Runs for every batch: the hot path."""
-        visit = self.stay
+    def record(self, batch: list[ClientEvent]) -> None:
+        """Pass a batch to the judge and count latencies. This is the hot path."""
+        visit = self.visit
         truth = visit.truth
-        before = max(visit.cursor, visit.head)  # what was said while away is not late
-        strays = self.chat.unexpected_entries()
-        if strays or self._has_left:
-            self._take_strays(batch, strays)
+        before = max(visit.cursor, visit.head)  # what was replayed after a reconnect has no latency
+        unexpected = self.chat.unexpected_entries()
+        if unexpected or self._has_left:
+            self._record_unexpected(batch, unexpected)
         elif not visit.agrees(batch):
-            self._sort_out(batch)
+            self._record_mixed(batch)
         if visit.cursor > before:
             now = ticks(trio.current_time())
             dues = truth.tags[before - truth.base : visit.cursor - truth.base]
             self._stats.delivery.add([now - due for due in dues if due])
 
-    def _sort_out(self, batch: Sequence[ClientEvent]) -> None:
-        """Entries go to the judge run by run, between other events."""
-        begun = 0
+    def _record_mixed(self, batch: Sequence[ClientEvent]) -> None:
+        """Pass a batch that has other events among its entries, in order."""
+        start = 0
         for index, event in enumerate(batch):
             if type(event) is not Said:
-                self._take_run(batch[begun:index])
-                self._take_other(event)
-                begun = index + 1
-        self._take_run(batch[begun:])
+                self._record_entries(batch[start:index])
+                self._record_event(event)
+                start = index + 1
+        self._record_entries(batch[start:])
 
-    def _take_run(self, run: Sequence[ClientEvent]) -> None:
-        if not self.stay.agrees(run):
+    def _record_entries(self, run: Sequence[ClientEvent]) -> None:
+        if not self.visit.agrees(run):
             for entry in run:
                 assert isinstance(entry, Said)
-                self.stay.saw(entry)
+                self.visit.saw(entry)
 
-    def _take_other(self, event: ClientEvent) -> None:
-        visit = self.stay
+    def _record_event(self, event: ClientEvent) -> None:
+        visit = self.visit
         match event:
             case Presence() if event.room == self._room:
                 left = [(departure.name, departure.why) for departure in event.left]
@@ -80,30 +80,31 @@ class Recorder:
             case TopicChanged():
                 visit.saw(event)
             case Presence() | Members() | Gap():
-                words = f"{self._name} was told of {event.room} without being there"
-                self._judge.findings.add(BreachKind.PHANTOM, event.room, self._name, words)
+                description = f"{self._name} received an event of {event.room} without being in it"
+                self._judge.findings.add(BreachKind.PHANTOM, event.room, self._name, description)
             case Error():
                 self._stats.count_refusal(event.code)
             case _:
                 pass
 
-    def _take_strays(self, batch: list[ClientEvent], strays: list[Said | TopicChanged]) -> None:
-        """What the client would not expect: entries after leaving, or ones that come again.
+    def _record_unexpected(self, batch: list[ClientEvent], unexpected: list[Said | TopicChanged]) -> None:
+        """Record entries that the client did not expect: entries after leaving, or repeated ones.
 
-        A stray that is in the batch too is the first of a room that the client is not in: when that is this
-        user's own, it has left by then, and all that follows is late, in later batches as well.
+        An unexpected entry that is also in the batch belongs to a room that the client is not in. If that is
+        this user's room, the user had left it before that entry, and all later entries are late, also those
+        in later batches.
         """
-        visit = self.stay
-        outside = {id(event) for event in batch} & {id(stray) for stray in strays}
+        visit = self.visit
+        outside = {id(event) for event in batch} & {id(entry) for entry in unexpected}
         at = 0
         if not self._has_left:
             late_from = [i for i, event in enumerate(batch) if id(event) in outside and self._is_mine(event)]
             self._has_left = bool(late_from)
             at = late_from[0] if late_from else len(batch)
-        self._sort_out(batch[:at])
-        for stray in strays:
-            if id(stray) not in outside:
-                visit.saw(stray)
+        self._record_mixed(batch[:at])
+        for entry in unexpected:
+            if id(entry) not in outside:
+                visit.saw(entry)
         for event in batch[at:]:
             if self._is_mine(event):
                 visit.saw_late(event)

@@ -1,4 +1,4 @@
-"""The verdict: as lines for people, and as JSON (docs/loadtest.md has the schema)."""
+"""Report the result as lines for people, and as JSON (docs/loadtest.md has the schema)."""
 
 import json
 import sys
@@ -18,12 +18,12 @@ from trio_chat.errors import ChatError
 __all__ = ["SCHEMA", "STANDARD", "as_json", "lines", "report", "write_json"]
 
 SCHEMA = 1
-STANDARD = "-"  # in place of a file: standard output
+STANDARD = "-"  # a file name that means standard output
 BREACHES_SHOWN = 5  # of each kind
 
 
 class VerdictKeeper(Protocol):
-    """Keeps signals from changing the exit status while the verdict is written, and after that."""
+    """Keeps signals from changing the exit status once the verdict is being written."""
 
     def written(self) -> None: ...
 
@@ -31,23 +31,23 @@ class VerdictKeeper(Protocol):
 def report(
     scenario: Scenario,
     address: tuple[str, int] | None,
-    outcome: RunResult,
+    result: RunResult,
     json_path: str | None,
     console: Console,
     keep_verdict: Callable[[], VerdictKeeper],
 ) -> None:
-    """Write the JSON, if it is wanted, and then the lines; the last one is the verdict.
+    """Write the JSON if `json_path` is given, then the lines; the last line is the verdict.
 
-    `keep_verdict` is called before that one. Where the JSON cannot be written there is no verdict: raises
-    `CannotRun`, or what writing to standard output raises.
+    `keep_verdict` is called before the last line. If the JSON cannot be written there is no verdict line:
+    raises `CannotRun`, or the error of writing to standard output.
     """
     failure: ChatError | None = None
     if json_path is not None:
         try:
-            write_json(json_path, as_json(scenario, shown_server(address), outcome))
+            write_json(json_path, as_json(scenario, shown_server(address), result))
         except ChatError as error:
             failure = error
-    *summary, verdict = lines(scenario, outcome)
+    *summary, verdict = lines(scenario, result)
     for line in summary:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if failure is not None:
@@ -57,25 +57,25 @@ def report(
     keeper.written()
 
 
-def lines(scenario: Scenario, outcome: RunResult) -> Iterator[str]:
-    """What came of it; the last line is the verdict."""
+def lines(scenario: Scenario, result: RunResult) -> Iterator[str]:
+    """Yield the lines of the report; the last line is the verdict."""
     yield ""
-    yield from _figure_lines(outcome)
-    for kind in outcome.kinds:
-        breaches = [breach for breach in outcome.breaches if breach.kind == kind]
+    yield from _figure_lines(result)
+    for kind in result.kinds:
+        breaches = [breach for breach in result.breaches if breach.kind == kind]
         yield from (f"  {kind}: {breach.words}" for breach in breaches[:BREACHES_SHOWN])
         if len(breaches) > BREACHES_SHOWN:
             yield f"  {kind}: … and {len(breaches) - BREACHES_SHOWN:,} more (--json has them)"
-    if outcome.kinds and outcome.invalid and outcome.stopped is None:
-        yield from outcome.invalid
-    yield from leftovers.lines(outcome.rooms)
-    yield f"{outcome.last_line} (exit {outcome.verdict.value})"
+    if result.kinds and result.invalid and result.stopped is None:
+        yield from result.invalid
+    yield from leftovers.lines(result.rooms)
+    yield f"{result.last_line} (exit {result.verdict.value})"
 
 
-def _figure_lines(outcome: RunResult) -> Iterator[str]:
-    figures = outcome.figures
-    if outcome.stopped is not None and not figures.sent:
-        return  # all of them are zero
+def _figure_lines(result: RunResult) -> Iterator[str]:
+    figures = result.figures
+    if result.stopped is not None and not figures.sent:
+        return  # all figures are zero
     yield (
         f"{figures.sent:,} messages, {figures.rate:,.1f}/s; {figures.deliveries:,} deliveries verified,"
         f" {figures.delivery_rate:,.0f}/s"
@@ -85,13 +85,13 @@ def _figure_lines(outcome: RunResult) -> Iterator[str]:
         yield f"  {name:<31} {_quantiles(figures.series[key])}"
     if figures.trips:
         trips = ", ".join(f"{many} by {way}" for way, many in figures.trips.items())
-        yield f"{sum(figures.trips.values())} went and came back ({trips})"
+        yield f"{sum(figures.trips.values())} disconnects ({trips})"
     if figures.again:
-        yield f"{figures.again:,} messages were said again after coming back, with the same ref"
+        yield f"{figures.again:,} messages were sent again after a reconnect, with the same ref"
     if figures.gaps:
-        yield f"{figures.gaps:,} deliveries were left out by honest gaps"
+        yield f"{figures.gaps:,} deliveries were left out, as announced by gap events"
     if figures.missed:
-        yield f"{figures.missed:,} messages were not started"
+        yield f"{figures.missed:,} messages were not sent in time"
     if figures.refused:
         yield "refused: " + ", ".join(f"{code} {many:,} times" for code, many in figures.refused.items())
 
@@ -103,29 +103,30 @@ def _quantiles(series: Series) -> str:
     )
 
 
-def as_json(scenario: Scenario, server: str, outcome: RunResult) -> dict[str, object]:
-    """All of it, by the schema."""
+def as_json(scenario: Scenario, server: str, result: RunResult) -> dict[str, object]:
+    """Return the report in the form of the schema."""
     return {
         "schema": SCHEMA,
-        "verdict": outcome.verdict.name.lower(),
-        "exit": outcome.verdict.value,
-        "says": outcome.last_line,
+        "verdict": result.verdict.name.lower(),
+        "exit": result.verdict.value,
+        "says": result.last_line,
         "server": server,
         "scenario": asdict(scenario),
-        "figures": asdict(outcome.figures),
-        "broken": outcome.kinds,
-        "breaches": [asdict(breach) for breach in outcome.breaches],
-        "invalid": outcome.invalid,
-        "thresholds_missed": outcome.missed,
-        "rooms": outcome.rooms,
-        "prune_command": leftovers.prune_command(outcome.rooms),
+        "figures": asdict(result.figures),
+        "broken": result.kinds,
+        "breaches": [asdict(breach) for breach in result.breaches],
+        "invalid": result.invalid,
+        "thresholds_missed": result.missed,
+        "rooms": result.rooms,
+        "prune_command": leftovers.prune_command(result.rooms),
     }
 
 
 def write_json(path: str | Path, report: dict[str, object]) -> None:
     """Write a report to a file, or to standard output for `-`.
 
-    Raises `CannotRun`; what writing to standard output raises comes as it is (`OutputError`, in a command).
+    Raises `CannotRun` for a file. Errors of writing to standard output pass through (`OutputError`, in a
+    command).
     """
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     if path == STANDARD:

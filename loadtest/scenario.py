@@ -1,4 +1,4 @@
-"""What is asked for: how many users in how many rooms, how much they say, and who goes when and how."""
+"""Describe a run: users, rooms, messages, and which users disconnect when and how."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -6,13 +6,13 @@ from random import Random
 
 from trio_chat.errors import ChatError
 
-__all__ = ["WAYS", "CannotRun", "Scenario", "Trip"]
+__all__ = ["DISCONNECT_WAYS", "CannotRun", "Scenario", "Trip"]
 
-# How users go, in turn, and what others are to be told of it.
-WAYS = {"quit": "quit", "fin": "lost", "rst": "lost", "leave": "left"}
+# How users disconnect, in turn, and the reason that other members must receive.
+DISCONNECT_WAYS = {"quit": "quit", "fin": "lost", "rst": "lost", "leave": "left"}
 TEXT_BYTES_MIN = 16
 TEXT_BYTES_MAX = 4_096
-MESSAGES_MAX = 10**9  # their numbers have to fit into the shortest text
+MESSAGES_MAX = 10**9  # their numbers must fit into the shortest text
 
 
 class CannotRun(ChatError):
@@ -23,7 +23,7 @@ class CannotRun(ChatError):
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """A user goes, so many seconds after the talk has begun, and comes back after a second."""
+    """A user disconnects `at_s` seconds after the first message is due, and reconnects a second later."""
 
     at_s: float
     user: int
@@ -32,9 +32,10 @@ class Trip:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`rate` is messages a second in all, `size` bytes of each text, `disconnects` a share of the users.
+    """The parameters of a run.
 
-    Raises `CannotRun` for what makes no sense.
+    `rate` is the messages a second of all users together, `size` the bytes of each text, `disconnects` the
+    share of users that disconnect. Raises `CannotRun` for invalid values.
     """
 
     users: int = 200
@@ -47,19 +48,20 @@ class Scenario:
 
     def __post_init__(self) -> None:
         if self.users < 1 or self.rooms < 1:
-            raise CannotRun("there must be a user and a room")
+            raise _invalid("users or rooms", f"{self.users} and {self.rooms}", "at least 1 of each")
         if self.rooms > self.users:
-            raise CannotRun(f"{self.rooms} rooms are too many for {self.users} users: some would be empty")
+            raise _invalid("rooms", f"{self.rooms}", f"at most {self.users}, the number of users")
+        values = f"{self.rate:g} and {self.duration_s:g}"
         if not (isfinite(self.rate) and isfinite(self.duration_s)):
-            raise CannotRun("rate and duration must be numbers")
+            raise _invalid("rate or duration", values, "finite numbers")
         if self.rate <= 0 or self.duration_s <= 0:
-            raise CannotRun("rate and duration must be above zero")
+            raise _invalid("rate or duration", values, "more than 0")
         if self.rate * self.duration_s > MESSAGES_MAX:
-            raise CannotRun(f"more than {MESSAGES_MAX:,} messages are too many for one run")
+            raise _invalid("rate and duration", values, f"at most {MESSAGES_MAX:,} messages in a run")
         if not TEXT_BYTES_MIN <= self.size <= TEXT_BYTES_MAX:
-            raise CannotRun(f"a text has {TEXT_BYTES_MIN} to {TEXT_BYTES_MAX} bytes, not {self.size}")
+            raise _invalid("size", f"{self.size}", f"{TEXT_BYTES_MIN} to {TEXT_BYTES_MAX} bytes")
         if not 0 <= self.disconnects <= 1:
-            raise CannotRun("the share of disconnects is between 0 % and 100 %")
+            raise _invalid("disconnects", f"{self.disconnects:.0%}", "0% to 100%")
 
     @property
     def messages(self) -> int:
@@ -68,24 +70,28 @@ class Scenario:
     def room_of(self, user: int) -> int:
         return user % self.rooms
 
-    def speakers(self) -> list[int]:
-        """The users in the order in which they speak, again and again."""
+    def senders(self) -> list[int]:
+        """Return the users in the order in which they send; the order repeats."""
         order = list(range(self.users))
         Random(self.seed).shuffle(order)
         return order
 
     def trips(self) -> list[Trip]:
-        """Who goes, one after the other, in the first four fifths of the talk."""
-        many = round(self.users * self.disconnects)
-        ways = list(WAYS)
-        gone = Random(self.seed + 1).sample(range(self.users), many)
+        """Return which users disconnect, one after the other, in the first 80 % of the sending."""
+        count = round(self.users * self.disconnects)
+        ways = list(DISCONNECT_WAYS)
+        users = Random(self.seed + 1).sample(range(self.users), count)
         return [
-            Trip(0.8 * self.duration_s * (index + 0.5) / many, user, ways[index % len(ways)])
-            for index, user in enumerate(gone)
+            Trip(0.8 * self.duration_s * (index + 0.5) / count, user, ways[index % len(ways)])
+            for index, user in enumerate(users)
         ]
 
     def text(self, number: int) -> str:
-        """What is said as message `number`; no two are the same, and each has the size asked for."""
-        begun = f"{number} "
+        """Return the text of message `number`: unique, and `size` bytes long."""
+        prefix = f"{number} "
         filler = chr(ord("a") + number % 26)
-        return begun + filler * (self.size - len(begun))
+        return prefix + filler * (self.size - len(prefix))
+
+
+def _invalid(field: str, got: str, expected: str) -> CannotRun:
+    return CannotRun(f"invalid {field}: got {got}, expected {expected}")

@@ -1,4 +1,4 @@
-"""Standard output, which may end before the run does."""
+"""Write to standard output, which may be closed before the run ends."""
 
 import os
 import sys
@@ -12,17 +12,17 @@ __all__ = ["ReportOutput"]
 
 
 class ReportOutput(Console):
-    """A console that goes quiet when nobody reads any more (`| head`), or the disk is full.
+    """A console that becomes quiet when its output is closed (`| head`) or the disk is full.
 
-    The run goes on: its exit status is its verdict, and a report may be wanted.
+    The run continues: its exit status is the verdict, and it may still have a report to write to a file.
     """
 
     failure: OSError | None = None
-    """The write that failed; None, too, where the reader closed the pipe, which is no news to anyone."""
+    """The write that failed; None also if the reader closed the pipe, which is not an error."""
 
     @classmethod
     def standard(cls, *, error: bool = False) -> "ReportOutput":
-        """Return one on standard output, or on standard error; a character without a code is shown as `?`."""
+        """Return a console on standard output or standard error; unencodable characters become `?`."""
         stream = sys.stderr if error else sys.stdout
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -38,5 +38,5 @@ class ReportOutput(Console):
     def on_broken_pipe(self) -> None:
         self.quiet = True
         with suppress(OSError), open(os.devnull, "w") as nothing:
-            # What is still in the buffer of the file would fail once more when Python ends.
+            # Otherwise the rest of the buffer would fail again when Python exits.
             os.dup2(nothing.fileno(), self.file.fileno())

@@ -1,4 +1,4 @@
-"""A server of one's own, as a process: what is measured when no address is given."""
+"""Start a server for the run, as a process, when no address is given."""
 
 import os
 import re
@@ -17,8 +17,8 @@ __all__ = ["own_server"]
 START_S = 20.0
 STOP_S = 12.0
 SPARE_CONNECTIONS = 100
-# Ends with this process, also when that is killed in a way that no `finally` sees: then its input ends.
-# (Linux can tell a child of its parent's death, but takes the thread that has started it for the parent.)
+# The server ends with this process, even if this process is killed: then the server's standard input ends.
+# (PR_SET_PDEATHSIG would send the signal already when the thread that started the server ends.)
 _MAIN = """
 import os, signal, threading
 
@@ -35,15 +35,18 @@ main(prog_name="trio-chat")
 
 @asynccontextmanager
 async def own_server(users: int) -> AsyncGenerator[int]:
-    """`trio-chat serve` for as long as the block lasts: on a free port, with a journal in memory, and
-    nobody too fast. Its port. Raises `CannotRun` when it does not start."""
+    """Run `trio-chat serve` during the block, and yield its port.
+
+    It listens on a free port, with its journal in memory and without a rate limit. Raises `CannotRun` if it
+    does not start.
+    """
     command = [
-        # -P: without it Python would look for modules in whatever directory this is.
+        # -P: otherwise Python would also import modules from the current directory.
         *(sys.executable, "-P", "-c", _MAIN, "serve", "--host", "127.0.0.1", "--port", "0"),
         *("--journal", "memory", "--no-rate-limit"),
         *("--max-connections", str(users + SPARE_CONNECTIONS)),
     ]
-    # The user's own settings are for the user's own server.
+    # The user's settings are meant for the user's own server.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TRIO_CHAT_")}
     process = await trio.lowlevel.open_process(
         command,
@@ -51,7 +54,7 @@ async def own_server(users: int) -> AsyncGenerator[int]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=environment,
-        start_new_session=True,  # Ctrl-C is for us: we end it when we have ended
+        start_new_session=True,  # Ctrl-C goes to this process only, which then ends the server
     )
     try:
         yield await _port(process)
@@ -61,18 +64,20 @@ async def own_server(users: int) -> AsyncGenerator[int]:
 
 
 async def _port(process: trio.Process) -> int:
-    """Where it listens, as its first line says."""
+    """Wait for the first line of the server, and return the port in it."""
     assert process.stdout is not None
-    said = b""
+    output = b""
     with trio.move_on_after(START_S):
         while True:
             data = await process.stdout.receive_some()
-            said += data
-            if not data or b"\n" in said:
+            output += data
+            if not data or b"\n" in output:
                 break
-    found = re.match(rb"listening on tcp://127\.0\.0\.1:(\d+)\n", said)
+    found = re.match(rb"listening on tcp://127\.0\.0\.1:(\d+)\n", output)
     if found is None:
-        raise CannotRun("the server of our own did not start: try `trio-chat serve`, and its address")
+        raise CannotRun(
+            "cannot start a server for the run; start `trio-chat serve --no-rate-limit` and pass its address"
+        )
     return int(found[1])
 
 

@@ -1,7 +1,7 @@
-"""Latencies and counts.
+"""Count latencies and events.
 
-Times are counted in ticks of 10 µs, every one of them, in a dict by value. Values of more than four digits
-are rounded up to four, which bounds the dict.
+Every time is counted, in ticks of 10 µs, in a dict by value. Values of more than four digits are rounded up
+to four digits, which bounds the dict.
 """
 
 from collections import Counter
@@ -20,16 +20,16 @@ CODE_CHARACTERS_MAX = 40
 
 
 def ticks(time_s: float) -> int:
-    """A time of Trio's clock; never 0, which stands for none."""
+    """Return a time of Trio's clock in ticks; never 0, which means no time."""
     return int(time_s * TICKS_PER_S) + 1
 
 
 class Latencies:
-    """How long things took, in ticks; asked for in milliseconds."""
+    """Latencies, added in ticks and returned in milliseconds."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
-        self._unsorted: Counter[int] = Counter()  # adding to it costs a twentieth of rounding each value
+        self._unsorted: Counter[int] = Counter()  # much cheaper than rounding each value at once
         self._count = 0
         self._sum = 0
         self._max = 0
@@ -66,18 +66,18 @@ class Latencies:
         return self._count
 
     def _flush(self) -> None:
-        for value, many in self._unsorted.items():
-            within = min(max(value, 1), _HIGHEST)
-            key = _rounded(within)
-            self._counts[key] = self._counts.get(key, 0) + many
-            self._count += many
-            self._sum += within * many
-            self._max = max(self._max, within)
+        for value, count in self._unsorted.items():
+            clamped = min(max(value, 1), _HIGHEST)
+            key = _rounded(clamped)
+            self._counts[key] = self._counts.get(key, 0) + count
+            self._count += count
+            self._sum += clamped * count
+            self._max = max(self._max, clamped)
         self._unsorted.clear()
 
 
 def _rounded(value: int) -> int:
-    """Round a value up to its first DIGITS digits: a latency is never shown as shorter than it was."""
+    """Round a value up to its first DIGITS digits, so that a latency never looks shorter than it was."""
     unit: int = 10 ** max(len(str(value)) - DIGITS, 0)
     return -(-value // unit) * unit
 
@@ -87,7 +87,7 @@ def _in_ms(value: int) -> float:
 
 
 class Stats:
-    """What a run counts; deliveries and gaps are counted by the judge's stays."""
+    """The counts of a run; the judge counts deliveries and gaps."""
 
     def __init__(self) -> None:
         self.delivery = Latencies()
@@ -95,14 +95,14 @@ class Stats:
         self.lag = Latencies()
         self.sent = 0
         self.missed = 0
-        self.again = 0  # said again after coming back
+        self.again = 0  # sent again after a reconnect
         self.refused: Counter[str] = Counter()
         self.trips: Counter[str] = Counter()
-        self.talk_s = 0.0
-        self.talked = 0  # deliveries verified while messages were due
+        self.sending_s = 0.0
+        self.sending_deliveries = 0  # deliveries verified while messages were due
 
     def count_refusal(self, code: str) -> None:
-        """Count a refusal under its code, or under `other` where a server makes up too many of them."""
+        """Count a refusal under its code, or under `other` if a server uses too many different codes."""
         known = code in self.refused or len(self.refused) < CODES_KEPT
         fit = len(code) <= CODE_CHARACTERS_MAX and code.isprintable()
         self.refused[code if known and fit else "other"] += 1

@@ -1,4 +1,4 @@
-"""Thresholds: what would be too slow, or too little, in a line of text.
+"""Parse thresholds: lines of text that say what would be too slow or too little. Pure.
 
     threshold = figure comparison number [unit]
     figure    = [series "."] quantile | count
@@ -6,10 +6,10 @@
     quantile  = "p" digits ["." digits] | "mean" | "max"
     count     = "sent" | "rate" | "deliveries" | "delivery_rate" | "missed" | "refused" | "again" | "gaps"
     comparison = ">" | ">=" | "<" | "<="
-    unit      = "us" | "ms" | "s"                               (of quantiles, and there required)
+    unit      = "us" | "ms" | "s"                               (required for quantiles only)
 
-`p99 > 50ms`, `ack.max >= 1s`, `lag.p99.9 > 20ms`, `rate < 49.5`. What the text says is what must *not* be:
-a run in which it is true fails. Pure.
+Examples: `p99 > 50ms`, `ack.max >= 1s`, `lag.p99.9 > 20ms`, `rate < 49.5`. A run fails if a threshold is
+true.
 """
 
 import re
@@ -29,7 +29,7 @@ _QUANTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,3})?)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """`figure` is a count, or a series and a quantile in percent (100 is the maximum, None the mean)."""
+    """Compares a `count`, or the `percent` quantile of a `series` (100 is the maximum, None the mean)."""
 
     text: str
     series: str
@@ -37,21 +37,21 @@ class Threshold:
     count: str
     comparison: str
     bound: float
-    """In milliseconds for quantiles."""
+    """The bound, in milliseconds for quantiles."""
 
     def is_missed(self, value: float) -> bool:
         return _COMPARISONS[self.comparison](value, self.bound)
 
 
 def parse_threshold(text: str) -> Threshold:
-    """Raises `ValueError`, with what would be right."""
+    """Parse a threshold. Raises `ValueError` with the expected form."""
     found = _SHAPE.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no threshold: it looks like 'p99 > 50ms' or 'rate < 40'")
+        raise ValueError(f"invalid threshold: got {text!r}, expected a form like 'p99 > 50ms' or 'rate < 40'")
     figure, comparison, number, unit = found.groups()
     if figure in COUNTS:
         if unit:
-            raise ValueError(f"{text!r}: {figure} is a plain number, without {unit!r}")
+            raise ValueError(f"invalid threshold {text!r}: {figure} has no unit, got {unit!r}")
         return Threshold(text.strip(), "", None, figure, comparison, float(number))
     first, dot, rest = figure.partition(".")
     series, name = (first, rest) if dot and first in _SERIES else ("delivery", figure)
@@ -59,10 +59,10 @@ def parse_threshold(text: str) -> Threshold:
     if quantile is None and name not in ("mean", "max"):
         counts = ", ".join(COUNTS)
         raise ValueError(
-            f"{text!r}: no figure is called {figure!r}; there are p50, p99, p99.9, mean and max, of delivery,"
-            f" ack. and lag., and {counts}"
+            f"invalid threshold {text!r}: unknown figure {figure!r}, expected p50, p99, p99.9, mean or max,"
+            f" optionally with ack. or lag. before it, or one of {counts}"
         )
     if unit not in _UNITS:
-        raise ValueError(f"{text!r}: a time wants a unit: us, ms or s")
+        raise ValueError(f"invalid threshold {text!r}: missing unit, expected us, ms or s")
     percent = float(quantile[1]) if quantile else 100.0 if name == "max" else None
     return Threshold(text.strip(), series, percent, "", comparison, float(number) * _UNITS[unit])

@@ -1,4 +1,4 @@
-"""A connection that can also be ended rudely: what a user needs to go by FIN or by RST."""
+"""A connection that a user can also half-close (FIN) or reset (RST)."""
 
 import socket
 import struct
@@ -8,31 +8,31 @@ from typing import Protocol
 
 from trio_chat.client import Link, SocketLink, dial_tcp
 
-__all__ = ["DialLine", "SocketTransport", "Transport", "dial_line"]
+__all__ = ["DialTransport", "SocketTransport", "Transport", "dial_transport"]
 
 
 class Transport(Link, Protocol):
-    """A link, and two more ways to end it."""
+    """A link with two more ways to end it."""
 
     def end(self) -> None:
-        """Say that no more will come (FIN), and go on reading. A connection that is gone is no error."""
+        """Half-close the connection (FIN); reading remains possible. A closed connection is not an error."""
         ...
 
     def reset(self) -> None:
-        """Break the connection (RST), as the end of a process with unread input does."""
+        """Reset the connection (RST), as a process does that ends with unread input."""
         ...
 
 
-DialLine = Callable[[str, int], Awaitable[Transport]]
+DialTransport = Callable[[str, int], Awaitable[Transport]]
 
 
 class SocketTransport(SocketLink):
-    """A line on a socket."""
+    """A transport on a socket."""
 
     __slots__ = ()
 
     def end(self) -> None:
-        with suppress(OSError):  # it broke just now, which whoever reads is told
+        with suppress(OSError):  # the connection broke just now; the reader gets the error
             self._sock.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
@@ -42,12 +42,12 @@ class SocketTransport(SocketLink):
 
     @classmethod
     def of(cls, link: SocketLink) -> "SocketTransport":
-        """The same connection; the link is not to be used any more."""
+        """Return a transport that takes over the connection of a link; the link must not be used any more."""
         return cls(link._sock, link.address)
 
 
-async def dial_line(host: str, port: int) -> SocketTransport:
-    """As `dial_tcp`, whose errors it raises."""
+async def dial_transport(host: str, port: int) -> SocketTransport:
+    """Connect as `dial_tcp` does, with the same errors."""
     link = await dial_tcp(host, port)
     assert isinstance(link, SocketLink)
     return SocketTransport.of(link)

@@ -1,9 +1,9 @@
-"""One user: a `Chat` on a connection of its own, whose every event is shown to the judge.
+"""One user: a `Chat` on its own connection, with every event passed to the judge.
 
-Its life is one task: come, hear, go when ordered to, stay away for a second, come back with token and
-cursor. What it says runs in tasks of its visit, since an open model does not wait for answers; what a
-broken connection left unanswered is said again on the next visit with the same ref, and must be there
-once.
+A user is one task: it connects, receives events, disconnects when the runner requests it, and reconnects
+after a second with its token and cursor. Each message is sent in its own task, since an open model does not
+wait for replies. Messages that a broken connection left unacked are sent again after the reconnect with the
+same ref, and must be stored once.
 """
 
 from contextlib import suppress
@@ -12,137 +12,137 @@ from dataclasses import dataclass
 import trio
 
 from loadtest.recorder import Recorder
-from loadtest.scenario import WAYS
+from loadtest.scenario import DISCONNECT_WAYS
 from loadtest.stats import Stats, ticks
-from loadtest.transport import DialLine, Transport
+from loadtest.transport import DialTransport, Transport
 from trio_chat.client import Chat, Link, connect
 from trio_chat.contract import BreachKind, Judge, Visit
 from trio_chat.errors import ChatError, ClientError, ConnectionLost, Refused
 
-__all__ = ["AWAY_S", "User", "World"]
+__all__ = ["RECONNECT_AFTER_S", "RunContext", "User"]
 
-AWAY_S = 1.0
-GOODBYE_S = 10.0
-ENTER_S = 15.0
-LINGER_S = 0.25  # after leaving at the end: to see whether anything still comes
-# So large that the judge sees what the server sends, and not what the client asks for again.
+RECONNECT_AFTER_S = 1.0
+DISCONNECT_S = 10.0
+JOIN_S = 15.0
+LINGER_S = 0.25  # after leaving at the end, to detect late events
+# Large enough that the client never drops events, so that the judge sees all that the server sends.
 INBOX_EVENTS = 65_536
 
 
 @dataclass
-class World:
-    """What all users share."""
+class RunContext:
+    """The state that all users of a run share."""
 
     host: str
     port: int
-    dial: DialLine
+    dial: DialTransport
     judge: Judge
     stats: Stats
     tag: str
-    """Begins the refs of this run, so that they are no other's."""
+    """The prefix of the refs of this run, which makes them unique."""
 
 
 class User:
-    """`is_here` says whether it may be asked to say something; `is_over` that it will not come back."""
+    """One user. `is_connected`: it can send messages; `is_over`: it will not reconnect."""
 
-    def __init__(self, world: World, name: str, room: str) -> None:
+    def __init__(self, context: RunContext, name: str, room: str) -> None:
         self.name = name
         self.room = room
-        self.is_here = False
+        self.is_connected = False
         self.is_over = False
         self.failed: ChatError | None = None
-        self.came = trio.Event()
-        self._world = world
+        self.entered = trio.Event()
+        self._context = context
         self._token = ""
         self._epoch = ""
         self._cursor: int | None = None
-        self._unanswered: dict[str, str] = {}  # by ref
-        self._is_kept = False
-        self._order = ""
-        self._ear = Recorder(world.judge, world.stats, name, room)
-        self._hearing = trio.CancelScope()
-        self._line: Transport
+        self._unanswered: dict[str, str] = {}  # texts by ref
+        self._is_stored = False
+        self._requested_way = ""
+        self._recorder = Recorder(context.judge, context.stats, name, room)
+        self._receive_scope = trio.CancelScope()
+        self._transport: Transport
         self._chat: Chat
-        self._stay: Visit
-        self._visit: trio.Nursery
+        self._visit: Visit
+        self._nursery: trio.Nursery
 
     @property
-    def is_kept(self) -> bool:
-        """Whether the server's journal has something that this user said, as far as is known."""
-        return self._is_kept or bool(self._unanswered)
+    def is_stored(self) -> bool:
+        """Whether the server's journal has messages of this user, as far as is known."""
+        return self._is_stored or bool(self._unanswered)
 
-    # --- asked by the runner --------------------------------------------------------------------------
+    # --- called by the runner -------------------------------------------------------------------------
 
-    def go(self, way: str) -> None:
-        """Go, by one of the ways, and come back; or for good, by the way `end`."""
-        self.is_here = False
-        self._order = way
-        self._hearing.cancel()
+    def disconnect(self, way: str) -> None:
+        """Disconnect in one of the ways and reconnect, or in the way `end` for good."""
+        self.is_connected = False
+        self._requested_way = way
+        self._receive_scope.cancel()
 
     def say(self, number: int, text: str, due: int) -> None:
-        """Begin to say something that is due now, or was at that tick."""
-        world = self._world
-        world.judge.says(self.room, self.name, text, due)
-        world.stats.sent += 1
-        ref = f"{world.tag}.{number}"
+        """Start to send a message that was due at the tick `due`."""
+        context = self._context
+        context.judge.says(self.room, self.name, text, due)
+        context.stats.sent += 1
+        ref = f"{context.tag}.{number}"
         self._unanswered[ref] = text
-        self._visit.start_soon(self._say, ref, text, due)
+        self._nursery.start_soon(self._say, ref, text, due)
 
-    def look(self) -> None:
-        """Look for what the client has left out since something last came."""
-        if self.came.is_set() and not self.is_over:
-            self._ear.look()
+    def check_unexpected(self) -> None:
+        """Record the entries that the client dropped since the last batch."""
+        if self.entered.is_set() and not self.is_over:
+            self._recorder.check_unexpected()
 
-    # --- its life -------------------------------------------------------------------------------------
+    # --- its task -------------------------------------------------------------------------------------
 
-    async def live(self) -> None:
-        """Come and go until told to go for good; `came` is set when it is in its room, or has failed to be.
+    async def run(self) -> None:
+        """Connect, disconnect and reconnect until requested to end.
 
-        A connection that ends though nobody has asked it to ends the user, and is a breach. What goes
-        wrong before it is in its room for the first time is in `failed`.
+        `entered` is set when the user is in its room for the first time, or has failed to join it; `failed`
+        is then the error. A connection that ends without a request ends the user, and is a breach.
         """
         while not self.is_over:
-            if self.came.is_set():
-                await trio.sleep(AWAY_S)
+            if self.entered.is_set():
+                await trio.sleep(RECONNECT_AFTER_S)
             try:
                 async with connect(
-                    self._world.host,
-                    self._world.port,
+                    self._context.host,
+                    self._context.port,
                     name=self.name,
                     token=self._token,
                     dial=self._dial,
                     come_back=False,
                     inbox_events=INBOX_EVENTS,
-                    pace=False,  # the schedule waits for no server, and what that refuses is counted
+                    pace=False,  # the schedule does not wait for the server, and refusals are counted
                 ) as chat:
                     self._token = chat.token
-                    self._chat = self._ear.chat = chat
-                    await self._enter()
-                    self.came.set()
-                    async with trio.open_nursery() as self._visit:
+                    self._chat = self._recorder.chat = chat
+                    await self._join()
+                    self.entered.set()
+                    async with trio.open_nursery() as self._nursery:
                         try:
-                            await self._stay_until_gone()
+                            await self._take_part()
                         except (ClientError, Refused) as error:
                             self._fail(error)
-                        self._visit.cancel_scope.cancel()
+                        self._nursery.cancel_scope.cancel()
             except (ClientError, Refused) as error:
                 self._fail(error)
-                self.came.set()
+                self.entered.set()
 
     async def _dial(self, host: str, port: int) -> Link:
-        self._line = await self._world.dial(host, port)
-        return self._line
+        self._transport = await self._context.dial(host, port)
+        return self._transport
 
-    async def _enter(self) -> None:
-        judge = self._world.judge
+    async def _join(self) -> None:
+        judge = self._context.judge
         judge.asks(self.room, self.name)
         after = self._cursor
-        with trio.move_on_after(ENTER_S) as patience:
+        with trio.move_on_after(JOIN_S) as timeout:
             answer = await self._chat.join(self.room, after=after, epoch="" if after is None else self._epoch)
-        if patience.cancelled_caught:
-            raise ConnectionLost(f"its join was not answered within {ENTER_S:g} s")
+        if timeout.cancelled_caught:
+            raise ConnectionLost(f"no reply to its join within {JOIN_S:g} s")
         self._epoch = answer.epoch
-        self._stay = judge.entered(
+        self._visit = judge.entered(
             self.room,
             self.name,
             epoch=answer.epoch,
@@ -151,108 +151,108 @@ class User:
             after=after,
             resumed=answer.resumed,
         )
-        self._ear.enter(self._stay)
+        self._recorder.start_visit(self._visit)
 
-    async def _stay_until_gone(self) -> None:
-        """Hear everything; go when ordered to. Comes back only when the connection is to be ended."""
+    async def _take_part(self) -> None:
+        """Receive events and disconnect on request; return when the connection is to be closed."""
         for ref, text in self._unanswered.items():
-            # How late it is now is this user's own fault, and counts for nothing.
-            self._world.judge.says_again(text)
-            self._world.stats.again += 1
-            self._visit.start_soon(self._say, ref, text, 0)
+            # The delay is caused by this user, so it is not measured.
+            self._context.judge.says_again(text)
+            self._context.stats.again += 1
+            self._nursery.start_soon(self._say, ref, text, 0)
         while True:
-            self.is_here = True
-            with trio.CancelScope() as self._hearing:
-                if self._order:
-                    self._hearing.cancel()
-                await self._hear()
-            way, self._order = self._order, ""
-            self._stay.going(*(("leave", "left") if way == "end" else (way, WAYS[way])))
-            with trio.move_on_after(GOODBYE_S) as patience:
-                await self._part(way)
-            self._ear.look()
-            self._cursor = self._stay.cursor
-            self._stay.gone()
-            if patience.cancelled_caught:
-                words = f"{self.name} heard nothing more for {GOODBYE_S:g} s after going by {way}"
-                self._world.judge.findings.add(BreachKind.ENDED, self.room, self.name, words)
+            self.is_connected = True
+            with trio.CancelScope() as self._receive_scope:
+                if self._requested_way:
+                    self._receive_scope.cancel()
+                await self._receive()
+            way, self._requested_way = self._requested_way, ""
+            self._visit.going(*(("leave", "left") if way == "end" else (way, DISCONNECT_WAYS[way])))
+            with trio.move_on_after(DISCONNECT_S) as timeout:
+                await self._disconnect(way)
+            self._recorder.check_unexpected()
+            self._cursor = self._visit.cursor
+            self._visit.gone()
+            if timeout.cancelled_caught:
+                description = f"{self.name} was not disconnected within {DISCONNECT_S:g} s after {way}"
+                self._context.judge.findings.add(BreachKind.ENDED, self.room, self.name, description)
             elif way == "leave":
-                await self._enter()
+                await self._join()
                 continue
             return
 
-    async def _part(self, way: str) -> None:
+    async def _disconnect(self, way: str) -> None:
         chat = self._chat
         match way:
             case "quit":
                 await chat.quit()
-                await self._hear_out()
+                await self._receive_rest()
             case "fin":
-                self._line.end()
-                await self._hear_out()
+                self._transport.end()
+                await self._receive_rest()
             case "rst":
-                self._line.reset()
+                self._transport.reset()
             case "leave":
-                await trio.lowlevel.checkpoint()  # what it has just begun to say goes before
+                await trio.lowlevel.checkpoint()  # messages that were just started are sent first
                 await chat.leave(self.room)
-                with trio.move_on_after(AWAY_S):
-                    await self._hear()
+                with trio.move_on_after(RECONNECT_AFTER_S):
+                    await self._receive()
             case "end":
                 self.is_over = True
                 await chat.leave(self.room)
                 with trio.move_on_after(LINGER_S):
-                    await self._hear()
+                    await self._receive()
                 await chat.quit()
 
     def _fail(self, error: ChatError) -> None:
-        self.is_here = False
+        self.is_connected = False
         self.is_over = True
         self.failed = error
-        if not self.came.is_set():
+        if not self.entered.is_set():
             return
-        world, visit = self._world, self._stay
+        context, visit = self._context, self._visit
         if not visit.is_over:
-            words = f"{self.name} was thrown out of {self.room} at {visit.cursor}: {error}"
-            # Who was refused what it cannot do without ends its connection in good order.
+            description = f"{self.name} was disconnected from {self.room} at {visit.cursor}: {error}"
+            # A user whose hello or join was refused quits.
             visit.going("connection lost", "quit" if isinstance(error, Refused) else "lost")
             visit.gone()
         else:
-            words = f"{self.name} could not come back to {self.room} after {visit.cursor}: {error}"
+            description = f"{self.name} could not rejoin {self.room} after {visit.cursor}: {error}"
         if isinstance(error, Refused) and error.code == "rate_limited":
-            world.stats.count_refusal(error.code)  # which makes the run invalid, and is no breach
+            context.stats.count_refusal(error.code)  # makes the run invalid, but is not a breach
         else:
-            world.judge.findings.add(BreachKind.ENDED, self.room, self.name, words)
+            context.judge.findings.add(BreachKind.ENDED, self.room, self.name, description)
         for text in self._unanswered.values():
-            world.judge.excused(text)
+            context.judge.excused(text)
 
-    # --- speaking -------------------------------------------------------------------------------------
+    # --- sending -------------------------------------------------------------------------------------
 
     async def _say(self, ref: str, text: str, due: int) -> None:
-        world = self._world
+        context = self._context
         try:
             seq = await self._chat.say(self.room, text, ref=ref)
         except Refused as refusal:
-            world.stats.count_refusal(refusal.code)
-            if refusal.code == "unavailable":  # the journal may turn out to have it all the same
-                self._is_kept = True
-                world.judge.excused(text)
+            context.stats.count_refusal(refusal.code)
+            if refusal.code == "unavailable":  # the journal may have it nevertheless
+                self._is_stored = True
+                context.judge.excused(text)
             else:
-                world.judge.refused(text)
+                context.judge.refused(text)
         except ClientError:
-            return  # said again when the user is back
+            return  # sent again after the reconnect
         else:
-            self._is_kept = True
-            world.judge.acked(text, seq)
+            self._is_stored = True
+            context.judge.acked(text, seq)
             if due:
-                world.stats.ack.add((ticks(trio.current_time()) - due,))
+                context.stats.ack.add((ticks(trio.current_time()) - due,))
         self._unanswered.pop(ref, None)
 
-    # --- hearing --------------------------------------------------------------------------------------
+    # --- receiving --------------------------------------------------------------------------------------
 
-    async def _hear(self) -> None:
+    async def _receive(self) -> None:
         async for batch in self._chat.batches():
-            self._ear.take(batch)
+            self._recorder.record(batch)
 
-    async def _hear_out(self) -> None:
+    async def _receive_rest(self) -> None:
         with suppress(ClientError):
-            await self._hear()
+            await self._receive()

@@ -1,8 +1,8 @@
-"""What came of a run. Pure.
+"""The result of a run. Pure.
 
-A broken promise outweighs everything: it is proved by what was received. Next, a run that proves nothing,
-because the generator could not keep up or was held back: its figures are not the server's. Only then
-do thresholds count. A run that a signal ended has no other verdict than that, whatever was found until then.
+A breach outweighs everything, since the received events prove it. Next comes an invalid run, in which the
+generator could not keep up or was rate limited: its figures do not describe the server. Only then do
+thresholds count. A run that a signal ended always has the verdict of that signal.
 """
 
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """How long something took, in milliseconds."""
+    """A summary of latencies, in milliseconds."""
 
     count: int
     p50_ms: float
@@ -40,7 +40,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was counted. Rates are those of the talk, without coming and going at its two ends."""
+    """The figures of a run. Rates are measured while messages are due, without the phases around that."""
 
     sent: int
     rate: float
@@ -56,18 +56,18 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """`kinds` counts the breaches; `breaches` are the first thousand in words."""
+    """The result: `kinds` counts breaches by kind, `breaches` describes the first thousand."""
 
     figures: Figures
     kinds: dict[str, int]
     breaches: list[Breach]
     invalid: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
-    """Thresholds that were not kept, each with its value."""
+    """The thresholds that were true, each with its value."""
     rooms: list[str] = field(default_factory=list)
-    """Rooms of which the server's journal keeps something, where the server is not our own."""
+    """The rooms left in the journal of a server that was not started for the run."""
     stopped: Verdict | None = None
-    """The verdict on a run that a signal ended: INTERRUPTED or TERMINATED."""
+    """INTERRUPTED or TERMINATED for a run that a signal ended."""
 
     @property
     def verdict(self) -> Verdict:

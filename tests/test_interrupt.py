@@ -75,10 +75,10 @@ def test_a_command_at_work_has_the_interrupt_as_an_exception() -> None:
 def test_a_command_without_words_of_its_own_ends_with_130() -> None:
     """The work of `join` interrupts itself as it begins."""
     start = f"""
-import trio_chat.terminal.lines
+import trio_chat.terminal.line_client
 async def run(*args, **options):
     raise KeyboardInterrupt
-trio_chat.terminal.lines.run = run
+trio_chat.terminal.line_client.run = run
 {CONSOLE_SCRIPT}
 """
     assert interrupted("", ["join"], start=start) == (130, "", "trio-chat: interrupted\n")

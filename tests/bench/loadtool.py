@@ -146,7 +146,7 @@ def measure_loadtool(plan: Plan, stage: Stage) -> Iterator[Figure]:
 def _judged(server_core: int | None, seconds: float) -> _Judged:
     with ServerProcess.ours(server_core) as server:
         samples, run = _run(server.port, Judge(), seconds)
-    outcome = run.outcome()
+    outcome = run.result()
     if outcome.verdict is Verdict.BROKEN:
         raise BenchError(outcome.last_line)
     figures = outcome.figures
@@ -157,7 +157,7 @@ def _judged(server_core: int | None, seconds: float) -> _Judged:
 def _run(port: int, judge: Judge, seconds: float) -> tuple[_Samples, LoadTest]:
     samples = _Samples()
     scenario = Scenario(users=USERS, rate=RATE, duration_s=seconds, disconnects=0.05)
-    run = LoadTest(scenario, "127.0.0.1", port, tell=samples.tell, judge=judge)
+    run = LoadTest(scenario, "127.0.0.1", port, on_progress=samples.tell, judge=judge)
     trio.run(run.run)
     return samples, run
 

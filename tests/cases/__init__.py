@@ -1,1 +1,1 @@
-"""Situations of real operation that have gone wrong elsewhere, tried on the real commands: `nox -s cases`."""
+"""Situations of real operation that have gone wrong elsewhere, run with the real commands: `nox -s cases`."""

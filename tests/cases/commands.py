@@ -1,4 +1,4 @@
-"""The real command in processes of its own: bounded in time, ended by themselves, on port 0."""
+"""Run the real commands in their own processes, with a time limit, on port 0."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def serve(
     prefix: Sequence[str] = (),
     stderr: int | IO[bytes] = subprocess.DEVNULL,
 ) -> Iterator[Server]:
-    """Run `trio-chat serve` on a free port for the length of the block; kill it if it still runs then."""
+    """Run `trio-chat serve` on a free port during the block; kill it if it still runs at the end."""
     with subprocess.Popen(
         [*prefix, *command("serve", "--port", "0", *args)],
         stdout=subprocess.PIPE,
@@ -95,7 +95,7 @@ def serve(
         assert process.stdout is not None
         try:
             first_line = process.stdout.readline().decode().rstrip("\n")
-            assert first_line.startswith("listening on tcp://"), f"serve said {first_line!r}"
+            assert first_line.startswith("listening on tcp://"), f"serve printed {first_line!r}"
             yield Server(process, first_line)
         finally:
             process.kill()

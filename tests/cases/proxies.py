@@ -1,4 +1,4 @@
-"""Proxies as processes of a test's own, configured by the blocks of docs/operations.md."""
+"""Run proxies as processes of a test, configured by the blocks of docs/operations.md."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.cases.commands import PATIENCE_S, environment
 __all__ = ["LOG", "NAME", "Certificate", "Visitor", "block", "make_certificate", "needs", "running"]
 
 NAME = "chat.example.org"
-LOG = "proxy.log"  # in the directory of a proxy
+LOG = "proxy.log"  # inside the directory of a proxy
 PAGE = Path(__file__).parent.parent.parent / "docs" / "operations.md"
-STARTS = 3  # between the choice of a free port and its use another process may take it
+STARTS = 3  # another process may take a free port before it is used
 LOOPBACK = "127.0.0.1"
 
 
@@ -38,18 +38,18 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 
 def _path() -> str:
-    """Return where programs are; Debian has nginx and haproxy where only root looks."""
+    """Return the search path; Debian installs nginx and haproxy in directories that only root has in it."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
 
 
 def block(language: str, number: int) -> str:
-    """Return one of the fenced blocks of docs/operations.md that are in a language, counted from 0."""
+    """Return a fenced block of docs/operations.md by its language and its index, counted from 0."""
     found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     return str(found[number])
 
 
 class Certificate(NamedTuple):
-    """The files of a certificate for NAME, and a context of TLS that trusts its authority."""
+    """The files of a certificate for NAME, and a TLS context that trusts its authority."""
 
     chain: Path
     key: Path
@@ -58,7 +58,7 @@ class Certificate(NamedTuple):
 
 
 def make_certificate(directory: Path) -> Certificate:
-    """Make an authority and a certificate of it, in files of a directory."""
+    """Create an authority and a certificate signed by it, as files in a directory."""
     authority = trustme.CA()
     issued = authority.issue_cert(NAME)
     chain, key, both = directory / "chain.pem", directory / "key.pem", directory / "both.pem"
@@ -81,9 +81,9 @@ def free_port() -> int:
 def running(
     directory: Path, configure: Callable[[int], str], command: Callable[[Path], Sequence[str]]
 ) -> Iterator[int]:
-    """Run a proxy for the length of the block, as a child of the test; yield its port.
+    """Run a proxy during the block, as a child process of the test; yield its port.
 
-    `configure` makes its configuration for a port, `command` is given the file that holds it.
+    `configure` returns its configuration for a port; `command` returns the command line for that file.
     """
     file, log = directory / "proxy.conf", directory / LOG
     for _ in range(STARTS):
@@ -108,18 +108,18 @@ def running(
 
 
 def _accepts(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait until a process accepts connections at a port; False if it ends before."""
+    """Wait until a process accepts connections at a port; return False if it ends before that."""
     deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
         with closing(socket.socket()) as probe:
             if probe.connect_ex((LOOPBACK, port)) == 0:
                 return process.poll() is None
-        time.sleep(0.02)  # another process starts: nothing tells when it listens
+        time.sleep(0.02)  # there is no event for when the process listens
     return False
 
 
 class Visitor:
-    """A browser of the page below `base`, over TLS, as it would be at port 443 of NAME."""
+    """A client that requests the page below `base` over TLS, as from port 443 of NAME."""
 
     def __init__(self, port: int, context: ssl.SSLContext, base: str) -> None:
         self.base = base
@@ -127,7 +127,7 @@ class Visitor:
         self._context = context
 
     def get(self, path: str) -> tuple[int, http.client.HTTPMessage, str]:
-        """Ask for a path, which is relative to `base` unless it begins with a slash."""
+        """Request a path, which is relative to `base` unless it begins with a slash."""
         target = path if path.startswith("/") else self.base + path
         with closing(http.client.HTTPSConnection(NAME, timeout=PATIENCE_S)) as connection:
             connection.sock = self._context.wrap_socket(self._dial(), server_hostname=NAME)
@@ -136,7 +136,7 @@ class Visitor:
             return answer.status, answer.headers, answer.read().decode(errors="replace")
 
     def open_websocket(self, forwarded_for: str = "", origin: str = f"https://{NAME}") -> ClientConnection:
-        """Open the page's WebSocket; `forwarded_for` is what a proxy before this one would tell.
+        """Open the page's WebSocket; `forwarded_for` is the header of an earlier proxy.
 
         Raises:
             websockets.exceptions.InvalidStatus: It was refused.

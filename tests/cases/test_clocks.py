@@ -1,4 +1,4 @@
-"""A wall clock that is wrong for a while: `serve` with libfaketime, which sets it while the server runs."""
+"""A wall clock that is wrong for a while: libfaketime changes it while `serve` runs."""
 
 import re
 import time
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.skipif(LIBRARY is None, reason="needs libfaketime: apt-
 
 
 class Clock:
-    """The wall clock of a server in a process of its own; its monotonic clocks stay what they are."""
+    """The wall clock of a server process; its monotonic clocks are not changed."""
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "clock"
         self.set("+0")
 
     def set(self, offset: str) -> None:
-        """Let it be ahead by an offset such as `+3650d`."""
+        """Set the clock ahead by an offset such as `+3650d`."""
         new = self._file.with_suffix(".new")
         new.write_text(offset)
         new.replace(self._file)
@@ -51,7 +51,7 @@ def say(home: Path, server: Server, text: str, room: str = "lobby") -> None:
 
 
 def years_ahead(home: Path, journal: Path) -> dict[str, float]:
-    """Return by how many years each text is stamped in the future."""
+    """Return how many years in the future the time of each text is."""
     exported = run(home, "journal", "export", "--journal", str(journal)).stdout.decode()
     now_ms = time.time() * 1_000
     return {

@@ -1,4 +1,4 @@
-"""What balancers and browsers ask a real server, and which names it can have."""
+"""Requests of load balancers and browsers to a real server, and the names that a server can have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEMORY = ("--journal", "memory")
 
 
 def ask(port: int, request: str) -> bytes:
-    """Return the status line of the answer to a request."""
+    """Return the status line of the response to a request."""
     with closing(socket.create_connection(("127.0.0.1", port), PATIENCE_S)) as connection:
         connection.sendall(request.encode())
         with connection.makefile("rb") as answer:
@@ -34,12 +34,12 @@ def ask(port: int, request: str) -> bytes:
         "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
 )
-def test_a_request_in_any_of_its_forms_is_answered(request_: str, tmp_path: Path) -> None:
+def test_each_form_of_a_request_gets_a_response(request_: str, tmp_path: Path) -> None:
     with serve(tmp_path, *MEMORY) as server:
         assert ask(server.port, request_.format(port=server.port)) == b"HTTP/1.1 200 OK"
 
 
-def test_an_input_that_ends_behind_empty_lines_is_closed_without_a_word(tmp_path: Path) -> None:
+def test_an_input_of_empty_lines_is_closed_without_a_response(tmp_path: Path) -> None:
     with (
         serve(tmp_path, *MEMORY) as server,
         closing(socket.create_connection(("127.0.0.1", server.port), PATIENCE_S)) as connection,
@@ -73,7 +73,7 @@ def test_a_public_name_matches_what_a_browser_sends(name: str, host: str, tmp_pa
         assert ask(server.port, "GET / HTTP/1.1\r\nHost: other.example\r\n\r\n").startswith(b"HTTP/1.1 421 ")
 
 
-def test_a_start_on_a_full_disk_asks_to_be_tried_again(tmp_path: Path) -> None:
+def test_a_start_on_a_full_disk_has_the_status_for_a_retry(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     with small_disk(home) as disk:

@@ -1,4 +1,4 @@
-"""Which server answers, as the real command says it; and messages with white space around them."""
+"""The server id that the real command sends, and messages with white space around them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PING = b'{"type":"ping"}'
 
 
 def welcome_of(server: Server) -> dict[str, object]:
-    """Say hello in frames, and return the welcome."""
+    """Send a hello in frames, and return the welcome."""
     reader = FrameReader()
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as connection:
         connection.sendall(pack([HELLO]))
@@ -28,7 +28,7 @@ def welcome_of(server: Server) -> dict[str, object]:
 
 
 def id_of(home: Path, journal: str) -> object:
-    """Serve a journal once, and return the server id in the welcome, None without one."""
+    """Serve a journal once, and return the server id in the welcome; None if it has none."""
     with serve(home, "--journal", journal) as server:
         welcome = welcome_of(server)
         assert server.stop() == 0
@@ -48,15 +48,15 @@ def test_a_journal_and_its_copies_are_one_server(tmp_path: Path) -> None:
         begun = str(tmp_path / f"begun-{same}.db")
         assert run(tmp_path, "journal", "import", "--journal", begun, text).returncode == 0
         assert (id_of(tmp_path, begun) == first) is same
-    told = json.loads(run(tmp_path, "journal", "info", "--journal", journal, "--json").stdout)
-    assert told["server_id"] == first
+    info = json.loads(run(tmp_path, "journal", "info", "--journal", journal, "--json").stdout)
+    assert info["server_id"] == first
 
 
 def test_a_journal_in_memory_names_no_server(tmp_path: Path) -> None:
     assert id_of(tmp_path, "memory") is None
 
 
-def test_newlines_around_messages_of_a_websocket_never_end_it(tmp_path: Path) -> None:
+def test_newlines_around_websocket_messages_do_not_end_the_connection(tmp_path: Path) -> None:
     with serve(tmp_path, "--journal", "memory") as server:
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as connection:
             connection.sendall(
@@ -72,10 +72,10 @@ def test_newlines_around_messages_of_a_websocket_never_end_it(tmp_path: Path) ->
             for _ in range(20):
                 connection.sendall(frame(PING + b"\n") + frame(b"\n") + frame(b""))
             reader = WebSocketEvents(lambda: bytes(4))
-            heard: list[Event] = []
-            while len(heard) < 21:
+            received: list[Event] = []
+            while len(received) < 21:
                 data = connection.recv(65_536)
-                assert data, f"the server ended the connection after {heard}"
-                heard += reader.feed(data)
-            assert heard[1:] == [Pong()] * 20
+                assert data, f"the server ended the connection after {received}"
+                received += reader.feed(data)
+            assert received[1:] == [Pong()] * 20
         assert server.stop() == 0

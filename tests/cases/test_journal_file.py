@@ -1,4 +1,4 @@
-"""The journal's file as operators have it: by several names, read-only, in use, or under an odd path."""
+"""The journal's file as operators meet it: under several names, read-only, in use, or with an odd path."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXPORT = (
 
 @contextmanager
 def mounted(source: Path, target: Path, *, read_only: bool = False) -> Iterator[None]:
-    """Mount a file or directory at another place for the length of the block."""
+    """Mount a file or directory at another path during the block."""
     if sys.platform != "linux" or os.geteuid():
         pytest.skip("needs root on Linux, to mount")
     if subprocess.run(["mount", "--bind", source, target], capture_output=True, check=False).returncode:
@@ -46,7 +46,7 @@ def new_journal(home: Path, path: Path) -> Path:
 
 
 def refusal(home: Path, *args: str | bytes) -> str:
-    """Run a command that is refused with status 2, and return its one line."""
+    """Run a command, check that it fails with status 2, and return its one line."""
     done = run(home, *args)
     assert (done.returncode, done.stdout) == (2, b""), done
     assert done.stderr.count(b"\n") == 1, done.stderr
@@ -59,7 +59,7 @@ def say(home: Path, address: str, text: str) -> None:
 
 
 def refused_beside_a_server(home: Path, path: Path, other: Path) -> None:
-    """Refuse all that changes or reads the journal of a running server by another name; nothing is lost."""
+    """Check that no command opens the journal of a running server by another name; nothing is lost."""
     with serve(home, "--journal", str(path)) as server:
         say(home, server.address, "first")
         in_use = f"another server is using the journal {other}"
@@ -89,7 +89,7 @@ def test_a_second_server_is_refused_by_a_bind_mount_of_the_file(tmp_path: Path) 
         refused_beside_a_server(tmp_path, path, other)
 
 
-def test_the_lock_goes_with_a_server_that_is_killed(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_server_is_released(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with serve(tmp_path, "--journal", str(path)) as server:
         say(tmp_path, server.address, "hello")
@@ -100,7 +100,7 @@ def test_the_lock_goes_with_a_server_that_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_server_is_refused_by_a_hard_link_while_an_import_runs(tmp_path: Path) -> None:
-    """The import reads what there is of its text, and waits for more."""
+    """The import reads the text that is available, and waits for more."""
     path, link = new_journal(tmp_path, tmp_path / "journal.db"), tmp_path / "link.db"
     os.link(path, link)
     more = EXPORT.replace(b"attic", b"lobby")
@@ -124,7 +124,7 @@ def test_a_server_is_refused_by_a_hard_link_while_an_import_runs(tmp_path: Path)
     assert exported.count(b'"dusty"') == 2
 
 
-def test_a_journal_on_read_only_media_can_be_looked_at_and_copied(tmp_path: Path) -> None:
+def test_a_journal_on_read_only_media_can_be_read_and_copied(tmp_path: Path) -> None:
     writable, read_only, copy = tmp_path / "rw", tmp_path / "ro", tmp_path / "copy.db"
     writable.mkdir()
     read_only.mkdir()
@@ -157,7 +157,7 @@ def test_a_path_that_is_not_utf_8_is_a_path(tmp_path: Path) -> None:
     assert json.loads(run(tmp_path, "journal", "info", "--json", "--journal", path).stdout)["entries"] == 1
 
 
-def test_what_sqlite_calls_memory_is_memory(tmp_path: Path) -> None:
+def test_the_memory_path_of_sqlite_is_a_memory_journal(tmp_path: Path) -> None:
     with serve(tmp_path, "--journal", ":memory:") as server:
         say(tmp_path, server.address, "hello")
         assert server.stop() == 0
@@ -182,7 +182,7 @@ def test_a_directory_that_any_user_may_write_to_is_refused(tmp_path: Path) -> No
         assert b"WARNING any user may create files beside the journal" in err.read()
 
 
-def test_a_mark_that_is_a_symlink_is_not_written_through(tmp_path: Path) -> None:
+def test_a_symlinked_marker_is_not_written_through(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious")
     (tmp_path / "journal.db-mark").symlink_to(precious)

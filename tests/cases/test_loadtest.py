@@ -1,4 +1,4 @@
-"""`trio-chat loadtest` as people and programs end it, and on a terminal that cannot move its cursor."""
+"""`trio-chat loadtest` ended by people and programs, and on a terminal that cannot move its cursor."""
 
 import os
 import pty
@@ -26,8 +26,8 @@ def loadtest(home: Path, *args: str) -> "subprocess.Popen[bytes]":
 @pytest.mark.parametrize(
     "module", ["click", "trio_chat.cli.loadtest", "rich.console", "loadtest.command", "loadtest.stats"]
 )
-def test_ctrl_c_while_it_loads_is_130_and_a_line(module: str, tmp_path: Path) -> None:
-    """The interpreter says on standard error which module it has imported."""
+def test_ctrl_c_while_loading_is_exit_130_and_one_line(module: str, tmp_path: Path) -> None:
+    """The interpreter prints each imported module on standard error."""
     with loadtest(tmp_path, *SHORT) as process:
         assert process.stdout is not None
         try:
@@ -35,13 +35,13 @@ def test_ctrl_c_while_it_loads_is_130_and_a_line(module: str, tmp_path: Path) ->
                 if line.split()[-1] == module.encode():
                     break
             process.send_signal(signal.SIGINT)
-            said = process.stdout.read().decode()
+            output = process.stdout.read().decode()
             assert process.wait(PATIENCE_S) == 130
         finally:
             process.kill()
-    said = "\n".join(line for line in said.splitlines() if line and not line.startswith("import time:"))
+    output = "\n".join(line for line in output.splitlines() if line and not line.startswith("import time:"))
     assert re.fullmatch(
-        r"trio-chat: interrupted|INTERRUPTED: stopped while connecting; .* \(exit 130\)", said
+        r"trio-chat: interrupted|INTERRUPTED: stopped while connecting; .* \(exit 130\)", output
     )
 
 
@@ -55,17 +55,17 @@ def test_a_dumb_terminal_gets_lines_and_no_escapes(tmp_path: Path) -> None:
         env=environment(tmp_path, TERM="dumb"),
     ) as process:
         os.close(far)
-        said = bytearray()
+        output = bytearray()
         try:
             while data := os.read(near, 65_536):
-                said += data
+                output += data
         except OSError:  # the process has closed the other end
             pass
         finally:
             process.kill()
             os.close(near)
-    lines = said.decode().splitlines()
-    assert lines[0] == "connecting: 0 of 3 users are in"
+    lines = output.decode().splitlines()
+    assert lines[0] == "connecting: 0 of 3 users are connected"
     assert any(line.startswith("talking ") for line in lines)
     assert "judged" in lines
-    assert "\x1b" not in said.decode()
+    assert "\x1b" not in output.decode()

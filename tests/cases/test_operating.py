@@ -1,4 +1,4 @@
-"""What an owner does with a server, and what the server tells its owner, on the real commands."""
+"""What an operator does with a server, and what the server logs, with the real commands."""
 
 import os
 import pty
@@ -40,7 +40,7 @@ def test_refusals_are_counted_in_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["info", "warning"])
-def test_who_connects_is_logged_for_those_who_ask(level: str, tmp_path: Path) -> None:
+def test_connections_are_logged_with_the_option(level: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     options = ("--journal", "memory", "--log-level", level)
     with log.open("wb") as stderr, serve(tmp_path, *options, stderr=stderr) as server:
@@ -70,12 +70,12 @@ def test_a_room_is_removed_and_the_others_are_as_they_were(tmp_path: Path) -> No
     log = tmp_path / "log"
     with log.open("wb") as stderr, serve(tmp_path, "--journal", journal, stderr=stderr) as server:
         assert server.stop() == 0
-    assert log.read_bytes() == b"", "no room has a new epoch"
+    assert log.read_bytes() == b"", "no room got a new epoch"
     assert run(tmp_path, "journal", "export", "--journal", journal).stdout == before
     assert run(tmp_path, "journal", "check", "--journal", journal).returncode == 0
 
 
-def test_a_backup_goes_through_a_pipe_beside_a_server(tmp_path: Path) -> None:
+def test_a_backup_to_a_pipe_works_while_a_server_runs(tmp_path: Path) -> None:
     journal, copy = tmp_path / "journal.db", tmp_path / "copy.db"
     with serve(tmp_path, "--journal", str(journal)) as server:
         say(tmp_path, server.address, "ada", b"kept\n")
@@ -92,7 +92,7 @@ def test_a_backup_goes_through_a_pipe_beside_a_server(tmp_path: Path) -> None:
 
 
 def test_a_load_test_of_another_machine_asks_at_a_terminal(tmp_path: Path) -> None:
-    """`n` is typed; without a terminal it does not ask."""
+    """At a terminal `n` is typed; without a terminal it does not ask."""
     done = run(tmp_path, "loadtest", "203.0.113.9:5555", stdin=b"y\n")
     assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"--yes" in done.stderr
     controller, terminal = pty.openpty()
@@ -109,17 +109,17 @@ def test_a_load_test_of_another_machine_asks_at_a_terminal(tmp_path: Path) -> No
                 assert process.wait(PATIENCE_S) == 2
             finally:
                 process.kill()
-        said = os.read(controller, 10_000)
+        output = os.read(controller, 10_000)
     finally:
         os.close(terminal)
         os.close(controller)
-    assert b"Start it? [y/N]: " in said and b"trio-chat: not started" in said
+    assert b"Start it? [y/N]: " in output and b"trio-chat: not started" in output
 
 
 @pytest.mark.parametrize("module", ["click", "trio_chat.cli.serve", "trio"])
 @pytest.mark.parametrize("name", ["loadtest", "join", "serve"])
-def test_ctrl_c_behind_an_import_ends_like_any_other(module: str, name: str, tmp_path: Path) -> None:
-    """Python says what it has imported: the signal is sent when it says so."""
+def test_ctrl_c_after_an_import_has_the_usual_status(module: str, name: str, tmp_path: Path) -> None:
+    """Python prints the modules that it imports; the signal is sent when it prints this one."""
     python, *rest = command(name)
     heeding = "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
     with subprocess.Popen(
@@ -133,10 +133,10 @@ def test_ctrl_c_behind_an_import_ends_like_any_other(module: str, name: str, tmp
             imported = b""
             while imported.rpartition(b"|")[2].strip() != module.encode():
                 imported = process.stderr.readline()
-                assert imported, f"{module} is not imported"
+                assert imported, f"{module} was not imported"
             process.send_signal(signal.SIGINT)
-            said = [line for line in process.stderr if not line.startswith(b"import time:")]
+            output = [line for line in process.stderr if not line.startswith(b"import time:")]
             status = process.wait(PATIENCE_S)
         finally:
             process.kill()
-    assert (status, said) == (130, [b"trio-chat: interrupted\n"])
+    assert (status, output) == (130, [b"trio-chat: interrupted\n"])

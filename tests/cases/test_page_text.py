@@ -1,4 +1,4 @@
-"""Mentions and links by the modules that the real server serves, and odd times by the real import."""
+"""Mentions and links by the modules that the real server serves, and odd times in a real import."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ console.log(JSON.stringify([
 """
 
 
-def test_mentions_and_links_are_those_of_the_vectors(tmp_path: Path) -> None:
+def test_mentions_and_links_match_the_test_vectors(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("there is no node on this machine")
@@ -59,7 +59,7 @@ def _wanted(name: str, field: str) -> dict[str, list[str]]:
     return {vector["about"]: vector[field] for vector in VECTORS[name]}
 
 
-def test_an_import_refuses_a_time_that_no_calendar_holds(tmp_path: Path) -> None:
+def test_an_import_refuses_a_time_beyond_the_calendar(tmp_path: Path) -> None:
     journal = tmp_path / "journal.db"
     lines = [
         {"type": "trio_chat_journal", "version": 1, "refs": False},

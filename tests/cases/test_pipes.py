@@ -1,4 +1,4 @@
-"""`join` in a pipe, as a service, and before servers of other protocols."""
+"""`join` in a pipe, as a service, and with servers of other protocols."""
 
 import json
 import os
@@ -26,14 +26,14 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def texts(home: Path, server: Server) -> list[str]:
-    """Stop the server and return what its journal holds."""
+    """Stop the server, and return the entries of its journal."""
     assert server.stop() == 0
     exported = run(home, "journal", "export", "--journal", str(home / "journal.db")).stdout
     return [entry["text"] for line in exported.splitlines() if "text" in (entry := json.loads(line))]
 
 
 @pytest.mark.parametrize(
-    ("piped", "said"),
+    ("piped", "sent"),
     [
         (b"before\n/quit\n/nick eva\nafter\n", ["before", "/quit", "/nick eva", "after"]),
         (b"Use%\n/dev/sda1 80%\n//x\n/me waves\n", ["Use%", "/dev/sda1 80%", "//x", "/me waves"]),
@@ -44,13 +44,13 @@ def texts(home: Path, server: Server) -> list[str]:
     ],
     ids=["commands", "slashes", "controls", "crlf", "not UTF-8", "long"],
 )
-def test_each_piped_line_is_said(tmp_path: Path, server: Server, piped: bytes, said: list[str]) -> None:
+def test_each_piped_line_is_sent(tmp_path: Path, server: Server, piped: bytes, sent: list[str]) -> None:
     done = run(tmp_path, "join", f"ada@{server.address}", "--tokens", "none", stdin=piped)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert texts(tmp_path, server) == said
+    assert texts(tmp_path, server) == sent
 
 
-def test_lines_of_a_file_and_of_a_socket_are_said(tmp_path: Path, server: Server) -> None:
+def test_lines_of_a_file_and_of_a_socket_are_sent(tmp_path: Path, server: Server) -> None:
     (tmp_path / "lines").write_text("from a file\n")
     with (tmp_path / "lines").open("rb") as file:
         assert run(tmp_path, "join", f"ada@{server.address}", stdin=file).returncode == 0
@@ -78,14 +78,14 @@ def test_a_name_that_is_taken_is_an_error_in_a_pipe(tmp_path: Path, server: Serv
     assert texts(tmp_path, server) == []
 
 
-# --- following --------------------------------------------------------------------------------------
+# --- without input ---------------------------------------------------------------------------------
 
 
 @contextmanager
 def following(
     home: Path, server: Server, stdin: int, *, prefix: tuple[str, ...] = (), stdout: int = subprocess.PIPE
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a `join --json` that has entered the lobby; end it by SIGTERM, with status 0."""
+    """Run a `join --json` that has joined the lobby; end it by SIGTERM, and check for status 0."""
     with subprocess.Popen(
         [*prefix, *command("join", f"ada@{server.address}", "--json", "--tokens", "none")],
         stdin=stdin,
@@ -96,7 +96,7 @@ def following(
     ) as process:
         try:
             assert process.stderr is not None
-            assert process.stderr.readline() == b"-- no input to read; following until a signal\n"
+            assert process.stderr.readline() == b"-- no input to read; showing the rooms until a signal\n"
             yield process
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE_S) == 0
@@ -106,7 +106,7 @@ def following(
 
 
 @pytest.mark.parametrize("prefix", [(), ("sh", "-c", 'exec "$@" <&-', "sh")], ids=["null", "closed"])
-def test_a_watcher_without_an_input_follows_its_room(
+def test_a_client_without_input_shows_its_room(
     tmp_path: Path, server: Server, prefix: tuple[str, ...]
 ) -> None:
     with following(tmp_path, server, subprocess.DEVNULL, prefix=prefix) as watcher:
@@ -136,8 +136,8 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-def test_a_watcher_in_the_background_follows_its_room(tmp_path: Path, server: Server) -> None:
-    """Reading the terminal would stop it."""
+def test_a_client_in_the_background_shows_its_room(tmp_path: Path, server: Server) -> None:
+    """Reading the terminal would stop the process."""
     master, slave = pty.openpty()
     try:
         with following(tmp_path, server, slave, prefix=(sys.executable, "-c", _IN_BACKGROUND)) as watcher:

@@ -1,4 +1,4 @@
-"""What surrounds the process: variables, users, open files, signals, addresses of the machine."""
+"""The environment of the process: variables, users, open files, signals, addresses of the machine."""
 
 import os
 import pty
@@ -17,7 +17,7 @@ from tests.cases.commands import PATIENCE_S, Server, command, environment, run, 
 
 ROOT = Path(__file__).parent.parent.parent
 NO_USER = 54_321
-# All modules are imported before the user changes, who may not be allowed to read the interpreter's.
+# All modules are imported before the user changes, since that user may not be able to read them.
 AS_NO_USER = f"""
 import importlib, os, pkgutil, sys
 import loadtest, trio_chat
@@ -76,7 +76,7 @@ def as_no_user(*args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[by
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become a user that is in no passwd file")
-def test_a_user_without_a_home_directory_is_told_what_to_name(tmp_path: Path) -> None:
+def test_a_user_without_a_home_directory_gets_the_option_to_use(tmp_path: Path) -> None:
     if as_no_user("--version").returncode:
         pytest.skip("needs a Python that other users may read")
     done = as_no_user("serve", "--port", "0")
@@ -87,7 +87,7 @@ def test_a_user_without_a_home_directory_is_told_what_to_name(tmp_path: Path) ->
     with serve(tmp_path, "--journal", "memory") as server:
         done = as_no_user("join", f"x@{server.address}", stdin=b"hi\n")
         assert (done.returncode, b"x: hi" in done.stdout) == (0, True), done.stderr
-        assert b"who you are is not remembered: HOME is not set; --tokens PATH names a file" in done.stderr
+        assert b"cannot remember your identity: HOME is not set; --tokens PATH names a file" in done.stderr
         assert server.stop() == 0
 
 
@@ -102,10 +102,10 @@ def test_too_few_open_files_are_one_line(files: int, tmp_path: Path) -> None:
     )
     done = run(tmp_path, "loadtest", "--users", "9", prefix=limited)
     assert done.returncode == 2
-    assert re.fullmatch(rb"trio-chat: \d+ open files are needed and the limit is \d+: .*\n", done.stderr)
+    assert re.fullmatch(rb"trio-chat: cannot open \d+ files: the limit is \d+; .*\n", done.stderr)
 
 
-def test_with_few_open_files_members_are_served_and_others_when_there_is_room(tmp_path: Path) -> None:
+def test_with_few_open_files_members_are_served_and_others_wait(tmp_path: Path) -> None:
     limited = ("bash", "-c", 'ulimit -n 40; exec "$@"', "bash")
     with serve(tmp_path, prefix=limited) as server:
         crowd = [socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) for _ in range(60)]
@@ -124,21 +124,21 @@ def test_a_signal_drains(number: signal.Signals, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_supervisor_may_repeat_a_signal_until_the_process_has_gone(
+def test_a_supervisor_may_repeat_a_signal_until_the_process_has_ended(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     with serve(tmp_path) as server:
         deadline = time.monotonic() + PATIENCE_S
         while server.process.poll() is None:
-            assert time.monotonic() < deadline, "the server does not end"
+            assert time.monotonic() < deadline, "the server has not ended"
             server.process.send_signal(number)
             time.sleep(0.005)
         assert server.process.returncode == 0
     assert b'"state":"stopped in good order"' in run(tmp_path, "journal", "info", "--json").stdout
 
 
-def test_a_server_drains_when_its_terminal_goes_away(tmp_path: Path) -> None:
-    """Its standard streams go with the terminal."""
+def test_a_server_drains_when_its_terminal_closes(tmp_path: Path) -> None:
+    """Its standard streams are closed with the terminal."""
     near, far = pty.openpty()
     serve = command("serve", "--port", "0")
     login = (
@@ -154,15 +154,15 @@ def test_a_server_drains_when_its_terminal_goes_away(tmp_path: Path) -> None:
         start_new_session=True,
     ) as process:
         os.close(far)
-        said = b""
-        while b"messages are kept" not in said:
-            said += os.read(near, 4_096)
+        output = b""
+        while b"messages are kept" not in output:
+            output += os.read(near, 4_096)
         os.close(near)
         assert process.wait(PATIENCE_S) == 0
     assert b'"state":"stopped in good order"' in run(tmp_path, "journal", "info", "--json").stdout
 
 
-def test_a_hangup_ends_no_server_under_nohup(tmp_path: Path) -> None:
+def test_a_hangup_does_not_end_a_server_under_nohup(tmp_path: Path) -> None:
     with serve(tmp_path, "--journal", "memory", prefix=("nohup",)) as server:
         server.process.send_signal(signal.SIGHUP)
         done = run(tmp_path, "join", f"ada@{server.address}", "--tokens", "none", stdin=b"hi\n")
@@ -181,7 +181,7 @@ def test_a_server_that_was_stopped_and_continued_serves_on(tmp_path: Path) -> No
 
 
 def test_a_server_ended_before_it_listens_kept_its_status(tmp_path: Path) -> None:
-    """Before the signal can be heeded it ends the process as it ends any other."""
+    """Before the handler is installed, a signal ends the process as it ends any other."""
     with subprocess.Popen(
         command("serve", "--port", "0"),
         stdout=subprocess.PIPE,
@@ -195,13 +195,13 @@ def test_a_server_ended_before_it_listens_kept_its_status(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("host", ["::", "0.0.0.0", "::ffff:0.0.0.0"])
-def test_every_address_that_is_told_answers(host: str, tmp_path: Path) -> None:
+def test_every_printed_address_accepts_connections(host: str, tmp_path: Path) -> None:
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6 on this machine")
     with serve(tmp_path, "--journal", "memory", "--host", host) as server:
-        said = _said(server)
-        pages = re.findall(r"open (http://\S+)", said)
-        joined = re.findall(r"trio-chat join (\S+?),", said)
+        output = _printed(server)
+        pages = re.findall(r"open (http://\S+)", output)
+        joined = re.findall(r"trio-chat join (\S+?),", output)
         assert pages
         for page in pages:
             with urllib.request.urlopen(f"{page}/", timeout=PATIENCE_S) as answer:
@@ -212,8 +212,8 @@ def test_every_address_that_is_told_answers(host: str, tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
-def _said(server: Server) -> str:
-    """Return the lines behind the first one, which are written together with it."""
+def _printed(server: Server) -> str:
+    """Return the lines after the first one, which are written together with it."""
     out = server.process.stdout
     assert out is not None
     os.set_blocking(out.fileno(), False)

@@ -1,4 +1,4 @@
-"""A server behind nginx, Caddy and HAProxy, each configured by the very block of docs/operations.md."""
+"""A server behind nginx, Caddy and HAProxy, each configured by the exact block of docs/operations.md."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tests.cases.commands import PATIENCE_S, Server, run, serve
 from tests.cases.proxies import LOG, NAME, Certificate, Visitor, block, make_certificate, needs, running
 
 SERVER = "127.0.0.1:5555"
-PEER, OTHER_PEER = "203.0.113.9", "203.0.113.10"  # documentation addresses: neither is loopback
+PEER, OTHER_PEER = "203.0.113.9", "203.0.113.10"  # addresses for documentation, not loopback
 OPTIONS = ("--journal", "memory", "--public-name", NAME, "--proxy", "127.0.0.1")
 
 
 class Proxy(NamedTuple):
-    """A proxy that speaks TLS for a server: its configuration, and the command that runs it."""
+    """A proxy that terminates TLS: its configuration, and the command that runs it."""
 
     configure: Callable[[int, Server, Certificate, str], str]
     command: Callable[[Path], Sequence[str]]
 
 
 def replace(text: str, *pairs: tuple[str, str]) -> str:
-    """Return a block with paths and ports of the test; each of them has to be in it."""
+    """Return a block with its paths and ports replaced by those of the test; each must occur in it."""
     for old, new in pairs:
         assert old in text, f"{old!r} is not in the block of docs/operations.md"
         text = text.replace(old, new)
@@ -66,7 +66,7 @@ def nginx(port: int, server: Server, certificate: Certificate, base: str) -> str
 def caddy(port: int, server: Server, certificate: Certificate, base: str) -> str:
     site = block("caddyfile", 0 if base == "/" else 1)
     upstream = f"reverse_proxy {SERVER}"
-    # Without it Caddy believes no X-Forwarded-For of a client, not even that of this test.
+    # Otherwise Caddy ignores the X-Forwarded-For header of every client, also of this test.
     trusted = "trusted_proxies 127.0.0.1/32\n"
     body = f"{trusted}health_uri" if base == "/" else ""
     site = replace(
@@ -106,7 +106,7 @@ PROXIES = {
 
 @contextmanager
 def behind(directory: Path, name: str, base: str, *options: str) -> Iterator[Visitor]:
-    """Run a server, and a proxy in front of it; yield a visitor of the proxy."""
+    """Run a server with a proxy in front of it, and yield a client of the proxy."""
     certificate = make_certificate(directory)
     proxy = PROXIES[name]
     with (
@@ -163,7 +163,7 @@ def test_the_page_and_its_files_load(name: str, base: str, tmp_path: Path) -> No
 
 
 @through_each
-def test_two_chat_over_websocket(name: str, base: str, tmp_path: Path) -> None:
+def test_two_clients_chat_over_websocket(name: str, base: str, tmp_path: Path) -> None:
     with behind(tmp_path, name, base) as visitor:
         with visitor.open_websocket() as ada, visitor.open_websocket() as bob:
             for name_, websocket in (("ada", ada), ("bob", bob)):
@@ -190,7 +190,7 @@ def test_each_peer_is_counted_by_its_own_address(name: str, base: str, tmp_path:
             visitor.open_websocket(PEER)
         assert caught.value.response.status_code == 503
         open_.enter_context(visitor.open_websocket(OTHER_PEER))
-        open_.enter_context(visitor.open_websocket())  # from loopback, which is exempt
+        open_.enter_context(visitor.open_websocket())  # from loopback, which is exempt from the limit
         open_.enter_context(visitor.open_websocket())
 
 
@@ -199,7 +199,7 @@ def test_each_peer_is_counted_by_its_own_address(name: str, base: str, tmp_path:
 
 @contextmanager
 def tcp_proxy(directory: Path, *options: str, bind: str = "") -> Iterator[int]:
-    """Run a server behind HAProxy in TCP mode; `bind` is added to what its listener takes."""
+    """Run a server behind HAProxy in TCP mode; `bind` is added to the options of its listener."""
     with (
         serve(directory, *OPTIONS, *options) as server,
         running(
@@ -220,8 +220,8 @@ def tcp_proxy(directory: Path, *options: str, bind: str = "") -> Iterator[int]:
 
 
 @needs("haproxy")
-def test_a_check_of_haproxy_finds_the_server_well(tmp_path: Path) -> None:
-    """It is HTTP/1.0 without a Host."""
+def test_a_haproxy_health_check_succeeds(tmp_path: Path) -> None:
+    """The check is HTTP/1.0 without a Host."""
     certificate = make_certificate(tmp_path)
     with (
         serve(tmp_path, *OPTIONS) as server,
@@ -237,7 +237,7 @@ def test_a_check_of_haproxy_finds_the_server_well(tmp_path: Path) -> None:
 
 
 @needs("haproxy")
-def test_a_check_behind_a_proxy_header_finds_the_server_well(tmp_path: Path) -> None:
+def test_a_health_check_with_a_proxy_header_succeeds(tmp_path: Path) -> None:
     with tcp_proxy(tmp_path):
         wait_for_line(tmp_path, "Layer7 check passed, code: 200")
 
@@ -254,7 +254,7 @@ def test_terminals_and_browsers_share_a_tcp_proxy(tmp_path: Path) -> None:
 
 @needs("haproxy")
 def test_each_peer_of_a_tcp_proxy_is_counted_by_its_own_address(tmp_path: Path) -> None:
-    """A header of the first version tells HAProxy the address, and one of the second the server."""
+    """A version 1 header gives the address to HAProxy, and a version 2 header gives it to the server."""
     with (
         tcp_proxy(tmp_path, "--limit", "connections_per_address=1", bind="accept-proxy") as port,
         ExitStack() as open_,
@@ -269,7 +269,7 @@ PEERS = [(PEER, "ada"), (PEER, "bob"), (OTHER_PEER, "eve")]
 
 @contextmanager
 def hello(port: int, peer: str, name: str) -> Iterator[dict[str, Any]]:
-    """Say hello in frames, from an address; yield the answer while the connection is open."""
+    """Send a hello in frames from an address; yield the reply while the connection is open."""
     payload = json.dumps({"type": "hello", "version": 1, "name": name}).encode()
     header = f"PROXY TCP4 {peer} 127.0.0.1 50000 {port}\r\n".encode()
     with closing(socket.create_connection(("127.0.0.1", port), PATIENCE_S)) as connection:
@@ -289,4 +289,4 @@ def wait_for_line(directory: Path, text: str) -> None:
     log = directory / LOG
     while text not in log.read_text():
         assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)  # another process logs it
+        time.sleep(0.05)  # there is no event for a log line of another process

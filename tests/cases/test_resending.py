@@ -1,4 +1,4 @@
-"""A program that talks while its server is restarted: everything is said, once, and nothing is missed."""
+"""A program that sends while its server restarts: every message is stored once, and none is missed."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +13,7 @@ from trio_chat.wire.messages import Said
 
 
 class Restarted:
-    """A server that is restarted on its journal, on another port each time; `dial` knows which."""
+    """A server that is restarted on its journal, each time on another port, to which `dial` connects."""
 
     def __init__(self, stack: ExitStack, home: Path, *args: str) -> None:
         self._stack = stack
@@ -26,7 +26,7 @@ class Restarted:
         self._server = self._stack.enter_context(serve(self._home, *self._args))
 
     async def stop(self) -> None:
-        """Stop it in good order."""
+        """Stop the server by a drain."""
         assert await trio.to_thread.run_sync(self._server.stop) == 0
 
     async def dial(self, host: str, port: int) -> Link:
@@ -34,7 +34,7 @@ class Restarted:
 
 
 async def next_texts(chat: Chat, count: int) -> list[str]:
-    """Return the texts that are shown next, so many."""
+    """Return the next `count` texts."""
     texts: list[str] = []
     while len(texts) < count:
         event = await anext(chat)
@@ -43,7 +43,7 @@ async def next_texts(chat: Chat, count: int) -> list[str]:
     return texts
 
 
-async def test_thirty_messages_that_wait_for_a_restart_are_all_said_in_order(tmp_path: Path) -> None:
+async def test_thirty_messages_that_wait_for_a_restart_are_sent_in_order(tmp_path: Path) -> None:
     numbers = [0] * 30
     with ExitStack() as stack, trio.fail_after(PATIENCE_S):
         server = Restarted(stack, tmp_path, "--journal", str(tmp_path / "chat.db"))
@@ -64,7 +64,7 @@ async def test_thirty_messages_that_wait_for_a_restart_are_all_said_in_order(tmp
 
 
 @pytest.mark.parametrize("keeps", [False, True])
-async def test_what_was_said_meanwhile_follows_0_in_an_empty_room(tmp_path: Path, keeps: bool) -> None:
+async def test_messages_sent_meanwhile_follow_0_in_an_empty_room(tmp_path: Path, keeps: bool) -> None:
     args = ("--journal", str(tmp_path / "chat.db")) if keeps else ()
     with ExitStack() as stack, trio.fail_after(PATIENCE_S):
         server = Restarted(stack, tmp_path, *args)

@@ -1,4 +1,4 @@
-"""The commands that simulate with many seeds: a signal ends them, and all of their processes, at once."""
+"""The commands that simulate with many seeds: a signal ends them and all of their processes at once."""
 
 import os
 import re
@@ -19,7 +19,7 @@ SIGNALS = [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupte
 
 @contextmanager
 def started(*args: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a module in a process group of its own, and kill what is left of the group."""
+    """Run a module in its own process group, and kill the rest of the group at the end."""
     with subprocess.Popen(
         [sys.executable, "-m", *args],
         stdout=subprocess.PIPE,
@@ -34,10 +34,10 @@ def started(*args: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, Sequence[str]]:
-    """Return the status and the last lines. The output ends when no process has it open: no worker is left.
+    """Wait until no process has the output open, so no worker is left; return the status and last lines.
 
     Raises:
-        subprocess.TimeoutExpired: A process went on.
+        subprocess.TimeoutExpired: A process still runs.
     """
     out, _ = process.communicate(timeout=PATIENCE_S)
     return process.returncode, out.decode().splitlines()
@@ -69,7 +69,7 @@ def test_workers_end_with_a_simulation_that_is_killed() -> None:
 
 
 @pytest.mark.parametrize(("number", "status", "word"), SIGNALS)
-def test_a_signal_ends_a_hunt_for_mutants(number: signal.Signals, status: int, word: str) -> None:
+def test_a_signal_ends_a_mutant_run(number: signal.Signals, status: int, word: str) -> None:
     with started(*MUTANTS, "--processes", "2") as process:
         assert process.stdout is not None
         assert b" hunts are over; " in process.stdout.readline()

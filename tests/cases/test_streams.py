@@ -60,12 +60,12 @@ def test_a_report_that_cannot_be_written_is_one_line_and_status_2(
 
 
 @pytest.mark.parametrize("args", REPORTS, ids=" ".join)
-def test_a_reader_that_has_ended_is_no_news(args: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_closed_reader_is_not_reported(args: tuple[str, ...], tmp_path: Path) -> None:
     """The exit status of `check` and `loadtest` is their verdict, which needs no reader."""
     small(tmp_path / "journal.db")
     status, err = shell(tmp_path, NO_READER, *args)
     is_verdict = args[0] == "loadtest" or "check" in args
-    # Where the reader ends only after the report was written there was no failure.
+    # If the reader ends only after the report was written, there is no failure.
     assert status in ((0,) if is_verdict else (0, 2))
     assert err == ""
 
@@ -81,7 +81,7 @@ def test_a_report_needs_no_other_stream(args: tuple[str, ...], redirection: str,
 @pytest.mark.parametrize(
     ("args", "status"), [(("serve", "--port", "x"), 2), (("join", "ada@127.0.0.1:1"), 3), (("nope",), 2)]
 )
-def test_an_error_that_nobody_can_read_keeps_its_status(
+def test_an_error_keeps_its_status_without_standard_error(
     redirection: str, args: tuple[str, ...], status: int, tmp_path: Path
 ) -> None:
     assert shell(tmp_path, redirection, *args) == (status, "")
@@ -128,7 +128,7 @@ def test_a_server_needs_no_standard_stream(redirection: str, expected: str, tmp_
     assert re.sub(r"^\S+ \S+ ", "", err) == (expected and f"{expected}\n")
 
 
-def test_a_reader_that_takes_the_first_line_alone_ends_no_server(tmp_path: Path) -> None:
+def test_a_reader_of_only_the_first_line_does_not_end_the_server(tmp_path: Path) -> None:
     with serve(tmp_path, "--journal", "memory") as server:
         assert server.process.stdout is not None
         server.process.stdout.close()
@@ -151,10 +151,10 @@ def _wait_healthy(port: int, process: subprocess.Popen[bytes]) -> None:
                 return
         except OSError:
             time.sleep(0.05)
-    raise AssertionError("the server does not answer")
+    raise AssertionError("the server does not respond")
 
 
 def _children(pid: int) -> list[int]:
-    """The processes of trio-chat that a shell has started."""
+    """Return the processes of trio-chat that a shell has started."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in children if b"serve" in Path(f"/proc/{child}/cmdline").read_bytes()]

@@ -1,4 +1,4 @@
-"""The unit file of docs/operations.md, judged by systemd."""
+"""The unit file of docs/operations.md, checked by systemd."""
 
 import shutil
 import subprocess

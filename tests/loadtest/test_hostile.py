@@ -1,4 +1,4 @@
-"""A load test against a hostile server: it ends with a verdict or an error of ours, and keeps little."""
+"""A load test against a hostile server ends with a verdict or an error, and uses little memory."""
 
 from collections.abc import Callable
 
@@ -14,8 +14,8 @@ from loadtest.transport import Transport
 from loadtest.verdict import Verdict
 from tests.client.hostile import HostileServer
 from tests.client.scripted import Stage
-from tests.loadtest.house import run_in_memory
-from tests.loadtest.liar import Liar
+from tests.loadtest.faulty_server import FaultInjector
+from tests.loadtest.in_memory import run_in_memory
 from trio_chat.errors import ChatError
 from trio_chat.testing.pipe import PipeLink
 from trio_chat.wire.messages import MAX_NUMBER, Ack, Error, Event, Gap, Presence, Room, Said
@@ -23,8 +23,8 @@ from trio_chat.wire.messages import MAX_NUMBER, Ack, Error, Event, Gap, Presence
 SMALL = Scenario(users=6, rate=20, duration_s=2, disconnects=0.5)
 
 
-async def visit(seed: int) -> None:
-    """Load a hostile server. Raises what is no error of ours."""
+async def run_load_test(seed: int) -> None:
+    """Load a hostile server; raise only unexpected errors."""
     stage = Stage()
     server = HostileServer(seed, answers=400)
 
@@ -39,7 +39,7 @@ async def visit(seed: int) -> None:
         try:
             with trio.fail_after(3 * PHASE_S_MAX):
                 await run.run()
-            assert run.outcome().verdict in Verdict
+            assert run.result().verdict in Verdict
         except ChatError as error:
             assert str(error).isprintable()
         servers.cancel_scope.cancel()
@@ -47,36 +47,36 @@ async def visit(seed: int) -> None:
 
 @pytest.mark.seeds(20)
 def test_a_load_test_survives_a_hostile_server(seed: int) -> None:
-    trio.run(visit, seed, clock=MockClock(autojump_threshold=0))
+    trio.run(run_load_test, seed, clock=MockClock(autojump_threshold=0))
 
 
-# --- one lie that is told again and again -------------------------------------------------------------------
+# --- a repeated fault -------------------------------------------------------------------------------------
 
 
-def huge_head(liar: Liar, event: Event) -> list[Event]:
+def huge_head(injector: FaultInjector, event: Event) -> list[Event]:
     return [replace(event, head=MAX_NUMBER)] if isinstance(event, Room) else [event]
 
 
-def huge_gap(liar: Liar, event: Event) -> list[Event]:
+def huge_gap(injector: FaultInjector, event: Event) -> list[Event]:
     return [Gap("room0", 0, MAX_NUMBER, kept=False), event] if isinstance(event, Said) else [event]
 
 
-def huge_number(liar: Liar, event: Event) -> list[Event]:
+def huge_number(injector: FaultInjector, event: Event) -> list[Event]:
     return [replace(event, seq=MAX_NUMBER)] if isinstance(event, Said) else [event]
 
 
-def huge_ack(liar: Liar, event: Event) -> list[Event]:
+def huge_ack(injector: FaultInjector, event: Event) -> list[Event]:
     return [replace(event, seq=MAX_NUMBER)] if isinstance(event, Ack) and event.seq else [event]
 
 
-def strangers(liar: Liar, event: Event) -> list[Event]:
-    liar.seen += 1
-    return [event, Presence("room0", 6, [f"{liar.seen} {number}" for number in range(500)])]
+def strangers(injector: FaultInjector, event: Event) -> list[Event]:
+    injector.seen += 1
+    return [event, Presence("room0", 6, [f"{injector.seen} {number}" for number in range(500)])]
 
 
-def made_up_codes(liar: Liar, event: Event) -> list[Event]:
-    liar.seen += 1
-    return [event, Error(f"code {liar.seen}\n", "no")]
+def made_up_codes(injector: FaultInjector, event: Event) -> list[Event]:
+    injector.seen += 1
+    return [event, Error(f"code {injector.seen}\n", "no")]
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def made_up_codes(liar: Liar, event: Event) -> list[Event]:
     [huge_head, huge_gap, huge_number, huge_ack, strangers, made_up_codes],
     ids=lambda change: change.__name__,
 )
-@pytest.mark.parametrize("victim", ["u0", "u"])
-async def test_a_lie_told_to_one_or_to_all_has_a_verdict(
-    change: Callable[[Liar, Event], list[Event]], victim: str, autojump_clock: MockClock
+@pytest.mark.parametrize("user", ["u0", "u"])
+async def test_a_fault_toward_one_or_all_users_has_a_verdict(
+    change: Callable[[FaultInjector, Event], list[Event]], user: str, autojump_clock: MockClock
 ) -> None:
-    outcome = await run_in_memory(SMALL, liar=Liar(victim, change))
+    outcome = await run_in_memory(SMALL, injector=FaultInjector(user, change))
     if change is made_up_codes:
         assert list(outcome.figures.refused) == ["other"]
     else:
@@ -96,10 +96,10 @@ async def test_a_lie_told_to_one_or_to_all_has_a_verdict(
     assert all(breach.words.isprintable() for breach in outcome.breaches)
 
 
-async def test_a_server_that_talks_for_ever_of_nothing_ends_the_phase(autojump_clock: MockClock) -> None:
-    """One ack is missing, and notices come as long as the run lasts."""
-    liar = Liar(
-        "u0", lambda liar, event: [] if isinstance(event, Ack) and isinstance(event.seq, int) else [event]
+async def test_endless_irrelevant_events_do_not_extend_a_phase(autojump_clock: MockClock) -> None:
+    """One ack is missing, and notices arrive during the whole run."""
+    injector = FaultInjector(
+        "u0", lambda injector, event: [] if isinstance(event, Ack) and isinstance(event.seq, int) else [event]
     )
     ticked = []
 
@@ -110,12 +110,12 @@ async def test_a_server_that_talks_for_ever_of_nothing_ends_the_phase(autojump_c
                 visit.noticed(6, [], [])
             ticked.append(trio.current_time())
 
-    outcome = await run_in_memory(SMALL, liar=liar, beside=tick)
+    outcome = await run_in_memory(SMALL, injector=injector, beside=tick)
     assert outcome.verdict is Verdict.BROKEN
     assert PHASE_S_MAX <= ticked[-1] < PHASE_S_MAX + 60
 
 
-def test_codes_of_refusals_are_bounded_and_print() -> None:
+def test_refusal_codes_are_bounded_and_printable() -> None:
     stats = Stats()
     for number in range(1_000):
         stats.count_refusal(f"code {number}")

@@ -1,4 +1,4 @@
-"""`trio-chat loadtest` as a process on real sockets: its exit statuses, and that it leaves nothing behind."""
+"""`trio-chat loadtest` as a process on real sockets: its exit statuses, and that it leaves no processes."""
 
 import json
 import os
@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from loadtest.command import allow_files, look_at
+from loadtest.command import check_writable, raise_file_limit
 from loadtest.scenario import CannotRun
 from loadtest.server import own_server
-from tests.loadtest.liar import LIES, Liar, proxying
+from tests.loadtest.faulty_server import FAULTS, FaultInjector, faulty_proxy
 from tests.patience import PATIENCE_S
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import open_server
@@ -37,14 +37,14 @@ async def run(*args: str) -> subprocess.CompletedProcess[bytes]:
 
 @asynccontextmanager
 async def serving(limits: Limits | None = None) -> AsyncGenerator[int]:
-    """A server without a rate limit, unless limits are given."""
+    """Run a server, without a rate limit unless limits are given."""
     config = Config(port=0, rate_limit=limits is not None, limits=limits or Limits())
     async with open_server(config) as server:
         yield int(server.addresses[0].rpartition(":")[2])
 
 
 def is_fine(done: subprocess.CompletedProcess[bytes], verdict: str) -> bool:
-    """Return whether nothing was wrong, but that this machine may have been too slow to send all in time."""
+    """Return whether nothing was wrong, except that this machine may have been too slow."""
     slow = r"INVALID: the generator could not keep up: [^;]+; lower --rate or --users \(exit 4\)"
     if done.returncode == 4:
         return re.fullmatch(slow, verdict) is not None
@@ -60,7 +60,7 @@ def is_listening(port: int) -> bool:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def test_with_a_server_of_its_own_it_is_fine(tmp_path: Path) -> None:
+async def test_a_run_with_its_own_server_is_fine(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     done = await run(*SHORT, f"--json={path}")
     assert done.stderr == b""
@@ -72,7 +72,7 @@ async def test_with_a_server_of_its_own_it_is_fine(tmp_path: Path) -> None:
     assert sum(report["figures"]["trips"].values()) == 2
 
 
-async def test_a_server_is_spoken_to_by_websocket() -> None:
+async def test_a_run_over_websocket_is_fine() -> None:
     async with serving() as port:
         done = await run("--target", f"ws://127.0.0.1:{port}", *SHORT)
     assert done.stderr == b""
@@ -80,14 +80,14 @@ async def test_a_server_is_spoken_to_by_websocket() -> None:
     assert f"{8 * 60:,} deliveries verified" in done.stdout.decode() or done.returncode == 4
 
 
-async def test_a_report_on_standard_output_is_alone_there() -> None:
+async def test_standard_output_has_only_the_json_report() -> None:
     done = await run(*SHORT, "--json", "-")
     report = json.loads(done.stdout)
     assert report["exit"] == done.returncode
     assert is_fine(done, done.stderr.decode().splitlines()[-1])
 
 
-async def test_a_report_that_standard_output_does_not_take_is_2_and_a_line() -> None:
+async def test_a_report_that_cannot_be_written_to_standard_output_is_exit_2() -> None:
     with Path("/dev/full").open("wb") as full, trio.fail_after(PATIENCE_S):  # noqa: ASYNC230 - a device
         command = [*LOADTEST, *SHORT, "--json", "-"]
         done = await trio.run_process(command, stdout=full, capture_stderr=True, check=False)
@@ -95,8 +95,8 @@ async def test_a_report_that_standard_output_does_not_take_is_2_and_a_line() -> 
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, says)
 
 
-async def test_the_rooms_that_stay_are_those_in_the_journal(tmp_path: Path) -> None:
-    """The printed command removes all of them."""
+async def test_the_reported_rooms_are_those_in_the_journal(tmp_path: Path) -> None:
+    """The printed command removes all these rooms."""
     path = tmp_path / "journal.db"
     async with open_server(Config(port=0, rate_limit=False, journal=str(path))) as server:
         port = int(server.addresses[0].rpartition(":")[2])
@@ -113,31 +113,31 @@ async def test_the_rooms_that_stay_are_those_in_the_journal(tmp_path: Path) -> N
         assert db.execute("SELECT count(*) FROM rooms").fetchone() == (0,)
 
 
-async def test_an_interrupted_run_tells_of_its_rooms_too() -> None:
+async def test_an_interrupted_run_reports_its_rooms() -> None:
     async with serving() as port:
         command = [*LOADTEST, f"127.0.0.1:{port}", "--users=4", "--duration=60", "--json=-"]
         client = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert client.stdout is not None and client.stderr is not None
-        said = bytearray()
+        output = bytearray()
         with trio.fail_after(PATIENCE_S):
-            while not re.search(rb"talking +[0-9]+%: 4 users, +[1-9]", said):
+            while not re.search(rb"talking +[0-9]+%: 4 users, +[1-9]", output):
                 data = await client.stderr.receive_some()
-                assert data, bytes(said)
-                said += data
+                assert data, bytes(output)
+                output += data
             client.send_signal(signal.SIGINT)
             async for data in client.stderr:
-                said += data
+                output += data
             report = json.loads(await _rest(client.stdout))
             assert await client.wait() == 130
-    *_, command_line, verdict = said.decode().splitlines()
+    *_, command_line, verdict = output.decode().splitlines()
     assert re.fullmatch(r"  trio-chat journal prune --room room0-\w{4}", command_line)
     assert re.fullmatch(r"INTERRUPTED: stopped while talking; until then \d+ deliver.* \(exit 130\)", verdict)
     assert (report["verdict"], report["exit"], report["broken"]) == ("interrupted", 130, {})
     assert report["figures"]["sent"] >= 1
-    assert report["figures"]["deliveries"] >= 4, "what was verified so far"
+    assert report["figures"]["deliveries"] >= 4, "the deliveries verified so far"
 
 
-async def test_a_missed_threshold_is_1() -> None:
+async def test_a_missed_threshold_is_exit_1() -> None:
     async with serving() as port:
         done = await run(f"127.0.0.1:{port}", *SHORT, "--fail-if", "sent > 1", "--fail-if", "p99 > 60s")
     if done.returncode == 4:
@@ -150,63 +150,62 @@ async def test_a_missed_threshold_is_1() -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (
-            ["127.0.0.1:1"],
-            r"trio-chat: u\d+-\w+ could not come in: cannot connect to 127.0.0.1:1: Connection ref",
-        ),
-        (["--fail-if", "p99"], "is no threshold: it looks like 'p99 > 50ms'"),
-        (["--disconnects", "ten"], "is no share"),
-        (["a:b"], "is no address"),
+        (["127.0.0.1:1"], r"trio-chat: u\d+-\w+ could not join: no server at 127.0.0.1:1: Connection ref"),
+        (["--fail-if", "p99"], "invalid threshold: got 'p99', expected a form like 'p99 > 50ms'"),
+        (["--disconnects", "ten"], "invalid share: got 'ten'"),
+        (["a:b"], "invalid address: got 'a:b'"),
         (["--target", "ws://"], "is no address"),
         (["127.0.0.1", "--target", "ws://127.0.0.1"], "expected one of them"),
-        (["--rooms", "9", "--users", "3"], "9 rooms are too many"),
-        (["--json", "/nowhere/x.json"], "there is no such directory"),
+        (["--rooms", "9", "--users", "3"], "invalid rooms: got 9, expected at most 3,"),
+        (["--json", "/nowhere/x.json"], "x.json: no such directory"),
         (["--json", ""], "it is a directory"),
         (["203.0.113.9:1"], "203.0.113.9:1 is not on this machine, and the rooms of a load test stay in the"),
         (["0.0.0.0:1"], "0.0.0.0:1 is not on this machine"),
         (["ws://203.0.113.9/ws"], "ws://203.0.113.9/ws is not on this machine"),
         (["nowhere.invalid"], "cannot resolve nowhere.invalid: "),
-        (["--rate", "nan"], "must be numbers"),
+        (["--rate", "nan"], "expected finite numbers"),
     ],
 )
-async def test_what_cannot_run_is_2_and_a_line(args: list[str], says: str) -> None:
+async def test_a_run_that_cannot_start_is_exit_2_and_one_line(args: list[str], says: str) -> None:
     done = await run(*args)
     assert done.returncode == 2
     assert re.search(says, done.stderr.decode()), done.stderr
     assert b"Traceback" not in done.stderr
 
 
-async def test_a_lie_is_3_and_in_words(tmp_path: Path) -> None:
-    change, kind, _ = LIES["alter a byte"]
-    liar = Liar("u3", change)
-    async with serving() as port, proxying(port, liar) as lying_port:
-        done = await run(f"127.0.0.1:{lying_port}", *SHORT, "--disconnects=0", f"--json={tmp_path}/report")
+async def test_a_breach_is_exit_3_and_described(tmp_path: Path) -> None:
+    change, kind, _ = FAULTS["alter a byte"]
+    injector = FaultInjector("u3", change)
+    async with serving() as port, faulty_proxy(port, injector) as faulty_port:
+        done = await run(f"127.0.0.1:{faulty_port}", *SHORT, "--disconnects=0", f"--json={tmp_path}/report")
     assert done.returncode == 3
-    assert liar.done == 1
+    assert injector.done == 1
     assert re.search(rf"  {kind}: u3-\w+ .*with another text: “….*#”; u\d-\w+ said", done.stdout.decode())
     sent = json.loads((tmp_path / "report").read_text())["figures"]["sent"]
     assert last_line(done) == f"BROKEN: 1 phantom; {8 * sent - 1} deliveries were right (exit 3)"
 
 
-async def test_a_rate_limit_is_4_and_says_what_helps() -> None:
+async def test_a_rate_limited_run_is_exit_4_and_names_the_option() -> None:
     """One message a second is allowed, so the run needs no speed of this machine."""
     async with serving(Limits(talk_burst=1, talk_per_s=1)) as port:
         done = await run(f"127.0.0.1:{port}", "--users=2", "--rate=40", "--duration=1.5", "--disconnects=0")
     assert done.returncode == 4
-    assert re.match(r"INVALID: .*the server held us back \d+ times: start it with --no-rate", last_line(done))
+    assert re.match(
+        r"INVALID: .*the server's rate limit refused \d+ commands: start it with", last_line(done)
+    )
 
 
-async def test_a_server_that_dies_is_3() -> None:
+async def test_a_server_that_dies_is_exit_3() -> None:
     command = [sys.executable, "-c", MAIN, "serve", "--port=0", "--journal=memory", "--no-rate-limit"]
     server = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    async with _talking(await _first_line(server)) as (client, said):
+    async with _running_load_test(await _first_line(server)) as (client, output):
         server.kill()
         with trio.fail_after(PATIENCE_S):
-            said += await _rest(client.stdout)
+            output += await _rest(client.stdout)
             assert await client.wait() == 3
     await server.wait()
-    assert b"no user was connected to send" in said
-    assert b"the generator could not keep up" not in said
+    assert b"no user was connected to send" in output
+    assert b"the generator could not keep up" not in output
 
 
 @pytest.mark.parametrize(
@@ -216,59 +215,59 @@ async def test_a_server_that_dies_is_3() -> None:
 async def test_a_signal_ends_it_with_a_partial_report_and_its_server_ends(
     sent: signal.Signals, word: str, status: int
 ) -> None:
-    async with _talking("") as (client, said):
+    async with _running_load_test("") as (client, output):
         (child,) = _children(client.pid)
         client.send_signal(sent)
         client.send_signal(sent)
         with trio.fail_after(PATIENCE_S):
-            said += await _rest(client.stdout)
+            output += await _rest(client.stdout)
             assert await client.wait() == status
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
-    *summary, verdict = said.decode().splitlines()
+    *summary, verdict = output.decode().splitlines()
     assert re.fullmatch(rf"{word}: stopped while talking; .*\(exit {status}\)", verdict)
     assert any(line.startswith("  delivery, from when it was due  p50") for line in summary)
-    assert len(re.findall(r"\(exit \d+\)", said.decode())) == 1
+    assert len(re.findall(r"\(exit \d+\)", output.decode())) == 1
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_after_the_verdict_changes_nothing(sent: signal.Signals) -> None:
-    """It is sent until the process has gone, also while the interpreter ends."""
+    """The signal is sent until the process has ended, also while the interpreter exits."""
     command = [sys.executable, "-P", "-m", "trio_chat", "loadtest", *SHORT, "--duration=0.5"]
     client = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert client.stdout is not None and client.stderr is not None
-    said = bytearray()
+    output = bytearray()
     with trio.fail_after(PATIENCE_S):
-        while not re.search(rb"\(exit \d\)", said):
+        while not re.search(rb"\(exit \d\)", output):
             data = await client.stdout.receive_some()
-            assert data, bytes(said)
-            said += data
+            assert data, bytes(output)
+            output += data
         while client.poll() is None:
             client.send_signal(sent)
             await trio.lowlevel.checkpoint()
         assert await client.stderr.receive_some() == b""
-    assert said.decode().endswith(f"(exit {client.returncode})\n")
-    assert client.returncode in (0, 4), "4 where this machine is too slow"
+    assert output.decode().endswith(f"(exit {client.returncode})\n")
+    assert client.returncode in (0, 4), "the status is 4 if this machine is too slow"
 
 
 async def test_a_run_stopped_before_a_user_is_connected_says_so() -> None:
-    """The server takes connections and never answers."""
+    """The server accepts connections and never replies."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         command = [*LOADTEST, f"127.0.0.1:{silent.getsockname()[1]}", "--users=4"]
         client = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert client.stdout is not None and client.stderr is not None
         with trio.fail_after(PATIENCE_S):
-            said = await client.stdout.receive_some()
+            output = await client.stdout.receive_some()
             client.send_signal(signal.SIGINT)
-            said += await _rest(client.stdout)
+            output += await _rest(client.stdout)
             assert await _rest(client.stderr) == b""
             assert await client.wait() == 130
-    assert said.decode().splitlines()[-1] == (
-        "INTERRUPTED: stopped while connecting; no user was connected (no server has answered yet) (exit 130)"
+    assert output.decode().splitlines()[-1] == (
+        "INTERRUPTED: stopped while connecting; no user was connected (no server has replied yet) (exit 130)"
     )
 
 
-async def test_where_nobody_reads_any_more_the_verdict_is_still_the_exit_status(tmp_path: Path) -> None:
+async def test_the_exit_status_is_the_verdict_even_if_output_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     client = await trio.lowlevel.open_process(
         [*LOADTEST, *SHORT, f"--json={path}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -281,10 +280,10 @@ async def test_where_nobody_reads_any_more_the_verdict_is_still_the_exit_status(
         status = await client.wait()
     report = json.loads(path.read_text())
     assert report["exit"] == status
-    assert report["verdict"] in ("fine", "invalid"), "invalid where this machine is too slow"
+    assert report["verdict"] in ("fine", "invalid"), "the verdict is INVALID if this machine is too slow"
 
 
-async def test_modules_where_it_is_started_are_not_taken_for_ours(
+async def test_modules_in_the_working_directory_are_not_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "click.py").write_text("raise SystemExit('not this one')")
@@ -310,53 +309,53 @@ async def test_a_server_of_its_own_ends_when_its_parent_is_killed() -> None:
     assert is_listening(port)
     parent.kill()
     await parent.wait()
-    while is_listening(port):  # noqa: ASYNC110 - another process's end is no event of ours
+    while is_listening(port):  # noqa: ASYNC110 - the end of another process is not a Trio event
         await trio.sleep(0.02)
 
 
-def test_a_report_that_cannot_be_written_is_told_before_the_run(
+def test_an_unwritable_report_is_refused_before_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     with pytest.raises(CannotRun, match=r"cannot write .*x\.json: permission denied"):
-        look_at(tmp_path / "x.json")
+        check_writable(tmp_path / "x.json")
 
 
-def test_a_limit_of_open_files_that_is_too_low_is_told() -> None:
-    with pytest.raises(CannotRun, match=r"\d+ open files are needed and the limit is \d+: raise it"):
-        allow_files(1 << 40)
+def test_too_few_open_files_are_refused_before_the_run() -> None:
+    with pytest.raises(CannotRun, match=r"cannot open \d+ files: the limit is \d+; raise it"):
+        raise_file_limit(1 << 40)
 
 
 async def _first_line(process: trio.Process) -> str:
-    """What a process says first; of a server, only where it listens."""
+    """Return the first line of a process; for a server, the address in it."""
     assert process.stdout is not None
-    said = b""
-    while b"\n" not in said:
+    output = b""
+    while b"\n" not in output:
         data = await process.stdout.receive_some()
-        assert data, "it ended without a word"
-        said += data
-    return said.decode().partition("\n")[0].removeprefix("listening on tcp://")
+        assert data, "it ended without output"
+        output += data
+    return output.decode().partition("\n")[0].removeprefix("listening on tcp://")
 
 
 @asynccontextmanager
-async def _talking(address: str) -> AsyncGenerator[tuple[trio.Process, bytearray]]:
-    """A load test that has begun to talk, and would for a minute, and what it has written so far."""
+async def _running_load_test(address: str) -> AsyncGenerator[tuple[trio.Process, bytearray]]:
+    """Run a load test of a minute; yield it and its output once messages are sent."""
     command = [*LOADTEST, *([address] if address else []), "--users=4", "--duration=60", "--disconnects=0"]
     client = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert client.stdout is not None
-    said = bytearray()
-    while not re.search(rb"talking +[0-9]+%: 4 users, +[1-9]", said):
+    output = bytearray()
+    while not re.search(rb"talking +[0-9]+%: 4 users, +[1-9]", output):
         data = await client.stdout.receive_some()
-        assert data, bytes(said)
-        said += data
+        assert data, bytes(output)
+        output += data
     try:
-        yield client, said
+        yield client, output
     finally:
         client.kill()
 
 
 async def _rest(stream: trio.abc.ReceiveStream | None) -> bytes:
-    """Return what a stream has until its end."""
+    """Return the rest of a stream."""
     assert stream is not None
     return b"".join([data async for data in stream])
 

@@ -1,4 +1,4 @@
-"""What is shown on the way: a view on a terminal, lines elsewhere."""
+"""The progress of a run: a live view on a terminal, lines elsewhere."""
 
 import io
 import re
@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from trio.testing import MockClock
 
-from loadtest.progress import showing
+from loadtest.progress import progress_display
 from loadtest.scenario import Scenario
-from tests.loadtest.house import run_in_memory
+from tests.loadtest.in_memory import run_in_memory
 
 
 async def shown(*, terminal: bool, term: str = "xterm") -> str:
@@ -17,15 +17,17 @@ async def shown(*, terminal: bool, term: str = "xterm") -> str:
     console = Console(
         file=out, force_terminal=terminal, width=100, height=30, color_system=None, _environ={"TERM": term}
     )
-    with showing(console, "memory") as tell:
-        await run_in_memory(Scenario(users=4, rate=20, duration_s=5, disconnects=0.25), tell=tell)
+    with progress_display(console, "memory") as on_progress:
+        await run_in_memory(
+            Scenario(users=4, rate=20, duration_s=5, disconnects=0.25), on_progress=on_progress
+        )
     return out.getvalue()
 
 
-async def test_elsewhere_it_is_a_line_every_two_seconds(autojump_clock: MockClock) -> None:
+async def test_without_a_terminal_it_prints_a_line_every_two_seconds(autojump_clock: MockClock) -> None:
     lines = (await shown(terminal=False)).splitlines()
     assert "\x1b" not in "".join(lines)
-    assert lines[0] == "connecting: 0 of 4 users are in"
+    assert lines[0] == "connecting: 0 of 4 users are connected"
     assert lines[-1] == "judged"
     talking = [line for line in lines if line.startswith("talking")]
     assert 3 <= len(talking) <= 4
@@ -34,15 +36,15 @@ async def test_elsewhere_it_is_a_line_every_two_seconds(autojump_clock: MockCloc
 
 
 @pytest.mark.parametrize("term", ["dumb", "DUMB", "unknown"])
-async def test_a_dumb_terminal_gets_the_lines(term: str, autojump_clock: MockClock) -> None:
+async def test_a_dumb_terminal_gets_plain_lines(term: str, autojump_clock: MockClock) -> None:
     lines = (await shown(terminal=True, term=term)).splitlines()
     assert "\x1b" not in "".join(lines)
-    assert lines[0] == "connecting: 0 of 4 users are in"
+    assert lines[0] == "connecting: 0 of 4 users are connected"
     assert 3 <= sum(line.startswith("talking") for line in lines) <= 4
     assert lines[-1] == "judged"
 
 
-async def test_on_a_terminal_it_is_a_view_that_goes_away(autojump_clock: MockClock) -> None:
+async def test_a_terminal_gets_a_transient_view(autojump_clock: MockClock) -> None:
     out = await shown(terminal=True)
     assert "talking  memory" in out
     for name in ("users", "messages/s", "deliveries/s", "p50", "p99", "failures", "━"):

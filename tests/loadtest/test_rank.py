@@ -33,7 +33,7 @@ def test_the_rank_is_rounded_up(count: int, percent: float, rank: int) -> None:
 
 
 @given(st.integers(1, 10**6), st.integers(1, 100_000))
-def test_the_rank_is_the_smallest_that_reaches_the_share(count: int, thousandths: int) -> None:
+def test_the_rank_is_the_smallest_that_covers_the_percentage(count: int, thousandths: int) -> None:
     rank = nearest_rank(count, thousandths / 1_000)
     share = Fraction(thousandths, 100_000)
     assert Fraction(rank, count) >= share > Fraction(rank - 1, count)

@@ -1,4 +1,4 @@
-"""The verdict and its forms: which outweighs which, the last line, the JSON."""
+"""The verdict and the report: the order of verdicts, the last line, the JSON."""
 
 import io
 import json
@@ -79,7 +79,7 @@ def test_the_last_line_is_the_verdict(outcome: RunResult, status: int, says: str
     assert list(lines(Scenario(), outcome))[-1] == says
 
 
-def test_what_happened_beside_it_is_told() -> None:
+def test_further_counts_are_reported() -> None:
     figures = replace(
         FIGURES,
         missed=3,
@@ -88,34 +88,34 @@ def test_what_happened_beside_it_is_told() -> None:
         refused={"unavailable": 4},
         trips={"quit": 2, "fin": 1},
     )
-    told = "\n".join(lines(Scenario(), replace(FINE, figures=figures)))
-    assert "3 went and came back (2 by quit, 1 by fin)" in told
-    assert "2 messages were said again after coming back, with the same ref" in told
-    assert "7 deliveries were left out by honest gaps" in told
-    assert "3 messages were not started" in told
-    assert "refused: unavailable 4 times" in told
+    output = "\n".join(lines(Scenario(), replace(FINE, figures=figures)))
+    assert "3 disconnects (2 by quit, 1 by fin)" in output
+    assert "2 messages were sent again after a reconnect, with the same ref" in output
+    assert "7 deliveries were left out, as announced by gap events" in output
+    assert "3 messages were not sent in time" in output
+    assert "refused: unavailable 4 times" in output
 
 
-def test_of_many_breaches_some_of_each_kind_are_told() -> None:
+def test_some_breaches_of_each_kind_are_shown() -> None:
     other = Breach(BreachKind.LATE, "room0", "u9", "u9 was shown room0 41 after leaving at 40")
-    told = list(
+    output = list(
         lines(Scenario(), replace(BROKEN, kinds={"lost": 24, "late": 1}, breaches=[BREACH] * 8 + [other]))
     )
-    assert told.count(f"  lost: {BREACH.words}") == 5
-    assert "  lost: … and 3 more (--json has them)" in told
-    assert f"  late: {other.words}" in told
-    assert "the generator could not keep up" in told, "a broken run says as well why it would be invalid"
+    assert output.count(f"  lost: {BREACH.words}") == 5
+    assert "  lost: … and 3 more (--json has them)" in output
+    assert f"  late: {other.words}" in output
+    assert "the generator could not keep up" in output, "a broken run also says why it would be invalid"
 
 
 def test_a_stopped_run_has_the_figures_of_what_was_sent() -> None:
-    told = "\n".join(lines(Scenario(), INTERRUPTED))
-    assert "100 messages, 50.0/s; 1,000 deliveries verified, 500/s" in told
+    output = "\n".join(lines(Scenario(), INTERRUPTED))
+    assert "100 messages, 50.0/s; 1,000 deliveries verified, 500/s" in output
     nothing = replace(INTERRUPTED, figures=replace(FIGURES, sent=0, deliveries=0))
     assert list(lines(Scenario(), nothing)) == ["", "INTERRUPTED: stopped while talking (exit 130)"]
 
 
 class Keeper:
-    """Notes how many lines were written when the verdict was to be kept, and when it was written."""
+    """Records how many lines were written before the verdict was kept and written."""
 
     def __init__(self, out: io.StringIO) -> None:
         self._out = out
@@ -130,8 +130,8 @@ class Keeper:
         self.written_at = self._out.getvalue().count("\n")
 
 
-def test_signals_are_kept_off_from_the_verdict_on(tmp_path: Path) -> None:
-    """Before it, Ctrl-C still ends a command whose reader has stopped reading."""
+def test_signals_are_ignored_from_the_verdict_on(tmp_path: Path) -> None:
+    """Before the verdict, Ctrl-C still ends a command whose reader has stopped reading."""
     out = io.StringIO()
     keeper = Keeper(out)
     path = tmp_path / "report.json"
@@ -142,7 +142,7 @@ def test_signals_are_kept_off_from_the_verdict_on(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["says"] == FINE.last_line
 
 
-def test_where_the_json_cannot_be_written_that_is_the_only_verdict(tmp_path: Path) -> None:
+def test_without_the_json_there_is_no_verdict_line(tmp_path: Path) -> None:
     out = io.StringIO()
     keeper = Keeper(out)
     with pytest.raises(CannotRun, match="cannot write"):
@@ -152,9 +152,9 @@ def test_where_the_json_cannot_be_written_that_is_the_only_verdict(tmp_path: Pat
     assert keeper.kept_at == -1
 
 
-def test_rooms_that_stay_are_told_with_the_command_that_removes_them() -> None:
+def test_left_rooms_are_reported_with_the_prune_command() -> None:
     one, some = (replace(FINE, rooms=[f"room{n}-ab12" for n in range(count)]) for count in (1, 3))
-    words = "the messages stay in the server's journal (%s); stop the server, and remove them with:"
+    words = "the messages stay in the server's journal (%s); stop the server, then remove them with:"
     assert list(lines(Scenario(), one))[-3:] == [
         words % "room0-ab12",
         "  trio-chat journal prune --room room0-ab12",
@@ -166,25 +166,25 @@ def test_rooms_that_stay_are_told_with_the_command_that_removes_them() -> None:
         f"  {command}",
         FINE_LINE,
     ]
-    told = as_json(Scenario(), "192.0.2.1:5555", some)
-    assert (told["rooms"], told["prune_command"]) == (some.rooms, command)
+    output = as_json(Scenario(), "192.0.2.1:5555", some)
+    assert (output["rooms"], output["prune_command"]) == (some.rooms, command)
 
 
-def test_without_rooms_that_stay_nothing_is_told() -> None:
+def test_without_left_rooms_there_is_no_line() -> None:
     assert not any("prune" in line for line in lines(Scenario(), FINE))
-    told = as_json(Scenario(), "a server of its own", FINE)
-    assert (told["rooms"], told["prune_command"]) == ([], "")
+    output = as_json(Scenario(), "a server of its own", FINE)
+    assert (output["rooms"], output["prune_command"]) == ([], "")
 
 
 def test_json_is_the_documented_schema(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     write_json(path, as_json(Scenario(), "127.0.0.1:5555", BROKEN))
-    told = json.loads(path.read_text())
-    assert (told["schema"], told["verdict"], told["exit"]) == (1, "broken", 3)
-    assert told["broken"] == {"lost": 3}
-    assert told["breaches"] == [{"kind": "lost", "room": "room0", "user": "u7", "words": BREACH.words}]
+    output = json.loads(path.read_text())
+    assert (output["schema"], output["verdict"], output["exit"]) == (1, "broken", 3)
+    assert output["broken"] == {"lost": 3}
+    assert output["breaches"] == [{"kind": "lost", "room": "room0", "user": "u7", "words": BREACH.words}]
     page = Path(__file__).parents[2].joinpath("docs", "loadtest.md").read_text()
-    fields = [*told, *told["scenario"], *told["figures"], *told["figures"]["series"]["delivery"]]
+    fields = [*output, *output["scenario"], *output["figures"], *output["figures"]["series"]["delivery"]]
     missing = [field for field in fields if f"`{field}`" not in page]
     assert not missing, f"docs/loadtest.md does not explain {missing}"
     undocumented = [kind for kind in BreachKind if f"`{kind}`" not in page]
@@ -192,7 +192,7 @@ def test_json_is_the_documented_schema(tmp_path: Path) -> None:
     assert [verdict.name.lower() for verdict in Verdict if f"`{verdict.name.lower()}`" not in page] == []
 
 
-def test_a_report_for_a_dash_is_on_standard_output(
+def test_a_dash_writes_the_report_to_standard_output(
     capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -201,6 +201,6 @@ def test_a_report_for_a_dash_is_on_standard_output(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_report_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+def test_an_unwritable_report_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match=r"cannot write .*: Is a directory"):
         write_json(tmp_path, {})

@@ -1,4 +1,4 @@
-"""Whole runs against a server in memory: a healthy one never alarms, a lying one is found out."""
+"""Whole runs against a server in memory: a correct server has no breaches, a faulty server is found."""
 
 import re
 from collections.abc import Callable
@@ -10,27 +10,27 @@ from trio.testing import MockClock
 from loadtest.runner import LoadTest, RunProgress
 from loadtest.scenario import CannotRun, Scenario
 from loadtest.verdict import Verdict
-from tests.loadtest.house import run_in_memory
-from tests.loadtest.liar import LIES, Liar
+from tests.loadtest.faulty_server import FAULTS, FaultInjector
+from tests.loadtest.in_memory import run_in_memory
 from tests.server.stores import FailingStore
 from trio_chat.wire.messages import Ack, Bye, Error, Event, Room, Said, TopicChanged
 
 SMALL = Scenario(users=12, rate=40, duration_s=5, disconnects=0.5)
-VICTIM = f"u{min(set(range(12)) - {trip.user for trip in SMALL.trips()})}"  # is there all the time
+AFFECTED = f"u{min(set(range(12)) - {trip.user for trip in SMALL.trips()})}"  # never disconnects
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_a_healthy_server_never_alarms(seed: int, autojump_clock: MockClock) -> None:
+async def test_a_correct_server_has_no_breaches(seed: int, autojump_clock: MockClock) -> None:
     outcome = await run_in_memory(
         Scenario(users=16, rooms=1 + seed % 3, rate=30, duration_s=4, disconnects=0.5, seed=seed)
     )
     assert outcome.breaches == []
     assert outcome.verdict is Verdict.FINE, outcome.last_line
-    assert outcome.figures.series["delivery"].max_ms < 100, "what was replayed is not late"
+    assert outcome.figures.series["delivery"].max_ms < 100, "replayed entries have no latency"
     assert outcome.figures.trips == {"quit": 2, "fin": 2, "rst": 2, "leave": 2}
 
 
-async def test_everybody_receives_everything(autojump_clock: MockClock) -> None:
+async def test_every_user_receives_every_message(autojump_clock: MockClock) -> None:
     outcome = await run_in_memory(Scenario(users=10, rate=50, duration_s=2, disconnects=0.2))
     assert outcome.figures.sent == 100
     assert outcome.figures.deliveries == 1_000
@@ -38,36 +38,38 @@ async def test_everybody_receives_everything(autojump_clock: MockClock) -> None:
     assert outcome.last_line.startswith("FINE: 1,000 deliveries verified")
 
 
-@pytest.mark.parametrize("lie", LIES)
-async def test_a_lie_is_found_and_its_victim_named(lie: str, autojump_clock: MockClock) -> None:
-    change, kind, words = LIES[lie]
-    liar = Liar(VICTIM, change)
-    outcome = await run_in_memory(SMALL, liar=liar)
-    assert liar.done == 1, "the lie was told"
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_each_server_fault_is_found_and_names_its_user(fault: str, autojump_clock: MockClock) -> None:
+    change, kind, words = FAULTS[fault]
+    injector = FaultInjector(AFFECTED, change)
+    outcome = await run_in_memory(SMALL, injector=injector)
+    assert injector.done == 1, "the fault was injected"
     assert outcome.verdict is Verdict.BROKEN
     first = next(breach for breach in outcome.breaches if breach.kind == kind)
-    assert first.user == VICTIM
-    assert re.fullmatch(f"{VICTIM} .*{words}.*", first.words), first.words
-    assert {breach.user for breach in outcome.breaches} == {VICTIM}, outcome.breaches
+    assert first.user == AFFECTED
+    assert re.fullmatch(f"{AFFECTED} .*{words}.*", first.words), first.words
+    assert {breach.user for breach in outcome.breaches} == {AFFECTED}, outcome.breaches
     assert outcome.last_line.startswith("BROKEN: ")
 
 
-async def test_one_in_ten_thousand_is_found(autojump_clock: MockClock) -> None:
-    change, kind, _ = LIES["drop"]
-    liar = Liar("u7", change)
-    outcome = await run_in_memory(Scenario(users=20, rate=100, duration_s=5, disconnects=0.0), liar=liar)
+async def test_one_fault_in_ten_thousand_deliveries_is_found(autojump_clock: MockClock) -> None:
+    change, kind, _ = FAULTS["drop"]
+    injector = FaultInjector("u7", change)
+    outcome = await run_in_memory(
+        Scenario(users=20, rate=100, duration_s=5, disconnects=0.0), injector=injector
+    )
     assert outcome.kinds == {kind: 1}
     assert outcome.figures.deliveries == 9_999
 
 
-async def test_who_is_too_fast_is_told_which_option_helps(autojump_clock: MockClock) -> None:
+async def test_a_rate_limited_run_names_the_option(autojump_clock: MockClock) -> None:
     outcome = await run_in_memory(Scenario(users=2, rate=100, duration_s=2, disconnects=0), rate_limit=True)
     assert outcome.verdict is Verdict.INVALID
     assert "start it with --no-rate-limit" in outcome.last_line
 
 
-async def test_only_rooms_in_which_something_was_said_stay(autojump_clock: MockClock) -> None:
-    """The command that removes them would refuse one that is not in the journal."""
+async def test_only_rooms_with_messages_are_reported(autojump_clock: MockClock) -> None:
+    """The prune command would refuse a room that is not in the journal."""
     runs: list[LoadTest] = []
 
     async def keep(run: LoadTest) -> None:
@@ -75,13 +77,13 @@ async def test_only_rooms_in_which_something_was_said_stay(autojump_clock: MockC
 
     scenario = Scenario(users=6, rooms=6, rate=2, duration_s=2, disconnects=0)
     outcome = await run_in_memory(scenario, beside=keep)
-    said = {f"room{scenario.room_of(user)}" for user in scenario.speakers()[: scenario.messages]}
+    said = {f"room{scenario.room_of(user)}" for user in scenario.senders()[: scenario.messages]}
     assert set(runs[0].rooms) == said and len(said) == 4
-    assert outcome.rooms == [], "a server of its own keeps nothing"
+    assert outcome.rooms == [], "a server started for the run leaves no rooms"
 
 
-async def test_a_room_of_which_the_journal_may_have_something_stays(autojump_clock: MockClock) -> None:
-    """Nothing is acked, and the journal may turn out to have it all the same."""
+async def test_a_room_that_the_journal_may_have_is_reported(autojump_clock: MockClock) -> None:
+    """Nothing is acked, but the journal may have the messages nevertheless."""
     runs: list[LoadTest] = []
 
     async def keep(run: LoadTest) -> None:
@@ -92,33 +94,33 @@ async def test_a_room_of_which_the_journal_may_have_something_stays(autojump_clo
     assert runs[0].rooms == ["room0"]
 
 
-async def test_who_cannot_come_in_is_told_why(autojump_clock: MockClock) -> None:
-    words = r"u\d+ could not come in: .*too_many_connections.* \([0-4] of 8 users are connected\)"
+async def test_a_refused_user_is_reported_with_the_reason(autojump_clock: MockClock) -> None:
+    words = r"u\d+ could not join: .*too_many_connections.* \([0-4] of 8 users are connected\)"
     with pytest.raises(CannotRun, match=words):
         await run_in_memory(Scenario(users=8, duration_s=1), connections=4)
 
 
-async def test_who_is_thrown_out_is_told_of(autojump_clock: MockClock) -> None:
-    def throw_out(liar: Liar, event: Event) -> list[Event]:
+async def test_a_disconnected_user_is_reported(autojump_clock: MockClock) -> None:
+    def kick(injector: FaultInjector, event: Event) -> list[Event]:
         return [Bye("internal", "something went wrong", True)] if isinstance(event, Said) else [event]
 
-    outcome = await run_in_memory(SMALL, liar=Liar(VICTIM, throw_out))
+    outcome = await run_in_memory(SMALL, injector=FaultInjector(AFFECTED, kick))
     assert outcome.kinds["ended"] == 1
     (breach,) = (breach for breach in outcome.breaches if breach.kind == "ended")
     assert breach.words == (
-        f"{VICTIM} was thrown out of room0 at 0:"
+        f"{AFFECTED} was disconnected from room0 at 0:"
         " the server ended the connection: something went wrong (internal)"
     )
 
 
-async def test_thresholds_are_held_against_what_was_measured(autojump_clock: MockClock) -> None:
+async def test_thresholds_are_compared_with_the_figures(autojump_clock: MockClock) -> None:
     scenario = Scenario(users=3, rate=20, duration_s=1, disconnects=0)
     outcome = await run_in_memory(scenario, "sent > 19", "p99 > 1s", "rate < 100", "refused > 0")
     assert outcome.verdict is Verdict.THRESHOLD
     assert outcome.missed == ["sent > 19: 20", "rate < 100: 20"]
 
 
-async def test_a_message_that_nobody_is_there_to_say_is_missed(autojump_clock: MockClock) -> None:
+async def test_a_message_without_a_connected_user_is_missed(autojump_clock: MockClock) -> None:
     outcome = await run_in_memory(Scenario(users=1, rate=10, duration_s=5, disconnects=1.0))
     assert outcome.figures.missed > 5
     assert outcome.verdict is Verdict.INVALID
@@ -128,19 +130,19 @@ async def test_a_message_that_nobody_is_there_to_say_is_missed(autojump_clock: M
     )
 
 
-async def test_where_every_user_was_thrown_out_that_is_the_reason(autojump_clock: MockClock) -> None:
-    """The generator is not to blame."""
+async def test_if_every_user_was_disconnected_that_is_the_reason(autojump_clock: MockClock) -> None:
+    """The messages do not count as missed by the generator."""
 
-    def throw_out(liar: Liar, event: Event) -> list[Event]:
+    def kick(injector: FaultInjector, event: Event) -> list[Event]:
         return [Bye("internal", "something went wrong", True)] if isinstance(event, Said) else [event]
 
     scenario = Scenario(users=1, rate=20, duration_s=5, disconnects=0)
-    outcome = await run_in_memory(scenario, liar=Liar("u0", throw_out))
+    outcome = await run_in_memory(scenario, injector=FaultInjector("u0", kick))
     assert outcome.verdict is Verdict.BROKEN
     assert outcome.figures.sent + outcome.figures.missed == 100
     reason = "u0: the server ended the connection: something went wrong (internal)"
     assert outcome.invalid == [
-        "nothing was delivered, so that nothing is proved",
+        "nothing was delivered, so nothing was verified",
         f"no user was connected to send {outcome.figures.missed} of 100 messages ({reason})",
     ]
 
@@ -148,12 +150,14 @@ async def test_where_every_user_was_thrown_out_that_is_the_reason(autojump_clock
 async def test_a_generator_that_stalls_is_invalid(autojump_clock: MockClock) -> None:
     stalled: list[str] = []
 
-    def tell(progress: RunProgress) -> None:
+    def on_progress(progress: RunProgress) -> None:
         if progress.phase == "talking" and progress.share > 0.5 and not stalled:
             stalled.append(progress.phase)
             autojump_clock.jump(3)  # as if this process had not run for three seconds
 
-    outcome = await run_in_memory(Scenario(users=4, rate=50, duration_s=6, disconnects=0), tell=tell)
+    outcome = await run_in_memory(
+        Scenario(users=4, rate=50, duration_s=6, disconnects=0), on_progress=on_progress
+    )
     assert stalled
     assert outcome.verdict is Verdict.INVALID
     assert 90 < outcome.figures.missed < 110
@@ -161,53 +165,55 @@ async def test_a_generator_that_stalls_is_invalid(autojump_clock: MockClock) -> 
 
 
 async def test_a_generator_that_is_always_late_is_invalid(autojump_clock: MockClock) -> None:
-    def tell(progress: RunProgress) -> None:
+    def on_progress(progress: RunProgress) -> None:
         if progress.phase == "talking":
             autojump_clock.jump(0.5)
 
-    outcome = await run_in_memory(Scenario(users=4, rate=50, duration_s=6, disconnects=0), tell=tell)
+    outcome = await run_in_memory(
+        Scenario(users=4, rate=50, duration_s=6, disconnects=0), on_progress=on_progress
+    )
     assert outcome.figures.missed == 0
     assert outcome.verdict is Verdict.INVALID
-    assert "ms late (p99), so that it measured itself" in outcome.last_line
+    assert "ms late (p99), so the latencies are its own" in outcome.last_line
 
 
-async def test_a_number_that_is_none_costs_the_others_nothing(autojump_clock: MockClock) -> None:
-    """The client waits for larger ones from there on; the judge sees what it leaves out."""
+async def test_an_invalid_number_does_not_affect_other_entries(autojump_clock: MockClock) -> None:
+    """The client then expects larger numbers; the judge still gets the entries that the client drops."""
 
-    def number_far_away(liar: Liar, event: Event) -> list[Event]:
+    def number_far_away(injector: FaultInjector, event: Event) -> list[Event]:
         if isinstance(event, Said):
-            liar.seen += 1
-            if liar.seen == 20:
+            injector.seen += 1
+            if injector.seen == 20:
                 return [replace(event, seq=10**9)]
         return [event]
 
     scenario = Scenario(users=4, rate=20, duration_s=2, disconnects=0)
-    outcome = await run_in_memory(scenario, liar=Liar("u2", number_far_away))
+    outcome = await run_in_memory(scenario, injector=FaultInjector("u2", number_far_away))
     assert outcome.kinds == {"phantom": 1, "lost": 1}
 
 
 @pytest.mark.parametrize("users", [1, 4])
-async def test_a_lie_about_the_very_last_entry_is_found(users: int, autojump_clock: MockClock) -> None:
-    def double_the_last(liar: Liar, event: Event) -> list[Event]:
-        liar.seen += isinstance(event, Said)
-        return [event, event] if isinstance(event, Said) and liar.seen == 40 else [event]
+async def test_a_fault_in_the_last_entry_is_found(users: int, autojump_clock: MockClock) -> None:
+    def double_the_last(injector: FaultInjector, event: Event) -> list[Event]:
+        injector.seen += isinstance(event, Said)
+        return [event, event] if isinstance(event, Said) and injector.seen == 40 else [event]
 
     scenario = Scenario(users=users, rate=20, duration_s=2, disconnects=0)
-    outcome = await run_in_memory(scenario, liar=Liar("u0", double_the_last))
+    outcome = await run_in_memory(scenario, injector=FaultInjector("u0", double_the_last))
     assert [breach.words for breach in outcome.breaches] == ["u0 was shown room0 40 twice"]
 
 
-async def test_progress_tells_how_far_it_is(autojump_clock: MockClock) -> None:
+async def test_progress_reports_phase_and_counts(autojump_clock: MockClock) -> None:
     phases: list[str] = []
     rates: list[float] = []
 
-    def tell(progress: RunProgress) -> None:
+    def on_progress(progress: RunProgress) -> None:
         if progress.phase not in phases:
             phases.append(progress.phase)
         if progress.phase == "talking":
             rates.append(progress.deliveries_per_s)
 
-    await run_in_memory(Scenario(users=4, rate=20, duration_s=3, disconnects=0.25), tell=tell)
+    await run_in_memory(Scenario(users=4, rate=20, duration_s=3, disconnects=0.25), on_progress=on_progress)
     assert phases[0] == "connecting"
     assert phases[-1] == "judged"
     assert "talking" in phases
@@ -215,30 +221,32 @@ async def test_progress_tells_how_far_it_is(autojump_clock: MockClock) -> None:
 
 
 def _gone_by(way: str) -> str:
-    return max(f"u{trip.user}" for trip in SMALL.trips() if trip.way == way)  # that no other's begins with
+    return max(
+        f"u{trip.user}" for trip in SMALL.trips() if trip.way == way
+    )  # not a prefix of another user's name
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_a_join_that_is_never_answered_does_not_hang(times: int, autojump_clock: MockClock) -> None:
-    def forget(liar: Liar, event: Event) -> list[Event]:
-        liar.seen += isinstance(event, Room)
-        return [] if isinstance(event, Room) and liar.seen == times else [event]
+async def test_a_join_without_a_reply_does_not_hang(times: int, autojump_clock: MockClock) -> None:
+    def forget(injector: FaultInjector, event: Event) -> list[Event]:
+        injector.seen += isinstance(event, Room)
+        return [] if isinstance(event, Room) and injector.seen == times else [event]
 
-    liar = Liar(_gone_by("fin"), forget)
+    injector = FaultInjector(_gone_by("fin"), forget)
     if times == 1:
-        with pytest.raises(CannotRun, match="could not come in: its join was not answered within 15 s"):
-            await run_in_memory(SMALL, liar=liar)
+        with pytest.raises(CannotRun, match="could not join: no reply to its join within 15 s"):
+            await run_in_memory(SMALL, injector=injector)
         return
-    outcome = await run_in_memory(SMALL, liar=liar)
+    outcome = await run_in_memory(SMALL, injector=injector)
     (breach,) = (breach for breach in outcome.breaches if breach.kind == "ended")
-    assert breach.user == liar.victim
+    assert breach.user == injector.user
     assert re.fullmatch(
-        rf"{liar.victim} could not come back to room0 after \d+: its join was not answered .*", breach.words
+        rf"{injector.user} could not rejoin room0 after \d+: no reply to its join .*", breach.words
     )
 
 
 @pytest.mark.parametrize("duration_s", [0.5, 3])
-async def test_who_is_too_fast_in_going_or_coming_back_proves_nothing(
+async def test_a_rate_limited_reconnect_makes_the_run_invalid(
     duration_s: float, autojump_clock: MockClock
 ) -> None:
     scenario = Scenario(users=8, rate=20, duration_s=duration_s, disconnects=0.5)
@@ -248,18 +256,18 @@ async def test_who_is_too_fast_in_going_or_coming_back_proves_nothing(
     assert outcome.verdict is Verdict.INVALID
 
 
-async def test_an_entry_of_another_room_is_no_late_one(autojump_clock: MockClock) -> None:
-    def misdeliver(liar: Liar, event: Event) -> list[Event]:
+async def test_an_entry_of_another_room_is_not_late(autojump_clock: MockClock) -> None:
+    def misdeliver(injector: FaultInjector, event: Event) -> list[Event]:
         if isinstance(event, Said):
-            liar.seen += 1
-            if liar.seen in (20, 22):
+            injector.seen += 1
+            if injector.seen in (20, 22):
                 return [replace(event, room="room1"), event]
         return [event]
 
-    outcome = await run_in_memory(SMALL, liar=Liar(VICTIM, misdeliver))
+    outcome = await run_in_memory(SMALL, injector=FaultInjector(AFFECTED, misdeliver))
     assert outcome.kinds == {"phantom": 2}
     assert re.fullmatch(
-        rf"{VICTIM} was shown room1 20 without being in that room: by u\d+", outcome.breaches[0].words
+        rf"{AFFECTED} was shown room1 20 without being in that room: by u\d+", outcome.breaches[0].words
     )
 
 
@@ -283,39 +291,37 @@ def _back_in_time(said: Said) -> Event:
         (_back_in_time, r"room0 \d+ is 1 ms older than room0 \d+"),
     ],
 )
-async def test_a_lie_to_everybody_is_found(
+async def test_a_fault_toward_all_users_is_found(
     change: Callable[[Said], Event], words: str, autojump_clock: MockClock
 ) -> None:
-    def lie(liar: Liar, event: Event) -> list[Event]:
+    def fault(injector: FaultInjector, event: Event) -> list[Event]:
         return [change(event)] if isinstance(event, Said) else [event]
 
     scenario = Scenario(users=3, rate=20, duration_s=1, disconnects=0)
-    outcome = await run_in_memory(scenario, liar=Liar("u", lie))
+    outcome = await run_in_memory(scenario, injector=FaultInjector("u", fault))
     assert outcome.kinds["phantom"] >= 19
     assert re.fullmatch(words, next(each.words for each in outcome.breaches if each.kind == "phantom"))
 
 
 @pytest.mark.parametrize(("code", "kinds"), [("forbidden", {"ack": 1}), ("unavailable", {})])
-async def test_what_was_refused_must_not_be_shown(
+async def test_a_refused_message_must_not_be_delivered(
     code: str, kinds: dict[str, int], autojump_clock: MockClock
 ) -> None:
-    """After `unavailable` it may: the journal may have taken it before it failed."""
+    """After `unavailable` it may be delivered: the journal may have stored it before it failed."""
 
-    def refuse(liar: Liar, event: Event) -> list[Event]:
-        if isinstance(event, Ack) and isinstance(event.seq, int) and not liar.done:
-            liar.done += 1
+    def refuse(injector: FaultInjector, event: Event) -> list[Event]:
+        if isinstance(event, Ack) and isinstance(event.seq, int) and not injector.done:
+            injector.done += 1
             return [Error(code, "no", ref=event.ref)]
         return [event]
 
-    outcome = await run_in_memory(SMALL, liar=Liar(VICTIM, refuse))
+    outcome = await run_in_memory(SMALL, injector=FaultInjector(AFFECTED, refuse))
     assert outcome.kinds == kinds
     if kinds:
-        assert re.fullmatch(
-            rf"{VICTIM} was refused a message that was shown as room0 \d+", outcome.breaches[0].words
-        )
+        assert re.fullmatch(rf"{AFFECTED} was refused a message that was shown as room0 \d+", outcome.breaches[0].words)
 
 
-async def test_where_nothing_was_delivered_nothing_is_proved(autojump_clock: MockClock) -> None:
+async def test_a_run_without_deliveries_is_invalid(autojump_clock: MockClock) -> None:
     outcome = await run_in_memory(Scenario(users=3, rate=20, duration_s=1), text_bytes=20)
     assert outcome.verdict is Verdict.INVALID
-    assert outcome.last_line == "INVALID: nothing was delivered, so that nothing is proved"
+    assert outcome.last_line == "INVALID: nothing was delivered, so nothing was verified"

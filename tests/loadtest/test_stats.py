@@ -1,4 +1,4 @@
-"""Latencies: every one of them counts, to three digits."""
+"""Latencies: every value counts, to four digits."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from loadtest.rank import nearest_rank
 from loadtest.stats import TICKS_PER_S, Latencies, ticks
 
 
-def test_nothing_is_zero() -> None:
+def test_without_values_all_figures_are_zero() -> None:
     latencies = Latencies()
     assert (latencies.count, latencies.quantile_ms(99), latencies.mean_ms, latencies.max_ms) == (0, 0, 0, 0)
 
@@ -22,7 +22,7 @@ def test_a_percentile_is_the_value_at_the_nearest_rank(values: list[int], piece:
     latencies = Latencies()
     for start in range(0, len(values), piece):
         latencies.add(values[start : start + piece])
-        latencies.quantile_ms(50)  # looking changes nothing
+        latencies.quantile_ms(50)  # reading a value does not change it
     exact = sorted(values)[nearest_rank(len(values), percent) - 1] * 1_000 / TICKS_PER_S
     assert exact <= latencies.quantile_ms(percent) <= exact * 1.001, "rounded up, by less than four digits"
     assert latencies.count == len(values)
@@ -53,7 +53,7 @@ def test_many_different_values_take_bounded_memory() -> None:
     assert len(latencies._counts) <= 10_000 + 9_000 + 3_001
 
 
-def test_what_is_early_or_endless_is_counted_at_the_ends() -> None:
+def test_values_out_of_range_are_clamped() -> None:
     latencies = Latencies()
     latencies.add([-5, 0, 10**12])
     assert latencies.count == 3
@@ -61,6 +61,6 @@ def test_what_is_early_or_endless_is_counted_at_the_ends() -> None:
     assert latencies.max_ms == 3_600_000
 
 
-def test_a_tick_is_never_none() -> None:
+def test_a_tick_is_never_zero() -> None:
     assert ticks(0.0) == 1
     assert ticks(1.0) - ticks(0.0) == TICKS_PER_S

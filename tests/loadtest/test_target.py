@@ -1,4 +1,4 @@
-"""What is typed: an address, a share."""
+"""The arguments: an address, a share."""
 
 import pytest
 
@@ -16,15 +16,15 @@ from loadtest.target import parse_address, parse_share, shown
         ("ws://127.0.0.1:7000", ("ws://127.0.0.1:7000", 5555)),
     ],
 )
-def test_an_address_is_read(text: str, address: tuple[str, int] | None) -> None:
+def test_addresses_are_parsed(text: str, address: tuple[str, int] | None) -> None:
     assert parse_address(text) == address
 
 
 @pytest.mark.parametrize(
     "text", [":7000", "a:b", "a:0", "a:65536", "a b", "::1", "[]:1", "a:", "[a", "wss://a", "ws://"]
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no address: it looks like"):
+def test_invalid_addresses_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="address"):
         parse_address(text)
 
 
@@ -37,11 +37,11 @@ def test_an_address_is_shown_as_it_was_typed() -> None:
 @pytest.mark.parametrize(
     ("text", "share"), [("10%", 0.1), ("0.1", 0.1), ("0", 0), ("100%", 1), (" 2.5 %", 0.025)]
 )
-def test_a_share_is_read(text: str, share: float) -> None:
+def test_shares_are_parsed(text: str, share: float) -> None:
     assert parse_share(text) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("text", ["", "%", "10%%", "101%", "-1", "2", "ten", "nan", "10% of"])
-def test_what_is_no_share_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no share"):
+def test_invalid_shares_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="invalid share"):
         parse_share(text)

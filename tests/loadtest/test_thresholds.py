@@ -1,4 +1,4 @@
-"""Thresholds: what can be asked for, and what is said of what cannot."""
+"""Thresholds: valid forms, and the errors for invalid ones."""
 
 import pytest
 from hypothesis import given
@@ -19,28 +19,28 @@ from loadtest.thresholds import COUNTS, Threshold, parse_threshold
         ("refused > 0", Threshold("refused > 0", "", None, "refused", ">", 0.0)),
     ],
 )
-def test_a_threshold_is_read(text: str, threshold: Threshold) -> None:
+def test_thresholds_are_parsed(text: str, threshold: Threshold) -> None:
     assert parse_threshold(text) == threshold
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "looks like 'p99 > 50ms'"),
-        ("p99", "looks like"),
-        ("p99 = 50ms", "looks like"),
-        ("p99 > ms", "looks like"),
-        ("p99 > 50", "a time wants a unit"),
-        ("p99 > 50min", "a time wants a unit"),
-        ("p100 > 5ms", "no figure is called 'p100'"),
-        ("p > 5ms", "no figure is called 'p'"),
-        ("fast > 5ms", "no figure is called 'fast'"),
-        ("rate.p99 > 5ms", "no figure is called 'rate.p99'"),
-        ("rate < 5ms", "a plain number, without 'ms'"),
-        ("p99 > -1ms", "looks like"),
+        ("", "expected a form like 'p99 > 50ms'"),
+        ("p99", "expected a form like"),
+        ("p99 = 50ms", "expected a form like"),
+        ("p99 > ms", "expected a form like"),
+        ("p99 > 50", "missing unit, expected us, ms or s"),
+        ("p99 > 50min", "missing unit, expected us, ms or s"),
+        ("p100 > 5ms", "unknown figure 'p100'"),
+        ("p > 5ms", "unknown figure 'p'"),
+        ("fast > 5ms", "unknown figure 'fast'"),
+        ("rate.p99 > 5ms", "unknown figure 'rate.p99'"),
+        ("rate < 5ms", "has no unit, got 'ms'"),
+        ("p99 > -1ms", "expected a form like"),
     ],
 )
-def test_what_is_no_threshold_is_explained(text: str, says: str) -> None:
+def test_an_invalid_threshold_is_refused_with_the_expected_form(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         parse_threshold(text)
     assert says in str(caught.value)
@@ -48,7 +48,7 @@ def test_what_is_no_threshold_is_explained(text: str, says: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_threshold_or_explained(text: str) -> None:
+def test_any_text_is_a_threshold_or_a_value_error(text: str) -> None:
     try:
         parse_threshold(text)
     except ValueError as error:
@@ -56,11 +56,11 @@ def test_any_text_is_a_threshold_or_explained(text: str) -> None:
 
 
 @given(st.floats(0, 1e6), st.sampled_from([">", ">=", "<", "<="]), st.integers(0, 1_000_000))
-def test_a_threshold_is_missed_when_what_it_says_is_true(value: float, comparison: str, bound: int) -> None:
+def test_a_threshold_is_missed_if_it_is_true(value: float, comparison: str, bound: int) -> None:
     threshold = parse_threshold(f"p99 {comparison} {bound}ms")
     assert threshold.is_missed(value) is eval(f"value {comparison} bound")
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_every_count_can_be_asked_for(count: str) -> None:
+def test_every_count_has_a_threshold(count: str) -> None:
     assert parse_threshold(f"{count} > 1").count == count

@@ -1,4 +1,4 @@
-"""What was typed, as an action."""
+"""Parsing typed lines into actions."""
 
 import pytest
 from hypothesis import given
@@ -44,26 +44,26 @@ from trio_chat.terminal.commands import Action, parse, split_text
         ("/me @bob", commands.SayLine("@bob", action=True)),
     ],
 )
-def test_a_line_is_an_action(line: str, action: Action) -> None:
+def test_lines_are_parsed_into_actions(line: str, action: Action) -> None:
     assert parse(line) == action
 
 
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("/join", "/join what? (/help)"),
-        ("/me ", "/me what? (/help)"),
-        ("/msg", "/msg what? (/help)"),
-        ("/msg bob", "/msg bob what? (/help)"),
-        ("/history 0", "/history takes a number from 1 to 200 (/help)"),
-        ("/history 201", "/history takes a number from 1 to 200 (/help)"),
-        ("/history all", "/history takes a number from 1 to 200 (/help)"),
-        ("/history \u0663", "/history takes a number from 1 to 200 (/help)"),
-        ("/dance now", "no such command: /dance (/help, or //dance to say it)"),
-        ("/", "no such command: / (/help, or // to say it)"),
+        ("/join", "/join: missing argument (/help)"),
+        ("/me ", "/me: missing argument (/help)"),
+        ("/msg", "/msg: missing argument (/help)"),
+        ("/msg bob", "/msg bob: missing text (/help)"),
+        ("/history 0", "invalid /history: got '0', expected 1 to 200 (/help)"),
+        ("/history 201", "invalid /history: got '201', expected 1 to 200 (/help)"),
+        ("/history all", "invalid /history: got 'all', expected 1 to 200 (/help)"),
+        ("/history \u0663", "invalid /history: got '\u0663', expected 1 to 200 (/help)"),
+        ("/dance now", "unknown command: /dance (/help, or //dance to send it as text)"),
+        ("/", "unknown command: / (/help, or // to send it as text)"),
     ],
 )
-def test_what_is_unclear_is_told_why(line: str, why: str) -> None:
+def test_an_invalid_line_says_why(line: str, why: str) -> None:
     assert parse(line) == commands.InvalidLine(why)
 
 
@@ -74,29 +74,29 @@ def test_every_command_is_in_the_help() -> None:
 
 
 @pytest.mark.parametrize("line", ["/quit", "//", "/msg bob hi", " / ", "plain"])
-def test_a_line_as_text_is_no_command(line: str) -> None:
+def test_a_line_as_text_is_not_a_command(line: str) -> None:
     assert commands.as_text(line) == commands.SayLine(line)
 
 
 @pytest.mark.parametrize("line", ["", " ", "\t\u3000"])
-def test_a_blank_line_as_text_is_nothing(line: str) -> None:
+def test_a_blank_line_as_text_does_nothing(line: str) -> None:
     assert commands.as_text(line) == commands.EmptyLine()
 
 
 @given(st.text())
-def test_every_line_is_some_action(line: str) -> None:
+def test_every_line_has_an_action(line: str) -> None:
     parse(line)
 
 
 @given(st.text(st.characters(codec="utf-8")), st.integers(4, 20))
-def test_a_split_text_loses_nothing_and_fits(text: str, bytes_max: int) -> None:
+def test_split_text_is_complete_and_within_the_limit(text: str, bytes_max: int) -> None:
     pieces = list(split_text(text, bytes_max))
     assert "".join(pieces) == text
     assert all(len(piece.encode()) <= bytes_max for piece in pieces)
     assert all(pieces) or not text
 
 
-def test_a_text_is_split_no_more_than_needed() -> None:
+def test_text_is_split_only_where_needed() -> None:
     assert list(split_text("a" * 4096, 4096)) == ["a" * 4096]
     assert list(split_text("a" * 4097, 4096)) == ["a" * 4096, "a"]
     assert list(split_text("€" * 3, 4)) == ["€", "€", "€"]

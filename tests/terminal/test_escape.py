@@ -1,4 +1,4 @@
-"""Nothing of a peer's does anything to a terminal, whatever it is."""
+"""Text from a peer never controls the terminal."""
 
 import json
 import unicodedata
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trio_chat.terminal.escape import escape, escape_json
 
-# What Unicode calls a control, a format, a surrogate, or a separator of lines or paragraphs.
+# The Unicode categories of controls, formats, surrogates, and line and paragraph separators.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 JOINERS = "\u200c\u200d"
 any_text = st.text(st.characters(codec=None) | st.sampled_from("\x1b\x07\x9b\x9d\r\n\u202e\u2066\u200e"))
@@ -37,23 +37,23 @@ any_text = st.text(st.characters(codec=None) | st.sampled_from("\x1b\x07\x9b\x9d
         ("👩\u200d🚀 می\u200cخواهم", "👩\u200d🚀 می\u200cخواهم"),
     ],
 )
-def test_what_a_terminal_would_obey_is_shown_as_what_it_is(text: str, shown: str) -> None:
+def test_terminal_controls_are_made_visible(text: str, shown: str) -> None:
     assert escape(text) == shown
 
 
 @given(any_text)
-def test_whatever_is_escaped_is_one_line_that_can_be_printed_and_does_nothing(text: str) -> None:
+def test_escaped_text_is_one_printable_line(text: str) -> None:
     shown = escape(text)
     shown.encode()
     assert shown.splitlines() in ([], [shown])
     left = {char for char in shown if unicodedata.category(char) in UNSEEN} - set(JOINERS)
-    # Signs of other scripts that are seen, though Unicode counts them as formats.
+    # Visible signs of other scripts, although Unicode counts them as formats.
     assert all(unicodedata.category(char) == "Cf" and char not in "\u202d\u200b" for char in left), left
     assert escape(shown) == shown
 
 
 @given(any_text)
-def test_json_is_the_same_and_does_nothing_to_a_terminal(text: str) -> None:
+def test_escaped_json_is_equal_and_printable(text: str) -> None:
     line = json.dumps({"text": text}, ensure_ascii=False)
     escaped = escape_json(line)
     escaped.encode()

@@ -1,4 +1,4 @@
-"""The line client before a hostile server: it goes on or ends with an error of ours, and stays small."""
+"""The line client with a hostile server: it continues or ends with an error, and uses little memory."""
 
 from functools import partial
 from random import Random
@@ -11,14 +11,14 @@ from trio.testing import MockClock
 
 from tests.client.hostile import TEXTS, HostileServer
 from tests.client.scripted import Peer, Stage, said
-from tests.terminal.desk import Keys, Screen, at_desk
+from tests.terminal.client_fixture import RecordingOutput, TypedInput, running_client
 from trio_chat.client import connect
 from trio_chat.errors import ChatError
 from trio_chat.terminal import show
+from trio_chat.terminal.command_runner import CommandRunner
 from trio_chat.terminal.commands import split_text
 from trio_chat.terminal.input_kind import InputKind
-from trio_chat.terminal.lines import LineClient
-from trio_chat.terminal.speaker import Speaker
+from trio_chat.terminal.line_client import LineClient
 from trio_chat.terminal.target import Target
 from trio_chat.wire.messages import (
     MAX_NUMBER,
@@ -57,12 +57,12 @@ TYPED = (
 )
 
 
-async def visit(seed: int) -> None:
-    """Type at a client of a hostile server. Raises what is no error of ours."""
-    stage, keys, screen, random = Stage(), Keys(), Screen(), Random(seed)
+async def run_client(seed: int) -> None:
+    """Run a client with a hostile server; raise only unexpected errors."""
+    stage, input, output, random = Stage(), TypedInput(), RecordingOutput(), Random(seed)
     client = LineClient(
-        keys,
-        screen,
+        input,
+        output,
         None,
         as_json=random.random() < 0.3,
         input_kind=InputKind.LINES,
@@ -70,8 +70,8 @@ async def visit(seed: int) -> None:
         connect=partial(connect, dial=stage.dial, random=random.random, clock_s=trio.current_time),
     )
     for _ in range(20):
-        keys.type.send_nowait(random.choice(TYPED))
-    keys.type.close()
+        input.typed.send_nowait(random.choice(TYPED))
+    input.typed.close()
     async with trio.open_nursery() as servers:
         servers.start_soon(HostileServer(seed).serve, stage)
         try:
@@ -80,27 +80,27 @@ async def visit(seed: int) -> None:
         except ChatError as error:
             assert str(error).isprintable()
         servers.cancel_scope.cancel()
-    shown = "\n".join(screen.lines) + screen.talked
+    shown = "\n".join(output.lines) + output.messages
     assert all(char == "\n" or char.isprintable() or char in "\u200c\u200d" for char in shown)
 
 
 @pytest.mark.seeds(100)
 def test_a_line_client_survives_a_hostile_server(seed: int) -> None:
-    trio.run(visit, seed, clock=MockClock(autojump_threshold=0))
+    trio.run(run_client, seed, clock=MockClock(autojump_threshold=0))
 
 
-# --- what is shown ------------------------------------------------------------------------------------------
+# --- output -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("at", [0, 1, 2**31, 10**15, 253_402_300_800_000, MAX_NUMBER, 10**30, 10**400])
-def test_a_time_that_no_calendar_has_is_shown_all_the_same(at: int) -> None:
+def test_entries_with_times_beyond_the_calendar_are_shown(at: int) -> None:
     entry = Said("lobby", 1, at, "bob", "hi")
     for line in (
         *show.event_lines(entry, room="lobby"),
         *show.event_lines(Whispered("bob", "ada", "hi", at)),
         *show.event_lines(TopicChanged("lobby", 1, at, "bob", "hi"), room="lobby"),
         *show.history_lines(HistoryPage("lobby", [entry], more=False))[:1],
-        *show.found_lines(Found([entry], more=False))[:1],
+        *show.search_lines(Found([entry], more=False))[:1],
     ):
         assert line.endswith("hi")
 
@@ -108,14 +108,14 @@ def test_a_time_that_no_calendar_has_is_shown_all_the_same(at: int) -> None:
 @pytest.mark.parametrize(
     ("after", "next", "words"), [(5, 3, "no lines"), (0, 0, "no lines"), (0, 2, "1 line")]
 )
-def test_a_gap_of_less_than_nothing_is_no_lines(after: int, next: int, words: str) -> None:
+def test_a_negative_gap_is_shown_as_no_lines(after: int, next: int, words: str) -> None:
     assert show.event_lines(Gap("lobby", after, next, kept=True), room="lobby") == [
         f"-- {words} not shown here"
     ]
 
 
 @pytest.mark.parametrize("text", [text for text in TEXTS if text != "\ud800"])
-def test_any_text_in_any_place_is_lines_that_print(text: str) -> None:
+def test_any_text_in_any_field_gives_printable_lines(text: str) -> None:
     text = text[:3_000]
     events = (
         said(1, text, text, text),
@@ -128,10 +128,10 @@ def test_any_text_in_any_place_is_lines_that_print(text: str) -> None:
         lines = [*show.event_lines(event, me="ada", room="lobby"), show.as_json(event)]
         assert lines and all(line.isprintable() for line in lines)
         assert msgspec.json.decode(lines[-1], type=type(event)) == event
-    assert show.kept(text).isprintable()
+    assert show.retention(text).isprintable()
 
 
-# --- what is said -------------------------------------------------------------------------------------------
+# --- input --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bytes_max", [1, 2, 3])
@@ -141,7 +141,7 @@ def test_a_limit_below_a_character_splits_into_characters(bytes_max: int) -> Non
     assert list(split_text("", bytes_max)) == [""]
 
 
-async def test_an_absurd_time_to_wait_is_a_minute_and_is_said(
+async def test_an_excessive_retry_time_becomes_a_minute_and_is_shown(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async def play(peer: Peer) -> None:
@@ -157,23 +157,23 @@ async def test_an_absurd_time_to_wait_is_a_minute_and_is_said(
                 await peer.say(Pong())
         peer.link.close()
 
-    async with at_desk(nursery, play) as desk:
-        desk.type("hello")
-    assert desk.screen.talked.splitlines() == [
-        f"-- rate_limited; the server asks for {MAX_NUMBER} s, it is tried again every 60 s",
+    async with running_client(nursery, play) as client:
+        client.type("hello")
+    assert client.output.messages.splitlines() == [
+        f"-- rate_limited; the server asks to wait {MAX_NUMBER} s; retrying every 60 s",
         "-- forbidden; not done: hello",
     ]
 
 
-def test_histories_that_begin_anew_under_other_names_are_not_noted() -> None:
-    """Only the rooms that one is in have a place, whatever they are called meanwhile."""
-    speaker = Speaker.__new__(Speaker)
-    speaker._rooms, speaker._oldest = ["lobby"], {"lobby": 7}
+def test_new_histories_of_other_rooms_are_not_tracked() -> None:
+    """Only joined rooms are tracked, also if their spelling has changed."""
+    runner = CommandRunner.__new__(CommandRunner)
+    runner._rooms, runner._oldest_shown = ["lobby"], {"lobby": 7}
     for number in range(100):
-        speaker.saw([_anew(f"room {number}", head=50), said(3, f"room {number}")])
-    assert speaker._oldest == {"lobby": 7}
-    speaker.saw([_anew("LOBBY", head=50)])
-    assert speaker._oldest == {"lobby": 51}
+        runner.note_shown([_anew(f"room {number}", head=50), said(3, f"room {number}")])
+    assert runner._oldest_shown == {"lobby": 7}
+    runner.note_shown([_anew("LOBBY", head=50)])
+    assert runner._oldest_shown == {"lobby": 51}
 
 
 def _anew(room: str, head: int) -> Room:
@@ -181,7 +181,7 @@ def _anew(room: str, head: int) -> Room:
 
 
 @pytest.mark.parametrize("answer", [Error("forbidden", "stay"), Named("ada"), Pong()])
-async def test_a_server_that_refuses_a_goodbye_is_left_all_the_same(
+async def test_a_refused_quit_still_ends_the_client(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, answer: Error | Named | Pong
 ) -> None:
     async def play(peer: Peer) -> None:
@@ -190,8 +190,8 @@ async def test_a_server_that_refuses_a_goodbye_is_left_all_the_same(
         await peer.say(replace(answer, ref=quitting.ref))
         await trio.sleep_forever()
 
-    async with at_desk(nursery, play) as desk:
+    async with running_client(nursery, play) as client:
         pass
-    assert desk.failed is None
+    assert client.error is None
     assert trio.current_time() < 1
     nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""Standard input is a terminal, lines, or nothing to read."""
+"""The kinds of standard input: a terminal, lines, or no input."""
 
 import os
 import pty
@@ -36,8 +36,8 @@ def test_a_file_is_lines(tmp_path: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY])
-def test_the_null_device_is_nothing_to_read(flags: int) -> None:
-    fd = os.open(os.devnull, flags)  # nohup opens it for writing only
+def test_the_null_device_is_no_input(flags: int) -> None:
+    fd = os.open(os.devnull, flags)  # nohup opens it only for writing
     assert input_kind(fd) is InputKind.NONE
     os.close(fd)
 
@@ -47,12 +47,12 @@ def test_another_device_is_lines() -> None:
         assert input_kind(device.fileno()) is InputKind.LINES
 
 
-def test_a_closed_descriptor_is_nothing_to_read() -> None:
+def test_a_closed_descriptor_is_no_input() -> None:
     assert input_kind(10_000_000) is InputKind.NONE
 
 
 def test_a_terminal_of_another_session_is_a_terminal() -> None:
-    """Reading from it stops no process."""
+    """Reading from it does not stop the process."""
     master, slave = pty.openpty()
     assert input_kind(slave) is InputKind.TERMINAL
     os.close(master)
@@ -107,8 +107,8 @@ os.write(report, f"{report} {input_kind(0).name} {os.fstat(1).st_rdev == os.fsta
         timeout=PATIENCE_S,
     )
     os.close(writing)
-    said = os.read(reading, 100).decode().split()
+    output = os.read(reading, 100).decode().split()
     os.close(reading)
     assert done.stderr == b""
-    assert int(said[0]) > 2, "the next file gets none of the three numbers"
-    assert said[1:] == ["NONE", "True"]
+    assert int(output[0]) > 2, "the next file does not get a standard descriptor"
+    assert output[1:] == ["NONE", "True"]

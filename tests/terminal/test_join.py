@@ -1,4 +1,4 @@
-"""`trio-chat join` as a process: in a pipe, at a real terminal, and before servers that are none."""
+"""`trio-chat join` as a process: in a pipe, at a real terminal, and with other kinds of servers."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from trio_chat.server.serve import open_server
 from trio_chat.wire.messages import Presence, Said
 
 MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
-# The terminal it stands on becomes its own: so Ctrl-C reaches it as a signal.
+# The process makes the terminal its controlling terminal, so that Ctrl-C reaches it as a signal.
 OWN_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
 JOIN = [sys.executable, "-c", MAIN, "join"]
 JOIN_AT_TERMINAL = [sys.executable, "-c", f"{OWN_TERMINAL}; {MAIN}", "join"]
@@ -37,16 +37,16 @@ async def run(*args: str, typed: str = "") -> subprocess.CompletedProcess[bytes]
 
 
 @asynccontextmanager
-async def serving(port: int = 0, journal: str = "memory", **limits: int) -> AsyncGenerator[int]:
-    """A real server; its port."""
+async def running_server(port: int = 0, journal: str = "memory", **limits: int) -> AsyncGenerator[int]:
+    """Run a real server, and yield its port."""
     with trio.fail_after(PATIENCE_S):
         async with open_server(Config(port=port, journal=journal, limits=Limits(**limits))) as server:
             yield int(server.addresses[0].rpartition(":")[2])
 
 
 @asynccontextmanager
-async def playing(nursery: trio.Nursery, play: Callable[[Link], Awaitable[object]]) -> AsyncGenerator[int]:
-    """Something that is no server, at a port."""
+async def listening(nursery: trio.Nursery, play: Callable[[Link], Awaitable[object]]) -> AsyncGenerator[int]:
+    """Handle one connection with `play`, and yield the port."""
     (listener,) = await open_listeners("127.0.0.1", 0)
 
     async def accept() -> None:
@@ -64,15 +64,15 @@ async def playing(nursery: trio.Nursery, play: Callable[[Link], Awaitable[object
 # --- in a pipe --------------------------------------------------------------------------------------
 
 
-async def test_all_that_is_piped_in_is_said_and_shown() -> None:
-    async with serving() as port, connect(port=port, name="bob") as bob:
+async def test_piped_lines_are_sent_and_shown() -> None:
+    async with running_server() as port, connect(port=port, name="bob") as bob:
         await bob.join("lobby")
         done = await run(f"ada@:{port}", "--commands", typed="one\n/me waves\n\nthree without an end")
-        heard = [event for event in await anext(bob.batches()) if isinstance(event, Said)]
-        while len(heard) < 3:
-            heard += [event for event in await anext(bob.batches()) if isinstance(event, Said)]
+        received = [event for event in await anext(bob.batches()) if isinstance(event, Said)]
+        while len(received) < 3:
+            received += [event for event in await anext(bob.batches()) if isinstance(event, Said)]
     assert (done.returncode, done.stderr) == (0, b"")
-    assert [(entry.by, entry.text, entry.action) for entry in heard] == [
+    assert [(entry.by, entry.text, entry.action) for entry in received] == [
         ("ada", "one", False),
         ("ada", "waves", True),
         ("ada", "three without an end", False),
@@ -84,67 +84,67 @@ async def test_all_that_is_piped_in_is_said_and_shown() -> None:
     ]
 
 
-async def test_nothing_piped_in_is_nothing_said() -> None:
-    async with serving() as port:
+async def test_an_empty_pipe_sends_nothing() -> None:
+    async with running_server() as port:
         done = await run(f"ada@:{port}")
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == b"-- lobby: 1 here\n"
 
 
-async def test_a_wall_of_text_goes_through_a_server_that_asks_for_patience() -> None:
-    wall = "".join(f"brick {n}\n" for n in range(15))
-    async with serving(talk_burst=10, talk_per_s=50) as port:
-        done = await run(f"ada@:{port}", typed=wall)
+async def test_many_lines_pass_a_rate_limit() -> None:
+    pasted = "".join(f"brick {n}\n" for n in range(15))
+    async with running_server(talk_burst=10, talk_per_s=50) as port:
+        done = await run(f"ada@:{port}", typed=pasted)
     assert done.returncode == 0
     shown = [line.partition(": ")[2] for line in done.stdout.decode().splitlines()[1:]]
-    assert [line for line in shown if line.startswith("brick")] == wall.splitlines()
+    assert [line for line in shown if line.startswith("brick")] == pasted.splitlines()
 
 
-async def test_json_is_all_there_is_on_standard_output() -> None:
-    async with serving() as port:
+async def test_only_json_is_on_standard_output() -> None:
+    async with running_server() as port:
         rooms = ["--room", "a", "--room", "#b"]
         done = await run(f"ada@:{port}", "--json", "--commands", *rooms, typed="hi\n/who\n/nonsense\n")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["room"] for event in events if event["type"] == "room"] == ["a", "b"]
     assert [event["room"] for event in events if event["type"] == "said"] == ["b"]
-    assert done.stderr.startswith(b"-- no such command: /nonsense")
-    assert done.stderr.endswith(b"trio-chat: 1 line was not said\n")
+    assert done.stderr.startswith(b"-- unknown command: /nonsense")
+    assert done.stderr.endswith(b"trio-chat: 1 line was not sent\n")
     assert done.returncode == 1
 
 
 async def test_a_taken_name_in_a_pipe_is_an_error() -> None:
-    async with serving() as port, connect(port=port, name="ada"):
+    async with running_server() as port, connect(port=port, name="ada"):
         done = await run(f"ada@:{port}", typed="hi\n")
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.endswith(f"; choose another: trio-chat join NAME@127.0.0.1:{port}\n".encode())
     assert done.stderr.count(b"\n") == 1
 
 
-async def test_who_stops_reading_is_not_told() -> None:
-    async with serving() as port, connect(port=port, name="bob") as bob:
+async def test_a_closed_reader_ends_the_client_without_a_message() -> None:
+    async with running_server() as port, connect(port=port, name="bob") as bob:
         await bob.join("lobby")
         process = await trio.lowlevel.open_process(
             [*JOIN, f"ada@:{port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         assert process.stdin and process.stdout and process.stderr
         assert await process.stdout.receive_some() == b"-- lobby: 2 here\n"
-        await told_of_coming(bob, "ada")
+        await wait_for_join(bob, "ada")
         await process.stdout.aclose()
-        await process.stdin.send_all(b"is anybody there?\n")
+        await process.stdin.send_all(b"is anyone there?\n")
         assert await process.wait() == 2
         assert await process.stderr.receive_some() == b""
-        assert await told_of_leaving(bob, "ada") == "quit"
+        assert await wait_for_departure(bob, "ada") == "quit"
 
 
-async def told_of_coming(chat: Chat, name: str) -> None:
-    """Wait until a member is told that somebody came: who leaves before that is never mentioned."""
+async def wait_for_join(chat: Chat, name: str) -> None:
+    """Wait until a member has received a join; a user who leaves before that is never announced."""
     async for event in chat:
         if isinstance(event, Presence) and name in event.joined:
             return
 
 
-async def told_of_leaving(chat: Chat, name: str) -> str:
-    """Wait until a member is told that somebody left; why."""
+async def wait_for_departure(chat: Chat, name: str) -> str:
+    """Wait until a member has received a departure, and return its reason."""
     async for event in chat:
         if isinstance(event, Presence):
             for departure in event.left:
@@ -154,8 +154,8 @@ async def told_of_leaving(chat: Chat, name: str) -> str:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
-async def test_a_disk_that_is_full_is_one_line() -> None:
-    async with serving() as port:
+async def test_a_full_disk_is_reported_in_one_line() -> None:
+    async with running_server() as port:
         full = os.open("/dev/full", os.O_WRONLY)
         command = [*JOIN, f"ada@:{port}"]
         done = await trio.run_process(command, stdin=b"", stdout=full, capture_stderr=True, check=False)
@@ -164,7 +164,7 @@ async def test_a_disk_that_is_full_is_one_line() -> None:
     assert done.stderr == b"trio-chat: cannot write to standard output: No space left on device\n"
 
 
-# --- servers that are none --------------------------------------------------------------------------
+# --- other kinds of servers ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -172,15 +172,13 @@ async def test_a_disk_that_is_full_is_one_line() -> None:
     [b"\xff\xff\xff\xff", b"\x00\x00\x00\x02hi"],
     ids=["huge", "text"],
 )
-async def test_a_server_that_talks_nonsense_is_one_line_and_exit_3(
-    nursery: trio.Nursery, data: bytes
-) -> None:
+async def test_invalid_frames_are_one_line_and_exit_3(nursery: trio.Nursery, data: bytes) -> None:
     async def play(link: Link) -> None:
         link.send_nowait(data)
         while await link.receive_some():
             pass
 
-    async with playing(nursery, play) as port:
+    async with listening(nursery, play) as port:
         done = await run(f"ada@:{port}", typed="hi\n")
     assert (done.returncode, done.stdout) == (3, b"")
     assert done.stderr.startswith(b"trio-chat: invalid data from the server: ")
@@ -188,17 +186,17 @@ async def test_a_server_that_talks_nonsense_is_one_line_and_exit_3(
 
 
 async def test_no_server_is_one_line_and_exit_3() -> None:
-    async with serving() as port:
+    async with running_server() as port:
         pass
     done = await run(f"ada@:{port}")
     assert done.returncode == 3
     assert done.stderr == f"trio-chat: cannot connect to 127.0.0.1:{port}: Connection refused\n".encode()
 
 
-async def test_a_server_that_will_not_have_us_any_more_is_one_line_and_exit_3(tmp_path: Path) -> None:
-    """As the ninth of one person's terminals makes of the first."""
+async def test_a_replaced_session_is_one_line_and_exit_3(tmp_path: Path) -> None:
+    """As a ninth terminal of a user replaces the first."""
     command = [*JOIN, "--tokens", str(tmp_path / "tokens.json")]
-    async with serving(sessions=1) as port:
+    async with running_server(sessions=1) as port:
         process = await trio.lowlevel.open_process(
             [*command, f"ada@:{port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -206,27 +204,27 @@ async def test_a_server_that_will_not_have_us_any_more_is_one_line_and_exit_3(tm
         assert await process.stdout.receive_some()
         await run(f"ada@:{port}", *command[-2:])
         assert await process.wait() == 3
-        said = await process.stderr.receive_some()
-    assert said.startswith(b"trio-chat: the server ended the connection: ")
-    assert said.count(b"\n") == 1
+        output = await process.stderr.receive_some()
+    assert output.startswith(b"trio-chat: the server ended the connection: ")
+    assert output.count(b"\n") == 1
 
 
 @pytest.mark.parametrize("target", ["::1", "ada@host:port"])
-async def test_a_target_that_is_none_is_told_and_exit_2(target: str) -> None:
+async def test_an_invalid_target_is_exit_2(target: str) -> None:
     done = await run(target)
     assert done.returncode == 2
-    assert b"is not NAME@HOST:PORT" in done.stderr
+    assert b"expected NAME@HOST:PORT" in done.stderr
 
 
-async def test_the_way_that_browsers_take_leads_to_the_same_room_as_the_same_person(tmp_path: Path) -> None:
+async def test_websocket_and_tcp_give_the_same_room_and_identity(tmp_path: Path) -> None:
     tokens = tmp_path / "tokens.json"
-    async with serving() as port:
+    async with running_server() as port:
         first = await run(f"ada@ws://127.0.0.1:{port}", "--tokens", str(tokens), typed="hello\n")
         options = ["--commands", "--tokens", str(tokens)]
         other = await run(f"tcp://ada@127.0.0.1:{port}", *options, typed="/history\nagain\n")
     assert (first.returncode, first.stderr, other.returncode, other.stderr) == (0, b"", 0, b"")
-    heard = [line.partition("ada: ")[2] for line in other.stdout.decode().splitlines() if "ada: " in line]
-    assert heard == ["hello", "again"]
+    received = [line.partition("ada: ")[2] for line in other.stdout.decode().splitlines() if "ada: " in line]
+    assert received == ["hello", "again"]
     assert len(json.loads(tokens.read_text())["tokens"]) == 1
 
 
@@ -234,7 +232,7 @@ async def test_the_way_that_browsers_take_leads_to_the_same_room_as_the_same_per
 
 
 class Terminal:
-    """A real terminal, and the client that stands on it."""
+    """A real terminal with a client."""
 
     def __init__(self, process: trio.Process, master: int, slave: int) -> None:
         self.process = process
@@ -249,7 +247,7 @@ class Terminal:
             await trio.lowlevel.wait_writable(self._master)
             try:
                 data = data[os.write(self._master, data) :]
-            except BlockingIOError:  # the terminal's own buffer is full: only reading empties it
+            except BlockingIOError:  # the buffer of the terminal is full until the client reads
                 await trio.sleep(0.01)
 
     async def read_until(self, text: str) -> None:
@@ -266,15 +264,15 @@ class Terminal:
         os.close(self._master)
         self._master = -1
 
-    async def left(self) -> int:
-        """Wait for the client to leave; the terminal must be as it was."""
+    async def wait_ended(self) -> int:
+        """Wait until the client has ended, and check that the terminal is restored."""
         status = await self.process.wait()
         assert termios.tcgetattr(self._slave) == self.settings
         return status
 
 
 @asynccontextmanager
-async def at_terminal(*args: str) -> AsyncGenerator[Terminal]:
+async def running_terminal(*args: str) -> AsyncGenerator[Terminal]:
     master, slave = pty.openpty()
     os.set_blocking(master, False)
     process = await trio.lowlevel.open_process(
@@ -293,79 +291,81 @@ async def at_terminal(*args: str) -> AsyncGenerator[Terminal]:
 
 
 async def test_a_conversation_at_a_terminal() -> None:
-    async with serving() as port, connect(port=port, name="bob") as bob:
+    async with running_server() as port, connect(port=port, name="bob") as bob:
         await bob.join("lobby")
-        async with at_terminal(f"ada@:{port}") as terminal:
+        async with running_terminal(f"ada@:{port}") as terminal:
             await terminal.read_until("-- lobby: 2 here\n")
-            assert (
-                f"-- connected to 127.0.0.1:{port} as ada; what is said is kept in memory" in terminal.shown
-            )
-            await terminal.type("is anybody here?\n")
-            await terminal.read_until("ada: is anybody here?\n")
+            assert f"-- connected to 127.0.0.1:{port} as ada; messages are kept in memory" in terminal.shown
+            await terminal.type("is anyone here?\n")
+            await terminal.read_until("ada: is anyone here?\n")
             await bob.say("lobby", "just me")
             await terminal.read_until("bob: just me\n")
             await terminal.type("\x04")
-            assert await terminal.left() == 0
+            assert await terminal.wait_ended() == 0
 
 
 async def test_another_name_is_asked_for_at_a_terminal() -> None:
-    async with serving() as port, connect(port=port, name="ada"), at_terminal(f"ada@:{port}") as terminal:
+    async with (
+        running_server() as port,
+        connect(port=port, name="ada"),
+        running_terminal(f"ada@:{port}") as terminal,
+    ):
         await terminal.read_until("another name: ")
         await terminal.type("bea\n")
         await terminal.read_until("as bea")
         await terminal.read_until("-- lobby: 1 here\n")
         await terminal.type("/quit\n")
-        assert await terminal.left() == 0
+        assert await terminal.wait_ended() == 0
 
 
-async def test_a_wall_of_text_pasted_at_a_terminal_is_all_said_in_order() -> None:
-    wall = [f"brick {n}" for n in range(400)]
-    async with serving(talk_per_s=10_000) as port, connect(port=port, name="bob") as bob:
+async def test_many_pasted_lines_are_sent_in_order() -> None:
+    pasted = [f"brick {n}" for n in range(400)]
+    async with running_server(talk_per_s=10_000) as port, connect(port=port, name="bob") as bob:
         await bob.join("lobby")
-        heard: list[str] = []
-        async with at_terminal(f"ada@:{port}") as terminal, trio.open_nursery() as nursery:
+        received: list[str] = []
+        async with running_terminal(f"ada@:{port}") as terminal, trio.open_nursery() as nursery:
             nursery.start_soon(terminal.read_until, "brick 399\n")
-            nursery.start_soon(terminal.type, "".join(f"{line}\n" for line in wall))
-            while len(heard) < len(wall):
-                heard += [event.text for event in await anext(bob.batches()) if isinstance(event, Said)]
+            nursery.start_soon(terminal.type, "".join(f"{line}\n" for line in pasted))
+            while len(received) < len(pasted):
+                received += [event.text for event in await anext(bob.batches()) if isinstance(event, Said)]
             await terminal.type("\x04")
-            assert await terminal.left() == 0
-    assert heard == wall
+            assert await terminal.wait_ended() == 0
+    assert received == pasted
 
 
-async def test_a_server_that_is_started_again_is_come_back_to(tmp_path: Path) -> None:
+async def test_a_terminal_reconnects_to_a_restarted_server(tmp_path: Path) -> None:
     journal = str(tmp_path / "journal.db")
     async with AsyncExitStack() as stack:
-        async with serving(journal=journal) as port:
-            terminal = await stack.enter_async_context(at_terminal(f"ada@:{port}"))
+        async with running_server(journal=journal) as port:
+            terminal = await stack.enter_async_context(running_terminal(f"ada@:{port}"))
             await terminal.read_until("-- lobby: 1 here\n")
             await terminal.type("one\n")
             await terminal.read_until("ada: one\n")
         with trio.fail_after(PATIENCE_S):
-            await terminal.read_until("; coming back by itself\n")
+            await terminal.read_until("; reconnecting\n")
         await terminal.type("two\n")
-        async with serving(port, journal):
-            await terminal.read_until("-- back after ")
+        async with running_server(port, journal):
+            await terminal.read_until("-- reconnected after ")
             await terminal.read_until("ada: two\n")
             await terminal.type("/quit\n")
-            assert await terminal.left() == 0
+            assert await terminal.wait_ended() == 0
     assert terminal.shown.count("ada: ") == 2
 
 
 @pytest.mark.parametrize("typed", ["", "half a line that was not fin"])
-async def test_ctrl_c_says_goodbye_and_leaves_the_terminal_as_it_was(typed: str) -> None:
-    async with serving() as port, connect(port=port, name="bob") as bob:
+async def test_ctrl_c_quits_and_restores_the_terminal(typed: str) -> None:
+    async with running_server() as port, connect(port=port, name="bob") as bob:
         await bob.join("lobby")
-        async with at_terminal(f"ada@:{port}") as terminal:
+        async with running_terminal(f"ada@:{port}") as terminal:
             await terminal.read_until("here\n")
-            await told_of_coming(bob, "ada")
+            await wait_for_join(bob, "ada")
             await terminal.type(f"{typed}\x03")
             with trio.fail_after(PATIENCE_S):
-                assert await terminal.left() == 0
-            assert await told_of_leaving(bob, "ada") == "quit"
+                assert await terminal.wait_ended() == 0
+            assert await wait_for_departure(bob, "ada") == "quit"
 
 
-async def test_ctrl_c_while_nobody_answers_is_over_soon_all_the_same(nursery: trio.Nursery) -> None:
+async def test_ctrl_c_ends_soon_if_the_server_does_not_reply(nursery: trio.Nursery) -> None:
     arrived = trio.Event()
 
     async def play(link: Link) -> None:
@@ -373,39 +373,39 @@ async def test_ctrl_c_while_nobody_answers_is_over_soon_all_the_same(nursery: tr
         arrived.set()
         await trio.sleep_forever()
 
-    async with playing(nursery, play) as port, at_terminal(f"ada@:{port}") as terminal:
+    async with listening(nursery, play) as port, running_terminal(f"ada@:{port}") as terminal:
         await arrived.wait()
         await terminal.type("\x03")
         with trio.fail_after(PATIENCE_S):
-            assert await terminal.left() == 0
+            assert await terminal.wait_ended() == 0
         assert "Traceback" not in terminal.shown
     nursery.cancel_scope.cancel()
 
 
-async def test_a_terminal_that_goes_away_takes_its_client_with_it() -> None:
-    async with serving() as port, connect(port=port, name="bob") as bob:
+async def test_a_closed_terminal_ends_its_client() -> None:
+    async with running_server() as port, connect(port=port, name="bob") as bob:
         await bob.join("lobby")
-        async with at_terminal(f"ada@:{port}") as terminal:
+        async with running_terminal(f"ada@:{port}") as terminal:
             await terminal.read_until("here\n")
-            await told_of_coming(bob, "ada")
+            await wait_for_join(bob, "ada")
             terminal.hang_up()
             assert await terminal.process.wait() == 0
-            assert await told_of_leaving(bob, "ada") == "quit"
+            assert await wait_for_departure(bob, "ada") == "quit"
 
 
-async def test_two_terminals_are_one_person_also_when_one_of_them_hangs(tmp_path: Path) -> None:
-    """And so whoever is started anew while their own dead connection is still there is in at once."""
+async def test_two_terminals_are_one_user_even_if_one_hangs(tmp_path: Path) -> None:
+    """So a restarted client connects at once, even while its dead connection still exists."""
     tokens = ["--tokens", str(tmp_path / "tokens.json")]
-    async with serving() as port, connect(port=port, name="bob") as bob:
+    async with running_server() as port, connect(port=port, name="bob") as bob:
         await bob.join("lobby")
-        async with at_terminal(f"ada@:{port}", *tokens) as first:
+        async with running_terminal(f"ada@:{port}", *tokens) as first:
             await first.read_until("-- lobby: 2 here\n")
             first.process.send_signal(signal.SIGSTOP)
-            async with at_terminal(f"ada@:{port}", *tokens) as second:
+            async with running_terminal(f"ada@:{port}", *tokens) as second:
                 await second.read_until("as ada;")
                 await second.read_until("-- lobby: 2 here\n")
                 await second.type("it is me\n/quit\n")
-                assert await second.left() == 0
+                assert await second.wait_ended() == 0
         came: list[str] = []
         async for event in bob:
             if isinstance(event, Presence):

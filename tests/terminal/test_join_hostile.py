@@ -1,4 +1,4 @@
-"""`trio-chat join` and `trio-chat loadtest` as processes before hostile servers: one line, and a status."""
+"""`trio-chat join` and `trio-chat loadtest` with hostile servers: one line, and an exit status."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ from wsproto.utilities import generate_accept_token
 from tests.client.hostile import frames
 from tests.client.scripted import Peer, welcome
 from tests.patience import PATIENCE_S
-from tests.terminal.test_join import MAIN, playing, run
+from tests.terminal.test_join import MAIN, listening, run
 from trio_chat.net.link import Link
 from trio_chat.wire.messages import Error, Hello, Join, Members, Quit, Room, Say, Who
 
@@ -21,7 +21,7 @@ Play = Callable[[Link], Awaitable[object]]
 
 
 def answering(answer: bytes) -> Play:
-    """Answer the upgrade with these bytes; `KEY` in them becomes what the request asks for."""
+    """Reply to the upgrade with these bytes; `KEY` in them is replaced by the expected key."""
 
     async def play(link: Link) -> None:
         request = b""
@@ -37,7 +37,7 @@ def answering(answer: bytes) -> Play:
 
 
 def welcoming(**limits: Any) -> Play:
-    """Say a welcome with these limits, and answer a `join`, a `who` and a `say` as no server does."""
+    """Send a welcome with these limits, and invalid replies to `join`, `who` and `say`."""
 
     async def play(link: Link) -> None:
         peer = Peer(link)
@@ -82,23 +82,25 @@ SWITCHING = (
     ],
     ids=["header", "frame_bytes", "text_bytes", "pages", "number", "goodbye"],
 )
-async def test_join_says_one_line(
+async def test_join_prints_one_line(
     nursery: trio.Nursery, scheme: str, play: Play, typed: str, status: int, says: str
 ) -> None:
-    async with playing(nursery, play) as port:
+    async with listening(nursery, play) as port:
         done = await run(f"ada@{scheme}127.0.0.1:{port}", "--json", "--commands", typed=typed)
-    said = done.stderr.decode()
-    assert (done.returncode, "Traceback" in said) == (status, False), said
-    own = [line for line in said.splitlines() if line.startswith("trio-chat: ")]
-    assert len(own) == (1 if says else 0) and says in said
-    assert all(line.startswith(("trio-chat: ", "-- perhaps not said: ")) for line in said.splitlines())
+    output = done.stderr.decode()
+    assert (done.returncode, "Traceback" in output) == (status, False), output
+    own = [line for line in output.splitlines() if line.startswith("trio-chat: ")]
+    assert len(own) == (1 if says else 0) and says in output
+    assert all(
+        line.startswith(("trio-chat: ", "-- may not have been sent: ")) for line in output.splitlines()
+    )
 
 
-async def test_loadtest_says_one_line(nursery: trio.Nursery) -> None:
-    async with playing(nursery, welcoming(frame_bytes=0)) as port:
+async def test_loadtest_prints_one_line(nursery: trio.Nursery) -> None:
+    async with listening(nursery, welcoming(frame_bytes=0)) as port:
         command = [sys.executable, "-c", MAIN, "loadtest", f"127.0.0.1:{port}", "--users=1", "--duration=1"]
         with trio.fail_after(PATIENCE_S):
             done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
-    said = done.stderr.decode()
-    assert (done.returncode, said.count("\n"), "Traceback" in said) == (2, 1, False), said
-    assert "could not come in: invalid data from the server" in said
+    output = done.stderr.decode()
+    assert (done.returncode, output.count("\n"), "Traceback" in output) == (2, 1, False), output
+    assert "could not join: invalid data from the server" in output

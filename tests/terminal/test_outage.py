@@ -1,4 +1,4 @@
-"""An outage: what is typed meanwhile is said, and who will not wait goes."""
+"""Outages: lines typed meanwhile are sent afterwards, and /quit does not wait."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import trio.lowlevel
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.client.scripted import Hall, Peer
-from tests.terminal.desk import Desk
+from tests.terminal.client_fixture import ClientFixture
 from trio_chat.errors import ConnectionLost
 from trio_chat.wire.messages import (
     UNSET,
@@ -29,11 +29,11 @@ from trio_chat.wire.messages import (
 )
 
 
-class House(Hall):
-    """A room that one can come back to, with a door that may be shut.
+class RestartableServer(Hall):
+    """A server with one room, which can break connections and stay unreachable for a while.
 
-    `breaks`: the next say or whisper is the last that it hears on its connection; it does it, and answers
-    nothing. `is_deaf`: it hears no say at all. `refuses`: who comes back to the room is told so.
+    `breaks`: executes the next say or whisper, then breaks the connection without a reply. `is_deaf`: replies
+    to no say. `refuses`: the error code for a rejoin of the room.
     """
 
     def __init__(self) -> None:
@@ -42,26 +42,26 @@ class House(Hall):
         self.breaks = False
         self.is_deaf = False
         self.refuses = ""
-        self.visits = 0
+        self.connections = 0
         self.peer: Peer | None = None
-        self.is_open = trio.Event()
-        self.is_open.set()
+        self.is_running = trio.Event()
+        self.is_running.set()
 
-    async def keep(self, desk: Desk) -> None:
+    async def run(self, client: ClientFixture) -> None:
         while True:
-            self.peer = await desk.stage.accept()
-            await self.is_open.wait()
+            self.peer = await client.stage.accept()
+            await self.is_running.wait()
             await self.peer.greet(features=["search"])
-            self.visits += 1
+            self.connections += 1
             await self.serve(self.peer)
 
-    def cut(self) -> None:
+    def break_connection(self) -> None:
         assert self.peer is not None
         self.peer.reset()
 
-    def shut(self) -> None:
-        self.is_open = trio.Event()
-        self.cut()
+    def stop(self) -> None:
+        self.is_running = trio.Event()
+        self.break_connection()
 
     def _answer(self, command: Command) -> None:
         match command:
@@ -81,7 +81,7 @@ class House(Hall):
                 self.asked.append(command)
                 if isinstance(command, Say):
                     self._seqs[command.ref] = self.add("ada", command.text).seq
-                self.cut()
+                self.break_connection()
             case Say() if self.is_deaf:
                 self.asked.append(command)
             case Say() if self.refuses:
@@ -108,234 +108,239 @@ class House(Hall):
 
 
 @asynccontextmanager
-async def at_house(
+async def running_with(
     nursery: trio.Nursery,
-    house: House,
+    server: RestartableServer,
     *,
     interactive: bool = True,
     as_json: bool = False,
     has_input: bool = True,
-) -> AsyncGenerator[Desk]:
-    desk = Desk(interactive=interactive and has_input, as_json=as_json, has_input=has_input)
-    nursery.start_soon(house.keep, desk)
-    nursery.start_soon(desk.run, "lobby")
+) -> AsyncGenerator[ClientFixture]:
+    client = ClientFixture(interactive=interactive and has_input, as_json=as_json, has_input=has_input)
+    nursery.start_soon(server.run, client)
+    nursery.start_soon(client.run, "lobby")
     await wait_all_tasks_blocked()
-    yield desk
-    await desk.leave()
+    yield client
+    await client.end_input()
 
 
-# --- waiting it out ---------------------------------------------------------------------------------
+# --- waiting for the server------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("interactive", [True, False])
-async def test_what_is_typed_in_an_outage_is_said_after_it_once_and_in_order(
+async def test_lines_typed_in_an_outage_are_sent_once_and_in_order_after_it(
     nursery: trio.Nursery, autojump_clock: MockClock, interactive: bool
 ) -> None:
-    """Also what was said and not acked: it is asked for again with its ref."""
-    house = House()
-    async with at_house(nursery, house, interactive=interactive) as desk:
-        house.breaks = True
-        desk.type("one", "two")
+    """A message that was sent but not acked is sent again with the same ref."""
+    server = RestartableServer()
+    async with running_with(nursery, server, interactive=interactive) as client:
+        server.breaks = True
+        client.type("one", "two")
         await trio.lowlevel.checkpoint()
         await wait_all_tasks_blocked()
-        desk.type("three")
-    assert desk.failed is None
-    assert house.visits == 2
-    assert [entry.text for entry in house.entries] == ["one", "two", "three"]
-    shown = [line.partition("ada: ")[2] for line in desk.screen.lines if "ada: " in line]
+        client.type("three")
+    assert client.error is None
+    assert server.connections == 2
+    assert [entry.text for entry in server.entries] == ["one", "two", "three"]
+    shown = [line.partition("ada: ")[2] for line in client.output.lines if "ada: " in line]
     assert shown == ["one", "two", "three"]
 
 
-async def test_an_outage_and_its_end_are_told(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    house = House()
-    async with at_house(nursery, house) as desk:
-        house.shut()
+async def test_an_outage_and_its_end_are_shown(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    server = RestartableServer()
+    async with running_with(nursery, server) as client:
+        server.stop()
         await trio.sleep(150)
-        house.is_open.set()
+        server.is_running.set()
         await trio.sleep(60)
-        desk.type("well")
-    lost, back = [line for line in desk.screen.lines if "back" in line]
+        client.type("well")
+    lost, back = [line for line in client.output.lines if "reconnect" in line]
     assert lost.startswith("-- connection lost")
-    assert lost.endswith("; coming back by itself")
-    assert re.fullmatch("-- back after [0-9]+ min", back)
-    assert "-- here: ada, bob (2 here)" in desk.screen.lines
+    assert lost.endswith("; reconnecting")
+    assert re.fullmatch("-- reconnected after [0-9]+ min", back)
+    assert "-- here: ada, bob (2 here)" in client.output.lines
 
 
 async def test_an_outage_in_json_is_two_events(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    house = House()
-    async with at_house(nursery, house, as_json=True, interactive=False) as desk:
-        house.cut()
+    server = RestartableServer()
+    async with running_with(nursery, server, as_json=True, interactive=False) as client:
+        server.break_connection()
         await trio.sleep(60)
-        desk.type("well")
+        client.type("well")
     lost, back = [
-        event for line in desk.screen.lines if (event := json.loads(line))["type"] in ("outage", "back")
+        event for line in client.output.lines if (event := json.loads(line))["type"] in ("outage", "back")
     ]
     assert (lost["type"], back["type"]) == ("outage", "back")
     assert lost["why"]
     assert back["after_s"] >= 0
 
 
-async def test_a_room_with_another_history_is_told_and_its_past_is_asked_for_anew(
+async def test_a_room_with_a_new_history_is_shown_and_its_history_is_paged_anew(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    house = House()
-    async with at_house(nursery, house) as desk:
-        desk.type("one", "two", "three")
+    server = RestartableServer()
+    async with running_with(nursery, server) as client:
+        client.type("one", "two", "three")
         await trio.sleep(1)
-        house.epoch = "another"
-        house.entries.clear()
+        server.epoch = "another"
+        server.entries.clear()
         for n in range(300):
-            house.add("bob", f"again {n}")
-        house.cut()
+            server.add("bob", f"again {n}")
+        server.break_connection()
         await trio.sleep(60)
-        desk.type("/history")
-    assert "-- lobby: 2 here (what was said there before is gone)" in desk.screen.lines
-    (asked,) = [each for each in house.asked if isinstance(each, History) and each.before is not UNSET]
-    assert asked.before == 101, "before the newest two hundred, which are shown unasked"
-    shown = [line.partition("bob: ")[2] for line in desk.screen.lines if "bob: " in line]
+        client.type("/history")
+    assert "-- lobby: 2 here (its earlier history is gone)" in client.output.lines
+    (asked,) = [each for each in server.asked if isinstance(each, History) and each.before is not UNSET]
+    assert asked.before == 101, "before the newest two hundred entries, which the server replays"
+    shown = [line.partition("bob: ")[2] for line in client.output.lines if "bob: " in line]
     assert shown == [f"again {n}" for n in (*range(100, 300), *range(100))]
 
 
-async def test_a_whisper_that_was_under_way_is_shown_and_the_next_line_goes_on(
+async def test_an_unacked_whisper_is_shown_and_the_next_line_is_sent(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """It is nowhere to be looked up whether it arrived, so it is not said again."""
-    house = House()
-    async with at_house(nursery, house) as desk:
-        house.breaks = True
-        desk.type("/msg bob psst", "aloud")
+    """The client cannot find out whether the whisper arrived, so it does not repeat it."""
+    server = RestartableServer()
+    async with running_with(nursery, server) as client:
+        server.breaks = True
+        client.type("/msg bob psst", "aloud")
         await trio.sleep(60)
-    assert desk.failed is None
-    assert desk.screen.talked.endswith("; perhaps not said: /msg bob psst\n")
-    assert [command.text for command in house.asked if isinstance(command, Whisper)] == ["psst"]
-    assert [entry.text for entry in house.entries] == ["aloud"]
+    assert client.error is None
+    assert client.output.messages.endswith("; may not have been sent: /msg bob psst\n")
+    assert [command.text for command in server.asked if isinstance(command, Whisper)] == ["psst"]
+    assert [entry.text for entry in server.entries] == ["aloud"]
 
 
-async def test_a_room_one_is_not_let_back_into_can_be_joined_again(
+async def test_a_room_whose_rejoin_was_refused_can_be_joined_again(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    house = House()
-    async with at_house(nursery, house) as desk:
-        house.refuses = "forbidden"
-        house.cut()
+    server = RestartableServer()
+    async with running_with(nursery, server) as client:
+        server.refuses = "forbidden"
+        server.break_connection()
         await trio.sleep(60)
-        desk.type("hello?")
+        client.type("hello?")
         await trio.sleep(1)
-        house.refuses = ""
-        desk.type("well", "/join lobby", "hello")
-    assert any("members only (forbidden)" in line for line in desk.screen.lines)
-    assert "you are not in lobby; not done: hello?\n" in desk.screen.talked
-    assert "you are in no room (/join ROOM); not done: well\n" in desk.screen.talked
-    assert [entry.text for entry in house.entries] == ["hello"]
+        server.refuses = ""
+        client.type("well", "/join lobby", "hello")
+    assert any("members only (forbidden)" in line for line in client.output.lines)
+    assert "you are not in lobby; not done: hello?\n" in client.output.messages
+    assert "you are in no room (/join ROOM); not done: well\n" in client.output.messages
+    assert [entry.text for entry in server.entries] == ["hello"]
 
 
-async def test_a_chat_that_has_ended_is_asked_nothing_more_however_slow_the_terminal(
+async def test_no_command_is_sent_after_the_chat_has_ended(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """Nobody has seen its end yet but the line in hand, which is no whisper to go on after."""
-    house = House()
+    """The blocked output has not shown the end yet; only the current line has failed."""
+    server = RestartableServer()
     scrolled = trio.Event()
-    async with at_house(nursery, house) as desk:
-        desk.screen.stopped = scrolled
-        house.show(house.add("bob", "more"))
+    async with running_with(nursery, server) as client:
+        client.output.blocked = scrolled
+        server.show(server.add("bob", "more"))
         await trio.sleep(1)
-        house.is_deaf = True
-        desk.type("one", "two")
+        server.is_deaf = True
+        client.type("one", "two")
         await trio.sleep(1)
-        house.show(Bye("kicked", "enough", reconnect=False))
+        server.show(Bye("kicked", "enough", reconnect=False))
         await trio.sleep(1)
-        assert desk.screen.talked.endswith("\n-- perhaps not said: one\n-- perhaps not said: two\n")
+        unsent = "".join(f"-- may not have been sent: {line}\n" for line in ("one", "two"))
+        assert client.output.messages.endswith(f"\n{unsent}")
         scrolled.set()
-        await desk.left.wait()
-    assert isinstance(desk.failed, ConnectionLost)
+        await client.ended.wait()
+    assert isinstance(client.error, ConnectionLost)
 
 
-# --- going ------------------------------------------------------------------------------------------
+# --- quitting ---------------------------------------------------------------------------------------
 
 
-async def test_quit_waits_for_no_line_that_waits(nursery: trio.Nursery, mock_clock: MockClock) -> None:
-    """The clock stands still: nobody comes back, and nothing is waited for."""
-    house = House()
-    async with at_house(nursery, house) as desk:
-        house.shut()
-        await wait_all_tasks_blocked()
-        desk.type("one", "two", "/quit")
-        await wait_all_tasks_blocked()
-        assert desk.left.is_set()
-    assert desk.failed is None
-    assert desk.screen.talked.endswith("-- perhaps not said: one\n-- perhaps not said: two\n")
-    assert "/quit" not in desk.screen.talked
-
-
-async def test_a_quit_that_was_typed_before_the_outage_does_not_wait_either(
+async def test_quit_does_not_wait_for_lines_in_an_outage(
     nursery: trio.Nursery, mock_clock: MockClock
 ) -> None:
-    house = House()
-    house.breaks = True
-    async with at_house(nursery, house) as desk:
-        desk.type("one", "/quit")
+    """The mock clock does not advance, so the client neither reconnects nor waits."""
+    server = RestartableServer()
+    async with running_with(nursery, server) as client:
+        server.stop()
         await wait_all_tasks_blocked()
-        assert desk.left.is_set()
-    assert desk.failed is None
-    assert desk.screen.talked.endswith("-- perhaps not said: one\n")
+        client.type("one", "two", "/quit")
+        await wait_all_tasks_blocked()
+        assert client.ended.is_set()
+    assert client.error is None
+    assert client.output.messages.endswith("-- may not have been sent: one\n-- may not have been sent: two\n")
+    assert "/quit" not in client.output.messages
 
 
-async def test_a_quit_where_there_is_no_outage_any_more_waits_its_turn(
+async def test_quit_typed_before_the_outage_does_not_wait(
+    nursery: trio.Nursery, mock_clock: MockClock
+) -> None:
+    server = RestartableServer()
+    server.breaks = True
+    async with running_with(nursery, server) as client:
+        client.type("one", "/quit")
+        await wait_all_tasks_blocked()
+        assert client.ended.is_set()
+    assert client.error is None
+    assert client.output.messages.endswith("-- may not have been sent: one\n")
+
+
+async def test_quit_after_an_outage_waits_for_earlier_lines(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    house = House()
-    async with at_house(nursery, house) as desk:
-        house.cut()
+    server = RestartableServer()
+    async with running_with(nursery, server) as client:
+        server.break_connection()
         await trio.sleep(60)
-        desk.type("one", "two", "/quit")
-        await desk.left.wait()
-    assert [entry.text for entry in house.entries] == ["one", "two"]
+        client.type("one", "two", "/quit")
+        await client.ended.wait()
+    assert [entry.text for entry in server.entries] == ["one", "two"]
 
 
-async def test_in_a_pipe_all_is_said_before_a_quit(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    house = House()
-    async with at_house(nursery, house, interactive=False) as desk:
-        house.breaks = True
-        desk.type("one", "two", "/quit")
-        await desk.left.wait()
-    assert desk.failed is None
-    assert [entry.text for entry in house.entries] == ["one", "two"]
+async def test_a_pipe_sends_all_lines_before_quit(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    server = RestartableServer()
+    async with running_with(nursery, server, interactive=False) as client:
+        server.breaks = True
+        client.type("one", "two", "/quit")
+        await client.ended.wait()
+    assert client.error is None
+    assert [entry.text for entry in server.entries] == ["one", "two"]
 
 
-async def test_ctrl_c_in_an_outage_is_at_once(nursery: trio.Nursery, mock_clock: MockClock) -> None:
-    house = House()
-    async with at_house(nursery, house) as desk:
-        house.shut()
+async def test_ctrl_c_in_an_outage_ends_the_client_at_once(
+    nursery: trio.Nursery, mock_clock: MockClock
+) -> None:
+    server = RestartableServer()
+    async with running_with(nursery, server) as client:
+        server.stop()
         await wait_all_tasks_blocked()
-        desk.type("one")
+        client.type("one")
         await wait_all_tasks_blocked()
         signal.raise_signal(signal.SIGINT)
         await wait_all_tasks_blocked()
-        assert desk.left.is_set()
-    assert desk.failed is None
-    assert desk.screen.talked.endswith("-- perhaps not said: one\n")
+        assert client.ended.is_set()
+    assert client.error is None
+    assert client.output.messages.endswith("-- may not have been sent: one\n")
 
 
 async def test_a_pipe_gives_up_after_five_minutes_and_a_terminal_does_not(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    houses = House(), House()
+    servers = RestartableServer(), RestartableServer()
     async with (
-        at_house(nursery, houses[0], interactive=False) as pipe,
-        at_house(nursery, houses[1], interactive=True) as terminal,
+        running_with(nursery, servers[0], interactive=False) as pipe,
+        running_with(nursery, servers[1], interactive=True) as terminal,
     ):
-        for house in houses:
-            house.shut()
+        for server in servers:
+            server.stop()
         pipe.type("one", "two")
         terminal.type("one", "two")
         with trio.fail_after(1000):
-            await pipe.left.wait()
+            await pipe.ended.wait()
         assert trio.current_time() == pytest.approx(300)
         await trio.sleep(80_000)
-        assert not terminal.left.is_set()
-        houses[1].is_open.set()
-    assert isinstance(pipe.failed, ConnectionLost)
-    assert pipe.failed.exit_status == 3
-    assert pipe.screen.talked.endswith("-- perhaps not said: 2 lines, the first of them: one\n")
-    assert terminal.failed is None
-    assert [entry.text for entry in houses[1].entries] == ["one", "two"]
+        assert not terminal.ended.is_set()
+        servers[1].is_running.set()
+    assert isinstance(pipe.error, ConnectionLost)
+    assert pipe.error.exit_status == 3
+    assert pipe.output.messages.endswith("-- may not have been sent: 2 lines, the first of them: one\n")
+    assert terminal.error is None
+    assert [entry.text for entry in servers[1].entries] == ["one", "two"]

@@ -1,4 +1,4 @@
-"""Lines of programs lose their escape sequences and nothing else."""
+"""Lines of program output lose their escape sequences and nothing else."""
 
 import pytest
 from hypothesis import given
@@ -34,26 +34,26 @@ from trio_chat.terminal.plain_text import plain_text
         ("/quit", "/quit"),
     ],
 )
-def test_a_line_keeps_what_it_says(line: str, text: str) -> None:
+def test_a_line_keeps_its_text(line: str, text: str) -> None:
     assert plain_text(line) == text
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\n")))
-def test_a_server_takes_each_line_that_is_not_empty(line: str) -> None:
+def test_a_server_accepts_each_nonempty_line(line: str) -> None:
     if text := plain_text(line):
         check_text(text, 1_000_000, 1)
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])))
-def test_a_line_without_controls_stays(line: str) -> None:
+def test_a_line_without_controls_is_unchanged(line: str) -> None:
     assert plain_text(line) == line
 
 
 @pytest.mark.parametrize(
     "part", ["\x1b[", "\x1b[0", "\x1b]", "\x9d", "\x9b0 ", "\x1b]0;", "\x1b ", "\x1bP\x9c", "\x1b[0 0"]
 )
-def test_sequences_without_an_end_take_linear_time(part: str) -> None:
-    """A million of them would take hours in quadratic time, as would one of a million characters."""
+def test_unfinished_sequences_take_linear_time(part: str) -> None:
+    """In quadratic time, a million of them or one of a million characters would take hours."""
     assert len(plain_text(part * 300_000)) < 3_000_000
     assert len(plain_text("\x1b]" + "0" * 1_000_000)) == 1_000_000
     assert len(plain_text("\x1b[" + "0" * 1_000_000 + "\x00")) == 1_000_001

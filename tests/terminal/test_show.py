@@ -1,4 +1,4 @@
-"""What came, as lines."""
+"""Events as lines of text."""
 
 import json
 import time
@@ -78,7 +78,7 @@ def _in_vienna(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (Presence("lobby", 2, renamed=[Renaming("bob", "rob")]), ["-- bob is rob now"]),
         (
             Presence("lobby", 900, joined=["bob"], more=True),
-            ["-- bob joined (900 here)", "-- others came and went (900 here)"],
+            ["-- bob joined (900 here)", "-- more members joined or left (900 here)"],
         ),
         (Presence("garden", 2, joined=["bob"]), ["[garden] -- bob joined (2 here)"]),
         (Whispered("bob", "ada", "psst", AT), ["15:13 bob whispers: psst"]),
@@ -88,29 +88,29 @@ def _in_vienna(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (Members("lobby", ["ada", "bob"], 900, more=True), ["-- here: ada, bob and 898 more (900 here)"]),
         (Gap("lobby", 5, 7, kept=True), ["-- 1 line not shown here"]),
         (Gap("lobby", 5, 9, kept=False), ["-- 3 lines no longer kept"]),
-        (Disconnected("connection lost: \x1b", 0.5), ["-- connection lost: ^[; coming back by itself"]),
-        (Reconnected(0.2), ["-- back after 1 s"]),
-        (Reconnected(119.4), ["-- back after 119 s"]),
-        (Reconnected(7100), ["-- back after 118 min"]),
-        (Reconnected(7200), ["-- back after 2 h"]),
-        (room("lobby", "ducks"), ["-- lobby: 3 here, about: ducks (what was said there before is gone)"]),
+        (Disconnected("connection lost: \x1b", 0.5), ["-- connection lost: ^[; reconnecting"]),
+        (Reconnected(0.2), ["-- reconnected after 1 s"]),
+        (Reconnected(119.4), ["-- reconnected after 119 s"]),
+        (Reconnected(7100), ["-- reconnected after 118 min"]),
+        (Reconnected(7200), ["-- reconnected after 2 h"]),
+        (room("lobby", "ducks"), ["-- lobby: 3 here, about: ducks (its earlier history is gone)"]),
         (Error("forbidden", "no"), ["-- no (forbidden)"]),
         (TypingNotice("lobby", "bob"), []),
     ],
 )
-def test_an_event_in_lines(event: ClientEvent, lines: list[str]) -> None:
+def test_event_lines(event: ClientEvent, lines: list[str]) -> None:
     assert show.event_lines(event, me="ada", room="lobby") == lines
 
 
-def test_answers_in_lines() -> None:
+def test_reply_lines() -> None:
     assert show.room_lines(room("lobby")) == ["-- lobby: 3 here"]
     assert show.room_lines(room("lobby", "ducks\nand geese")) == ["-- lobby: 3 here, about: ducks and geese"]
-    assert show.rooms_lines([]) == ["-- nobody is in any room"]
+    assert show.rooms_lines([]) == ["-- no room has members"]
     listings = [RoomListing("lobby", 3, "ducks"), RoomListing("pond", 1, "")]
     assert show.rooms_lines(listings) == ["-- lobby: 3 here, about: ducks", "-- pond: 1 here"]
 
 
-def test_earlier_lines_have_their_day_and_say_what_is_before_them() -> None:
+def test_history_lines_have_dates_and_say_whether_there_is_more() -> None:
     entries: list[Said | TopicChanged] = [
         Said("lobby", 8, AT, "ada", "one\ntwo"),
         TopicChanged("lobby", 9, AT, "bob", "ducks"),
@@ -129,7 +129,7 @@ def test_earlier_lines_have_their_day_and_say_what_is_before_them() -> None:
     ]
 
 
-def test_what_was_found_has_its_room_and_day_and_ends_with_the_newest() -> None:
+def test_search_lines_have_room_and_date_and_end_with_the_newest() -> None:
     entries: list[Said | TopicChanged] = [
         Said("pond", 2, AT + 60_000, "bob", "ducks", action=True),
         Said("lobby", 7, AT, "ada", "duck\n?"),
@@ -139,19 +139,19 @@ def test_what_was_found_has_its_room_and_day_and_ends_with_the_newest() -> None:
         "[lobby]       ?",
         "[pond] 2026-09-21 15:14 * bob ducks",
     ]
-    assert show.found_lines(Found(entries, more=True)) == [
+    assert show.search_lines(Found(entries, more=True)) == [
         *lines,
         "-- 2 lines found; there may be more (/search)",
     ]
-    assert show.found_lines(Found(entries, more=False)) == [*lines, "-- 2 lines found"]
-    assert show.found_lines(Found([], more=False)) == ["-- nothing found"]
-    assert show.found_lines(Found([], more=True)) == ["-- nothing found; there may be more (/search)"]
+    assert show.search_lines(Found(entries, more=False)) == [*lines, "-- 2 lines found"]
+    assert show.search_lines(Found([], more=False)) == ["-- nothing found"]
+    assert show.search_lines(Found([], more=True)) == ["-- nothing found; there may be more (/search)"]
 
 
 @pytest.mark.parametrize("at", [10**22, -(10**22), 10**400], ids=["far", "past", "beyond"])
-def test_a_time_that_no_calendar_holds_is_shown_as_none(at: int) -> None:
+def test_a_time_beyond_the_calendar_is_shown_as_dashes(at: int) -> None:
     assert show.clock(at) == "--:--"
-    assert show.found_lines(Found([Said("lobby", 1, at, "ada", "hm")], more=False))[0] == (
+    assert show.search_lines(Found([Said("lobby", 1, at, "ada", "hm")], more=False))[0] == (
         "[lobby] ---------- --:-- ada: hm"
     )
 
@@ -161,7 +161,7 @@ numbers = st.integers(-(2**60), 2**60)
 
 
 @given(texts, texts, texts, numbers, st.booleans())
-def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str, n: int, flag: bool) -> None:
+def test_all_text_from_peers_is_escaped(a: str, b: str, c: str, n: int, flag: bool) -> None:
     events: list[ClientEvent] = [
         Said(a, n, n, b, c, flag),
         TopicChanged(a, n, n, b, c),
@@ -178,7 +178,7 @@ def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str
     lines = [line for event in events for line in show.event_lines(event)]
     lines += show.room_lines(room(a, b)) + show.rooms_lines([RoomListing(a, n, b)])
     entries: list[Said | TopicChanged] = [Said(a, n, n, b, c, flag), TopicChanged(a, n, n, b, c)]
-    lines += show.history_lines(HistoryPage(a, entries, flag)) + show.found_lines(Found(entries, flag))
+    lines += show.history_lines(HistoryPage(a, entries, flag)) + show.search_lines(Found(entries, flag))
     assert [escape(line) for line in lines] == lines
 
 
@@ -192,11 +192,11 @@ def test_nothing_of_a_peers_reaches_the_terminal_as_it_is(a: str, b: str, c: str
         ("at most a few\x1b", "in part: at most a few^["),
     ],
 )
-def test_what_happens_to_what_is_said_in_words(kept: str, words: str) -> None:
-    assert show.kept(kept) == words
+def test_retention_text(kept: str, words: str) -> None:
+    assert show.retention(kept) == words
 
 
-def test_json_is_the_event_of_the_wire_on_one_line() -> None:
+def test_json_is_the_wire_event_on_one_line() -> None:
     line = show.as_json(Said("lobby", 1, AT, "ada", EVIL))
     assert json.loads(line) == {
         "type": "said",

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_chat.terminal.standard import (
-    AHEAD_CHARACTERS,
+    BUFFERED_CHARACTERS_MAX,
+    BUFFERED_LINES_MAX,
     LINE_CHARACTERS_MAX,
-    LINES_AHEAD,
     READ_BYTES,
     Input,
     LineSplitter,
@@ -58,12 +58,12 @@ def test_bytes_become_lines(data: bytes, lines: list[str]) -> None:
 
 
 @given(st.lists(st.binary(max_size=8)))
-def test_the_lines_are_the_same_however_the_bytes_were_cut(chunks: list[bytes]) -> None:
+def test_chunk_boundaries_do_not_change_the_lines(chunks: list[bytes]) -> None:
     assert split(*chunks) == split(b"".join(chunks))
 
 
-def test_a_line_without_an_end_is_cut_and_nothing_of_it_is_lost() -> None:
-    """Nor is it scanned again for every read."""
+def test_an_endless_line_is_split_without_loss() -> None:
+    """It is not scanned again for every read either."""
     splitter = LineSplitter()
     lines = [line for _ in range(20_000) for line in splitter.feed(b"x" * 1000)]
     assert {len(line) for line in lines} == {LINE_CHARACTERS_MAX}
@@ -71,7 +71,7 @@ def test_a_line_without_an_end_is_cut_and_nothing_of_it_is_lost() -> None:
 
 
 @pytest.mark.parametrize("size", [1000, READ_BYTES, 3 * LINE_CHARACTERS_MAX])
-def test_the_rest_of_a_line_that_was_cut_is_no_command(size: int) -> None:
+def test_the_continuation_of_a_split_line_is_not_a_command(size: int) -> None:
     slashes = b"/" * (3 * LINE_CHARACTERS_MAX)
 
     def lines(*, has_commands: bool) -> list[str]:
@@ -91,8 +91,8 @@ def test_the_rest_of_a_line_that_was_cut_is_no_command(size: int) -> None:
 
 @asynccontextmanager
 async def reading_from(fd: int) -> AsyncGenerator[Input]:
-    # A descriptor of its own that is never closed: a thread that is left behind may come to read only when
-    # the next test has opened another under the same number.
+    # A duplicate that is never closed: an abandoned thread may read only after the next test has opened
+    # another descriptor with the same number.
     typed = Input(os.dup(fd))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(typed.read)
@@ -100,31 +100,31 @@ async def reading_from(fd: int) -> AsyncGenerator[Input]:
         nursery.cancel_scope.cancel()
 
 
-async def test_lines_come_until_the_input_ends(pipe: tuple[int, int]) -> None:
+async def test_lines_are_read_until_the_input_ends(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     async with reading_from(reading) as typed:
         os.write(writing, b"one\ntwo\nthr")
-        assert await typed.line() == "one"
-        assert typed.waiting == ["two"]
-        assert await typed.line() == "two"
+        assert await typed.next_line() == "one"
+        assert typed.pending == ["two"]
+        assert await typed.next_line() == "two"
         os.write(writing, b"ee")
         os.close(writing)
-        assert await typed.line() == "three"
-        assert await typed.line() is None
-        assert await typed.line() is None
+        assert await typed.next_line() == "three"
+        assert await typed.next_line() is None
+        assert await typed.next_line() is None
 
 
-async def test_a_wait_for_a_line_that_is_cancelled_loses_nothing(pipe: tuple[int, int]) -> None:
+async def test_cancelling_next_line_loses_nothing(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     async with reading_from(reading) as typed:
         with trio.move_on_after(0.01) as waiting:
-            await typed.line()
+            await typed.next_line()
         assert waiting.cancelled_caught
         os.write(writing, b"one\n")
-        assert await typed.line() == "one"
+        assert await typed.next_line() == "one"
 
 
-async def test_what_nobody_wants_stays_for_the_next_program(pipe: tuple[int, int]) -> None:
+async def test_unused_input_is_left_for_the_next_program(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.set_blocking(reading, False)
     os.write(writing, b"one\n")
@@ -133,57 +133,57 @@ async def test_what_nobody_wants_stays_for_the_next_program(pipe: tuple[int, int
     assert os.read(reading, 100) == b"one\n"
 
 
-async def test_lines_are_read_ahead_and_not_without_end(pipe: tuple[int, int]) -> None:
+async def test_read_ahead_is_bounded_in_lines(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.set_blocking(writing, False)
     lines = b"".join(b"%8d\n" % n for n in range(20_000))
     async with reading_from(reading) as typed:
         taken: list[str | None] = []
         rest = lines[os.write(writing, lines) :]
-        taken.append(await typed.line())
-        for _ in range(100):  # what fits into the pipe and what is read from it
+        taken.append(await typed.next_line())
+        for _ in range(100):  # more than the buffer and the pipe hold together
             with suppress(BlockingIOError):
                 rest = rest[os.write(writing, rest) :]
             await trio.testing.wait_all_tasks_blocked(0.001)
-        assert LINES_AHEAD <= len(typed.waiting) <= LINES_AHEAD + READ_BYTES // 9
-        assert rest, "the pipe keeps the others"
-        while typed.waiting:
-            taken.append(await typed.line())
+        assert BUFFERED_LINES_MAX <= len(typed.pending) <= BUFFERED_LINES_MAX + READ_BYTES // 9
+        assert rest, "the pipe still holds the other lines"
+        while typed.pending:
+            taken.append(await typed.next_line())
     assert taken == [f"{n:8}" for n in range(len(taken))]
 
 
-async def test_a_line_is_seen_ahead_of_those_before_it_and_stays(pipe: tuple[int, int]) -> None:
+async def test_waiting_for_a_buffered_line_does_not_consume_it(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     async with reading_from(reading) as typed:
         os.write(writing, b"one\ntwo\n")
-        assert await typed.line() == "one"
+        assert await typed.next_line() == "one"
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(typed.ahead, "four".__eq__)
+            nursery.start_soon(typed.wait_until_buffered, "four".__eq__)
             await trio.testing.wait_all_tasks_blocked(0.01)
             os.write(writing, b"three\nfour\n")
-        assert [await typed.line() for _ in range(3)] == ["two", "three", "four"]
+        assert [await typed.next_line() for _ in range(3)] == ["two", "three", "four"]
 
 
-async def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
+async def test_a_non_blocking_input_is_waited_for(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.set_blocking(reading, False)
     async with reading_from(reading) as typed, trio.open_nursery() as nursery:
 
         async def read() -> None:
-            assert await typed.line() == "late"
+            assert await typed.next_line() == "late"
 
         nursery.start_soon(read)
         await trio.testing.wait_all_tasks_blocked(0.01)
         os.write(writing, b"late\n")
 
 
-async def test_an_input_that_is_gone_has_ended(pipe: tuple[int, int]) -> None:
-    async with reading_from(pipe[1]) as typed:  # which cannot be read from
-        assert await typed.line() is None
+async def test_a_closed_input_has_ended(pipe: tuple[int, int]) -> None:
+    async with reading_from(pipe[1]) as typed:  # the write end cannot be read
+        assert await typed.next_line() is None
         assert typed.error is not None
 
 
-async def test_lines_are_read_ahead_up_to_a_number_of_characters(pipe: tuple[int, int]) -> None:
+async def test_read_ahead_is_bounded_in_characters(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.set_blocking(writing, False)
     lines = (b"x" * 20_000 + b"\n") * 1000
@@ -197,39 +197,41 @@ async def test_lines_are_read_ahead_up_to_a_number_of_characters(pipe: tuple[int
 
     async with reading_from(reading) as typed:
         lines = lines[os.write(writing, lines) :]
-        assert await typed.line()
+        assert await typed.next_line()
         await fill(typed)
-        assert AHEAD_CHARACTERS <= sum(map(len, typed.waiting)) <= AHEAD_CHARACTERS + READ_BYTES
-        assert lines, "the pipe keeps the others"
-        while typed.waiting:
-            await typed.line()
+        assert BUFFERED_CHARACTERS_MAX <= sum(map(len, typed.pending)) <= BUFFERED_CHARACTERS_MAX + READ_BYTES
+        assert lines, "the pipe still holds the other lines"
+        while typed.pending:
+            await typed.next_line()
         await fill(typed)
-        assert sum(map(len, typed.waiting)) >= AHEAD_CHARACTERS, "it goes on when they are taken"
+        assert sum(map(len, typed.pending)) >= BUFFERED_CHARACTERS_MAX, (
+            "reading continues when lines are taken"
+        )
 
 
 # --- output -----------------------------------------------------------------------------------------
 
 
-async def test_data_and_talk_go_where_they_belong(pipe: tuple[int, int]) -> None:
+async def test_data_and_messages_have_their_own_descriptors(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    await Output(writing, -1).data(["one", "zwölf 🦆"])
-    await Output(writing, -1).data([])
+    await Output(writing, -1).write_data(["one", "zwölf 🦆"])
+    await Output(writing, -1).write_data([])
     assert os.read(reading, 100) == "one\nzwölf 🦆\n".encode()
-    await Output(-1, writing).talk("well?", end=" ")
+    await Output(-1, writing).write_message("well?", end=" ")
     assert os.read(reading, 100) == b"well? "
 
 
-async def test_talk_that_nobody_hears_is_no_error_and_data_is(pipe: tuple[int, int]) -> None:
+async def test_only_failed_writes_of_data_raise(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.close(reading)
     output = Output(writing, writing)
-    await output.talk("hello?")
+    await output.write_message("hello?")
     with pytest.raises(BrokenPipeError):
-        await output.data(["hello?"])
+        await output.write_data(["hello?"])
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-async def test_a_reader_who_takes_his_time_blocks_the_writer_and_not_the_loop(
+async def test_a_slow_reader_blocks_the_writer_but_not_the_loop(
     pipe: tuple[int, int], blocking: bool
 ) -> None:
     reading, writing = pipe
@@ -242,10 +244,10 @@ async def test_a_reader_who_takes_his_time_blocks_the_writer_and_not_the_loop(
             got.append(os.read(reading, 65_536))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Output(writing, -1).data, lines)
+        nursery.start_soon(Output(writing, -1).write_data, lines)
         for _ in range(100):
             await trio.lowlevel.checkpoint()
-        assert nursery.child_tasks, "it waits, and we did not"
+        assert nursery.child_tasks, "the writer waits, and the loop does not"
         reader = threading.Thread(target=read)
         reader.start()
     reader.join()

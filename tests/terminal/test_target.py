@@ -1,4 +1,4 @@
-"""Where to join, and as whom."""
+"""Parsing the target of `join`."""
 
 import socket
 
@@ -24,7 +24,7 @@ from trio_chat.terminal.target import Target, name_hint, parse_target
         ("@ada@10.0.0.7", Target("ada", "10.0.0.7")),
     ],
 )
-def test_every_part_may_be_left_out(text: str, target: Target) -> None:
+def test_every_part_of_a_target_is_optional(text: str, target: Target) -> None:
     assert parse_target(text) == target
 
 
@@ -39,37 +39,34 @@ def test_every_part_may_be_left_out(text: str, target: Target) -> None:
         ("tcp://ada@home@10.0.0.7:6000", Target("ada@home", "tcp://10.0.0.7:6000"), "10.0.0.7:6000"),
     ],
 )
-def test_a_url_stands_for_the_host(text: str, target: Target, address: str) -> None:
+def test_a_url_may_replace_the_host(text: str, target: Target, address: str) -> None:
     assert parse_target(text) == target
     assert str(target.address) == address
 
 
-def test_without_anything_it_is_this_machine() -> None:
+def test_the_default_target_is_this_machine() -> None:
     assert Target() == Target("", "127.0.0.1", 5555)
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("::1", r"'::1' is not NAME@HOST:PORT, with brackets round an IPv6 address"),
-        ("host:port", "'host:port' is not NAME@HOST:PORT$"),
-        ("host:", "is not NAME@HOST:PORT"),
-        ("[::1", "is not NAME@HOST:PORT"),
-        ("host:0", "there is no port 0"),
-        ("host:65536", "there is no port 65536"),
-        ("host:555555", "is not NAME@HOST:PORT"),
-        (
-            "http://host:5555",
-            r"^invalid address: got 'http://host:5555', expected one such as ws://127.0.0.1:5555$",
-        ),
+        ("::1", r"invalid target: got '::1', expected NAME@HOST:PORT, with an IPv6 address in brackets"),
+        ("host:port", "invalid target: got 'host:port', expected NAME@HOST:PORT$"),
+        ("host:", "expected NAME@HOST:PORT"),
+        ("[::1", "expected NAME@HOST:PORT"),
+        ("host:0", "invalid port: got 0, expected 1 to 65535"),
+        ("host:65536", "invalid port: got 65536, expected 1 to 65535"),
+        ("host:555555", "expected NAME@HOST:PORT"),
+        ("http://host:5555", r"^invalid address: got 'http://host:5555', expected one such as ws://127.0.0.1:5555$"),
         ("ada@ws://", "invalid address: got 'ws://'"),
         ("ws://host:0", "is no address"),
         ("ada@tcp://host/lobby", "is no address"),
-        ("a\udcff@host", r"^'a\\udcff@host' is not NAME@HOST:PORT$"),
-        ("a\x1b[2J@host", r"^'a\\x1b\[2J@host' is not NAME@HOST:PORT$"),
+        ("a\udcff@host", r"invalid target: got 'a\\udcff@host', expected NAME@HOST:PORT$"),
+        ("a\x1b[2J@host", r"invalid target: got 'a\\x1b\[2J@host', expected NAME@HOST:PORT$"),
     ],
 )
-def test_what_is_no_target_is_told_why(text: str, why: str) -> None:
+def test_an_invalid_target_is_refused_with_the_expected_form(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse_target(text)
 
@@ -95,7 +92,7 @@ def test_a_name_without_a_host_is_suggested_with_one(text: str, command: str) ->
     assert parse_target(command) == Target(text.partition(":")[0], port=parse_target(text).port)
 
 
-def test_one_word_may_be_a_name_also_when_it_resolves() -> None:
+def test_a_single_word_may_be_a_name_even_if_it_resolves() -> None:
     assert name_hint(parse_target("ada"), CannotConnect("no server there"))
 
 
@@ -103,5 +100,5 @@ def test_one_word_may_be_a_name_also_when_it_resolves() -> None:
     "text",
     ["", ":6000", "ada@", "ada@nowhere", "localhost", "127.0.0.1", "10.0.0.7", "ws://ada", "[::1]", "a b"],
 )
-def test_no_name_is_suggested_where_none_was_meant(text: str) -> None:
+def test_no_name_is_suggested_for_a_clear_host(text: str) -> None:
     assert name_hint(parse_target(text), CannotConnect("no server there")) == ""

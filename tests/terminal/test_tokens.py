@@ -1,4 +1,4 @@
-"""The file that says who one is."""
+"""The token file."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_mask() -> Iterator[None]:
-    """Whoever runs the tests lets everybody read what they make."""
+    """Run with a umask that lets other users read new files."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -29,13 +29,13 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_token_is_made_once_for_each_server_and_name(path: Path) -> None:
+def test_one_token_is_created_for_each_server_and_name(path: Path) -> None:
     first = TokenFile(path).find("127.0.0.1:5555", "ada")
     assert 22 <= len(first) <= 64
     others = {TokenFile(path).find(*who) for who in [("127.0.0.1:5556", "ada"), ("127.0.0.1:5555", "bob")]}
     assert len(others | {first}) == 3
     assert TokenFile(path).find("127.0.0.1:5555", "ada") == first
-    assert TokenFile(path).find("127.0.0.1:5555", "Ada") == first, "to a server they are one"
+    assert TokenFile(path).find("127.0.0.1:5555", "Ada") == first, "a server treats both names as equal"
     assert TokenFile(path).find("Example.org:5555", "ada") == TokenFile(path).find("example.org:5555", "ada")
 
 
@@ -48,8 +48,8 @@ def test_only_its_owner_can_read_it(path: Path, open_mask: None) -> None:
     }
 
 
-def test_those_who_ask_in_the_same_moment_get_the_same(path: Path) -> None:
-    """Each with a file object of its own, as processes have; none is lost of those made beside it."""
+def test_concurrent_callers_get_the_same_token(path: Path) -> None:
+    """Each caller has its own `TokenFile`, as processes have; tokens created meanwhile are not lost."""
     found: list[tuple[str, str]] = []
     together = threading.Barrier(8)
 
@@ -67,7 +67,7 @@ def test_those_who_ask_in_the_same_moment_get_the_same(path: Path) -> None:
     assert {(name, TokenFile(path).find("127.0.0.1:5555", name)) for name, _ in found} == set(found)
 
 
-def test_the_newest_are_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_tokens_are_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TOKENS_MAX", 3)
     first, *others = [TokenFile(path).find("127.0.0.1:5555", name) for name in "abcd"]
     kept = path.read_text()
@@ -75,7 +75,7 @@ def test_the_newest_are_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(token in kept for token in others)
 
 
-def test_a_name_that_no_server_lets_in_is_not_kept(path: Path) -> None:
+def test_no_token_is_stored_for_an_invalid_name(path: Path) -> None:
     assert TokenFile(path).find("127.0.0.1:5555", "a" * 33) == ""
     assert not path.parent.exists()
 
@@ -91,7 +91,7 @@ def test_a_name_that_no_server_lets_in_is_not_kept(path: Path) -> None:
         b'{"version": 1, "tokens": [{"server": "a:1", "name": "ada", "token": "short"}]}',
     ],
 )
-def test_what_is_damaged_is_said_so_and_left_as_it_is(path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_reported_and_left_unchanged(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     with pytest.raises(OSError, match=r"tokens\.json is damaged, or of another version: ") as caught:
@@ -100,39 +100,37 @@ def test_what_is_damaged_is_said_so_and_left_as_it_is(path: Path, content: bytes
     assert path.read_bytes() == content
 
 
-def test_where_nothing_can_be_written_what_is_there_is_still_found(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_existing_tokens_are_found_in_a_read_only_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = TokenFile(path).find("127.0.0.1:5555", "ada")
 
     def denied(*args: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(os, "open", denied)  # root may write anywhere: no mode would keep it out
+    monkeypatch.setattr(os, "open", denied)  # root may write anywhere, whatever the mode
     assert TokenFile(path).find("127.0.0.1:5555", "ada") == token
     with pytest.raises(PermissionError):
         TokenFile(path).find("127.0.0.1:5555", "bob")
 
 
-def test_what_is_half_written_is_never_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partly_written_file_is_never_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = TokenFile(path).find("127.0.0.1:5555", "ada")
     monkeypatch.setattr(os, "fsync", _fail)
     with pytest.raises(OSError, match="No space left"):
         TokenFile(path).find("127.0.0.1:5555", "bob")
     monkeypatch.undo()
     assert TokenFile(path).find("127.0.0.1:5555", "ada") == token
-    assert TokenFile(path).find("127.0.0.1:5555", "bob"), "what a failure left is in nobody's way"
+    assert TokenFile(path).find("127.0.0.1:5555", "bob"), "the leftovers of a failure do no harm"
 
 
 def _fail(fd: int) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_the_file_is_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_default_file_belongs_to_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert default_path().name == "tokens.json"
     assert default_path().parent.name == "trio-chat"
-    assert not any(tmp_path.iterdir()), "asking where it is makes nothing"
+    assert not any(tmp_path.iterdir()), "asking for the path creates nothing"
 
 
 def _no_home(*_: object, **__: object) -> Path:
@@ -143,7 +141,7 @@ def _no_home(*_: object, **__: object) -> Path:
 def test_without_a_home_directory_nothing_is_kept_in_the_working_directory(
     found: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user id that is in no passwd file, without HOME: platformdirs raises, or leaves the `~` as it is."""
+    """For a user id without passwd entry and HOME, platformdirs raises or returns the `~` itself."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "user_state_path", found)
     with pytest.raises(OSError, match=r"^HOME is not set; --tokens PATH names a file$"):

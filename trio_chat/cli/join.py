@@ -70,7 +70,7 @@ def join(target: str, rooms: tuple[str, ...], as_json: bool, has_commands: bool,
 
     from trio_chat.errors import CannotConnect
     from trio_chat.terminal.commands import without_mark
-    from trio_chat.terminal.lines import run
+    from trio_chat.terminal.line_client import run
     from trio_chat.terminal.target import name_hint, parse_target
     from trio_chat.terminal.tokens import TokenFile, default_path
 

@@ -99,9 +99,9 @@ def loadtest(
         screen = ReportOutput.standard(error=json_path == "-")
         if where is not None and not yes:
             ask_before_load(*where)
-        outcome = trio.run(measure, scenario, where, thresholds, json_path, screen)
-        report(scenario, where, outcome, json_path, screen, keep_verdict)
-        status = outcome.verdict.value
+        result = trio.run(measure, scenario, where, thresholds, json_path, screen)
+        report(scenario, where, result, json_path, screen, keep_verdict)
+        status = result.verdict.value
         if screen.failure is not None and status == 0 and json_path is None:
             raise OutputError(str(screen.failure))  # the report of the run is nowhere
     sys.exit(status)

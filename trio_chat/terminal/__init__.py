@@ -1,12 +1,14 @@
-"""The terminal: `trio-chat join`, for now line by line, which works in a pipe as well.
+"""The terminal client: `trio-chat join`, line by line, in a terminal or in a pipe.
 
-target    PURE: NAME@HOST:PORT
-tokens    who one is, remembered in a file
-commands  PURE: what was typed, as an action
-show      PURE: what came, as lines of text or of JSON
-escape    PURE: what must not reach a terminal as it is
-standard  standard input as lines; standard output and error
-screen    what comes and what was asked for, shown
-speaker   what was typed, done, in order
-lines     one run of it all, from the name to the goodbye
+target          PURE: parses NAME@HOST:PORT
+tokens          remembers the user's tokens in a file
+commands        PURE: parses a typed line into an action
+plain_text      PURE: makes a line of program output acceptable to a server
+show            PURE: formats events as lines of text or of JSON
+escape          PURE: escapes characters that a terminal would obey
+input_kind      tells a terminal, a pipe and an absent input apart
+standard        reads standard input as lines; writes standard output and standard error
+screen          shows events and replies
+command_runner  executes typed lines in order
+line_client     runs the client from connecting to quitting
 """

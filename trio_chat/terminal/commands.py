@@ -1,7 +1,7 @@
-"""What was typed, as an action.
+"""Parse typed lines into actions.
 
-A line is said in the current room, unless it begins with a slash. Two slashes say a text that begins
-with one. In a pipe every line is said as it is (`as_text`).
+A line is a message to the current room, unless it begins with a slash. Two slashes send a text that begins
+with a slash. In a pipe every line is a message, exactly as it is (`as_text`).
 """
 
 import re
@@ -32,23 +32,23 @@ __all__ = [
 ]
 
 HELP = """\
-/join ROOM       enter a room, or go back to one you are in
-/leave [ROOM]    leave the current room, or another
-/rooms           the rooms with somebody in them
-/who             who is in the current room
-/msg NAME TEXT   say something to one person only
-/me TEXT         /me waves
-/nick NAME       take another name
-/topic TEXT      say what the current room is about
-/history [N]     N earlier lines of the current room; again, and they are earlier still
-/search TEXT     what was said with TEXT in it, in the rooms you are in; /search alone goes on
-/quit [REASON]   leave; so does Ctrl-D
-//TEXT           say a text that begins with a slash"""
+/join ROOM       join a room, or switch to a room that you are in
+/leave [ROOM]    leave the current room, or ROOM
+/rooms           list the rooms that have members
+/who             list the members of the current room
+/msg NAME TEXT   send a private message
+/me TEXT         send an action: /me waves
+/nick NAME       change your name
+/topic TEXT      set the topic of the current room
+/history [N]     show N earlier lines of the current room; repeat it for still earlier lines
+/search TEXT     search the rooms that you are in; /search alone shows more results
+/quit [REASON]   disconnect; Ctrl-D does the same
+//TEXT           send a text that begins with a slash"""
 
 _MARKS = {"/join": "#", "/leave": "#", "/msg": "@", "/nick": "@"}
 
 HISTORY_LINES = 20
-HISTORY_LINES_MAX = 200  # what a server gives in one answer
+HISTORY_LINES_MAX = 200  # a server returns no more in one reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class JoinLine:
 
 @dataclass(frozen=True, slots=True)
 class LeaveLine:
-    """Without a room, the current one."""
+    """Leave `room`; empty means the current room."""
 
     room: str = ""
 
@@ -97,14 +97,14 @@ class TopicLine:
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    """Earlier lines of the current room than those that were shown."""
+    """Show lines of the current room from before those that were shown."""
 
     lines: int = HISTORY_LINES
 
 
 @dataclass(frozen=True, slots=True)
 class SearchLine:
-    """Without a text, what the search before has left."""
+    """Search for `text`; empty means more results of the previous search."""
 
     text: str = ""
 
@@ -121,12 +121,12 @@ class HelpLine:
 
 @dataclass(frozen=True, slots=True)
 class EmptyLine:
-    """An empty line."""
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidLine:
-    """No command of ours, or one that lacks something; `why` is fit to be shown."""
+    """An unknown or incomplete command; `why` can be shown to the user."""
 
     why: str
 
@@ -150,7 +150,7 @@ Action = (
 
 
 def parse(line: str) -> Action:
-    """The action that a line asks for; every line has one."""
+    """Return the action that a line asks for; every line has an action."""
     if not line.strip():
         return EmptyLine()
     if line.startswith("//"):
@@ -162,7 +162,7 @@ def parse(line: str) -> Action:
 
 
 def as_text(line: str) -> SayLine | EmptyLine:
-    """Return the action that says a line literally, slash or not; a blank line has nothing to say."""
+    """Return the action that sends a line literally, slash or not; a blank line sends nothing."""
     return SayLine(line) if line.strip() else EmptyLine()
 
 
@@ -182,7 +182,7 @@ def _command(word: str, rest: str) -> Action:
         case "/history", count:
             return _history(count)
         case (("/join" | "/msg" | "/me" | "/nick" | "/topic"), ""):
-            return InvalidLine(f"{word} what? (/help)")
+            return InvalidLine(f"{word}: missing argument (/help)")
         case "/join", room:
             return JoinLine(room)
         case "/me", text:
@@ -195,15 +195,19 @@ def _command(word: str, rest: str) -> Action:
             return SearchLine(text)
         case "/msg", rest:
             to, _, text = rest.partition(" ")
-            return WhisperLine(to, text.strip()) if text.strip() else InvalidLine(f"/msg {to} what? (/help)")
+            if not text.strip():
+                return InvalidLine(f"/msg {to}: missing text (/help)")
+            return WhisperLine(to, text.strip())
         case _:
-            return InvalidLine(f"no such command: {word} (/help, or {word.replace('/', '//', 1)} to say it)")
+            return InvalidLine(
+                f"unknown command: {word} (/help, or {word.replace('/', '//', 1)} to send it as text)"
+            )
 
 
 def without_mark(name: str, mark: str) -> str:
-    """Return a name without the mark that other chats put in front: `#` of a room, `@` of a person.
+    """Return a name without the mark that other chats put before it: `#` for a room, `@` for a person.
 
-    No name of ours begins with one.
+    Names in trio-chat never begin with these marks.
     """
     has_mark = mark and name.startswith(mark) and name[1:2].strip()
     return name[1:] if has_mark else name
@@ -214,13 +218,13 @@ def _history(count: str) -> Action:
         return HistoryLine()
     if re.fullmatch("[0-9]{1,3}", count) and 0 < int(count) <= HISTORY_LINES_MAX:
         return HistoryLine(int(count))
-    return InvalidLine(f"/history takes a number from 1 to {HISTORY_LINES_MAX} (/help)")
+    return InvalidLine(f"invalid /history: got {count!r}, expected 1 to {HISTORY_LINES_MAX} (/help)")
 
 
 def split_text(text: str, bytes_max: int) -> Iterator[str]:
-    """`text` in pieces of at most `bytes_max` bytes of UTF-8, cut between characters and nowhere else.
+    """Yield `text` in pieces of at most `bytes_max` bytes of UTF-8, cut only between characters.
 
-    Nothing is lost: the pieces joined are the text. A character beyond `bytes_max` is a piece of its own.
+    The joined pieces are the whole text. A character longer than `bytes_max` is a piece of its own.
     """
     data = text.encode()
     at = 0

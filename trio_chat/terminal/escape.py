@@ -1,9 +1,9 @@
-"""What must not reach a terminal as it is.
+"""Escape text from peers before a terminal shows it.
 
-Texts, names, topics, rooms and details come from people and servers that we do not know, and a terminal
-obeys what it is sent. So whatever came from a peer is shown through `escape` (or `escape_json`): what a
-terminal would obey, and what would make one text look like another, is shown as what it is. A server of
-ours refuses most of it; this does not rely on that.
+Texts, names, topics, rooms and details come from unknown people and servers, and a terminal obeys control
+characters. So all text from a peer is shown through `escape` (or `escape_json`). They replace characters
+that a terminal would obey, and characters that make one text look like another, by a visible form. Our own
+server refuses most of these characters; this module does not rely on that.
 """
 
 import re
@@ -13,25 +13,25 @@ __all__ = ["escape", "escape_json"]
 _UNSAFE = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # controls: ESC, BEL and so on, and CSI and OSC once more, as one character
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks, overrides and isolates of direction
-    "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff"  # of no width: two names that look like one
-    # The joiners U+200C and U+200D are of no width too, but Persian and many an emoji are spelled with them.
-    "\u2028\u2029\ufff9-\ufffb"  # line ends that are none of ours, and interlinear notes
-    "\U000e0000-\U000e007f"  # tags: text that no one sees
-    "\ud800-\udfff"  # halves of characters, which cannot be encoded
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks, overrides and isolates
+    "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff"  # zero width: two names would look the same
+    # The joiners U+200C and U+200D have no width either, but Persian and many emoji need them.
+    "\u2028\u2029\ufff9-\ufffb"  # other line separators, and interlinear annotations
+    "\U000e0000-\U000e007f"  # tags: invisible text
+    "\ud800-\udfff"  # surrogates, which cannot be encoded
     "]"
 )
 
 
 def escape(text: str) -> str:
-    """One line that shows `text` and does nothing else: `^[` for ESC, `<U+202E>` for an override."""
+    """Return `text` with unsafe characters made visible: `^[` for ESC, `<U+202E>` for an override."""
     return _UNSAFE.sub(_shown, text)
 
 
 def escape_json(text: str) -> str:
-    """JSON of the same meaning that does nothing to a terminal.
+    """Return JSON of the same meaning without unsafe characters.
 
-    Such characters stand inside strings only, where JSON has an escape of its own for each.
+    Unsafe characters occur only inside JSON strings, where each can be written as a `\\u` escape.
     """
     return _UNSAFE.sub(_json_escape, text)
 

@@ -1,4 +1,4 @@
-"""Tell what standard input is: a terminal, lines, or nothing to read."""
+"""Find out whether standard input is a terminal, a source of lines, or absent."""
 
 import os
 import stat
@@ -8,18 +8,18 @@ __all__ = ["InputKind", "input_kind"]
 
 
 class InputKind(Enum):
-    """What is at the other end of a descriptor."""
+    """The kind of file that a descriptor is."""
 
     TERMINAL = "terminal"
-    """A terminal that this process may read from."""
+    """A terminal that this process may read."""
     LINES = "lines"
-    """A pipe, a socket or a file, whose end comes some day."""
+    """A pipe, a socket or a file: it has an end."""
     NONE = "none"
-    """/dev/null, a closed descriptor, or a terminal that belongs to another job: there is nothing to read."""
+    """/dev/null, a closed descriptor, or a terminal that belongs to another job: nothing can be read."""
 
 
 def input_kind(fd: int) -> InputKind:
-    """Return what `fd` is just now. Reads nothing."""
+    """Return what `fd` is connected to now, without reading from it."""
     try:
         status = os.fstat(fd)
     except OSError:
@@ -32,8 +32,8 @@ def input_kind(fd: int) -> InputKind:
 
 
 def _is_in_foreground(fd: int) -> bool:
-    """Return whether a read from this terminal would not stop the process (SIGTTIN)."""
+    """Return whether this process may read the terminal without being stopped by SIGTTIN."""
     try:
         return os.tcgetpgrp(fd) == os.getpgrp()
-    except OSError:  # not the terminal of this session, which stops no reader
+    except OSError:  # not the controlling terminal, so reading it never stops the process
         return True

@@ -1,18 +1,18 @@
-"""Make a line that a program wrote fit to be said. Pure.
+"""Make a line of program output acceptable to a server. Pure.
 
-Programs colour their lines, set titles and draw progress bars; a server refuses a text with control
-characters. Escape sequences and carriage returns are removed; each other control character is replaced by a
-character that shows it, so that no line is lost for it.
+Programs colour their lines, set titles and draw progress bars, but a server refuses a text with control
+characters. This module removes escape sequences and carriage returns, and replaces each other control
+character by a visible symbol, so that no line is refused because of them.
 
-click.unstyle and rich know colours only; titles, character sets and 8-bit sequences would stay.
+click.unstyle and rich remove colours only; titles, character sets and 8-bit sequences would remain.
 """
 
 import re
 
 __all__ = ["plain_text"]
 
-# Each alternative reads a character a bounded number of times: a body ends before the next character that can
-# begin a sequence, so a sequence without an end costs its own length once.
+# Matching takes linear time. A body ends before the next character that can begin a sequence, so an
+# unfinished sequence is scanned once.
 _ESCAPES = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours and the cursor (CSI)
     "|(?:\x1b[]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\\\|\x9c)"  # titles and links
@@ -23,7 +23,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 def plain_text(line: str) -> str:
-    """Return the line without escape sequences and carriage returns, and with symbols for other controls."""
+    """Return the line without escape sequences and carriage returns; other controls become symbols."""
     if line.isprintable():
         return line
     return _CONTROLS.sub(_symbol, _ESCAPES.sub("", line))

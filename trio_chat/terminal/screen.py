@@ -1,7 +1,7 @@
-"""The screen: what comes, and what was asked for, on standard output; talk on standard error.
+"""Show events and replies on standard output, and messages to the user on standard error.
 
-As lines, or as JSON; escaped either way. Of what is shown by two tasks, nothing is torn apart: who holds
-the screen (`async with screen.held:`) shows one thing before the other.
+Output is lines of text or JSON, escaped in both forms. Two tasks may show things at once: a task that must
+not be interrupted between two of its outputs holds `screen.lock`.
 """
 
 import errno
@@ -20,38 +20,39 @@ __all__ = ["Screen"]
 
 
 class Screen:
-    """Where things are shown. `fail` is told when nobody can see them any more."""
+    """Writes to an `Output`. Calls `fail` when standard output can no longer be written."""
 
     def __init__(
         self, output: Output, *, as_json: bool, fail: Callable[[ChatError | BrokenPipeError], None]
     ) -> None:
-        self.held = trio.Lock()
+        self.lock = trio.Lock()
         self._output = output
         self._as_json = as_json
         self._fail = fail
 
-    async def events(self, events: Sequence[ClientEvent], *, me: str, room: str) -> None:
-        """Show what came, to somebody of that name who is looking at that room."""
+    async def show_events(self, events: Sequence[ClientEvent], *, me: str, room: str) -> None:
+        """Show events to the user whose name is `me` and whose current room is `room`."""
         if self._as_json:
             await self._data([show.as_json(event) for event in events])
         else:
             shown = [show.event_lines(event, me=me, room=room) for event in events]
             await self._data([line for lines in shown for line in lines])
 
-    async def answer(self, event: Event, lines: list[str]) -> None:
-        """Show what was asked for."""
+    async def show_reply(self, event: Event, lines: list[str]) -> None:
+        """Show the reply to a command: `lines`, or `event` as JSON."""
         await self._data([show.as_json(event)] if self._as_json else lines)
 
-    async def talk(self, text: str = "", end: str = "\n") -> None:
-        """Say something that is ours; `note` is for what others have a word in."""
-        await self._output.talk(text, end)
+    async def message(self, text: str = "", end: str = "\n") -> None:
+        """Write to standard error as it is; use `note` for text that contains data from peers."""
+        await self._output.write_message(text, end)
 
     async def note(self, text: str) -> None:
-        await self._output.talk(f"-- {escape(text)}")
+        """Write a line to standard error, escaped and marked with `--`."""
+        await self._output.write_message(f"-- {escape(text)}")
 
     async def _data(self, lines: list[str]) -> None:
         try:
-            await self._output.data(lines)
+            await self._output.write_data(lines)
         except BrokenPipeError as error:
             self._fail(error)
         except OSError as error:

@@ -1,14 +1,14 @@
-"""What came, as lines of text or of JSON.
+"""Format events as lines of text or of JSON.
 
     12:03 ada: hello
     12:04 * ada waves
     -- bob joined (3 here)
     -- bob left (lost)
     [garden] 12:05 eve: shall we?
-    [garden] 2026-11-20 12:05 eve: shall we?     asked for, and perhaps of another day
+    [garden] 2026-11-20 12:05 eve: shall we?     from history or search, with the day
 
-Nothing that came from a peer is shown but through `escape`. A text of several lines goes on indented, so
-that its lines cannot be taken for somebody else's.
+All text from a peer passes through `escape`. The further lines of a text are indented, so that they cannot
+be mistaken for a line by another author.
 """
 
 import time
@@ -39,11 +39,11 @@ __all__ = [
     "as_json",
     "clock",
     "event_lines",
-    "found_lines",
     "history_lines",
-    "kept",
+    "retention",
     "room_lines",
     "rooms_lines",
+    "search_lines",
     "who_lines",
 ]
 
@@ -51,10 +51,10 @@ _INDENT = " " * 6
 
 
 def event_lines(event: ClientEvent, *, me: str = "", room: str = "") -> list[str]:
-    """The lines for what came unasked; none for what is not worth one.
+    """Return the lines for an event; an event that needs no line returns an empty list.
 
-    `me` is one's own name, whose comings and goings are no news; `room` the current room, whose lines
-    are not marked with it.
+    `me` is the user's own name, whose presence changes are not shown. Lines of the current `room` are shown
+    without the name of the room.
     """
     match event:
         case Said() | TopicChanged():
@@ -74,23 +74,23 @@ def event_lines(event: ClientEvent, *, me: str = "", room: str = "") -> list[str
         case Error():
             return [f"-- {escape(event.detail)} ({escape(event.code)})"]
         case Disconnected():
-            return [f"-- {escape(event.why)}; coming back by itself"]
+            return [f"-- {escape(event.why)}; reconnecting"]
         case Reconnected():
-            return [f"-- back after {_duration(event.after_s)}"]
+            return [f"-- reconnected after {_duration(event.after_s)}"]
         case Room(resumed=True):
             return []
         case Room():
-            return [f"{_about(event.room, event.members, event.topic)} (what was said there before is gone)"]
+            return [f"{_room_summary(event.room, event.members, event.topic)} (its earlier history is gone)"]
         case TypingNotice():
             return []
         case _:
             assert_never(event)
-    return lines if event.room == room else _marked(event.room, lines)
+    return lines if event.room == room else _with_room(event.room, lines)
 
 
 def room_lines(room: Room) -> list[str]:
-    """The lines for a room that was joined."""
-    return [_about(room.room, room.members, room.topic)]
+    """Return the lines for a room that was joined."""
+    return [_room_summary(room.room, room.members, room.topic)]
 
 
 def who_lines(names: list[str], count: int) -> list[str]:
@@ -100,42 +100,42 @@ def who_lines(names: list[str], count: int) -> list[str]:
 
 def rooms_lines(rooms: list[RoomListing]) -> list[str]:
     if not rooms:
-        return ["-- nobody is in any room"]
-    return [_about(each.room, each.members, each.topic) for each in rooms]
+        return ["-- no room has members"]
+    return [_room_summary(each.room, each.members, each.topic) for each in rooms]
 
 
 def history_lines(page: HistoryPage) -> list[str]:
-    """The lines for a page of what was said earlier, and whether there is more before it."""
+    """Return the lines for a page of history, and whether there are earlier lines."""
     lines = [line for entry in page.entries for line in _entry(entry, _day_and_clock(entry.at))]
     more = "there is more (/history)" if page.more else "nothing earlier is kept"
     return [*lines, f"-- {_lines(len(page.entries))} of {escape(page.room)}; {more}"]
 
 
-def found_lines(found: Found) -> list[str]:
-    """The lines for what was found, the newest last as in a conversation, and whether that is all."""
+def search_lines(found: Found) -> list[str]:
+    """Return the lines for a page of search results, newest last, and whether there may be more."""
     lines = [
         line
         for entry in reversed(found.entries)
-        for line in _marked(entry.room, _entry(entry, _day_and_clock(entry.at)))
+        for line in _with_room(entry.room, _entry(entry, _day_and_clock(entry.at)))
     ]
     count = _lines(len(found.entries)) if found.entries else "nothing"
     return [*lines, f"-- {count} found{'; there may be more (/search)' if found.more else ''}"]
 
 
-def kept(kept: str) -> str:
-    """What a welcome says happens to what is said, to go on after "is kept"."""
-    if kept[:1].isdecimal():  # a duration, and perhaps more
+def retention(kept: str) -> str:
+    """Return how long messages are kept, as words that follow "messages are kept"."""
+    if kept[:1].isdecimal():  # a duration, possibly with more text
         return f"for {escape(kept)}"
     return {"memory": "in memory", "forever": "forever"}.get(kept) or f"in part: {escape(kept)}"
 
 
 def as_json(event: Event | Disconnected | Reconnected) -> str:
-    """The event as the wire has it, or would have it, on one line."""
+    """Return the event as JSON on one line, in the form that it has on the wire."""
     return escape_json(encode(event).decode())
 
 
 def clock(at: int) -> str:
-    """HH:MM where we are. A server's numbers are not bounded by what a calendar can hold."""
+    """Return the local time as HH:MM; `--:--` for a time beyond what a calendar can hold."""
     return _time("%H:%M", at) or "--:--"
 
 
@@ -163,7 +163,7 @@ def _entry(entry: Said | TopicChanged, when: str) -> list[str]:
             assert_never(entry)
 
 
-def _marked(room: str, lines: list[str]) -> list[str]:
+def _with_room(room: str, lines: list[str]) -> list[str]:
     return [f"[{escape(room)}] {line}" for line in lines]
 
 
@@ -184,7 +184,7 @@ def _flat(text: str) -> str:
     return _line(text.replace("\n", " "))
 
 
-def _about(room: str, members: int, topic: str) -> str:
+def _room_summary(room: str, members: int, topic: str) -> str:
     about = f", about: {_flat(topic)}" if topic else ""
     return f"-- {escape(room)}: {members} here{about}"
 
@@ -205,12 +205,12 @@ def _presence(event: Presence, me: str) -> list[str]:
         lines.append(f"-- {', '.join(names)} left{why}{here if not why else ''}")
     lines += [f"-- {escape(each.name)} is {escape(each.to)} now" for each in event.renamed]
     if event.more:
-        lines.append(f"-- others came and went{here}")
+        lines.append(f"-- more members joined or left{here}")
     return lines
 
 
 def _by_reason(left: list[Departure], me: str) -> dict[str, list[str]]:
-    """Who left, by what is worth saying of why."""
+    """Group the names of members that left by the reason to show; `me` is left out."""
     reasons: dict[str, list[str]] = {}
     for each in left:
         if each.name != me:

@@ -1,9 +1,9 @@
-"""Standard input as lines; standard output and error.
+"""Read standard input as lines, and write standard output and standard error.
 
-Both go through Trio's worker threads, since both may block: a terminal that is stopped with Ctrl-S, a
-pager that nobody scrolls. The loop goes on meanwhile, and so do the pings. The threads read and write
-the bare descriptors: one that is left behind in `os.read` harms nobody, where one that is inside
-`sys.stdin` holds a lock that the interpreter wants when it ends.
+Reads and writes run in Trio's worker threads, since both may block, for example on a terminal stopped with
+Ctrl-S or on a pager. The event loop keeps running meanwhile, and pings are answered. The threads use the raw
+descriptors: a thread abandoned in `os.read` does no harm, but a thread inside `sys.stdin` holds a lock that
+the interpreter needs at exit.
 """
 
 import codecs
@@ -20,18 +20,19 @@ from trio.lowlevel import ParkingLot
 __all__ = ["Input", "LineSplitter", "Output"]
 
 READ_BYTES = 65_536
-LINES_AHEAD = 1000  # and what one read brings; where they are not taken, the terminal or the pipe keeps more
-AHEAD_CHARACTERS = 1 << 20
-LINE_CHARACTERS_MAX = 65_536  # a text has 4,096 bytes: so long a line is cut into many in any case
+# One read may exceed these two bounds; further data stays in the terminal or the pipe.
+BUFFERED_LINES_MAX = 1000
+BUFFERED_CHARACTERS_MAX = 1 << 20
+LINE_CHARACTERS_MAX = 65_536  # a text has at most 4,096 bytes, so such a line is split anyway
 
 
 class LineSplitter:
-    """Bytes to lines, however they were cut. Pure.
+    """Splits bytes into lines. The chunks may end anywhere. Pure.
 
-    What is not UTF-8 becomes U+FFFD, and a byte order mark in front is left out. A last line that does not
-    end is a line all the same. A line of more than 65,536 characters goes on as another line: an input
-    without line ends must not fill the memory. Where lines may be commands (`has_commands`), a rest that
-    begins with a slash gets a second slash, so that it is said.
+    Bytes that are not UTF-8 become U+FFFD, and a byte order mark at the start is removed. The last line need
+    not have a line end. A line of more than 65,536 characters continues as another line, so that an input
+    without line ends cannot fill the memory. If lines may be commands (`has_commands`), a continuation that
+    begins with a slash gets a second slash, so that it is sent as text.
     """
 
     def __init__(self, *, has_commands: bool = False) -> None:
@@ -41,7 +42,7 @@ class LineSplitter:
         self._characters = 0
 
     def feed(self, data: bytes) -> list[str]:
-        """The lines that `data` ends."""
+        """Return the lines that are complete with `data`."""
         *ends, rest = self._decoder.decode(data).split("\n")
         lines: list[str] = []
         for end in ends:
@@ -51,13 +52,13 @@ class LineSplitter:
         return lines
 
     def end(self) -> list[str]:
-        """The line that was not ended, if there is one."""
+        """Return the last line if it had no line end."""
         lines: list[str] = []
         self._add(self._decoder.decode(b"", final=True), lines)
         return [*lines, self._take()] if self._parts else lines
 
     def _add(self, text: str, lines: list[str]) -> None:
-        """Add to the line that has begun; give the part of it that is too long to `lines`."""
+        """Add to the current line; append it to `lines` each time it reaches its maximum."""
         at = 0
         while len(text) - at > (space := LINE_CHARACTERS_MAX - self._characters):
             self._parts.append(text[at : at + space])
@@ -77,53 +78,54 @@ class LineSplitter:
 
 
 class Input:
-    """Lines from a descriptor, which `read` takes from it, somewhat ahead of who takes them from here."""
+    """Lines from a descriptor. The task `read` buffers a bounded number of them for `next_line`."""
 
     def __init__(self, fd: int, *, has_commands: bool = False) -> None:
         self.error: OSError | None = None
         self._fd = fd
         self._splitter = LineSplitter(has_commands=has_commands)
         self._lines: deque[str] = deque()
-        self._characters = 0  # of those lines
+        self._characters = 0  # in `_lines`
         self._ended = False
-        self._wanted = trio.Event()
-        self._taken = ParkingLot()
-        self._news = ParkingLot()
+        self._started = trio.Event()
+        self._line_taken = ParkingLot()
+        self._lines_arrived = ParkingLot()
 
     @property
     def has_ended(self) -> bool:
-        """Whether all there is has been read; `error` is why there is no more, if reading failed."""
+        """Whether the input has ended; `error` is the reason if reading failed."""
         return self._ended
 
     @property
-    def waiting(self) -> list[str]:
-        """The lines that were read and nobody has taken."""
+    def pending(self) -> list[str]:
+        """The buffered lines, which `next_line` has not returned yet."""
         return list(self._lines)
 
     async def read(self) -> None:
-        """The task that reads, until the input ends; cancelling it loses what comes meanwhile.
+        """Read until the input ends. Cancelling loses the data of a read in progress.
 
-        It begins when a line is first waited for: what is not wanted here may be by the next program.
+        Reading begins with the first call of `next_line`, since an input that is not used here may be meant
+        for the next program.
         """
-        await self._wanted.wait()
+        await self._started.wait()
         while not self._ended:
-            if len(self._lines) >= LINES_AHEAD or self._characters >= AHEAD_CHARACTERS:
-                await self._taken.park()
+            if len(self._lines) >= BUFFERED_LINES_MAX or self._characters >= BUFFERED_CHARACTERS_MAX:
+                await self._line_taken.park()
                 continue
             data = await self._receive()
             lines = self._splitter.feed(data) if data else self._splitter.end()
             self._lines += lines
             self._characters += sum(map(len, lines))
             self._ended = not data
-            self._news.unpark_all()
+            self._lines_arrived.unpark_all()
 
-    async def line(self) -> str | None:
-        """Wait for the next line; None at the end. Cancelling loses nothing."""
-        self._wanted.set()
+    async def next_line(self) -> str | None:
+        """Wait for the next line and return it; None at the end. Cancelling loses nothing."""
+        self._started.set()
         await trio.lowlevel.checkpoint()
         while not self._lines and not self._ended:
-            await self._news.park()
-        self._taken.unpark_all()
+            await self._lines_arrived.park()
+        self._line_taken.unpark_all()
         if not self._lines:
             return None
         line = self._lines.popleft()
@@ -131,45 +133,45 @@ class Input:
         return line
 
     def discard(self) -> None:
-        """Forget the lines that are `waiting`."""
+        """Drop the lines that are `pending`."""
         self._lines.clear()
         self._characters = 0
-        self._taken.unpark_all()
+        self._line_taken.unpark_all()
 
-    async def ahead(self, looked_for: Callable[[str], bool]) -> None:
-        """Wait until such a line has been read that nobody has taken yet."""
+    async def wait_until_buffered(self, matches: Callable[[str], bool]) -> None:
+        """Wait until a pending line matches."""
         await trio.lowlevel.checkpoint()
-        while not any(looked_for(line) for line in self._lines):
-            await self._news.park()
+        while not any(matches(line) for line in self._lines):
+            await self._lines_arrived.park()
 
     async def _receive(self) -> bytes:
-        """What there is, or nothing at the end."""
+        """Wait for data and return it; empty at the end of the input."""
         try:
             return await trio.to_thread.run_sync(os.read, self._fd, READ_BYTES, abandon_on_cancel=True)
-        except BlockingIOError:  # whoever shares the terminal has left it non-blocking
+        except BlockingIOError:  # another program on the same terminal has made it non-blocking
             await trio.lowlevel.wait_readable(self._fd)
             return await self._receive()
-        except OSError as error:  # the terminal is gone, or there is no reading from that file
+        except OSError as error:  # the terminal is closed, or the file cannot be read
             self.error = error
             return b""
 
 
 class Output:
-    """Where lines go: `data` to be read by people or programs, `talk` about it to people."""
+    """Writes data to standard output and messages to standard error."""
 
-    def __init__(self, data_fd: int, talk_fd: int) -> None:
+    def __init__(self, data_fd: int, message_fd: int) -> None:
         self._data_fd = data_fd
-        self._talk_fd = talk_fd
+        self._message_fd = message_fd
 
-    async def data(self, lines: list[str]) -> None:
-        """Write lines, and wait until they are out. Raises OSError when nobody reads them any more."""
+    async def write_data(self, lines: list[str]) -> None:
+        """Write lines and wait until they are written. Raises OSError, also for a closed pipe."""
         if lines:
             await self._write(self._data_fd, "".join(f"{line}\n" for line in lines))
 
-    async def talk(self, text: str, end: str = "\n") -> None:
-        """Write a line of talk, and wait until it is out, or nobody reads it."""
+    async def write_message(self, text: str, end: str = "\n") -> None:
+        """Write a message and wait until it is written. A failed write is ignored."""
         with suppress(OSError):
-            await self._write(self._talk_fd, text + end)
+            await self._write(self._message_fd, text + end)
 
     @staticmethod
     async def _write(fd: int, text: str) -> None:

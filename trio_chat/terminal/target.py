@@ -1,4 +1,4 @@
-"""Where to join, and as whom: `[NAME@]HOST[:PORT]`, or a URL in place of the host."""
+"""Parse the target of `join`: `[NAME@]HOST[:PORT]`, or a URL in place of the host."""
 
 import re
 import socket
@@ -13,13 +13,13 @@ __all__ = ["Target", "name_hint", "parse_target"]
 HOST = "127.0.0.1"
 PORT = 5555
 
-# The name is greedy: it may hold an @ itself, which a host does not.
+# The name is greedy: a name may contain @, a host may not.
 _TARGET = re.compile(r"(?:(?P<name>.+)@)?(?:\[(?P<ip>[^]]*)\]|(?P<host>[^:@[\]]*))(?::(?P<port>[0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An address as `connect` takes it, and a name; empty when none was given."""
+    """An address as `connect` takes it, and a name; an empty name means that none was given."""
 
     name: str = ""
     host: str = HOST
@@ -27,33 +27,34 @@ class Target:
 
     @property
     def address(self) -> Address:
-        """Where that is: the same whether frames are spoken there or a WebSocket."""
+        """Return the address, which is the same for TCP and for WebSocket."""
         return parse_address(self.host, self.port)
 
 
 def parse_target(text: str) -> Target:
-    """The target that `text` names; every part may be left out. Raises ValueError, fit to be shown.
+    """Return the target that `text` names; every part may be left out.
 
-    `ws://HOST:PORT` and `tcp://HOST:PORT` stand for the host, with the name before them or behind the `//`.
+    `ws://HOST:PORT` and `tcp://HOST:PORT` may replace the host, with the name before the URL or after its
+    `//`. Raises ValueError with a message for the user.
     """
-    if not text.isprintable():  # nor are bytes that are no UTF-8, as Python has them in an argument
-        raise ValueError(f"{text!a} is not NAME@HOST:PORT")
+    if not text.isprintable():  # also rejects surrogates, which stand for invalid UTF-8 in an argument
+        raise ValueError(f"invalid target: got {text!a}, expected NAME@HOST:PORT")
     if "://" in text:
         return _parse_url(text)
     match = _TARGET.fullmatch(text)
     if match is None:
-        hint = ", with brackets round an IPv6 address" if text.count(":") > 1 else ""
-        raise ValueError(f"{text!r} is not NAME@HOST:PORT{hint}")
+        hint = ", with an IPv6 address in brackets" if text.count(":") > 1 else ""
+        raise ValueError(f"invalid target: got {text!r}, expected NAME@HOST:PORT{hint}")
     port = int(match["port"] or PORT)
     if not 0 < port < 65_536:
-        raise ValueError(f"there is no port {port}")
+        raise ValueError(f"invalid port: got {port}, expected 1 to 65535")
     return Target(without_mark(match["name"] or "", "@"), match["ip"] or match["host"] or HOST, port)
 
 
 def name_hint(target: Target, error: CannotConnect) -> str:
-    """Return the command that was perhaps meant when a name was given for a host; empty when none was.
+    """Return a hint for a user who gave a name in place of a host; empty when that is unlikely.
 
-    A host is perhaps a name when it does not resolve, or when it is one word.
+    A host may be meant as a name when it does not resolve, or when it is a single word.
     """
     host = target.host
     if target.name or "://" in host or host in (HOST, "localhost") or not host.isprintable() or " " in host:

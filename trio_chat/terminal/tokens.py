@@ -1,13 +1,14 @@
-"""Who one is: a token for each server and name, in a file of the user's.
+"""Keep the user's tokens, one for each server and name, in a file.
 
-A client that is started anew while its own dead connection is still there is in at once, under the same
-name; and two terminals are one person. That holds for two that are started in the same moment as well, and
-so a token is made here, before the first hello with it: the server, which takes any, would make two, and
-whoever came second would find the name taken.
+The token identifies the user. So a restarted client gets its name back at once, even while its old connection
+still exists, and two terminals are the same user. This must also hold for two terminals that start at the
+same moment. So the client creates the token before its first hello: if the server created the tokens, the two
+terminals would get different ones, and the second would find the name taken.
 
-The file is JSON, the newest last, and only its owner can read it, since a token is all that a server asks
-for. It is replaced as a whole, so reading needs no lock; making a token takes one, in a file beside it, which
-goes with the process that holds it. What cannot be read is left as it is: it may be of a newer version.
+The file is JSON with the newest token last. Only its owner can read it, since a server asks for nothing but
+the token. The file is replaced atomically, so reading needs no lock. Creating a token takes a lock on a file
+beside it, which the system releases when the process ends. A file that cannot be read is left unchanged: a
+newer version may have written it.
 """
 
 import fcntl
@@ -23,45 +24,45 @@ from platformdirs import user_state_path
 
 __all__ = ["TokenFile", "default_path"]
 
-# The oldest go first. Nobody has so many names, unless by a script that makes them up.
+# The oldest are dropped first. Only a script that invents names reaches this.
 TOKENS_MAX = 1000
-NAME_CHARACTERS_MAX = 32  # as docs/protocol.md has it; a longer one is never let in
+NAME_CHARACTERS_MAX = 32  # as in docs/protocol.md; a server refuses a longer name
 
 
 def default_path() -> Path:
-    """The file of the user who starts the client. It need not be there, nor its directory."""
+    """Return the path of the current user's token file. The file and its directory need not exist."""
     try:
         return user_state_path("trio-chat", appauthor=False) / "tokens.json"
-    except RuntimeError:  # no home directory: older releases of platformdirs leave the `~` as it is
+    except RuntimeError:  # no home directory; older releases of platformdirs return the `~` itself
         return Path("~") / "tokens.json"
 
 
-class _Kept(msgspec.Struct):
+class _TokenEntry(msgspec.Struct):
     server: str
     name: str
     token: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{22,64}$")]
 
 
 class _File(msgspec.Struct):
-    tokens: list[_Kept]
+    tokens: list[_TokenEntry]
     version: Literal[1] = 1
 
 
 class TokenFile:
-    """The tokens in a file. Its directory is made when the first one is."""
+    """The tokens in a file. The first token that is created also creates its directory."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def find(self, server: str, name: str) -> str:
-        """The token for that name at that server, made when there is none yet; none for an impossible name.
+        """Return the token for a name at a server, and create it if there is none; empty for an invalid name.
 
-        For a thread: it waits for the disk, and for others who make one. Raises OSError, whose words are
-        fit to be shown, when the file is damaged or what is made cannot be kept.
+        Call it in a thread: it waits for the disk and for other processes that create a token. Raises
+        OSError, with a message for the user, when the file is damaged or a new token cannot be stored.
         """
         if len(name) > NAME_CHARACTERS_MAX:
             return ""
-        return _token(self._read(), server, name) or self._make(server, name)
+        return _lookup(self._read(), server, name) or self._make(server, name)
 
     def _make(self, server: str, name: str) -> str:
         if self._path.parts[0] == "~":
@@ -69,14 +70,14 @@ class TokenFile:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
             tokens = self._read()
-            token = _token(tokens, server, name)
+            token = _lookup(tokens, server, name)
             if not token:
                 token = secrets.token_urlsafe(24)
-                tokens.append(_Kept(server.casefold(), name.casefold(), token))
+                tokens.append(_TokenEntry(server.casefold(), name.casefold(), token))
                 self._replace(_File(tokens[-TOKENS_MAX:]))
             return token
 
-    def _read(self) -> list[_Kept]:
+    def _read(self) -> list[_TokenEntry]:
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
@@ -91,7 +92,7 @@ class TokenFile:
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as writing:
             writing.write(msgspec.json.format(msgspec.json.encode(file), indent=1))
             writing.flush()
-            # A file system may else put the name in its place before the bytes, and lose power in between.
+            # Otherwise a power loss could leave the new name with missing content.
             os.fsync(writing.fileno())
         new.replace(self._path)
 
@@ -105,7 +106,7 @@ class TokenFile:
             os.close(lock)
 
 
-def _token(tokens: list[_Kept], server: str, name: str) -> str:
-    """Names are compared as nearly as a client can as the server does, to which `Ada` and `ada` are one."""
+def _lookup(tokens: list[_TokenEntry], server: str, name: str) -> str:
+    """Return the token for a server and name, ignoring case as the server does; empty without one."""
     key = server.casefold(), name.casefold()
     return next((each.token for each in tokens if (each.server, each.name) == key), "")

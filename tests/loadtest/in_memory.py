@@ -1,4 +1,4 @@
-"""A run against a server in memory, on a clock that jumps: ten seconds of talk in a tenth of one."""
+"""Run a load test against a server in memory, on a clock that jumps: ten seconds take a tenth of one."""
 
 from collections.abc import Awaitable, Callable
 from random import Random
@@ -10,7 +10,7 @@ from loadtest.scenario import CannotRun, Scenario
 from loadtest.thresholds import parse_threshold
 from loadtest.transport import Transport
 from loadtest.verdict import RunResult
-from tests.loadtest.liar import Liar, LyingLink
+from tests.loadtest.faulty_server import FaultInjector, FaultyLink
 from tests.server.peer import START_MS, PipeListener
 from trio_chat.journal.store import Store
 from trio_chat.server.config import Config, Limits
@@ -23,30 +23,30 @@ __all__ = ["run_in_memory"]
 async def run_in_memory(
     scenario: Scenario,
     *thresholds: str,
-    liar: Liar | None = None,
+    injector: FaultInjector | None = None,
     rate_limit: bool = False,
-    tell: Callable[[RunProgress], None] = lambda _: None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
     store: Store | None = None,
     beside: Callable[[LoadTest], Awaitable[object]] | None = None,
     **limits: int,
 ) -> RunResult:
-    """What comes of a run. `beside` runs beside it, and is cancelled at its end."""
+    """Return the result of a run. `beside` runs at the same time, and is cancelled at its end."""
     listener = PipeListener()
 
     async def dial(host: str, port: int) -> Transport:
         await trio.lowlevel.checkpoint()
         link: PipeLink = listener.dial(65_536, "")
-        return LyingLink(link, liar) if liar is not None else link
+        return FaultyLink(link, injector) if injector is not None else link
 
     config = Config(rate_limit=rate_limit, limits=Limits(**limits))
     async with open_server(
         config,
         listeners=[listener],
         store=store,
-        clock_ms=lambda: START_MS + int(trio.current_time() * 1_000),  # no clock of the machine is read
+        clock_ms=lambda: START_MS + int(trio.current_time() * 1_000),  # not the clock of the machine
         random_bytes=Random(scenario.seed).randbytes,
     ):
-        run = LoadTest(scenario, "memory", 0, dial=dial, tell=tell)
+        run = LoadTest(scenario, "memory", 0, dial=dial, on_progress=on_progress)
         failure: CannotRun | None = None
         async with trio.open_nursery() as nursery:
             if beside is not None:
@@ -57,5 +57,5 @@ async def run_in_memory(
                 failure = error
             nursery.cancel_scope.cancel()
     if failure is not None:
-        raise failure  # as it was raised, not wrapped by each of the server's nurseries
-    return run.outcome([parse_threshold(text) for text in thresholds])
+        raise failure  # raised here, so that the server's nurseries do not wrap it in groups
+    return run.result([parse_threshold(text) for text in thresholds])

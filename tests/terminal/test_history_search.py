@@ -1,4 +1,4 @@
-"""`/history` and `/search`: what was said before, asked for."""
+"""`/history` and `/search`."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from tests.client.scripted import Peer, said
-from tests.terminal.desk import at_desk
+from tests.terminal.client_fixture import running_client
 from trio_chat.wire.messages import (
     Ack,
     Bye,
@@ -22,15 +22,15 @@ from trio_chat.wire.messages import (
 )
 
 
-class Archive:
-    """A server with `head` entries in its lobby, of which it keeps those from `first` on."""
+class HistoryServer:
+    """A server whose lobby has `head` entries and keeps those from `first` on."""
 
     def __init__(self, head: int, first: int = 1) -> None:
         self.head = head
         self.first = first
         self.asked: list[History] = []
 
-    async def keep(self, peer: Peer) -> None:
+    async def run(self, peer: Peer) -> None:
         await peer.admit(head=self.head, first=self.first)
         while isinstance(command := await peer.command(), History):
             self.asked.append(command)
@@ -42,8 +42,8 @@ class Archive:
         await peer.say(Bye("quit", "goodbye", reconnect=False, ref=command.ref))
 
 
-def finding(*answers: Callable[[str], Found | Error]) -> Callable[[Peer], Awaitable[list[Search]]]:
-    """A server that answers so many searches."""
+def search_server(*answers: Callable[[str], Found | Error]) -> Callable[[Peer], Awaitable[list[Search]]]:
+    """Return a server that replies to this many searches."""
 
     async def play(peer: Peer) -> list[Search]:
         await peer.admit()
@@ -60,15 +60,15 @@ def finding(*answers: Callable[[str], Found | Error]) -> Callable[[Peer], Awaita
 # --- /history ---------------------------------------------------------------------------------------
 
 
-async def test_each_page_of_history_ends_where_what_is_shown_begins(nursery: trio.Nursery) -> None:
-    """The first before what was shown on joining, which is the newest twenty."""
-    archive = Archive(head=60, first=4)
-    async with at_desk(nursery, archive.keep) as desk:
-        desk.type("/history 30", "/history", "/history")
-    assert [(each.before, each.limit) for each in archive.asked] == [(41, 30), (11, 20), (4, 20)]
-    shown = [line.partition("number ")[2] for line in desk.screen.lines if "number" in line]
+async def test_each_history_page_ends_before_the_shown_entries(nursery: trio.Nursery) -> None:
+    """The first page ends before the newest twenty entries, which were shown on joining."""
+    server = HistoryServer(head=60, first=4)
+    async with running_client(nursery, server.run) as client:
+        client.type("/history 30", "/history", "/history")
+    assert [(each.before, each.limit) for each in server.asked] == [(41, 30), (11, 20), (4, 20)]
+    shown = [line.partition("number ")[2] for line in client.output.lines if "number" in line]
     assert shown == [str(seq) for seq in (*range(11, 41), *range(4, 11))]
-    assert [line for line in desk.screen.lines if line.startswith("-- ")] == [
+    assert [line for line in client.output.lines if line.startswith("-- ")] == [
         "-- lobby: 2 here",
         "-- 30 lines of lobby; there is more (/history)",
         "-- 7 lines of lobby; nothing earlier is kept",
@@ -76,7 +76,7 @@ async def test_each_page_of_history_ends_where_what_is_shown_begins(nursery: tri
     ]
 
 
-async def test_a_room_that_was_left_and_joined_again_is_shown_from_its_end_again(
+async def test_history_restarts_after_leaving_and_rejoining_a_room(
     nursery: trio.Nursery,
 ) -> None:
     asked: list[History] = []
@@ -89,16 +89,16 @@ async def test_a_room_that_was_left_and_joined_again_is_shown_from_its_end_again
             await peer.say(Ack((await peer.expect(Leave)).ref, "lobby"))
         await peer.part()
 
-    async with at_desk(nursery, server) as desk:
-        desk.type("/history", "/leave", "/join lobby", "/history", "/leave", "/history")
+    async with running_client(nursery, server) as client:
+        client.type("/history", "/leave", "/join lobby", "/history", "/leave", "/history")
     assert [each.before for each in asked] == [41, 41]
-    assert desk.screen.talked.count("you are in no room (/join ROOM); not done: /history") == 1
+    assert client.output.messages.count("you are in no room (/join ROOM); not done: /history") == 1
 
 
-async def test_history_as_json_is_the_answer(nursery: trio.Nursery) -> None:
-    async with at_desk(nursery, Archive(head=22).keep, as_json=True) as desk:
-        desk.type("/history")
-    page = json.loads(desk.screen.lines[-1])
+async def test_history_as_json_is_the_wire_event(nursery: trio.Nursery) -> None:
+    async with running_client(nursery, HistoryServer(head=22).run, as_json=True) as client:
+        client.type("/history")
+    page = json.loads(client.output.lines[-1])
     assert page["type"] == "history"
     assert [entry["seq"] for entry in page["entries"]] == [1, 2]
 
@@ -106,25 +106,25 @@ async def test_history_as_json_is_the_answer(nursery: trio.Nursery) -> None:
 # --- /search ----------------------------------------------------------------------------------------
 
 
-async def test_a_search_asks_for_the_text_as_it_was_typed_and_goes_on_where_it_ended(
+async def test_search_sends_the_typed_text_and_continues_with_the_next_page(
     nursery: trio.Nursery,
 ) -> None:
     asked: list[Search] = []
 
     async def server(peer: Peer) -> None:
-        play = finding(
+        play = search_server(
             lambda ref: Found([said(9), said(2)], more=True, ref=ref, next="there"),
             lambda ref: Found([], more=True, ref=ref, next="further"),
             lambda ref: Found([said(1)], more=False, ref=ref),
         )
         asked.extend(await play(peer))
 
-    async with at_desk(nursery, server, features=["search"]) as desk:
-        desk.type("/search", '/search  number* OR "two  words" ', "/search", "/search", "/search")
+    async with running_client(nursery, server, features=["search"]) as client:
+        client.type("/search", '/search  number* OR "two  words" ', "/search", "/search", "/search")
     assert [(each.text, each.room, each.next) for each in asked] == [
         ('number* OR "two  words"', "", next) for next in ("", "there", "further")
     ]
-    assert [line.partition("bob: ")[2] or line for line in desk.screen.lines[1:]] == [
+    assert [line.partition("bob: ")[2] or line for line in client.output.lines[1:]] == [
         "number 2",
         "number 9",
         "-- 2 lines found; there may be more (/search)",
@@ -132,24 +132,24 @@ async def test_a_search_asks_for_the_text_as_it_was_typed_and_goes_on_where_it_e
         "number 1",
         "-- 1 line found",
     ]
-    assert desk.screen.talked == 2 * "-- nothing to go on with (/search TEXT); not done: /search\n"
+    assert client.output.messages == 2 * "-- no more search results (/search TEXT); not done: /search\n"
 
 
-async def test_what_was_found_as_json_is_the_answer(nursery: trio.Nursery) -> None:
-    play = finding(lambda ref: Found([said(9)], more=False, ref=ref))
-    async with at_desk(nursery, play, as_json=True, features=["search"]) as desk:
-        desk.type("/search number")
-    assert json.loads(desk.screen.lines[-1])["type"] == "found"
+async def test_search_as_json_is_the_wire_event(nursery: trio.Nursery) -> None:
+    play = search_server(lambda ref: Found([said(9)], more=False, ref=ref))
+    async with running_client(nursery, play, as_json=True, features=["search"]) as client:
+        client.type("/search number")
+    assert json.loads(client.output.lines[-1])["type"] == "found"
 
 
-async def test_a_server_that_does_not_search_is_not_asked(nursery: trio.Nursery) -> None:
-    async with at_desk(nursery, finding()) as desk:
-        desk.type("/search ducks")
-    assert desk.screen.talked == "-- this server does not search; not done: /search ducks\n"
+async def test_no_search_is_sent_to_a_server_without_search(nursery: trio.Nursery) -> None:
+    async with running_client(nursery, search_server()) as client:
+        client.type("/search ducks")
+    assert client.output.messages == "-- this server has no search; not done: /search ducks\n"
 
 
 @pytest.mark.parametrize("line", ["/search ducks", "/history"])
-async def test_a_look_at_the_past_waits_its_turn_and_for_no_journal(
+async def test_history_and_search_retry_a_rate_limit_but_not_an_unavailable_journal(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, line: str
 ) -> None:
     said: list[Say] = []
@@ -164,8 +164,8 @@ async def test_a_look_at_the_past_waits_its_turn_and_for_no_journal(
         await peer.say(Ack(said[-1].ref, "lobby", 1))
         await peer.part()
 
-    async with at_desk(nursery, server, features=["search"]) as desk:
-        desk.type(line, "hello")
+    async with running_client(nursery, server, features=["search"]) as client:
+        client.type(line, "hello")
     assert [each.text for each in said] == ["hello"]
     assert trio.current_time() == pytest.approx(3)
-    assert desk.screen.talked.endswith(f"-- not now; not done: {line}\n")
+    assert client.output.messages.endswith(f"-- not now; not done: {line}\n")

@@ -1,7 +1,7 @@
-"""A server that lies to one user: what passes between the two is changed on its way.
+"""A server that misbehaves toward one user: its events are changed on the way.
 
-A `Liar` decides what; a `LyingLink` is the user's end of a connection in memory, and `proxying` a port in
-front of a real server.
+A `FaultInjector` decides what changes. A `FaultyLink` is the user's end of a connection in memory, and
+`faulty_proxy` opens a port in front of a real server.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -20,16 +20,16 @@ from trio_chat.wire import framing
 from trio_chat.wire.codec import decode_command, decode_event, encode
 from trio_chat.wire.messages import Ack, Event, Hello, Presence, Said
 
-__all__ = ["LIES", "Liar", "LyingLink", "proxying"]
+__all__ = ["FAULTS", "FaultInjector", "FaultyLink", "faulty_proxy"]
 
-Change = Callable[["Liar", Event], list[Event]]
+Change = Callable[["FaultInjector", Event], list[Event]]
 
 
 @dataclass
-class Liar:
-    """Lies to `victim`, with what `change` makes of each event; `done` lies were told."""
+class FaultInjector:
+    """Applies `change` to each event for `user`; `done` counts the injected faults."""
 
-    victim: str
+    user: str
     change: Change
     done: int = 0
     seen: int = 0
@@ -37,13 +37,13 @@ class Liar:
 
 
 class _Stream:
-    """The frames to one client; it is lied to when its hello has said that it is the victim."""
+    """The frames to one client, which are changed if its hello names the affected user."""
 
-    def __init__(self, liar: Liar) -> None:
-        self._liar = liar
+    def __init__(self, injector: FaultInjector) -> None:
+        self._injector = injector
         self._commands = framing.FrameReader()
         self._events = framing.FrameReader()
-        self._lies = False
+        self._is_affected = False
         self._greeted = False
 
     def up(self, data: bytes | memoryview) -> None:
@@ -51,25 +51,27 @@ class _Stream:
             for payload in self._commands.feed(bytes(data)):
                 command = decode_command(payload)
                 self._greeted = True
-                self._lies = isinstance(command, Hello) and command.name.startswith(f"{self._liar.victim}")
+                self._is_affected = isinstance(command, Hello) and command.name.startswith(
+                    f"{self._injector.user}"
+                )
 
     def down(self, data: bytes) -> bytes:
-        if not self._lies:
+        if not self._is_affected:
             return data
-        told: list[bytes] = []
+        frames: list[bytes] = []
         for payload in self._events.feed(data):
             event = decode_event(payload)
             assert event is not None
-            told += [encode(each) for each in self._liar.change(self._liar, event)]
-        return framing.pack(told)
+            frames += [encode(each) for each in self._injector.change(self._injector, event)]
+        return framing.pack(frames)
 
 
-class LyingLink(PipeLink):
-    """Takes over one end of a pair."""
+class FaultyLink(PipeLink):
+    """Takes over one end of a pair of links."""
 
-    def __init__(self, link: PipeLink, liar: Liar) -> None:
+    def __init__(self, link: PipeLink, injector: FaultInjector) -> None:
         super().__init__(link._in, link._out, link.address)
-        self._stream = _Stream(liar)
+        self._stream = _Stream(injector)
 
     async def receive_some(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
         while data := await super().receive_some(max_bytes):
@@ -84,11 +86,11 @@ class LyingLink(PipeLink):
 
 
 @asynccontextmanager
-async def proxying(port: int, liar: Liar) -> AsyncGenerator[int]:
-    """A port in front of that of a server, for as long as the block lasts."""
+async def faulty_proxy(port: int, injector: FaultInjector) -> AsyncGenerator[int]:
+    """Open a port in front of a server's port during the block, and yield it."""
     (listener,) = await open_listeners("127.0.0.1", 0)
 
-    async def pump(source: Link, sink: Link, change: Callable[[bytes], bytes]) -> None:
+    async def relay(source: Link, sink: Link, change: Callable[[bytes], bytes]) -> None:
         try:
             while data := await source.receive_some():
                 data = change(data)
@@ -103,15 +105,15 @@ async def proxying(port: int, liar: Liar) -> AsyncGenerator[int]:
 
     async def serve(client: Link) -> None:
         server = await dial_tcp("127.0.0.1", port)
-        stream = _Stream(liar)
+        stream = _Stream(injector)
 
         def up(data: bytes) -> bytes:
             stream.up(data)
             return data
 
         async with trio.open_nursery() as both:
-            both.start_soon(pump, client, server, up)
-            both.start_soon(pump, server, client, stream.down)
+            both.start_soon(relay, client, server, up)
+            both.start_soon(relay, server, client, stream.down)
 
     async with trio.open_nursery() as nursery:
 
@@ -126,99 +128,99 @@ async def proxying(port: int, liar: Liar) -> AsyncGenerator[int]:
     listener.close()
 
 
-# --- lies, each told once, somewhere in the middle of the talk ---------------------------------------------
+# --- faults, each injected once while messages are sent ----------------------------------------------------
 
-AFTER = 20  # entries that are shown as they are
+AFTER = 20  # entries that stay unchanged
 
 
-def _entry(liar: Liar, event: Event) -> Said | None:
-    """The entry that is to be lied about, if this is it."""
+def _entry(injector: FaultInjector, event: Event) -> Said | None:
+    """Return the entry to change, if this event is it."""
     if isinstance(event, Said):
-        liar.seen += 1
-        if liar.seen > AFTER and not liar.done:
-            liar.done += 1
+        injector.seen += 1
+        if injector.seen > AFTER and not injector.done:
+            injector.done += 1
             return event
     return None
 
 
-def drop(liar: Liar, event: Event) -> list[Event]:
-    return [] if _entry(liar, event) else [event]
+def drop(injector: FaultInjector, event: Event) -> list[Event]:
+    return [] if _entry(injector, event) else [event]
 
 
-def double(liar: Liar, event: Event) -> list[Event]:
-    return [event, event] if _entry(liar, event) else [event]
+def double(injector: FaultInjector, event: Event) -> list[Event]:
+    return [event, event] if _entry(injector, event) else [event]
 
 
-def swap(liar: Liar, event: Event) -> list[Event]:
-    if _entry(liar, event):
-        liar.held.append(event)
+def swap(injector: FaultInjector, event: Event) -> list[Event]:
+    if _entry(injector, event):
+        injector.held.append(event)
         return []
-    if isinstance(event, Said) and liar.held:
-        return [event, liar.held.pop()]
+    if isinstance(event, Said) and injector.held:
+        return [event, injector.held.pop()]
     return [event]
 
 
-def alter_a_byte(liar: Liar, event: Event) -> list[Event]:
-    entry = _entry(liar, event)
+def alter_a_byte(injector: FaultInjector, event: Event) -> list[Event]:
+    entry = _entry(injector, event)
     return [replace(entry, text=entry.text[:-1] + "#")] if entry else [event]
 
 
-def name_another_author(liar: Liar, event: Event) -> list[Event]:
-    entry = _entry(liar, event)
+def name_another_author(injector: FaultInjector, event: Event) -> list[Event]:
+    entry = _entry(injector, event)
     return [replace(entry, by="u0" if entry.by != "u0" else "u1")] if entry else [event]
 
 
-def name_another_time(liar: Liar, event: Event) -> list[Event]:
-    entry = _entry(liar, event)
+def name_another_time(injector: FaultInjector, event: Event) -> list[Event]:
+    entry = _entry(injector, event)
     return [replace(entry, at=entry.at + 1)] if entry else [event]
 
 
-def number_wrongly(liar: Liar, event: Event) -> list[Event]:
-    entry = _entry(liar, event)
+def number_wrongly(injector: FaultInjector, event: Event) -> list[Event]:
+    entry = _entry(injector, event)
     return [replace(entry, seq=entry.seq - 1)] if entry else [event]
 
 
-def deliver_after_leaving(liar: Liar, event: Event) -> list[Event]:
+def deliver_after_leaving(injector: FaultInjector, event: Event) -> list[Event]:
     if isinstance(event, Said):
-        liar.held = [event]
-    if isinstance(event, Ack) and not isinstance(event.seq, int) and not liar.done:
-        liar.done += 1
-        entry = liar.held[0]
+        injector.held = [event]
+    if isinstance(event, Ack) and not isinstance(event.seq, int) and not injector.done:
+        injector.done += 1
+        entry = injector.held[0]
         assert isinstance(entry, Said)
         return [event, replace(entry, seq=entry.seq + 1, text="for members only")]
     return [event]
 
 
-def ack_wrongly(liar: Liar, event: Event) -> list[Event]:
-    if isinstance(event, Ack) and isinstance(event.seq, int) and not liar.done:
-        liar.done += 1
+def ack_wrongly(injector: FaultInjector, event: Event) -> list[Event]:
+    if isinstance(event, Ack) and isinstance(event.seq, int) and not injector.done:
+        injector.done += 1
         return [replace(event, seq=event.seq + 1_000)]
     return [event]
 
 
-def forget_an_ack(liar: Liar, event: Event) -> list[Event]:
-    if isinstance(event, Ack) and isinstance(event.seq, int) and not liar.done:
-        liar.done += 1
+def drop_an_ack(injector: FaultInjector, event: Event) -> list[Event]:
+    if isinstance(event, Ack) and isinstance(event.seq, int) and not injector.done:
+        injector.done += 1
         return []
     return [event]
 
 
-def forget_a_going(liar: Liar, event: Event) -> list[Event]:
-    if isinstance(event, Presence) and event.left and not liar.done:
-        liar.done += 1
+def drop_a_departure(injector: FaultInjector, event: Event) -> list[Event]:
+    if isinstance(event, Presence) and event.left and not injector.done:
+        injector.done += 1
         return []
     return [event]
 
 
-def miscount(liar: Liar, event: Event) -> list[Event]:
-    if isinstance(event, Presence) and event.left and not liar.done:
-        liar.done += 1
+def miscount(injector: FaultInjector, event: Event) -> list[Event]:
+    if isinstance(event, Presence) and event.left and not injector.done:
+        injector.done += 1
         return [replace(event, members=event.members + 1)]
     return [event]
 
 
-LIES: dict[str, tuple[Change, str, str]] = {
-    # what, the kind of breach, words that its sentence has, beside the victim's name
+FAULTS: dict[str, tuple[Change, str, str]] = {
+    # the change, the kind of breach, and words in its description
     "drop": (drop, "lost", "missed room0"),
     "double": (double, "doubled", "was shown room0 .* twice"),
     "swap": (swap, "reordered", "was shown room0 .* after room0"),
@@ -228,7 +230,7 @@ LIES: dict[str, tuple[Change, str, str]] = {
     "number wrongly": (number_wrongly, "doubled", "was shown room0 .* twice"),
     "deliver after leaving": (deliver_after_leaving, "late", "was shown room0 .* after leaving at"),
     "ack wrongly": (ack_wrongly, "ack", "was acked room0 10.* for a message that was shown as room0"),
-    "forget an ack": (forget_an_ack, "ack", "was neither acked nor refused"),
-    "forget a going": (forget_a_going, "presence", "was not told that u[0-9]+ left room0"),
+    "drop an ack": (drop_an_ack, "ack", "was neither acked nor refused"),
+    "drop a departure": (drop_a_departure, "presence", "was not told that u[0-9]+ left room0"),
     "miscount": (miscount, "presence", "was told of [0-9]+ members of room0, where [0-9]+ were"),
 }

@@ -1,4 +1,4 @@
-"""What is typed is done: in order, insisted on, and shown where it could not be."""
+"""The command runner executes lines in order, retries them, and shows those that failed."""
 
 from inspect import signature
 
@@ -7,8 +7,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.client.scripted import Hall, Peer, said
-from tests.terminal.desk import at_desk
-from trio_chat.terminal.lines import LineClient
+from tests.terminal.client_fixture import running_client
+from trio_chat.terminal.line_client import LineClient
 from trio_chat.wire.messages import (
     Ack,
     Bye,
@@ -29,38 +29,38 @@ from trio_chat.wire.messages import (
 
 
 @pytest.mark.parametrize("code", ["rate_limited", "unavailable"])
-async def test_what_will_not_be_taken_now_is_said_again_with_its_ref_and_in_order(
+async def test_temporary_refusals_are_retried_with_the_same_ref_and_in_order(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, code: str
 ) -> None:
-    heard: list[Say] = []
+    received: list[Say] = []
 
     async def strict(peer: Peer) -> None:
         await peer.admit()
         for n in range(1, 201):
             for _ in range(1 + n % 2):
-                heard.append(await peer.expect(Say))
-                await peer.say(Error(code, "slowly", retry_after_s=2, ref=heard[-1].ref))
-            heard.append(await peer.expect(Say))
-            await peer.say(Ack(heard[-1].ref, "lobby", n))
+                received.append(await peer.expect(Say))
+                await peer.say(Error(code, "slowly", retry_after_s=2, ref=received[-1].ref))
+            received.append(await peer.expect(Say))
+            await peer.say(Ack(received[-1].ref, "lobby", n))
         await peer.part()
 
-    async with at_desk(nursery, strict) as desk:
-        desk.type(*(f"line {n}" for n in range(1, 201)))
-    assert list(dict.fromkeys(say.text for say in heard)) == [f"line {n}" for n in range(1, 201)]
-    assert len({(say.ref, say.text) for say in heard}) == len({say.ref for say in heard}) == 200
+    async with running_client(nursery, strict) as client:
+        client.type(*(f"line {n}" for n in range(1, 201)))
+    assert list(dict.fromkeys(say.text for say in received)) == [f"line {n}" for n in range(1, 201)]
+    assert len({(say.ref, say.text) for say in received}) == len({say.ref for say in received}) == 200
     assert trio.current_time() == pytest.approx(2 * 300)
-    assert desk.screen.talked.count("slowly") == 1, "once is enough"
+    assert client.output.messages.count("slowly") == 1, "it is announced once"
 
 
-async def test_a_line_longer_than_a_text_may_be_is_several(nursery: trio.Nursery) -> None:
+async def test_a_line_longer_than_a_text_is_split(nursery: trio.Nursery) -> None:
     hall = Hall()
-    async with at_desk(nursery, hall.serve) as desk:
-        desk.type("€" * 3000)
+    async with running_client(nursery, hall.serve) as client:
+        client.type("€" * 3000)
     texts = [entry.text for entry in hall.entries]
     assert texts == ["€" * 1365, "€" * 1365, "€" * 270]
 
 
-async def test_what_is_refused_is_shown_with_its_text_and_the_next_line_goes_on(
+async def test_a_refused_line_is_shown_and_the_next_is_sent(
     nursery: trio.Nursery,
 ) -> None:
     async def server(peer: Peer) -> None:
@@ -69,12 +69,12 @@ async def test_what_is_refused_is_shown_with_its_text_and_the_next_line_goes_on(
         await peer.say(Ack((await peer.expect(Say)).ref, "lobby", 1))
         await peer.part()
 
-    async with at_desk(nursery, server) as desk:
-        desk.type("with a bell \a", "without")
-    assert desk.screen.talked == "-- no?[2J; not done: with a bell ^G\n"
+    async with running_client(nursery, server) as client:
+        client.type("with a bell \a", "without")
+    assert client.output.messages == "-- no?[2J; not done: with a bell ^G\n"
 
 
-async def test_the_room_joined_last_is_the_current_one_and_others_are_marked(
+async def test_the_last_joined_room_is_current_and_others_are_marked(
     nursery: trio.Nursery,
 ) -> None:
     says: list[Say] = []
@@ -94,18 +94,20 @@ async def test_the_room_joined_last_is_the_current_one_and_others_are_marked(
                     pytest.fail(f"not asked for: {command}")
         await peer.say(Bye("quit", "goodbye", reconnect=False))
 
-    async with at_desk(nursery, server, "lobby", "garden") as desk:
+    async with running_client(nursery, server, "lobby", "garden") as client:
         await wait_all_tasks_blocked()
-        desk.type("a", "/join lobby", "b", "/leave", "c", "/leave garden", "d", "/leave", "/who", "/topic x")
+        client.type(
+            "a", "/join lobby", "b", "/leave", "c", "/leave garden", "d", "/leave", "/who", "/topic x"
+        )
     assert [(say.room, say.text) for say in says] == [("garden", "a"), ("Lobby", "b"), ("garden", "c")]
-    assert [line[-4:] for line in desk.screen.lines] == ["here", "here", "psst", ": hm"]
-    assert desk.screen.lines[2].startswith("[Lobby] ")
-    assert desk.screen.talked.count("you are in no room (/join ROOM); not done: ") == 4
-    assert "not done: d\n" in desk.screen.talked
+    assert [line[-4:] for line in client.output.lines] == ["here", "here", "psst", ": hm"]
+    assert client.output.lines[2].startswith("[Lobby] ")
+    assert client.output.messages.count("you are in no room (/join ROOM); not done: ") == 4
+    assert "not done: d\n" in client.output.messages
 
 
 async def test_the_other_commands(nursery: trio.Nursery) -> None:
-    heard: list[Command] = []
+    received: list[Command] = []
 
     async def server(peer: Peer) -> None:
         await peer.admit()
@@ -117,27 +119,29 @@ async def test_the_other_commands(nursery: trio.Nursery) -> None:
         ):
             command = await peer.command()
             assert command is not None
-            heard.append(command)
+            received.append(command)
             await peer.say(answer(command.ref))
         await peer.say(Whispered("ada", "bob", "are you there?", 0))
         quitting = await peer.expect(Quit)
         assert quitting.reason == "supper"
         await peer.say(Bye("quit", "goodbye", reconnect=False))
 
-    async with at_desk(nursery, server) as desk:
-        desk.type("/rooms", "/msg bob are you there?", "/nick eva", "/topic geese", "/quit supper", "unread")
-        await desk.left.wait()
-    match heard:
+    async with running_client(nursery, server) as client:
+        client.type(
+            "/rooms", "/msg bob are you there?", "/nick eva", "/topic geese", "/quit supper", "unread"
+        )
+        await client.ended.wait()
+    match received:
         case [Rooms(), Whisper("bob", "are you there?"), Rename("eva"), Topic("lobby", "geese")]:
             pass
         case _:
-            pytest.fail(f"not what was typed: {heard}")
-    assert "-- pond: 1 here, about: ducks" in desk.screen.lines
-    assert "-- you are eva now" in desk.screen.talked
-    assert desk.screen.talked.endswith("perhaps not said: 1 line: unread\n")
+            pytest.fail(f"not what was typed: {received}")
+    assert "-- pond: 1 here, about: ducks" in client.output.lines
+    assert "-- you are eva now" in client.output.messages
+    assert client.output.messages.endswith("may not have been sent: 1 line: unread\n")
 
 
-def test_the_terminal_has_refusals_given_back() -> None:
-    """The speaker repeats what is refused, and tells people why a line waits."""
+def test_the_client_does_not_pace() -> None:
+    """The command runner retries refused commands itself, and shows why a line waits."""
     connect = signature(LineClient).parameters["connect"].default
     assert connect.keywords == {"pace": False}

@@ -1,4 +1,4 @@
-"""A desk to test the line client at: keys to type on, a screen to look at, and a server to play."""
+"""A line client with scripted input, recorded output, and a scripted server."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -11,58 +11,58 @@ from tests.client.scripted import Hall, Peer, Stage
 from trio_chat.client import connect
 from trio_chat.errors import ChatError
 from trio_chat.terminal.input_kind import InputKind
-from trio_chat.terminal.lines import LineClient
+from trio_chat.terminal.line_client import LineClient
 from trio_chat.terminal.standard import Input, Output
 from trio_chat.terminal.target import Target
 from trio_chat.terminal.tokens import TokenFile
 from trio_chat.wire.messages import Error, Hello
 
-__all__ = ["Desk", "Door", "at_desk"]
+__all__ = ["ClientFixture", "NameCheckingServer", "running_client"]
 
 
-class Keys(Input):
-    """What is typed, when the test types it."""
+class TypedInput(Input):
+    """An input whose lines the test sends to `typed`."""
 
     def __init__(self) -> None:
         super().__init__(-1)
-        self.type, self._typed = trio.open_memory_channel[str](1000)
+        self.typed, self._typed_lines = trio.open_memory_channel[str](1000)
 
     async def _receive(self) -> bytes:
         try:
-            lines = [await self._typed.receive()]
+            lines = [await self._typed_lines.receive()]
         except trio.EndOfChannel:
             return b""
-        while self._typed.statistics().current_buffer_used:
-            lines.append(self._typed.receive_nowait())
+        while self._typed_lines.statistics().current_buffer_used:
+            lines.append(self._typed_lines.receive_nowait())
         return "".join(f"{line}\n" for line in lines).encode()
 
 
-class Screen(Output):
-    """What is shown; to a reader who has `gone` nothing, to one who has `stopped` it nothing until then."""
+class RecordingOutput(Output):
+    """Records the output. `is_closed` breaks the pipe; `blocked` blocks writes until it is set."""
 
     def __init__(self) -> None:
         super().__init__(-1, -1)
         self.lines: list[str] = []
-        self.talked = ""
-        self.gone = False
-        self.stopped: trio.Event | None = None
+        self.messages = ""
+        self.is_closed = False
+        self.blocked: trio.Event | None = None
 
-    async def data(self, lines: list[str]) -> None:
-        for _ in range(randint(1, 5)):  # now quick, now slow, as threads are
+    async def write_data(self, lines: list[str]) -> None:
+        for _ in range(randint(1, 5)):  # of varying speed, as threads are
             await trio.lowlevel.checkpoint()
-        if self.stopped is not None:
-            await self.stopped.wait()
-        if self.gone:
+        if self.blocked is not None:
+            await self.blocked.wait()
+        if self.is_closed:
             raise BrokenPipeError
         self.lines += lines
 
-    async def talk(self, text: str, end: str = "\n") -> None:
+    async def write_message(self, text: str, end: str = "\n") -> None:
         await trio.lowlevel.checkpoint()
-        self.talked += text + end
+        self.messages += text + end
 
 
-class Desk:
-    """A line client at work, and the server's end of it."""
+class ClientFixture:
+    """A running line client, and the server's end of its connections."""
 
     def __init__(
         self,
@@ -74,40 +74,40 @@ class Desk:
         has_input: bool = True,
     ) -> None:
         kind = InputKind.TERMINAL if interactive else InputKind.LINES if has_input else InputKind.NONE
-        self.keys = Keys()
-        self.screen = Screen()
+        self.input = TypedInput()
+        self.output = RecordingOutput()
         self.stage = Stage()
         self.client = LineClient(
-            self.keys,
-            self.screen,
+            self.input,
+            self.output,
             tokens,
             as_json=as_json,
             input_kind=kind,
             has_commands=has_commands,
             connect=partial(connect, dial=self.stage.dial, pace=False),
         )
-        self.failed: Exception | None = None
-        self.left = trio.Event()
+        self.error: Exception | None = None
+        self.ended = trio.Event()
 
     def type(self, *lines: str) -> None:
         for line in lines:
-            self.keys.type.send_nowait(line)
+            self.input.typed.send_nowait(line)
 
     async def run(self, *rooms: str, name: str = "ada") -> None:
         try:
             await self.client.run(Target(name), rooms)
         except (ChatError, BrokenPipeError) as error:
-            self.failed = error
-        self.left.set()
+            self.error = error
+        self.ended.set()
 
-    async def leave(self) -> None:
-        """End the input, and wait until the client has left."""
-        self.keys.type.close()
-        await self.left.wait()
+    async def end_input(self) -> None:
+        """End the input, and wait until the client has ended."""
+        self.input.typed.close()
+        await self.ended.wait()
 
 
 @asynccontextmanager
-async def at_desk(
+async def running_client(
     nursery: trio.Nursery,
     play: Callable[[Peer], Awaitable[object]],
     *rooms: str,
@@ -116,23 +116,25 @@ async def at_desk(
     has_commands: bool = True,
     has_input: bool = True,
     features: Sequence[str] = (),
-) -> AsyncGenerator[Desk]:
-    """A line client that was welcomed by a server which plays this; when the block ends, its input does."""
-    desk = Desk(as_json=as_json, interactive=interactive, has_commands=has_commands, has_input=has_input)
+) -> AsyncGenerator[ClientFixture]:
+    """Run a line client against a scripted server; the end of the block ends its input."""
+    client = ClientFixture(
+        as_json=as_json, interactive=interactive, has_commands=has_commands, has_input=has_input
+    )
 
     async def server() -> None:
-        peer = await desk.stage.accept()
+        peer = await client.stage.accept()
         await peer.greet(features=features)
         await play(peer)
 
     nursery.start_soon(server)
-    nursery.start_soon(desk.run, *(rooms or ("lobby",)))
-    yield desk
-    await desk.leave()
+    nursery.start_soon(client.run, *(rooms or ("lobby",)))
+    yield client
+    await client.end_input()
 
 
-class Door:
-    """Lets nobody in under the names in `taken`, and nobody at all whose name is `bad`."""
+class NameCheckingServer:
+    """Refuses the names in `taken`, and the invalid name `bad`."""
 
     def __init__(self, stage: Stage, *taken: str, bad: str = "") -> None:
         self._stage = stage
@@ -144,7 +146,7 @@ class Door:
     def names(self) -> list[str]:
         return [hello.name for hello in self.hellos]
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         while True:
             peer = await self._stage.accept()
             hello = await peer.expect(Hello)
