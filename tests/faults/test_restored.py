@@ -141,11 +141,11 @@ async def test_a_program_that_comes_back_by_itself_is_told_that_it_is_another_hi
                                 case Disconnected() | Reconnected() as event:
                                     told.append(type(event).__name__.lower())
 
-                    await listen(lambda: {"room", "back"} <= set(told))
+                    await listen(lambda: {"room", "reconnected"} <= set(told))
                     await _talk(restored, "since", SINCE)
                     assert await chat.say("lobby", "and I am here") == BEFORE + SINCE + 1
                     await listen(lambda: bool(heard) and heard[-1].text == "and I am here")
-    assert told[0] == "outage" and sorted(told[1:]) == ["back", "room"]
+    assert told[0] == "disconnected" and sorted(told[1:]) == ["reconnected", "room"]
     texts = [*(f"before {n}" for n in range(BEFORE)), *(f"since {n}" for n in range(SINCE)), "and I am here"]
     assert [(entry.seq, entry.text) for entry in heard] == list(enumerate(texts, 1))
 

@@ -54,7 +54,7 @@ async def test_a_second_server_is_refused_by_every_name(tmp_path: Path, kind: st
             if kind == "descriptor":
                 descriptor = stack.enter_context(location_only(path))
                 other = Path(f"/proc/self/fd/{descriptor}")
-            with pytest.raises(JournalInUse, match="another server is using the journal"):
+            with pytest.raises(JournalInUse, match="a server is using the journal"):
                 await open_sqlite(other)
         await said(store, "a")
         assert await texts(store) == ["a"]
@@ -65,7 +65,7 @@ def test_a_directory_that_any_user_may_write_to_is_refused(path: Path) -> None:
     path.parent.chmod(0o777)
     assert refusal(path) == (
         f"cannot use the journal {path}: any user may replace files in its directory;"
-        f" run `chmod o-w {path.parent}`, or keep it elsewhere"
+        f" run `chmod o-w {path.parent}`, or move the journal to another directory"
     )
     path.unlink()
     refusal(path)
@@ -120,8 +120,8 @@ def test_a_file_with_several_names_is_warned_of(path: Path, caplog: pytest.LogCa
     Claim(path, create=True).close()
     (message,) = caplog.messages
     assert message == (
-        f"the journal {path} has 2 names (hard links): always use the same one,"
-        " else what was said last before a crash is lost"
+        f"the journal {path} has 2 names (hard links): always use the same name,"
+        " or the newest entries are lost after a crash"
     )
 
 
@@ -167,7 +167,7 @@ def test_a_file_put_in_the_place_of_the_locked_one_is_noticed(path: Path) -> Non
         claim.check()
         path.rename(path.with_name("moved.db"))
         path.write_bytes(b"")
-        with pytest.raises(CannotStart, match="another file was put where the journal was"):
+        with pytest.raises(CannotStart, match=r"the journal .* was replaced while it was opened"):
             claim.check()
 
 

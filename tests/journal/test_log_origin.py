@@ -63,7 +63,7 @@ async def test_a_log_is_not_replayed_over_what_was_acknowledged_by_another_name(
     os.link(other, killed)
     before = contents(killed)
     for use in (lambda: Claim(killed, create=True), lambda: info(killed)):
-        with pytest.raises(CannotStart, match=r"its log .* is not of the last run"):
+        with pytest.raises(CannotStart, match=r"its log .* was not written by the last run"):
             use()
     assert contents(killed) == before
     os.unlink(f"{killed}-wal")
@@ -86,7 +86,7 @@ async def test_a_hard_link_is_not_used_without_the_log_of_a_killed_server(
     link = tmp_path / "link.db"
     os.link(killed, link)
     for use in (lambda: Claim(link, create=True), lambda: info(link)):
-        with pytest.raises(CannotStart, match="by another name"):
+        with pytest.raises(CannotStart, match="under another name"):
             use()
     assert not [name for name in os.listdir(tmp_path) if name.startswith("link.db-")]
     assert len(await texts(killed)) == 1  # by its own name it is all there, and stops in good order

@@ -77,7 +77,7 @@ async def test_a_probe_fails_where_the_file_is_no_longer_in_its_place(tmp_path: 
     async with opened(tmp_path) as store:
         os.rename(tmp_path / NAME, tmp_path / "elsewhere.db")
         (tmp_path / NAME).touch()
-        with pytest.raises(StoreError, match="another file is where the journal was"):
+        with pytest.raises(StoreError, match="the journal was replaced by another file"):
             await store.probe()
         os.rename(tmp_path / "elsewhere.db", tmp_path / NAME)
         await store.probe()

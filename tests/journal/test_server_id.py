@@ -71,7 +71,7 @@ async def test_a_start_that_fails_behind_its_commit_keeps_the_id(
 ) -> None:
     path = tmp_path / NAME
     with monkeypatch.context() as broken:
-        broken.setattr("trio_chat.journal.claim.Mark.begin", _fail)
+        broken.setattr("trio_chat.journal.claim.RunMarker.begin", _fail)
         with pytest.raises(ZeroDivisionError):
             await open_sqlite(path)
     with closing(sqlite3.connect(path)) as db:

@@ -143,7 +143,7 @@ async def test_what_would_be_written_where_nobody_looks_is_not_acked(tmp_path: P
         with pytest.raises(StoreError, match="No such file"):
             await said(store, "b")
         path.write_bytes(b"")
-        with pytest.raises(StoreError, match="another file is where the journal was"):
+        with pytest.raises(StoreError, match="the journal was replaced by another file"):
             await said(store, "b")
         aside.rename(path)
         assert [outcome.seq for outcome in await said(store, "b")] == [2]
@@ -167,9 +167,9 @@ async def test_a_hole_in_the_file_is_told_and_never_shown(tmp_path: Path) -> Non
             await store.commit([draft(text, ref=text)], 0)
         with closing(sqlite3.connect(tmp_path / NAME)) as db, db:
             db.execute("DELETE FROM batches WHERE first = 2")
-        with pytest.raises(StoreError, match="the file is damaged: entry 2 is not where it should be"):
+        with pytest.raises(StoreError, match="the file is damaged: entry 2 is missing"):
             await texts(store)
-        with pytest.raises(StoreError, match="the file is damaged: it knows a ref, and not its entry"):
+        with pytest.raises(StoreError, match="the file is damaged: a ref refers to a missing entry"):
             await store.commit([draft("b", ref="b")], 0)
 
 
@@ -347,7 +347,7 @@ async def test_closing_does_not_wait_for_ever(
     store = await open_sqlite(tmp_path / NAME)
     async with held(tmp_path):
         await store.aclose()
-    assert "not closed in good order: its disk takes too long" in caplog.text
+    assert "not closed cleanly: its disk did not finish within" in caplog.text
     await (await reopened(tmp_path)).aclose()
 
 
@@ -365,7 +365,7 @@ async def test_a_journal_that_cannot_be_closed_well_says_so(
 ) -> None:
     async with opened(tmp_path) as store:
         store._writer._db.execute("PRAGMA query_only = ON")
-    assert "not closed in good order: attempt to write a readonly database" in caplog.text
+    assert "not closed cleanly: attempt to write a readonly database" in caplog.text
     async with opened(tmp_path):
         pass  # the lock is free
 

@@ -26,17 +26,29 @@ MARKED = MarkerContent("run", 7, 100)
         (CLEAN, MARKED, 100, "another", ""),
         (CLEAN, MARKED, 100, "", ""),
         (CLEAN, MARKED, 103, "boot", ""),  # killed between a commit and its mark, then started and stopped
-        (CLEAN, None, 100, "boot", "there is no mark"),
-        (CLEAN, MarkerContent("other", 7, 100), 100, "boot", "it is a copy"),
-        (CLEAN, MarkerContent("run", 8, 100), 100, "boot", "it is a copy"),
-        (CLEAN, MARKED, 99, "boot", "what was said last is not in it"),
+        (CLEAN, None, 100, "boot", "looks restored (no marker file)"),
+        (
+            CLEAN,
+            MarkerContent("other", 7, 100),
+            100,
+            "boot",
+            "looks restored (the marker file is of another file)",
+        ),
+        (
+            CLEAN,
+            MarkerContent("run", 8, 100),
+            100,
+            "boot",
+            "looks restored (the marker file is of another file)",
+        ),
+        (CLEAN, MARKED, 99, "boot", "looks restored (the newest entries are missing)"),
         (KILLED, MARKED, 100, "boot", ""),
-        (KILLED, MARKED, 100, "another", "the machine went down"),
-        (KILLED, MARKED, 100, "", "the machine went down"),
-        (LastRun("run", "", "normal", stopped=False), MARKED, 100, "", "the machine went down"),
+        (KILLED, MARKED, 100, "another", "the machine crashed"),
+        (KILLED, MARKED, 100, "", "the machine crashed"),
+        (LastRun("run", "", "normal", stopped=False), MARKED, 100, "", "the machine crashed"),
         (KILLED_FULL, MARKED, 100, "another", ""),
         (KILLED_FULL, MARKED, 100, "", ""),
-        (KILLED_FULL, MARKED, 99, "another", "what was said last is not in it"),
+        (KILLED_FULL, MARKED, 99, "another", "looks restored (the newest entries are missing)"),
     ],
 )
 def test_a_history_that_may_be_another_has_new_epochs(
@@ -96,7 +108,7 @@ async def test_the_death_of_the_machine_gives_every_room_a_new_epoch(
         after = [(await record(store, room)).epoch for room in ("lobby", "attic")]
         assert len({*before, *after}) == 4
         assert await texts(store) == ["a"]
-    assert "the machine went down" in caplog.text
+    assert "the machine crashed" in caplog.text
     assert [await epoch_now(tmp_path), *after[1:]] == after, "and keeps that"
 
 
@@ -137,7 +149,7 @@ async def test_what_may_be_a_copy_has_new_epochs(
     epoch = await spoken(tmp_path, "a")
     how(tmp_path)
     assert await epoch_now(tmp_path) != epoch
-    assert "is not resumed" in caplog.text
+    assert "clients will reload their rooms" in caplog.text
 
 
 async def test_an_older_copy_written_over_the_file_has_new_epochs(tmp_path: Path) -> None:

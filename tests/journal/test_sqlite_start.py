@@ -29,7 +29,7 @@ async def test_a_journal_in_use_is_refused_by_whatever_name(tmp_path: Path) -> N
     (tmp_path / "link").symlink_to(path)
     async with opened(tmp_path) as store:
         for name in (path, tmp_path / "link", tmp_path / "x" / ".." / NAME):
-            assert await refused(name) == f"another server is using the journal {path}"
+            assert await refused(name) == f"a server is using the journal {path}; stop it first"
         assert await said(store, "a"), "and the one that has it notices nothing"
     async with opened(tmp_path) as store:
         assert await texts(store) == ["a"]
@@ -41,7 +41,7 @@ async def test_a_journal_in_use_is_refused_by_whatever_name(tmp_path: Path) -> N
 async def test_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / NAME
     path.write_bytes(content)
-    assert await refused(path) == f"{path} is no journal of trio-chat"
+    assert await refused(path) == f"cannot use {path}: it is not a trio-chat journal"
     assert path.read_bytes() == content
     assert os.listdir(tmp_path) == [NAME], "no mark, no log"
 
@@ -52,7 +52,7 @@ async def test_another_programs_database_is_refused_and_left_alone(tmp_path: Pat
         with closing(sqlite3.connect(path)) as db:
             db.execute(statement)
         before = path.read_bytes()
-        assert await refused(path) == f"{path} is no journal of trio-chat"
+        assert await refused(path) == f"cannot use {path}: it is not a trio-chat journal"
         assert path.read_bytes() == before
         assert os.listdir(tmp_path) == [NAME]
 
@@ -65,8 +65,8 @@ async def test_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None
         db.execute(f"PRAGMA user_version = {sqlite_file.VERSION + 1}")
     before = path.read_bytes()
     assert await refused(path) == (
-        f"{path} is of a newer trio-chat: its version is {sqlite_file.VERSION + 1},"
-        f" and this one knows up to {sqlite_file.VERSION}"
+        f"cannot use {path}: its journal version is {sqlite_file.VERSION + 1},"
+        f" this trio-chat reads up to {sqlite_file.VERSION}; install a newer trio-chat"
     )
     assert path.read_bytes() == before
 

@@ -65,7 +65,7 @@ async def test_a_server_on_a_copy_resumes_nobody(tmp_path: Path) -> None:
 def test_what_is_there_is_replaced_only_when_told_to(tmp_path: Path) -> None:
     path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
     copy.write_text("precious")
-    with pytest.raises(JournalToolError, match=r"copy.db is there already; --force replaces it"):
+    with pytest.raises(JournalToolError, match=r"copy.db: it exists already; use --force to replace it"):
         backup(path, copy)
     assert copy.read_text() == "precious"
     backup(path, copy, replace=True)
@@ -78,10 +78,10 @@ def test_a_journal_is_not_copied_over_itself_nor_over_one_in_use(tmp_path: Path)
     (tmp_path / "used.db").touch()
     (tmp_path / "used.db-wal").touch()
     for to, says in (
-        (path, "is the journal itself"),
-        (tmp_path / "link.db", "is the journal itself"),
-        (tmp_path / "used.db", "is a journal that is in use, or was when its server died"),
-        (tmp_path, "is a directory"),
+        (path, "it is the journal itself"),
+        (tmp_path / "link.db", "it is the journal itself"),
+        (tmp_path / "used.db", "so it is a journal in use, or its server was killed"),
+        (tmp_path, "it is a directory"),
     ):
         with pytest.raises(JournalToolError, match=says):
             backup(path, to, replace=True)

@@ -42,27 +42,27 @@ def test_a_room_of_which_all_is_forgotten_is_sound(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "finding"),
     [
-        (f"DELETE FROM batches WHERE room = {LOBBY} AND last = 3", "room Lobby: entry 3 is not there"),
-        (f"DELETE FROM batches WHERE room = {LOBBY} AND last = 4", "room Lobby: entry 4 is not there"),
+        (f"DELETE FROM batches WHERE room = {LOBBY} AND last = 3", "room Lobby: entry 3 is missing"),
+        (f"DELETE FROM batches WHERE room = {LOBBY} AND last = 4", "room Lobby: entry 4 is missing"),
         (
             f"DELETE FROM batches WHERE room = {LOBBY} AND last = 2",
-            "room Lobby: entries 1 to 2 are not there",
+            "room Lobby: entries 1 to 2 are missing",
         ),
-        ("UPDATE rooms SET head = 6 WHERE key = 'lobby'", "room Lobby: entries 5 to 6 are not there"),
+        ("UPDATE rooms SET head = 6 WHERE key = 'lobby'", "room Lobby: entries 5 to 6 are missing"),
         (
             "UPDATE rooms SET head = 3 WHERE key = 'lobby'",
-            "room Lobby: there are entries up to 4, and its newest is said to be 3",
+            "room Lobby: its entries end at 4, but its head is 3",
         ),
         (
             f"UPDATE batches SET first = 2 WHERE room = {LOBBY} AND last = 3",
-            "room Lobby: entries 2 to 2 are there twice",
+            "room Lobby: entries 2 to 2 exist twice",
         ),
         (
             f"UPDATE batches SET first = 2 WHERE room = {LOBBY} AND last = 3",
-            "room Lobby: the row of entries 2 to 3 has 1 of them",
+            "room Lobby: the row of entries 2 to 3 has 1 entries",
         ),
-        ("UPDATE rooms SET first = 0 WHERE key = 'lobby'", "room Lobby: its numbers, 0 to 4, cannot be"),
-        ("UPDATE rooms SET first = 9 WHERE key = 'lobby'", "room Lobby: its numbers, 9 to 4, cannot be"),
+        ("UPDATE rooms SET first = 0 WHERE key = 'lobby'", "room Lobby: invalid numbers: 0 to 4"),
+        ("UPDATE rooms SET first = 9 WHERE key = 'lobby'", "room Lobby: invalid numbers: 9 to 4"),
         (
             f"UPDATE batches SET payloads = X'FF' WHERE room = {LOBBY} AND last = 4",
             "room Lobby: entry 4 cannot be read",
@@ -73,62 +73,71 @@ def test_a_room_of_which_all_is_forgotten_is_sound(tmp_path: Path) -> None:
         ),
         (
             "UPDATE batches SET payloads = CAST(replace(payloads, '\"seq\":3', '\"seq\":4') AS BLOB)",
-            "room Lobby: where entry 3 should be is entry 4 of Lobby",
+            "room Lobby: expected entry 3, found entry 4 of Lobby",
         ),
         (
             "UPDATE batches SET payloads = CAST(replace(payloads, 'Attic', 'Lobby') AS BLOB)",
-            "room Attic: where entry 1 should be is entry 1 of Lobby",
+            "room Attic: expected entry 1, found entry 1 of Lobby",
         ),
         (
             f"UPDATE batches SET payloads = CAST(replace(payloads, '{TIME + 1_000}', '{TIME - 1}') AS BLOB)",
-            "room Lobby: entry 3 is older than the one before it",
+            "room Lobby: entry 3 is older than the entry before it",
         ),
         (
             f"UPDATE rooms SET at = {TIME} WHERE key = 'lobby'",
-            "room Lobby: its newest entry is newer than it is said to be",
+            "room Lobby: its newest entry is later than the room's time",
         ),
-        ("UPDATE rooms SET topic = 'other' WHERE key = 'lobby'", "room Lobby: its topic is not the one that"),
-        ("UPDATE rooms SET topic = 'other' WHERE key = 'attic'", "room Attic: its topic is not the one that"),
+        (
+            "UPDATE rooms SET topic = 'other' WHERE key = 'lobby'",
+            "room Lobby: its topic differs from its last topic change",
+        ),
+        (
+            "UPDATE rooms SET topic = 'other' WHERE key = 'attic'",
+            "room Attic: its topic differs from its last topic change",
+        ),
         (
             "UPDATE rooms SET key = 'hall' WHERE key = 'lobby'",
-            "room Lobby: nobody finds it, it is kept under",
+            "room Lobby: clients cannot find it: it is stored under the key",
         ),
-        ("UPDATE rooms SET shown = '#1' WHERE key = 'attic'", "room #1: nobody finds it: a room must not"),
+        (
+            "UPDATE rooms SET shown = '#1' WHERE key = 'attic'",
+            "room #1: clients cannot find it: a room must not",
+        ),
         ("UPDATE rooms SET epoch = '' WHERE key = 'attic'", "room Attic: it has no epoch"),
         (
             "INSERT INTO batches VALUES (77, 1, 1, 'x')",
-            "the table of batches speaks of a room that is not there",
+            "the table batches refers to a missing room",
         ),
         (
             f"UPDATE batches SET payloads = 'x' WHERE room = {LOBBY} AND last = 4",
-            "room Lobby: a row of entries, 4 to 4, is not made as a server makes it",
+            "room Lobby: a row of entries has invalid columns: 4 to 4",
         ),
         (
             f"UPDATE batches SET first = 'x' WHERE room = {LOBBY} AND last = 4",
-            "room Lobby: a row of entries, 'x' to 4, is not made as a server makes it",
+            "room Lobby: a row of entries has invalid columns: 'x' to 4",
         ),
         (
             "UPDATE rooms SET head = 'x' WHERE key = 'attic'",
-            "a room is not made as a server makes it: 'Attic'",
+            "a row of rooms has invalid columns: 'Attic'",
         ),
-        ("INSERT INTO refs VALUES (77, 'ada r1', 1)", "the table of refs speaks of a room that is not there"),
+        ("INSERT INTO refs VALUES (77, 'ada r1', 1)", "the table refs refers to a missing room"),
         (
             f"INSERT INTO refs VALUES ({LOBBY}, 'ada r9', 5)",
-            "room Lobby: a ref stands for entry 5, which never was: ada r9",
+            "room Lobby: a ref refers to entry 5, which does not exist: ada r9",
         ),
         (
             f"INSERT INTO refs VALUES ({LOBBY}, 'ada r9', 0)",
-            "room Lobby: a ref stands for entry 0, which never was: ada r9",
+            "room Lobby: a ref refers to entry 0, which does not exist: ada r9",
         ),
         (
             "INSERT INTO fresh (refs) SELECT '[[' || id || ',\"ada r9\",5]]' FROM rooms WHERE key = 'lobby'",
-            "room Lobby: a ref stands for entry 5, which never was: ada r9",
+            "room Lobby: a ref refers to entry 5, which does not exist: ada r9",
         ),
         (
             """INSERT INTO fresh (refs) VALUES ('[[77,"ada r9",5]]')""",
-            "a room that is not there: a ref stands for entry 5",
+            "a missing room: a ref refers to entry 5",
         ),
-        ("INSERT INTO fresh (id, refs) VALUES (9, '[[')", "the newest refs cannot be read, row 9"),
+        ("INSERT INTO fresh (id, refs) VALUES (9, '[[')", "row 9 of the newest refs cannot be read"),
     ],
 )
 def test_what_is_broken_is_found_and_named(statement: str, finding: str, tmp_path: Path) -> None:
@@ -197,7 +206,7 @@ def test_a_thousand_findings_are_a_hundred_lines(tmp_path: Path) -> None:
     [
         (None, JournalToolError, "there is no journal"),
         (b"", JournalToolError, "is empty"),
-        (b"Dear diary, " * 100, CannotStart, "is no journal of trio-chat"),
+        (b"Dear diary, " * 100, CannotStart, "it is not a trio-chat journal"),
     ],
 )
 def test_what_is_no_journal_cannot_be_checked(

@@ -58,24 +58,24 @@ def test_texts_of_all_scripts_are_found(tmp_path: Path) -> None:
     ("statement", "finding"),
     [
         ("DELETE FROM chunks WHERE first = 1", "entries 1 to {last} are not in the index"),
-        ("DELETE FROM chunks WHERE first = 1", "the index has a document 1 of it that stands for no entries"),
+        ("DELETE FROM chunks WHERE first = 1", "the index has a document 1 without entries"),
         (
             "UPDATE rooms SET indexed = 601 WHERE key = 'lobby'",
             "entries 601 to 601 are not in the index",
         ),
         (
             "UPDATE rooms SET indexed = 602 WHERE key = 'lobby'",
-            "its index is said to reach to entry 602, which never was",
+            "its index ends at entry 602, which does not exist",
         ),
-        ("UPDATE chunks SET ended = 7 WHERE first = 1", "the index has another time for entries 1 to {last}"),
-        ("UPDATE chunks SET began = 7 WHERE first = 1", "the index has another time for entries 1 to {last}"),
+        ("UPDATE chunks SET ended = 7 WHERE first = 1", "the index has a wrong time for entries 1 to {last}"),
+        ("UPDATE chunks SET began = 7 WHERE first = 1", "the index has a wrong time for entries 1 to {last}"),
         (
             "UPDATE chunks SET last = 700 WHERE first = {second}",
-            "entries {second} to 700 are in the index, and not all of them are there",
+            "entries {second} to 700 are in the index, but some of them are missing",
         ),
         (
             "INSERT INTO words (words) VALUES ('delete-all')",
-            "a search does not find all that entries 1 to {last}",
+            "a search misses text of entries 1 to {last}",
         ),
     ],
 )
@@ -97,7 +97,7 @@ def test_one_document_that_says_something_else_is_found(indexed: Path) -> None:
         "INSERT INTO words (words) VALUES ('delete-all')",
         f"INSERT INTO words (rowid, text) VALUES ({chunk}, '{room_mark(room)}another text')",
     )
-    assert f"room Lobby: a search does not find all that entries 1 to {last} say" in check(indexed).findings
+    assert f"room Lobby: a search misses text of entries 1 to {last}" in check(indexed).findings
     assert check(indexed, quick=True).findings == [], "as quickly as that it is not found"
 
 
@@ -110,7 +110,7 @@ def test_what_is_about_to_be_forgotten_and_cannot_be_read_is_found(indexed: Path
         f"UPDATE rooms SET first = {last + 3} WHERE key = 'lobby'",
         "UPDATE batches SET payloads = X'0A' WHERE last = 2",
     )
-    says = f"room Lobby: entries 1 to {last}, which are in the index, cannot be read"
+    says = f"room Lobby: entries 1 to {last} are in the index, but cannot be read"
     assert check(indexed).findings == [says]
 
 

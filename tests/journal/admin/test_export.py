@@ -105,8 +105,8 @@ def lost(path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        (forgotten, "entry 2 of Lobby was forgotten before it could be exported; try again"),
-        (lost, "the file is damaged: entry 2 of Lobby is not there"),
+        (forgotten, "entry 2 of Lobby was pruned before it could be exported; try again"),
+        (lost, "the file is damaged: entry 2 of Lobby is missing"),
     ],
 )
 def test_a_hole_ends_an_export(

@@ -79,7 +79,7 @@ def test_the_lines_are_a_table_that_holds_its_width(tmp_path: Path) -> None:
         and lines[8].endswith("!" * 33)
         and lines[7].index("topic") == lines[8].index("a topic")
     )
-    assert lines[9:] == ["and 1 smaller ones (--all)"]
+    assert lines[9:] == ["1 smaller rooms are not shown (use --all)"]
     assert len(list(described(info(path), None))) == 10
 
 

@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text("utf-8")
 SESSIONS = "".join(re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL))
 SHOWN = "/var/lib/trio-chat/journal.db"
 # What another SQLite may have otherwise, and what is drawn by chance.
-_SIZE = re.compile(r"[\d,.]+ (?:KiB|bytes)\b|(?<=became )[\d,]+")
+_SIZE = re.compile(r"[\d,.]+ (?:KiB|bytes)\b")
 _EPOCH = re.compile(r'(?<="epoch":")[^"]*|(?<=^server id   ).*', re.MULTILINE)
 
 

@@ -58,7 +58,7 @@ def test_memory_is_also_what_sqlite_calls_it() -> None:
 
 @pytest.mark.parametrize("name", ["memory", ":memory:"])
 def test_a_journal_in_memory_has_no_file_for_the_commands(name: str) -> None:
-    says = "trio-chat: what is kept in memory has no file; --journal PATH names one\n"
+    says = "trio-chat: a journal in memory has no file; name a file with --journal PATH\n"
     assert run(Path(name), "info") == (2, "", says)
     assert run(Path("x"), "info", "--journal", name) == (2, "", says)
 

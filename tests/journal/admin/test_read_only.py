@@ -154,7 +154,7 @@ async def test_beside_a_server_a_user_who_may_read_the_journal_and_not_the_mark_
         os.close(os.open(mark_of(link), os.O_CREAT, 0))
         with as_nobody():
             assert b'"hello"' in b"".join(export(path))
-            with pytest.raises(JournalToolError, match="by another name"):
+            with pytest.raises(JournalToolError, match="under another name"):
                 info(link)
 
 
@@ -186,14 +186,12 @@ def test_a_file_that_is_changed_while_it_is_read_as_it_is_is_told(directory: Pat
     with as_nobody():
         closed(path, "directory")
         with (
-            pytest.raises(
-                JournalToolError, match="was changed while it was read: what was read may be wrong"
-            ),
+            pytest.raises(JournalToolError, match="it changed meanwhile, so the result may be wrong"),
             reading(path) as db,
         ):
             db.execute("SELECT * FROM rooms").fetchall()
             os.utime(path, ns=(0, 0))
-        with pytest.raises(JournalToolError, match="was changed while it was read"), reading(path):
+        with pytest.raises(JournalToolError, match="it changed meanwhile"), reading(path):
             server = JournalDescriptor(path)
             server.lock()
         server.close()
@@ -227,9 +225,11 @@ def test_a_server_that_has_the_file_by_another_name_is_told(tmp_path: Path) -> N
     server = JournalDescriptor(path)
     server.lock()
     for command in (info, check, text_of):
-        with pytest.raises(JournalToolError, match=f"cannot read {link}: a server uses it by another name"):
+        with pytest.raises(
+            JournalToolError, match=f"cannot read {link}: a server uses it under another name"
+        ):
             command(link)
-    with pytest.raises(JournalToolError, match="by another name"):
+    with pytest.raises(JournalToolError, match="under another name"):
         backup(link, tmp_path / "copy.db")
     server.close()
     assert info(link).entries == 5
@@ -248,7 +248,7 @@ def test_a_file_is_not_put_in_the_place_of_a_journal_in_use(tmp_path: Path) -> N
     path = small(tmp_path / NAME)
     server = JournalDescriptor(path)
     server.lock()
-    with pytest.raises(JournalToolError, match="is a journal in use; choose another file"):
+    with pytest.raises(JournalToolError, match="it is a journal in use; choose another file"):
         with whole_file(path, replace=True):
             pytest.fail("it would take the journal's place")
     server.close()
@@ -258,7 +258,7 @@ def test_a_file_is_not_put_in_the_place_of_a_journal_in_use(tmp_path: Path) -> N
 def test_a_symlink_that_leads_nowhere_is_there_already(tmp_path: Path) -> None:
     path, link = small(tmp_path / NAME), tmp_path / "link.db"
     link.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(JournalToolError, match="is there already; --force replaces it"):
+    with pytest.raises(JournalToolError, match="it exists already; use --force to replace it"):
         backup(path, link)
     assert link.is_symlink()
 
@@ -267,6 +267,6 @@ def test_a_copy_is_not_put_beside_a_log_that_was_left_there(tmp_path: Path) -> N
     """SQLite would take it for the copy's."""
     path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
     (tmp_path / "copy.db-wal").write_bytes(b"of another file")
-    with pytest.raises(JournalToolError, match="is a journal that is in use, or was when its server died"):
+    with pytest.raises(JournalToolError, match="so it is a journal in use, or its server was killed"):
         backup(path, copy)
     assert not copy.exists()

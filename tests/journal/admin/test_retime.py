@@ -139,7 +139,7 @@ def test_a_damaged_room_is_left_as_it_is(damage: str, tmp_path: Path) -> None:
     path = written(tmp_path / NAME, *[[say(text)] for text in "abc"], at_ms=TIME + YEARS_MS)
     run_sql(path, damage)
     before = rows(path, "SELECT * FROM batches")
-    with pytest.raises(JournalToolError, match=r"the file is damaged at entry .*; `check` says more"):
+    with pytest.raises(JournalToolError, match=r"damaged at entry .*; run `trio-chat journal check`"):
         retime(path, ["lobby"], TIME)
     assert rows(path, "SELECT * FROM batches") == before
 
@@ -175,7 +175,7 @@ def test_a_clock_that_is_not_set_tells_no_future(tmp_path: Path, monkeypatch: py
     assert run(path, "retime", "--room", "lobby") == (
         2,
         "",
-        "trio-chat: cannot tell the future: the system clock shows 1970-01-01 00:01 UTC; set it first\n",
+        "trio-chat: cannot correct times: the system clock shows 1970-01-01 00:01 UTC; set it first\n",
     )
     assert text_of(path) == before
 

@@ -59,7 +59,7 @@ def test_a_journal_that_has_an_id_keeps_it(tmp_path: Path) -> None:
 def test_an_id_that_cannot_be_is_refused_with_its_line(tmp_path: Path, wrong: str) -> None:
     head = {"type": "trio_chat_journal", "version": 1, "refs": True, "server_id": wrong}
     text = json.dumps(head).encode() + b'\n{"type":"end","rooms":0,"entries":0}\n'
-    with pytest.raises(JournalToolError, match=r"^nothing was imported: line 1 is no line of an export"):
+    with pytest.raises(JournalToolError, match=r"^nothing was imported: line 1 is not a line of an export"):
         import_journal(tmp_path / NAME, BytesIO(text))
 
 

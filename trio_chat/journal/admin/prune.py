@@ -1,8 +1,8 @@
-"""Forget what is old, once, by hand; a server does so by itself when it is told how long to keep (`--keep`).
+"""Prune old entries once, on request; a server prunes by itself if it has a limit (`--keep`).
 
-What it does is what a server does, at one go: the numbers move, then what stands before them goes, out of
-the index first. All in one transaction. The file does not get smaller by that, and what was said can still
-be found in its unused pages, until it is written anew.
+It does in one transaction what a server does in steps: first each room's `first` moves, then the entries
+before it are deleted, from the index first. This does not make the file smaller, and deleted texts stay
+readable in its unused pages, until the file is rewritten.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ STEPS_BETWEEN_WORDS = 20
 
 
 class Old(Struct, frozen=True):
-    """What is to go: of these rooms (by their keys; all without any) what was said before a time in ms, and
-    what is not among the newest so many; 0 is no bound."""
+    """Which entries to prune: in these rooms (by key; all rooms by default), entries older than a time in ms,
+    and entries beyond the newest `keep_entries`; 0 is no limit."""
 
     rooms: Sequence[str] = ()
     before_ms: int = 0
@@ -42,7 +42,7 @@ class Old(Struct, frozen=True):
 
 
 class RoomPruned(Struct, frozen=True):
-    """Of a room the entries `first` to `last` went."""
+    """The pruned entries of one room: `first` to `last`."""
 
     room: str
     first: int
@@ -50,7 +50,7 @@ class RoomPruned(Struct, frozen=True):
 
 
 class Pruned(Struct, frozen=True):
-    """What went, and how large the file was and is; `vacuumed` when it was written anew."""
+    """The pruned rooms, and the size of the file before and after; `vacuumed` if the file was rewritten."""
 
     rooms: list[RoomPruned]
     bytes_before: int
@@ -61,9 +61,12 @@ class Pruned(Struct, frozen=True):
 def prune(
     path: Path, old: Old, *, dry_run: bool = False, vacuum: bool = False, progress: Progress | None = None
 ) -> Pruned:
-    """Forget what is old; with `dry_run` only tell what that is. Raises `JournalToolError`.
+    """Prune old entries; with `dry_run` only return what would be pruned.
 
-    When interrupted nothing was forgotten; while the file is written anew an interruption ends only that.
+    An interrupt undoes everything; while the file is rewritten it ends only the rewriting.
+
+    Raises:
+        JournalToolError: A room is not in the journal, or the file cannot be read or changed.
     """
     size = os.path.getsize(path) if os.path.exists(path) else 0
     if dry_run:
@@ -98,10 +101,10 @@ def _find(db: sqlite3.Connection, old: Old) -> list[tuple[int, RoomPruned]]:
 
 
 def forget(db: sqlite3.Connection, found: list[tuple[int, RoomPruned]], progress: Progress | None) -> None:
-    """Forget these entries of the rooms with these ids, inside a transaction."""
+    """Delete these entries of the rooms with these ids; call it inside a transaction."""
     db.executemany("UPDATE rooms SET first = ? WHERE id = ?", [(gone.last + 1, id) for id, gone in found])
     total = _rows(db, found)
-    forgetting = Retention(RetentionRule(), SearchIndex())  # as a server that finishes what another began
+    forgetting = Retention(RetentionRule(), SearchIndex())  # as a server finishes an earlier run's work
     steps = 0
     while forgetting.step(db, 0):
         steps += 1
@@ -110,15 +113,15 @@ def forget(db: sqlite3.Connection, found: list[tuple[int, RoomPruned]], progress
 
 
 def _rows(db: sqlite3.Connection, found: list[tuple[int, RoomPruned]]) -> int:
-    """How many rows are still to go, of all that is to."""
+    """Return how many rows are still to be deleted."""
     count = "SELECT count(*) FROM batches WHERE room = ? AND last <= ?"
     return sum(db.execute(count, (id, gone.last)).fetchone()[0] for id, gone in found)
 
 
 def vacuum_file(db: sqlite3.Connection) -> bool:
-    """Write the file anew, which makes it smaller; return whether it was done and not interrupted."""
+    """Rewrite the file, which makes it smaller; return false if it was interrupted."""
     try:
-        # What was taken out of the index is still in it, and noted as gone, until its parts are merged.
+        # The index keeps deleted texts, marked as deleted, until its parts are merged.
         db.execute("INSERT INTO words (words) VALUES ('optimize')")
         db.execute("VACUUM")
     except sqlite3.OperationalError as error:
