@@ -14,7 +14,7 @@ from tests.users import as_nobody, directory_of_nobody
 from trio_chat.errors import CannotStart, JournalInUse
 from trio_chat.journal.claim import Claim
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.sqlite_marker import RunMarker, mark_of
+from trio_chat.journal.sqlite_marker import RunMarker, marker_path
 
 
 @pytest.fixture
@@ -130,8 +130,8 @@ def test_a_mark_that_is_a_symlink_is_not_followed(path: Path, tmp_path: Path, ta
     other = tmp_path / "precious"
     if target == "there":
         other.write_text("precious")
-    mark_of(path).unlink()
-    mark_of(path).symlink_to(other)
+    marker_path(path).unlink()
+    marker_path(path).symlink_to(other)
     says = f"cannot use {path}-mark: got a symlink or something else, expected a file; move it away"
     assert refusal(path) == says
     assert other.exists() == (target == "there")
@@ -141,14 +141,14 @@ def test_a_mark_that_is_a_symlink_is_not_followed(path: Path, tmp_path: Path, ta
 def test_a_mark_that_is_another_file_as_well_is_not_written(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "precious"
     other.write_text("precious")
-    mark_of(path).unlink()
-    os.link(other, mark_of(path))
+    marker_path(path).unlink()
+    os.link(other, marker_path(path))
     assert "expected a file" in refusal(path)
-    mark_of(path).unlink()
-    os.mkfifo(mark_of(path))
+    marker_path(path).unlink()
+    os.mkfifo(marker_path(path))
     assert "expected a file" in refusal(path)
-    mark_of(path).unlink()
-    mark_of(path).mkdir()
+    marker_path(path).unlink()
+    marker_path(path).mkdir()
     with pytest.raises(IsADirectoryError):
         Claim(path, create=True)
     assert other.read_text() == "precious"

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trio_chat.journal import fold
-from trio_chat.journal.fold import CGJ, NON_STARTERS_MAX, RUN_CHARS_MIN, legacy_normal, normal, stream_safe
+from trio_chat.journal.fold import CGJ, NON_STARTERS_MAX, RUN_CHARS_MIN, fold_text, legacy_fold, stream_safe
 
 EVERY_CHARACTER = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
 ACUTE, BELOW = "\u0301", "\u0316"  # of the classes 230 and 220
@@ -81,7 +81,7 @@ def test_a_run_is_cut_where_the_annex_cuts_it(text: str) -> None:
 def test_a_text_without_a_long_run_is_folded_as_before(text: str) -> None:
     if max(runs(text), default=0) <= NON_STARTERS_MAX:
         assert stream_safe(text) == text
-        assert normal(text) == before(text)
+        assert fold_text(text) == before(text)
 
 
 @given(texts | long_texts | st.text())
@@ -89,16 +89,16 @@ def test_a_text_without_a_long_run_is_folded_as_before(text: str) -> None:
 @example("é" + BELOW * 40)
 @example("\u0390" + BELOW * 40 + "\u0345" * 3)
 def test_the_form_of_older_servers_is_made_without_their_cost(text: str) -> None:
-    assert legacy_normal(text) == before(text)
+    assert legacy_fold(text) == before(text)
 
 
 @given(st.lists(texts | long_texts, max_size=4))
 def test_texts_are_folded_together_as_each_by_itself(said: list[str]) -> None:
-    assert normal("\n".join(said)) == "\n".join(map(normal, said))
-    assert legacy_normal("\n".join(said)) == "\n".join(map(legacy_normal, said))
+    assert fold_text("\n".join(said)) == "\n".join(map(fold_text, said))
+    assert legacy_fold("\n".join(said)) == "\n".join(map(legacy_fold, said))
 
 
-@pytest.mark.parametrize("folded", [normal, legacy_normal])
+@pytest.mark.parametrize("folded", [fold_text, legacy_fold])
 @pytest.mark.parametrize(
     "text",
     [
@@ -168,7 +168,7 @@ def test_no_piece_begins_with_what_is_composed_with_the_character_before() -> No
 def test_a_text_is_folded_in_small_pieces(text: str) -> None:
     pieces = list(fold._pieces(text))
     assert max(map(len, pieces)) <= fold.PIECE_CHARS + NON_STARTERS_MAX + 1
-    assert "".join(fold.folding(text)) == normal(text)
+    assert "".join(fold.fold_pieces(text)) == fold_text(text)
 
 
 @given(
@@ -179,7 +179,7 @@ def test_a_text_is_folded_in_small_pieces(text: str) -> None:
 def test_a_text_is_folded_in_pieces_as_at_once(text: str) -> None:
     with patch.object(fold, "_PIECE", re.compile(fold._PIECE.pattern.replace("256", "2"))):
         with patch.object(fold, "PIECE_CHARS", 2):
-            assert normal(text) == ascii_or(text)
+            assert fold_text(text) == ascii_or(text)
 
 
 def ascii_or(text: str) -> str:
@@ -204,7 +204,7 @@ def _trailing(text: str) -> int:
 
 
 def test_a_query_matches_a_long_run_from_its_beginning_and_not_cut_elsewhere() -> None:
-    said = normal("a" + ACUTE * 40)
-    assert normal("A" + ACUTE * 35) in said
-    assert normal(ACUTE * 35) not in said, "á takes one of the first 30"
-    assert normal(ACUTE * 10) in said
+    said = fold_text("a" + ACUTE * 40)
+    assert fold_text("A" + ACUTE * 35) in said
+    assert fold_text(ACUTE * 35) not in said, "á takes one of the first 30"
+    assert fold_text(ACUTE * 10) in said

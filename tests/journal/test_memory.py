@@ -263,7 +263,7 @@ async def test_a_commit_looks_at_no_room_but_its_own_and_those_it_evicts_from(
 ) -> None:
     """Neither at 500 rooms in use without entries, nor at 500 that nobody uses."""
     looked: list[str] = []
-    forget = _RoomLog.forget
+    forget = _RoomLog.evict
 
     def counting(self: _RoomLog, entries_max: int, bytes_max: int) -> int:
         looked.append(self.shown)
@@ -275,7 +275,7 @@ async def test_a_commit_looks_at_no_room_but_its_own_and_those_it_evicts_from(
         await store.open(f"quiet {number}", "Quiet")
         await said(store, "a", room=f"quiet {number}")
         store.close(f"quiet {number}")
-    monkeypatch.setattr(_RoomLog, "forget", counting)
+    monkeypatch.setattr(_RoomLog, "evict", counting)
     await said(store, "a")
     assert looked == ["Lobby"]
     looked.clear()

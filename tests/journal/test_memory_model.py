@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.journal.test_memory import draft, numbered
-from trio_chat.journal.fold import normal
+from trio_chat.journal.fold import fold_text
 from trio_chat.journal.memory import ENTRY_BYTES, FOLD_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore
 from trio_chat.journal.store import CommitResult, Draft
 from trio_chat.wire.codec import encode
@@ -29,7 +29,7 @@ class Line:
         if key:
             size += REF_BYTES + (0 if key.isascii() else getsizeof(key) - len(key))
         if not text.isascii():
-            size += FOLD_BYTES + (0 if normal(text) == text else getsizeof(normal(text)))
+            size += FOLD_BYTES + (0 if fold_text(text) == text else getsizeof(fold_text(text)))
         return size
 
 

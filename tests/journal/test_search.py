@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trio_chat.journal.fold import normal
+from trio_chat.journal.fold import fold_text
 from trio_chat.journal.search import TRIGRAMS_MAX, Query, SearchBounds, Segment, SegmentLines, Steps, scan
 from trio_chat.journal.store import Position, never
 from trio_chat.wire.codec import encode
@@ -53,12 +53,12 @@ def all_steps(steps: Steps[T]) -> T:
     ],
 )
 def test_what_reads_the_same_is_found(wanted: str, text: str) -> None:
-    assert Query(wanted).text in normal(text)
+    assert Query(wanted).text in fold_text(text)
 
 
 @pytest.mark.parametrize(("wanted", "text"), [("cafe", "café"), ("ab", "a b"), ("a OR b", "b"), ("a*", "ab")])
 def test_what_reads_otherwise_is_not(wanted: str, text: str) -> None:
-    assert Query(wanted).text not in normal(text)
+    assert Query(wanted).text not in fold_text(text)
 
 
 @given(st.lists(texts, min_size=1, max_size=4), texts)
@@ -68,15 +68,15 @@ def test_what_reads_otherwise_is_not(wanted: str, text: str) -> None:
 @example(["said", "Lobby", "a"], "said")
 def test_a_look_at_payloads_rules_out_none(said: list[str], text: str) -> None:
     payloads = [encode(Said("Lobby", seq, 5, "ada", each)) for seq, each in enumerate(said, 1)]
-    expected = [seq for seq, each in enumerate(said, 1) if normal(text) in normal(each)]
+    expected = [seq for seq, each in enumerate(said, 1) if fold_text(text) in fold_text(each)]
     folds = {
-        seq: None if normal(each) == each else normal(each)
+        seq: None if fold_text(each) == each else fold_text(each)
         for seq, each in enumerate(said, 1)
         if not each.isascii()
     }
     for lines in (SegmentLines(1, payloads), SegmentLines(1, payloads, folds)):
         hits = all_steps(Query(text).hits("lobby", lines))
-        assert [(hit.place.seq, hit.place.at, hit.payload) for hit in hits] == [
+        assert [(hit.position.seq, hit.position.at, hit.payload) for hit in hits] == [
             (seq, 5, payloads[seq - 1]) for seq in expected
         ]
 
@@ -84,7 +84,7 @@ def test_a_look_at_payloads_rules_out_none(said: list[str], text: str) -> None:
 @given(texts, texts, texts)
 def test_all_its_trigrams_stand_in_whatever_holds_a_text(before: str, text: str, after: str) -> None:
     wanted = Query(text)
-    whole = normal(before + text + after)
+    whole = fold_text(before + text + after)
     if wanted.text in whole:
         assert all(trigram in whole and len(trigram) == 3 for trigram in wanted.trigrams)
 
@@ -122,7 +122,7 @@ class Shelf:
         rooms = [self._stretches(room, stretches) for room, stretches in self.rooms.items()]
         steps = scan((iter(stretches) for stretches in rooms), Query("x"), below, hits_max, bounds, is_over)
         found = all_steps(steps)
-        return [f"{hit.place.room}{hit.place.seq}" for hit in found.hits], found.rest
+        return [f"{hit.position.room}{hit.position.seq}" for hit in found.hits], found.rest
 
     def _stretches(self, room: str, stretches: list[list[int]]) -> list[Segment]:
         made = []

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.journal.test_memory import draft, numbered
 from tests.journal.test_search import texts
 from trio_chat.journal import memory, search, sqlite_index, sqlite_retention, sqlite_search
+from trio_chat.journal.fold import fold_text
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.search import SearchBounds, normal
+from trio_chat.journal.search import SearchBounds
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.store import Draft, Position, RetentionRule, Store
 from trio_chat.wire.codec import decode_entry
@@ -37,12 +38,12 @@ def everything_small() -> Iterator[None]:
             (sqlite_retention, "BATCHES_AT_ONCE", 2),
             (sqlite_retention, "REFS_AT_ONCE", 2),
             (sqlite_retention, "STALE_REFS_MIN", 2),
-            (sqlite_search, "STRETCH_BYTES", 200),
+            (sqlite_search, "SEGMENT_BYTES", 200),
             (sqlite_search, "SLICE", small),
             (memory, "SLICE", small),
-            (memory, "STRETCH_ENTRIES", 2),
+            (memory, "SEGMENT_ENTRIES", 2),
             (memory, "TIDY_EVERY_MS", 0),
-            (memory, "FORGET_AT_ONCE", 2),
+            (memory, "EVICTED_AT_ONCE", 2),
             (memory, "ROOMS_AT_ONCE", 1),
             (search, "PAGE", SearchBounds(7, 10**9)),
         ):
@@ -132,7 +133,7 @@ class Library:
                 (place, said)
                 for room, head in heads.items()
                 for place, said in self.said[room]
-                if self.firsts[room] <= place.seq <= head and normal(text) in normal(said)
+                if self.firsts[room] <= place.seq <= head and fold_text(text) in fold_text(said)
                 if start is None or place.order > start.order
             ),
             key=lambda each: each[0].order,
@@ -141,7 +142,7 @@ class Library:
         while True:
             matches = await self.store.search({**heads, "nowhere": 9}, text, below, limit)
             assert len(matches.hits) <= limit
-            found += [(hit.place, decode_entry(hit.payload).text) for hit in matches.hits]
+            found += [(hit.position, decode_entry(hit.payload).text) for hit in matches.hits]
             if matches.rest is None:
                 break
             assert below is None or matches.rest.order > below.order, "it gets on"

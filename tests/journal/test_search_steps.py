@@ -49,7 +49,7 @@ def payloads(texts: list[str]) -> list[bytes]:
 
 
 def kept_folds(texts: list[str]) -> dict[int, str | None]:
-    return {seq: fold.normal(text) for seq, text in enumerate(texts, 1) if not text.isascii()}
+    return {seq: fold.fold_text(text) for seq, text in enumerate(texts, 1) if not text.isascii()}
 
 
 @pytest.mark.parametrize("text", COSTLY, ids=["marks", "expanding", "chinese", "ascii", "mixed"])
@@ -95,7 +95,7 @@ def test_a_query_is_folded_in_steps() -> None:
             try:
                 next(steps)
             except StopIteration as stop:
-                assert stop.value == fold.normal(text)
+                assert stop.value == fold.fold_text(text)
                 break
             taken += 1
         assert taken >= (0 if text.isascii() else 4)
@@ -253,7 +253,7 @@ async def test_entries_are_evicted_while_a_search_is_under_way(autojump_clock: M
             await trio.sleep(STEP_S)
             await said(store, "É a needle", now_ms=500 + n)
     (page,) = pages
-    seqs = [hit.place.seq for hit in page.hits]
+    seqs = [hit.position.seq for hit in page.hits]
     assert seqs == list(range(500, 500 - len(seqs), -1))
     assert len(seqs) >= 200
 
@@ -295,7 +295,7 @@ async def test_a_texts_own_normal_form_is_not_kept_twice() -> None:
     assert store._rooms["lobby"].folds == {2: None, 3: "é", 4: None}
     for text, seqs in (("猫", [2]), ("É", [4, 3]), ("AIN", [1])):
         found = await store.search({"lobby": 2**53}, text, None, 10)
-        assert [hit.place.seq for hit in found.hits] == seqs
+        assert [hit.position.seq for hit in found.hits] == seqs
 
 
 async def test_a_thread_that_searches_pauses_between_its_turns(

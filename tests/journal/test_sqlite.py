@@ -271,9 +271,9 @@ async def test_a_log_that_a_reader_has_held_is_cut_off_when_it_lets_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "WAL_BYTES_MAX", 1 << 20)
-    monkeypatch.setattr(sqlite_writer, "READERS_GONE_MS", 0)
+    monkeypatch.setattr(sqlite_writer, "READERS_WAIT_MS", 0)
     async with opened(tmp_path) as store:
-        store._writer._long_wal = 1 << 20
+        store._writer._truncate_bytes = 1 << 20
         with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as other:
             other.execute("BEGIN")
             other.execute("SELECT count(*) FROM batches").fetchall()

@@ -10,7 +10,7 @@ import pytest
 from tests.journal.test_memory import said, texts
 from tests.journal.test_sqlite import NAME, kill, opened, record
 from trio_chat.journal.sqlite import Durability, open_sqlite
-from trio_chat.journal.sqlite_marker import LastRun, MarkerContent, new_epochs_because, read_boot_id
+from trio_chat.journal.sqlite_marker import LastRun, MarkerContent, new_epochs_reason, read_boot_id
 
 CLEAN = LastRun("run", "boot", "normal", stopped=True)
 KILLED = LastRun("run", "boot", "normal", stopped=False)
@@ -54,7 +54,7 @@ MARKED = MarkerContent("run", 7, 100)
 def test_a_history_that_may_be_another_has_new_epochs(
     last: LastRun, marked: MarkerContent | None, entries: int, boot: str, why: str
 ) -> None:
-    said = new_epochs_because(last, marked, 7, entries, boot)
+    said = new_epochs_reason(last, marked, 7, entries, boot)
     assert said.startswith(why) and bool(said) == bool(why)
 
 

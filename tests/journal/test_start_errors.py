@@ -83,7 +83,7 @@ async def test_what_sqlite_says_is_looked_into(
     if system:
         monkeypatch.setattr(tempfile, "TemporaryFile", raises(system))
     path = tmp_path / "journal.db"
-    with pytest.raises(CannotStart) as caught, sqlite_file.starting(path):
+    with pytest.raises(CannotStart) as caught, sqlite_file.as_start_error(path):
         raise sqlite_error(code, "SQLite's words")
     assert str(caught.value).startswith(f"cannot keep a journal in {path}: {told}")
     assert caught.value.exit_status == status
@@ -94,7 +94,7 @@ async def test_what_sqlite_says_is_looked_into(
 async def test_a_failure_without_a_cause_is_told_as_it_is(tmp_path: Path) -> None:
     with (
         pytest.raises(CannotStart, match="the words") as caught,
-        sqlite_file.starting(tmp_path / "journal.db"),
+        sqlite_file.as_start_error(tmp_path / "journal.db"),
     ):
         raise StoreError("the words")
     assert caught.value.exit_status == 2

@@ -40,7 +40,7 @@ async def tidied(store: Store, now_ms: int = 0) -> int:
 async def found(store: Store, text: str) -> list[int]:
     matches = await store.search({"lobby": 2**53, "attic": 2**53}, text, None, 10_000)
     assert matches.rest is None
-    return [hit.place.seq for hit in matches.hits]
+    return [hit.position.seq for hit in matches.hits]
 
 
 # --- the index --------------------------------------------------------------------------------------
@@ -228,14 +228,14 @@ async def test_the_log_is_cut_off_by_a_step_as_by_a_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "WAL_BYTES_MAX", 1 << 20)
-    monkeypatch.setattr(sqlite_writer, "READERS_GONE_MS", 0)
+    monkeypatch.setattr(sqlite_writer, "READERS_WAIT_MS", 0)
     async with opened(tmp_path) as store:
         with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as other:
             other.execute("BEGIN")
             other.execute("SELECT count(*) FROM batches").fetchall()
             await talk(store, 40)
         assert wal_bytes(tmp_path) > 4 << 20
-        store._writer._long_wal = 1 << 20
+        store._writer._truncate_bytes = 1 << 20
         await store.tidy(0)
         assert wal_bytes(tmp_path) == 0
 
@@ -263,7 +263,7 @@ async def keeping(directory: Path, **keep: int) -> SqliteStore:
     ],
 )
 def test_how_long_it_is_kept_is_told_in_words(keep: RetentionRule, words: str) -> None:
-    assert keep.words == words
+    assert keep.text == words
 
 
 async def test_what_is_too_old_goes_and_so_does_what_is_too_much(tmp_path: Path) -> None:

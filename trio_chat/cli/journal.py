@@ -22,7 +22,7 @@ __all__ = ["journal"]
 
 ROOMS_SHOWN = 10
 
-_at = click.option(
+_journal_option = click.option(
     "--journal",
     "name",
     envvar="TRIO_CHAT_JOURNAL",
@@ -44,7 +44,7 @@ def journal() -> None:
 
 
 @journal.command()
-@_at
+@_journal_option
 @click.option("--all", "every", is_flag=True, help=f"Show every room, not only the {ROOMS_SHOWN} largest.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything, every room, as one JSON object.")
 def info(name: str | None, every: bool, as_json: bool) -> None:
@@ -54,20 +54,20 @@ def info(name: str | None, every: bool, as_json: bool) -> None:
     """
     import msgspec
 
-    from trio_chat.journal.admin.format import described
+    from trio_chat.journal.admin.format import format_info
     from trio_chat.journal.admin.info import info
 
-    with _one_line():
+    with _report_errors():
         found = info(_path(name))
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
-    for line in described(found, None if every else ROOMS_SHOWN):
+    for line in format_info(found, None if every else ROOMS_SHOWN):
         click.echo(printable(line))
 
 
 @journal.command()
-@_at
+@_journal_option
 @click.option("--room", "rooms", multiple=True, help="Export only this room; may be repeated.")
 @click.option(
     "--since", metavar="TIME", help="Export only newer entries: an age (90d, 12h) or a date (2026-01-31)."
@@ -87,24 +87,26 @@ def export(
 
     Exit status: 0 done, 2 the journal cannot be exported, 130 interrupted.
     """
-    from trio_chat.journal.admin.atomic_file import whole_file
+    from trio_chat.journal.admin.atomic_file import atomic_file
     from trio_chat.journal.admin.export import export
 
     if output == STANDARD:
         output = None
     quiet = output is None and sys.stdout.isatty()  # the bar would be mixed with the exported lines
-    with _one_line(), bar("exporting", hidden=quiet) as tell:
-        since_ms = _moment(since) if since else 0
-        text = export(_path(name), rooms=_keys(rooms), since_ms=since_ms, with_refs=with_refs, progress=tell)
+    with _report_errors(), bar("exporting", hidden=quiet) as progress:
+        since_ms = _parse_time(since) if since else 0
+        text = export(
+            _path(name), rooms=_keys(rooms), since_ms=since_ms, with_refs=with_refs, progress=progress
+        )
         if output is None:
             write_standard_output(text)
             return
-        with whole_file(Path(output), replace=force) as made, made.open("wb") as file:
+        with atomic_file(Path(output), replace=force) as made, made.open("wb") as file:
             file.writelines(text)
 
 
 @journal.command("import")
-@_at
+@_journal_option
 @click.argument("source", metavar="FILE")
 def import_(name: str | None, source: str) -> None:
     """Import an export from FILE (`-` is standard input); stop the server first.
@@ -116,7 +118,7 @@ def import_(name: str | None, source: str) -> None:
     """
     from trio_chat.journal.admin.importing import import_journal
 
-    with _one_line(), bar("importing") as tell:
+    with _report_errors(), bar("importing") as progress:
         path = _path(name)
         if source == STANDARD:
             done = import_journal(path, sys.stdin.buffer)
@@ -126,13 +128,13 @@ def import_(name: str | None, source: str) -> None:
             except OSError as error:
                 raise JournalToolError(f"cannot read {source}: {error.strerror}") from error
             with file:
-                done = import_journal(path, file, progress=tell)
+                done = import_journal(path, file, progress=progress)
     taken = f"{_count(done.rooms, 'room')} and {_count(done.entries, 'entry')}"
     click.echo(f"{taken} imported into {printable(str(path))}")
 
 
 @journal.command()
-@_at
+@_journal_option
 @click.argument("to", metavar="TO")
 @click.option("--force", is_flag=True, help="Replace TO if it exists.")
 def backup(name: str | None, to: str, force: bool) -> None:
@@ -146,21 +148,21 @@ def backup(name: str | None, to: str, force: bool) -> None:
     from trio_chat.journal.admin.backup import backup, temporary_backup
 
     if to == STANDARD:
-        with _one_line(), bar("copying") as tell:
+        with _report_errors(), bar("copying") as progress:
             if sys.stdout.isatty():
                 raise JournalToolError(
                     "cannot write a copy to a terminal: redirect it, as in `backup - > copy.db`"
                 )
-            with temporary_backup(_path(name), progress=tell) as chunks:
+            with temporary_backup(_path(name), progress=progress) as chunks:
                 write_standard_output(chunks)
         return
-    with _one_line(), bar("copying") as tell:
-        size = backup(_path(name), Path(to), replace=force, progress=tell)
+    with _report_errors(), bar("copying") as progress:
+        size = backup(_path(name), Path(to), replace=force, progress=progress)
     click.echo(f"{printable(to)}: {size:,} bytes")
 
 
 @journal.command()
-@_at
+@_journal_option
 @click.option("--quick", is_flag=True, help="Skip the slowest checks: SQLite's indexes and the search index.")
 def check(name: str | None, quick: bool) -> None:
     """Check every number, entry, ref and the search index; a server may be running.
@@ -169,25 +171,25 @@ def check(name: str | None, quick: bool) -> None:
     """
     from trio_chat.journal.admin.check import FINDINGS_MAX, check
 
-    with _one_line(), bar("checking") as tell:
+    with _report_errors(), bar("checking") as progress:
         path = _path(name)
-        checked = check(path, quick=quick, progress=tell)
+        checked = check(path, quick=quick, progress=progress)
     with suppress(OutputClosed):  # the exit status counts even if nothing reads the output
         for finding in checked.findings:
             click.echo(printable(finding))
-    looked = f"{_count(checked.rooms, 'room')} and {_count(checked.entries, 'entry')}"
+    checked_part = f"{_count(checked.rooms, 'room')} and {_count(checked.entries, 'entry')}"
     if checked.findings:
         count = len(checked.findings)
         problems = f"{count} or more problems" if count == FINDINGS_MAX else _count(count, "problem")
-        damaged = f"{printable(str(path))} is damaged: {problems} in {looked}"
+        damaged = f"{printable(str(path))} is damaged: {problems} in {checked_part}"
         click.secho(f"trio-chat: {damaged}", fg="red", err=True)
         sys.exit(1)
     with suppress(OutputClosed):
-        click.echo(f"{printable(str(path))}: {looked}, nothing wrong")
+        click.echo(f"{printable(str(path))}: {checked_part}, nothing wrong")
 
 
 @journal.command()
-@_at
+@_journal_option
 @click.option(
     "--before", metavar="TIME", help="Remove older entries: an age (90d, 12h) or a date (2026-01-31)."
 )
@@ -219,7 +221,7 @@ def prune(
 
     Exit status: 0 done, 2 nothing was removed, 130 interrupted.
     """
-    from trio_chat.journal.admin.prune import Old, prune
+    from trio_chat.journal.admin.prune import PruneRule, prune
     from trio_chat.journal.admin.remove import remove_rooms
 
     is_whole = before is None and keep_entries is None
@@ -228,31 +230,31 @@ def prune(
             "missing option: give --before TIME, --keep-entries N, or both;"
             " or --room NAME to remove a whole room"
         )
-    with _one_line(), bar("removing" if is_whole else "pruning") as tell:
+    with _report_errors(), bar("removing" if is_whole else "pruning") as progress:
         keys = _keys(rooms)
-        old = Old(keys, _moment(before) if before else 0, keep_entries or 0)
+        old = PruneRule(keys, _parse_time(before) if before else 0, keep_entries or 0)
         path = _path(name)
         if is_whole:
-            pruned = remove_rooms(path, keys, dry_run=dry_run, vacuum=vacuum, progress=tell)
+            pruned = remove_rooms(path, keys, dry_run=dry_run, vacuum=vacuum, progress=progress)
         else:
-            pruned = prune(path, old, dry_run=dry_run, vacuum=vacuum, progress=tell)
+            pruned = prune(path, old, dry_run=dry_run, vacuum=vacuum, progress=progress)
     for room in pruned.rooms:
         numbers = f"{room.first} to {room.last}" if room.first <= room.last else "no entries"
         click.echo(f"{room.room}: {numbers}{', and the room itself' if is_whole else ''}")
-    gone = _count(sum(room.last + 1 - room.first for room in pruned.rooms), "entry")
+    pruned_part = _count(sum(room.last + 1 - room.first for room in pruned.rooms), "entry")
     if is_whole:
-        gone = f"{_count(len(pruned.rooms), 'room')} and {gone}"
+        pruned_part = f"{_count(len(pruned.rooms), 'room')} and {pruned_part}"
     done = "removed" if is_whole else "pruned"
     size = f"; file size {pruned.bytes_after:,} bytes (was {pruned.bytes_before:,} bytes)"
     shrunk = size if pruned.vacuumed else ""
-    click.echo(f"{gone} {f'would be {done}' if dry_run else done}{shrunk}")
+    click.echo(f"{pruned_part} {f'would be {done}' if dry_run else done}{shrunk}")
     if vacuum and not dry_run and not pruned.vacuumed:
         click.secho("trio-chat: interrupted; the file was not made smaller", fg="red", err=True)
         sys.exit(INTERRUPTED)
 
 
 @journal.command()
-@_at
+@_journal_option
 @click.option("--room", "rooms", multiple=True, required=True, help="Correct this room; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Only print what would change; a server may be running.")
 def retime(name: str | None, rooms: tuple[str, ...], dry_run: bool) -> None:
@@ -269,13 +271,13 @@ def retime(name: str | None, rooms: tuple[str, ...], dry_run: bool) -> None:
     from trio_chat.journal.dates import date_text
     from trio_chat.server.clock import EARLIEST_MS, wall_clock_ms
 
-    with _one_line(), bar("correcting") as tell:
+    with _report_errors(), bar("correcting") as progress:
         now_ms = wall_clock_ms()
         if now_ms < EARLIEST_MS:
             raise JournalToolError(
                 f"cannot correct times: the system clock shows {date_text(now_ms)}; set it first"
             )
-        retimed = retime(_path(name), _keys(rooms), now_ms, dry_run=dry_run, progress=tell)
+        retimed = retime(_path(name), _keys(rooms), now_ms, dry_run=dry_run, progress=progress)
     for room in retimed:
         by = timedelta(seconds=-(-room.ahead_ms // 1_000))
         if not room.ahead_ms:
@@ -290,7 +292,7 @@ def retime(name: str | None, rooms: tuple[str, ...], dry_run: bool) -> None:
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
+def _report_errors() -> Iterator[None]:
     """Print an error, or an interrupt, in one line. Every command does all of its work or none."""
     with errors_in_one_line():
         try:
@@ -321,10 +323,10 @@ def _keys(rooms: tuple[str, ...]) -> list[str]:
         raise JournalToolError(refused.detail) from None
 
 
-def _moment(text: str) -> int:
-    from trio_chat.journal.admin.durations import moment_of
+def _parse_time(text: str) -> int:
+    from trio_chat.journal.admin.durations import parse_time
 
-    return moment_of(text, int(time.time() * 1_000))
+    return parse_time(text, int(time.time() * 1_000))
 
 
 def _count(number: int, what: str) -> str:

@@ -45,7 +45,7 @@ class Claim:
             with closing(connect(self.path)) as db:
                 version_of(db, self.path)  # a file that is not a journal gets no marker beside it
             warn_of_links(self.file)
-            self.mark = RunMarker(self.path)
+            self.marker = RunMarker(self.path)
         except BaseException:
             self.file.close()
             raise
@@ -61,5 +61,5 @@ class Claim:
 
     def close(self) -> None:
         """Release the lock. The content of the marker stays."""
-        self.mark.close()
+        self.marker.close()
         self.file.close()

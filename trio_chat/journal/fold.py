@@ -19,7 +19,7 @@ from unicodedata import combining, normalize
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CGJ", "NON_STARTERS_MAX", "folding", "legacy_normal", "normal", "stream_safe"]
+__all__ = ["CGJ", "NON_STARTERS_MAX", "fold_pieces", "fold_text", "legacy_fold", "stream_safe"]
 
 CGJ = "\u034f"
 NON_STARTERS_MAX = 30
@@ -42,19 +42,19 @@ _PIECE = re.compile(
 )
 
 
-def normal(text: str) -> str:
+def fold_text(text: str) -> str:
     """Return the form in which a text is compared."""
     if text.isascii():
         return text.lower()
-    return "".join(folding(text))
+    return "".join(fold_pieces(text))
 
 
-def folding(text: str) -> Iterator[str]:
+def fold_pieces(text: str) -> Iterator[str]:
     """Yield the folded text in pieces, each of which takes little time."""
     return map(_folded, _pieces(text))
 
 
-def legacy_normal(text: str) -> str:
+def legacy_fold(text: str) -> str:
     """Return the folded text without the limit on runs, as older servers have indexed it, in linear time."""
     if text.isascii():
         return text.lower()

@@ -80,14 +80,14 @@ class JournalDescriptor:
         """
         with _mutex:
             try:
-                taken = not self._file.locked and _take(self._file.descriptors[0])
+                is_acquired = not self._file.locked and _acquire(self._file.descriptors[0])
             except OSError as error:
                 # Without a lock, two servers would each overwrite acknowledged entries of the other.
                 raise CannotStart(
                     f"cannot lock the journal {self.path}: {error.strerror or error};"
                     " keep it on a local file system that has flock"
                 ) from error
-            if not taken:
+            if not is_acquired:
                 raise JournalInUse(f"a server is using the journal {self.path}; stop it first")
             self._locks = self._file.locked = True
 
@@ -160,7 +160,7 @@ def _find(path: Path) -> _FileId | None:
     return file_id if file_id in _shared else None
 
 
-def _take(descriptor: int) -> bool:
+def _acquire(descriptor: int) -> bool:
     """Take the lock, unless another has it. Raise `OSError` where there is no such thing."""
     for _ in range(TRIES):
         if _try(descriptor, fcntl.LOCK_EX):

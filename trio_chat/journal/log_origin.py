@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from trio_chat.errors import CannotStart
 from trio_chat.journal.sqlite_file import connect
-from trio_chat.journal.sqlite_marker import read_marked
+from trio_chat.journal.sqlite_marker import read_marker
 
 if TYPE_CHECKING:
     from trio_chat.journal.lock import JournalDescriptor
@@ -39,7 +39,7 @@ def check_log(file: JournalDescriptor) -> None:
     if not has_frames and not (size is None and file.links > 1):
         return
     try:
-        marked = read_marked(file.path)
+        marked = read_marker(file.path)
         run, stopped = _last_run(file, with_log=False)
         if not run or (marked is not None and marked.run == run):
             return

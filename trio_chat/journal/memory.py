@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from trio_chat.journal.fold import folding
+from trio_chat.journal.fold import fold_pieces
 from trio_chat.journal.search import (
     STEP_S,
     Query,
@@ -33,9 +33,9 @@ from trio_chat.journal.search import (
     Segment,
     SegmentLines,
     Steps,
+    decode_texts,
     fold_in_steps,
     in_slices,
-    read_texts,
     scan,
 )
 from trio_chat.journal.store import (
@@ -67,11 +67,11 @@ ROOM_BYTES = 2_000
 FOLD_BYTES = 100
 
 SLICE = SearchBounds(100_000, 32 << 20)  # of a search: a whole page, since it holds no transaction
-STRETCH_ENTRIES = 100
+SEGMENT_ENTRIES = 100
 FOREVER = RetentionRule()
 TIDY_EVERY_MS = 60_000
 ROOMS_AT_ONCE = 1_000  # checked for old entries in one step
-FORGET_AT_ONCE = 1_000  # entries evicted in one step
+EVICTED_AT_ONCE = 1_000  # entries evicted in one step
 
 T = TypeVar("T")
 
@@ -128,12 +128,12 @@ class _RoomLog:
         at = max(self.at, now_ms)
         before = self.head
         size = 0
-        outcomes: list[CommitResult] = []
+        results: list[CommitResult] = []
         for draft in drafts:
             key = draft.key
             if key and (known := seqs.get(key)):
                 same = draft.same_as(decode_entry(entries[known - self.first]))
-                outcomes.append(CommitResult(known if same else 0, None))
+                results.append(CommitResult(known if same else 0, None))
                 continue
             self.head = seq = self.head + 1
             text = draft.text
@@ -151,11 +151,11 @@ class _RoomLog:
             if folds and text in folds:
                 folded = self.folds[seq] = folds[text]
                 size += _fold_bytes(folded)
-            outcomes.append(CommitResult(seq, payload))
+            results.append(CommitResult(seq, payload))
         if self.head > before:
             self.at = at
             self.bytes += size + ENTRY_BYTES * (self.head - before)
-        return outcomes
+        return results
 
     def _retitle(self, topic: str) -> int:
         """Set the topic; return by how many bytes the room grows."""
@@ -186,9 +186,9 @@ class _RoomLog:
             folds = {seq: folds[seq] for seq in range(first, last + 1) if seq in folds}
         return SegmentLines(first, self.payloads(first, last), folds)
 
-    def said_at(self, seq: int) -> int:
+    def time_of(self, seq: int) -> int:
         """Return the time of a kept entry."""
-        (entry,) = read_texts([self.entries[seq - self.first]])
+        (entry,) = decode_texts([self.entries[seq - self.first]])
         return entry.at
 
     def newest(self, room: str, through: int, below: Position | None) -> int:
@@ -200,23 +200,23 @@ class _RoomLog:
         low, high = self.first - 1, through
         while low < high:
             middle = (low + high + 1) // 2
-            if self.said_at(middle) > latest:
+            if self.time_of(middle) > latest:
                 high = middle - 1
             else:
                 low = middle
         return low
 
-    def stretches(self, room: str, through: int, below: Position | None) -> Iterator[Segment]:
+    def segments(self, room: str, through: int, below: Position | None) -> Iterator[Segment]:
         """Yield the kept entries up to a number and after a position, the newest segment first. Entries may
         be evicted between two segments."""
         through = self.newest(room, through, below)
         while through >= self.first:
-            first = max(through + 1 - STRETCH_ENTRIES, self.first)
-            newest = Position(self.said_at(through), room, through)
+            first = max(through + 1 - SEGMENT_ENTRIES, self.first)
+            newest = Position(self.time_of(through), room, through)
             yield Segment(newest, partial(self.lines, first, through))
             through = first - 1
 
-    def forget(self, entries_max: int, bytes_max: int) -> int:
+    def evict(self, entries_max: int, bytes_max: int) -> int:
         """Evict the oldest entries until both limits hold; return how many bytes that frees."""
         entries, keys, seqs, folds = self.entries, self.keys, self.seqs, self.folds
         before = left = self.bytes
@@ -269,7 +269,7 @@ class MemoryStore:
         self._rooms: dict[str, _RoomLog] = {}
         self._filled: OrderedDict[str, _RoomLog] = OrderedDict()  # rooms with entries, the quietest first
         self._bytes = 0  # of the rooms in `_filled`
-        self._turns = trio.CapacityLimiter(1)  # of searches, in the order of their requests
+        self._search_turn = trio.CapacityLimiter(1)  # of searches, in the order of their requests
         self._paused_until = float("-inf")
 
     async def open(self, room: str, shown: str) -> RoomRecord:
@@ -293,22 +293,22 @@ class MemoryStore:
     async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         wide = [draft.text for draft in drafts if not draft.text.isascii()]
         folds = await self._fold(wide) if wide else {}
-        outcomes: list[CommitResult] = []
+        results: list[CommitResult] = []
         for room, run in groupby(drafts, _room_of):
             kept = self._rooms[room]
             if not kept.entries:
                 self._filled[room] = kept
                 self._bytes += ROOM_BYTES + kept.bytes
             before = kept.bytes
-            outcomes += kept.extend(run, now_ms, folds)
+            results += kept.extend(run, now_ms, folds)
             self._bytes += kept.bytes - before
         for room in dict.fromkeys(map(_room_of, drafts)):
             kept = self._filled[room]
             self._filled.move_to_end(room)  # this room is now the least quiet
-            self._bytes -= kept.forget(self._room_entries_max, self._room_bytes_max)
+            self._bytes -= kept.evict(self._room_entries_max, self._room_bytes_max)
             self._check_filled(room)
         self._shrink()
-        return outcomes
+        return results
 
     async def _fold(self, texts: list[str]) -> dict[str, str | None]:
         """Return the folded forms of texts, as in `SegmentLines`; pass a checkpoint between short steps."""
@@ -316,7 +316,7 @@ class MemoryStore:
         end = self._clock() + STEP_S
         for text in dict.fromkeys(texts):
             parts: list[str] = []
-            for piece in folding(text):
+            for piece in fold_pieces(text):
                 parts.append(piece)
                 if self._clock() >= end:
                     await trio.lowlevel.checkpoint()
@@ -352,18 +352,18 @@ class MemoryStore:
         folded = await self._in_turns(fold_in_steps(text), pace, is_abandoned)
         if folded is None:
             return Matches([], None)
-        wanted = Query(text, folded=folded)
+        query = Query(text, folded=folded)
 
-        async def look_on(below: Position | None, hits_max: int) -> SearchSlice | None:
-            stretches = (
-                kept.stretches(room, through, below)
+        async def scan_slice(below: Position | None, hits_max: int) -> SearchSlice | None:
+            segments = (
+                kept.segments(room, through, below)
                 for room, through in rooms.items()
                 if (kept := self._rooms.get(room)) is not None
             )
-            steps = scan(stretches, wanted, below, hits_max, SLICE, pace.page_is_over)
+            steps = scan(segments, query, below, hits_max, SLICE, pace.page_is_over)
             return await self._in_turns(steps, pace, is_abandoned)
 
-        return await in_slices(look_on, pace, below, limit)
+        return await in_slices(scan_slice, pace, below, limit)
 
     async def _in_turns(
         self, steps: Steps[T], pace: SearchPace, is_abandoned: Callable[[], bool]
@@ -373,7 +373,7 @@ class MemoryStore:
         After each turn all searches pause, so that together they use a limited share of the time.
         """
         while True:
-            async with self._turns:
+            async with self._search_turn:
                 if self._paused_until > trio.current_time():
                     await trio.sleep_until(self._paused_until)
                 else:
@@ -405,11 +405,11 @@ class MemoryStore:
                 return False
             self._tidied_ms = now_ms
             self._aging = list(self._filled)
-        left = FORGET_AT_ONCE
+        left = EVICTED_AT_ONCE
         for _ in range(min(ROOMS_AT_ONCE, len(self._aging))):
             kept = self._filled.get(self._aging[-1])
-            while kept is not None and kept.entries and kept.said_at(kept.first) < now_ms - self._age_ms:
-                self._bytes -= kept.forget(len(kept.entries) - 1, kept.bytes)
+            while kept is not None and kept.entries and kept.time_of(kept.first) < now_ms - self._age_ms:
+                self._bytes -= kept.evict(len(kept.entries) - 1, kept.bytes)
                 left -= 1
                 if not left:
                     break
@@ -430,7 +430,7 @@ class MemoryStore:
         """Evict entries until the limit for all rooms holds; at most as much as was just added."""
         while self._bytes > self._bytes_max and self._filled:
             room, kept = next(iter(self._filled.items()))
-            self._bytes -= kept.forget(len(kept.entries), kept.bytes - (self._bytes - self._bytes_max))
+            self._bytes -= kept.evict(len(kept.entries), kept.bytes - (self._bytes - self._bytes_max))
             self._check_filled(room)
 
     def _check_filled(self, room: str) -> None:

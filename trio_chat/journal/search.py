@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec import Struct
 
-from trio_chat.journal.fold import folding, normal
+from trio_chat.journal.fold import fold_pieces, fold_text
 from trio_chat.journal.store import Hit, Matches, Position, never
 
 if TYPE_CHECKING:
@@ -39,10 +39,9 @@ __all__ = [
     "Segment",
     "SegmentLines",
     "Steps",
+    "decode_texts",
     "fold_in_steps",
     "in_slices",
-    "normal",
-    "read_texts",
     "scan",
 ]
 
@@ -70,7 +69,7 @@ class Text(Struct, gc=False):
 _decode_texts = msgspec.json.Decoder(list[Text]).decode
 
 
-def read_texts(lines: list[bytes]) -> list[Text]:
+def decode_texts(lines: list[bytes]) -> list[Text]:
     """Return the texts and times of many entries: several times as fast as decoding them singly."""
     return _decode_texts(b"[" + b",".join(lines) + b"]")
 
@@ -121,9 +120,9 @@ class SearchPace:
 def fold_in_steps(text: str) -> Steps[str]:
     """Fold a text in steps."""
     if len(text) <= STEP_CHARS or text.isascii():
-        return normal(text)
+        return fold_text(text)
     parts: list[str] = []
-    for piece in folding(text):
+    for piece in fold_pieces(text):
         parts.append(piece)
         yield
     return "".join(parts)
@@ -155,7 +154,7 @@ class Query:
     """A text to search for; `folded` is its folded form if it is known."""
 
     def __init__(self, text: str, *, folded: str | None = None) -> None:
-        self.text = normal(text) if folded is None else folded
+        self.text = fold_text(text) if folded is None else folded
         # The text as it is written in the JSON of payloads. A match there need not be in the entry's text.
         self._escaped = msgspec.json.encode(self.text)[1:-1]
         self._lower = self._escaped.lower() if self.text.isascii() else None
@@ -179,7 +178,7 @@ class Query:
             if joined.isascii() if folds is None else not folds:
                 # Often there is no match: one test of all payloads shows that.
                 if self._lower is not None and self._lower in joined.lower():
-                    entries = read_texts(payloads)
+                    entries = decode_texts(payloads)
                     for seq, (line, entry) in enumerate(zip(payloads, entries, strict=True), first):
                         if self.text in entry.text.lower():
                             hits.append(Hit(Position(entry.at, room, seq), line))
@@ -193,7 +192,7 @@ class Query:
     def _hits_folding(self, room: str, first: int, payloads: list[bytes]) -> Steps[list[Hit]]:
         """Return the hits among entries without kept folded forms."""
         hits: list[Hit] = []
-        for seq, (line, entry) in enumerate(zip(payloads, read_texts(payloads), strict=True), first):
+        for seq, (line, entry) in enumerate(zip(payloads, decode_texts(payloads), strict=True), first):
             folded = yield from fold_in_steps(entry.text)
             if self.text in folded:
                 hits.append(Hit(Position(entry.at, room, seq), line))
@@ -213,12 +212,12 @@ class Query:
                 found = self.text in folded
                 size += len(folded)
             elif folded is None:
-                found = self._escaped in line and self.text in read_texts([line])[0].text
+                found = self._escaped in line and self.text in decode_texts([line])[0].text
             else:
                 found = self._lower is not None and self._lower in line.lower()
-                found = found and self.text in read_texts([line])[0].text.lower()
+                found = found and self.text in decode_texts([line])[0].text.lower()
             if found:
-                hits.append(Hit(Position(read_texts([line])[0].at, room, seq), line))
+                hits.append(Hit(Position(decode_texts([line])[0].at, room, seq), line))
             if size >= STEP_BYTES:
                 size = 0
                 yield
@@ -229,11 +228,11 @@ def _groups(lines: SegmentLines) -> Iterator[tuple[int, list[bytes]]]:
     """Yield the payloads in groups that one step compares, each with the number of its first entry."""
     payloads = lines.payloads
     start = size = 0
-    for place, line in enumerate(payloads):
+    for index, line in enumerate(payloads):
         size += len(line)
         if size >= STEP_BYTES:
-            yield lines.first + start, payloads[start : place + 1]
-            start, size = place + 1, 0
+            yield lines.first + start, payloads[start : index + 1]
+            start, size = index + 1, 0
     if start < len(payloads):
         yield lines.first + start, payloads[start:]
 
@@ -256,7 +255,7 @@ class SearchSlice(Struct, frozen=True):
 
 def scan(
     rooms: Iterable[Iterator[Segment]],
-    wanted: Query,
+    query: Query,
     below: Position | None,
     hits_max: int,
     bounds: SearchBounds,
@@ -270,9 +269,9 @@ def scan(
     entries = size = 0
     heap: list[tuple[tuple[int, str, int], int, Hit | tuple[Segment, Iterator[Segment]]]] = []
     count = 0  # breaks ties
-    for stretches in rooms:
-        for stretch in stretches:
-            heap.append((stretch.newest.order, count := count + 1, (stretch, stretches)))
+    for segments in rooms:
+        for segment in segments:
+            heap.append((segment.newest.order, count := count + 1, (segment, segments)))
             break
         yield
     heapify(heap)
@@ -281,24 +280,24 @@ def scan(
         if isinstance(item, Hit):
             hits.append(item)
             if len(hits) == hits_max:
-                return SearchSlice(hits, item.place, entries, size)
+                return SearchSlice(hits, item.position, entries, size)
             continue
-        stretch, stretches = item
-        newest = stretch.newest
+        segment, segments = item
+        newest = segment.newest
         if entries and (entries >= bounds.entries or size >= bounds.bytes or is_over()):
             return SearchSlice(hits, newest._replace(seq=newest.seq + 1), entries, size)
-        lines = stretch.load()
+        lines = segment.load()
         # Segments that begin before the position come first and do not count: otherwise the search might stop
         # without progress.
         if below is None or newest.order > below.order:
             entries += len(lines.payloads)
             size += sum(map(len, lines.payloads))
-        found = yield from wanted.hits(newest.room, lines)
+        found = yield from query.hits(newest.room, lines)
         for hit in found:
-            if below is None or hit.place.order > below.order:
-                heappush(heap, (hit.place.order, count := count + 1, hit))
-        for stretch in stretches:
-            heappush(heap, (stretch.newest.order, count := count + 1, (stretch, stretches)))
+            if below is None or hit.position.order > below.order:
+                heappush(heap, (hit.position.order, count := count + 1, hit))
+        for segment in segments:
+            heappush(heap, (segment.newest.order, count := count + 1, (segment, segments)))
             break
     return SearchSlice(hits, None, entries, size)
 
@@ -320,7 +319,7 @@ async def in_slices(
             return Matches([], None)
         hits += found.hits
         if len(hits) > limit:
-            return Matches(hits[:limit], hits[limit - 1].place)
+            return Matches(hits[:limit], hits[limit - 1].position)
         entries += found.entries
         size += found.bytes
         below = found.rest

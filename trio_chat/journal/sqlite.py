@@ -24,13 +24,13 @@ from trio_chat.journal.claim import Claim
 from trio_chat.journal.search import THREAD_PAUSE_RATIO, SearchPace, SearchSlice, in_slices
 from trio_chat.journal.sqlite_file import (
     OpenRoom,
+    as_start_error,
     connect,
     prepare,
     server_id_of,
-    starting,
     transaction,
 )
-from trio_chat.journal.sqlite_marker import LastRun, new_epochs_because, read_boot_id
+from trio_chat.journal.sqlite_marker import LastRun, new_epochs_reason, read_boot_id
 from trio_chat.journal.sqlite_reader import Readers
 from trio_chat.journal.sqlite_writer import Writer
 from trio_chat.journal.store import (
@@ -90,7 +90,7 @@ def _open(
     random_bytes: Callable[[int], bytes],
     boot_id: Callable[[], str],
 ) -> SqliteStore:
-    with starting(path):
+    with as_start_error(path):
         claim = Claim(path, create=True)
         try:
             path = claim.path
@@ -98,8 +98,8 @@ def _open(
             try:
                 prepare(db, path, durability)
                 claim.check()
-                entries = _begin(db, path, claim.mark, durability, random_bytes, boot_id())
-                writer = Writer(db, path, claim.mark, entries, keep)
+                entries = _begin(db, path, claim.marker, durability, random_bytes, boot_id())
+                writer = Writer(db, path, claim.marker, entries, keep)
                 return SqliteStore(writer, Readers(path), claim, keep, random_bytes, server_id_of(db))
             except BaseException:
                 db.close()
@@ -124,7 +124,7 @@ def _begin(
     entries: int = db.execute("SELECT coalesce(sum(head), 0) FROM rooms").fetchone()[0]
     inode = os.stat(path).st_ino
     last = LastRun(run, was_boot, was_durability, bool(stopped))
-    why = new_epochs_because(last, mark.marked, inode, entries, boot)
+    why = new_epochs_reason(last, mark.content, inode, entries, boot)
     run = new_id(random_bytes)
     # On the disk before the first entry: if the machine crashes, the next run must know of this run.
     db.execute("PRAGMA synchronous = FULL")
@@ -167,7 +167,7 @@ class SqliteStore:
         random_bytes: Callable[[int], bytes],
         server_id: str,
     ) -> None:
-        self.kept = keep.words
+        self.kept = keep.text
         self.server_id = server_id
         self._claim = claim
         self._writer = writer
@@ -227,7 +227,7 @@ class SqliteStore:
     ) -> Matches:
         pace = SearchPace(self._clock, THREAD_PAUSE_RATIO)
 
-        async def look(below: Position | None, hits_max: int) -> SearchSlice | None:
+        async def scan_slice(below: Position | None, hits_max: int) -> SearchSlice | None:
             return await trio.to_thread.run_sync(
                 self._readers.search,
                 rooms,
@@ -240,7 +240,7 @@ class SqliteStore:
                 limiter=self._searching,
             )
 
-        return await in_slices(look, pace, below, limit)
+        return await in_slices(scan_slice, pace, below, limit)
 
     async def room_times(self, limit_ms: int, names_max: int) -> RoomTimes:
         return await self._read(partial(self._readers.room_times, limit_ms, names_max))

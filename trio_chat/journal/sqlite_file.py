@@ -36,12 +36,12 @@ __all__ = [
     "BUSY_MS",
     "VERSION",
     "OpenRoom",
+    "as_start_error",
+    "as_store_error",
     "connect",
     "prepare",
-    "refuse_others",
+    "raise_if_not_journal",
     "server_id_of",
-    "starting",
-    "storing",
     "transaction",
     "version_of",
 ]
@@ -116,7 +116,7 @@ WAL_PAGES = 4_000
 CACHE_KIB = 16_384  # for the pages of new refs; with SQLite's own 2 MiB they are read again and again
 
 # Errors that a disk, another process or a damaged file may cause. All other errors of SQLite are our bugs.
-_NOT_OURS = {
+_EXTERNAL_CODES = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_CORRUPT,
@@ -135,7 +135,7 @@ _NOT_OURS = {
 class OpenRoom(Struct, eq=False):
     """A room in use, as the file describes it. A room without an `id` is not in the file: it has no entries.
 
-    The file may have newer values, unless `sure` is true.
+    The file may have newer values, unless `is_current` is true.
     """
 
     key: str
@@ -147,21 +147,21 @@ class OpenRoom(Struct, eq=False):
     topic: str = ""
     id: int = 0
     users: int = 0
-    sure: bool = False
+    is_current: bool = False
 
 
-def is_not_ours(error: sqlite3.Error) -> bool:
+def is_external(error: sqlite3.Error) -> bool:
     """Return whether the disk or the file caused an error. Errors of Python itself have no code: bugs."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OURS
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _EXTERNAL_CODES
 
 
 @contextmanager
-def storing() -> Iterator[None]:
+def as_store_error() -> Iterator[None]:
     """Raise errors of the disk and the file as `StoreError`; other errors are bugs, and pass unchanged."""
     try:
         yield
     except sqlite3.Error as error:
-        if not is_not_ours(error):
+        if not is_external(error):
             raise
         raise StoreError(str(error)) from error
     except OSError as error:
@@ -170,7 +170,7 @@ def storing() -> Iterator[None]:
         raise StoreError(error.strerror or str(error)) from error
 
 
-def refuse_others(path: Path, error: StoreError) -> None:
+def raise_if_not_journal(path: Path, error: StoreError) -> None:
     """Raise `CannotStart` if the error says that the file is not an SQLite database."""
     cause = error.__cause__
     if isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
@@ -178,13 +178,13 @@ def refuse_others(path: Path, error: StoreError) -> None:
 
 
 @contextmanager
-def starting(path: Path) -> Iterator[None]:
+def as_start_error(path: Path) -> Iterator[None]:
     """Raise errors of the disk and the file as `CannotStart`, for a server that starts."""
     try:
-        with storing():
+        with as_store_error():
             yield
     except StoreError as error:
-        refuse_others(path, error)
+        raise_if_not_journal(path, error)
         raise start_error(path, error) from error
 
 

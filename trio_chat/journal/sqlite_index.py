@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_chat.journal.fold import CGJ, legacy_normal, normal
-from trio_chat.journal.search import read_texts
+from trio_chat.journal.fold import CGJ, fold_text, legacy_fold
+from trio_chat.journal.search import decode_texts
 
 if TYPE_CHECKING:
     import sqlite3
@@ -57,7 +57,7 @@ def room_mark(room: int) -> str:
 
 def document(room: int, lines: list[bytes]) -> str:
     """Return the document of a chunk: FTS5 needs the same text to add a document and to delete it."""
-    return _document(room, lines, normal)
+    return _document(room, lines, fold_text)
 
 
 def document_in_index(db: sqlite3.Connection, chunk: int, room: int, lines: list[bytes]) -> str:
@@ -69,7 +69,7 @@ def document_in_index(db: sqlite3.Connection, chunk: int, room: int, lines: list
     text = document(room, lines)
     if CGJ not in text:
         return text
-    older = _document(room, lines, legacy_normal)
+    older = _document(room, lines, legacy_fold)
     new_only = _trigrams(text) - _trigrams(older)
     if new_only:
         return text if _is_in_index(db, chunk, min(new_only)) else older
@@ -79,7 +79,7 @@ def document_in_index(db: sqlite3.Connection, chunk: int, room: int, lines: list
 
 def _document(room: int, lines: list[bytes], fold: Callable[[str], str]) -> str:
     # Fold each text separately: no single call holds the interpreter for long.
-    text = "\n".join([fold(entry.text) for entry in read_texts(lines)])
+    text = "\n".join([fold(entry.text) for entry in decode_texts(lines)])
     return room_mark(room) + text.replace("\0", " ")  # SQLite would stop at a null character
 
 
@@ -125,15 +125,15 @@ def line_at(db: sqlite3.Connection, room: int, seq: int) -> bytes | None:
     ).fetchone()
     if row is None or row[0] > seq:
         return None
-    place = seq - row[0]
-    lines: list[bytes] = row[1].split(b"\n", place + 1)
-    return lines[place] if place < len(lines) else None
+    index = seq - row[0]
+    lines: list[bytes] = row[1].split(b"\n", index + 1)
+    return lines[index] if index < len(lines) else None
 
 
 class SearchIndex:
     """The writer's side of the index: it knows which entries are not indexed yet, and indexes them.
 
-    Its memory is right only while every transaction of the writer succeeds; after an error call `doubt`.
+    Its memory is right only while every transaction of the writer succeeds; after an error call `reset`.
     """
 
     def __init__(self) -> None:
@@ -143,12 +143,12 @@ class SearchIndex:
         self._ready: dict[int, None] = {}  # rooms with enough bytes for a chunk
         self._merges = True
 
-    def doubt(self) -> None:
+    def reset(self) -> None:
         """Forget the numbers in memory; the next step reads them from the file again."""
         self._waiting = None
         self._merges = True
 
-    def grown(self, room: int, payloads: list[bytes]) -> None:
+    def add(self, room: int, payloads: list[bytes]) -> None:
         """Count new entries of a room."""
         self.backlog += len(payloads)
         if self._waiting is not None:
@@ -177,7 +177,7 @@ class SearchIndex:
         self._merges = db.total_changes - before > 1  # as FTS5's manual describes it
         return self._merges
 
-    def forget(self, db: sqlite3.Connection, chunk: int, room: int, first: int, last: int) -> int:
+    def remove_chunk(self, db: sqlite3.Connection, chunk: int, room: int, first: int, last: int) -> int:
         """Remove a chunk from the index while its entries still exist; return the size of the entries."""
         lines = lines_between(db, room, first, last)
         db.execute(
@@ -212,7 +212,7 @@ class SearchIndex:
         looked = sum(map(len, lines))
         done = after
         for chunk in _chunks(lines):
-            texts = read_texts([chunk[0], chunk[-1]])
+            texts = decode_texts([chunk[0], chunk[-1]])
             made = db.execute(
                 "INSERT INTO chunks (room, first, last, began, ended) VALUES (?, ?, ?, ?, ?)",
                 (room, done + 1, done + len(chunk), texts[0].at, texts[1].at),

@@ -41,10 +41,10 @@ __all__ = [
     "LastRun",
     "MarkerContent",
     "RunMarker",
-    "mark_of",
-    "new_epochs_because",
+    "marker_path",
+    "new_epochs_reason",
     "read_boot_id",
-    "read_marked",
+    "read_marker",
 ]
 
 _LINE = "trio-chat {run} {inode} {entries:020}\n"
@@ -68,7 +68,7 @@ class LastRun(Struct, frozen=True):
     stopped: bool
 
 
-def new_epochs_because(
+def new_epochs_reason(
     last: LastRun, marked: MarkerContent | None, inode: int, entries: int, boot: str
 ) -> str:
     """Return why the history in a file may differ from the history that clients know; empty if it does
@@ -86,7 +86,7 @@ def new_epochs_because(
     return ""
 
 
-def mark_of(journal: Path) -> Path:
+def marker_path(journal: Path) -> Path:
     """Return the path of a journal's marker."""
     return Path(f"{journal}-mark")
 
@@ -100,7 +100,7 @@ def read_boot_id() -> str:
 
 
 class RunMarker:
-    """The marker file, locked from `__init__` to `close`; `marked` is the content left by the last run."""
+    """The marker file, locked from `__init__` to `close`; `content` is the content left by the last run."""
 
     def __init__(self, journal: Path) -> None:
         """Open and lock the marker of a journal; the journal's path is without symlinks.
@@ -110,14 +110,14 @@ class RunMarker:
             CannotStart: The path is not a regular file.
             OSError: It cannot be opened.
         """
-        path = mark_of(journal)
+        path = marker_path(journal)
         self._file = _open(path)
         try:
             status = os.fstat(self._file)
             if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-                raise _is_not_ours(path)
+                raise _not_a_file(path)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.marked = _parse(os.pread(self._file, 1_000, 0))
+            self.content = _parse(os.pread(self._file, 1_000, 0))
         except BlockingIOError:
             os.close(self._file)
             raise JournalInUse(f"a server is using the journal {journal}; stop it first") from None
@@ -134,18 +134,18 @@ class RunMarker:
         os.pwrite(self._file, line, 0)
         os.fsync(self._file)
 
-    def count(self, entries: int) -> None:
+    def set_entries(self, entries: int) -> None:
         """Update the number of entries. A full disk is ignored: the entries themselves are in the file."""
         with suppress(OSError):
             os.pwrite(self._file, b"%020d" % entries, self._at)
 
-    def removed(self, entries: int) -> None:
+    def subtract_entries(self, entries: int) -> None:
         """Reduce the number of entries, if rooms were removed on purpose.
 
         Call it when the removal is on the disk. The marker keeps the id of the last run.
         """
-        if self.marked is not None and entries > 0:
-            marked = self.marked
+        if self.content is not None and entries > 0:
+            marked = self.content
             self.begin(marked.run, marked.inode, max(marked.entries - entries, 0))
 
     def close(self) -> None:
@@ -153,14 +153,14 @@ class RunMarker:
         os.close(self._file)
 
 
-def read_marked(journal: Path) -> MarkerContent | None:
+def read_marker(journal: Path) -> MarkerContent | None:
     """Return the content of a journal's marker, or None if there is no marker.
 
     Raises:
         OSError: It cannot be read.
     """
     try:
-        file = os.open(mark_of(journal), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = os.open(marker_path(journal), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
@@ -180,9 +180,9 @@ def _open(path: Path) -> int:
         return os.open(path, flags, 0o600)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise _is_not_ours(path) from error
+            raise _not_a_file(path) from error
         raise
 
 
-def _is_not_ours(path: Path) -> CannotStart:
+def _not_a_file(path: Path) -> CannotStart:
     return CannotStart(f"cannot use {path}: got a symlink or something else, expected a file; move it away")

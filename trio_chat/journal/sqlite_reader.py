@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from trio_chat.errors import StoreError
 from trio_chat.journal.lock import JournalDescriptor
 from trio_chat.journal.search import Query, fold_in_steps
-from trio_chat.journal.sqlite_file import OpenRoom, connect, storing
+from trio_chat.journal.sqlite_file import OpenRoom, as_store_error, connect
 from trio_chat.journal.sqlite_search import search
 from trio_chat.journal.store import EntryPage, RoomTimes
 
@@ -38,8 +38,8 @@ def _search_folding(
     is_over: Callable[[], bool],
 ) -> Steps[SearchSlice]:
     folded = yield from fold_in_steps(text)
-    wanted = Query(text, folded=folded)
-    return (yield from search(db, rooms, wanted, below, hits_max, is_over))
+    query = Query(text, folded=folded)
+    return (yield from search(db, rooms, query, below, hits_max, is_over))
 
 
 class Readers:
@@ -144,8 +144,8 @@ class Readers:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection in a transaction: it shows the file as it is now."""
-        with storing():
-            db = self._take()
+        with as_store_error():
+            db = self._acquire()
             try:
                 db.execute("BEGIN")
                 yield db
@@ -153,9 +153,9 @@ class Readers:
                 # A rollback also ends a cursor that was not read to its end. There are no changes to lose.
                 if db.in_transaction:
                     db.execute("ROLLBACK")
-                self._give_back(db)
+                self._release(db)
 
-    def _take(self) -> sqlite3.Connection:
+    def _acquire(self) -> sqlite3.Connection:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
@@ -166,7 +166,7 @@ class Readers:
             self._count_closed(1)
             raise
 
-    def _give_back(self, db: sqlite3.Connection) -> None:
+    def _release(self, db: sqlite3.Connection) -> None:
         with self._lock:
             closed = self._closed
             if not closed:

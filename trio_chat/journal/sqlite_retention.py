@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_chat.journal.search import read_texts
+from trio_chat.journal.search import decode_texts
 from trio_chat.journal.store import is_recent
 
 if TYPE_CHECKING:
@@ -42,29 +42,29 @@ class Retention:
         self._keep = keep
         self._index = index
         self._firsts: dict[str, int] = {}  # the new `first` of the rooms that the last step checked
-        self._looked_ms: int | None = None  # the `now_ms` at which the last pass began
+        self._pass_began_ms: int | None = None  # the `now_ms` at which the last pass began
         self._room: int | None = None  # the last finished room of the pass, None between passes
         self._refs: tuple[str, int] | None = None  # in the next room: the last scanned ref, and the `first`
 
-    def doubt(self) -> None:
+    def reset(self) -> None:
         """Start again, since a step may not have been committed."""
-        self._room, self._looked_ms, self._refs = None, None, None
+        self._room, self._pass_began_ms, self._refs = None, None, None
 
     def step(self, db: sqlite3.Connection, now_ms: int) -> bool:
         """Do some of the due work, inside a transaction; return whether there is more."""
         self._firsts.clear()
         if self._room is None:
             # Without limits there is only the unfinished work of an earlier run.
-            is_done = not self._keep and self._looked_ms is not None
-            if is_done or is_recent(self._looked_ms, now_ms, EVERY_MS):
+            is_done = not self._keep and self._pass_began_ms is not None
+            if is_done or is_recent(self._pass_began_ms, now_ms, EVERY_MS):
                 return False
-            self._looked_ms = now_ms
+            self._pass_began_ms = now_ms
             self._room = 0
-        looked_at = db.execute(
+        rows = db.execute(
             "SELECT id, key, first, head, refs_from FROM rooms WHERE id > ? ORDER BY id LIMIT ?",
             (self._room, ROOMS_AT_ONCE),
         ).fetchall()
-        for room, key, first, head, refs_from in looked_at:
+        for room, key, first, head, refs_from in rows:
             first, all_found = self._move(db, room, first, head, now_ms)
             self._firsts[key] = first
             if not (
@@ -75,11 +75,11 @@ class Retention:
             ):
                 return True
             self._room = room
-        if not looked_at:
+        if not rows:
             self._room = None
-        return bool(looked_at)
+        return bool(rows)
 
-    def tell(self, rooms: dict[str, OpenRoom]) -> None:
+    def update_rooms(self, rooms: dict[str, OpenRoom]) -> None:
         """Update the open rooms that the last step has checked; call it after the commit."""
         for key, first in self._firsts.items():
             if (room := rooms.get(key)) is not None:
@@ -100,7 +100,7 @@ class Retention:
             )
             for last, payloads in rows:
                 # All entries of a batch have the same time.
-                (newest,) = read_texts([payloads[payloads.rfind(b"\n") + 1 :]])
+                (newest,) = decode_texts([payloads[payloads.rfind(b"\n") + 1 :]])
                 if newest.at >= now_ms - self._keep.age_ms:
                     break
                 if size >= BYTES_AT_ONCE:
@@ -119,7 +119,7 @@ class Retention:
             if oldest is None or oldest[2] >= first:
                 return True
             chunk, start, last = oldest
-            size += self._index.forget(db, chunk, room, start, last)
+            size += self._index.remove_chunk(db, chunk, room, start, last)
         return False
 
     def _forget_refs(self, db: sqlite3.Connection, room: int, first: int, head: int, refs_from: int) -> bool:
@@ -153,15 +153,15 @@ def _forget_batches(db: sqlite3.Connection, room: int, first: int) -> bool:
         "SELECT last, length(payloads) FROM batches WHERE room = ? AND last < ? ORDER BY last LIMIT ?",
         (room, below, BATCHES_AT_ONCE),
     )
-    gone = size = 0
+    deleted = size = 0
     for last, length in rows:
-        gone = last
+        deleted = last
         size += length
         if size >= 4 * BYTES_AT_ONCE:  # larger than the other limit, since their payloads are not read
             break
-    if gone:
-        db.execute("DELETE FROM batches WHERE room = ? AND last <= ?", (room, gone))
-    return not gone
+    if deleted:
+        db.execute("DELETE FROM batches WHERE room = ? AND last <= ?", (room, deleted))
+    return not deleted
 
 
 def _oldest_chunk(db: sqlite3.Connection, room: int) -> tuple[int, int, int] | None:

@@ -17,7 +17,7 @@ from trio_chat.journal.search import (
     Segment,
     SegmentLines,
     Steps,
-    read_texts,
+    decode_texts,
     scan,
 )
 from trio_chat.journal.sqlite_index import expression, line_at, lines_between
@@ -31,20 +31,20 @@ __all__ = ["search"]
 
 # For one transaction, during which the log cannot be written back.
 SLICE = SearchBounds(20_000, 4 << 20)
-STRETCH_BYTES = 16 << 10  # of entries that are in no chunk
+SEGMENT_BYTES = 16 << 10  # of entries that are in no chunk
 
 
 def search(
     db: sqlite3.Connection,
     rooms: dict[str, int],
-    wanted: Query,
+    query: Query,
     below: Position | None,
     hits_max: int,
     is_over: Callable[[], bool] = never,
 ) -> Steps[SearchSlice]:
     """Search rooms for a text, each up to a number, inside a transaction."""
-    stretches = (_Room(db, key, through, below).stretches(wanted) for key, through in rooms.items())
-    return scan(stretches, wanted, below, hits_max, SLICE, is_over)
+    segments = (_Room(db, key, through, below).segments(query) for key, through in rooms.items())
+    return scan(segments, query, below, hits_max, SLICE, is_over)
 
 
 class _Room:
@@ -78,15 +78,15 @@ class _Room:
             line = line_at(self._db, self._id, middle)
             if line is None:
                 raise StoreError(f"the file is damaged: entry {middle} is missing")
-            if read_texts([line])[0].at > latest:
+            if decode_texts([line])[0].at > latest:
                 high = middle - 1
             else:
                 low = middle
         return low
 
-    def stretches(self, wanted: Query) -> Iterator[Segment]:
+    def segments(self, query: Query) -> Iterator[Segment]:
         """Yield the segments that may contain the text, the newest first."""
-        match = expression(self._id, wanted)
+        match = expression(self._id, query)
         if match is None:
             yield from self._all(self._after)
         else:
@@ -111,15 +111,15 @@ class _Room:
             first = max(start, after + 1)
             parts.append(joined.split(b"\n")[first - start : through + 1 - start])
             size += len(joined)
-            if size >= STRETCH_BYTES:
-                yield self._stretch(first, parts)
+            if size >= SEGMENT_BYTES:
+                yield self._segment(first, parts)
                 parts, size = [], 0
         if parts:
-            yield self._stretch(first, parts)
+            yield self._segment(first, parts)
 
-    def _stretch(self, first: int, parts: list[list[bytes]]) -> Segment:
+    def _segment(self, first: int, parts: list[list[bytes]]) -> Segment:
         lines = [line for part in reversed(parts) for line in part]
-        (newest,) = read_texts(lines[-1:])
+        (newest,) = decode_texts(lines[-1:])
         return Segment(
             Position(newest.at, self._key, first + len(lines) - 1), partial(SegmentLines, first, lines)
         )

@@ -3,7 +3,7 @@
 *Refs.* Each new entry's key must be looked up among all known keys, and stored. Stored directly in `refs`,
 the hundred keys of a batch by a hundred authors would touch a hundred pages of the file: several times the
 cost of the rest. So the newest few thousand keys are also in memory, and on the disk in the order of arrival
-(`fresh`). When there are enough of them they are moved to `refs` at once, in order (`_settle`).
+(`fresh`). When there are enough of them they are moved to `refs` at once, in order (`_move_fresh`).
 
 *Statements.* Between two steps of SQLite the interpreter switches to a waiting thread, which is the event
 loop. So rows are passed to SQLite many at a time.
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trio_chat.errors import StoreError
-from trio_chat.journal.sqlite_file import BUSY_MS, VERSION, storing, transaction
+from trio_chat.journal.sqlite_file import BUSY_MS, VERSION, as_store_error, transaction
 from trio_chat.journal.sqlite_index import SearchIndex, lines_between
 from trio_chat.journal.sqlite_retention import Retention
 from trio_chat.journal.store import CommitResult
@@ -45,7 +45,7 @@ __all__ = ["Writer"]
 # A log of this length was not written back for long, because there always was a reader: then readers wait.
 WAL_BYTES_MAX = 64 << 20
 PROBE_BYTES = 64 << 10  # more than the longest message needs, with the pages of its tables
-READERS_GONE_MS = 200  # our own readers take less than 1 ms
+READERS_WAIT_MS = 200  # our own readers take less than 1 ms
 FRESH_MAX = 4_000  # moving them to `refs` takes some ten milliseconds, during which commits wait
 ROWS_AT_ONCE = (100, 25, 5, 1)  # few sizes, so that their statements stay prepared; at most 8 values a row
 
@@ -76,7 +76,7 @@ class Writer:
         self, db: sqlite3.Connection, path: Path, mark: RunMarker, entries: int, keep: RetentionRule
     ) -> None:
         self.index = SearchIndex()
-        self._forgetting = Retention(keep, self.index)
+        self._retention = Retention(keep, self.index)
         self._db = db
         self._path = path
         self._wal = f"{path}-wal"
@@ -84,15 +84,15 @@ class Writer:
         self._mark = mark
         self._entries = entries
         self._fresh: dict[Ref, int] | None = None
-        self._long_wal = WAL_BYTES_MAX
+        self._truncate_bytes = WAL_BYTES_MAX
         self._lock = threading.Lock()  # a cancelled commit may still be running
 
     def commit(self, rooms: dict[str, OpenRoom], drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         """Implement `Store.commit`. Raises `StoreError`."""
         with self._writing(rooms):
             for room in rooms.values():
-                if not room.sure:
-                    self._learn(room)
+                if not room.is_current:
+                    self._reload(room)
             if self._fresh is None:
                 self._fresh = self._read_fresh()
             return self._commit(rooms, drafts, now_ms, self._fresh)
@@ -103,11 +103,11 @@ class Writer:
         with self._writing(rooms):
             with transaction(db):
                 # One kind of work per step, since a commit waits for the step.
-                more = self.index.merge(db) or self._forgetting.step(db, now_ms) or self.index.step(db)
-                wal_bytes = self._check_there()
-            self._forgetting.tell(rooms)
-            if wal_bytes > self._long_wal:
-                self._shorten(wal_bytes)
+                more = self.index.merge(db) or self._retention.step(db, now_ms) or self.index.step(db)
+                wal_bytes = self._check_not_replaced()
+            self._retention.update_rooms(rooms)
+            if wal_bytes > self._truncate_bytes:
+                self._truncate_log(wal_bytes)
             return more
 
     def probe(self, rooms: dict[str, OpenRoom]) -> None:
@@ -129,20 +129,20 @@ class Writer:
                 os.close(log)
             with transaction(self._db):
                 self._db.execute(f"PRAGMA user_version = {VERSION}")
-                self._check_there()
+                self._check_not_replaced()
 
     @contextmanager
     def _writing(self, rooms: dict[str, OpenRoom]) -> Iterator[None]:
         """Allow one write at a time. After an error the state of these rooms in memory is not trusted."""
-        with self._lock, storing():
+        with self._lock, as_store_error():
             try:
                 yield
             except BaseException:
                 self._fresh = None
-                self.index.doubt()
-                self._forgetting.doubt()
+                self.index.reset()
+                self._retention.reset()
                 for room in list(rooms.values()):
-                    room.sure = False
+                    room.is_current = False
                 raise
 
     def _commit(
@@ -155,11 +155,11 @@ class Writer:
             for run in runs.values():
                 run.id = run.id or self._create(run.room)
             if settles:
-                self._settle(fresh)
-            outcomes = self._number(runs, drafts, refs, self._find(runs, drafts, fresh))
+                self._move_fresh(fresh)
+            results = self._number(runs, drafts, refs, self._find(runs, drafts, fresh))
             runs = {key: run for key, run in runs.items() if run.payloads}
             self._insert(list(runs.values()), refs)
-            wal_bytes = self._check_there()
+            wal_bytes = self._check_not_replaced()
         if settles:
             fresh.clear()
         fresh.update(refs)
@@ -167,21 +167,21 @@ class Writer:
             room = run.room
             room.id, room.head, room.at, room.topic = run.id, run.head, run.at, run.topic
             self._entries += len(run.payloads)
-            self.index.grown(run.id, run.payloads)
-        self._mark.count(self._entries)
-        if wal_bytes > self._long_wal:
-            self._shorten(wal_bytes)
-        return outcomes
+            self.index.add(run.id, run.payloads)
+        self._mark.set_entries(self._entries)
+        if wal_bytes > self._truncate_bytes:
+            self._truncate_log(wal_bytes)
+        return results
 
     # --- reading the file ----------------------------------------------------------------------------
 
-    def _learn(self, room: OpenRoom) -> None:
+    def _reload(self, room: OpenRoom) -> None:
         row = self._db.execute(
             "SELECT id, epoch, first, head, at, topic FROM rooms WHERE key = ?", (room.key,)
         ).fetchone()
         if row is not None:
             room.id, room.epoch, room.first, room.head, room.at, room.topic = row
-        room.sure = True
+        room.is_current = True
 
     def _read_fresh(self) -> dict[Ref, int]:
         rows = self._db.execute("SELECT refs FROM fresh ORDER BY id")
@@ -190,16 +190,16 @@ class Writer:
     def _find(self, runs: dict[str, _Run], drafts: list[Draft], fresh: dict[Ref, int]) -> dict[Ref, int]:
         """Return the numbers of the batch's known refs, also of refs whose entries are no longer kept."""
         found: dict[Ref, int] = {}
-        wanted: list[Ref] = []
+        unknown: list[Ref] = []
         for draft in drafts:
             if draft.key:
                 ref = (runs[draft.room].id, draft.key)
                 seq = fresh.get(ref)
                 if seq is None:
-                    wanted.append(ref)
+                    unknown.append(ref)
                 else:
                     found[ref] = seq
-        for values, arguments in _in_chunks(wanted, pad=True):
+        for values, arguments in _in_chunks(unknown, pad=True):
             rows = self._db.execute(
                 # CROSS: read the values first, and look up the table by its key, whatever SQLite estimates.
                 f"SELECT room, key, seq FROM (VALUES {values}) CROSS JOIN refs"
@@ -230,7 +230,7 @@ class Writer:
         assert made.lastrowid, "a row has an id"
         return made.lastrowid
 
-    def _settle(self, fresh: dict[Ref, int]) -> None:
+    def _move_fresh(self, fresh: dict[Ref, int]) -> None:
         """Move the fresh refs to `refs`. A ref that is already there is stale, and is replaced."""
         # By key, then by room: two sorts of single values take half as long as one sort of pairs.
         refs = sorted(fresh, key=itemgetter(1))
@@ -244,7 +244,7 @@ class Writer:
         self, runs: dict[str, _Run], drafts: list[Draft], refs: dict[Ref, int], known: dict[Ref, int]
     ) -> list[CommitResult]:
         """Number and encode a batch; the refs of new entries are added to `refs`."""
-        outcomes: list[CommitResult] = []
+        results: list[CommitResult] = []
         for draft in drafts:
             run = runs[draft.room]
             key = draft.key
@@ -253,7 +253,7 @@ class Writer:
                 seq = refs.get(ref) or known.get(ref, 0)
                 if seq >= run.room.first:
                     same = draft.same_as(self._entry(run, seq))
-                    outcomes.append(CommitResult(seq if same else 0, None))
+                    results.append(CommitResult(seq if same else 0, None))
                     continue
                 refs[ref] = run.head + 1
             run.head = seq = run.head + 1
@@ -261,8 +261,8 @@ class Writer:
             run.payloads.append(payload)
             if draft.is_topic:
                 run.topic = draft.text
-            outcomes.append(CommitResult(seq, payload))
-        return outcomes
+            results.append(CommitResult(seq, payload))
+        return results
 
     def _insert(self, runs: list[_Run], refs: dict[Ref, int]) -> None:
         batches = [(run.id, run.head, run.room.head + 1, b"\n".join(run.payloads)) for run in runs]
@@ -285,26 +285,26 @@ class Writer:
             triples = [(room, key, seq) for (room, key), seq in refs.items()]
             self._db.execute("INSERT INTO fresh (refs) VALUES (?)", (_encode_refs(triples),))
 
-    def _check_there(self) -> int:
+    def _check_not_replaced(self) -> int:
         """Return the size of the log. Raises `StoreError` if the file or the log was replaced."""
         log = os.stat(self._wal)
         if (os.stat(self._path).st_ino, log.st_ino) != self._inodes:
             raise StoreError(f"the journal was replaced by another file: {self._path}")
         return log.st_size
 
-    def _shorten(self, wal_bytes: int) -> None:
+    def _truncate_log(self, wal_bytes: int) -> None:
         """Write the log back and truncate it, after readers that never all paused made it long.
 
         If a reader does not end, the log keeps growing, and this is tried again when it has grown as much
         again.
         """
-        self._db.execute(f"PRAGMA busy_timeout = {READERS_GONE_MS}")
+        self._db.execute(f"PRAGMA busy_timeout = {READERS_WAIT_MS}")
         try:
             busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.OperationalError:
             busy = 1  # ignore it: the entries are committed, and the next commit reports a disk error
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-        self._long_wal = wal_bytes + WAL_BYTES_MAX if busy else WAL_BYTES_MAX
+        self._truncate_bytes = wal_bytes + WAL_BYTES_MAX if busy else WAL_BYTES_MAX
 
     def close(self) -> None:
         """Write everything back to the disk, and mark the run as stopped. Waits for a running commit.
@@ -313,8 +313,8 @@ class Writer:
         """
         with self._lock:
             try:
-                with storing():
-                    self._check_there()
+                with as_store_error():
+                    self._check_not_replaced()
                     self._db.execute("PRAGMA synchronous = FULL")
                     with transaction(self._db):
                         self._db.execute("UPDATE about SET stopped = 1")

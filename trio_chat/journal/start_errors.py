@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from trio_chat.errors import StoreError
 
-__all__ = ["may_pass", "start_error"]
+__all__ = ["is_temporary", "start_error"]
 
-TRIED_BYTES = 64 << 10  # for the file beside the journal: an empty file fits on a full disk
+PROBE_FILE_BYTES = 64 << 10  # for the file beside the journal: an empty file fits on a full disk
 
 _HINTS = {
     errno.ENOSPC: "free some space or some inodes there",
@@ -42,7 +42,7 @@ _SQLITE_MEANS_MANY = {
 }
 
 
-def may_pass(error: OSError) -> bool:
+def is_temporary(error: OSError) -> bool:
     """Return whether an error of the disk may be temporary."""
     return error.errno in _MAY_PASS
 
@@ -58,7 +58,7 @@ def start_error(path: Path, error: StoreError) -> CannotStart:
         kind = JournalUnavailable if code in _SQLITE_MAY_PASS else CannotStart
         return kind(f"cannot keep a journal in {path}: {error}")
     hint = _HINTS.get(found.errno or 0, "")
-    return (JournalUnavailable if may_pass(found) else CannotStart)(
+    return (JournalUnavailable if is_temporary(found) else CannotStart)(
         f"cannot keep a journal in {path}: {found.strerror or found}" + (f"; {hint}" if hint else "")
     )
 
@@ -67,7 +67,7 @@ def _try_to_write(directory: Path) -> OSError | None:
     """Write a temporary file and remove it; return the error if that fails."""
     try:
         with tempfile.TemporaryFile(dir=directory) as file:
-            os.posix_fallocate(file.fileno(), 0, TRIED_BYTES)
+            os.posix_fallocate(file.fileno(), 0, PROBE_FILE_BYTES)
     except OSError as error:
         return error
     return None

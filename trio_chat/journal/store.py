@@ -137,7 +137,7 @@ class Position(NamedTuple):
 class Hit(Struct, frozen=True, gc=False):
     """An entry that was found: its position and its payload."""
 
-    place: Position
+    position: Position
     payload: bytes
 
 
@@ -159,7 +159,7 @@ class RetentionRule(Struct, frozen=True):
         return bool(self.age_ms or self.entries)
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The text in `welcome` for a journal that has no other limit."""
         words = []
         if self.age_ms:

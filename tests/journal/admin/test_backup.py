@@ -11,7 +11,7 @@ from tests.journal.test_sqlite import NAME, opened, record
 from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin import backup as backup_module
 from trio_chat.journal.admin.backup import backup
-from trio_chat.journal.admin.check import Checked, check
+from trio_chat.journal.admin.check import CheckResult, check
 
 
 def names(directory: Path) -> set[str]:
@@ -22,7 +22,7 @@ def test_a_copy_holds_the_same_and_nobody_else_may_read_it(tmp_path: Path) -> No
     path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
     assert backup(path, copy) == copy.stat().st_size
     assert text_of(copy, with_refs=True) == text_of(path, with_refs=True)
-    assert check(copy) == Checked(2, 5, [])
+    assert check(copy) == CheckResult(2, 5, [])
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert names(tmp_path) == {NAME, f"{NAME}-mark", "copy.db"}
 
@@ -44,8 +44,8 @@ async def test_a_copy_is_of_the_moment_at_which_it_began(
         path, copy = tmp_path / NAME, tmp_path / "copy.db"
         await trio.to_thread.run_sync(lambda: backup(path, copy, progress=goes_on))
     assert len(left) > 5 and left[-1] == 0
-    assert check(copy) == Checked(1, 20, [])
-    assert check(path) == Checked(1, 20 + len(left), [])
+    assert check(copy) == CheckResult(1, 20, [])
+    assert check(path) == CheckResult(1, 20 + len(left), [])
 
 
 async def test_a_server_on_a_copy_resumes_nobody(tmp_path: Path) -> None:
@@ -111,9 +111,13 @@ def test_a_copy_that_is_not_made_leaves_nothing_and_what_was_there(what: str, tm
 
 def test_a_long_statement_ends_when_it_is_interrupted(tmp_path: Path) -> None:
     """As Ctrl-C does it: the handler raises inside SQLite, which gives up."""
-    from trio_chat.journal.admin.connect import owning, reading
+    from trio_chat.journal.admin.connect import as_tool_error, open_reader
 
-    with pytest.raises(KeyboardInterrupt), owning(tmp_path / NAME), reading(small(tmp_path / NAME)) as db:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        as_tool_error(tmp_path / NAME),
+        open_reader(small(tmp_path / NAME)) as db,
+    ):
 
         def pressed() -> int:
             raise KeyboardInterrupt

@@ -8,34 +8,34 @@ import trio
 from tests.journal.admin.journals import TIME, rows, run_sql, say, small, written
 from tests.journal.test_sqlite import NAME, opened
 from trio_chat.errors import CannotStart, JournalToolError
-from trio_chat.journal.admin.check import Checked, check
+from trio_chat.journal.admin.check import CheckResult, check
 
 LOBBY = "(SELECT id FROM rooms WHERE key = 'lobby')"
 
 
 def test_a_journal_that_a_server_left_is_sound(tmp_path: Path) -> None:
-    assert check(small(tmp_path / NAME)) == Checked(2, 5, [])
-    assert check(small(tmp_path / "other.db"), quick=True) == Checked(2, 5, [])
+    assert check(small(tmp_path / NAME)) == CheckResult(2, 5, [])
+    assert check(small(tmp_path / "other.db"), quick=True) == CheckResult(2, 5, [])
 
 
 async def test_a_journal_in_use_is_checked_as_it_stands(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.commit([say("hello", ref="r1"), say("dusty", "Attic")], TIME)
         checked = await trio.to_thread.run_sync(check, tmp_path / NAME)
-        assert checked == Checked(2, 2, [])
+        assert checked == CheckResult(2, 2, [])
         await store.commit([say("again")], TIME)
 
 
 def test_a_row_whose_oldest_are_forgotten_is_sound(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, [say(text) for text in "abc"])
     run_sql(path, "UPDATE rooms SET first = 3")
-    assert check(path) == Checked(1, 1, [])
+    assert check(path) == CheckResult(1, 1, [])
 
 
 def test_a_room_of_which_all_is_forgotten_is_sound(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, [say("a", topic=True), say("b")])
     run_sql(path, "UPDATE rooms SET first = 3", "DELETE FROM batches")
-    assert check(path) == Checked(1, 0, [])
+    assert check(path) == CheckResult(1, 0, [])
 
 
 # The lobby has a row of entries 1 and 2 (the topic), and one each of 3 and 4.

@@ -7,9 +7,9 @@ import pytest
 
 from tests.journal.admin.journals import rows, run_sql, say, tidied, written
 from tests.journal.test_sqlite import NAME
-from trio_chat.journal.admin.check import Checked, check
+from trio_chat.journal.admin.check import CheckResult, check
 from trio_chat.journal.admin.check_index import has_index
-from trio_chat.journal.admin.connect import reading
+from trio_chat.journal.admin.connect import open_reader
 from trio_chat.journal.sqlite_index import room_mark
 
 STORED = Path(__file__).parent.parent / "stored"
@@ -32,13 +32,13 @@ def indexed(made: Path, tmp_path: Path) -> Path:
 def test_what_a_server_has_indexed_is_sound(indexed: Path) -> None:
     assert rows(indexed, "SELECT count(*) FROM chunks") == [(3,)]
     assert rows(indexed, "SELECT indexed, head FROM rooms ORDER BY key") == [(0, 1), (600, 601)]
-    assert check(indexed) == Checked(2, 602, [])
+    assert check(indexed) == CheckResult(2, 602, [])
 
 
 def test_what_is_not_indexed_yet_is_sound(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, [say(text) for text in TEXTS])
     assert rows(path, "SELECT count(*) FROM chunks") == [(0,)]
-    assert check(path) == Checked(1, 600, [])
+    assert check(path) == CheckResult(1, 600, [])
 
 
 def test_texts_of_all_scripts_are_found(tmp_path: Path) -> None:
@@ -116,6 +116,6 @@ def test_what_is_about_to_be_forgotten_and_cannot_be_read_is_found(indexed: Path
 
 def test_a_journal_of_the_first_version_has_none(tmp_path: Path) -> None:
     path = Path(shutil.copy(STORED / "version-1.db", tmp_path / NAME))
-    with reading(path) as db:
+    with open_reader(path) as db:
         assert not has_index(db)
-    assert check(path) == Checked(2, 5, [])
+    assert check(path) == CheckResult(2, 5, [])

@@ -16,7 +16,7 @@ from tests.journal.test_sqlite import NAME
 from trio_chat.errors import CannotStart, JournalToolError
 from trio_chat.journal.admin import importing
 from trio_chat.journal.admin.check import check
-from trio_chat.journal.admin.importing import Imported, import_journal
+from trio_chat.journal.admin.importing import ImportResult, import_journal
 from trio_chat.journal.sqlite import open_sqlite
 from trio_chat.journal.store import CommitResult, Draft
 from trio_chat.wire.messages import MAX_AT
@@ -38,7 +38,7 @@ def without_epochs(text: bytes) -> bytes:
     return re.sub(rb'"epoch":"[^"]*"', b'"epoch":""', text)
 
 
-def brought(path: Path, text: bytes) -> Imported:
+def brought(path: Path, text: bytes) -> ImportResult:
     return import_journal(path, BytesIO(text))
 
 
@@ -61,7 +61,7 @@ def test_what_was_exported_and_imported_is_exported_as_the_same_text(
 
 def test_numbers_stay_what_they_were_also_where_the_oldest_are_gone(tmp_path: Path) -> None:
     text = text_of(small(tmp_path / "first.db"), rooms=["lobby"], since_ms=TIME + 1_000)
-    assert brought(tmp_path / NAME, text) == Imported(1, 2)
+    assert brought(tmp_path / NAME, text) == ImportResult(1, 2)
     assert rows(tmp_path / NAME, "SELECT first, head, at, topic FROM rooms") == [
         (3, 4, TIME + 2_000, "a topic")
     ]
@@ -241,7 +241,7 @@ def test_a_text_that_is_none_leaves_no_journal_behind(tmp_path: Path) -> None:
 
 
 def test_progress_is_told_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "LINES_BETWEEN_WORDS", 2)
+    monkeypatch.setattr(importing, "LINES_BETWEEN_REPORTS", 2)
     text = tmp_path / "text"
     text.write_bytes(text_of(small(tmp_path / "first.db")))
     size = text.stat().st_size
@@ -254,6 +254,6 @@ def test_progress_is_told_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_last_time_of_the_calendar_is_imported(tmp_path: Path) -> None:
     path = tmp_path / NAME
     text = text_of(written(tmp_path / "first.db", [say("hi")])).replace(b"%d" % TIME, b"%d" % MAX_AT)
-    assert brought(path, text) == Imported(1, 1)
+    assert brought(path, text) == ImportResult(1, 1)
     assert text_of(path).count(b'"at":%d' % MAX_AT) == 1
     assert check(path).findings == []

@@ -7,7 +7,7 @@ import trio
 
 from tests.journal.admin.journals import TIME, rows, run_sql, say, small, written
 from tests.journal.test_sqlite import NAME, kill, opened
-from trio_chat.journal.admin.format import described
+from trio_chat.journal.admin.format import format_info
 from trio_chat.journal.admin.info import JournalInfo, RoomInfo, info
 from trio_chat.journal.sqlite_file import VERSION
 
@@ -61,7 +61,7 @@ def test_a_journal_that_no_server_has_used_says_so(tmp_path: Path) -> None:
     run_sql(path, "UPDATE about SET run = ''")
     found = info(path)
     assert (found.state, found.entries, found.oldest) == ("no server has used it yet", 0, 0)
-    assert list(described(found, 10))[-1] == "entries     0 in 0 rooms"
+    assert list(format_info(found, 10))[-1] == "entries     0 in 0 rooms"
 
 
 def test_the_lines_are_a_table_that_holds_its_width(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_the_lines_are_a_table_that_holds_its_width(tmp_path: Path) -> None:
         [say("x" * 3_000) for _ in range(4)],
         [say("\u202ea\ttopic" + "!" * 90, topic=True), say("dusty", "Attic")],
     )
-    lines = list(described(info(path), 1))
+    lines = list(format_info(info(path), 1))
     assert lines[5] == "entries     6 in 2 rooms, 2023-11-14 22:13 UTC to 2023-11-14 22:13 UTC"
     assert lines[7].split() == ["room", "numbers", "entries", "size", "newest", "topic"]
     assert lines[8].startswith("Lobby  1-5      5        12.2 KiB  2023-11-14 22:13 UTC  a topic!!!")
@@ -80,7 +80,7 @@ def test_the_lines_are_a_table_that_holds_its_width(tmp_path: Path) -> None:
         and lines[7].index("topic") == lines[8].index("a topic")
     )
     assert lines[9:] == ["1 smaller rooms are not shown (use --all)"]
-    assert len(list(described(info(path), None))) == 10
+    assert len(list(format_info(info(path), None))) == 10
 
 
 def test_sizes_are_in_the_unit_that_reads_well() -> None:
@@ -89,7 +89,7 @@ def test_sizes_are_in_the_unit_that_reads_well() -> None:
     said = []
     for size in sizes:
         of = msgspec.structs.replace(room, bytes=size)
-        line = list(described(_with(of), None))[-1]
+        line = list(format_info(_with(of), None))[-1]
         said.append(" ".join(line.split()[3:5]))
     assert said == ["9999 B", "10.0 KiB", "5.0 MiB", "3.0 GiB"]
 

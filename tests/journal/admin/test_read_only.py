@@ -15,15 +15,15 @@ from tests.journal.test_sqlite import NAME, opened
 from tests.users import NOBODY, as_nobody, directory_of_nobody
 from trio_chat.errors import CannotStart, JournalToolError
 from trio_chat.journal.admin import connect
-from trio_chat.journal.admin.atomic_file import whole_file
+from trio_chat.journal.admin.atomic_file import atomic_file
 from trio_chat.journal.admin.backup import backup
 from trio_chat.journal.admin.check import check
-from trio_chat.journal.admin.connect import reading
+from trio_chat.journal.admin.connect import open_reader
 from trio_chat.journal.admin.export import export
 from trio_chat.journal.admin.info import info
-from trio_chat.journal.admin.prune import Old, prune
+from trio_chat.journal.admin.prune import PruneRule, prune
 from trio_chat.journal.lock import JournalDescriptor
-from trio_chat.journal.sqlite_marker import mark_of
+from trio_chat.journal.sqlite_marker import marker_path
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_what_only_reads_works_where_nothing_can_be_written(directory: Path, wha
         assert info(path).entries == 5
         assert check(path).findings == []
         assert text_of(path) == expected
-        assert len(prune(path, Old(keep_entries=1), dry_run=True).rooms) == 1
+        assert len(prune(path, PruneRule(keep_entries=1), dry_run=True).rooms) == 1
         try:
             assert backup(path, copy) == copy.stat().st_size
             assert text_of(copy) == expected
@@ -149,9 +149,9 @@ async def test_beside_a_server_a_user_who_may_read_the_journal_and_not_the_mark_
     os.chmod(directory, 0o755)
     async with opened(directory) as store:
         await store.commit([say("hello")], TIME)
-        os.chmod(mark_of(path), 0)
+        os.chmod(marker_path(path), 0)
         os.link(path, link)
-        os.close(os.open(mark_of(link), os.O_CREAT, 0))
+        os.close(os.open(marker_path(link), os.O_CREAT, 0))
         with as_nobody():
             assert b'"hello"' in b"".join(export(path))
             with pytest.raises(JournalToolError, match="under another name"):
@@ -187,15 +187,15 @@ def test_a_file_that_is_changed_while_it_is_read_as_it_is_is_told(directory: Pat
         closed(path, "directory")
         with (
             pytest.raises(JournalToolError, match="it changed meanwhile, so the result may be wrong"),
-            reading(path) as db,
+            open_reader(path) as db,
         ):
             db.execute("SELECT * FROM rooms").fetchall()
             os.utime(path, ns=(0, 0))
-        with pytest.raises(JournalToolError, match="it changed meanwhile"), reading(path):
+        with pytest.raises(JournalToolError, match="it changed meanwhile"), open_reader(path):
             server = JournalDescriptor(path)
             server.lock()
         server.close()
-        with reading(path) as db:
+        with open_reader(path) as db:
             assert db.execute("SELECT count(*) FROM rooms").fetchall() == [(2,)]
 
 
@@ -212,7 +212,7 @@ def test_a_file_that_cannot_even_be_read_is_one_line(directory: Path) -> None:
             with pytest.raises(JournalToolError, match=f"{path}: Permission denied"):
                 command(path)
         with pytest.raises(CannotStart, match="cannot write to the directory of the journal"):
-            prune(path, Old(keep_entries=1))
+            prune(path, PruneRule(keep_entries=1))
         with pytest.raises(JournalToolError, match="Permission denied"):
             backup(path, directory / "copy.db")
         directory.chmod(0o700)
@@ -249,7 +249,7 @@ def test_a_file_is_not_put_in_the_place_of_a_journal_in_use(tmp_path: Path) -> N
     server = JournalDescriptor(path)
     server.lock()
     with pytest.raises(JournalToolError, match="it is a journal in use; choose another file"):
-        with whole_file(path, replace=True):
+        with atomic_file(path, replace=True):
             pytest.fail("it would take the journal's place")
     server.close()
     assert info(path).entries == 5

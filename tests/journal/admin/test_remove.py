@@ -12,7 +12,7 @@ from trio_chat.client import connect
 from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin.check import check
 from trio_chat.journal.admin.info import info
-from trio_chat.journal.admin.prune import Pruned, RoomPruned
+from trio_chat.journal.admin.prune import PruneResult, RoomPruned
 from trio_chat.journal.admin.remove import remove_rooms
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.store import RoomRecord
@@ -180,7 +180,7 @@ def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
     before = path.read_bytes()
     size = len(before)
     planned = remove_rooms(path, ["lobby", "attic", "lobby"], dry_run=True, vacuum=True)
-    assert planned == Pruned(
+    assert planned == PruneResult(
         [RoomPruned("Lobby", 1, 4), RoomPruned("Attic", 1, 1)], size, size, vacuumed=False
     )
     assert path.read_bytes() == before
@@ -192,7 +192,7 @@ def test_an_interruption_removes_nothing(tmp_path: Path, monkeypatch: pytest.Mon
 
     path = large(tmp_path / NAME)
     before, known = text_of(path, with_refs=True), epochs(path)
-    monkeypatch.setattr("trio_chat.journal.admin.prune.STEPS_BETWEEN_WORDS", 1)
+    monkeypatch.setattr("trio_chat.journal.admin.prune.STEPS_BETWEEN_REPORTS", 1)
     with pytest.raises(KeyboardInterrupt):
         remove_rooms(path, ["lobby"], progress=interrupt)
     assert text_of(path, with_refs=True) == before and check(path).findings == []

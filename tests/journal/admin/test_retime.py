@@ -11,7 +11,7 @@ from tests.journal.test_sqlite import NAME
 from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin import retime as retime_module
 from trio_chat.journal.admin.check import check
-from trio_chat.journal.admin.prune import Old, prune
+from trio_chat.journal.admin.prune import PruneRule, prune
 from trio_chat.journal.admin.retime import RoomRetimed, retime
 from trio_chat.journal.sqlite import open_sqlite
 from trio_chat.journal.store import CommitResult
@@ -85,7 +85,7 @@ def test_the_index_has_the_new_times_and_the_old_words(tmp_path: Path) -> None:
 
 def test_entries_that_are_kept_no_longer_but_still_in_the_file_are_moved_too(tmp_path: Path) -> None:
     path = tidied(written(tmp_path / NAME, *[[say(f"{n} " + "hay " * 100)] for n in range(200)]))
-    prune(path, Old(keep_entries=150))
+    prune(path, PruneRule(keep_entries=150))
     assert int(str(rows(path, "SELECT min(first) FROM batches")[0][0])) < 51
     assert retime(path, ["lobby"], TIME + 30_000)[0].first == 32
     assert check(path).findings == []
@@ -93,7 +93,7 @@ def test_entries_that_are_kept_no_longer_but_still_in_the_file_are_moved_too(tmp
 
 def test_a_room_of_which_nothing_is_kept_goes_on_at_the_right_time(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, [say("a")], at_ms=TIME + YEARS_MS)
-    prune(path, Old(before_ms=TIME + 2 * YEARS_MS))
+    prune(path, PruneRule(before_ms=TIME + 2 * YEARS_MS))
     before = epochs(path)
     assert retime(path, ["lobby"], TIME) == [RoomRetimed("Lobby", 2, 1, YEARS_MS)]
     assert epochs(path) == before and rows(path, "SELECT at FROM rooms") == [(TIME,)]
@@ -148,7 +148,7 @@ def test_the_command_reports_each_room(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     written(tmp_path / "future.db", [say("a", "Attic"), say("b", "Porch")], at_ms=253_402_300_799_000)
     future = tmp_path / "future.db"
-    prune(future, Old(rooms=["porch"], before_ms=2**53))
+    prune(future, PruneRule(rooms=["porch"], before_ms=2**53))
     assert run(path, "retime", "--room", "LOBBY", "--room", "attic") == (
         0,
         "Lobby: no entry is in the future\nAttic: no entry is in the future\n",

@@ -9,7 +9,7 @@ import pytest
 from tests.journal.admin.journals import TIME, small, text_of, written
 from tests.journal.test_sqlite import NAME
 from trio_chat.errors import JournalToolError
-from trio_chat.journal.admin.format import described
+from trio_chat.journal.admin.format import format_info
 from trio_chat.journal.admin.importing import import_journal
 from trio_chat.journal.admin.info import info
 
@@ -65,8 +65,8 @@ def test_an_id_that_cannot_be_is_refused_with_its_line(tmp_path: Path, wrong: st
 
 def test_an_owner_reads_the_id(tmp_path: Path) -> None:
     found = info(written(tmp_path / NAME))
-    assert f"server id   {found.server_id}" in described(found, 10)
-    assert "server id   not made yet" in described(info(_never_opened(tmp_path)), 10)
+    assert f"server id   {found.server_id}" in format_info(found, 10)
+    assert "server id   not made yet" in format_info(info(_never_opened(tmp_path)), 10)
 
 
 def _never_opened(directory: Path) -> Path:

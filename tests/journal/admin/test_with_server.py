@@ -12,7 +12,7 @@ from tests.journal.test_sqlite import NAME
 from tests.journal.test_sqlite_server import on_file
 from trio_chat.journal.admin.backup import backup
 from trio_chat.journal.admin.importing import import_journal
-from trio_chat.journal.admin.prune import Old, prune
+from trio_chat.journal.admin.prune import PruneRule, prune
 from trio_chat.wire.messages import Ack, Gap, Said, Say
 
 
@@ -72,7 +72,7 @@ async def test_who_comes_back_to_what_was_imported_is_not_resumed_but_known(tmp_
 
 async def test_who_comes_back_after_a_prune_is_resumed_and_told_of_the_gap(tmp_path: Path) -> None:
     epoch = await spoken(tmp_path, "a", "b", "c")
-    await trio.to_thread.run_sync(prune, tmp_path / NAME, Old(keep_entries=1))
+    await trio.to_thread.run_sync(prune, tmp_path / NAME, PruneRule(keep_entries=1))
     async with on_file(tmp_path) as house:
         bob = await house.enter("bob")
         room = await bob.join("lobby", after=0, epoch=epoch)

@@ -12,16 +12,16 @@ from tempfile import mkstemp
 from typing import TYPE_CHECKING
 
 from trio_chat.errors import JournalToolError
-from trio_chat.journal.admin.connect import is_in_use, owning
+from trio_chat.journal.admin.connect import as_tool_error, is_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["whole_file"]
+__all__ = ["atomic_file"]
 
 
 @contextmanager
-def whole_file(to: Path, *, replace: bool = False) -> Iterator[Path]:
+def atomic_file(to: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield an empty file beside `to`, to be filled in the block; at the end of the block it replaces `to`.
 
     Raises:
@@ -36,7 +36,7 @@ def whole_file(to: Path, *, replace: bool = False) -> Iterator[Path]:
     if is_in_use(to):
         raise JournalToolError(f"cannot write {to}: it is a journal in use; choose another file")
     folder = to.absolute().parent
-    with owning(to):
+    with as_tool_error(to):
         descriptor, name = mkstemp(prefix=f".{to.name}.", dir=folder)
         try:
             os.close(descriptor)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trio_chat.errors import JournalToolError
-from trio_chat.journal.admin.atomic_file import whole_file
-from trio_chat.journal.admin.connect import interruptible, moment, owning, reading
+from trio_chat.journal.admin.atomic_file import atomic_file
+from trio_chat.journal.admin.connect import as_tool_error, interruptible, open_reader, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def backup(path: Path, to: Path, *, replace: bool = False, progress: Progress | 
             f"cannot back up to {to}: {to}-wal exists, so it is a journal in use, or its server was killed;"
             " move both away"
         )
-    with reading(path) as db, whole_file(to, replace=replace) as copy:
+    with open_reader(path) as db, atomic_file(to, replace=replace) as copy:
         _copy(db, copy, progress)
     return to.stat().st_size
 
@@ -66,7 +66,7 @@ def temporary_backup(path: Path, *, progress: Progress | None = None) -> Iterato
         raise JournalToolError(
             f"cannot create a temporary file: {error.strerror}; set TMPDIR to a writable directory"
         ) from error
-    with owning(folder), tempfile.TemporaryDirectory(prefix="trio-chat-backup-", dir=folder) as inner:
+    with as_tool_error(folder), tempfile.TemporaryDirectory(prefix="trio-chat-backup-", dir=folder) as inner:
         copy = Path(inner) / "journal.db"
         backup(path, copy, progress=progress)
         with copy.open("rb") as file:
@@ -75,15 +75,15 @@ def temporary_backup(path: Path, *, progress: Progress | None = None) -> Iterato
 
 
 def _copy(db: sqlite3.Connection, copy: Path, progress: Progress | None) -> None:
-    def tell(_: int, remaining: int, total: int) -> None:
+    def report(_: int, remaining: int, total: int) -> None:
         if progress is not None:
             progress(total - remaining, total)
 
     with closing(sqlite3.connect(copy, isolation_level=None)) as other:
         other.execute("PRAGMA synchronous = OFF")  # the finished file is flushed once
-        with moment(db):
+        with snapshot(db):
             db.execute("SELECT run FROM about").fetchone()  # the first read starts the snapshot
-            db.backup(other, pages=PAGES_AT_ONCE, progress=tell, sleep=0)
+            db.backup(other, pages=PAGES_AT_ONCE, progress=report, sleep=0)
         interruptible(other)
         found = other.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":

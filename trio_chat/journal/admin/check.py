@@ -15,7 +15,7 @@ from msgspec import Struct
 from trio_chat.errors import Refused
 from trio_chat.hub.names import prepare_room
 from trio_chat.journal.admin.check_index import check_index, has_index
-from trio_chat.journal.admin.connect import moment, reading, was_interrupted
+from trio_chat.journal.admin.connect import open_reader, snapshot, was_interrupted
 from trio_chat.wire.codec import decode_entry
 from trio_chat.wire.messages import MAX_AT, MAX_NUMBER, TopicChanged
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from trio_chat.journal.admin.connect import Progress
 
-__all__ = ["Checked", "check"]
+__all__ = ["CheckResult", "check"]
 
 FINDINGS_MAX = 100  # one broken page causes many findings; the first ones are enough for a repair
 
 _decode_fresh = msgspec.json.Decoder(list[tuple[int, str, int]]).decode
 
 
-class Checked(Struct, frozen=True):
+class CheckResult(Struct, frozen=True):
     """The result of a check: how many rooms and entries were checked, and at most a hundred findings."""
 
     rooms: int
@@ -40,7 +40,7 @@ class Checked(Struct, frozen=True):
     findings: list[str]
 
 
-def check(path: Path, *, quick: bool = False, progress: Progress | None = None) -> Checked:
+def check(path: Path, *, quick: bool = False, progress: Progress | None = None) -> CheckResult:
     """Check a journal; a server may be using it.
 
     `quick` skips the slowest checks: whether SQLite's indexes match its tables, and whether a search finds
@@ -49,7 +49,7 @@ def check(path: Path, *, quick: bool = False, progress: Progress | None = None) 
     Raises:
         JournalToolError: There is nothing that can be checked.
     """
-    with reading(path) as db, moment(db):
+    with open_reader(path) as db, snapshot(db):
         checking = _Checking(db, progress)
         try:
             for finding in checking.run(quick=quick):
@@ -61,7 +61,7 @@ def check(path: Path, *, quick: bool = False, progress: Progress | None = None) 
             if was_interrupted(error):
                 raise
             checking.findings.append(f"the file: {error}")
-        return Checked(checking.rooms, checking.entries, checking.findings)
+        return CheckResult(checking.rooms, checking.entries, checking.findings)
 
 
 class _Row(Struct, frozen=True):
@@ -107,13 +107,13 @@ class _Checking:
                 found = check_index(self._db, room.id, room.first, room.head, ask=not quick)
                 yield from (f"room {room.shown}: {finding}" for finding in found)
             self.rooms += 1
-        yield from self._strays()
+        yield from self._orphans()
         yield from self._refs({room.id: room for room in rooms})
 
     # --- a room ---------------------------------------------------------------------------------------
 
     def _room(self, room: _Row) -> Iterator[str]:
-        yield from self._named(room)
+        yield from self._check_name(room)
         if not 1 <= room.first <= room.head + 1 <= MAX_NUMBER:
             yield f"invalid numbers: {room.first} to {room.head}"
             return
@@ -150,7 +150,7 @@ class _Checking:
                 if isinstance(entry, TopicChanged):
                     topic = entry.text
             due = last + 1
-            self._tell(last + 1 - max(first, room.first))
+            self._count(last + 1 - max(first, room.first))
         if due != room.head + 1:
             beyond = f"its entries end at {due - 1}, but its head is {room.head}"
             yield beyond if due > room.head else _misplaced(room.head + 1, due)
@@ -159,7 +159,7 @@ class _Checking:
         if topic is not None and topic != room.topic:
             yield "its topic differs from its last topic change"
 
-    def _named(self, room: _Row) -> Iterator[str]:
+    def _check_name(self, room: _Row) -> Iterator[str]:
         try:
             if prepare_room(room.shown).key != room.key:
                 yield f"clients cannot find it: it is stored under the key {room.key}"
@@ -168,17 +168,17 @@ class _Checking:
         if not room.epoch:
             yield "it has no epoch"
 
-    def _tell(self, count: int) -> None:
+    def _count(self, count: int) -> None:
         self.entries += count
         if self._progress is not None:
             self._progress(self.entries, self._total)
 
     # --- rows that refer to rooms and entries ---------------------------------------------------------
 
-    def _strays(self) -> Iterator[str]:
+    def _orphans(self) -> Iterator[str]:
         for table in ("batches", "refs"):
-            strays = f"SELECT DISTINCT room FROM {table} WHERE room NOT IN (SELECT id FROM rooms)"
-            for (id,) in self._db.execute(strays):
+            query = f"SELECT DISTINCT room FROM {table} WHERE room NOT IN (SELECT id FROM rooms)"
+            for (id,) in self._db.execute(query):
                 yield f"the table {table} refers to a missing room, id {id}"
 
     def _refs(self, rooms: dict[int, _Row]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_chat.journal.search import read_texts
+from trio_chat.journal.search import decode_texts
 from trio_chat.journal.sqlite_index import document_in_index, lines_between, quoted, room_mark
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_index", "has_index"]
 
-ASKED = 8  # trigrams per chunk
+TRIGRAMS_SAMPLED = 8  # trigrams per chunk
 
 
 def has_index(db: sqlite3.Connection) -> bool:
@@ -50,7 +50,7 @@ def check_index(
             yield f"entries {start} to {last} are in the index, but some of them are missing"
             continue
         try:
-            texts = read_texts([lines[0], lines[-1]])
+            texts = decode_texts([lines[0], lines[-1]])
             text = document_in_index(db, id, room, lines)
         except ValueError:
             yield f"entries {start} to {last} are in the index, but cannot be read"
@@ -68,7 +68,7 @@ def check_index(
 
 
 def _found(db: sqlite3.Connection, id: int, text: str) -> bool:
-    step = max(1, (len(text) - 3) // (ASKED - 1))
+    step = max(1, (len(text) - 3) // (TRIGRAMS_SAMPLED - 1))
     trigrams = {text[start : start + 3] for start in range(0, len(text) - 2, step)}
     asked = " ".join(map(quoted, sorted(trigrams)))
     row = db.execute("SELECT rowid FROM words WHERE words MATCH ? AND rowid = ?", (asked, id)).fetchone()

@@ -19,20 +19,20 @@ from trio_chat.journal.claim import Claim
 from trio_chat.journal.lock import JournalDescriptor, is_locked
 from trio_chat.journal.log_origin import check_log
 from trio_chat.journal.placement import may_write
-from trio_chat.journal.sqlite_file import connect, prepare, refuse_others, storing, version_of
-from trio_chat.journal.sqlite_marker import mark_of
+from trio_chat.journal.sqlite_file import as_store_error, connect, prepare, raise_if_not_journal, version_of
+from trio_chat.journal.sqlite_marker import marker_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
     "Progress",
-    "changing",
+    "as_tool_error",
     "interruptible",
     "is_in_use",
-    "moment",
-    "owning",
-    "reading",
+    "open_reader",
+    "open_writer",
+    "snapshot",
     "was_interrupted",
 ]
 
@@ -42,20 +42,20 @@ Progress = Callable[[int, int], None]
 # SQLite's errors when it cannot create the index of a log.
 _NO_ROOM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
-LOOKS = 1_000  # these take some milliseconds
+LOCK_CHECKS = 1_000  # these take some milliseconds
 
-STEPS_BETWEEN_LOOKS = 200_000  # of SQLite's virtual machine: a few milliseconds until Ctrl-C has an effect
+STEPS_BETWEEN_CHECKS = 200_000  # of SQLite's virtual machine: a few milliseconds until Ctrl-C has an effect
 
 
 @contextmanager
-def owning(path: Path) -> Iterator[None]:
+def as_tool_error(path: Path) -> Iterator[None]:
     """Raise errors of the disk and the file as `JournalToolError`, and an interrupted statement as
     `KeyboardInterrupt`."""
     try:
-        with storing():
+        with as_store_error():
             yield
     except StoreError as error:
-        refuse_others(path, error)
+        raise_if_not_journal(path, error)
         raise JournalToolError(f"{path}: {error}") from error
     except sqlite3.OperationalError as error:
         if not was_interrupted(error):
@@ -69,14 +69,14 @@ def was_interrupted(error: sqlite3.Error) -> bool:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def open_reader(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a connection that only reads; this also works on read-only media.
 
     Raises:
         JournalToolError: There is no file, it cannot be read, or it changed during an unlocked read.
         CannotStart: The file is not a journal, has a newer version, or its log belongs to another file.
     """
-    with owning(path):
+    with as_tool_error(path):
         file = _descriptor(path)
         try:
             _refuse_another_name(file)
@@ -107,7 +107,7 @@ def _descriptor(path: Path) -> JournalDescriptor:
 def _refuse_another_name(file: JournalDescriptor) -> None:
     """Raise `JournalToolError` when a server uses the file under another name: the log with the newest
     entries is beside that name."""
-    for _ in range(LOOKS):  # a server that starts or stops holds only one of the two locks for a moment
+    for _ in range(LOCK_CHECKS):  # a server that starts or stops holds only one of the two locks for a moment
         if not file.is_locked() or _is_marked(file):
             return
     raise JournalToolError(
@@ -119,7 +119,7 @@ def _refuse_another_name(file: JournalDescriptor) -> None:
 def _is_marked(file: JournalDescriptor) -> bool:
     """Return whether the server that uses the file uses it under this name."""
     try:
-        return is_locked(mark_of(file.path))
+        return is_locked(marker_path(file.path))
     except PermissionError:
         # Only its owner may open the marker. The log has the same mode as the journal.
         return os.path.exists(f"{file.path}-wal")
@@ -178,7 +178,7 @@ def _has_to_be_frozen(file: JournalDescriptor) -> bool:
 
 
 @contextmanager
-def moment(db: sqlite3.Connection) -> Iterator[None]:
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
     """Read everything in the block at one moment. Until the end of the block the server's log only grows."""
     db.execute("BEGIN")
     try:
@@ -189,7 +189,7 @@ def moment(db: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def changing(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+def open_writer(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection]:
     """Yield a connection that writes, under the lock that keeps servers out; at the end all is on the disk.
 
     A journal of an older version is migrated to the current version.
@@ -198,7 +198,7 @@ def changing(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection
         JournalToolError: There is no file and `create` is false.
         CannotStart: The file is in use, is not a journal, or has a newer version.
     """
-    with owning(path):
+    with as_tool_error(path):
         claim = _claim(path, create=create)
         try:
             with closing(connect(claim.path)) as db:
@@ -208,7 +208,7 @@ def changing(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection
                 given = _entries_given(db)
                 yield db
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                claim.mark.removed(given - _entries_given(db))
+                claim.marker.subtract_entries(given - _entries_given(db))
         finally:
             claim.close()
 
@@ -230,7 +230,7 @@ def _entries_given(db: sqlite3.Connection) -> int:
 
 def interruptible(db: sqlite3.Connection) -> None:
     """Let Ctrl-C end a long statement: Python raises in the progress handler, and SQLite then stops."""
-    db.set_progress_handler(lambda: 0, STEPS_BETWEEN_LOOKS)
+    db.set_progress_handler(lambda: 0, STEPS_BETWEEN_CHECKS)
 
 
 def is_in_use(path: Path) -> bool:

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from trio_chat.errors import JournalToolError
 
-__all__ = ["moment_of"]
+__all__ = ["parse_time"]
 
 _AGO = re.compile(r"([0-9]{1,9})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
-def moment_of(text: str, now_ms: int) -> int:
+def parse_time(text: str, now_ms: int) -> int:
     """Return the time in ms of an age (`4w`, `90d`, `12h`, `30m`, `45s`) or of an ISO 8601 date or time.
 
     A time without a zone is in UTC.

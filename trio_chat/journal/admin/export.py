@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from trio_chat.errors import JournalToolError
-from trio_chat.journal.admin.connect import moment, reading
+from trio_chat.journal.admin.connect import open_reader, snapshot
 from trio_chat.journal.admin.export_format import (
     VERSION,
     EndLine,
@@ -65,15 +65,15 @@ def export(
     Raises:
         JournalToolError: The journal cannot be read, or an entry was pruned before it was exported.
     """
-    with reading(path) as db:
-        with moment(db):
+    with open_reader(path) as db:
+        with snapshot(db):
             chosen = _choose(db, rooms)
             server_id = server_id_of(db) if with_refs and not rooms and not since_ms else ""
         total = sum(room.head + 1 - room.first for room in chosen)
         done = entries = 0
         yield encode_line(JournalLine(VERSION, with_refs, server_id)) + b"\n"
         for room in chosen:
-            with moment(db):
+            with snapshot(db):
                 first, head = _first(db, room), room.head
                 since = first_since(db, room.id, first, head, since_ms) if since_ms else first
             yield encode_line(RoomLine(room.shown, room.epoch, since, head, room.topic)) + b"\n"
@@ -108,7 +108,7 @@ def _entries(db: sqlite3.Connection, room: _Room, seq: int) -> Iterator[tuple[in
     while seq <= room.head:
         lines: list[bytes] = []
         size = 0
-        with moment(db):
+        with snapshot(db):
             kept = _first(db, room)
             rows = db.execute(
                 "SELECT first, payloads FROM batches"
@@ -124,11 +124,11 @@ def _entries(db: sqlite3.Connection, room: _Room, seq: int) -> Iterator[tuple[in
                     if first > at or size > PAGE_BYTES:
                         break
         if not lines:
-            gone = f"entry {seq} of {room.shown}"
+            missing = f"entry {seq} of {room.shown}"
             if kept > seq:
-                raise JournalToolError(f"{gone} was pruned before it could be exported; try again")
+                raise JournalToolError(f"{missing} was pruned before it could be exported; try again")
             raise JournalToolError(
-                f"the file is damaged: {gone} is missing; run `trio-chat journal check` for details"
+                f"the file is damaged: {missing} is missing; run `trio-chat journal check` for details"
             )
         lines.append(b"")
         yield len(lines) - 1, b"\n".join(lines)
@@ -137,7 +137,7 @@ def _entries(db: sqlite3.Connection, room: _Room, seq: int) -> Iterator[tuple[in
 
 def _refs(db: sqlite3.Connection, room: _Room, since: int) -> Iterator[bytes]:
     # Read the fresh refs first: refs moved later are among them, refs moved earlier are in the table already.
-    with moment(db):
+    with snapshot(db):
         rows = db.execute("SELECT refs FROM fresh ORDER BY id").fetchall()
     fresh = {key: seq for (refs,) in rows for id, key, seq in _decode_fresh(refs) if id == room.id}
     settled = ((key, seq) for key, seq in _settled(db, room.id) if key not in fresh)
@@ -155,7 +155,7 @@ def _refs(db: sqlite3.Connection, room: _Room, since: int) -> Iterator[bytes]:
 def _settled(db: sqlite3.Connection, room: int) -> Iterator[tuple[str, int]]:
     last = ""
     while True:
-        with moment(db):
+        with snapshot(db):
             rows: list[tuple[str, int]] = db.execute(
                 "SELECT key, seq FROM refs WHERE room = ? AND key > ? ORDER BY key LIMIT ?",
                 (room, last, REFS_AT_ONCE),

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
     from trio_chat.journal.admin.info import JournalInfo, RoomInfo
 
-__all__ = ["described"]
+__all__ = ["format_info"]
 
 
-def described(info: JournalInfo, rooms_max: int | None) -> Iterator[str]:
+def format_info(info: JournalInfo, rooms_max: int | None) -> Iterator[str]:
     """Yield the journal's state in some lines, then a table of its rooms, the largest first."""
     yield f"journal     {info.path}"
     yield f"state       {info.state}"

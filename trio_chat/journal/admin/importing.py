@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from trio_chat.errors import JournalToolError, Refused
 from trio_chat.hub.names import check_text, prepare_name, prepare_room
-from trio_chat.journal.admin.connect import changing
+from trio_chat.journal.admin.connect import open_writer
 from trio_chat.journal.admin.export_format import (
     VERSION,
     EndLine,
@@ -38,27 +38,27 @@ if TYPE_CHECKING:
 
     from trio_chat.journal.admin.connect import Progress
 
-__all__ = ["Imported", "import_journal"]
+__all__ = ["ImportResult", "import_journal"]
 
 LINE_BYTES_MAX = 1 << 20
 # The largest text that fits into a frame, whatever the limits of the server.
 TEXT_BYTES_MAX = 32_256
 REF_KEY_CHARS_MAX = 128
-LINES_BETWEEN_WORDS = 10_000
+LINES_BETWEEN_REPORTS = 10_000
 BATCH_ENTRIES = 500
 BATCH_BYTES = 128 << 10
 
 L = TypeVar("L", bound=Line)
 
 
-class Imported(Struct, frozen=True):
+class ImportResult(Struct, frozen=True):
     """The numbers of imported rooms and entries."""
 
     rooms: int
     entries: int
 
 
-def import_journal(path: Path, source: BinaryIO, *, progress: Progress | None = None) -> Imported:
+def import_journal(path: Path, source: BinaryIO, *, progress: Progress | None = None) -> ImportResult:
     """Import an export into the journal, which is created if it does not exist.
 
     With `progress`, `source` must be a file on disk.
@@ -71,12 +71,12 @@ def import_journal(path: Path, source: BinaryIO, *, progress: Progress | None = 
     if first.version != VERSION:
         raise lines.wrong(f"has export version {first.version}, expected {VERSION}")
     lines.next()
-    with changing(path, create=True) as db, transaction(db):
+    with open_writer(path, create=True) as db, transaction(db):
         if first.server_id and not server_id_of(db):
             db.execute("UPDATE about SET server_id = ?", (first.server_id,))
         rooms = entries = 0
         while isinstance(lines.line, RoomLine):
-            entries += _Incoming(db, lines, lines.line).take()
+            entries += _RoomImport(db, lines, lines.line).run()
             rooms += 1
         end = lines.expect(EndLine, "is neither a room line nor the end line")
         if (end.rooms, end.entries) != (rooms, entries):
@@ -86,7 +86,7 @@ def import_journal(path: Path, source: BinaryIO, *, progress: Progress | None = 
         lines.next()
         if lines.line is not None:
             raise lines.wrong("follows the end line")
-    return Imported(rooms, entries)
+    return ImportResult(rooms, entries)
 
 
 class _Lines:
@@ -111,7 +111,7 @@ class _Lines:
             self.line = None
             return
         self._done += len(text)
-        if self._progress is not None and not self.number % LINES_BETWEEN_WORDS:
+        if self._progress is not None and not self.number % LINES_BETWEEN_REPORTS:
             self._progress(self._done, self._total)
         if len(text) > LINE_BYTES_MAX:
             raise self.wrong(f"is longer than {LINE_BYTES_MAX:,} bytes")
@@ -146,7 +146,7 @@ def _beyond_calendar(text: bytes) -> int:
         return 0
 
 
-class _Incoming:
+class _RoomImport:
     """The import of one room."""
 
     def __init__(self, db: sqlite3.Connection, lines: _Lines, room: RoomLine) -> None:
@@ -156,15 +156,15 @@ class _Incoming:
         self._id = 0
         self._at = 0
 
-    def take(self) -> int:
+    def run(self) -> int:
         """Import the room, and return how many entries it has; the line after the room is then the next."""
         self._id = self._create()
         self._lines.next()
-        topic = self._take_entries()
+        topic = self._import_entries()
         if topic is not None and topic != self._room.topic:
             raise self._wrong(f"follows a topic change that differs from the topic of room {self._room.room}")
         while isinstance(self._lines.line, RefsLine):
-            self._take_refs(self._lines.line)
+            self._import_refs(self._lines.line)
             self._lines.next()
         self._db.execute("UPDATE rooms SET at = ? WHERE id = ?", (self._at, self._id))
         return self._room.head + 1 - self._room.first
@@ -194,7 +194,7 @@ class _Incoming:
         assert made.lastrowid, "a row has an id"
         return made.lastrowid
 
-    def _take_entries(self) -> str | None:
+    def _import_entries(self) -> str | None:
         """Import all entries; return the last topic that they set, None if they set none."""
         room = self._room
         topic: str | None = None
@@ -230,7 +230,7 @@ class _Incoming:
         except Refused as refused:
             raise self._wrong(f"has an invalid author or text: {refused.detail}") from None
 
-    def _take_refs(self, line: RefsLine) -> None:
+    def _import_refs(self, line: RefsLine) -> None:
         for key, seq in line.refs:
             if not (1 <= len(key) <= REF_KEY_CHARS_MAX and self._room.first <= seq <= self._room.head):
                 raise self._wrong("has a ref to an entry that is not in the room")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trio_chat.journal.admin.connect import is_in_use, moment, reading
+from trio_chat.journal.admin.connect import is_in_use, open_reader, snapshot
 from trio_chat.journal.admin.seek import time_of
 from trio_chat.journal.sqlite_file import server_id_of, version_of
 
@@ -52,7 +52,7 @@ class JournalInfo(Struct, frozen=True, kw_only=True):
 def info(path: Path) -> JournalInfo:
     """Return the state of a journal at one moment; a server may be using it."""
     in_use = is_in_use(path)
-    with reading(path) as db, moment(db):
+    with open_reader(path) as db, snapshot(db):
         run, durability, stopped = db.execute("SELECT run, durability, stopped FROM about").fetchone()
         rooms = _rooms(db)
         log = f"{os.path.realpath(path)}-wal"

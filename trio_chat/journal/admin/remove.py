@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trio_chat.errors import JournalToolError
-from trio_chat.journal.admin.connect import changing, moment, reading
-from trio_chat.journal.admin.prune import Pruned, RoomPruned, forget, vacuum_file
+from trio_chat.journal.admin.connect import open_reader, open_writer, snapshot
+from trio_chat.journal.admin.prune import PruneResult, RoomPruned, delete_entries, vacuum_file
 from trio_chat.journal.sqlite_file import transaction
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def remove_rooms(
     dry_run: bool = False,
     vacuum: bool = False,
     progress: Progress | None = None,
-) -> Pruned:
+) -> PruneResult:
     """Remove the rooms with these keys; with `dry_run` only return what would be removed.
 
     An interrupt undoes everything; while the file is rewritten it ends only the rewriting.
@@ -45,17 +45,17 @@ def remove_rooms(
     """
     size = path.stat().st_size if path.exists() else 0
     if dry_run:
-        with reading(path) as db, moment(db):
-            return Pruned([room for _, room in _find(db, keys)], size, size, vacuumed=False)
+        with open_reader(path) as db, snapshot(db):
+            return PruneResult([room for _, room in _find(db, keys)], size, size, vacuumed=False)
     vacuumed = False
-    with changing(path) as db:
+    with open_writer(path) as db:
         with transaction(db):
             found = _find(db, keys)
-            forget(db, found, progress)
+            delete_entries(db, found, progress)
             _remove(db, [id for id, _ in found])
         if vacuum:
             vacuumed = vacuum_file(db)
-    return Pruned([room for _, room in found], size, path.stat().st_size, vacuumed)
+    return PruneResult([room for _, room in found], size, path.stat().st_size, vacuumed)
 
 
 def _find(db: sqlite3.Connection, keys: Sequence[str]) -> list[tuple[int, RoomPruned]]:

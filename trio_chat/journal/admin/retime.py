@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trio_chat.errors import JournalToolError
-from trio_chat.journal.admin.connect import changing, moment, reading
+from trio_chat.journal.admin.connect import open_reader, open_writer, snapshot
 from trio_chat.journal.admin.seek import first_since, time_of
 from trio_chat.journal.sqlite_file import transaction
 from trio_chat.wire.codec import decode_entry, encode
@@ -65,9 +65,9 @@ def retime(
         JournalToolError: A room is not in the journal, or the file cannot be read or changed.
     """
     if dry_run:
-        with reading(path) as db, moment(db):
+        with open_reader(path) as db, snapshot(db):
             return [_report(future) for future in _find(db, rooms, now_ms)]
-    with changing(path) as db, transaction(db):
+    with open_writer(path) as db, transaction(db):
         found = _find(db, rooms, now_ms)
         for future in found:
             if future.ahead_ms:
@@ -111,13 +111,13 @@ def _move_back(db: sqlite3.Connection, future: _Future, now_ms: int, progress: P
             raise _damaged(after + 1, future)
         first, last, joined = row
         lines = joined.split(b"\n")
-        for place in range(max(0, future.start - first), len(lines)):
+        for index in range(max(0, future.start - first), len(lines)):
             try:
-                entry = decode_entry(lines[place])
+                entry = decode_entry(lines[index])
             except (ValueError, RecursionError):
-                raise _damaged(first + place, future) from None
+                raise _damaged(first + index, future) from None
             at = max(at, min(entry.at - future.ahead_ms, now_ms))
-            lines[place] = encode(replace(entry, at=at))
+            lines[index] = encode(replace(entry, at=at))
         db.execute(
             "UPDATE batches SET payloads = ? WHERE room = ? AND last = ?",
             (b"\n".join(lines), future.id, last),
