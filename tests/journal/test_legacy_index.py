@@ -1,4 +1,4 @@
-"""An index of an older server keeps its meaning, though long runs of marks are folded otherwise now."""
+"""An index of an older server stays usable, although long runs of marks are folded differently now."""
 
 import shutil
 import sqlite3
@@ -51,7 +51,7 @@ async def say_more(store: SqliteStore) -> None:
 
 
 def test_the_stored_index_has_the_older_form(stored: Path) -> None:
-    """Else these tests would show nothing."""
+    """Otherwise these tests would show nothing."""
     assert len(chunks(stored)) == 2
     assert not any(CGJ in term for term in terms(stored))
     with closing(sqlite3.connect(stored)) as db:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.journal.test_memory import draft
-from tests.journal.test_memory_model import Book
+from tests.journal.test_memory_model import RoomModel
 from tests.journal.test_sqlite import NAME, kill
 from trio_chat.journal import sqlite_writer
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
@@ -26,15 +26,15 @@ class Shelf:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.boots = 0
-        self.books: dict[str, Book] = {}
+        self.books: dict[str, RoomModel] = {}
 
     async def begin(self) -> None:
         self.store = await open_sqlite(self.path, boot_id=lambda: str(self.boots))
         for room in ROOMS:
             known = await self.store.open(room, room.title())
-            book = self.books.setdefault(room, Book(room.title(), known.epoch))
+            book = self.books.setdefault(room, RoomModel(room.title(), known.epoch))
             if not book.lines:
-                book.epoch = known.epoch  # nobody has a cursor in it
+                book.epoch = known.epoch  # no client has a cursor in it
             assert (known.shown, known.epoch) == (book.shown, book.epoch)
             assert (known.first, known.head) == (1, book.head)
 

@@ -155,7 +155,7 @@ async def test_a_reader_at_a_trickle_does_not_hold_the_log(
 async def test_ended_by_force_while_the_disk_hangs_it_ends_and_the_file_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A commit is under way, and its thread cannot be ended: nobody waits for it longer than is said."""
+    """The thread of a running commit cannot be cancelled: the server waits for it only up to a deadline."""
     await (await open_sqlite(tmp_path / NAME)).aclose()
     monkeypatch.setattr("trio_chat.journal.sqlite.CLOSE_S", 0.01)
     with trio.fail_after(PATIENCE_S), closing(sqlite3.connect(tmp_path / NAME)) as disk:
@@ -202,7 +202,7 @@ async def process(directory: Path) -> AsyncGenerator[tuple[trio.Process, Door]]:
 
 
 async def talk(peer: Peer, name: str, room: str, acked: dict[str, int]) -> None:
-    """Say one thing after the other, each once the last one is acked, until the server is gone."""
+    """Send one text after another, each after the ack of the last, until the server is gone."""
     number = 0
     with suppress(trio.EndOfChannel, LinkBroken):
         while True:

@@ -169,7 +169,7 @@ async def test_the_index_is_merged_in_steps_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_a_commit_waits_for_one_step_at_most(tmp_path: Path) -> None:
-    """However much there is to do, whoever speaks comes after the step that is under way."""
+    """A commit waits only for the running step, however much work is left."""
     async with opened(tmp_path) as store:
         for _ in range(30):
             await said(store, *("hay" for _ in range(100)))
@@ -299,7 +299,7 @@ async def test_of_a_chunk_in_part_forgotten_the_text_stays_until_all_of_it_is(tm
     ).fetchone()
     assert first < 501 <= last
     lines = sqlite_index.lines_between(store._writer._db, 1, first, last)
-    assert len(lines) == last + 1 - first, "to forget it one has to know it"
+    assert len(lines) == last + 1 - first, "removing a chunk needs its entries"
     assert await found(store, "hay 49 9") == []
     assert await found(store, "hay 50 0") == [501]
     await store.aclose()
@@ -432,7 +432,7 @@ async def test_in_memory_too_it_goes() -> None:
     assert await texts(store) == ["f"]
     assert not MemoryStore().tidies
     with assert_checkpoints():
-        assert (await store.open("attic", "attic")).first == 1, "nobody used it: it is new"
+        assert (await store.open("attic", "attic")).first == 1, "it had no users, so it is new"
 
 
 # --- a time that goes back --------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A copy made while the server goes on: of one moment, whole or not there, and another history."""
+"""Backups beside a running server: of one moment, complete or absent, and with new epochs."""
 
 import stat
 from pathlib import Path
@@ -18,7 +18,7 @@ def names(directory: Path) -> set[str]:
     return {each.name for each in directory.iterdir()}
 
 
-def test_a_copy_holds_the_same_and_nobody_else_may_read_it(tmp_path: Path) -> None:
+def test_a_copy_has_the_same_entries_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
     assert backup(path, copy) == copy.stat().st_size
     assert text_of(copy, with_refs=True) == text_of(path, with_refs=True)
@@ -27,10 +27,10 @@ def test_a_copy_holds_the_same_and_nobody_else_may_read_it(tmp_path: Path) -> No
     assert names(tmp_path) == {NAME, f"{NAME}-mark", "copy.db"}
 
 
-async def test_a_copy_is_of_the_moment_at_which_it_began(
+async def test_a_copy_shows_the_moment_at_which_it_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server says more between any two steps: the copy neither begins anew nor holds half of it."""
+    """The server commits between any two steps: the copy neither restarts nor has parts of these commits."""
     monkeypatch.setattr(backup_module, "PAGES_AT_ONCE", 2)
     left: list[int] = []
     async with opened(tmp_path) as store:
@@ -38,7 +38,7 @@ async def test_a_copy_is_of_the_moment_at_which_it_began(
 
         def goes_on(done: int, total: int) -> None:
             left.append(total - done)
-            assert left == sorted(left, reverse=True), "it began anew"
+            assert left == sorted(left, reverse=True), "the copy was restarted"
             trio.from_thread.run(store.commit, [say("later")], TIME)
 
         path, copy = tmp_path / NAME, tmp_path / "copy.db"
@@ -48,7 +48,7 @@ async def test_a_copy_is_of_the_moment_at_which_it_began(
     assert check(path) == CheckResult(1, 20 + len(left), [])
 
 
-async def test_a_server_on_a_copy_resumes_nobody(tmp_path: Path) -> None:
+async def test_a_server_on_a_copy_has_new_epochs(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     async with opened(tmp_path) as store:
@@ -62,7 +62,7 @@ async def test_a_server_on_a_copy_resumes_nobody(tmp_path: Path) -> None:
         assert (known.head, known.epoch != epoch) == (1, True)
 
 
-def test_what_is_there_is_replaced_only_when_told_to(tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_on_request(tmp_path: Path) -> None:
     path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
     copy.write_text("precious")
     with pytest.raises(JournalToolError, match=r"copy.db: it exists already; use --force to replace it"):
@@ -88,7 +88,7 @@ def test_a_journal_is_not_copied_over_itself_nor_over_one_in_use(tmp_path: Path)
 
 
 @pytest.mark.parametrize("what", ["damaged", "interrupted", "no directory"])
-def test_a_copy_that_is_not_made_leaves_nothing_and_what_was_there(what: str, tmp_path: Path) -> None:
+def test_a_failed_copy_leaves_the_directory_unchanged(what: str, tmp_path: Path) -> None:
     path = written(tmp_path / NAME, *[[say("x" * 3_000)] for _ in range(30)])
     copy = tmp_path / ("missing/copy.db" if what == "no directory" else "copy.db")
     error: type[BaseException] = JournalToolError
@@ -109,8 +109,8 @@ def test_a_copy_that_is_not_made_leaves_nothing_and_what_was_there(what: str, tm
     assert names(tmp_path) == before
 
 
-def test_a_long_statement_ends_when_it_is_interrupted(tmp_path: Path) -> None:
-    """As Ctrl-C does it: the handler raises inside SQLite, which gives up."""
+def test_an_interrupt_ends_a_long_statement(tmp_path: Path) -> None:
+    """As with Ctrl-C, the handler raises inside SQLite, which then stops."""
     from trio_chat.journal.admin.connect import as_tool_error, open_reader
 
     with (

@@ -1,4 +1,4 @@
-"""Every way in which a journal is broken by hand is found, and named."""
+"""Each kind of damage to a journal is found and named."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from trio_chat.journal.admin.check import CheckResult, check
 LOBBY = "(SELECT id FROM rooms WHERE key = 'lobby')"
 
 
-def test_a_journal_that_a_server_left_is_sound(tmp_path: Path) -> None:
+def test_a_journal_written_by_a_server_has_no_findings(tmp_path: Path) -> None:
     assert check(small(tmp_path / NAME)) == CheckResult(2, 5, [])
     assert check(small(tmp_path / "other.db"), quick=True) == CheckResult(2, 5, [])
 
 
-async def test_a_journal_in_use_is_checked_as_it_stands(tmp_path: Path) -> None:
+async def test_a_journal_in_use_can_be_checked(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.commit([say("hello", ref="r1"), say("dusty", "Attic")], TIME)
         checked = await trio.to_thread.run_sync(check, tmp_path / NAME)
@@ -26,19 +26,19 @@ async def test_a_journal_in_use_is_checked_as_it_stands(tmp_path: Path) -> None:
         await store.commit([say("again")], TIME)
 
 
-def test_a_row_whose_oldest_are_forgotten_is_sound(tmp_path: Path) -> None:
+def test_a_partly_pruned_row_has_no_findings(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, [say(text) for text in "abc"])
     run_sql(path, "UPDATE rooms SET first = 3")
     assert check(path) == CheckResult(1, 1, [])
 
 
-def test_a_room_of_which_all_is_forgotten_is_sound(tmp_path: Path) -> None:
+def test_a_completely_pruned_room_has_no_findings(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, [say("a", topic=True), say("b")])
     run_sql(path, "UPDATE rooms SET first = 3", "DELETE FROM batches")
     assert check(path) == CheckResult(1, 0, [])
 
 
-# The lobby has a row of entries 1 and 2 (the topic), and one each of 3 and 4.
+# The lobby has a row with entries 1 and 2 (the topic), and a row for each of 3 and 4.
 @pytest.mark.parametrize(
     ("statement", "finding"),
     [
@@ -140,14 +140,14 @@ def test_a_room_of_which_all_is_forgotten_is_sound(tmp_path: Path) -> None:
         ("INSERT INTO fresh (id, refs) VALUES (9, '[[')", "row 9 of the newest refs cannot be read"),
     ],
 )
-def test_what_is_broken_is_found_and_named(statement: str, finding: str, tmp_path: Path) -> None:
+def test_damage_is_found_and_named(statement: str, finding: str, tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     run_sql(path, statement)
     found = check(path).findings
     assert any(line.startswith(finding) for line in found), found
 
 
-def test_a_page_of_the_file_that_is_overwritten_is_found(tmp_path: Path) -> None:
+def test_an_overwritten_page_is_found(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, *[[say("x" * 3_000)] for _ in range(30)])
     data = bytearray(path.read_bytes())
     data[-3 * 4096 : -2 * 4096] = b"\xff" * 4096
@@ -157,20 +157,20 @@ def test_a_page_of_the_file_that_is_overwritten_is_found(tmp_path: Path) -> None
         assert findings and all(finding.isprintable() for finding in findings)
 
 
-def test_a_table_that_is_missing_is_found(tmp_path: Path) -> None:
+def test_a_missing_table_is_found(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     run_sql(path, "DROP TABLE fresh")
     assert check(path).findings == ["the file: no such table: fresh"]
 
 
-def test_a_name_that_is_no_text_is_found(tmp_path: Path) -> None:
+def test_an_undecodable_name_is_found(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     run_sql(path, "UPDATE rooms SET shown = CAST(X'FF' AS TEXT) WHERE key = 'attic'")
     (finding,) = check(path).findings
     assert finding.startswith("the file: Could not decode to UTF-8")
 
 
-def test_a_check_that_is_interrupted_finds_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_check_raises(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, *[[say(str(number))] for number in range(100)])
 
     def interrupt(done: int, total: int) -> None:
@@ -181,7 +181,7 @@ def test_a_check_that_is_interrupted_finds_nothing(tmp_path: Path) -> None:
 
 
 def test_an_index_that_does_not_fit_its_table_is_found_unless_quick(tmp_path: Path) -> None:
-    """SQLite does not know of the index while a row is added."""
+    """The index is hidden from SQLite while a row is added."""
     path = small(tmp_path / NAME)
     index = "sqlite_master WHERE name = 'chunks_in_order'"
     ((root, sql),) = rows(path, f"SELECT rootpage, sql FROM {index}")
@@ -209,7 +209,7 @@ def test_a_thousand_findings_are_a_hundred_lines(tmp_path: Path) -> None:
         (b"Dear diary, " * 100, CannotStart, "it is not a trio-chat journal"),
     ],
 )
-def test_what_is_no_journal_cannot_be_checked(
+def test_other_files_cannot_be_checked(
     content: bytes | None, error: type[Exception], says: str, tmp_path: Path
 ) -> None:
     path = tmp_path / NAME
@@ -227,7 +227,7 @@ def test_a_check_changes_nothing(tmp_path: Path) -> None:
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
 
 
-def test_progress_is_told_up_to_the_end(tmp_path: Path) -> None:
+def test_progress_is_reported_up_to_the_end(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     check(small(tmp_path / NAME), progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 5), (3, 5), (4, 5), (5, 5)]

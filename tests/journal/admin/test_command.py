@@ -1,4 +1,4 @@
-"""`trio-chat journal`: what it says, and what it ends with."""
+"""`trio-chat journal`: its output and exit statuses."""
 
 import json
 import os
@@ -26,7 +26,7 @@ COMMANDS = ("info", "export", "import", "backup", "check", "prune", "retime")
 
 
 def run(path: Path, *args: str, stdin: bytes = b"") -> tuple[int, str, str]:
-    """A command's exit status, standard output and standard error."""
+    """Run a command; return its exit status, standard output and standard error."""
     environment = {"TRIO_CHAT_JOURNAL": str(path)}
     result = CliRunner().invoke(main, ["journal", *args], env=environment, input=stdin, prog_name="trio-chat")
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
@@ -34,7 +34,7 @@ def run(path: Path, *args: str, stdin: bytes = b"") -> tuple[int, str, str]:
 
 
 def arguments(command: str, directory: Path) -> list[str]:
-    """A command with all that it must be given."""
+    """Return a command with its required arguments."""
     (directory / "text").write_bytes(b'{"type":"trio_chat_journal","version":1,"refs":false}\n')
     more = {
         "import": [str(directory / "text")],
@@ -45,7 +45,7 @@ def arguments(command: str, directory: Path) -> list[str]:
     return [command, *more.get(command, [])]
 
 
-def test_a_journal_is_told_in_lines_or_as_json(tmp_path: Path) -> None:
+def test_info_prints_lines_or_json(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     status, out, err = run(path, "info")
     assert (status, err) == (0, "")
@@ -54,7 +54,7 @@ def test_a_journal_is_told_in_lines_or_as_json(tmp_path: Path) -> None:
     assert (status, json.loads(out)["entries"], err) == (0, 5, "")
 
 
-def test_text_goes_out_and_comes_in_by_file_or_by_pipe(tmp_path: Path) -> None:
+def test_export_and_import_use_files_or_pipes(tmp_path: Path) -> None:
     path, text = small(tmp_path / NAME), tmp_path / "text"
     assert run(path, "export", "--with-refs", "-o", str(text)) == (0, "", "")
     assert text.read_bytes() == text_of(path, with_refs=True)
@@ -72,13 +72,13 @@ def test_an_export_to_a_dash_is_on_standard_output(tmp_path: Path, monkeypatch: 
     for option in (("-o", "-"), ("--output=-",), ("-o-",), ("-o", "-", "--force")):
         assert run(path, "export", *option) == (0, text_of(path).decode(), "")
     assert not Path("-").exists()
-    assert run(path, "export", "-o", "./-") == (0, "", ""), "a file of that name has a name for it"
+    assert run(path, "export", "-o", "./-") == (0, "", ""), "a file named - can be given with its directory"
     assert Path("./-").read_bytes() == text_of(path)
     status, out, _ = run(tmp_path / "first.db", "import", "./-", stdin=b"not this")
     assert (status, out.partition(" imported")[0]) == (0, "2 rooms and 5 entries")
 
 
-def test_an_export_does_not_replace_a_file_unless_told_to(tmp_path: Path) -> None:
+def test_an_export_replaces_a_file_only_with_force(tmp_path: Path) -> None:
     path, text = small(tmp_path / NAME), tmp_path / "text"
     text.write_text("precious")
     refused = f"trio-chat: cannot write {text}: it exists already; use --force to replace it\n"
@@ -88,7 +88,7 @@ def test_an_export_does_not_replace_a_file_unless_told_to(tmp_path: Path) -> Non
     assert text.read_bytes() == text_of(path)
 
 
-def test_a_copy_is_made_and_told(tmp_path: Path) -> None:
+def test_backup_prints_the_size_of_the_copy(tmp_path: Path) -> None:
     path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
     status, out, err = run(path, "backup", str(copy))
     assert (status, out, err) == (0, f"{copy}: {copy.stat().st_size:,} bytes\n", "")
@@ -110,7 +110,7 @@ def test_a_copy_to_a_dash_is_on_standard_output(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_copy_to_a_terminal_is_refused(tmp_path: Path) -> None:
-    """It would be a terminal full of nonsense."""
+    """A database would fill the terminal with control characters."""
     controller, terminal = os.openpty()
     command = [sys.executable, "-c", MAIN, "journal", "backup", "--journal", str(small(tmp_path / NAME)), "-"]
     try:
@@ -127,12 +127,15 @@ def test_a_copy_to_a_terminal_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("redirection", "says"),
     [
-        ("| head -c 20 > /dev/null; exit ${PIPESTATUS[0]}", ""),  # no news to anyone
+        (
+            "| head -c 20 > /dev/null; exit ${PIPESTATUS[0]}",
+            "",
+        ),  # a closed pipe is not an error worth a message
         ("> /dev/full", "trio-chat: cannot write to standard output: No space left on device\n"),
         (">&-", "trio-chat: cannot write to standard output: it is closed\n"),
     ],
 )
-def test_a_copy_that_standard_output_does_not_take_is_exit_2_and_at_most_one_line(
+def test_a_backup_to_a_failing_standard_output_is_exit_2_and_at_most_one_line(
     redirection: str, says: str, tmp_path: Path
 ) -> None:
     path = written(tmp_path / NAME, *[[say("x" * 4_000) for _ in range(500)] for _ in range(2)])
@@ -165,7 +168,7 @@ def test_an_import_from_a_closed_standard_input_is_one_line_and_exit_2(tmp_path:
     assert not (tmp_path / NAME).exists()
 
 
-def test_a_temporary_file_that_cannot_be_is_one_line_and_exit_2(
+def test_a_missing_temporary_directory_is_one_line_and_exit_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
@@ -202,7 +205,7 @@ def test_a_check_ends_with_0_or_1(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_old_goes_when_it_was_shown(tmp_path: Path) -> None:
+def test_prune_prints_and_removes_old_entries(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     args = ("prune", "--keep-entries", "3", "--before", "2023-11-14T22:13:21Z")
     gone = "Attic: 1 to 1\nLobby: 1 to 2\n3 entries"
@@ -218,7 +221,7 @@ def test_what_is_old_goes_when_it_was_shown(tmp_path: Path) -> None:
     )
 
 
-def test_a_room_without_a_bound_is_removed_wholly(tmp_path: Path) -> None:
+def test_prune_without_a_bound_removes_whole_rooms(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     gone = "Attic: 1 to 1, and the room itself\nLobby: 1 to 4, and the room itself\n2 rooms and 5 entries"
     both = ("prune", "--room", "#ATTIC", "--room", "lobby")
@@ -231,7 +234,7 @@ def test_a_room_without_a_bound_is_removed_wholly(tmp_path: Path) -> None:
     assert run(path, *both) == (2, "", "trio-chat: there is no room attic in the journal\n")
 
 
-def test_a_room_of_which_nothing_is_kept_is_removed_wholly(tmp_path: Path) -> None:
+def test_prune_removes_a_room_without_kept_entries(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     assert run(path, "prune", "--before", "0s")[0] == 0
     status, out, _ = run(path, "prune", "--room", "attic", "--vacuum")
@@ -239,7 +242,7 @@ def test_a_room_of_which_nothing_is_kept_is_removed_wholly(tmp_path: Path) -> No
     assert status == 0 and out.startswith(gone)
 
 
-def test_what_is_to_go_has_to_be_said(tmp_path: Path) -> None:
+def test_prune_needs_an_option(tmp_path: Path) -> None:
     status, out, err = run(small(tmp_path / NAME), "prune")
     says = (
         "missing option: give --before TIME, --keep-entries N, or both; or --room NAME to remove a whole room"
@@ -247,7 +250,7 @@ def test_what_is_to_go_has_to_be_said(tmp_path: Path) -> None:
     assert (status, out) == (2, "") and says in err
 
 
-def test_what_a_damaged_file_says_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+def test_control_characters_in_a_damaged_file_are_escaped(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     run_sql(path, "UPDATE rooms SET shown = char(27) || '[2J' WHERE key = 'attic'")
     status, out, _ = run(path, "check")
@@ -255,7 +258,7 @@ def test_what_a_damaged_file_says_does_nothing_to_a_terminal(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_cannot_be_done_is_one_line_and_exit_2(command: str, tmp_path: Path) -> None:
+def test_a_missing_or_foreign_or_newer_file_is_one_line_and_exit_2(command: str, tmp_path: Path) -> None:
     args = arguments(command, tmp_path)
     memory = "trio-chat: a journal in memory has no file; name a file with --journal PATH\n"
     assert run(Path("memory"), *args) == (2, "", memory)
@@ -273,7 +276,9 @@ def test_what_cannot_be_done_is_one_line_and_exit_2(command: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_who_changes_a_journal_has_it_alone_and_who_reads_has_not(command: str, tmp_path: Path) -> None:
+def test_reading_commands_work_beside_a_server_and_changing_commands_do_not(
+    command: str, tmp_path: Path
+) -> None:
     async def beside_a_server() -> tuple[int, str, str]:
         store = await open_sqlite(tmp_path / NAME)
         try:
@@ -307,13 +312,11 @@ def test_who_changes_a_journal_has_it_alone_and_who_reads_has_not(command: str, 
         (("import", "/"), "cannot read /: Is a directory"),
     ],
 )
-def test_what_is_said_wrongly_is_one_line_and_exit_2(
-    args: tuple[str, ...], says: str, tmp_path: Path
-) -> None:
+def test_invalid_arguments_are_one_line_and_exit_2(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
     assert run(small(tmp_path / NAME), *args) == (2, "", f"trio-chat: {says}\n")
 
 
-def test_an_export_that_nobody_reads_to_its_end_ends_quietly(tmp_path: Path) -> None:
+def test_an_export_to_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, *[[say("x" * 4_000) for _ in range(500)] for _ in range(2)])
     command = [sys.executable, "-c", MAIN, "journal", "export", "--journal", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -325,11 +328,11 @@ def test_an_export_that_nobody_reads_to_its_end_ends_quietly(tmp_path: Path) -> 
 
 
 def test_ctrl_c_is_one_line_and_exit_130_and_changes_nothing(tmp_path: Path) -> None:
-    """The import reads what there is of its text, and waits for more."""
+    """The import has read the first part of the text, and waits for more."""
     path = written(tmp_path / NAME, [say("hello")])
     before = text_of(path)
     text = text_of(small(tmp_path / "first.db"), rooms=["attic"])
-    # Whoever runs the tests in the background has them ignore Ctrl-C, and their processes with them.
+    # Tests that run in the background ignore Ctrl-C, and so do their child processes.
     heeding = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {MAIN}"
     command = [sys.executable, "-c", heeding, "journal", "import", "--journal", str(path), "-"]
     with subprocess.Popen(
@@ -338,7 +341,7 @@ def test_ctrl_c_is_one_line_and_exit_130_and_changes_nothing(tmp_path: Path) -> 
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         process.stdin.write(text[:-10])
         process.stdin.flush()
-        while not (tmp_path / f"{NAME}-wal").exists():  # it is at work
+        while not (tmp_path / f"{NAME}-wal").exists():  # the import has begun
             assert process.poll() is None
             os.sched_yield()
         process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Text back into a journal: the same, but for epochs; and nothing at all of what does not fit."""
+"""Imports: the same text except for the epochs, and nothing at all of an invalid text."""
 
 import re
 from collections.abc import Callable
@@ -38,36 +38,36 @@ def without_epochs(text: bytes) -> bytes:
     return re.sub(rb'"epoch":"[^"]*"', b'"epoch":""', text)
 
 
-def brought(path: Path, text: bytes) -> ImportResult:
+def import_text(path: Path, text: bytes) -> ImportResult:
     return import_journal(path, BytesIO(text))
 
 
 @settings(max_examples=25)
 @given(st.lists(st.lists(_DRAFT, max_size=6), max_size=6), st.booleans(), st.integers(1, 3))
-def test_what_was_exported_and_imported_is_exported_as_the_same_text(
+def test_an_imported_export_is_exported_as_the_same_text(
     batches: list[list[Draft]], refs: bool, batch_entries: int
 ) -> None:
     with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(importing, "BATCH_ENTRIES", batch_entries)
         first, second = Path(directory, "first.db"), Path(directory, "second.db")
         text = text_of(written(first, *batches), with_refs=refs)
-        brought(second, text)
+        import_text(second, text)
         again = text_of(second, with_refs=refs)
         assert without_epochs(again) == without_epochs(text)
         assert check(second).findings == []
         epochs = re.compile(rb'"epoch":"([^"]*)"').findall
-        assert not {*epochs(again)} & {*epochs(text)}, "nobody is resumed in it"
+        assert not {*epochs(again)} & {*epochs(text)}, "clients cannot resume in it"
 
 
-def test_numbers_stay_what_they_were_also_where_the_oldest_are_gone(tmp_path: Path) -> None:
+def test_numbers_stay_even_if_the_oldest_entries_are_not_exported(tmp_path: Path) -> None:
     text = text_of(small(tmp_path / "first.db"), rooms=["lobby"], since_ms=TIME + 1_000)
-    assert brought(tmp_path / NAME, text) == ImportResult(1, 2)
+    assert import_text(tmp_path / NAME, text) == ImportResult(1, 2)
     assert rows(tmp_path / NAME, "SELECT first, head, at, topic FROM rooms") == [
         (3, 4, TIME + 2_000, "a topic")
     ]
 
 
-def test_who_sends_again_after_an_import_with_refs_is_known(tmp_path: Path) -> None:
+def test_a_retry_after_an_import_with_refs_gets_the_old_number(tmp_path: Path) -> None:
     async def sent_again(path: Path) -> list[CommitResult]:
         store = await open_sqlite(path)
         await store.open("lobby", "Lobby")
@@ -77,28 +77,28 @@ def test_who_sends_again_after_an_import_with_refs_is_known(tmp_path: Path) -> N
             await store.aclose()
 
     text = text_of(small(tmp_path / "first.db"), with_refs=True)
-    brought(tmp_path / NAME, text)
+    import_text(tmp_path / NAME, text)
     assert trio.run(sent_again, tmp_path / NAME) == [CommitResult(4, None), CommitResult(0, None)]
 
 
-def test_rooms_come_into_a_journal_that_has_others(tmp_path: Path) -> None:
+def test_rooms_are_imported_into_a_journal_with_other_rooms(tmp_path: Path) -> None:
     text = text_of(small(tmp_path / "first.db"), rooms=["attic"])
     path = written(tmp_path / NAME, [say("hello")])
     before = rows(path, "SELECT epoch FROM rooms")
-    brought(path, text)
+    import_text(path, text)
     assert rows(path, "SELECT key FROM rooms ORDER BY key") == [("attic",), ("lobby",)]
     assert rows(path, "SELECT epoch FROM rooms WHERE key = 'lobby'") == before, (
-        "those who are there stay resumed"
+        "clients of the other rooms can still resume"
     )
 
 
-def test_a_room_that_is_there_is_refused_and_all_else_with_it(tmp_path: Path) -> None:
+def test_an_existing_room_refuses_the_whole_import(tmp_path: Path) -> None:
     text = text_of(small(tmp_path / "first.db"))
     path = written(tmp_path / NAME, [say("hello")])
     before = text_of(path)
     with pytest.raises(JournalToolError, match="line 4 has the room Lobby, which the journal already has"):
-        brought(path, text)
-    assert text_of(path) == before, "the attic, which came first, is not there"
+        import_text(path, text)
+    assert text_of(path) == before, "the attic, which came first, was not imported either"
 
 
 def replaced(old: str, new: str) -> Callable[[bytes], bytes]:
@@ -125,7 +125,7 @@ def line_twice(number: int) -> Callable[[bytes], bytes]:
     return change
 
 
-# The export has the attic in lines 2 to 4, the lobby in 5 to 10, and the end in line 11.
+# The export has the attic in lines 2 to 4, the lobby in lines 5 to 10, and the end in line 11.
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -206,7 +206,7 @@ def line_twice(number: int) -> Callable[[bytes], bytes]:
         (replaced('"ada r2",4', '"",4'), "line 10 has a ref to an entry that is not in the room"),
     ],
 )
-def test_what_does_not_fit_is_told_by_its_line_and_nothing_comes_in(
+def test_an_invalid_line_is_named_and_nothing_is_imported(
     change: Callable[[bytes], bytes], says: str, tmp_path: Path
 ) -> None:
     text = text_of(small(tmp_path / "first.db"), with_refs=True)
@@ -215,32 +215,32 @@ def test_what_does_not_fit_is_told_by_its_line_and_nothing_comes_in(
     before = text_of(path)
     says = re.escape("nothing was imported: " + says)
     with pytest.raises(JournalToolError, match=says) as raised:
-        brought(path, change(text))
+        import_text(path, change(text))
     assert "\n" not in str(raised.value) and str(raised.value).isprintable()
     assert text_of(path) == before
 
 
-def test_an_import_needs_the_journal_for_itself(tmp_path: Path) -> None:
+def test_an_import_is_refused_beside_a_server(tmp_path: Path) -> None:
     text = text_of(small(tmp_path / "first.db"))
 
     async def beside_a_server() -> None:
         store = await open_sqlite(tmp_path / NAME)
         try:
             with pytest.raises(CannotStart, match="a server is using the journal"):
-                brought(tmp_path / NAME, text)
+                import_text(tmp_path / NAME, text)
         finally:
             await store.aclose()
 
     trio.run(beside_a_server)
 
 
-def test_a_text_that_is_none_leaves_no_journal_behind(tmp_path: Path) -> None:
+def test_an_invalid_export_creates_no_journal(tmp_path: Path) -> None:
     with pytest.raises(JournalToolError):
-        brought(tmp_path / NAME, b"Dear diary,\n")
+        import_text(tmp_path / NAME, b"Dear diary,\n")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_progress_is_told_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "LINES_BETWEEN_REPORTS", 2)
     text = tmp_path / "text"
     text.write_bytes(text_of(small(tmp_path / "first.db")))
@@ -254,6 +254,6 @@ def test_progress_is_told_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_last_time_of_the_calendar_is_imported(tmp_path: Path) -> None:
     path = tmp_path / NAME
     text = text_of(written(tmp_path / "first.db", [say("hi")])).replace(b"%d" % TIME, b"%d" % MAX_AT)
-    assert brought(path, text) == ImportResult(1, 1)
+    assert import_text(path, text) == ImportResult(1, 1)
     assert text_of(path).count(b'"at":%d' % MAX_AT) == 1
     assert check(path).findings == []
