@@ -1,4 +1,4 @@
-"""The journal in a file does what a plain list of entries says, however it is used, stopped and killed."""
+"""The journal in a file agrees with a plain list of entries in random runs with stops and kills."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,7 @@ from trio_chat.journal.store import Draft
 ROOMS = ("lobby", "attic")
 
 
-class Shelf:
+class StoreModel:
     """A journal as one would write it who has all the time in the world; each step is made in the store
     too, and compared."""
 
@@ -93,10 +93,10 @@ STEPS = st.lists(st.one_of(_commit, _commit, _read, _read, _end), max_size=25)
 async def test_the_file_does_what_a_plain_list_of_entries_says(steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of four kinds
     # The refs of a few batches, not of thousands, before they are put in their places.
     with tempfile.TemporaryDirectory() as directory, patch.object(sqlite_writer, "FRESH_MAX", 4):
-        shelf = Shelf(Path(directory, NAME))
-        await shelf.begin()
+        model = StoreModel(Path(directory, NAME))
+        await model.begin()
         for what, *arguments in steps:
-            await getattr(shelf, what)(*arguments)
+            await getattr(model, what)(*arguments)
             for room in ROOMS:
-                await shelf.read(room, 0, 2**53, 1_000, 10**9)
-        await shelf.store.aclose()
+                await model.read(room, 0, 2**53, 1_000, 10**9)
+        await model.store.aclose()

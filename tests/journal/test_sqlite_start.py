@@ -1,4 +1,4 @@
-"""Which files a server takes for its journal, and what it says of others: one line, and nothing touched."""
+"""The files that a server accepts as its journal; others are refused with one line and not changed."""
 
 import os
 import sqlite3
@@ -24,7 +24,7 @@ async def refused(path: Path) -> str:
     return str(refusal.value)
 
 
-async def test_a_journal_in_use_is_refused_by_whatever_name(tmp_path: Path) -> None:
+async def test_a_journal_in_use_is_refused_under_every_name(tmp_path: Path) -> None:
     path = tmp_path / NAME
     (tmp_path / "link").symlink_to(path)
     async with opened(tmp_path) as store:
@@ -38,7 +38,7 @@ async def test_a_journal_in_use_is_refused_by_whatever_name(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "content", [b"dear diary", b"x" * 10_000, b"SQLite format 3\0" + b"\1" * 5_000], ids=len
 )
-async def test_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+async def test_a_foreign_file_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / NAME
     path.write_bytes(content)
     assert await refused(path) == f"cannot use {path}: it is not a trio-chat journal"
@@ -71,7 +71,7 @@ async def test_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None
     assert path.read_bytes() == before
 
 
-async def test_what_cannot_be_a_file_is_told(tmp_path: Path) -> None:
+async def test_an_impossible_path_is_reported(tmp_path: Path) -> None:
     assert "cannot keep a journal in" in await refused(tmp_path)
     missing = tmp_path / "nowhere" / NAME
     assert await refused(missing) == f"cannot keep a journal in {missing}: No such file or directory"
