@@ -44,7 +44,7 @@ def test_a_file_that_is_no_journal_is_one_line_and_exit_2(tmp_path: Path) -> Non
     path.write_text("Dear diary, " * 100)
     status, out, err = run("serve", "--port", "0", "--journal", str(path))
     assert (status, out) == (2, "")
-    assert err == f"trio-chat: {path} is no journal of trio-chat\n"
+    assert err == f"trio-chat: cannot use {path}: it is not a trio-chat journal\n"
 
 
 @pytest.mark.parametrize(

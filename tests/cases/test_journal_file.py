@@ -62,12 +62,12 @@ def refused_beside_a_server(home: Path, path: Path, other: Path) -> None:
     """Check that no command opens the journal of a running server by another name; nothing is lost."""
     with serve(home, "--journal", str(path)) as server:
         say(home, server.address, "first")
-        in_use = f"another server is using the journal {other}"
+        in_use = f"a server is using the journal {other}"
         assert in_use in refusal(home, "serve", "--port", "0", "--journal", str(other))
         assert in_use in refusal(home, "journal", "prune", "--keep-entries", "1", "--journal", str(other))
         for args in (("info",), ("check",), ("export",), ("backup", str(home / "copy.db"))):
             says = refusal(home, "journal", *args, "--journal", str(other))
-            assert f"cannot read {other}: a server uses it by another name" in says
+            assert f"cannot read {other}: a server uses it under another name" in says
         say(home, server.address, "second")
         assert server.stop() == 0
     exported = run(home, "journal", "export", "--journal", str(path)).stdout
@@ -114,7 +114,7 @@ def test_a_server_is_refused_by_a_hard_link_while_an_import_runs(tmp_path: Path)
                 assert process.poll() is None
                 os.sched_yield()
             says = refusal(tmp_path, "serve", "--port", "0", "--journal", str(link))
-            assert f"another server is using the journal {link}" in says
+            assert f"a server is using the journal {link}" in says
             process.stdin.write(more[-10:])
             process.stdin.close()
             assert process.wait(PATIENCE_S) == 0
@@ -163,7 +163,7 @@ def test_the_memory_path_of_sqlite_is_a_memory_journal(tmp_path: Path) -> None:
         assert server.stop() == 0
     assert not Path(":memory:").exists()
     says = refusal(tmp_path, "journal", "info", "--journal", ":memory:")
-    assert "what is kept in memory has no file" in says
+    assert "a journal in memory has no file" in says
 
 
 def test_a_directory_that_any_user_may_write_to_is_refused(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""What befalls a journal that is real: servers are killed, disks are full, files are not what they were."""
+"""Real failures of a journal: killed servers, full disks, restored files and torn logs."""

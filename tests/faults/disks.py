@@ -1,9 +1,9 @@
-"""Disks that a test fills, takes away and gives back, under a server that is a process of its own.
+"""Disks that a test fills, makes read-only and repairs, under a server in its own process.
 
-A `SmallDisk` is a few MiB in memory, mounted where nobody else sees it: in a mount namespace that lives as
-long as the block does, so that a server may be killed and another one find what the first has left. Not every
-machine lets a test do so; where it may not, the test is skipped, and says why. What any machine can do is to
-forbid a process to write any further into its files (`no_more_writes`).
+A `SmallDisk` is a few MiB in memory, mounted in a private mount namespace. The namespace exists until the end
+of the block, so a second server can read the files of a killed one. Not every machine allows a test to mount;
+then the test is skipped with the reason. On any machine a test can forbid a process to write to its files
+(`forbid_writes`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 
 from tests.patience import PATIENCE_S
 
-__all__ = ["SmallDisk", "no_more_writes", "small_disk", "writes_again"]
+__all__ = ["SmallDisk", "allow_writes", "forbid_writes", "small_disk"]
 
 BALLAST = "ballast"
 MOUNT = 'mount -t tmpfs -o size="$1",mode=700 tmpfs "$0" && echo mounted && exec cat'
@@ -27,7 +27,7 @@ READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"'
 
 
 class SmallDisk:
-    """`path` is where it is for those who run `inside`, and `seen` where it is for the test."""
+    """A small disk: `path` is its path for processes started with `inside`, `seen` its path for the test."""
 
     def __init__(self, path: Path, holder: int) -> None:
         self.path = path
@@ -35,11 +35,12 @@ class SmallDisk:
         self._enter = ["nsenter", f"--target={holder}", "--user", "--preserve-credentials", "--mount"]
 
     def inside(self, command: list[str]) -> list[str]:
-        """The command to run another where the disk is; it is that one, and no child of it."""
+        """Return the command that runs another in the disk's namespace; it replaces itself by that
+        process."""
         return [*self._enter, *command]
 
     def fill(self, *, leaves: int = 0) -> None:
-        """Until nothing fits on it any more, or only so many bytes."""
+        """Fill the disk until no bytes are left, or only this many."""
         with (self.seen / BALLAST).open("wb", buffering=0) as file:
             with suppress(OSError):
                 while True:
@@ -50,8 +51,8 @@ class SmallDisk:
         os.unlink(self.seen / BALLAST)
 
     def forbid_opening(self) -> None:
-        """What is opened from now on can be read and not written. A kernel makes a whole file system so only
-        when nobody has a file of it open for writing, or when the disk breaks."""
+        """Make files opened from now on read-only. A kernel makes a whole file system read-only only when no
+        process has a file of it open for writing, or when the disk breaks."""
         self._run("sh", "-c", READ_ONLY, str(self.path))
 
     def allow_opening(self) -> None:
@@ -63,30 +64,30 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(path: Path, size: str = "2m") -> Iterator[SmallDisk]:
-    """A disk of that size; skips the test where none can be mounted. All on it is gone with the block."""
+    """Yield a disk of that size, deleted at the end of the block; skip the test if it cannot be mounted."""
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, str(path), size]
     try:
         holder = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
     except FileNotFoundError:
-        pytest.skip("there is no unshare(1) here: nothing can be mounted for a test alone")
+        pytest.skip("cannot mount a private disk: no unshare(1) on this machine")
     with holder:
         assert holder.stdout is not None and holder.stderr is not None
         if holder.stdout.readline() != "mounted\n":
-            pytest.skip(f"a test may mount nothing here: {holder.stderr.readline().strip()}")
+            pytest.skip(f"cannot mount a private disk: {holder.stderr.readline().strip()}")
         try:
             yield SmallDisk(path, holder.pid)
         finally:
             holder.kill()
 
 
-def no_more_writes(process: int) -> None:
-    """Whatever the process writes into its files is refused, from now on."""
+def forbid_writes(process: int) -> None:
+    """Make all writes of the process to its files fail from now on."""
     _, most = resource.prlimit(process, resource.RLIMIT_FSIZE)
     resource.prlimit(process, resource.RLIMIT_FSIZE, (0, most))
 
 
-def writes_again(process: int) -> None:
+def allow_writes(process: int) -> None:
     _, most = resource.prlimit(process, resource.RLIMIT_FSIZE)
     resource.prlimit(process, resource.RLIMIT_FSIZE, (most, most))

@@ -1,10 +1,10 @@
-"""`python -m tests.faults.marathon`: a server is killed again and again while its members talk.
+"""`python -m tests.faults.marathon`: kill a server repeatedly while its members talk.
 
-Each time with SIGKILL, in whatever it is doing, and started anew on the same port and the same file. The
-members are programs as anybody would write one: `connect`, `say`, and `async for`. They know nothing of the
-kills: what they see must be one stream, each entry once and in order, and each `say` must return its number.
+Each kill is a SIGKILL at a random time; then the server starts again on the same port and file. The members
+are simple programs: `connect`, `say`, and `async for`. They do not handle the kills: they must see one
+stream, each entry once and in order, and each `say` must return its number.
 
-The judge holds what they saw against what they said. In the end the file is held against both.
+The judge compares what they saw with what they sent. At the end the file is compared with both.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MAIN = "from trio_chat.cli import main; main(prog_name='trio-chat')"
 
 
 class Marathon(msgspec.Struct, frozen=True):
-    """What came of one: all of it is to be looked at."""
+    """The result of a marathon."""
 
     breaches: list[str]
     said: int
@@ -50,12 +50,12 @@ class Marathon(msgspec.Struct, frozen=True):
     outages: int
     exit_status: int
     wrong: list[str]
-    """Where the file and what was said differ, and what somebody waited for in vain."""
+    """The differences between the file and the sent texts, and the acks that never came."""
 
 
 @asynccontextmanager
 async def _server(port: int, journal: Path) -> AsyncGenerator[tuple[trio.Process, int]]:
-    """`trio-chat serve` and its port, for as long as the block lasts; what is still there is killed."""
+    """Run `trio-chat serve`, and yield its process and port; kill it at the end of the block."""
     command = [
         *(sys.executable, "-P", "-c", _MAIN, "serve", "--host=127.0.0.1", f"--port={port}"),
         *(f"--journal={journal}", "--no-rate-limit"),
@@ -88,7 +88,7 @@ async def run(
     random: Random,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Marathon:
-    """Run one on a journal of its own. Ends within some minutes, or raises `trio.TooSlowError`."""
+    """Run a marathon on a new journal. Ends within some minutes, or raises `trio.TooSlowError`."""
     judge = Judge()
     talkers = [Talker(judge, f"m{index}", Random(random.random())) for index in range(members)]
     port = 0
@@ -131,14 +131,14 @@ async def run(
 
 
 async def _all_acked(talkers: list[Talker]) -> None:
-    """Wait until everybody has been acked something more."""
+    """Wait until every member has received another ack."""
     async with trio.open_nursery() as nursery:
         for talker in talkers:
             nursery.start_soon(talker.next_ack)
 
 
 async def _all_quiet(judge: Judge, talkers: list[Talker]) -> None:
-    """Wait until nobody speaks any more, and all have seen everything."""
+    """Wait until all members have stopped talking, and all have seen every entry."""
     for talker in talkers:
         talker.stop()
     for talker in talkers:
@@ -156,14 +156,14 @@ def _judged(judge: Judge, talkers: list[Talker]) -> Findings:
 
 
 async def _kept(journal: Path) -> list[str]:
-    """The texts that the file holds, in order; their numbers are those of their places."""
+    """Return the texts in the file, in the order of their numbers, which start at 1."""
     store = await open_sqlite(journal)
     try:
         record = await store.open(ROOM, ROOM)
         texts: list[str] = []
         while len(texts) < record.head:
             page = await store.read(ROOM, len(texts), record.head, entries_max=5_000, bytes_max=1 << 20)
-            assert page.payloads, f"there is a hole behind {len(texts)}"
+            assert page.payloads, f"there is a gap after {len(texts)}"
             for payload in page.payloads:
                 entry = decode_entry(payload)
                 assert entry.seq == len(texts) + 1, f"{entry.seq} stands behind {len(texts)}"
@@ -174,7 +174,7 @@ async def _kept(journal: Path) -> list[str]:
 
 
 def differences(kept: list[str], talkers: list[Talker]) -> list[str]:
-    """How the texts of a file differ from what was said and acked."""
+    """Return the differences between the texts of a file and the sent and acknowledged texts."""
     wrong = []
     places: dict[str, int] = {}
     for place, text in enumerate(kept, 1):
@@ -194,7 +194,7 @@ def differences(kept: list[str], talkers: list[Talker]) -> list[str]:
 @click.command(help=__doc__)
 @click.option("--kills", default=10, show_default=True)
 @click.option("--members", default=200, show_default=True)
-@click.option("--seed", default=0, help="When it is killed; what happens then is up to the machine.")
+@click.option("--seed", default=0, help="Seed of the times of the kills.")
 def main(kills: int, members: int, seed: int) -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as away:

@@ -1,4 +1,4 @@
-"""`trio-chat serve` on a journal of the test's own: started, killed, and started again on the same port."""
+"""Run `trio-chat serve` on a test's journal: start it, kill it, and start it again on the same port."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JOURNAL = "journal.db"
 
 
 class Served:
-    """A server that runs."""
+    """A running server process."""
 
     def __init__(self, process: trio.Process, door: Door) -> None:
         self.process = process
@@ -46,8 +46,8 @@ def serve_command(directory: Path, *options: str) -> list[str]:
 async def served(
     directory: Path, *, inside: Sequence[str] = (), port: int = 0, options: Sequence[str] = ()
 ) -> AsyncGenerator[Served]:
-    """A server on the journal in a directory; killed at the end, if it still runs. `inside` is the command
-    that runs it, if one does."""
+    """Run a server on the journal in a directory; kill it at the end if it still runs. `inside` is a command
+    prefix that runs it elsewhere."""
     server = await trio.lowlevel.open_process(
         [*inside, *serve_command(directory, f"--port={port}", *options)],
         stdout=subprocess.PIPE,
@@ -68,7 +68,7 @@ async def served(
 
 
 async def refused(directory: Path, *, inside: Sequence[str] = (), status: int = 2) -> str:
-    """Start a server that cannot; what it says, which is one line."""
+    """Start a server that cannot start; return its error, which is one line."""
     command = [*inside, *serve_command(directory, "--port=0")]
     with trio.fail_after(PATIENCE_S):
         done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
@@ -78,7 +78,7 @@ async def refused(directory: Path, *, inside: Sequence[str] = (), status: int = 
 
 
 async def enter(server: Served, name: str, token: str = "") -> Peer:
-    """Somebody in the lobby."""
+    """Return a new member of the lobby."""
     peer = server.dial()
     await peer.hello(name, token)
     await peer.join("lobby")
@@ -86,7 +86,7 @@ async def enter(server: Served, name: str, token: str = "") -> Peer:
 
 
 async def says(peer: Peer, text: str, ref: str) -> int:
-    """Say something; its number, 0 when it was refused as `unavailable`."""
+    """Send a text; return its number, or 0 if it was refused as `unavailable`."""
     peer.send(Say("lobby", text, ref=ref))
     while True:
         match await peer.next():
@@ -100,7 +100,7 @@ async def says(peer: Peer, text: str, ref: str) -> int:
 
 
 def shown(peer: Peer) -> dict[int, str]:
-    """What somebody has been shown in the lobby, each number once and in order."""
+    """Return the entries of the lobby that a member has received, each number once and in order."""
     entries = peer.entries("lobby")
     seqs = [entry.seq for entry in entries]
     assert seqs == sorted(set(seqs)), f"each once, in order, not {seqs}"

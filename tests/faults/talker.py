@@ -1,4 +1,4 @@
-"""A member as anybody would write one: it says something, waits for the ack, and sees what comes."""
+"""A simple member: it sends a text, waits for the ack, and reads all events."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PAUSE_S = 1.0  # on average
 
 
 class Talker:
-    """`run` is its life; cancelled, it is gone without a word."""
+    """A member that talks in `run`; when cancelled it disconnects without a message."""
 
     def __init__(self, judge: Judge, name: str, random: Random) -> None:
         self.name = name
         self.acks: dict[str, int] = {}
-        """What was acked, and as which number."""
+        """The number of each acknowledged text."""
         self.said = 0
         self.outages = 0
         self.stay: Visit | None = None
@@ -47,23 +47,23 @@ class Talker:
                 await self._talk(chat, room)
 
     async def next_ack(self) -> None:
-        """Wait for an ack that was not there yet."""
+        """Wait for a new ack."""
         before = self.acked
         while self.acked == before:
             await self._news.park()
 
     def stop(self) -> None:
-        """Let it say nothing more; it has `stopped` when what it is saying is acked."""
+        """Stop sending; `stopped` is set when the pending text is acknowledged."""
         self._stopping = True
 
     async def has_seen(self, seq: int) -> None:
-        """Wait until it has been shown so much."""
+        """Wait until the member has received the entry with this number."""
         assert self.stay is not None
         while self.stay.cursor < seq:
             await self._news.park()
 
     def waits_for(self) -> list[str]:
-        """What it waits for, in words, when it was told to stop."""
+        """Return a line for the ack that the member still waits for, if any."""
         if self.stopped.is_set():
             return []
         return [f"{self.name} waits for the ack of its message {self.said}, and has {self.acked}"]

@@ -1,8 +1,8 @@
-"""Row 37 on disks that are really full, or that really cannot be written, under servers that are processes.
+"""Full and read-only disks under server processes (row 37 of the table of faults).
 
-A disk in memory is filled with a ballast; its files are made read-only for whoever opens them, while what is
-open takes no further byte, which together is what a broken disk does; and where nothing can be mounted, a
-limit that any process may set stands for all of it.
+A disk in memory is filled with a ballast file. A broken disk is simulated by two measures: files opened later
+are read-only, and open files accept no further bytes. If nothing can be mounted, a resource limit of the
+process is used instead.
 """
 
 import os
@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.faults.disks import SmallDisk, no_more_writes, small_disk, writes_again
+from tests.faults.disks import SmallDisk, allow_writes, forbid_writes, small_disk
 from tests.faults.served import JOURNAL, PATIENCE_S, Served, enter, refused, says, served, shown
 from tests.server.peer import Peer
 from trio_chat.wire.messages import Error, History, HistoryPage, Members, Ping, Pong, Who
 
 LENGTHS = (20, 3_000, 200)
 WHY = {
-    # A disk on which some bytes are left again once SQLite has given up is what SQLite says of it.
+    # If SQLite frees some bytes when it gives up, only its own error is left.
     "full": {"database or disk is full", "No space left on device", "disk I/O error"},
     "read-only": {"Read-only file system"},
 }
@@ -30,40 +30,40 @@ STATUSES = {"full": 75, "read-only": 2}
 
 
 @dataclass
-class Trouble:
-    """How a disk fails, and how it is well again; each is told the server's process."""
+class DiskFailure:
+    """How a disk fails, and how it recovers; both functions get the server's process id."""
 
     begin: Callable[[int], object]
     end: Callable[[int], object]
 
 
-def full(disk: SmallDisk) -> Trouble:
-    # With room for some more, so that it is in the middle of something that there is none any more.
-    return Trouble(lambda _: disk.fill(leaves=20_000), lambda _: disk.free())
+def full(disk: SmallDisk) -> DiskFailure:
+    # Leave some space, so that it runs out in the middle of a write.
+    return DiskFailure(lambda _: disk.fill(leaves=20_000), lambda _: disk.free())
 
 
-def read_only(disk: SmallDisk) -> Trouble:
+def read_only(disk: SmallDisk) -> DiskFailure:
     def begin(process: int) -> None:
         disk.forbid_opening()
-        no_more_writes(process)
+        forbid_writes(process)
 
     def end(process: int) -> None:
         disk.allow_opening()
-        writes_again(process)
+        allow_writes(process)
 
-    return Trouble(begin, end)
+    return DiskFailure(begin, end)
 
 
 class Talk:
-    """What was said by whom, and what became of it."""
+    """The texts sent by the members, and whether each was acknowledged or refused."""
 
     def __init__(self) -> None:
         self.acked: dict[int, str] = {}
-        self.refused: dict[str, tuple[Peer, str]] = {}  # by ref: who said what
+        self.refused: dict[str, tuple[Peer, str]] = {}  # by ref: the author and the text
         self._count = count(1)
 
-    async def go_on(self, *peers: Peer, times: int = 3) -> None:
-        """Each says some more, one after the other."""
+    async def say_more(self, *peers: Peer, times: int = 3) -> None:
+        """Let each member send some more texts, one after the other."""
         for number in [next(self._count) for _ in range(times)]:
             for peer in peers:
                 ref = f"{number}.{id(peer)}"
@@ -80,27 +80,27 @@ class Talk:
 
     async def say_refused_again(self) -> None:
         for ref, (peer, text) in list(self.refused.items()):
-            assert await self.say(peer, text, ref), "well again, and nobody has done anything for it"
+            assert await self.say(peer, text, ref), "the server recovers without any action"
 
     def is_whole(self) -> bool:
         return sorted(self.acked) == list(range(1, len(self.acked) + 1))
 
 
-async def through_trouble(server: Served, talk: Talk, trouble: Trouble) -> Peer:
-    """Two talk, the disk fails and is well again. Nobody is shown what was refused; members stay."""
+async def run_through_failure(server: Served, talk: Talk, trouble: DiskFailure) -> Peer:
+    """Let two members talk while the disk fails and recovers; refused texts are not delivered."""
     ada, bob = await enter(server, "ada"), await enter(server, "bob")
-    await talk.go_on(ada, bob)
+    await talk.say_more(ada, bob)
     assert not talk.refused and talk.is_whole()
     trouble.begin(server.process.pid)
     while len(talk.refused) < 3:
-        await talk.go_on(ada, bob, times=1)
+        await talk.say_more(ada, bob, times=1)
         assert len(talk.acked) < 2_000, "it is never full"
     await _is_answered(bob, set(talk.acked.values()))
     eve = await enter(server, "eve")
     trouble.end(server.process.pid)
     assert {text for _, text in talk.refused.values()}.isdisjoint(shown(bob).values())
     await talk.say_refused_again()
-    await talk.go_on(ada, bob, eve)
+    await talk.say_more(ada, bob, eve)
     assert not talk.refused and talk.is_whole(), "without a hole"
     for peer in (ada, bob, eve):
         await _sees(peer, max(talk.acked))
@@ -109,12 +109,12 @@ async def through_trouble(server: Served, talk: Talk, trouble: Trouble) -> Peer:
 
 
 async def _is_answered(peer: Peer, known: set[str]) -> None:
-    """Questions are, also those for which the journal has to be read."""
+    """Check that queries are answered, also queries that read the journal."""
     peer.send(Ping(n=1), Who("lobby", ref="w"), History("lobby", ref="h"))
     await peer.answer(Pong, n=1)
     await peer.answer(Members, ref="w", names=["ada", "bob"])
     page = await peer.answer(HistoryPage, ref="h")
-    assert {entry.text for entry in page.entries} <= known, "and holds nothing that was refused"
+    assert {entry.text for entry in page.entries} <= known, "the page holds no refused text"
     assert not [event for event in peer.seen if isinstance(event, Error) and event.code != "unavailable"]
 
 
@@ -123,8 +123,8 @@ async def _sees(peer: Peer, head: int) -> None:
         await peer.next()
 
 
-async def is_all_there(server: Served, talk: Talk, ada: Peer) -> None:
-    """What was acked is, once, and its refs are known."""
+async def assert_all_kept(server: Served, talk: Talk, ada: Peer) -> None:
+    """Check that every acknowledged text is kept once, and that its ref is known."""
     back = server.dial()
     await back.hello("ada", ada.token)
     room = await back.join("lobby", recent=200)
@@ -137,53 +137,53 @@ async def is_all_there(server: Served, talk: Talk, ada: Peer) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """Where the test's own directory is, for those who run inside."""
+    """Mount a small disk at the test's directory, for processes started inside."""
     with small_disk(tmp_path) as disk:
         yield disk
 
 
 @pytest.mark.parametrize("kind", [full, read_only])
 async def test_a_disk_that_cannot_be_written_refuses_and_recovers(
-    disk: SmallDisk, kind: Callable[[SmallDisk], Trouble]
+    disk: SmallDisk, kind: Callable[[SmallDisk], DiskFailure]
 ) -> None:
     talk, inside = Talk(), disk.inside([])
     async with served(disk.path, inside=inside) as server:
-        ada = await through_trouble(server, talk, kind(disk))
+        ada = await run_through_failure(server, talk, kind(disk))
         await server.kill()
     async with served(disk.path, inside=inside) as server:
-        await is_all_there(server, talk, ada)
+        await assert_all_kept(server, talk, ada)
 
 
 async def test_a_process_that_may_not_write_refuses_and_recovers(tmp_path: Path) -> None:
     talk = Talk()
     async with served(tmp_path) as server:
-        ada = await through_trouble(server, talk, Trouble(no_more_writes, writes_again))
+        ada = await run_through_failure(server, talk, DiskFailure(forbid_writes, allow_writes))
         await server.kill()
     async with served(tmp_path) as server:
-        await is_all_there(server, talk, ada)
+        await assert_all_kept(server, talk, ada)
 
 
-async def test_stopped_while_the_disk_is_full_it_ends_in_good_order(disk: SmallDisk) -> None:
-    """It cannot even say that it has stopped; the next finds all that was acked."""
+async def test_a_server_stopped_on_a_full_disk_ends_cleanly(disk: SmallDisk) -> None:
+    """It cannot mark the run as stopped; the next server finds all acknowledged texts."""
     talk, inside = Talk(), disk.inside([])
     async with served(disk.path, inside=inside) as server:
         ada = await enter(server, "ada")
-        await talk.go_on(ada)
+        await talk.say_more(ada)
         disk.fill()
         while not talk.refused:
-            await talk.go_on(ada, times=1)
+            await talk.say_more(ada, times=1)
         server.process.send_signal(signal.SIGTERM)
         await ada.ended_with("draining")
         ada.link.close()
         assert await server.process.wait() == 0
     disk.free()
     async with served(disk.path, inside=inside) as server:
-        await is_all_there(server, talk, ada)
+        await assert_all_kept(server, talk, ada)
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["a new journal", "one that was there"])
 @pytest.mark.parametrize("kind", ["full", "read-only"])
-async def test_where_nothing_can_be_written_no_server_starts_and_it_says_why(
+async def test_a_server_on_an_unwritable_disk_does_not_start_and_names_the_reason(
     disk: SmallDisk, kind: str, before: bool
 ) -> None:
     inside = disk.inside([])
@@ -207,8 +207,8 @@ async def test_where_nothing_can_be_written_no_server_starts_and_it_says_why(
         assert await says(await enter(server, "bob"), "and on", "r2") == 1 + before
 
 
-async def test_a_disk_is_what_it_says(tmp_path: Path, disk: SmallDisk) -> None:
-    """Small, and nobody else's: or all of the above would prove nothing."""
+async def test_the_test_disk_is_small_and_private(tmp_path: Path, disk: SmallDisk) -> None:
+    """Otherwise the other tests would prove nothing."""
     copy = disk.inside(["cp", __file__, str(tmp_path / "copy")])
 
     async def error() -> str:

@@ -1,4 +1,4 @@
-"""`/healthz` of a server on a disk that fails and is well again while nothing is said."""
+"""`/healthz` of a server on a disk that fails and recovers while no message is sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.faults.disks import SmallDisk, no_more_writes, small_disk, writes_again
+from tests.faults.disks import SmallDisk, allow_writes, forbid_writes, small_disk
 from tests.faults.served import JOURNAL, PATIENCE_S, Served, enter, refused, says, served
 
 PROBES = 3  # seconds, which are as many probes
@@ -22,14 +22,14 @@ async def health(server: Served) -> int:
     return int(answer.split()[1])
 
 
-async def becomes_well(server: Served) -> None:
+async def wait_until_healthy(server: Served) -> None:
     with trio.fail_after(PATIENCE_S):
         while await health(server) != 200:  # noqa: ASYNC110 - it is another process that gets on
             await trio.sleep(0.05)
 
 
 async def is_refused(server: Served, length: int) -> None:
-    """Say more and more until the disk is full."""
+    """Send texts until the disk is full."""
     ada = await enter(server, "ada")
     number = 0
     while await says(ada, "x" * length, f"r{number}"):
@@ -39,7 +39,7 @@ async def is_refused(server: Served, length: int) -> None:
 
 
 @pytest.mark.parametrize("length", [10, 4_000])
-async def test_health_is_back_when_a_full_disk_has_room_again(tmp_path: Path, length: int) -> None:
+async def test_health_recovers_when_a_full_disk_has_space_again(tmp_path: Path, length: int) -> None:
     with small_disk(tmp_path) as disk:
         async with served(disk.path, inside=disk.inside([])) as server:
             assert await health(server) == 200
@@ -53,21 +53,21 @@ async def test_health_is_back_when_a_full_disk_has_room_again(tmp_path: Path, le
             assert await health(server) == 503, "while it is full"
             assert log.stat().st_size == size, "a probe leaves nothing"
             disk.free()
-            await becomes_well(server)
+            await wait_until_healthy(server)
             assert await says(await enter(server, "bob"), "hello", "r1")
 
 
-async def test_health_is_back_when_a_process_may_write_again(tmp_path: Path) -> None:
+async def test_health_recovers_when_a_process_may_write_again(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
-        no_more_writes(server.process.pid)
+        forbid_writes(server.process.pid)
         await is_refused(server, 10)
         assert await health(server) == 503
-        writes_again(server.process.pid)
-        await becomes_well(server)
+        allow_writes(server.process.pid)
+        await wait_until_healthy(server)
 
 
 def fill_inodes(disk: SmallDisk) -> list[Path]:
-    """Make files until no further one can be made."""
+    """Create files until the disk has no inodes left."""
     made: list[Path] = []
     try:
         while True:
@@ -89,7 +89,7 @@ async def test_a_disk_without_inodes_is_full(tmp_path: Path, before: bool) -> No
         made = fill_inodes(disk)
         said = await refused(disk.path, inside=inside, status=75)
         assert "No space left on device; free some space or some inodes there" in said
-        for path in made[:5]:  # the four of a journal, and one that is gone at once
+        for path in made[:5]:  # the four files of a journal, and a temporary file
             path.unlink()
         async with served(disk.path, inside=inside) as server:
             fill_inodes(disk)

@@ -1,6 +1,7 @@
-"""An older copy is put where the journal was, and clients come back who have seen more: row 30 of the faults.
+"""An older copy replaces the journal, and clients that saw more reconnect (row 30 of the table of faults).
 
-What they saw last is not in it, and others will be given those numbers. So they must be told.
+The newest entries they saw are not in the copy, and their numbers will be assigned again. So they must not
+resume.
 """
 
 import os
@@ -23,13 +24,13 @@ BEFORE, MORE, SINCE = 3, 4, 2  # said before the copy, after it, and after it wa
 
 
 async def copied_while_stopped(directory: Path) -> None:
-    """The whole directory, once the server has ended."""
+    """Copy the files after the server has ended."""
     for name in (JOURNAL, MARK):
         shutil.copy(directory / name, directory / f"copy of {name}")
 
 
 async def backed_up(directory: Path) -> None:
-    """With our own command, beside the server."""
+    """Copy the journal with `trio-chat journal backup`, beside the server."""
     command = [
         "journal",
         "backup",
@@ -44,18 +45,18 @@ def moved_into_place(directory: Path) -> None:
     os.replace(directory / f"copy of {JOURNAL}", directory / JOURNAL)
 
 
-def moved_into_place_without_a_mark(directory: Path) -> None:
+def moved_into_place_without_a_marker(directory: Path) -> None:
     moved_into_place(directory)
     os.unlink(directory / MARK)
 
 
-def moved_into_place_with_its_mark(directory: Path) -> None:
+def moved_into_place_with_its_marker(directory: Path) -> None:
     moved_into_place(directory)
     os.replace(directory / f"copy of {MARK}", directory / MARK)
 
 
 def written_over_the_file(directory: Path) -> None:
-    """As `cp` does: the inode stays."""
+    """Overwrite the file as `cp` does: the inode stays."""
     (directory / JOURNAL).write_bytes((directory / f"copy of {JOURNAL}").read_bytes())
 
 
@@ -65,14 +66,14 @@ Restore = Callable[[Path], None]
 @pytest.mark.parametrize(
     ("online", "restore"),
     [
-        (False, moved_into_place_with_its_mark),
+        (False, moved_into_place_with_its_marker),
         (False, written_over_the_file),
         (True, moved_into_place),
-        (True, moved_into_place_without_a_mark),
+        (True, moved_into_place_without_a_marker),
     ],
     ids=lambda value: value.__name__ if callable(value) else "backup" if value else "copy",
 )
-async def test_who_has_seen_more_than_the_copy_holds_is_not_resumed(
+async def test_a_client_that_saw_more_than_the_restored_copy_is_not_resumed(
     tmp_path: Path, online: bool, restore: Restore
 ) -> None:
     async with served(tmp_path) as server:
@@ -99,13 +100,13 @@ async def test_who_has_seen_more_than_the_copy_holds_is_not_resumed(
         await server.kill()
     async with served(tmp_path, port=port) as server:
         await _comes_back(server, token, seen, after=BEFORE + SINCE, epoch=new, resumed=True)
-        # Nor is who has seen no more than was in the copy: which that was nobody knows.
+        # A client that saw only entries of the copy is not resumed either: the server cannot know that.
         await _comes_back(server, "", seen, name="eve", after=BEFORE, epoch=epoch, resumed=False)
     assert len(seen) == BEFORE + MORE + SINCE
     assert seen[epoch, BEFORE + 1] != seen[new, BEFORE + 1]
 
 
-async def test_a_program_that_comes_back_by_itself_is_told_that_it_is_another_history(tmp_path: Path) -> None:
+async def test_a_reconnecting_program_learns_of_the_other_history(tmp_path: Path) -> None:
     told: list[str] = []
     heard: list[Said] = []
     async with served(tmp_path) as server:
@@ -115,7 +116,7 @@ async def test_a_program_that_comes_back_by_itself_is_told_that_it_is_another_hi
     await copied_while_stopped(tmp_path)
     async with served(tmp_path, port=port) as server:
         with trio.fail_after(PATIENCE_S):
-            # `random`: it comes back at once, and is not lucky to come when there is a server.
+            # With this `random` it reconnects at once, and tries before the server runs again.
             async with connect("127.0.0.1", port, name="bob", random=lambda: 0.02) as chat:
                 epoch = (await chat.join("lobby", recent=200)).epoch
                 await _talk(server, "more", MORE)
@@ -136,7 +137,7 @@ async def test_a_program_that_comes_back_by_itself_is_told_that_it_is_another_hi
                                     heard.append(entry)
                                 case Room() as room:
                                     told.append("room")
-                                    assert not heard, "before anything of it is shown"
+                                    assert not heard, "before any of its entries"
                                     assert not room.resumed and room.epoch != epoch and room.head == BEFORE
                                 case Disconnected() | Reconnected() as event:
                                     told.append(type(event).__name__.lower())
@@ -151,7 +152,7 @@ async def test_a_program_that_comes_back_by_itself_is_told_that_it_is_another_hi
 
 
 async def _talk(server: Served, what: str, times: int) -> str:
-    """Ada says so many things; the epoch of the room."""
+    """Let ada send this many texts; return the room's epoch."""
     ada = server.dial()
     await ada.hello("ada", f"{what}-and-a-token-of-ada-s-own")
     room = await ada.join("lobby")
@@ -176,7 +177,7 @@ async def _comes_back(
     epoch: str,
     resumed: bool,
 ) -> Peer:
-    """Bob, or another, with a cursor; where it is not taken, he reads all there is."""
+    """Rejoin as bob, or another, with a cursor; read the whole room if it is not resumed."""
     bob = server.dial()
     await bob.hello(name, token)
     room = await bob.join("lobby", after=after, epoch=epoch, recent=200)
@@ -186,7 +187,7 @@ async def _comes_back(
 
 
 async def _sees(peer: Peer, seen: dict[tuple[str, int], str], epoch: str, head: int) -> None:
-    """Up to there. Under one epoch a number stands for one text, for ever."""
+    """Read up to `head`. Within an epoch a number always has the same text."""
     while head and (not peer.seqs() or peer.seqs()[-1] < head):
         await peer.next()
     for seq, text in shown(peer).items():

@@ -1,4 +1,4 @@
-"""Who may change a journal: one at a time, where no other user can put a file in the place of ours."""
+"""The exclusive right to change a journal, and the directories in which a journal may be."""
 
 import logging
 import os
@@ -10,11 +10,11 @@ import pytest
 
 from tests.journal.test_memory import said, texts
 from tests.journal.test_sqlite import NAME, opened
-from tests.users import as_nobody, directory_of_nobody
+from tests.users import as_unprivileged_user, unprivileged_directory
 from trio_chat.errors import CannotStart, JournalInUse
 from trio_chat.journal.claim import Claim
 from trio_chat.journal.sqlite import open_sqlite
-from trio_chat.journal.sqlite_marker import RunMarker, mark_of
+from trio_chat.journal.sqlite_marker import RunMarker, marker_path
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def refusal(path: Path) -> str:
-    """Return the line with which a server and a command are refused the journal."""
+    """Return the error with which a server and a command refuse the journal."""
     with pytest.raises(CannotStart) as raised:
         Claim(path, create=True)
     assert "\n" not in str(raised.value) and raised.value.exit_status == 2
@@ -34,7 +34,7 @@ def refusal(path: Path) -> str:
 
 @contextmanager
 def location_only(path: Path) -> Iterator[int]:
-    """Open the file without access to what is in it: closing any other drops SQLite's locks."""
+    """Open the file with O_PATH: closing any other descriptor would drop SQLite's locks."""
     descriptor = os.open(path, os.O_PATH)
     try:
         yield descriptor
@@ -43,7 +43,7 @@ def location_only(path: Path) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("kind", ["hard link", "symlink", "descriptor"])
-async def test_a_second_server_is_refused_by_every_name(tmp_path: Path, kind: str) -> None:
+async def test_a_second_server_is_refused_under_every_name(tmp_path: Path, kind: str) -> None:
     path, other = tmp_path / NAME, tmp_path / "other.db"
     async with opened(tmp_path) as store:
         if kind == "hard link":
@@ -54,25 +54,25 @@ async def test_a_second_server_is_refused_by_every_name(tmp_path: Path, kind: st
             if kind == "descriptor":
                 descriptor = stack.enter_context(location_only(path))
                 other = Path(f"/proc/self/fd/{descriptor}")
-            with pytest.raises(JournalInUse, match="another server is using the journal"):
+            with pytest.raises(JournalInUse, match="a server is using the journal"):
                 await open_sqlite(other)
         await said(store, "a")
         assert await texts(store) == ["a"]
     assert not (tmp_path / "other.db-mark").exists(), "the refused server leaves nothing"
 
 
-def test_a_directory_that_any_user_may_write_to_is_refused(path: Path) -> None:
+def test_a_world_writable_directory_is_refused(path: Path) -> None:
     path.parent.chmod(0o777)
     assert refusal(path) == (
         f"cannot use the journal {path}: any user may replace files in its directory;"
-        f" run `chmod o-w {path.parent}`, or keep it elsewhere"
+        f" run `chmod o-w {path.parent}`, or move the journal to another directory"
     )
     path.unlink()
     refusal(path)
-    assert not path.exists(), "none is begun there either"
+    assert not path.exists(), "no journal is created there"
 
 
-def test_with_the_sticky_bit_a_directory_that_any_user_may_write_to_is_warned_of(
+def test_a_world_writable_directory_with_the_sticky_bit_logs_a_warning(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.parent.chmod(0o1777)
@@ -85,7 +85,7 @@ def test_with_the_sticky_bit_a_directory_that_any_user_may_write_to_is_warned_of
     ]
 
 
-def test_a_directory_above_that_any_user_may_replace_is_warned_of(
+def test_a_replaceable_parent_directory_logs_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     above = tmp_path / "above"
@@ -99,7 +99,7 @@ def test_a_directory_above_that_any_user_may_replace_is_warned_of(
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o775, 0o1770])
-def test_a_directory_of_its_owner_and_group_is_quiet(
+def test_a_directory_of_owner_and_group_logs_no_warning(
     path: Path, caplog: pytest.LogCaptureFixture, mode: int
 ) -> None:
     path.parent.chmod(mode)
@@ -107,7 +107,7 @@ def test_a_directory_of_its_owner_and_group_is_quiet(
     assert caplog.messages == []
 
 
-def test_the_directory_of_the_file_counts_not_that_of_a_symlink_to_it(path: Path, tmp_path: Path) -> None:
+def test_the_directory_of_the_file_is_checked_and_not_that_of_a_symlink(path: Path, tmp_path: Path) -> None:
     public = tmp_path / "public"
     public.mkdir()
     public.chmod(0o777)
@@ -115,40 +115,40 @@ def test_the_directory_of_the_file_counts_not_that_of_a_symlink_to_it(path: Path
     Claim(public / "link.db", create=True).close()
 
 
-def test_a_file_with_several_names_is_warned_of(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_with_hard_links_logs_a_warning(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     os.link(path, path.with_name("link.db"))
     Claim(path, create=True).close()
     (message,) = caplog.messages
     assert message == (
-        f"the journal {path} has 2 names (hard links): always use the same one,"
-        " else what was said last before a crash is lost"
+        f"the journal {path} has 2 names (hard links): always use the same name,"
+        " or the newest entries are lost after a crash"
     )
 
 
 @pytest.mark.parametrize("target", ["there", "missing"])
-def test_a_mark_that_is_a_symlink_is_not_followed(path: Path, tmp_path: Path, target: str) -> None:
+def test_a_marker_that_is_a_symlink_is_not_followed(path: Path, tmp_path: Path, target: str) -> None:
     other = tmp_path / "precious"
     if target == "there":
         other.write_text("precious")
-    mark_of(path).unlink()
-    mark_of(path).symlink_to(other)
+    marker_path(path).unlink()
+    marker_path(path).symlink_to(other)
     says = f"cannot use {path}-mark: got a symlink or something else, expected a file; move it away"
     assert refusal(path) == says
     assert other.exists() == (target == "there")
     assert target == "missing" or other.read_text() == "precious"
 
 
-def test_a_mark_that_is_another_file_as_well_is_not_written(path: Path, tmp_path: Path) -> None:
+def test_a_marker_with_a_second_hard_link_is_not_written(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "precious"
     other.write_text("precious")
-    mark_of(path).unlink()
-    os.link(other, mark_of(path))
+    marker_path(path).unlink()
+    os.link(other, marker_path(path))
     assert "expected a file" in refusal(path)
-    mark_of(path).unlink()
-    os.mkfifo(mark_of(path))
+    marker_path(path).unlink()
+    os.mkfifo(marker_path(path))
     assert "expected a file" in refusal(path)
-    mark_of(path).unlink()
-    mark_of(path).mkdir()
+    marker_path(path).unlink()
+    marker_path(path).mkdir()
     with pytest.raises(IsADirectoryError):
         Claim(path, create=True)
     assert other.read_text() == "precious"
@@ -162,17 +162,17 @@ def test_a_claim_that_is_refused_leaves_the_lock_free(path: Path) -> None:
     Claim(path, create=True).close()
 
 
-def test_a_file_put_in_the_place_of_the_locked_one_is_noticed(path: Path) -> None:
+def test_a_replacement_of_the_locked_file_is_detected(path: Path) -> None:
     with closing(Claim(path, create=True)) as claim:
         claim.check()
         path.rename(path.with_name("moved.db"))
         path.write_bytes(b"")
-        with pytest.raises(CannotStart, match="another file was put where the journal was"):
+        with pytest.raises(CannotStart, match=r"the journal .* was replaced while it was opened"):
             claim.check()
 
 
-def test_what_is_read_only_is_told_in_one_line() -> None:
-    with directory_of_nobody() as directory, as_nobody():
+def test_read_only_files_are_refused_with_one_line() -> None:
+    with unprivileged_directory() as directory, as_unprivileged_user():
         path = directory / NAME
         Claim(path, create=True).close()
         path.chmod(0o400)

@@ -1,4 +1,4 @@
-"""Dates of whatever a journal may hold."""
+"""Dates of any time that a journal may hold."""
 
 import pytest
 

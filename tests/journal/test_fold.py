@@ -1,4 +1,4 @@
-"""The form in which texts are compared stays what it was for every text that is written, at a linear cost."""
+"""The folded form is unchanged for every text that people write, at a linear cost."""
 
 import re
 import sys
@@ -11,11 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trio_chat.journal import fold
-from trio_chat.journal.fold import CGJ, NON_STARTERS_MAX, RUN_CHARS_MIN, legacy_normal, normal, stream_safe
+from trio_chat.journal.fold import CGJ, NON_STARTERS_MAX, RUN_CHARS_MIN, fold_text, legacy_fold, stream_safe
 
 EVERY_CHARACTER = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
 ACUTE, BELOW = "\u0301", "\u0316"  # of the classes 230 and 220
-# Marks of many classes, such as decompose to two or hide what they are, and what stands between them.
+# Marks of many classes, marks that decompose to two or have no class themselves, and other characters.
 MARKS = "\u0301\u0316\u0345\u0334\u05b0\u0f71\u0f73\u0f75\u0f81\u0344\u0308\uff9e\uff9f\u3099" + CGJ
 OTHERS = "aAéǅ猫ガｶ\u1faf\u0390İ \n.¨👋\u200d"
 
@@ -32,7 +32,7 @@ long_texts = st.lists(
 
 
 def runs(text: str) -> list[int]:
-    """How many non-starters stand beside each other in a text that is decomposed."""
+    """Return the lengths of the runs of non-starters in a decomposed text."""
     decomposed = unicodedata.normalize("NFKD", text)
     return [
         len(list(run)) for marks, run in groupby(decomposed, lambda c: unicodedata.combining(c) > 0) if marks
@@ -40,7 +40,7 @@ def runs(text: str) -> list[int]:
 
 
 def before(text: str) -> str:
-    """The form as it was made before runs were cut."""
+    """Return the form as it was before runs were cut."""
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -48,7 +48,7 @@ def before(text: str) -> str:
 
 
 def by_the_annex(text: str) -> str:
-    """The Stream-Safe Text Process word by word."""
+    """Apply the Stream-Safe Text Process literally."""
     made = ""
     non_starter_count = 0
     for char in text:
@@ -73,7 +73,7 @@ def by_the_annex(text: str) -> str:
 @example("猫" + "\uff9e" * 31)
 @example("\u0344" * 16)
 @example("a" + "\u0f73" * 16 + CGJ + ACUTE * 31)
-def test_a_run_is_cut_where_the_annex_cuts_it(text: str) -> None:
+def test_runs_are_cut_where_uax_15_cuts_them(text: str) -> None:
     assert stream_safe(text) == by_the_annex(text)
 
 
@@ -81,24 +81,24 @@ def test_a_run_is_cut_where_the_annex_cuts_it(text: str) -> None:
 def test_a_text_without_a_long_run_is_folded_as_before(text: str) -> None:
     if max(runs(text), default=0) <= NON_STARTERS_MAX:
         assert stream_safe(text) == text
-        assert normal(text) == before(text)
+        assert fold_text(text) == before(text)
 
 
 @given(texts | long_texts | st.text())
 @example("a" + ACUTE * 40 + BELOW * 40)
 @example("é" + BELOW * 40)
 @example("\u0390" + BELOW * 40 + "\u0345" * 3)
-def test_the_form_of_older_servers_is_made_without_their_cost(text: str) -> None:
-    assert legacy_normal(text) == before(text)
+def test_the_legacy_form_is_the_old_one_at_linear_cost(text: str) -> None:
+    assert legacy_fold(text) == before(text)
 
 
 @given(st.lists(texts | long_texts, max_size=4))
 def test_texts_are_folded_together_as_each_by_itself(said: list[str]) -> None:
-    assert normal("\n".join(said)) == "\n".join(map(normal, said))
-    assert legacy_normal("\n".join(said)) == "\n".join(map(legacy_normal, said))
+    assert fold_text("\n".join(said)) == "\n".join(map(fold_text, said))
+    assert legacy_fold("\n".join(said)) == "\n".join(map(legacy_fold, said))
 
 
-@pytest.mark.parametrize("folded", [normal, legacy_normal])
+@pytest.mark.parametrize("folded", [fold_text, legacy_fold])
 @pytest.mark.parametrize(
     "text",
     [
@@ -112,7 +112,7 @@ def test_texts_are_folded_together_as_each_by_itself(said: list[str]) -> None:
 def test_no_long_run_out_of_order_is_ever_sorted_by_insertion(
     folded: object, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CPython moves a mark back over every mark of a higher class: those moves are counted."""
+    """CPython moves a mark back over every mark of a higher class; the test counts those moves."""
     moves = 0
 
     def counting(form: str, given: str) -> str:
@@ -129,7 +129,7 @@ def test_no_long_run_out_of_order_is_ever_sorted_by_insertion(
 
 
 def insertions(text: str) -> int:
-    """How many places the marks of a text move when they are sorted by insertion."""
+    """Return how many positions the marks of a text move when they are sorted by insertion."""
     moves = 0
     run: list[int] = []
     for char in "".join(unicodedata.normalize("NFKD", char) for char in text):
@@ -142,8 +142,8 @@ def insertions(text: str) -> int:
     return moves
 
 
-def test_only_what_may_be_a_non_starter_is_looked_at() -> None:
-    """Of every character: a run that is missed would be sorted by insertion, whole."""
+def test_no_non_starter_is_missed() -> None:
+    """Check every character: a run that is missed would be sorted by insertion."""
     for char in EVERY_CHARACTER:
         initial, trailing, length = fold._non_starters.__wrapped__(char)
         if initial:
@@ -155,7 +155,7 @@ def test_only_what_may_be_a_non_starter_is_looked_at() -> None:
     assert 3 + 2 * (RUN_CHARS_MIN - 1) <= NON_STARTERS_MAX
 
 
-def test_no_piece_begins_with_what_is_composed_with_the_character_before() -> None:
+def test_no_piece_begins_with_a_composing_character() -> None:
     seconds = {unicodedata.normalize("NFD", char)[1:2] for char in EVERY_CHARACTER}
     seconds |= set(map(chr, range(0x1161, 0x1176))) | set(map(chr, range(0x11A8, 0x11C3)))
     for char in EVERY_CHARACTER:
@@ -168,7 +168,7 @@ def test_no_piece_begins_with_what_is_composed_with_the_character_before() -> No
 def test_a_text_is_folded_in_small_pieces(text: str) -> None:
     pieces = list(fold._pieces(text))
     assert max(map(len, pieces)) <= fold.PIECE_CHARS + NON_STARTERS_MAX + 1
-    assert "".join(fold.folding(text)) == normal(text)
+    assert "".join(fold.fold_pieces(text)) == fold_text(text)
 
 
 @given(
@@ -179,7 +179,7 @@ def test_a_text_is_folded_in_small_pieces(text: str) -> None:
 def test_a_text_is_folded_in_pieces_as_at_once(text: str) -> None:
     with patch.object(fold, "_PIECE", re.compile(fold._PIECE.pattern.replace("256", "2"))):
         with patch.object(fold, "PIECE_CHARS", 2):
-            assert normal(text) == ascii_or(text)
+            assert fold_text(text) == ascii_or(text)
 
 
 def ascii_or(text: str) -> str:
@@ -204,7 +204,7 @@ def _trailing(text: str) -> int:
 
 
 def test_a_query_matches_a_long_run_from_its_beginning_and_not_cut_elsewhere() -> None:
-    said = normal("a" + ACUTE * 40)
-    assert normal("A" + ACUTE * 35) in said
-    assert normal(ACUTE * 35) not in said, "á takes one of the first 30"
-    assert normal(ACUTE * 10) in said
+    said = fold_text("a" + ACUTE * 40)
+    assert fold_text("A" + ACUTE * 35) in said
+    assert fold_text(ACUTE * 35) not in said, "á takes one of the first 30"
+    assert fold_text(ACUTE * 10) in said

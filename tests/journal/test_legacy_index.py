@@ -1,4 +1,4 @@
-"""An index of an older server keeps its meaning, though long runs of marks are folded otherwise now."""
+"""An index of an older server stays usable, although long runs of marks are folded differently now."""
 
 import shutil
 import sqlite3
@@ -11,8 +11,8 @@ import pytest
 from tests.journal.test_tidy import found, tidied
 from trio_chat.journal import sqlite_index
 from trio_chat.journal.admin.check import check
-from trio_chat.journal.admin.prune import Old, prune
-from trio_chat.journal.fold import CGJ, legacy_normal
+from trio_chat.journal.admin.prune import PruneRule, prune
+from trio_chat.journal.fold import CGJ, legacy_fold
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.sqlite_index import document, document_in_index, lines_between
 from trio_chat.journal.store import Draft, RetentionRule
@@ -51,7 +51,7 @@ async def say_more(store: SqliteStore) -> None:
 
 
 def test_the_stored_index_has_the_older_form(stored: Path) -> None:
-    """Else these tests would show nothing."""
+    """Otherwise these tests would show nothing."""
     assert len(chunks(stored)) == 2
     assert not any(CGJ in term for term in terms(stored))
     with closing(sqlite3.connect(stored)) as db:
@@ -62,7 +62,7 @@ def test_the_stored_index_has_the_older_form(stored: Path) -> None:
 
 
 def document_by_older_servers(lines: list[bytes]) -> str:
-    with patch.object(sqlite_index, "normal", legacy_normal):
+    with patch.object(sqlite_index, "fold_text", legacy_fold):
         return document(1, lines)
 
 
@@ -99,6 +99,6 @@ async def test_chunks_of_both_forms_are_taken_out_of_the_index_whole(stored: Pat
 
 
 def test_prune_takes_older_chunks_out_whole(stored: Path) -> None:
-    prune(stored, Old(keep_entries=1))
+    prune(stored, PruneRule(keep_entries=1))
     assert chunks(stored) == [] and terms(stored) == set()
     assert check(stored).findings == []

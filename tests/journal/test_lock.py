@@ -1,4 +1,4 @@
-"""The lock on the journal's file: seen by every name, in this process and others, and released at the end."""
+"""The lock on the journal's file: it holds for every name and process, and is released at the end."""
 
 import errno
 import fcntl
@@ -58,16 +58,16 @@ def descriptors_of(path: Path) -> int:
         try:
             found = os.fstat(int(name))
         except OSError:
-            continue  # that of the listing
+            continue  # the descriptor of the listing itself
         count += (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino)
     return count
 
 
 def has_lock_of_sqlite(path: Path) -> bool:
-    """Return whether another process sees SQLite's lock on the file, by which it knows that it is in use."""
+    """Return whether another process sees SQLite's lock on the file."""
     look = (
         "import fcntl, struct, sys\n"
-        "shared = 0x40000002, 510\n"  # SQLite's bytes for those who read
+        "shared = 0x40000002, 510\n"  # the bytes that SQLite's readers lock
         "request = struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, *shared, 0)\n"
         "with open(sys.argv[1], 'r+b') as file:\n"
         "    print(struct.unpack('hhqqi4x', fcntl.fcntl(file, fcntl.F_GETLK, request))[0] != fcntl.F_UNLCK)\n"
@@ -76,7 +76,7 @@ def has_lock_of_sqlite(path: Path) -> bool:
     return done.stdout == b"True\n"
 
 
-async def test_the_locks_of_sqlite_last_while_the_journal_is_looked_at_in_its_servers_process(
+async def test_sqlite_keeps_its_locks_while_the_servers_process_inspects_the_journal(
     tmp_path: Path,
 ) -> None:
     path, link = tmp_path / NAME, tmp_path / "link.db"
@@ -95,7 +95,7 @@ async def test_the_locks_of_sqlite_last_while_the_journal_is_looked_at_in_its_se
     assert not has_lock_of_sqlite(path)
 
 
-async def test_a_read_that_outlives_the_journal_keeps_the_descriptor_not_the_lock(tmp_path: Path) -> None:
+async def test_a_read_that_outlives_the_store_keeps_the_descriptor_but_not_the_lock(tmp_path: Path) -> None:
     path = tmp_path / NAME
     async with opened(tmp_path) as store:
         await said(store, "a")
@@ -126,7 +126,7 @@ def test_a_hard_link_has_the_same_lock(path: Path) -> None:
         assert first.links == second.links == 2
         first.lock()
         assert second.is_locked()
-        with pytest.raises(JournalInUse, match=f"another server is using the journal {link}"):
+        with pytest.raises(JournalInUse, match=f"a server is using the journal {link}"):
             second.lock()
 
 
@@ -148,7 +148,7 @@ def test_another_process_is_refused_until_it_is_killed(path: Path) -> None:
 def test_closing_releases_the_lock_while_others_have_the_file_open(path: Path) -> None:
     holder, reader = JournalDescriptor(path), JournalDescriptor(path)
     holder.lock()
-    assert is_locked(path), "as a second open file sees it, which another process has"
+    assert is_locked(path), "as another process would see it"
     holder.close()
     assert not is_locked(path)
     holder.close()
@@ -159,7 +159,7 @@ def test_closing_releases_the_lock_while_others_have_the_file_open(path: Path) -
         assert is_locked(path)
 
 
-def test_a_process_has_one_descriptor_however_many_share_it(path: Path) -> None:
+def test_all_users_in_a_process_share_one_descriptor(path: Path) -> None:
     files = [JournalDescriptor(path) for _ in range(5)]
     for file in files:
         assert descriptors_of(path) == 1
@@ -192,10 +192,10 @@ def test_no_child_inherits_the_descriptor(path: Path) -> None:
         assert not os.get_inheritable(descriptor)
 
 
-def test_readers_that_look_at_the_lock_do_not_refuse_a_server(
+def test_a_reader_that_tests_the_lock_does_not_keep_a_server_out(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They hold it for some microseconds: the server tries again, and has it as soon as they are done."""
+    """Readers hold it for some microseconds: the server retries, and gets the lock after them."""
     reader = os.open(path, os.O_RDONLY)
     fcntl.flock(reader, fcntl.LOCK_SH)
     yields = 0
@@ -217,7 +217,7 @@ def test_readers_that_look_at_the_lock_do_not_refuse_a_server(
     fcntl.flock(reader, fcntl.LOCK_EX)
     with closing(JournalDescriptor(path)) as file, pytest.raises(JournalInUse):
         file.lock()
-    assert yields == 3 + lock.TRIES, "a server is refused at once beside another"
+    assert yields == 3 + lock.TRIES, "beside another server it is refused at once"
     os.close(reader)
 
 
@@ -238,7 +238,7 @@ def test_a_file_system_without_locks_refuses_a_server_and_lets_readers_read(
     )
 
 
-def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
+def test_a_new_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with closing(JournalDescriptor(path, create=True)) as file:
         assert file.stamp()[0] == 0
@@ -262,7 +262,7 @@ def test_what_is_not_a_regular_file_is_not_opened(tmp_path: Path) -> None:
         JournalDescriptor(link, create=True)
 
 
-def test_a_file_put_in_its_place_is_another(path: Path) -> None:
+def test_a_replacement_file_is_not_the_same_file(path: Path) -> None:
     with closing(JournalDescriptor(path)) as file:
         assert file.is_at(path)
         path.rename(path.with_name("moved.db"))
@@ -270,9 +270,9 @@ def test_a_file_put_in_its_place_is_another(path: Path) -> None:
         assert not file.is_at(path) and file.is_at(path.with_name("moved.db"))
 
 
-def test_the_lock_of_a_mark_is_seen(tmp_path: Path) -> None:
+def test_the_lock_of_a_marker_is_detected(tmp_path: Path) -> None:
     mark = tmp_path / "journal.db-mark"
-    assert not is_locked(mark), "there is none"
+    assert not is_locked(mark), "there is no marker"
     with mark.open("wb") as file:
         assert not is_locked(mark)
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""A log that is not of its file is not replayed, and a file is not used without its log by another name."""
+"""A log of another file is not replayed, and a file is not used under a name without its log."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ def draft(text: str) -> Draft:
 
 
 async def say(path: Path, text: str, killed: Path | None = None) -> None:
-    """Run a server's store that commits one entry; copy its files to `killed` as a kill would leave them."""
+    """Commit one entry with a server's store; copy its files to `killed` as a kill would leave them."""
     store = await open_sqlite(path)
     try:
         await store.open("lobby", "lobby")
@@ -48,22 +48,22 @@ async def killed(tmp_path: Path) -> Path:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """Return the files beside a journal; the index of its log (`-shm`) is made anew by whoever opens it."""
+    """Return the files beside a journal, without the log's index (`-shm`), which each opening recreates."""
     files = sorted(path.parent.iterdir())
     return {each.name: each.read_bytes() for each in files if not each.name.endswith("-shm")}
 
 
-async def test_a_log_is_not_replayed_over_what_was_acknowledged_by_another_name(
+async def test_a_log_is_not_replayed_over_entries_acknowledged_under_another_name(
     killed: Path, tmp_path: Path
 ) -> None:
-    """As through a bind mount: the other name has one link, and its directory another log."""
+    """This happens with a bind mount: the other name has one link, and another log beside it."""
     other = tmp_path / "other.db"
     os.rename(killed, other)
     await say(other, "second")
     os.link(other, killed)
     before = contents(killed)
     for use in (lambda: Claim(killed, create=True), lambda: info(killed)):
-        with pytest.raises(CannotStart, match=r"its log .* is not of the last run"):
+        with pytest.raises(CannotStart, match=r"its log .* was not written by the last run"):
             use()
     assert contents(killed) == before
     os.unlink(f"{killed}-wal")
@@ -86,30 +86,30 @@ async def test_a_hard_link_is_not_used_without_the_log_of_a_killed_server(
     link = tmp_path / "link.db"
     os.link(killed, link)
     for use in (lambda: Claim(link, create=True), lambda: info(link)):
-        with pytest.raises(CannotStart, match="by another name"):
+        with pytest.raises(CannotStart, match="under another name"):
             use()
     assert not [name for name in os.listdir(tmp_path) if name.startswith("link.db-")]
-    assert len(await texts(killed)) == 1  # by its own name it is all there, and stops in good order
+    assert len(await texts(killed)) == 1  # under its own name everything is there
     assert len(await texts(link)) == 1
 
 
 async def test_the_log_of_a_killed_server_is_replayed(killed: Path, tmp_path: Path) -> None:
-    """Also beside a hard link, after a look at the file, and without a mark."""
+    """This also holds beside a hard link, after the file was read, and without a marker."""
     os.link(killed, tmp_path / "link.db")
     assert info(killed).entries == 1
     assert "journal.db-wal" not in contents(killed)  # written back
     assert len(await texts(killed)) == 1
 
 
-async def test_without_a_mark_the_log_of_a_killed_server_is_replayed(killed: Path) -> None:
+async def test_the_log_of_a_killed_server_is_replayed_without_a_marker(killed: Path) -> None:
     os.unlink(f"{killed}-mark")
     assert len(await texts(killed)) == 1
     await say(killed, "second")
     assert len(await texts(killed)) == 2
 
 
-async def test_a_log_that_alone_has_the_id_of_its_run_is_replayed(tmp_path: Path) -> None:
-    """A reader kept it from being written back when the run began."""
+async def test_a_log_with_a_run_id_that_the_file_lacks_is_replayed(tmp_path: Path) -> None:
+    """A reader kept the log from being written back when the run began."""
     path = tmp_path / "live.db"
     await say(path, "first")
     reader = connect(path)

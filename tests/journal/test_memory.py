@@ -1,4 +1,4 @@
-"""The journal in memory keeps within its bounds; what it shares with others is in test_sqlite_contract.py."""
+"""The limits of the journal in memory; tests of all stores are in test_sqlite_contract.py."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def topic(text: str) -> Draft:
 
 
 def numbered() -> Callable[[int], bytes]:
-    """Bytes for epochs that never repeat, and are the same in each run."""
+    """Return a source of bytes that never repeat, and are the same in each run."""
     numbers = count(1)
     return lambda size: next(numbers).to_bytes(size, "big")
 
@@ -49,13 +49,13 @@ async def texts(store: Store, after: int = 0, through: int = 2**53, **bounds: in
 
 
 async def record(store: MemoryStore, room: str = "lobby") -> RoomRecord:
-    """What the store knows of a room, as one learns it who opens it and closes it again."""
+    """Return the store's record of a room, by opening and closing it."""
     known = await store.open(room, room.title())
     store.close(room)
     return known
 
 
-async def test_epochs_are_random_unless_told_otherwise() -> None:
+async def test_epochs_are_random_by_default() -> None:
     epochs = {(await MemoryStore().open("lobby", "lobby")).epoch for _ in range(10)}
     assert len(epochs) == 10
     assert all(1 <= len(epoch) <= 64 for epoch in epochs)
@@ -114,7 +114,7 @@ async def test_a_room_keeps_its_newest_by_bytes() -> None:
     assert await texts(store) == ["a", "b", "c"]
 
 
-async def test_an_entry_larger_than_a_room_may_be_is_shown_and_not_kept() -> None:
+async def test_an_entry_over_the_room_limit_is_sent_but_not_kept() -> None:
     store = await opened(room_bytes_max=10)
     (outcome,) = await said(store, "a")
     assert outcome.seq == 1 and outcome.payload is not None
@@ -125,11 +125,11 @@ async def test_an_entry_larger_than_a_room_may_be_is_shown_and_not_kept() -> Non
 
 
 def room_for(entries: int, rooms: int) -> int:
-    """A bound for all rooms that holds so many entries of one letter."""
+    """Return a limit for all rooms that fits this number of one-letter entries."""
     return rooms * ROOM_BYTES + entries * (len(encode(Said("Lobby", 1, 0, "ada", "a"))) + ENTRY_BYTES)
 
 
-async def test_the_quietest_rooms_oldest_go_first() -> None:
+async def test_the_oldest_entries_of_the_quietest_room_are_evicted_first() -> None:
     store = await opened("attic", "lobby", "porch", bytes_max=room_for(4, rooms=3))
     await said(store, "a", "b", room="lobby")
     await said(store, "c", room="attic")
@@ -140,9 +140,11 @@ async def test_the_quietest_rooms_oldest_go_first() -> None:
     await said(store, "f", room="lobby")
     assert (store.first("lobby"), store.first("attic"), store.first("porch")) == (2, 2, 1)
     await said(store, "g", "h", room="porch")
-    assert (store.first("lobby"), store.first("attic"), store.first("porch")) == (2, 2, 1), "attic's is gone"
+    assert (store.first("lobby"), store.first("attic"), store.first("porch")) == (2, 2, 1), (
+        "the attic's entry is evicted"
+    )
     await said(store, *["i"] * 20, room="lobby")
-    assert store.first("porch") == 5, "all of it before the rest of the least quiet"
+    assert store.first("porch") == 5, "the lobby's entries are evicted first"
 
 
 async def test_refs_count_too() -> None:
@@ -152,8 +154,8 @@ async def test_refs_count_too() -> None:
     assert await texts(store) == ["b"]
 
 
-async def test_a_room_in_use_stays_when_its_entries_are_gone() -> None:
-    """Its numbers go on, and who resumes is told honestly what is missing."""
+async def test_a_room_in_use_survives_the_eviction_of_its_entries() -> None:
+    """Its numbers continue, so clients that resume learn which entries are missing."""
     store = await opened("lobby", "attic", bytes_max=room_for(1, rooms=2))
     before = await record(store)
     await said(store, "a")
@@ -162,14 +164,14 @@ async def test_a_room_in_use_stays_when_its_entries_are_gone() -> None:
     assert [outcome.seq for outcome in await said(store, "c")] == [2]
 
 
-async def test_a_bound_that_the_rooms_in_use_are_over_by_themselves_keeps_nothing() -> None:
+async def test_a_limit_below_the_rooms_in_use_keeps_no_entries() -> None:
     store = await opened("lobby", "attic", bytes_max=ROOM_BYTES)
     assert [outcome.seq for outcome in await said(store, "a", "b")] == [1, 2]
     assert await texts(store) == []
     assert [outcome.seq for outcome in await said(store, "c")] == [3]
 
 
-async def test_a_room_that_nobody_uses_is_forgotten_with_its_last_entry() -> None:
+async def test_an_unused_room_is_deleted_with_its_last_entry() -> None:
     store = await opened("lobby", "attic", bytes_max=room_for(2, rooms=2))
     before = await record(store)
     await said(store, "a")
@@ -180,7 +182,7 @@ async def test_a_room_that_nobody_uses_is_forgotten_with_its_last_entry() -> Non
     assert after.epoch != before.epoch
 
 
-async def test_a_room_that_lost_its_entries_while_in_use_is_forgotten_after_its_last_user() -> None:
+async def test_a_room_whose_entries_were_evicted_is_deleted_after_its_last_user() -> None:
     store = await opened("lobby", "attic", bytes_max=room_for(1, rooms=2))
     await store.open("lobby", "Lobby")
     before = await record(store)
@@ -192,8 +194,8 @@ async def test_a_room_that_lost_its_entries_while_in_use_is_forgotten_after_its_
     assert (await record(store)).epoch != before.epoch
 
 
-async def test_rooms_that_nobody_uses_do_not_pile_up() -> None:
-    """A thousand strangers each say one word in a room of their own, and go."""
+async def test_unused_rooms_do_not_accumulate() -> None:
+    """A thousand users each send one message in a room of their own, and leave."""
     store = await opened("lobby", bytes_max=room_for(20, rooms=20))
     for number in range(1_000):
         room = f"r{number}"
@@ -201,7 +203,7 @@ async def test_rooms_that_nobody_uses_do_not_pile_up() -> None:
         await said(store, "a", room=room)
         store.close(room)
     assert len(store._filled) <= 20
-    assert len(store._rooms) <= 1 + 20, "and the lobby, which is in use"
+    assert len(store._rooms) <= 1 + 20, "the lobby is in use"
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,7 @@ async def test_rooms_that_nobody_uses_do_not_pile_up() -> None:
     ],
 )
 async def test_bounds_are_of_real_memory(text: str, ref: str, rooms: int) -> None:
-    """With texts as short as people write them the payload is the smaller part."""
+    """With short texts the payload is the smaller part of the memory."""
     bound = 2_000_000
     tracemalloc.start()
     try:
@@ -258,12 +260,12 @@ async def test_rooms_without_entries_cost_nothing_and_evict_nothing() -> None:
     assert await texts(store) == list("bcde")
 
 
-async def test_a_commit_looks_at_no_room_but_its_own_and_those_it_evicts_from(
+async def test_a_commit_touches_only_its_rooms_and_the_evicted_rooms(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither at 500 rooms in use without entries, nor at 500 that nobody uses."""
+    """It does not touch 500 rooms in use without entries, nor 500 unused rooms."""
     looked: list[str] = []
-    forget = _RoomLog.forget
+    forget = _RoomLog.evict
 
     def counting(self: _RoomLog, entries_max: int, bytes_max: int) -> int:
         looked.append(self.shown)
@@ -275,7 +277,7 @@ async def test_a_commit_looks_at_no_room_but_its_own_and_those_it_evicts_from(
         await store.open(f"quiet {number}", "Quiet")
         await said(store, "a", room=f"quiet {number}")
         store.close(f"quiet {number}")
-    monkeypatch.setattr(_RoomLog, "forget", counting)
+    monkeypatch.setattr(_RoomLog, "evict", counting)
     await said(store, "a")
     assert looked == ["Lobby"]
     looked.clear()
@@ -285,7 +287,7 @@ async def test_a_commit_looks_at_no_room_but_its_own_and_those_it_evicts_from(
 
 
 async def test_a_topic_counts_while_its_room_has_entries() -> None:
-    """With one wide character in it, each of its characters takes four bytes."""
+    """One wide character makes each character of a text take four bytes."""
     long = "x" * 4_000 + "\U0001f44b"
     store = await opened("lobby", "attic")
     await store.commit([topic(long)], 0)
@@ -308,7 +310,7 @@ async def test_a_topic_counts_while_its_room_has_entries() -> None:
 # --- waiting ----------------------------------------------------------------------------------------
 
 
-async def test_what_does_not_wait_passes_none() -> None:
+async def test_synchronous_methods_pass_no_checkpoint() -> None:
     store = await opened()
     with assert_no_checkpoints():
         await store.commit([draft()], 0)
@@ -316,7 +318,7 @@ async def test_what_does_not_wait_passes_none() -> None:
         store.close("lobby")
 
 
-async def test_cancelling_leaves_nothing_half_done() -> None:
+async def test_cancellation_leaves_no_partial_commit() -> None:
     store = await opened("attic")
     with trio.CancelScope() as scope:
         scope.cancel()

@@ -1,4 +1,4 @@
-"""The journal in memory does what a plain list of entries says, however it is used."""
+"""The journal in memory agrees with a plain list of entries in random runs."""
 
 from dataclasses import dataclass, field
 from sys import getsizeof
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.journal.test_memory import draft, numbered
-from trio_chat.journal.fold import normal
+from trio_chat.journal.fold import fold_text
 from trio_chat.journal.memory import ENTRY_BYTES, FOLD_BYTES, REF_BYTES, ROOM_BYTES, MemoryStore
 from trio_chat.journal.store import CommitResult, Draft
 from trio_chat.wire.codec import encode
@@ -29,12 +29,12 @@ class Line:
         if key:
             size += REF_BYTES + (0 if key.isascii() else getsizeof(key) - len(key))
         if not text.isascii():
-            size += FOLD_BYTES + (0 if normal(text) == text else getsizeof(normal(text)))
+            size += FOLD_BYTES + (0 if fold_text(text) == text else getsizeof(fold_text(text)))
         return size
 
 
 @dataclass
-class Book:
+class RoomModel:
     """One room of the model."""
 
     shown: str
@@ -49,7 +49,7 @@ class Book:
         return self.head - len(self.lines) + 1
 
     def commit(self, draft: Draft, now_ms: int) -> CommitResult:
-        """What becomes of a draft; it is kept unless its key is known."""
+        """Return the result of a draft; it is kept unless its key is known."""
         known = [line for line in self.lines if draft.key and line.draft.key == draft.key]
         if known:
             same = known[0].draft.text == draft.text
@@ -61,9 +61,9 @@ class Book:
         return CommitResult(self.head, payload)
 
 
-class Shelf:
-    """A journal as one would write it who has all the time in the world; each step is made in the store
-    too, and compared."""
+class StoreModel:
+    """A simple and slow model of the journal; each step is also made in the store, and the results are
+    compared."""
 
     ROOM_ENTRIES, ROOM_BYTES_MAX, BYTES = 5, 1_500, 3 * ROOM_BYTES + 2_200
 
@@ -74,7 +74,7 @@ class Shelf:
             bytes_max=self.BYTES,
             random_bytes=numbered(),
         )
-        self.books: dict[str, Book] = {}  # the quietest first
+        self.books: dict[str, RoomModel] = {}  # the quietest first
         self.epochs: set[str] = set()
 
     async def open(self, room: str) -> None:
@@ -83,7 +83,7 @@ class Shelf:
         if book is None:
             assert known.epoch not in self.epochs, "an epoch never comes back"
             self.epochs.add(known.epoch)
-            book = self.books[room] = Book(room.title(), known.epoch)
+            book = self.books[room] = RoomModel(room.title(), known.epoch)
         book.users += 1
         assert (known.shown, known.epoch) == (book.shown, book.epoch)
         assert (known.first, known.head) == (book.first, book.head)
@@ -108,7 +108,7 @@ class Shelf:
             self.tidy()
 
     @staticmethod
-    def size(book: Book) -> int:
+    def size(book: RoomModel) -> int:
         return sum(line.size for line in book.lines)
 
     def total(self) -> int:
@@ -157,16 +157,16 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-async def test_the_store_does_what_a_plain_list_of_entries_says(steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of four kinds
-    shelf = Shelf()
+async def test_the_store_agrees_with_a_plain_list_of_entries(steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of four kinds
+    model = StoreModel()
     for room in ("lobby", "attic", "porch"):
-        await shelf.open(room)
+        await model.open(room)
     for what, *arguments in steps:
-        made = getattr(shelf, what)(*arguments)
+        made = getattr(model, what)(*arguments)
         if made is not None:
             await made
-        assert shelf.store._bytes == shelf.total()
-        assert list(shelf.store._filled) == [room for room, book in shelf.books.items() if book.lines]
-        for room in shelf.books:
-            await shelf.read(room, 0, 2**53, 1_000, 10**9)
-    assert set(shelf.store._rooms) == set(shelf.books)
+        assert model.store._bytes == model.total()
+        assert list(model.store._filled) == [room for room, book in model.books.items() if book.lines]
+        for room in model.books:
+            await model.read(room, 0, 2**53, 1_000, 10**9)
+    assert set(model.store._rooms) == set(model.books)

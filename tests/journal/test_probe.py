@@ -38,7 +38,9 @@ async def test_a_probe_writes_a_page_and_changes_nothing(tmp_path: Path) -> None
     async with opened(tmp_path) as store:
         before = wal_bytes(tmp_path)
         await store.probe()
-        assert 0 < wal_bytes(tmp_path) - before < PROBE_BYTES, "a page, and no space that was only tried"
+        assert 0 < wal_bytes(tmp_path) - before < PROBE_BYTES, (
+            "one page is written, and the allocated space is released"
+        )
         (outcome,) = await store.commit([Draft("lobby", "Lobby", "ada", "two")], 2)
         assert outcome.seq == 2
     async with opened(tmp_path) as store:
@@ -46,12 +48,12 @@ async def test_a_probe_writes_a_page_and_changes_nothing(tmp_path: Path) -> None
         assert len(page.payloads) == 3
 
 
-async def test_a_probe_fails_where_space_is_lacking_though_a_page_would_fit(
+async def test_a_probe_fails_on_a_full_disk_even_if_one_page_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(file: int, start: int, length: int) -> None:
         assert (start, length) == (wal_bytes(tmp_path), PROBE_BYTES)
-        os.ftruncate(file, start + 4_096)  # some of it was there
+        os.ftruncate(file, start + 4_096)  # some space was available
         raise OSError(28, os.strerror(28))
 
     async with opened(tmp_path) as store:
@@ -64,7 +66,7 @@ async def test_a_probe_fails_where_space_is_lacking_though_a_page_would_fit(
         await store.probe()
 
 
-async def test_a_probe_fails_where_sqlite_cannot_write(tmp_path: Path) -> None:
+async def test_a_probe_fails_if_sqlite_cannot_write(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         store._writer._db.execute("PRAGMA query_only = 1")
         with pytest.raises(StoreError):
@@ -73,11 +75,11 @@ async def test_a_probe_fails_where_sqlite_cannot_write(tmp_path: Path) -> None:
         await store.probe()
 
 
-async def test_a_probe_fails_where_the_file_is_no_longer_in_its_place(tmp_path: Path) -> None:
+async def test_a_probe_fails_if_the_file_was_replaced(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         os.rename(tmp_path / NAME, tmp_path / "elsewhere.db")
         (tmp_path / NAME).touch()
-        with pytest.raises(StoreError, match="another file is where the journal was"):
+        with pytest.raises(StoreError, match="the journal was replaced by another file"):
             await store.probe()
         os.rename(tmp_path / "elsewhere.db", tmp_path / NAME)
         await store.probe()
@@ -91,14 +93,14 @@ async def test_a_probe_that_is_cancelled_leaves_its_thread_to_finish(tmp_path: P
         assert (await store.commit([Draft("lobby", "Lobby", "ada", "two")], 2))[0].seq == 2
 
 
-async def test_a_journal_in_memory_has_nothing_to_try() -> None:
+async def test_a_probe_of_the_memory_store_does_nothing() -> None:
     with trio.testing.assert_checkpoints():
         await MemoryStore().probe()
 
 
 @pytest.mark.skipif(not LOCKS.exists(), reason="this system does not list its locks")
 def test_sqlite_keeps_no_lock_on_its_log(tmp_path: Path) -> None:
-    """Or to close a descriptor of it would end that lock."""
+    """Otherwise closing a descriptor of the log would release that lock."""
     with sqlite3.connect(tmp_path / NAME, isolation_level=None) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("CREATE TABLE a (b)")

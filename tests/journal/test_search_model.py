@@ -1,4 +1,4 @@
-"""Searching finds what one finds who reads everything, whatever is indexed or forgotten meanwhile."""
+"""A search finds what a full scan finds, whatever is indexed or pruned meanwhile."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.journal.test_memory import draft, numbered
 from tests.journal.test_search import texts
 from trio_chat.journal import memory, search, sqlite_index, sqlite_retention, sqlite_search
+from trio_chat.journal.fold import fold_text
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.journal.search import SearchBounds, normal
+from trio_chat.journal.search import SearchBounds
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.store import Draft, Position, RetentionRule, Store
 from trio_chat.wire.codec import decode_entry
@@ -23,7 +24,7 @@ ROOMS = ("lobby", "attic")
 
 @contextmanager
 def everything_small() -> Iterator[None]:
-    """Chunks of a few entries, steps of a few chunks, slices of a few stretches."""
+    """Use chunks of a few entries, steps of a few chunks, and slices of a few segments."""
     small = SearchBounds(3, 10**9)
     with ExitStack() as stack:
         for module, name, value in (
@@ -37,12 +38,12 @@ def everything_small() -> Iterator[None]:
             (sqlite_retention, "BATCHES_AT_ONCE", 2),
             (sqlite_retention, "REFS_AT_ONCE", 2),
             (sqlite_retention, "STALE_REFS_MIN", 2),
-            (sqlite_search, "STRETCH_BYTES", 200),
+            (sqlite_search, "SEGMENT_BYTES", 200),
             (sqlite_search, "SLICE", small),
             (memory, "SLICE", small),
-            (memory, "STRETCH_ENTRIES", 2),
+            (memory, "SEGMENT_ENTRIES", 2),
             (memory, "TIDY_EVERY_MS", 0),
-            (memory, "FORGET_AT_ONCE", 2),
+            (memory, "EVICTED_AT_ONCE", 2),
             (memory, "ROOMS_AT_ONCE", 1),
             (search, "PAGE", SearchBounds(7, 10**9)),
         ):
@@ -50,8 +51,8 @@ def everything_small() -> Iterator[None]:
         yield
 
 
-class Library:
-    """All that was ever said, in order, beside the store that may have forgotten some of it."""
+class SearchModel:
+    """All entries ever committed, in order, beside the store that may have removed some of them."""
 
     def __init__(self, directory: Path | None, keep: RetentionRule) -> None:
         self.directory = directory
@@ -86,12 +87,12 @@ class Library:
                 if outcome.payload is None:
                     assert outcome.seq == known
                     continue
-                assert known < self.firsts[each.room], "a ref holds as long as its entry is kept"
+                assert known < self.firsts[each.room], "a ref is known as long as its entry is kept"
                 self.refs[each.room, each.ref] = outcome.seq
-            assert outcome.seq == len(said) + 1, "numbers go on without a hole, whatever was forgotten"
+            assert outcome.seq == len(said) + 1, "numbers continue without a gap, whatever was removed"
             said.append((Position(self.now_ms, each.room, outcome.seq), each.text))
         if self.directory is None:
-            await self.look()  # the journal in memory forgets at once what there is too much of
+            await self.look()  # the journal in memory evicts entries at once
 
     async def tidy(self, steps: int) -> None:
         for _ in range(steps):
@@ -100,7 +101,7 @@ class Library:
         await self.look()
 
     async def tidy_all(self) -> None:
-        for _ in range(2):  # the first may be under way, and past a room already
+        for _ in range(2):  # the first pass may be running, and already past a room
             while await self.store.tidy(self.now_ms):
                 pass
         await self.look()
@@ -112,7 +113,7 @@ class Library:
             assert self.firsts[room] == self.store.first(room) == max(oldest, 1)
 
     async def look(self) -> None:
-        """What is kept is all from some number on, and that never goes back."""
+        """Check that all entries from `first` on are kept, and that `first` never decreases."""
         for room, said in self.said.items():
             page = await self.store.read(room, 0, 2**53, entries_max=10**6, bytes_max=10**9)
             assert page.first >= self.firsts[room] and page.last == len(said)
@@ -124,7 +125,7 @@ class Library:
     async def search(
         self, text: str, rooms: tuple[str, ...], limit: int, unseen: int, before_ms: int | None
     ) -> None:
-        """All pages together are what one finds by reading."""
+        """Check that all pages together have the hits of a full scan."""
         heads = {room: len(self.said[room]) - unseen for room in rooms}
         below = start = None if before_ms is None else Position(before_ms - 1, "", 0)
         expected = sorted(
@@ -132,7 +133,7 @@ class Library:
                 (place, said)
                 for room, head in heads.items()
                 for place, said in self.said[room]
-                if self.firsts[room] <= place.seq <= head and normal(text) in normal(said)
+                if self.firsts[room] <= place.seq <= head and fold_text(text) in fold_text(said)
                 if start is None or place.order > start.order
             ),
             key=lambda each: each[0].order,
@@ -141,10 +142,10 @@ class Library:
         while True:
             matches = await self.store.search({**heads, "nowhere": 9}, text, below, limit)
             assert len(matches.hits) <= limit
-            found += [(hit.place, decode_entry(hit.payload).text) for hit in matches.hits]
+            found += [(hit.position, decode_entry(hit.payload).text) for hit in matches.hits]
             if matches.rest is None:
                 break
-            assert below is None or matches.rest.order > below.order, "it gets on"
+            assert below is None or matches.rest.order > below.order, "it makes progress"
             below = matches.rest
         assert found == expected
 
@@ -178,36 +179,36 @@ STEPS = st.lists(
 KEEP = st.builds(RetentionRule, st.sampled_from([0, 0, 8]), st.sampled_from([0, 0, 6]))
 
 
-async def _perform(directory: Path | None, keep: RetentionRule, steps: list[tuple]) -> Library:  # type: ignore[type-arg]  # of several kinds
-    library = Library(directory, keep)
-    await library.begin()
+async def _perform(directory: Path | None, keep: RetentionRule, steps: list[tuple]) -> SearchModel:  # type: ignore[type-arg]  # of several kinds
+    model = SearchModel(directory, keep)
+    await model.begin()
     for what, *arguments in steps:
-        await getattr(library, what)(*arguments)
+        await getattr(model, what)(*arguments)
     for text in ("a", "ss", "aaa"):
-        await library.search(text, ROOMS, 3, 0, None)
-    return library
+        await model.search(text, ROOMS, 3, 0, None)
+    return model
 
 
 @settings(max_examples=100)
 @given(KEEP, STEPS)
-async def test_in_memory_it_is_found(keep: RetentionRule, steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of several kinds
+async def test_a_search_in_memory_finds_all_hits(keep: RetentionRule, steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of several kinds
     with everything_small():
         await _perform(None, keep, steps)
 
 
-@settings(max_examples=50)  # each opens files, and a disk is as slow as it likes
+@settings(max_examples=50)  # each example opens files, and disks may be slow
 @given(KEEP, STEPS)
-async def test_in_a_file_it_is_found(keep: RetentionRule, steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of several kinds
+async def test_a_search_in_a_file_finds_all_hits(keep: RetentionRule, steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of several kinds
     with tempfile.TemporaryDirectory() as directory, everything_small():
-        library = await _perform(Path(directory), keep, steps)
-        await library.tidy_all()
-        assert isinstance(library.store, SqliteStore)
-        the_index_is_of_the_chunks(library.store)
-        await library.store.aclose()
+        model = await _perform(Path(directory), keep, steps)
+        await model.tidy_all()
+        assert isinstance(model.store, SqliteStore)
+        assert_index_matches_chunks(model.store)
+        await model.store.aclose()
 
 
-def the_index_is_of_the_chunks(store: SqliteStore) -> None:
-    """The index holds the trigrams of its chunks and no more; what is kept no longer is not in the file."""
+def assert_index_matches_chunks(store: SqliteStore) -> None:
+    """Check that the index has only the trigrams of its chunks, and that removed entries are deleted."""
     db = store._writer._db
     db.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab (main, words, row)")
     terms = dict(db.execute("SELECT term, doc FROM temp.terms"))

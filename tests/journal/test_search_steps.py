@@ -34,7 +34,7 @@ COSTLY = [MARKS, EXPANDING, "猫" * 1_365, "a" * 4_096, "É\u0316" * 1_000]
 
 
 class StepClock:
-    """A work clock: each look at it is one tenth of a turn later."""
+    """A clock that advances by a tenth of a turn with each call."""
 
     def __init__(self) -> None:
         self.looks = 0
@@ -49,7 +49,7 @@ def payloads(texts: list[str]) -> list[bytes]:
 
 
 def kept_folds(texts: list[str]) -> dict[int, str | None]:
-    return {seq: fold.normal(text) for seq, text in enumerate(texts, 1) if not text.isascii()}
+    return {seq: fold.fold_text(text) for seq, text in enumerate(texts, 1) if not text.isascii()}
 
 
 @pytest.mark.parametrize("text", COSTLY, ids=["marks", "expanding", "chinese", "ascii", "mixed"])
@@ -57,7 +57,7 @@ def kept_folds(texts: list[str]) -> dict[int, str | None]:
 def test_no_step_compares_or_folds_much(
     text: str, folded_before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a hundred entries of the largest size: what one step does is counted."""
+    """Count the work of each step, for a hundred entries of the largest size."""
     texts = [text] * 100
     lines = SegmentLines(1, payloads(texts), kept_folds(texts) if folded_before else None)
     done = 0
@@ -95,14 +95,14 @@ def test_a_query_is_folded_in_steps() -> None:
             try:
                 next(steps)
             except StopIteration as stop:
-                assert stop.value == fold.normal(text)
+                assert stop.value == fold.fold_text(text)
                 break
             taken += 1
         assert taken >= (0 if text.isascii() else 4)
         assert len(Query(text).trigrams) <= search.TRIGRAMS_MAX
 
 
-def test_a_turn_ends_by_the_clock_and_is_paid_for_by_a_pause() -> None:
+def test_a_turn_ends_by_the_clock_and_is_followed_by_a_pause() -> None:
     def many() -> Steps[str]:
         for _ in range(35):
             yield
@@ -118,7 +118,7 @@ def test_a_turn_ends_by_the_clock_and_is_paid_for_by_a_pause() -> None:
     assert pace.worked == pytest.approx(36 * STEP_S / 10)
 
 
-def test_the_time_of_a_slice_begins_behind_its_setup() -> None:
+def test_the_time_of_a_slice_begins_after_its_setup() -> None:
     pace = SearchPace(StepClock())
     for _ in range(2):
         pace.begin_slice()
@@ -137,8 +137,8 @@ async def filled(store: MemoryStore, entries: int = 3_000) -> MemoryStore:
     return store
 
 
-async def test_others_have_their_turn_between_the_steps_of_a_search(autojump_clock: MockClock) -> None:
-    """And the pause is for as long as it should, by Trio's clock."""
+async def test_other_tasks_run_between_the_steps_of_a_search(autojump_clock: MockClock) -> None:
+    """The pause also has the right length by Trio's clock."""
     store = await filled(MemoryStore(clock=(clock := StepClock())))
     passes = 0
 
@@ -162,7 +162,7 @@ async def test_others_have_their_turn_between_the_steps_of_a_search(autojump_clo
     assert trio.current_time() - begun >= (turns - 2) * PAUSE_RATIO * STEP_S
 
 
-async def test_searches_take_turns_and_a_short_one_does_not_wait_for_a_long_one(
+async def test_a_short_search_does_not_wait_for_a_long_search(
     autojump_clock: MockClock,
 ) -> None:
     store = await filled(MemoryStore(clock=StepClock()))
@@ -186,7 +186,7 @@ async def test_searches_take_turns_and_a_short_one_does_not_wait_for_a_long_one(
 async def test_at_most_one_search_of_all_takes_steps(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five together have no more of the time than one has."""
+    """Five searches together use no more time than a single search."""
     store = await filled(MemoryStore(clock=StepClock()), 500)
     turns: list[float] = []
     take = SearchPace.take
@@ -201,13 +201,11 @@ async def test_at_most_one_search_of_all_takes_steps(
             nursery.start_soon(store.search, {"lobby": 2**53}, "needle", None, 10)
     long_turns = [after - before for before, after in pairwise(turns)]
     assert len(turns) > 20
-    assert all(each > 0 for each in long_turns), "a pause is between any two"
+    assert all(each > 0 for each in long_turns), "there is a pause between any two turns"
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-async def test_a_search_that_is_abandoned_stops(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_abandoned_search_stops(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = count()
     store = MemoryStore(clock=StepClock()) if kind == "memory" else await open_sqlite(tmp_path / "j.db")
     monkeypatch.setattr(search, "STEP_S", 1e-12)  # one step a turn
@@ -216,12 +214,12 @@ async def test_a_search_that_is_abandoned_stops(
         await store.commit([draft("a needle" + "x" * 1_000) for _ in range(100)], n)
     looks = await store.search({"lobby": 2**53}, "zq", None, 10, is_abandoned=lambda: next(asked) >= 5)
     assert looks == Matches([], None)
-    assert next(asked) in range(6, 8), "it was asked no further"
+    assert next(asked) in range(6, 8), "it is polled no more"
     await store.aclose()
 
 
 async def test_a_page_ends_when_it_has_taken_too_much_work(autojump_clock: MockClock) -> None:
-    """Entries that are costly to fold are no more than others: time is the bound that holds."""
+    """Entries that are costly to fold count like others, so only the time limit stops the scan."""
     store = await filled(MemoryStore(clock=StepClock()))
     seen: list[Position] = []
     below: Position | None = None
@@ -231,13 +229,13 @@ async def test_a_page_ends_when_it_has_taken_too_much_work(autojump_clock: MockC
             found = await store.search({"lobby": 2**53}, "zq", below, 10)
             if found.rest is None:
                 break
-            assert below is None or found.rest.order > below.order, "it gets on"
+            assert below is None or found.rest.order > below.order, "it makes progress"
             seen.append(below := found.rest)
     assert len(seen) > 3
 
 
-async def test_entries_are_evicted_while_a_search_is_under_way(autojump_clock: MockClock) -> None:
-    """It finds what is kept, in order, each once; nothing of what came later."""
+async def test_a_search_is_right_while_entries_are_evicted(autojump_clock: MockClock) -> None:
+    """It finds the kept entries in order, each once, and no entry that was added later."""
     store = MemoryStore(room_entries_max=500, clock=StepClock())
     await store.open("lobby", "Lobby")
     for n in range(500):
@@ -253,13 +251,13 @@ async def test_entries_are_evicted_while_a_search_is_under_way(autojump_clock: M
             await trio.sleep(STEP_S)
             await said(store, "É a needle", now_ms=500 + n)
     (page,) = pages
-    seqs = [hit.place.seq for hit in page.hits]
+    seqs = [hit.position.seq for hit in page.hits]
     assert seqs == list(range(500, 500 - len(seqs), -1))
     assert len(seqs) >= 200
 
 
-async def test_a_batch_is_folded_with_turns_for_others(autojump_clock: MockClock) -> None:
-    """One of texts that are all costly: 64 of them are a millisecond each."""
+async def test_other_tasks_run_while_a_batch_is_folded(autojump_clock: MockClock) -> None:
+    """All texts of the batch are costly: a millisecond each, for 64 texts."""
     store = MemoryStore(clock=StepClock())
     await store.open("lobby", "Lobby")
     passes = 0
@@ -288,20 +286,20 @@ async def test_a_batch_that_is_cancelled_while_it_is_folded_is_not_kept(autojump
     assert store._bytes == 0 and not store._filled
 
 
-async def test_a_texts_own_normal_form_is_not_kept_twice() -> None:
+async def test_a_text_that_is_its_own_folded_form_is_kept_once() -> None:
     store = MemoryStore()
     await store.open("lobby", "Lobby")
     await said(store, "plain", "猫", "É", "é")
     assert store._rooms["lobby"].folds == {2: None, 3: "é", 4: None}
     for text, seqs in (("猫", [2]), ("É", [4, 3]), ("AIN", [1])):
         found = await store.search({"lobby": 2**53}, text, None, 10)
-        assert [hit.place.seq for hit in found.hits] == seqs
+        assert [hit.position.seq for hit in found.hits] == seqs
 
 
-async def test_a_thread_that_searches_pauses_between_its_turns(
+async def test_a_searching_thread_pauses_between_its_turns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It holds the interpreter, which the loop wants back after each of its calls to the system."""
+    """It holds the interpreter, which the event loop needs after each of its system calls."""
     store = await open_sqlite(tmp_path / "j.db")
     await filled(store, 2_000)  # type: ignore[arg-type]  # any store
     pauses: list[float] = []

@@ -19,7 +19,7 @@ from trio_chat.journal.sqlite import open_sqlite
 
 
 async def id_of(path: Path) -> str:
-    """Return what a server on this journal would send."""
+    """Return the id that a server on this journal would send."""
     store = await open_sqlite(path)
     await store.aclose()
     return store.server_id
@@ -40,7 +40,7 @@ async def test_two_journals_have_two_ids(tmp_path: Path) -> None:
     assert len(ids) == 20
 
 
-async def test_a_journal_that_was_deleted_is_another_server(tmp_path: Path) -> None:
+async def test_a_deleted_journal_begins_as_another_server(tmp_path: Path) -> None:
     path = tmp_path / NAME
     before = await id_of(path)
     os.unlink(path)
@@ -57,7 +57,7 @@ async def test_a_copy_is_the_same_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", range(1, sqlite_file.VERSION))
-async def test_a_journal_of_an_older_version_gets_an_id_for_good(tmp_path: Path, version: int) -> None:
+async def test_a_journal_of_an_older_version_gets_a_permanent_id(tmp_path: Path, version: int) -> None:
     path = tmp_path / NAME
     path.write_bytes((STORED / f"version-{version}.db").read_bytes())
     assert info(path).server_id == ""
@@ -66,7 +66,7 @@ async def test_a_journal_of_an_older_version_gets_an_id_for_good(tmp_path: Path,
     assert (await id_of(path), info(path).server_id) == (first, first)
 
 
-async def test_a_start_that_fails_behind_its_commit_keeps_the_id(
+async def test_a_start_that_fails_after_its_commit_keeps_the_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / NAME
@@ -83,5 +83,5 @@ def _fail(*_: object) -> None:
     raise ZeroDivisionError
 
 
-async def test_a_journal_in_memory_has_none() -> None:
+async def test_a_journal_in_memory_has_no_id() -> None:
     assert MemoryStore().server_id == ""

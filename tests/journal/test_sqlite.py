@@ -1,4 +1,4 @@
-"""The journal in a file: what outlives the server, what a disk may do to it, and what cancelling leaves."""
+"""The journal in a file: restarts, errors of the disk, the log, and cancellation."""
 
 import os
 import sqlite3
@@ -22,7 +22,7 @@ NAME = "journal.db"
 async def opened(
     directory: Path, *, durability: Durability = "normal", boot: str = "first boot"
 ) -> AsyncGenerator[SqliteStore]:
-    """The journal of a test, with its lobby and attic open. Leaving the block stops cleanly."""
+    """Yield the journal of a test, with its lobby and attic open; stop cleanly at the end of the block."""
     store = await open_sqlite(directory / NAME, durability=durability, boot_id=lambda: boot)
     try:
         for room in ("lobby", "attic"):
@@ -33,7 +33,7 @@ async def opened(
 
 
 def kill(store: SqliteStore) -> None:
-    """Leave the file as a process does that is killed: nothing is said in it, and the lock is gone."""
+    """Leave the file as a killed process does: not marked as stopped, and without a lock."""
     store._closed = True
     store._readers.close()
     store._writer._db.close()
@@ -46,10 +46,10 @@ async def record(store: SqliteStore, room: str = "lobby") -> RoomRecord:
     return known
 
 
-# --- what outlives the server -----------------------------------------------------------------------
+# --- restarts ---------------------------------------------------------------------------------------
 
 
-async def test_what_was_said_is_there_when_the_server_comes_back(tmp_path: Path) -> None:
+async def test_entries_survive_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.commit([draft("a", ref="r1"), topic("a topic"), draft("b", "attic")], 7)
         before = await record(store)
@@ -59,7 +59,7 @@ async def test_what_was_said_is_there_when_the_server_comes_back(tmp_path: Path)
         assert [outcome.seq for outcome in await said(store, "c")] == [3]
 
 
-async def test_a_ref_is_known_when_the_server_comes_back(tmp_path: Path) -> None:
+async def test_refs_survive_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.commit([draft("a", ref="r1"), draft("b")], 0)
     async with opened(tmp_path) as store:
@@ -67,7 +67,7 @@ async def test_a_ref_is_known_when_the_server_comes_back(tmp_path: Path) -> None
         assert [outcome.seq for outcome in outcomes] == [3, 1, 0]
 
 
-async def test_time_does_not_go_back_over_a_restart(tmp_path: Path) -> None:
+async def test_time_does_not_decrease_over_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await said(store, "a", now_ms=1_000)
     async with opened(tmp_path) as store:
@@ -78,14 +78,14 @@ async def test_time_does_not_go_back_over_a_restart(tmp_path: Path) -> None:
         )
 
 
-async def test_a_room_that_was_only_looked_into_leaves_nothing(tmp_path: Path) -> None:
+async def test_opening_a_room_writes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path):
         pass
     with closing(sqlite3.connect(tmp_path / NAME)) as db:
         assert db.execute("SELECT count(*) FROM rooms").fetchone() == (0,)
 
 
-async def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
+async def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await said(store, "a")
         modes = {name: os.stat(tmp_path / name).st_mode & 0o777 for name in os.listdir(tmp_path)}
@@ -94,13 +94,13 @@ async def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("durability", ["normal", "full"])
-async def test_durability_is_what_sqlite_is_told(tmp_path: Path, durability: Durability) -> None:
+async def test_durability_sets_sqlites_synchronous_level(tmp_path: Path, durability: Durability) -> None:
     async with opened(tmp_path, durability=durability) as store:
         (level,) = store._writer._db.execute("PRAGMA synchronous").fetchone()
     assert level == {"normal": 1, "full": 2}[durability]
 
 
-# --- what a disk may do -----------------------------------------------------------------------------
+# --- errors of the disk -----------------------------------------------------------------------------
 
 
 def no_space(store: SqliteStore) -> None:
@@ -112,7 +112,7 @@ def space(store: SqliteStore) -> None:
     store._writer._db.execute("PRAGMA max_page_count = 1000000")
 
 
-async def test_a_full_disk_is_an_error_and_passes(tmp_path: Path) -> None:
+async def test_a_full_disk_is_a_temporary_error(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await said(store, "a")
         no_space(store)
@@ -134,8 +134,8 @@ async def test_a_file_that_is_read_only_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("gone", [NAME, f"{NAME}-wal"])
-async def test_what_would_be_written_where_nobody_looks_is_not_acked(tmp_path: Path, gone: str) -> None:
-    """A file that was moved away still takes what is written; it is no journal of ours any more."""
+async def test_a_commit_to_a_replaced_file_is_not_acknowledged(tmp_path: Path, gone: str) -> None:
+    """A file that was moved away can still be written, but no later run would read it."""
     async with opened(tmp_path) as store:
         await said(store, "a")
         path = tmp_path / gone
@@ -143,7 +143,7 @@ async def test_what_would_be_written_where_nobody_looks_is_not_acked(tmp_path: P
         with pytest.raises(StoreError, match="No such file"):
             await said(store, "b")
         path.write_bytes(b"")
-        with pytest.raises(StoreError, match="another file is where the journal was"):
+        with pytest.raises(StoreError, match="the journal was replaced by another file"):
             await said(store, "b")
         aside.rename(path)
         assert [outcome.seq for outcome in await said(store, "b")] == [2]
@@ -154,26 +154,26 @@ async def test_a_damaged_file_is_an_error_not_a_bug(tmp_path: Path) -> None:
         await said(store, *("x" * 1_000 for _ in range(100)))
     path = tmp_path / NAME
     data = path.read_bytes()
-    with path.open("r+b") as file:  # in place: all but the first page, which says what it is
+    with path.open("r+b") as file:  # damage all pages but the first, which identifies the file
         file.seek(4_096)
         file.write(os.urandom(len(data) - 4_096))
     with pytest.raises(CannotStart, match="database disk image is malformed"):
         await open_sqlite(path)
 
 
-async def test_a_hole_in_the_file_is_told_and_never_shown(tmp_path: Path) -> None:
+async def test_a_gap_in_the_file_is_an_error(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         for text in "abc":
             await store.commit([draft(text, ref=text)], 0)
         with closing(sqlite3.connect(tmp_path / NAME)) as db, db:
             db.execute("DELETE FROM batches WHERE first = 2")
-        with pytest.raises(StoreError, match="the file is damaged: entry 2 is not where it should be"):
+        with pytest.raises(StoreError, match="the file is damaged: entry 2 is missing"):
             await texts(store)
-        with pytest.raises(StoreError, match="the file is damaged: it knows a ref, and not its entry"):
+        with pytest.raises(StoreError, match="the file is damaged: a ref refers to a missing entry"):
             await store.commit([draft("b", ref="b")], 0)
 
 
-async def test_a_mistake_in_a_statement_is_a_bug_and_stays_one(tmp_path: Path) -> None:
+async def test_a_wrong_statement_raises_as_a_bug(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await said(store, "a")
         with closing(sqlite3.connect(tmp_path / NAME)) as db:
@@ -195,7 +195,7 @@ def transaction_whose_end_is_not_told(db: sqlite3.Connection) -> Iterator[None]:
     raise error
 
 
-async def test_a_failed_commit_that_was_made_after_all_is_found_and_gone_on_from(
+async def test_a_failed_commit_that_was_made_is_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(tmp_path) as store:
@@ -209,7 +209,7 @@ async def test_a_failed_commit_that_was_made_after_all_is_found_and_gone_on_from
         assert (await record(store)).topic == "b"
 
 
-async def test_refs_are_known_before_and_after_they_are_put_in_their_places(
+async def test_refs_are_known_before_and_after_they_are_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "FRESH_MAX", 3)
@@ -234,10 +234,10 @@ async def test_refs_are_known_before_and_after_they_are_put_in_their_places(
         with pytest.raises(StoreError):
             await store.commit([draft("x" * 100_000, ref="x")], 0)
         space(store)
-        assert places(store) == [0, 2], "neither here nor there would be a ref lost"
+        assert places(store) == [0, 2], "every ref is in one of the two tables"
         await store.commit([draft("4", ref="4")], 0)
         assert places(store) == [4, 1]
-        assert list((store._writer._fresh or {}).values()) == [5], "nor kept in memory for ever"
+        assert list((store._writer._fresh or {}).values()) == [5], "moved refs are not kept in memory"
         await all_are_known(store, 5)
         kill(store)
     async with opened(tmp_path) as store:
@@ -257,7 +257,7 @@ async def talk(store: SqliteStore, batches: int) -> None:
 
 
 async def test_a_reader_between_two_pages_does_not_hold_the_log(tmp_path: Path) -> None:
-    """Who reads a page a minute must not make the log grow by all that is said in that minute."""
+    """A slow reader must not keep the log from being written back between its pages."""
     async with opened(tmp_path) as store:
         await talk(store, 5)
         for cursor in range(20):
@@ -267,13 +267,13 @@ async def test_a_reader_between_two_pages_does_not_hold_the_log(tmp_path: Path) 
         assert wal_bytes(tmp_path) < 20 << 20
 
 
-async def test_a_log_that_a_reader_has_held_is_cut_off_when_it_lets_go(
+async def test_a_log_held_by_a_reader_is_truncated_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "WAL_BYTES_MAX", 1 << 20)
-    monkeypatch.setattr(sqlite_writer, "READERS_GONE_MS", 0)
+    monkeypatch.setattr(sqlite_writer, "READERS_WAIT_MS", 0)
     async with opened(tmp_path) as store:
-        store._writer._long_wal = 1 << 20
+        store._writer._truncate_bytes = 1 << 20
         with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as other:
             other.execute("BEGIN")
             other.execute("SELECT count(*) FROM batches").fetchall()
@@ -289,33 +289,33 @@ async def test_a_log_that_a_reader_has_held_is_cut_off_when_it_lets_go(
 
 @asynccontextmanager
 async def held(directory: Path) -> AsyncGenerator[None]:
-    """Whoever writes has to wait, as for a slow disk."""
+    """Make writers wait, as for a slow disk."""
     with closing(sqlite3.connect(directory / NAME, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
 
 
-async def commit_and_give_up(store: SqliteStore, text: str, ref: str) -> None:
+async def commit_and_cancel(store: SqliteStore, text: str, ref: str) -> None:
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(store.commit, [draft(text, ref=ref)], 0)
-            # Its thread may be late: should the journal be closed before it has begun, it is not made.
+            # Wait for its thread: if the journal is closed first, the commit is not made.
             while not store._writer._lock.locked():  # noqa: ASYNC110 - a lock of threads has no event
                 await trio.sleep(0.001)
             scope.cancel()
     assert scope.cancelled_caught, "it did not wait for the disk"
 
 
-async def test_a_cancelled_commit_is_made_or_not_and_the_next_goes_on_from_there(tmp_path: Path) -> None:
+async def test_the_next_commit_continues_after_a_cancelled_commit(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await said(store, "a")
         async with held(tmp_path):
-            await commit_and_give_up(store, "b", "r1")
-            # Whoever opens the room now is told what is not true any more when it says something.
+            await commit_and_cancel(store, "b", "r1")
+            # A room opened now is out of date when its user commits.
             store.close("lobby")
             assert (await store.open("lobby", "Lobby")).head == 1
-        # It is made, as it happens, and nobody has heard of it.
+        # The commit is made, but its caller was cancelled.
         assert await store.commit([draft("b", ref="r1"), draft("c")], 0) == [
             CommitResult(2, None),
             CommitResult(3, (await page(store, after=2)).payloads[0]),
@@ -323,10 +323,10 @@ async def test_a_cancelled_commit_is_made_or_not_and_the_next_goes_on_from_there
         assert await texts(store) == ["a", "b", "c"]
 
 
-async def test_closing_waits_for_a_commit_that_nobody_waits_for(tmp_path: Path) -> None:
+async def test_closing_waits_for_a_cancelled_commit(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         async with held(tmp_path):
-            await commit_and_give_up(store, "a", "r1")
+            await commit_and_cancel(store, "a", "r1")
     async with opened(tmp_path) as store:
         assert await texts(store) == ["a"]
 
@@ -340,19 +340,19 @@ async def test_closing_is_not_cancelled(tmp_path: Path) -> None:
     await store.aclose()
 
 
-async def test_closing_does_not_wait_for_ever(
+async def test_closing_has_a_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("trio_chat.journal.sqlite.CLOSE_S", 0.01)
     store = await open_sqlite(tmp_path / NAME)
     async with held(tmp_path):
         await store.aclose()
-    assert "not closed in good order: its disk takes too long" in caplog.text
+    assert "not closed cleanly: its disk did not finish within" in caplog.text
     await (await reopened(tmp_path)).aclose()
 
 
 async def reopened(directory: Path) -> SqliteStore:
-    """The journal again, once the thread that closes it has come to it."""
+    """Open the journal again, after the thread that closes it has finished."""
     while True:
         try:
             return await open_sqlite(directory / NAME)
@@ -360,12 +360,10 @@ async def reopened(directory: Path) -> SqliteStore:
             await trio.sleep(0.001)
 
 
-async def test_a_journal_that_cannot_be_closed_well_says_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_failed_close_logs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with opened(tmp_path) as store:
         store._writer._db.execute("PRAGMA query_only = ON")
-    assert "not closed in good order: attempt to write a readonly database" in caplog.text
+    assert "not closed cleanly: attempt to write a readonly database" in caplog.text
     async with opened(tmp_path):
         pass  # the lock is free
 
@@ -379,7 +377,7 @@ async def test_a_cancelled_read_leaves_its_thread_to_finish(tmp_path: Path) -> N
         assert await texts(store) == ["a", "b", "c"]
 
 
-async def test_a_connection_that_is_in_use_when_the_journal_is_closed_is_closed_after_it(
+async def test_a_busy_connection_is_closed_after_the_journal(
     tmp_path: Path,
 ) -> None:
     async with opened(tmp_path) as store:

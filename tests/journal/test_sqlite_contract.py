@@ -1,4 +1,4 @@
-"""What every store promises, told of each of them: the journal in memory and the one in a file."""
+"""The contract of `Store`, tested on the journal in memory and on the journal in a file."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ ROOMS = ("lobby", "attic")
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """A new store of either kind, with the lobby and the attic open."""
+    """Yield a new store of either kind, with the lobby and the attic open."""
     store: Store
     if request.param == "memory":
         store = MemoryStore(random_bytes=numbered())
@@ -32,7 +32,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def record(store: Store, room: str = "lobby") -> RoomRecord:
-    """What the store knows of a room, as one learns it who opens it when nobody else has it open."""
+    """Return the store's record of a room that has no other users."""
     if room in ROOMS:
         store.close(room)
     return await store.open(room, room.title())
@@ -54,7 +54,7 @@ async def test_an_empty_batch_is_nothing(store: Store) -> None:
     assert await texts(store) == []
 
 
-async def test_time_never_goes_back_within_a_room(store: Store) -> None:
+async def test_time_never_decreases_within_a_room(store: Store) -> None:
     await said(store, "a", now_ms=1_000)
     await said(store, "b", now_ms=900)
     await said(store, "c", room="attic", now_ms=900)
@@ -63,25 +63,27 @@ async def test_time_never_goes_back_within_a_room(store: Store) -> None:
     assert [entry.at for entry in entries] == [1_000, 1_000, 1_001]
     await record(store)
     await said(store, "e", now_ms=1_000)
-    assert decode_entry((await page(store, after=3)).payloads[0]).at == 1_001, "nor when it was closed"
+    assert decode_entry((await page(store, after=3)).payloads[0]).at == 1_001, (
+        "also after the room was closed"
+    )
 
 
 async def test_a_new_room_has_an_epoch_and_nothing_in_it(store: Store) -> None:
     one = await store.open("porch", "PORCH")
     assert one == RoomRecord("PORCH", one.epoch, first=1, head=0, topic="")
-    assert await store.open("porch", "porch") == one, "it is called as its first user wrote it"
+    assert await store.open("porch", "porch") == one, "its name is as its first user wrote it"
     assert (await store.open("cellar", "cellar")).epoch != one.epoch
     assert await page(store) == EntryPage(1, [])
 
 
-async def test_what_is_known_of_a_room_outlives_its_users(store: Store) -> None:
+async def test_the_state_of_a_room_outlives_its_users(store: Store) -> None:
     before = await record(store)
     await store.commit([topic("first"), topic("second"), draft("a")], 0)
     assert await record(store) == RoomRecord("Lobby", before.epoch, first=1, head=3, topic="second")
     assert store.first("lobby") == 1
 
 
-async def test_a_room_without_entries_is_forgotten_after_its_last_user(store: Store) -> None:
+async def test_a_room_without_entries_is_deleted_after_its_last_user(store: Store) -> None:
     before = await record(store)
     await store.open("lobby", "Lobby")
     store.close("lobby")
@@ -93,7 +95,7 @@ async def test_a_room_without_entries_is_forgotten_after_its_last_user(store: St
     assert after.epoch != before.epoch
 
 
-async def test_a_room_has_one_epoch_however_many_open_it_at_once(store: Store) -> None:
+async def test_concurrent_opens_of_a_room_get_the_same_epoch(store: Store) -> None:
     records: list[RoomRecord] = []
 
     async def enter() -> None:
@@ -145,7 +147,7 @@ async def test_a_known_ref_among_new_ones_leaves_no_hole(store: Store) -> None:
     assert await store.commit([draft("b", ref="r2")], 9) == [CommitResult(2, None)]
 
 
-async def test_a_known_ref_with_something_else_is_number_zero(store: Store) -> None:
+async def test_a_known_ref_with_other_content_is_number_zero(store: Store) -> None:
     await store.commit([draft("a", ref="r1")], 0)
     same_ref = Draft("lobby", "Lobby", "ada", "a", "r1", "ada r1", action=True)
     assert await store.commit([draft("b", ref="r1"), same_ref], 0) == [CommitResult(0, None)] * 2
@@ -164,7 +166,7 @@ async def test_a_ref_is_of_one_author_in_one_room(store: Store) -> None:
     assert [outcome.seq for outcome in outcomes] == [1, 2, 1]
 
 
-async def test_without_a_ref_the_same_is_said_again(store: Store) -> None:
+async def test_the_same_text_without_a_ref_is_a_new_entry(store: Store) -> None:
     assert [outcome.seq for outcome in await said(store, "a", "a")] == [1, 2]
 
 
@@ -209,7 +211,7 @@ async def test_a_page_keeps_to_its_bytes_but_holds_at_least_one(store: Store, ba
     ],
     ids=["open", "open again", "read", "aclose"],
 )
-async def test_what_waits_passes_a_checkpoint(
+async def test_async_methods_pass_a_checkpoint(
     store: Store, call: Callable[[Store], Awaitable[object]]
 ) -> None:
     with assert_checkpoints():
@@ -228,13 +230,13 @@ async def test_the_newest_times_of_rooms_are_reported(store: Store) -> None:
     assert await store.room_times(5_000, 5) == RoomTimes(5_000, [], 0)
 
 
-async def test_what_does_not_wait_passes_none(store: Store) -> None:
+async def test_synchronous_methods_pass_no_checkpoint(store: Store) -> None:
     with assert_no_checkpoints():
         store.first("lobby")
         store.close("lobby")
 
 
-async def test_to_close_twice_is_to_close(store: Store) -> None:
+async def test_closing_twice_is_harmless(store: Store) -> None:
     await store.aclose()
     with assert_checkpoints():
         await store.aclose()

@@ -1,4 +1,4 @@
-"""The journal in a file does what a plain list of entries says, however it is used, stopped and killed."""
+"""The journal in a file agrees with a plain list of entries in random runs with stops and kills."""
 
 import tempfile
 from pathlib import Path
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.journal.test_memory import draft
-from tests.journal.test_memory_model import Book
+from tests.journal.test_memory_model import RoomModel
 from tests.journal.test_sqlite import NAME, kill
 from trio_chat.journal import sqlite_writer
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
@@ -17,7 +17,7 @@ from trio_chat.journal.store import Draft
 ROOMS = ("lobby", "attic")
 
 
-class Shelf:
+class StoreModel:
     """A journal as one would write it who has all the time in the world; each step is made in the store
     too, and compared."""
 
@@ -26,15 +26,15 @@ class Shelf:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.boots = 0
-        self.books: dict[str, Book] = {}
+        self.books: dict[str, RoomModel] = {}
 
     async def begin(self) -> None:
         self.store = await open_sqlite(self.path, boot_id=lambda: str(self.boots))
         for room in ROOMS:
             known = await self.store.open(room, room.title())
-            book = self.books.setdefault(room, Book(room.title(), known.epoch))
+            book = self.books.setdefault(room, RoomModel(room.title(), known.epoch))
             if not book.lines:
-                book.epoch = known.epoch  # nobody has a cursor in it
+                book.epoch = known.epoch  # no client has a cursor in it
             assert (known.shown, known.epoch) == (book.shown, book.epoch)
             assert (known.first, known.head) == (1, book.head)
 
@@ -93,10 +93,10 @@ STEPS = st.lists(st.one_of(_commit, _commit, _read, _read, _end), max_size=25)
 async def test_the_file_does_what_a_plain_list_of_entries_says(steps: list[tuple]) -> None:  # type: ignore[type-arg]  # of four kinds
     # The refs of a few batches, not of thousands, before they are put in their places.
     with tempfile.TemporaryDirectory() as directory, patch.object(sqlite_writer, "FRESH_MAX", 4):
-        shelf = Shelf(Path(directory, NAME))
-        await shelf.begin()
+        model = StoreModel(Path(directory, NAME))
+        await model.begin()
         for what, *arguments in steps:
-            await getattr(shelf, what)(*arguments)
+            await getattr(model, what)(*arguments)
             for room in ROOMS:
-                await shelf.read(room, 0, 2**53, 1_000, 10**9)
-        await shelf.store.aclose()
+                await model.read(room, 0, 2**53, 1_000, 10**9)
+        await model.store.aclose()

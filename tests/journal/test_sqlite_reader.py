@@ -1,4 +1,4 @@
-"""What a page costs: it is read on the loop's time as well, since reads wait for each other."""
+"""The cost of a page: reads wait for each other, so a slow page delays other sessions."""
 
 from pathlib import Path
 

@@ -32,7 +32,7 @@ from trio_chat.wire.messages import Ack, Error, Gap, Ping, Pong, Said, Say, Topi
 
 @asynccontextmanager
 async def on_file(directory: Path, **limits: int) -> AsyncGenerator[House]:
-    """A server on the journal of a test, for as long as the block lasts."""
+    """Run a server on a test's journal until the end of the block."""
     config = Config(journal=f"{directory}/{NAME}", rate_limit=False, limits=Limits(**limits))
     with trio.fail_after(PATIENCE_S):
         async with serving(config, random_bytes=os.urandom) as house:
@@ -53,7 +53,7 @@ def refuse_writes(house: House, refuse: bool = True) -> None:
     house.server.store._writer._db.execute(f"PRAGMA query_only = {int(refuse)}")  # type: ignore[attr-defined]
 
 
-async def test_who_comes_back_after_a_restart_has_exactly_what_it_missed(tmp_path: Path) -> None:
+async def test_a_client_that_resumes_after_a_restart_gets_exactly_the_missed_entries(tmp_path: Path) -> None:
     async with on_file(tmp_path) as house:
         ada = await house.enter("ada", "lobby")
         bob = await house.enter("bob")
@@ -84,7 +84,7 @@ async def test_welcome_names_the_server_the_same_after_a_restart(tmp_path: Path)
     assert ids[0] == ids[1] != ids[2]
 
 
-async def test_sent_again_after_a_restart_it_is_the_same_entry(tmp_path: Path) -> None:
+async def test_a_retry_after_a_restart_is_the_same_entry(tmp_path: Path) -> None:
     async with on_file(tmp_path) as house:
         ada = await house.enter("ada", "lobby")
         ada.send(Say("lobby", "once", ref="r1"))
@@ -131,9 +131,7 @@ async def test_a_disk_that_cannot_be_written_refuses_and_recovers(
     assert "the journal cannot be written: attempt to write a readonly database" in caplog.text
 
 
-async def test_a_reader_at_a_trickle_does_not_hold_the_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_reader_does_not_hold_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes some KiB while ninety are said: it reads the journal, and the log is short."""
     monkeypatch.setattr(sqlite_file, "WAL_PAGES", 256)
     log = tmp_path / f"{NAME}-wal"
@@ -152,10 +150,10 @@ async def test_a_reader_at_a_trickle_does_not_hold_the_log(
         assert slow.seqs() == list(range(1, last + 1))
 
 
-async def test_ended_by_force_while_the_disk_hangs_it_ends_and_the_file_is_whole(
+async def test_a_forced_stop_on_a_hanging_disk_leaves_a_valid_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A commit is under way, and its thread cannot be ended: nobody waits for it longer than is said."""
+    """The thread of a running commit cannot be cancelled: the server waits for it only up to a deadline."""
     await (await open_sqlite(tmp_path / NAME)).aclose()
     monkeypatch.setattr("trio_chat.journal.sqlite.CLOSE_S", 0.01)
     with trio.fail_after(PATIENCE_S), closing(sqlite3.connect(tmp_path / NAME)) as disk:
@@ -168,7 +166,7 @@ async def test_ended_by_force_while_the_disk_hangs_it_ends_and_the_file_is_whole
                 await ada.answer(Pong, n=1)
                 scope.cancel()
                 await trio.lowlevel.checkpoint()
-        assert "its disk takes too long" in caplog.text
+        assert "its disk did not finish" in caplog.text
         disk.rollback()
         store = await reopened(tmp_path)
         await store.open("lobby", "Lobby")
@@ -202,7 +200,7 @@ async def process(directory: Path) -> AsyncGenerator[tuple[trio.Process, Door]]:
 
 
 async def talk(peer: Peer, name: str, room: str, acked: dict[str, int]) -> None:
-    """Say one thing after the other, each once the last one is acked, until the server is gone."""
+    """Send one text after another, each after the ack of the last, until the server is gone."""
     number = 0
     with suppress(trio.EndOfChannel, LinkBroken):
         while True:
@@ -221,7 +219,7 @@ async def entries(store: SqliteStore, room: str) -> list[Said | TopicChanged]:
     return [decode_entry(payload) for payload in found.payloads]
 
 
-async def test_killed_while_200_talk_every_acked_entry_is_there_once(tmp_path: Path) -> None:
+async def test_every_acked_entry_survives_a_kill_while_200_members_talk(tmp_path: Path) -> None:
     rooms = [f"room{number}" for number in range(20)]
     acked: dict[str, int] = {}
     epochs: dict[str, str] = {}
@@ -257,8 +255,8 @@ async def test_killed_while_200_talk_every_acked_entry_is_there_once(tmp_path: P
             assert await back.say("and on it goes", room) == len(kept[room]) + 1
 
 
-async def test_a_server_that_is_told_nothing_keeps_a_file_and_says_where(tmp_path: Path) -> None:
-    """Two of them on one file are one too many: row 38."""
+async def test_a_server_without_options_keeps_a_file_and_prints_its_path(tmp_path: Path) -> None:
+    """A second server on the same file is refused (row 38 of the table of faults)."""
     environment = {**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
     del environment["TRIO_CHAT_JOURNAL"]
     command = [sys.executable, "-c", MAIN, "serve", "--port=0"]
@@ -276,7 +274,10 @@ async def test_a_server_that_is_told_nothing_keeps_a_file_and_says_where(tmp_pat
                 command, capture_stdout=True, capture_stderr=True, check=False, env=environment
             )
             assert (second.returncode, second.stdout) == (2, b"")
-            why = f"another server is using the journal {where}; --journal PATH names another file"
+            why = (
+                f"a server is using the journal {where}; stop it first,"
+                " or name another journal with --journal PATH"
+            )
             assert second.stderr.decode() == f"trio-chat: {why}\n"
             server.terminate()
             assert await server.wait() == 0

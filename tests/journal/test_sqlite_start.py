@@ -1,4 +1,4 @@
-"""Which files a server takes for its journal, and what it says of others: one line, and nothing touched."""
+"""The files that a server accepts as its journal; others are refused with one line and not changed."""
 
 import os
 import sqlite3
@@ -24,12 +24,12 @@ async def refused(path: Path) -> str:
     return str(refusal.value)
 
 
-async def test_a_journal_in_use_is_refused_by_whatever_name(tmp_path: Path) -> None:
+async def test_a_journal_in_use_is_refused_under_every_name(tmp_path: Path) -> None:
     path = tmp_path / NAME
     (tmp_path / "link").symlink_to(path)
     async with opened(tmp_path) as store:
         for name in (path, tmp_path / "link", tmp_path / "x" / ".." / NAME):
-            assert await refused(name) == f"another server is using the journal {path}"
+            assert await refused(name) == f"a server is using the journal {path}; stop it first"
         assert await said(store, "a"), "and the one that has it notices nothing"
     async with opened(tmp_path) as store:
         assert await texts(store) == ["a"]
@@ -38,10 +38,10 @@ async def test_a_journal_in_use_is_refused_by_whatever_name(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "content", [b"dear diary", b"x" * 10_000, b"SQLite format 3\0" + b"\1" * 5_000], ids=len
 )
-async def test_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+async def test_a_foreign_file_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / NAME
     path.write_bytes(content)
-    assert await refused(path) == f"{path} is no journal of trio-chat"
+    assert await refused(path) == f"cannot use {path}: it is not a trio-chat journal"
     assert path.read_bytes() == content
     assert os.listdir(tmp_path) == [NAME], "no mark, no log"
 
@@ -52,7 +52,7 @@ async def test_another_programs_database_is_refused_and_left_alone(tmp_path: Pat
         with closing(sqlite3.connect(path)) as db:
             db.execute(statement)
         before = path.read_bytes()
-        assert await refused(path) == f"{path} is no journal of trio-chat"
+        assert await refused(path) == f"cannot use {path}: it is not a trio-chat journal"
         assert path.read_bytes() == before
         assert os.listdir(tmp_path) == [NAME]
 
@@ -65,13 +65,13 @@ async def test_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None
         db.execute(f"PRAGMA user_version = {sqlite_file.VERSION + 1}")
     before = path.read_bytes()
     assert await refused(path) == (
-        f"{path} is of a newer trio-chat: its version is {sqlite_file.VERSION + 1},"
-        f" and this one knows up to {sqlite_file.VERSION}"
+        f"cannot use {path}: its journal version is {sqlite_file.VERSION + 1},"
+        f" this trio-chat reads up to {sqlite_file.VERSION}; install a newer trio-chat"
     )
     assert path.read_bytes() == before
 
 
-async def test_what_cannot_be_a_file_is_told(tmp_path: Path) -> None:
+async def test_an_impossible_path_is_reported(tmp_path: Path) -> None:
     assert "cannot keep a journal in" in await refused(tmp_path)
     missing = tmp_path / "nowhere" / NAME
     assert await refused(missing) == f"cannot keep a journal in {missing}: No such file or directory"

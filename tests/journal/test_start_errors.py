@@ -1,4 +1,4 @@
-"""Which errors of a journal's disk end a server with the status that asks for another start."""
+"""The errors of a journal's disk that end a server with the status for a temporary error."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ def raises(number: int) -> Callable[..., object]:
 
 
 @pytest.mark.parametrize("number", PASSING + LASTING)
-async def test_what_the_system_says_is_told_and_decides(
+async def test_the_systems_error_is_reported_and_sets_the_status(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trio_chat.journal.claim.JournalDescriptor", raises(number))
@@ -39,7 +39,7 @@ async def test_what_the_system_says_is_told_and_decides(
 
 
 @pytest.mark.parametrize("number", PASSING + LASTING)
-def test_the_default_place_fails_alike(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_path_fails_in_the_same_way(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trio_chat.server.process.Path.mkdir", raises(number))
     with pytest.raises(
         CannotStart, match=f"cannot create a directory for the journal: journal.db: {os.strerror(number)}"
@@ -77,13 +77,13 @@ def sqlite_error(code: int, text: str) -> sqlite3.OperationalError:
         (sqlite3.SQLITE_CORRUPT, errno.EIO, 2, "SQLite's words"),
     ],
 )
-async def test_what_sqlite_says_is_looked_into(
+async def test_an_ambiguous_sqlite_error_is_explained(
     code: int, system: int, status: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if system:
         monkeypatch.setattr(tempfile, "TemporaryFile", raises(system))
     path = tmp_path / "journal.db"
-    with pytest.raises(CannotStart) as caught, sqlite_file.starting(path):
+    with pytest.raises(CannotStart) as caught, sqlite_file.as_start_error(path):
         raise sqlite_error(code, "SQLite's words")
     assert str(caught.value).startswith(f"cannot keep a journal in {path}: {told}")
     assert caught.value.exit_status == status
@@ -91,10 +91,10 @@ async def test_what_sqlite_says_is_looked_into(
     assert os.listdir(tmp_path) == [], "what was tried leaves nothing"
 
 
-async def test_a_failure_without_a_cause_is_told_as_it_is(tmp_path: Path) -> None:
+async def test_an_error_without_a_cause_is_reported_unchanged(tmp_path: Path) -> None:
     with (
         pytest.raises(CannotStart, match="the words") as caught,
-        sqlite_file.starting(tmp_path / "journal.db"),
+        sqlite_file.as_start_error(tmp_path / "journal.db"),
     ):
         raise StoreError("the words")
     assert caught.value.exit_status == 2

@@ -1,4 +1,4 @@
-"""A draft becomes an entry, and knows itself again in one."""
+"""A draft becomes an entry, and recognizes that entry."""
 
 import pytest
 
@@ -10,12 +10,12 @@ ACTION = Draft("lobby", "Lobby", "ada", "waves", action=True)
 TOPIC = Draft("lobby", "Lobby", "ada", "hello", is_topic=True)
 
 
-def test_a_text_becomes_what_was_said() -> None:
+def test_a_draft_of_a_text_becomes_said() -> None:
     assert TEXT.entry(7, 1_000) == Said("Lobby", 7, 1_000, "ada", "hello")
     assert ACTION.entry(7, 1_000) == Said("Lobby", 7, 1_000, "ada", "waves", action=True)
 
 
-def test_a_topic_becomes_a_new_title() -> None:
+def test_a_draft_of_a_topic_becomes_topic_changed() -> None:
     assert TOPIC.entry(7, 1_000) == TopicChanged("Lobby", 7, 1_000, "ada", "hello")
 
 
@@ -25,7 +25,7 @@ def test_a_draft_is_the_same_as_its_entry_and_no_other(draft: Draft) -> None:
         assert draft.same_as(other.entry(3, 5)) == (draft is other)
 
 
-def test_who_is_renamed_meanwhile_sends_the_same() -> None:
+def test_a_draft_is_the_same_after_a_rename() -> None:
     assert TEXT.same_as(Said("Lobby", 1, 1, "eva", "hello"))
 
 

@@ -1,4 +1,4 @@
-"""What a journal in a file does beside its commits: it puts what was said into the index, and forgets."""
+"""The background work of a journal in a file: indexing entries, and removing old ones."""
 
 import os
 import sqlite3
@@ -24,13 +24,13 @@ DAY_MS = 86_400_000
 
 
 def number(store: SqliteStore, what: str) -> int:
-    """What one of the file's numbers is: `count(*) FROM refs`."""
+    """Return a number from the file, such as `count(*) FROM refs`."""
     (found,) = store._writer._db.execute(f"SELECT {what}").fetchone()
     return int(found or 0)
 
 
 async def tidied(store: Store, now_ms: int = 0) -> int:
-    """Tidy all there is to tidy; how many steps it took."""
+    """Tidy until nothing is left; return the number of steps."""
     steps = 1
     while await store.tidy(now_ms):
         steps += 1
@@ -40,13 +40,13 @@ async def tidied(store: Store, now_ms: int = 0) -> int:
 async def found(store: Store, text: str) -> list[int]:
     matches = await store.search({"lobby": 2**53, "attic": 2**53}, text, None, 10_000)
     assert matches.rest is None
-    return [hit.place.seq for hit in matches.hits]
+    return [hit.position.seq for hit in matches.hits]
 
 
 # --- the index --------------------------------------------------------------------------------------
 
 
-async def test_what_is_too_little_for_a_chunk_waits_and_is_found(tmp_path: Path) -> None:
+async def test_entries_too_few_for_a_chunk_are_found(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await said(store, "a needle", *("hay" for _ in range(20)))
         assert store.backlog == 21
@@ -60,8 +60,8 @@ async def test_what_is_too_little_for_a_chunk_waits_and_is_found(tmp_path: Path)
         assert await found(store, "needle") == [1]
 
 
-async def test_only_what_the_index_names_is_read(tmp_path: Path) -> None:
-    """Where all is indexed, chunks without the text might as well be gone."""
+async def test_only_chunks_that_the_index_returns_are_read(tmp_path: Path) -> None:
+    """Chunks without the text are not read, so they could be missing."""
     async with opened(tmp_path) as store:
         for n in range(40):
             await said(store, *(f"hay {n}" for _ in range(50)), *["a needle"] * (n == 30))
@@ -78,7 +78,7 @@ async def test_only_what_the_index_names_is_read(tmp_path: Path) -> None:
         assert await found(store, "needle") == [1_551]
 
 
-async def test_another_rooms_talk_is_not_waded_through(tmp_path: Path) -> None:
+async def test_chunks_of_other_rooms_are_not_read(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         for room in ("attic", "lobby"):
             await said(store, *("the same everywhere" for _ in range(200)), room=room)
@@ -93,7 +93,7 @@ async def test_another_rooms_talk_is_not_waded_through(tmp_path: Path) -> None:
         assert len(named) == number(store, "count(*) FROM chunks") > 1
 
 
-async def test_what_is_too_new_for_a_page_is_not_even_looked_at(tmp_path: Path) -> None:
+async def test_entries_newer_than_a_page_are_not_read(tmp_path: Path) -> None:
     """In the hundredth page of a search in many rooms each room's part begins where it should."""
     async with opened(tmp_path) as store:
         for at in range(100, 120):
@@ -118,14 +118,14 @@ async def test_what_is_too_new_for_a_page_is_not_even_looked_at(tmp_path: Path) 
             assert entries <= reaches(Position(at, "attic", 5)) < entries + 500, "to the end of its chunk"
 
 
-def test_each_room_has_a_mark_of_its_own() -> None:
+def test_each_room_has_its_own_mark() -> None:
     rooms = [0, 1, 2, 65_533, 65_534, 65_535, 2**32, 2**40]
     marks = {sqlite_index.room_mark(room) for room in rooms}
     assert len(marks) == len(rooms)
     assert {len(mark) for mark in marks} == {3}
 
 
-async def test_one_step_is_so_much_and_no_more(tmp_path: Path) -> None:
+async def test_an_index_step_is_bounded(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         for _ in range(20):
             await said(store, *("hay " * 100 for _ in range(100)))
@@ -137,7 +137,7 @@ async def test_one_step_is_so_much_and_no_more(tmp_path: Path) -> None:
         assert max(sizes) * 450 < sqlite_index.STEP_BYTES + 2 * sqlite_index.CHUNK_BYTES_MAX
 
 
-async def test_an_older_file_is_indexed_in_steps_and_goes_on_where_it_was(tmp_path: Path) -> None:
+async def test_indexing_an_older_file_continues_after_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         for n in range(30):
             await said(store, *(f"hay {n}" for _ in range(50)))
@@ -155,7 +155,7 @@ async def test_an_older_file_is_indexed_in_steps_and_goes_on_where_it_was(tmp_pa
         assert len(await found(store, "hay 29")) == 50
 
 
-async def test_the_index_is_merged_in_steps_of_its_own(tmp_path: Path) -> None:
+async def test_the_index_is_merged_in_separate_steps(tmp_path: Path) -> None:
     """By itself FTS5 would do it within the steps, some of which took ten times as long as others."""
     async with opened(tmp_path) as store:
         for n in range(80):
@@ -168,8 +168,8 @@ async def test_the_index_is_merged_in_steps_of_its_own(tmp_path: Path) -> None:
         assert (settings["automerge"], settings["crisismerge"]) == (0, 1_000)
 
 
-async def test_a_commit_waits_for_one_step_at_most(tmp_path: Path) -> None:
-    """However much there is to do, whoever speaks comes after the step that is under way."""
+async def test_a_commit_waits_for_at_most_one_step(tmp_path: Path) -> None:
+    """A commit waits only for the running step, however much work is left."""
     async with opened(tmp_path) as store:
         for _ in range(30):
             await said(store, *("hay" for _ in range(100)))
@@ -224,18 +224,18 @@ async def test_a_cancelled_step_is_made_or_not(tmp_path: Path) -> None:
         assert len(await found(store, "hay")) == 200
 
 
-async def test_the_log_is_cut_off_by_a_step_as_by_a_commit(
+async def test_the_log_is_truncated_by_a_step_as_by_a_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "WAL_BYTES_MAX", 1 << 20)
-    monkeypatch.setattr(sqlite_writer, "READERS_GONE_MS", 0)
+    monkeypatch.setattr(sqlite_writer, "READERS_WAIT_MS", 0)
     async with opened(tmp_path) as store:
         with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as other:
             other.execute("BEGIN")
             other.execute("SELECT count(*) FROM batches").fetchall()
             await talk(store, 40)
         assert wal_bytes(tmp_path) > 4 << 20
-        store._writer._long_wal = 1 << 20
+        store._writer._truncate_bytes = 1 << 20
         await store.tidy(0)
         assert wal_bytes(tmp_path) == 0
 
@@ -262,11 +262,11 @@ async def keeping(directory: Path, **keep: int) -> SqliteStore:
         (RetentionRule(5_000), "5 seconds"),
     ],
 )
-def test_how_long_it_is_kept_is_told_in_words(keep: RetentionRule, words: str) -> None:
-    assert keep.words == words
+def test_a_retention_rule_has_a_text(keep: RetentionRule, words: str) -> None:
+    assert keep.text == words
 
 
-async def test_what_is_too_old_goes_and_so_does_what_is_too_much(tmp_path: Path) -> None:
+async def test_old_and_surplus_entries_are_removed(tmp_path: Path) -> None:
     store = await keeping(tmp_path, age_ms=DAY_MS, entries=3)
     for day, room, what in (
         (0, "lobby", "abc"),
@@ -285,7 +285,7 @@ async def test_what_is_too_old_goes_and_so_does_what_is_too_much(tmp_path: Path)
     await store.aclose()
 
 
-async def test_of_a_chunk_in_part_forgotten_the_text_stays_until_all_of_it_is(tmp_path: Path) -> None:
+async def test_a_partly_removed_chunk_keeps_its_text(tmp_path: Path) -> None:
     store = await keeping(tmp_path, entries=100)
     for n in range(60):
         await said(store, *(f"hay {n} {m}" for m in range(10)))
@@ -299,13 +299,13 @@ async def test_of_a_chunk_in_part_forgotten_the_text_stays_until_all_of_it_is(tm
     ).fetchone()
     assert first < 501 <= last
     lines = sqlite_index.lines_between(store._writer._db, 1, first, last)
-    assert len(lines) == last + 1 - first, "to forget it one has to know it"
+    assert len(lines) == last + 1 - first, "removing a chunk needs its entries"
     assert await found(store, "hay 49 9") == []
     assert await found(store, "hay 50 0") == [501]
     await store.aclose()
 
 
-async def test_a_room_of_which_nothing_is_kept_goes_on(tmp_path: Path) -> None:
+async def test_a_room_without_kept_entries_continues_its_numbers(tmp_path: Path) -> None:
     store = await keeping(tmp_path, age_ms=DAY_MS)
     await store.commit([draft("a", ref="r"), draft("b")], 0)
     before = await record(store)
@@ -321,7 +321,7 @@ async def test_a_room_of_which_nothing_is_kept_goes_on(tmp_path: Path) -> None:
     await store.aclose()
 
 
-async def test_who_opened_a_room_while_it_was_forgotten_has_the_file_asked_again(tmp_path: Path) -> None:
+async def test_a_room_opened_during_removal_is_read_again(tmp_path: Path) -> None:
     store = await keeping(tmp_path, entries=1)
     await store.commit([draft("a", ref="r"), draft("b"), draft("c")], 0)
     stale = await record(store)
@@ -336,7 +336,7 @@ async def test_who_opened_a_room_while_it_was_forgotten_has_the_file_asked_again
     await store.aclose()
 
 
-async def test_of_refs_only_those_go_whose_entries_have_gone(
+async def test_only_refs_of_removed_entries_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "FRESH_MAX", 1)
@@ -352,7 +352,7 @@ async def test_of_refs_only_those_go_whose_entries_have_gone(
     await store.aclose()
 
 
-async def test_what_is_forgotten_leaves_nothing_and_its_space_is_used_again(
+async def test_removed_entries_leave_nothing_and_their_space_is_reused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "FRESH_MAX", 100)
@@ -375,7 +375,7 @@ async def test_what_is_forgotten_leaves_nothing_and_its_space_is_used_again(
     await store.aclose()
 
 
-async def test_a_step_of_forgetting_is_so_much_and_no_more(tmp_path: Path) -> None:
+async def test_a_retention_step_is_bounded(tmp_path: Path) -> None:
     store = await keeping(tmp_path, age_ms=DAY_MS)
     for n in range(100):
         await said(store, *(f"hay {n} " * 9 for _ in range(30)))
@@ -390,7 +390,7 @@ async def test_a_step_of_forgetting_is_so_much_and_no_more(tmp_path: Path) -> No
     await store.aclose()
 
 
-async def test_rooms_are_looked_at_once_a_minute(tmp_path: Path) -> None:
+async def test_rooms_are_checked_once_a_minute(tmp_path: Path) -> None:
     store = await keeping(tmp_path, entries=1)
     await tidied(store, 0)
     await said(store, "a", "b")
@@ -401,7 +401,7 @@ async def test_rooms_are_looked_at_once_a_minute(tmp_path: Path) -> None:
     await store.aclose()
 
 
-async def test_what_was_begun_is_finished_by_one_who_keeps_everything(tmp_path: Path) -> None:
+async def test_a_server_without_limits_finishes_an_earlier_removal(tmp_path: Path) -> None:
     store = await keeping(tmp_path, entries=1)
     for n in range(300):
         await said(store, f"{n}")
@@ -418,7 +418,7 @@ async def test_what_was_begun_is_finished_by_one_who_keeps_everything(tmp_path: 
         assert await tidied(store, 20 * sqlite_retention.EVERY_MS) == 1, "rooms are not looked at again"
 
 
-async def test_in_memory_too_it_goes() -> None:
+async def test_old_entries_are_removed_in_memory_too() -> None:
     store = MemoryStore(keep=RetentionRule(DAY_MS, 3))
     for room in ("lobby", "attic"):
         await store.open(room, room)
@@ -432,14 +432,14 @@ async def test_in_memory_too_it_goes() -> None:
     assert await texts(store) == ["f"]
     assert not MemoryStore().tidies
     with assert_checkpoints():
-        assert (await store.open("attic", "attic")).first == 1, "nobody used it: it is new"
+        assert (await store.open("attic", "attic")).first == 1, "it had no users, so it is new"
 
 
 # --- a time that goes back --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-async def test_rooms_are_looked_at_again_when_the_time_goes_back(kind: str, tmp_path: Path) -> None:
+async def test_rooms_are_checked_again_when_the_time_goes_back(kind: str, tmp_path: Path) -> None:
     """Retention of a server whose clock was ten years ahead must not pause for ten years."""
     keep = RetentionRule(DAY_MS)
     store: Store = (

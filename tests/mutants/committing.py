@@ -88,7 +88,7 @@ COMMITTING = (
                 "del stream.pending[draft.key]",
                 "stream.pending.pop(draft.key, None)",
             ),
-            Edit(KEEP, "outcomes: list[CommitResult] = []", "outcomes, fresh = [], {}"),
+            Edit(KEEP, "results: list[CommitResult] = []", "results, fresh = [], {}"),
             Edit(KEEP, "seqs[key] = seq", "fresh[key] = seq"),
             Edit(KEEP, "if self.head > before:", "seqs.update(fresh)\nif self.head > before:"),
         ),

@@ -201,7 +201,7 @@ def serve(
         try:
             drained = trio.run(run_process, config, _say)
         except JournalInUse as error:
-            hint = "" if journal else "; --journal PATH names another file"
+            hint = "" if journal else ", or name another journal with --journal PATH"
             raise CannotStart(f"{error}{hint}") from error
         if not drained:
             raise ChatError("stopped at once: some members were not told")

@@ -1,1 +1,1 @@
-"""The journal: what was said, numbered. A store knows rooms, entries and refs, and no members."""
+"""The journal: the numbered entries of all rooms. A store knows rooms, entries and refs, but no members."""

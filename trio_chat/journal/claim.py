@@ -1,4 +1,4 @@
-"""The sole right to change a journal: what a server has while it runs, and a command while it changes the
+"""The exclusive right to change a journal: a server holds it while it runs, a command while it changes the
 file."""
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ __all__ = ["Claim"]
 
 
 class Claim:
-    """A journal's lock and its mark, from `__init__` to `close`; `path` is the file's own, without symlinks.
+    """The lock on a journal and its marker file, held from `__init__` to `close`.
 
-    Close every connection to the file before (see `lock.py`).
+    `path` is the real path of the file, without symlinks. Close every connection to the file before `close`
+    (see `lock.py`).
     """
 
     def __init__(self, path: Path, *, create: bool) -> None:
-        """Lock the file; with `create` make an empty one where there is none.
+        """Lock the file; with `create` make an empty one if it does not exist.
 
         Raises:
-            JournalInUse: A server, or a command that changes it, has the journal.
-            CannotStart: It is no journal, or of a newer version, or read-only, or other users could replace
-                it, or its log is not of it; nothing is touched.
-            FileNotFoundError: There is none, and none is to be made.
-            OSError: The disk refuses.
-            sqlite3.Error: The file does.
+            JournalInUse: A server, or a command that changes the journal, uses it.
+            CannotStart: The file is not a journal, has a newer version, is read-only, could be replaced by
+                other users, or its log belongs to another file. Nothing is changed then.
+            FileNotFoundError: The file does not exist, and `create` is false.
+            OSError: An error of the disk.
+            sqlite3.Error: An error of the file.
         """
         self.path = Path(os.path.realpath(path))
         check_directory(self.path)
@@ -42,23 +43,23 @@ class Claim:
             self.file.lock()
             check_log(self.file)
             with closing(connect(self.path)) as db:
-                version_of(db, self.path)  # what is not ours is left without so much as a mark beside it
+                version_of(db, self.path)  # a file that is not a journal gets no marker beside it
             warn_of_links(self.file)
-            self.mark = RunMarker(self.path)
+            self.marker = RunMarker(self.path)
         except BaseException:
             self.file.close()
             raise
 
     def check(self) -> None:
-        """Check, once SQLite has opened the file, that it is the one that is locked.
+        """Check, after SQLite has opened the file, that it is the file that is locked.
 
         Raises:
-            CannotStart: It is not.
+            CannotStart: The file was replaced.
         """
         if not self.file.is_at(self.path):
-            raise CannotStart(f"another file was put where the journal was: {self.path}; try again")
+            raise CannotStart(f"the journal {self.path} was replaced while it was opened; try again")
 
     def close(self) -> None:
-        """Release the lock. What was marked stays."""
-        self.mark.close()
+        """Release the lock. The content of the marker stays."""
+        self.marker.close()
         self.file.close()

@@ -1,11 +1,11 @@
-"""The form in which texts are compared: compatibility forms are one (NFKC), and so are the capitals and small
-letters of every script (case folding).
+"""Fold texts for comparison: unify compatibility forms (NFKC), and capitals and small letters of every script
+(case folding).
 
-NFKC sorts each run of combining marks, and CPython sorts it by insertion: a text of 4 KiB whose marks come
-in descending order takes 10 ms. So a run is cut first, as Unicode's Stream-Safe Text Process does (UAX #15,
-section 13): a combining grapheme joiner (CGJ) goes behind every 30 non-starters, and the cost grows with
-the length. No script has such runs. The joiner stays in the folded text: a query that cuts a longer run at
-another place does not match, and every other text is folded as if there were no limit.
+NFKC sorts each run of combining marks, and CPython uses insertion sort for it: a text of 4 KiB whose marks
+come in descending order takes 10 ms. So each run is cut first, as in Unicode's Stream-Safe Text Process (UAX
+#15, section 13): a combining grapheme joiner (CGJ) is inserted after every 30 non-starters, and the cost is
+linear. No script has such long runs. The joiner stays in the folded text: a query that cuts a longer run at
+another position does not match it. All other texts are folded as without the limit.
 """
 
 from __future__ import annotations
@@ -19,42 +19,43 @@ from unicodedata import combining, normalize
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CGJ", "NON_STARTERS_MAX", "folding", "legacy_normal", "normal", "stream_safe"]
+__all__ = ["CGJ", "NON_STARTERS_MAX", "fold_pieces", "fold_text", "legacy_fold", "stream_safe"]
 
 CGJ = "\u034f"
 NON_STARTERS_MAX = 30
 
-# A run of more than 30 non-starters has 14 characters or more that begin with one: a character decomposes to
-# at most two of them, and the one before the run ends in at most three.
+# A run of more than 30 non-starters contains 14 or more characters that begin with a non-starter: a character
+# decomposes to at most two non-starters, and the character before the run ends in at most three.
 RUN_CHARS_MIN = 14
-# Characters without a combining class that decompose to such as have one.
+# Characters without a combining class that decompose to characters with one.
 _HIDDEN = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
-# No letter or digit is a non-starter, but for two of the hidden ones. Much else matches that is none.
+# No letter or digit is a non-starter, except for two of the hidden ones. The pattern also matches other text.
 _POSSIBLE = re.compile("[\\W\uff9e\uff9f]")
 _POSSIBLE_RUN = re.compile(f"[\\W\uff9e\uff9f]{{{RUN_CHARS_MIN}}}")
 
-# A text is folded in pieces, each some 0.1 ms at most: one character may become 18. No piece begins with what
-# may be composed with the character before it: a mark, or a vowel or final consonant of Hangul, in any width.
+# A text is folded in pieces of at most some 0.1 ms each: one character may become 18. No piece begins with a
+# character that may compose with the previous character: a mark, or a vowel or final consonant of Hangul, in
+# any width.
 PIECE_CHARS = 256
 _PIECE = re.compile(
     f"(?s:.{{1,{PIECE_CHARS}}})(?:[^\\w\0-\x7f]|[\u1161-\u11ff\u3131-\u318e\ud7b0-\ud7ff\uff9e-\uffdc])*"
 )
 
 
-def normal(text: str) -> str:
+def fold_text(text: str) -> str:
     """Return the form in which a text is compared."""
     if text.isascii():
         return text.lower()
-    return "".join(folding(text))
+    return "".join(fold_pieces(text))
 
 
-def folding(text: str) -> Iterator[str]:
-    """Yield the form in which a text is compared, in pieces that each take little time."""
+def fold_pieces(text: str) -> Iterator[str]:
+    """Yield the folded text in pieces, each of which takes little time."""
     return map(_folded, _pieces(text))
 
 
-def legacy_normal(text: str) -> str:
-    """Return the form without a limit for runs, by which older servers have indexed, in linear time."""
+def legacy_fold(text: str) -> str:
+    """Return the folded text without the limit on runs, as older servers have indexed it, in linear time."""
     if text.isascii():
         return text.lower()
     return _folded(_sorted(text) if _may_have_long_run(text) else text)

@@ -1,11 +1,11 @@
-"""The lock on a journal's file, which keeps a second server out by whatever name it opens the file.
+"""The lock on a journal's file, which keeps out a second server whatever name it uses for the file.
 
 The lock is an flock on the file itself: hard links, bind mounts and symlinks are names of one file, and
 have one lock. The kernel releases it when the process dies, and no child inherits its descriptor.
 
-SQLite has POSIX locks on the same file, and the kernel drops all of a process as soon as the process closes
-*any* descriptor of the file. So a process has at most one descriptor of a journal besides SQLite's: all
-users share it, and the last one closes it. Close SQLite's connections first, then the `JournalDescriptor`.
+SQLite has POSIX locks on the same file, and the kernel drops all locks of a process when the process closes
+*any* descriptor of the file. So a process has at most one descriptor of a journal besides SQLite's. All users
+share it, and the last user closes it. Close SQLite's connections first, then the `JournalDescriptor`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXE
 
 
 class _Shared:
-    """The descriptors of one file in this process, and their users. A second descriptor is rare: the path was
-    given to another journal between the look at it and its opening."""
+    """The descriptors of one file in this process, and the number of their users. A second descriptor is
+    rare: the path was replaced by another journal between the check and the opening."""
 
     __slots__ = ("descriptors", "locked", "users")
 
@@ -47,15 +47,15 @@ _mutex = threading.Lock()
 
 
 class JournalDescriptor:
-    """A share in this process's descriptor of a journal's file; open it before SQLite, close it after."""
+    """A share of this process's descriptor of a journal; open it before SQLite and close it after SQLite."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
-        """Open the file; with `create` make an empty one, which only its owner may read, where there is none.
+        """Open the file; with `create` make an empty file, readable only by its owner, if it does not exist.
 
         `path` is absolute and without symlinks.
 
         Raises:
-            OSError: It cannot be opened, or is not a regular file.
+            OSError: The file cannot be opened, or is not a regular file.
         """
         self.path = path
         self._locks = False
@@ -75,46 +75,44 @@ class JournalDescriptor:
         """Lock the file until `close`.
 
         Raises:
-            JournalInUse: It is locked, in this process or another.
-            CannotStart: Its file system has no such locks.
+            JournalInUse: The file is locked, in this process or in another.
+            CannotStart: The file system does not support flock.
         """
         with _mutex:
             try:
-                taken = not self._file.locked and _take(self._file.descriptors[0])
+                is_acquired = not self._file.locked and _acquire(self._file.descriptors[0])
             except OSError as error:
-                # Without a lock, two servers would each overwrite what the other acknowledged.
+                # Without a lock, two servers would each overwrite acknowledged entries of the other.
                 raise CannotStart(
                     f"cannot lock the journal {self.path}: {error.strerror or error};"
                     " keep it on a local file system that has flock"
                 ) from error
-            if not taken:
-                raise JournalInUse(f"another server is using the journal {self.path}")
+            if not is_acquired:
+                raise JournalInUse(f"a server is using the journal {self.path}; stop it first")
             self._locks = self._file.locked = True
 
     def is_locked(self) -> bool:
-        """Return whether a server, or a command that changes the file, has it now."""
+        """Return whether a server, or a command that changes the file, has locked it."""
         with _mutex:
             return self._file.locked or _is_held(self._file.descriptors[0])
 
     def is_at(self, path: Path) -> bool:
-        """Return whether `path` still leads to this file."""
+        """Return whether `path` still names this file."""
         status = os.stat(path)
         return (status.st_dev, status.st_ino) == self.file_id
 
     def stamp(self) -> tuple[int, int]:
-        """Return what changes whenever the file is written: its size and the time of its last change, in
-        ns."""
+        """Return the file's size and the time of its last change in ns; every write changes one of them."""
         status = os.fstat(self._file.descriptors[0])
         return status.st_size, status.st_mtime_ns
 
     @property
     def links(self) -> int:
-        """The number of the file's names, bind mounts not counted."""
+        """The number of hard links to the file."""
         return os.fstat(self._file.descriptors[0]).st_nlink
 
     def close(self) -> None:
-        """Release the lock, and close the descriptor unless it has other users; a second call does
-        nothing."""
+        """Release the lock, and close the descriptor unless it has other users; later calls do nothing."""
         with _mutex:
             if self._closed:
                 return
@@ -162,7 +160,7 @@ def _find(path: Path) -> _FileId | None:
     return file_id if file_id in _shared else None
 
 
-def _take(descriptor: int) -> bool:
+def _acquire(descriptor: int) -> bool:
     """Take the lock, unless another has it. Raise `OSError` where there is no such thing."""
     for _ in range(TRIES):
         if _try(descriptor, fcntl.LOCK_EX):

@@ -1,11 +1,11 @@
-"""The journal in memory: gone with the process, bounded by count and bytes.
+"""The journal in memory: lost with the process, and limited by count and bytes.
 
-A room keeps its newest entries. When all rooms together are over the bound, the quietest rooms' oldest
-entries go first. A room without entries, or with none left, is forgotten when nobody uses it; the next
-one of that name has another epoch. While it is in use it does not count: its users are bounded elsewhere.
+A room keeps its newest entries. When all rooms together exceed the limit, the oldest entries of the quietest
+rooms are evicted first. A room that has no entries and no users is deleted; the next room of that name has
+another epoch. A room without entries does not count while it is in use: its users are limited elsewhere.
 
-What is kept here is looked through when it is searched: there is no index. The normal form of a text that is
-not ASCII is made once, when it is committed. Searches take turns, a step each, and pause in between.
+There is no search index: a search scans the entries. The folded form of a text that is not ASCII is computed
+once, at commit. Searches take turns, one step each, and pause between the steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from trio_chat.journal.fold import folding
+from trio_chat.journal.fold import fold_pieces
 from trio_chat.journal.search import (
     STEP_S,
     Query,
@@ -33,9 +33,9 @@ from trio_chat.journal.search import (
     Segment,
     SegmentLines,
     Steps,
+    decode_texts,
     fold_in_steps,
     in_slices,
-    read_texts,
     scan,
 )
 from trio_chat.journal.store import (
@@ -58,20 +58,20 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryStore"]
 
-# What Python takes to hold them, about (measured on 3.11): an entry beside its payload, its ref, a room with
-# entries, and a folded text beside its characters. A chat's texts are short: without these the bounds would
-# be off by a factor of two.
+# What Python needs to hold them, about (measured on 3.11): an entry besides its payload, its ref, a room with
+# entries, and a folded text besides its characters. A chat's texts are short: without these overheads the
+# limits would be wrong by a factor of two.
 ENTRY_BYTES = 100
 REF_BYTES = 200
 ROOM_BYTES = 2_000
 FOLD_BYTES = 100
 
-SLICE = SearchBounds(100_000, 32 << 20)  # of a search: a page, since nothing is held meanwhile
-STRETCH_ENTRIES = 100
+SLICE = SearchBounds(100_000, 32 << 20)  # of a search: a whole page, since it holds no transaction
+SEGMENT_ENTRIES = 100
 FOREVER = RetentionRule()
 TIDY_EVERY_MS = 60_000
-ROOMS_AT_ONCE = 1_000  # looked at in one step for what is too old
-FORGET_AT_ONCE = 1_000  # … and entries forgotten in one
+ROOMS_AT_ONCE = 1_000  # checked for old entries in one step
+EVICTED_AT_ONCE = 1_000  # entries evicted in one step
 
 T = TypeVar("T")
 
@@ -79,12 +79,12 @@ _room_of = attrgetter("room")
 
 
 def _ref_bytes(key: str) -> int:
-    """Return what a ref takes that is not ASCII: with one wide character in it every character is wide."""
+    """Return the size of a ref that is not ASCII: one wide character makes every character wide."""
     return REF_BYTES + getsizeof(key) - len(key)
 
 
 class _RoomLog:
-    """One room: its newest entries up to `head`, and beside each the key it came under."""
+    """One room: its newest entries up to `head`, and for each entry the key of its ref."""
 
     __slots__ = (
         "at",
@@ -110,7 +110,7 @@ class _RoomLog:
         self.entries: deque[bytes] = deque()
         self.keys: deque[str] = deque()
         self.seqs: dict[str, int] = {}  # by key
-        self.folds: dict[int, str | None] = {}  # the oldest first; see `search.Lines`
+        self.folds: dict[int, str | None] = {}  # oldest first; see `SegmentLines`
         self.bytes = 0
         self.at = 0
         self.users = 0
@@ -122,25 +122,25 @@ class _RoomLog:
     def extend(
         self, drafts: Iterable[Draft], now_ms: int, folds: dict[str, str | None]
     ) -> list[CommitResult]:
-        """Number and keep drafts; one whose key is known is not kept again. `folds` are the normal forms of
-        the texts that are not ASCII."""
+        """Number and keep drafts; a draft whose key is known is not kept again. `folds` has the folded forms
+        of the texts that are not ASCII."""
         entries, keys, seqs = self.entries, self.keys, self.seqs
         at = max(self.at, now_ms)
         before = self.head
         size = 0
-        outcomes: list[CommitResult] = []
+        results: list[CommitResult] = []
         for draft in drafts:
             key = draft.key
             if key and (known := seqs.get(key)):
                 same = draft.same_as(decode_entry(entries[known - self.first]))
-                outcomes.append(CommitResult(known if same else 0, None))
+                results.append(CommitResult(known if same else 0, None))
                 continue
             self.head = seq = self.head + 1
             text = draft.text
             if draft.is_topic:
                 payload = encode(draft.entry(seq, at))
                 size += self._retitle(text)
-            else:  # as `Draft.entry` would: the call is a twentieth of a commit
+            else:  # not `Draft.entry`: the call would be a twentieth of a commit
                 payload = encode(Said(draft.shown, seq, at, draft.by, text, draft.action))
             entries.append(payload)
             keys.append(key)
@@ -151,11 +151,11 @@ class _RoomLog:
             if folds and text in folds:
                 folded = self.folds[seq] = folds[text]
                 size += _fold_bytes(folded)
-            outcomes.append(CommitResult(seq, payload))
+            results.append(CommitResult(seq, payload))
         if self.head > before:
             self.at = at
             self.bytes += size + ENTRY_BYTES * (self.head - before)
-        return outcomes
+        return results
 
     def _retitle(self, topic: str) -> int:
         """Set the topic; return by how many bytes the room grows."""
@@ -165,7 +165,7 @@ class _RoomLog:
         return self.topic_bytes - before
 
     def payloads(self, first: int, last: int) -> list[bytes]:
-        """Return the payloads from one number to another, as far as they are kept."""
+        """Return the kept payloads from one number to another."""
         entries = self.entries
         start = max(first - self.first, 0)
         stop = min(last + 1 - self.first, len(entries))
@@ -173,26 +173,26 @@ class _RoomLog:
             return []
         if start <= len(entries) - stop:
             return list(islice(entries, start, stop))
-        # From the nearer end: to skip entries costs time.
+        # Start from the nearer end, since skipping entries takes time.
         backwards = list(islice(reversed(entries), len(entries) - stop, len(entries) - start))
         backwards.reverse()
         return backwards
 
     def lines(self, first: int, last: int) -> SegmentLines:
-        """Return the same for a search."""
+        """Return the kept entries from one number to another, as a search needs them."""
         first = max(first, self.first)
         folds = self.folds
         if folds:
             folds = {seq: folds[seq] for seq in range(first, last + 1) if seq in folds}
         return SegmentLines(first, self.payloads(first, last), folds)
 
-    def said_at(self, seq: int) -> int:
-        """When a kept entry was said."""
-        (entry,) = read_texts([self.entries[seq - self.first]])
+    def time_of(self, seq: int) -> int:
+        """Return the time of a kept entry."""
+        (entry,) = decode_texts([self.entries[seq - self.first]])
         return entry.at
 
     def newest(self, room: str, through: int, below: Position | None) -> int:
-        """The newest number up to `through` that stands behind a place; there may be none."""
+        """Return the newest number up to `through` that is after a position; it may be below `first`."""
         through = min(through, self.head)
         if below is None or below.room == room:
             return through if below is None else min(through, below.seq - 1)
@@ -200,24 +200,24 @@ class _RoomLog:
         low, high = self.first - 1, through
         while low < high:
             middle = (low + high + 1) // 2
-            if self.said_at(middle) > latest:
+            if self.time_of(middle) > latest:
                 high = middle - 1
             else:
                 low = middle
         return low
 
-    def stretches(self, room: str, through: int, below: Position | None) -> Iterator[Segment]:
-        """Yield what is kept up to a number and behind a place, the newest first. Entries may be forgotten
-        between two stretches."""
+    def segments(self, room: str, through: int, below: Position | None) -> Iterator[Segment]:
+        """Yield the kept entries up to a number and after a position, the newest segment first. Entries may
+        be evicted between two segments."""
         through = self.newest(room, through, below)
         while through >= self.first:
-            first = max(through + 1 - STRETCH_ENTRIES, self.first)
-            newest = Position(self.said_at(through), room, through)
+            first = max(through + 1 - SEGMENT_ENTRIES, self.first)
+            newest = Position(self.time_of(through), room, through)
             yield Segment(newest, partial(self.lines, first, through))
             through = first - 1
 
-    def forget(self, entries_max: int, bytes_max: int) -> int:
-        """Forget the oldest entries, down to both bounds; how many bytes that frees."""
+    def evict(self, entries_max: int, bytes_max: int) -> int:
+        """Evict the oldest entries until both limits hold; return how many bytes that frees."""
         entries, keys, seqs, folds = self.entries, self.keys, self.seqs, self.folds
         before = left = self.bytes
         count = len(entries)
@@ -238,11 +238,11 @@ def _fold_bytes(folded: str | None) -> int:
 
 
 class MemoryStore:
-    """A `Store`. Bytes are those of memory, about; `random_bytes` makes the epochs, and `clock` tells how
-    long a search or a batch has kept others waiting."""
+    """A `Store` in memory. Sizes are approximate bytes of memory. `random_bytes` makes the epochs, and
+    `clock` measures how long a search or a batch has run without a checkpoint."""
 
     kept = "memory"
-    server_id = ""  # the next run's journal is another one
+    server_id = ""  # the journal of the next run is another journal
     backlog = 0
 
     def __init__(
@@ -259,17 +259,17 @@ class MemoryStore:
             room_entries_max = min(room_entries_max, keep.entries)
         self.tidies = bool(keep.age_ms)
         self._age_ms = keep.age_ms
-        self._aging: list[str] = []  # rooms that are still to be looked at for what is too old
-        self._tidied_ms: int | None = None  # when the rooms were last listed, by the time that was given
+        self._aging: list[str] = []  # rooms that are still to be checked for old entries
+        self._tidied_ms: int | None = None  # the `now_ms` at which the rooms were last listed
         self._room_entries_max = room_entries_max
         self._room_bytes_max = room_bytes_max
         self._bytes_max = bytes_max
         self._random_bytes = random_bytes
         self._clock = clock
         self._rooms: dict[str, _RoomLog] = {}
-        self._filled: OrderedDict[str, _RoomLog] = OrderedDict()  # those with entries, the quietest first
-        self._bytes = 0  # of those
-        self._turns = trio.CapacityLimiter(1)  # of searches, first come, first served
+        self._filled: OrderedDict[str, _RoomLog] = OrderedDict()  # rooms with entries, the quietest first
+        self._bytes = 0  # of the rooms in `_filled`
+        self._search_turn = trio.CapacityLimiter(1)  # of searches, in the order of their requests
         self._paused_until = float("-inf")
 
     async def open(self, room: str, shown: str) -> RoomRecord:
@@ -293,30 +293,30 @@ class MemoryStore:
     async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         wide = [draft.text for draft in drafts if not draft.text.isascii()]
         folds = await self._fold(wide) if wide else {}
-        outcomes: list[CommitResult] = []
+        results: list[CommitResult] = []
         for room, run in groupby(drafts, _room_of):
             kept = self._rooms[room]
             if not kept.entries:
                 self._filled[room] = kept
                 self._bytes += ROOM_BYTES + kept.bytes
             before = kept.bytes
-            outcomes += kept.extend(run, now_ms, folds)
+            results += kept.extend(run, now_ms, folds)
             self._bytes += kept.bytes - before
         for room in dict.fromkeys(map(_room_of, drafts)):
             kept = self._filled[room]
-            self._filled.move_to_end(room)  # the least quiet now
-            self._bytes -= kept.forget(self._room_entries_max, self._room_bytes_max)
+            self._filled.move_to_end(room)  # this room is now the least quiet
+            self._bytes -= kept.evict(self._room_entries_max, self._room_bytes_max)
             self._check_filled(room)
         self._shrink()
-        return outcomes
+        return results
 
     async def _fold(self, texts: list[str]) -> dict[str, str | None]:
-        """Return the normal forms of texts, as `search.Lines` has them; others have their turn meanwhile."""
+        """Return the folded forms of texts, as in `SegmentLines`; pass a checkpoint between short steps."""
         folds: dict[str, str | None] = {}
         end = self._clock() + STEP_S
         for text in dict.fromkeys(texts):
             parts: list[str] = []
-            for piece in folding(text):
+            for piece in fold_pieces(text):
                 parts.append(piece)
                 if self._clock() >= end:
                     await trio.lowlevel.checkpoint()
@@ -352,28 +352,28 @@ class MemoryStore:
         folded = await self._in_turns(fold_in_steps(text), pace, is_abandoned)
         if folded is None:
             return Matches([], None)
-        wanted = Query(text, folded=folded)
+        query = Query(text, folded=folded)
 
-        async def look_on(below: Position | None, hits_max: int) -> SearchSlice | None:
-            stretches = (
-                kept.stretches(room, through, below)
+        async def scan_slice(below: Position | None, hits_max: int) -> SearchSlice | None:
+            segments = (
+                kept.segments(room, through, below)
                 for room, through in rooms.items()
                 if (kept := self._rooms.get(room)) is not None
             )
-            steps = scan(stretches, wanted, below, hits_max, SLICE, pace.page_is_over)
+            steps = scan(segments, query, below, hits_max, SLICE, pace.page_is_over)
             return await self._in_turns(steps, pace, is_abandoned)
 
-        return await in_slices(look_on, pace, below, limit)
+        return await in_slices(scan_slice, pace, below, limit)
 
     async def _in_turns(
         self, steps: Steps[T], pace: SearchPace, is_abandoned: Callable[[], bool]
     ) -> T | None:
-        """Take the steps of a search in turn with those of others; None once it is abandoned.
+        """Run the steps of a search in turn with those of other searches; return None once it is abandoned.
 
-        After each turn all searches pause, so that together they have a part of the time, however many.
+        After each turn all searches pause, so that together they use a limited share of the time.
         """
         while True:
-            async with self._turns:
+            async with self._search_turn:
                 if self._paused_until > trio.current_time():
                     await trio.sleep_until(self._paused_until)
                 else:
@@ -386,7 +386,7 @@ class MemoryStore:
     async def room_times(self, limit_ms: int, names_max: int) -> RoomTimes:
         await trio.lowlevel.checkpoint()
         newest = count = 0
-        latest: list[tuple[int, str]] = []  # a heap of those that are named
+        latest: list[tuple[int, str]] = []  # a heap of the rooms that will be named
         for number, kept in enumerate(list(self._rooms.values()), 1):
             if number % ROOMS_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
@@ -405,11 +405,11 @@ class MemoryStore:
                 return False
             self._tidied_ms = now_ms
             self._aging = list(self._filled)
-        left = FORGET_AT_ONCE
+        left = EVICTED_AT_ONCE
         for _ in range(min(ROOMS_AT_ONCE, len(self._aging))):
             kept = self._filled.get(self._aging[-1])
-            while kept is not None and kept.entries and kept.said_at(kept.first) < now_ms - self._age_ms:
-                self._bytes -= kept.forget(len(kept.entries) - 1, kept.bytes)
+            while kept is not None and kept.entries and kept.time_of(kept.first) < now_ms - self._age_ms:
+                self._bytes -= kept.evict(len(kept.entries) - 1, kept.bytes)
                 left -= 1
                 if not left:
                     break
@@ -427,17 +427,17 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
 
     def _shrink(self) -> None:
-        """Keep within the bound for all rooms. What it forgets is at most as much as was added."""
+        """Evict entries until the limit for all rooms holds; at most as much as was just added."""
         while self._bytes > self._bytes_max and self._filled:
             room, kept = next(iter(self._filled.items()))
-            self._bytes -= kept.forget(len(kept.entries), kept.bytes - (self._bytes - self._bytes_max))
+            self._bytes -= kept.evict(len(kept.entries), kept.bytes - (self._bytes - self._bytes_max))
             self._check_filled(room)
 
     def _check_filled(self, room: str) -> None:
-        """Count a room no longer that has no entries left; without users it is forgotten."""
+        """Stop counting a room that has no entries left; delete it if it has no users."""
         kept = self._filled[room]
         if not kept.entries:
             del self._filled[room]
-            self._bytes -= ROOM_BYTES + kept.bytes  # its topic stays for its users
+            self._bytes -= ROOM_BYTES + kept.bytes  # the room's users still need its topic
             if not kept.users:
                 del self._rooms[room]

@@ -1,8 +1,8 @@
-"""Where a journal may lie: in a directory in which other users cannot replace its files, and under one name.
+"""Check where a journal is: other users must not be able to replace its files, and it should have one name.
 
-A server trusts what lies beside the journal: SQLite replays the log, and the mark decides on the epochs. A
-user who may delete and create files there can replace both, and the journal too. The sticky bit keeps
-others from deleting and renaming, but not from being first to create.
+A server trusts the files beside the journal: SQLite replays the log, and the marker decides about the epochs.
+A user who may delete and create files there can replace both, and the journal too. The sticky bit prevents
+others from deleting and renaming files, but not from creating them first.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ log = logging.getLogger("trio_chat.journal")
 
 
 def check_directory(path: Path) -> None:
-    """Check the directory of a journal, whose path is absolute and without symlinks, and those above it.
+    """Check the directory of a journal and those above it; `path` is absolute and without symlinks.
 
-    Warn when any user may write to the directory and it has the sticky bit, and when a directory above it
-    may be replaced.
+    Log a warning when any user may write to the directory and it has the sticky bit, and when any user may
+    replace a directory above it.
 
     Raises:
         CannotStart: Any user may write to the directory, and it has no sticky bit.
-        OSError: There is no such directory.
+        OSError: The directory does not exist.
     """
     directory = path.parent
     mode = os.stat(directory).st_mode
@@ -40,7 +40,7 @@ def check_directory(path: Path) -> None:
         if not mode & stat.S_ISVTX:
             raise CannotStart(
                 f"cannot use the journal {path}: any user may replace files in its directory;"
-                f" run `chmod o-w {directory}`, or keep it elsewhere"
+                f" run `chmod o-w {directory}`, or move the journal to another directory"
             )
         log.warning(
             "any user may create files beside the journal %s; keep it in a directory of its own", path
@@ -52,10 +52,10 @@ def check_directory(path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Check that the journal, if it is there, and its directory can be written to.
+    """Check that the journal, if it exists, and its directory are writable.
 
     Raises:
-        CannotStart: One of them cannot: read-only media, or another user's.
+        CannotStart: One of them is read-only, or belongs to another user.
     """
     if not may_write(path.parent):
         raise CannotStart(f"cannot write to the directory of the journal {path}; it may be read-only")
@@ -69,11 +69,11 @@ def may_write(path: Path) -> bool:
 
 
 def warn_of_links(journal: JournalDescriptor) -> None:
-    """Warn when the file has several names: SQLite's log lies beside one, and is not found by another."""
+    """Log a warning when the file has hard links: SQLite finds its log only beside the name it used."""
     if journal.links > 1:
         log.warning(
-            "the journal %s has %d names (hard links): always use the same one,"
-            " else what was said last before a crash is lost",
+            "the journal %s has %d names (hard links): always use the same name,"
+            " or the newest entries are lost after a crash",
             journal.path,
             journal.links,
         )

@@ -1,17 +1,17 @@
-"""What a search looks for, and in which order it looks.
+"""How a search compares texts, and in which order it scans entries.
 
-*Texts.* A text is found when it stands in an entry's, both in their normal form (`fold.py`). There is no
-syntax, and there are no words: `cat` is found in `concatenate`, and 猫 wherever it stands.
+*Texts.* A text is found when an entry's text contains it, both in folded form (`fold.py`). There is no query
+syntax, and there are no words: `cat` is found in `concatenate`, and 猫 anywhere in a text.
 
-*Order.* A room's entries come in stretches, the newest first, each with the place of its newest entry. The
-stretch that may hold the newest entry of all is looked at next, whatever its room. So what was found is in
-order whenever one stops, and the place where one stopped is all that is needed to go on.
+*Order.* A room's entries come in segments, the newest first, each with the position of its newest entry. The
+next segment to scan is the one that may hold the newest entry of all rooms. So the hits are in order whenever
+the search stops, and it can continue with only the position where it stopped.
 
-*Bounds.* What is looked at is counted, not what is found: a text that nearly matches everywhere must not cost
-more than one that is found.
+*Bounds.* The limits count scanned entries, not hits: a text that nearly matches everywhere must not cost more
+than a text that is found.
 
-*Steps.* A search is a generator that yields after each step, of a tenth of a millisecond or so. The store
-that takes the steps decides when others have their turn.
+*Steps.* A search is a generator that yields after each step of about a tenth of a millisecond. The store that
+runs the steps decides when other tasks run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec import Struct
 
-from trio_chat.journal.fold import folding, normal
+from trio_chat.journal.fold import fold_pieces, fold_text
 from trio_chat.journal.store import Hit, Matches, Position, never
 
 if TYPE_CHECKING:
@@ -39,29 +39,28 @@ __all__ = [
     "Segment",
     "SegmentLines",
     "Steps",
+    "decode_texts",
     "fold_in_steps",
     "in_slices",
-    "normal",
-    "read_texts",
     "scan",
 ]
 
-TRIGRAMS_MAX = 32  # of a long text these do: each is one more list to intersect
-PLACES_MAX = 4_096  # of which these are chosen
+TRIGRAMS_MAX = 32  # for a long text these are enough: each is one more list to intersect
+PLACES_MAX = 4_096  # the positions in the text from which they are chosen
 STEP_BYTES = 16 << 10  # of payloads or folded texts that are compared in one step
 STEP_CHARS = 256  # of a text that is folded in one step
-STEP_S = 0.00025  # steps are taken for so long before others have their turn
-PAUSE_RATIO = 4  # … which lasts so many times as long: all searches together have a fifth of the time
-THREAD_PAUSE_RATIO = 2  # … in a thread, which does not hold the interpreter while SQLite works
-SLICE_S = 0.02  # of work in one transaction, behind what it takes to begin
-PAGE_S = 0.25  # … and for one answer: folding costs up to a hundred times as much as looking through ASCII
+STEP_S = 0.00025  # how long steps run before other tasks run
+PAUSE_RATIO = 4  # the pause after that, as a multiple: all searches together use a fifth of the time
+THREAD_PAUSE_RATIO = 2  # the same for a thread, which does not hold the interpreter while SQLite works
+SLICE_S = 0.02  # of work in one transaction, after its start
+PAGE_S = 0.25  # of work for one page: folding costs up to a hundred times as much as scanning ASCII
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
 
 
 class Text(Struct, gc=False):
-    """What a search reads of an entry."""
+    """The fields of an entry that a search reads."""
 
     at: int
     text: str
@@ -70,15 +69,15 @@ class Text(Struct, gc=False):
 _decode_texts = msgspec.json.Decoder(list[Text]).decode
 
 
-def read_texts(lines: list[bytes]) -> list[Text]:
-    """The texts and times of entries, many at once: several times as fast as one by one."""
+def decode_texts(lines: list[bytes]) -> list[Text]:
+    """Return the texts and times of many entries: several times as fast as decoding them singly."""
     return _decode_texts(b"[" + b",".join(lines) + b"]")
 
 
 class SearchPace:
-    """How a search takes its steps: for STEP_S, then a pause that is so many times as long as that took.
+    """The timing of a search: it runs steps for STEP_S, then pauses for a multiple of the time that took.
 
-    `worked` is how long all steps have taken, by a clock that tests can make count steps.
+    `worked` is how long all steps have taken, by a clock that tests can replace by a counter of steps.
     """
 
     def __init__(self, clock: Callable[[], float], pause_ratio: float = PAUSE_RATIO) -> None:
@@ -89,7 +88,7 @@ class SearchPace:
         self.pause_s = 0.0
 
     def take(self, steps: Steps[T]) -> T | None:
-        """Take steps; return what they come to, or None while some are left."""
+        """Run steps; return the search's result, or None while steps are left."""
         began = now = self._clock()
         try:
             while now - began < STEP_S:
@@ -108,8 +107,8 @@ class SearchPace:
         self._slice_end = None
 
     def slice_is_over(self) -> bool:
-        """Return whether the slice has had its time, which begins when this is asked first: to find where a
-        hundred rooms begin takes time, and is done again in the next slice."""
+        """Return whether the slice has used its time. The time begins with the first call: finding the start
+        of a hundred rooms takes long, and is repeated in each slice."""
         if self._slice_end is None:
             self._slice_end = self.worked + SLICE_S
         return self.worked >= self._slice_end
@@ -119,31 +118,31 @@ class SearchPace:
 
 
 def fold_in_steps(text: str) -> Steps[str]:
-    """Return the normal form of a text."""
+    """Fold a text in steps."""
     if len(text) <= STEP_CHARS or text.isascii():
-        return normal(text)
+        return fold_text(text)
     parts: list[str] = []
-    for piece in folding(text):
+    for piece in fold_pieces(text):
         parts.append(piece)
         yield
     return "".join(parts)
 
 
 class SearchBounds(Struct, frozen=True):
-    """How much is looked at, at most, in entries and in bytes of payloads; one stretch always is."""
+    """The limits of a scan, in entries and in bytes of payloads; at least one segment is always scanned."""
 
     entries: int
     bytes: int
 
 
-PAGE = SearchBounds(100_000, 32 << 20)  # for one answer
+PAGE = SearchBounds(100_000, 32 << 20)  # for one page
 
 
 class SegmentLines(Struct, frozen=True):
     """Payloads of one room, the first numbered `first`.
 
-    `folds` has, by number, the normal forms of the texts that are not ASCII, None for a text that is its own.
-    It is None where a store keeps no normal forms.
+    `folds` maps numbers to the folded forms of the texts that are not ASCII; None stands for a text that is
+    its own folded form. `folds` itself is None if the store keeps no folded forms.
     """
 
     first: int
@@ -152,34 +151,34 @@ class SegmentLines(Struct, frozen=True):
 
 
 class Query:
-    """A text to be found; `folded` is its normal form where that is known."""
+    """A text to search for; `folded` is its folded form if it is known."""
 
     def __init__(self, text: str, *, folded: str | None = None) -> None:
-        self.text = normal(text) if folded is None else folded
-        # As it stands in payloads, which are JSON. What holds it there need not hold it in the text.
+        self.text = fold_text(text) if folded is None else folded
+        # The text as it is written in the JSON of payloads. A match there need not be in the entry's text.
         self._escaped = msgspec.json.encode(self.text)[1:-1]
         self._lower = self._escaped.lower() if self.text.isascii() else None
 
     @cached_property
     def trigrams(self) -> list[str]:
-        """Three characters each, all of which stand in whatever holds the text; none of a text so short."""
+        """Three-character pieces that every matching entry contains; none for a text that is too short."""
         text = self.text
         step = -(-len(text) // PLACES_MAX)
         found = dict.fromkeys(text[start : start + 3] for start in range(0, len(text) - 2, step or 1))
-        trigrams = [trigram for trigram in found if "\0" not in trigram]  # to SQLite the end of a text
+        trigrams = [trigram for trigram in found if "\0" not in trigram]  # for SQLite it ends a text
         every = -(-len(trigrams) // TRIGRAMS_MAX) or 1
         return trigrams[::every]
 
     def hits(self, room: str, lines: SegmentLines) -> Steps[list[Hit]]:
-        """Return those of a room's entries that hold it."""
+        """Return the hits among a room's entries."""
         hits: list[Hit] = []
         folds = lines.folds
         for first, payloads in _groups(lines):
             joined = b"\n".join(payloads)
             if joined.isascii() if folds is None else not folds:
-                # Often nothing holds it: one look at all of them tells that.
+                # Often there is no match: one test of all payloads shows that.
                 if self._lower is not None and self._lower in joined.lower():
-                    entries = read_texts(payloads)
+                    entries = decode_texts(payloads)
                     for seq, (line, entry) in enumerate(zip(payloads, entries, strict=True), first):
                         if self.text in entry.text.lower():
                             hits.append(Hit(Position(entry.at, room, seq), line))
@@ -191,9 +190,9 @@ class Query:
         return hits
 
     def _hits_folding(self, room: str, first: int, payloads: list[bytes]) -> Steps[list[Hit]]:
-        """Return the hits among entries of which no normal form is kept."""
+        """Return the hits among entries without kept folded forms."""
         hits: list[Hit] = []
-        for seq, (line, entry) in enumerate(zip(payloads, read_texts(payloads), strict=True), first):
+        for seq, (line, entry) in enumerate(zip(payloads, decode_texts(payloads), strict=True), first):
             folded = yield from fold_in_steps(entry.text)
             if self.text in folded:
                 hits.append(Hit(Position(entry.at, room, seq), line))
@@ -204,7 +203,7 @@ class Query:
     def _hits_folded(
         self, room: str, first: int, payloads: list[bytes], folds: Mapping[int, str | None]
     ) -> Steps[list[Hit]]:
-        """Return the hits among entries of which the normal forms are kept."""
+        """Return the hits among entries with kept folded forms."""
         hits: list[Hit] = []
         size = 0
         for seq, line in enumerate(payloads, first):
@@ -213,12 +212,12 @@ class Query:
                 found = self.text in folded
                 size += len(folded)
             elif folded is None:
-                found = self._escaped in line and self.text in read_texts([line])[0].text
+                found = self._escaped in line and self.text in decode_texts([line])[0].text
             else:
                 found = self._lower is not None and self._lower in line.lower()
-                found = found and self.text in read_texts([line])[0].text.lower()
+                found = found and self.text in decode_texts([line])[0].text.lower()
             if found:
-                hits.append(Hit(Position(read_texts([line])[0].at, room, seq), line))
+                hits.append(Hit(Position(decode_texts([line])[0].at, room, seq), line))
             if size >= STEP_BYTES:
                 size = 0
                 yield
@@ -226,27 +225,27 @@ class Query:
 
 
 def _groups(lines: SegmentLines) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield so many payloads together as one step compares, and the number of the first."""
+    """Yield the payloads in groups that one step compares, each with the number of its first entry."""
     payloads = lines.payloads
     start = size = 0
-    for place, line in enumerate(payloads):
+    for index, line in enumerate(payloads):
         size += len(line)
         if size >= STEP_BYTES:
-            yield lines.first + start, payloads[start : place + 1]
-            start, size = place + 1, 0
+            yield lines.first + start, payloads[start : index + 1]
+            start, size = index + 1, 0
     if start < len(payloads):
         yield lines.first + start, payloads[start:]
 
 
 class Segment(Struct, frozen=True):
-    """Entries of one room, one after the other; none stands before the place `newest`."""
+    """Consecutive entries of one room; none of them is before the position `newest`."""
 
     newest: Position
     load: Callable[[], SegmentLines]
 
 
 class SearchSlice(Struct, frozen=True):
-    """What was found in one go, where to go on, and how much was looked at."""
+    """The hits of one scan, the position to continue from, and how much was scanned."""
 
     hits: list[Hit]
     rest: Position | None
@@ -256,21 +255,23 @@ class SearchSlice(Struct, frozen=True):
 
 def scan(
     rooms: Iterable[Iterator[Segment]],
-    wanted: Query,
+    query: Query,
     below: Position | None,
     hits_max: int,
     bounds: SearchBounds,
     is_over: Callable[[], bool] = never,
 ) -> Steps[SearchSlice]:
-    """Look for a text in rooms, behind the place `below`, up to the bounds or until `is_over`. Each room
-    comes with its stretches, the newest first, of which few begin before that place."""
+    """Search rooms for a text after the position `below`, up to the bounds or until `is_over`.
+
+    Each room is an iterator of its segments, the newest first; few of them may begin before the position.
+    """
     hits: list[Hit] = []
     entries = size = 0
     heap: list[tuple[tuple[int, str, int], int, Hit | tuple[Segment, Iterator[Segment]]]] = []
-    count = 0  # settles what is equal otherwise
-    for stretches in rooms:
-        for stretch in stretches:
-            heap.append((stretch.newest.order, count := count + 1, (stretch, stretches)))
+    count = 0  # breaks ties
+    for segments in rooms:
+        for segment in segments:
+            heap.append((segment.newest.order, count := count + 1, (segment, segments)))
             break
         yield
     heapify(heap)
@@ -279,23 +280,24 @@ def scan(
         if isinstance(item, Hit):
             hits.append(item)
             if len(hits) == hits_max:
-                return SearchSlice(hits, item.place, entries, size)
+                return SearchSlice(hits, item.position, entries, size)
             continue
-        stretch, stretches = item
-        newest = stretch.newest
+        segment, segments = item
+        newest = segment.newest
         if entries and (entries >= bounds.entries or size >= bounds.bytes or is_over()):
             return SearchSlice(hits, newest._replace(seq=newest.seq + 1), entries, size)
-        lines = stretch.load()
-        # What begins before the place comes first and does not count: to stop right behind it leads nowhere.
+        lines = segment.load()
+        # Segments that begin before the position come first and do not count: otherwise the search might stop
+        # without progress.
         if below is None or newest.order > below.order:
             entries += len(lines.payloads)
             size += sum(map(len, lines.payloads))
-        found = yield from wanted.hits(newest.room, lines)
+        found = yield from query.hits(newest.room, lines)
         for hit in found:
-            if below is None or hit.place.order > below.order:
-                heappush(heap, (hit.place.order, count := count + 1, hit))
-        for stretch in stretches:
-            heappush(heap, (stretch.newest.order, count := count + 1, (stretch, stretches)))
+            if below is None or hit.position.order > below.order:
+                heappush(heap, (hit.position.order, count := count + 1, hit))
+        for segment in segments:
+            heappush(heap, (segment.newest.order, count := count + 1, (segment, segments)))
             break
     return SearchSlice(hits, None, entries, size)
 
@@ -306,18 +308,18 @@ async def in_slices(
     below: Position | None,
     limit: int,
 ) -> Matches:
-    """A page of what is found, by looking for so many hits behind a place, again and again. Where `scan`
-    gives None the page is not wanted any more, and is empty."""
+    """Return a page of hits: call `scan` for the remaining hits after a position, until the page is full or
+    over its bounds. When `scan` returns None the search is abandoned, and the page is empty."""
     hits: list[Hit] = []
     entries = size = 0
     while True:
         pace.begin_slice()
-        found = await scan(below, limit + 1 - len(hits))  # one more: is there more?
+        found = await scan(below, limit + 1 - len(hits))  # one extra hit shows whether there are more
         if found is None:
             return Matches([], None)
         hits += found.hits
         if len(hits) > limit:
-            return Matches(hits[:limit], hits[limit - 1].place)
+            return Matches(hits[:limit], hits[limit - 1].position)
         entries += found.entries
         size += found.bytes
         below = found.rest

@@ -1,11 +1,11 @@
-"""The journal in a file: what is said outlives the server.
+"""The journal in a file, which outlives the server.
 
-SQLite in its WAL mode. One thread at a time writes, others read beside it; the loop waits for neither. What
-each part does is told where it is done: the schema in `sqlite_file.py`, how a batch is written in
-`sqlite_writer.py`, the lock in `lock.py`, the epochs in `sqlite_marker.py`.
+It uses SQLite in WAL mode. One thread at a time writes, and other threads read beside it; the event loop
+waits for neither. The parts are described in their modules: the schema in `sqlite_file.py`, the writing of a
+batch in `sqlite_writer.py`, the lock in `lock.py`, the epochs in `sqlite_marker.py`.
 
-Durability `normal` keeps what was acked through the death of the process, however sudden: the kernel has it.
-With `full` each commit waits for the disk, and it survives the machine as well.
+With durability `normal` acknowledged entries survive any death of the process, since the kernel has them.
+With `full` each commit waits for the disk, and acknowledged entries survive a crash of the machine too.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from trio_chat.journal.claim import Claim
 from trio_chat.journal.search import THREAD_PAUSE_RATIO, SearchPace, SearchSlice, in_slices
 from trio_chat.journal.sqlite_file import (
     OpenRoom,
+    as_start_error,
     connect,
     prepare,
     server_id_of,
-    starting,
     transaction,
 )
-from trio_chat.journal.sqlite_marker import LastRun, new_epochs_because, read_boot_id
+from trio_chat.journal.sqlite_marker import LastRun, new_epochs_reason, read_boot_id
 from trio_chat.journal.sqlite_reader import Readers
 from trio_chat.journal.sqlite_writer import Writer
 from trio_chat.journal.store import (
@@ -61,7 +61,7 @@ T = TypeVar("T")
 
 FOREVER = RetentionRule()
 READS_AT_ONCE = 4
-CLOSE_S = 5.0  # the disk's time to write all back; a server that stops has no more
+CLOSE_S = 5.0  # the time to write everything back to the disk when a server stops
 
 
 async def open_sqlite(
@@ -72,11 +72,13 @@ async def open_sqlite(
     random_bytes: Callable[[int], bytes] = os.urandom,
     boot_id: Callable[[], str] = read_boot_id,
 ) -> SqliteStore:
-    """Open the journal in a file, or begin one there; the directory has to exist.
+    """Open the journal in a file, or create it; its directory must exist.
 
-    Waits for the disk, and cannot be cancelled meanwhile. The file is locked until the store's `aclose`.
-    Raises `CannotStart` when another server uses it, when it is no journal or of a newer version, and when
-    the disk will not have it.
+    Waits for the disk, and cannot be cancelled meanwhile. The file stays locked until the store's `aclose`.
+
+    Raises:
+        CannotStart: Another server uses the file, it is not a journal or has a newer version, or an error of
+            the disk.
     """
     return await trio.to_thread.run_sync(_open, path, durability, keep, random_bytes, boot_id)
 
@@ -88,7 +90,7 @@ def _open(
     random_bytes: Callable[[int], bytes],
     boot_id: Callable[[], str],
 ) -> SqliteStore:
-    with starting(path):
+    with as_start_error(path):
         claim = Claim(path, create=True)
         try:
             path = claim.path
@@ -96,8 +98,8 @@ def _open(
             try:
                 prepare(db, path, durability)
                 claim.check()
-                entries = _begin(db, path, claim.mark, durability, random_bytes, boot_id())
-                writer = Writer(db, path, claim.mark, entries, keep)
+                entries = _begin(db, path, claim.marker, durability, random_bytes, boot_id())
+                writer = Writer(db, path, claim.marker, entries, keep)
                 return SqliteStore(writer, Readers(path), claim, keep, random_bytes, server_id_of(db))
             except BaseException:
                 db.close()
@@ -115,16 +117,16 @@ def _begin(
     random_bytes: Callable[[int], bytes],
     boot: str,
 ) -> int:
-    """Begin a run, with new epochs where the last one calls for them; how many entries there are."""
+    """Begin a run, with new epochs if the last run requires them; return the number of entries."""
     run, was_boot, was_durability, stopped = db.execute(
         "SELECT run, boot, durability, stopped FROM about"
     ).fetchone()
     entries: int = db.execute("SELECT coalesce(sum(head), 0) FROM rooms").fetchone()[0]
     inode = os.stat(path).st_ino
     last = LastRun(run, was_boot, was_durability, bool(stopped))
-    why = new_epochs_because(last, mark.marked, inode, entries, boot)
+    why = new_epochs_reason(last, mark.content, inode, entries, boot)
     run = new_id(random_bytes)
-    # On the disk before the first entry is: should the machine go down, the next run has to know of this one.
+    # On the disk before the first entry: if the machine crashes, the next run must know of this run.
     db.execute("PRAGMA synchronous = FULL")
     with transaction(db):
         if why:
@@ -139,7 +141,7 @@ def _begin(
     db.execute(f"PRAGMA synchronous = {durability}")
     mark.begin(run, inode, entries)
     if why and entries:
-        log.warning("who comes back to a room is not resumed, of the journal %s: %s", path, why)
+        log.warning("journal %s: %s; clients will reload their rooms", path, why)
     return entries
 
 
@@ -148,10 +150,10 @@ def new_id(random_bytes: Callable[[int], bytes]) -> str:
 
 
 class SqliteStore:
-    """A `Store`; made by `open_sqlite`.
+    """A `Store` in a file; made by `open_sqlite`.
 
-    A call that is cancelled leaves its thread to finish: a commit is then made or not, as if it had failed,
-    and the next waits for it.
+    A cancelled call leaves its thread to finish. So a cancelled commit may or may not be made, as after an
+    error, and the next commit waits for it.
     """
 
     tidies = True
@@ -165,28 +167,28 @@ class SqliteStore:
         random_bytes: Callable[[int], bytes],
         server_id: str,
     ) -> None:
-        self.kept = keep.words
+        self.kept = keep.text
         self.server_id = server_id
         self._claim = claim
         self._writer = writer
         self._readers = readers
         self._random_bytes = random_bytes
-        self._clock = time.thread_time  # of a search: on a busy machine it waits for its processor too
+        self._clock = time.thread_time  # for searches: on a busy machine they also wait for the processor
         self._rooms: dict[str, OpenRoom] = {}
         self._writing = trio.CapacityLimiter(1)
         self._reading = trio.CapacityLimiter(READS_AT_ONCE)
         self._searching = trio.CapacityLimiter(
             1
-        )  # it never waits for the disk alone: one is enough of a load
+        )  # a search keeps the processor busy: a second would be too much
         self._closed = False
 
     async def open(self, room: str, shown: str) -> RoomRecord:
         known = self._rooms.get(room)
         if known is None:
             found = await self._read(partial(self._readers.room, room))
-            # Where nothing was said there is nothing in the file either: to look into a room costs nothing.
+            # A new room is not in the file before its first entry: looking into a room costs nothing.
             found = found or OpenRoom(room, shown, new_id(self._random_bytes))
-            known = self._rooms.setdefault(room, found)  # another may have opened it meanwhile
+            known = self._rooms.setdefault(room, found)  # another task may have opened it meanwhile
         else:
             await trio.lowlevel.checkpoint()
         known.users += 1
@@ -225,7 +227,7 @@ class SqliteStore:
     ) -> Matches:
         pace = SearchPace(self._clock, THREAD_PAUSE_RATIO)
 
-        async def look(below: Position | None, hits_max: int) -> SearchSlice | None:
+        async def scan_slice(below: Position | None, hits_max: int) -> SearchSlice | None:
             return await trio.to_thread.run_sync(
                 self._readers.search,
                 rooms,
@@ -238,7 +240,7 @@ class SqliteStore:
                 limiter=self._searching,
             )
 
-        return await in_slices(look, pace, below, limit)
+        return await in_slices(scan_slice, pace, below, limit)
 
     async def room_times(self, limit_ms: int, names_max: int) -> RoomTimes:
         return await self._read(partial(self._readers.room_times, limit_ms, names_max))
@@ -258,11 +260,10 @@ class SqliteStore:
         )
 
     async def aclose(self) -> None:
-        """Wait for the commit under way, write all back to the disk, and end the lock.
+        """Wait for the running commit, write everything back to the disk, and release the lock.
 
-        Takes 5 seconds at most, also when cancelled. A disk that takes longer leaves a thread behind that
-        does all this when it can; should the process end before, the next run finds that this one did not
-        stop cleanly.
+        Takes at most 5 seconds, also when cancelled. If the disk takes longer, a thread finishes the work in
+        the background. If the process ends before, the next run finds that this run did not stop cleanly.
         """
         if self._closed:
             await trio.lowlevel.checkpoint()
@@ -272,9 +273,9 @@ class SqliteStore:
             try:
                 await trio.to_thread.run_sync(self._close, abandon_on_cancel=True)
             except StoreError as error:
-                log.warning("the journal was not closed in good order: %s", error)
+                log.warning("the journal was not closed cleanly: %s", error)
         if scope.cancelled_caught:
-            log.warning("the journal was not closed in good order: its disk takes too long")
+            log.warning("the journal was not closed cleanly: its disk did not finish within %g s", CLOSE_S)
 
     def _close(self) -> None:
         try:

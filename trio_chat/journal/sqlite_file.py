@@ -1,17 +1,18 @@
-"""The journal's file: its schema and version, how it is opened, and which of SQLite's errors are whose fault.
+"""The journal's file: its schema and version, opening it, and the origin of SQLite's errors.
 
-    about    which run of a server wrote it last, and how that ended (see `sqlite_marker.py`); the server id
-    rooms    a row each: its name, its epoch, the numbers it has given
-    batches  what was said: a row for what one commit kept of one room, the payloads a line each
-    refs     by author and `ref`: the number it stands for
-    fresh    the newest refs, a row a commit, until they are put in their places (see `sqlite_writer.py`)
+    about    the last run of a server, and how it ended (see `sqlite_marker.py`); the server id
+    rooms    one row per room: its name, its epoch, its range of numbers
+    batches  the entries: one row per commit and room, with the payloads as lines
+    refs     the number of each entry by author and `ref`
+    fresh    the newest refs, one row per commit, until they are moved to `refs` (see `sqlite_writer.py`)
     chunks   which entries of a room are one document of the index
     words    the index (see `sqlite_index.py`)
 
-One row a batch, because a million entries a second can be read that way, and a fraction of that when each is
-a row of its own. Payloads are JSON, in which a newline is always escaped: so they are joined by newlines and
-taken apart by the fastest thing that Python has. The keys of refs begin with their authors', and an author's
-own refs mostly grow: so those of a few thousand entries fall on a few hundred pages, as hashes would not.
+There is one row per batch because that allows reading a million entries a second; one row per entry allows
+only a fraction. Payloads are JSON, in which a newline is always escaped. So they are joined by newlines, and
+`bytes.split` separates them fast. The keys of refs begin with the author, and an author's refs mostly
+increase. So the refs of a few thousand entries are on a few hundred pages, where hashes would touch as many
+pages as entries.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ __all__ = [
     "BUSY_MS",
     "VERSION",
     "OpenRoom",
+    "as_start_error",
+    "as_store_error",
     "connect",
     "prepare",
-    "refuse_others",
+    "raise_if_not_journal",
     "server_id_of",
-    "starting",
-    "storing",
     "transaction",
     "version_of",
 ]
 
-APPLICATION_ID = 0x74436861  # "tCha": what `file` and we know it by
+APPLICATION_ID = 0x74436861  # "tCha": marks the file for `file` and for us
 VERSION = 3
 FIRST_SCHEMA = """
 CREATE TABLE about (
@@ -104,18 +105,18 @@ INSERT INTO words (words, rank) VALUES ('crisismerge', 1000)
 """,
     2: "ALTER TABLE about ADD COLUMN server_id TEXT NOT NULL DEFAULT ''",
 }
-"""By version: what makes a file of it one of the next; a new one goes through all of them. Of a room
-`indexed` is the last entry that is in the index, and none before `refs_from` has a ref. `server_id` is empty
-until a server has opened the file."""
+"""The statements that migrate each version to the next; a new file runs all of them. In a room `indexed` is
+the last entry that is in the index, and no entry before `refs_from` has a ref. `server_id` is empty until a
+server has opened the file."""
 
-BUSY_MS = 2_000  # how long somebody else's tool on the file may hold it
-# The log is written back when it is so long (16 MiB): a page that many batches touched is written once.
-# With SQLite's own 1,000 it took half as long again.
+BUSY_MS = 2_000  # how long to wait while another program has the file locked
+# The log is written back at this length (16 MiB), so a page changed by many batches is written once. With
+# SQLite's own limit of 1,000 pages a commit takes half as long again.
 WAL_PAGES = 4_000
-CACHE_KIB = 16_384  # the refs that are being added to; with SQLite's own 2 MiB they are read again and again
+CACHE_KIB = 16_384  # for the pages of new refs; with SQLite's own 2 MiB they are read again and again
 
-# What a disk, another process or a damaged file may do to us. All else that SQLite says is a bug of ours.
-_NOT_OURS = {
+# Errors that a disk, another process or a damaged file may cause. All other errors of SQLite are our bugs.
+_EXTERNAL_CODES = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_CORRUPT,
@@ -132,9 +133,9 @@ _NOT_OURS = {
 
 
 class OpenRoom(Struct, eq=False):
-    """A room in use: what the file says of it. Without an `id` it is not in the file: nothing was said.
+    """A room in use, as the file describes it. A room without an `id` is not in the file: it has no entries.
 
-    It may say more by now, unless the writer is `sure`.
+    The file may have newer values, unless `is_current` is true.
     """
 
     key: str
@@ -146,53 +147,53 @@ class OpenRoom(Struct, eq=False):
     topic: str = ""
     id: int = 0
     users: int = 0
-    sure: bool = False
+    is_current: bool = False
 
 
-def is_not_ours(error: sqlite3.Error) -> bool:
-    """Whether an error is the disk's or the file's. Python's own complaints have no code: those are bugs."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OURS
+def is_external(error: sqlite3.Error) -> bool:
+    """Return whether the disk or the file caused an error. Errors of Python itself have no code: bugs."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _EXTERNAL_CODES
 
 
 @contextmanager
-def storing() -> Iterator[None]:
-    """What the disk and the file do wrong comes out as `StoreError`; bugs stay what they are."""
+def as_store_error() -> Iterator[None]:
+    """Raise errors of the disk and the file as `StoreError`; other errors are bugs, and pass unchanged."""
     try:
         yield
     except sqlite3.Error as error:
-        if not is_not_ours(error):
+        if not is_external(error):
             raise
         raise StoreError(str(error)) from error
     except OSError as error:
-        if isinstance(error, ChatError):  # of standard output, to which a copy is written
+        if isinstance(error, ChatError):  # from writing a copy to standard output
             raise
         raise StoreError(error.strerror or str(error)) from error
 
 
-def refuse_others(path: Path, error: StoreError) -> None:
-    """Raise `CannotStart` when what went wrong is that the file is of another kind."""
+def raise_if_not_journal(path: Path, error: StoreError) -> None:
+    """Raise `CannotStart` if the error says that the file is not an SQLite database."""
     cause = error.__cause__
     if isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
-        raise CannotStart(f"{path} is no journal of trio-chat") from error
+        raise CannotStart(f"cannot use {path}: it is not a trio-chat journal") from error
 
 
 @contextmanager
-def starting(path: Path) -> Iterator[None]:
-    """The same for a server that starts: it cannot."""
+def as_start_error(path: Path) -> Iterator[None]:
+    """Raise errors of the disk and the file as `CannotStart`, for a server that starts."""
     try:
-        with storing():
+        with as_store_error():
             yield
     except StoreError as error:
-        refuse_others(path, error)
+        raise_if_not_journal(path, error)
         raise start_error(path, error) from error
 
 
 def connect(path: Path, *, frozen: bool = False, read_only: bool = False) -> sqlite3.Connection:
-    """Open a connection to the file, which has to be there; transactions are begun and ended explicitly.
+    """Open a connection to an existing file; transactions are begun and ended explicitly.
 
-    `path` is absolute: SQLite takes some relative ones, such as `:memory:`, for something else. A `frozen`
-    file is read as it is, without its log and without locks, for as long as nothing writes to it. A
-    `read_only` connection does not write the log back when it is closed.
+    `path` is absolute: SQLite gives some relative paths, such as `:memory:`, another meaning. A `frozen` file
+    is read without its log and without locks; this is safe only while nothing writes to it. A `read_only`
+    connection does not write the log back when it is closed.
     """
     mode = "immutable=1" if frozen else "mode=ro" if read_only else "mode=rw"
     return sqlite3.connect(
@@ -200,29 +201,31 @@ def connect(path: Path, *, frozen: bool = False, read_only: bool = False) -> sql
         uri=True,
         timeout=BUSY_MS / 1_000,
         isolation_level=None,
-        check_same_thread=False,  # one thread at a time, and whoever has it sees to that
+        check_same_thread=False,  # callers ensure that one thread at a time uses it
     )
 
 
 def version_of(db: sqlite3.Connection, path: Path) -> int:
-    """The version of the journal in the file, 0 when it is empty. Changes nothing.
+    """Return the version of the journal in the file, 0 if the file is empty. Changes nothing.
 
-    Raises `CannotStart` when it is something else, or newer.
+    Raises:
+        CannotStart: The file is not a journal, or has a newer version.
     """
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     if not version and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         return 0
     if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID or version < 1:
-        raise CannotStart(f"{path} is no journal of trio-chat")
+        raise CannotStart(f"cannot use {path}: it is not a trio-chat journal")
     if version > VERSION:
         raise CannotStart(
-            f"{path} is of a newer trio-chat: its version is {version}, and this one knows up to {VERSION}"
+            f"cannot use {path}: its journal version is {version}, this trio-chat reads up to {VERSION};"
+            " install a newer trio-chat"
         )
     return version
 
 
 def server_id_of(db: sqlite3.Connection) -> str:
-    """Return the server id in the file, empty where there is none yet. Changes nothing."""
+    """Return the server id in the file, empty if it has none yet. Changes nothing."""
     columns = db.execute("SELECT name FROM pragma_table_info('about')").fetchall()
     if ("server_id",) not in columns:  # a file of an older version
         return ""
@@ -231,13 +234,16 @@ def server_id_of(db: sqlite3.Connection) -> str:
 
 
 def prepare(db: sqlite3.Connection, path: Path, durability: str) -> None:
-    """Make the file a journal of this version, if it is empty or an older one, and set the connection up.
+    """Migrate an empty or older file to the current version, and configure the connection.
 
-    Raises `CannotStart`, as `version_of` does, before anything in the file is touched.
+    Raises `CannotStart`, as `version_of` does, before it changes anything in the file.
     """
     version = version_of(db, path)
     if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-        raise CannotStart(f"cannot keep a journal in {path}: that file system shares no memory")
+        raise CannotStart(
+            f"cannot keep a journal in {path}: the file system does not support shared memory;"
+            " use a local file system"
+        )
     db.execute(f"PRAGMA synchronous = {durability}")
     db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -252,12 +258,12 @@ def prepare(db: sqlite3.Connection, path: Path, durability: str) -> None:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """One transaction: committed at the end of the block, undone when it raises."""
+    """Run the block in a transaction: commit at its end, roll back if it raises."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
         db.execute("COMMIT")
     except BaseException:
-        if db.in_transaction:  # SQLite has ended it by itself where the disk is full
+        if db.in_transaction:  # on a full disk SQLite has already rolled back
             db.execute("ROLLBACK")
         raise

@@ -1,26 +1,26 @@
-"""Beside the journal's file: a mark by which its next server knows it again.
+"""The marker file beside the journal, by which the next server recognizes the journal.
 
-`epoch` names the history of a room, and clients come back with a number in it. Should the file hold an older
-history than what they were shown, its numbers would be given a second time, and they would miss what was said
-under them. So who opens the file asks: is it the one that was used last, and is all of it there?
+An `epoch` names the history of a room, and clients resume with a number in it. If the file holds an older
+history than clients have seen, its numbers are assigned again, and the clients would miss the new entries
+with those numbers. So each start checks whether the file is the one that was used last, and whether it is
+complete.
 
-- *Another file, or an older one.* Each run of a server has an id, which is in the file and in the mark. The
-  mark also has the file's inode, and how many entries it has been given, brought up to date with each commit.
-  If the ids or the inodes differ, or the file holds less than the mark says, it is a copy (restored by
-  whatever means), or its log was taken away, or the mark is missing: there are new epochs.
-- *A machine that went down.* With durability `normal` the last commits may be lost with it. If the last run
-  did not stop cleanly and the machine has booted since (or cannot tell), there are new epochs. The death of
-  the process loses nothing, and with `full` neither does that of the machine: the epochs stay.
+- *Another file, or an older file.* Each run of a server has an id, stored in the file and in the marker. The
+  marker also has the file's inode and the number of entries, updated with each commit. If the ids or the
+  inodes differ, or the file has fewer entries than the marker says, then the file was restored from a copy,
+  its log was removed, or the marker is missing: all rooms get new epochs.
+- *A crash of the machine.* With durability `normal` the last commits may be lost then. If the last run did
+  not stop cleanly and the machine has rebooted since (or cannot tell), all rooms get new epochs. The death of
+  the process loses nothing, and with `full` a crash of the machine loses nothing either: the epochs stay.
 
-What this does not see: file and mark taken back together *and in place*, as by the snapshot of a whole disk,
-or of a virtual machine. Who does that deletes the mark before the server starts.
+The marker does not detect that file and marker were restored together *and in place*, as by the snapshot of a
+disk or a virtual machine. After such a restore, delete the marker before the server starts.
 
-While a server runs the mark is locked as well. The lock that keeps a second server out is on the journal
-itself (see `lock.py`), whatever its name; that on the mark tells under which name the server has the
-journal, because SQLite's log lies beside that one only.
+While a server runs the marker is locked too. The lock that keeps out a second server is on the journal itself
+(see `lock.py`), whatever its name. The lock on the marker shows under which name the server uses the journal,
+because SQLite's log is beside that name only.
 
-A server overwrites the mark. So it opens only a file that can be nothing else: no symlink, a regular file,
-under this one name.
+A server overwrites the marker. So it opens only a regular file without symlinks and with a single name.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ __all__ = [
     "LastRun",
     "MarkerContent",
     "RunMarker",
-    "mark_of",
-    "new_epochs_because",
+    "marker_path",
+    "new_epochs_reason",
     "read_boot_id",
-    "read_marked",
+    "read_marker",
 ]
 
 _LINE = "trio-chat {run} {inode} {entries:020}\n"
@@ -52,7 +52,7 @@ _MARK = re.compile(r"trio-chat (\S+) (\d+) (\d{20})\n")
 
 
 class MarkerContent(Struct, frozen=True):
-    """What a mark says: the run, and the inode and the entries of the file."""
+    """The content of a marker: the id of the run, and the inode and the number of entries of the file."""
 
     run: str
     inode: int
@@ -60,7 +60,7 @@ class MarkerContent(Struct, frozen=True):
 
 
 class LastRun(Struct, frozen=True):
-    """What a file says of the last run that used it; `run` is empty in one that is new."""
+    """The last run that used a file, as the file describes it; `run` is empty in a new file."""
 
     run: str
     boot: str
@@ -68,30 +68,31 @@ class LastRun(Struct, frozen=True):
     stopped: bool
 
 
-def new_epochs_because(
+def new_epochs_reason(
     last: LastRun, marked: MarkerContent | None, inode: int, entries: int, boot: str
 ) -> str:
-    """Why the history in a file may not be the one that clients know; empty when it is."""
+    """Return why the history in a file may differ from the history that clients know; empty if it does
+    not."""
     if not last.run:
         return ""
     if marked is None:
-        return "there is no mark beside it"
+        return "looks restored (no marker file)"
     if (marked.run, marked.inode) != (last.run, inode):
-        return "it is a copy"
+        return "looks restored (the marker file is of another file)"
     if entries < marked.entries:
-        return "what was said last is not in it"
+        return "looks restored (the newest entries are missing)"
     if not last.stopped and last.durability != "full" and not (boot and boot == last.boot):
-        return "the machine went down, and with it what was said last, perhaps"
+        return "the machine crashed, and the newest entries may be lost"
     return ""
 
 
-def mark_of(journal: Path) -> Path:
-    """Return the path of a journal's mark."""
+def marker_path(journal: Path) -> Path:
+    """Return the path of a journal's marker."""
     return Path(f"{journal}-mark")
 
 
 def read_boot_id() -> str:
-    """What is another one each time the machine boots; empty where there is no such thing."""
+    """Return an id that changes each time the machine boots; empty if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -99,67 +100,67 @@ def read_boot_id() -> str:
 
 
 class RunMarker:
-    """The mark's file, locked from `__init__` to `close`; `marked` is what the last run left in it."""
+    """The marker file, locked from `__init__` to `close`; `content` is the content left by the last run."""
 
     def __init__(self, journal: Path) -> None:
-        """Open and lock the mark of a journal, whose path is without symlinks.
+        """Open and lock the marker of a journal; the journal's path is without symlinks.
 
         Raises:
-            JournalInUse: Another server has it.
-            CannotStart: Something else is in its place.
+            JournalInUse: Another server has locked it.
+            CannotStart: The path is not a regular file.
             OSError: It cannot be opened.
         """
-        path = mark_of(journal)
+        path = marker_path(journal)
         self._file = _open(path)
         try:
             status = os.fstat(self._file)
             if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-                raise _is_not_ours(path)
+                raise _not_a_file(path)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.marked = _parse(os.pread(self._file, 1_000, 0))
+            self.content = _parse(os.pread(self._file, 1_000, 0))
         except BlockingIOError:
             os.close(self._file)
-            raise JournalInUse(f"another server is using the journal {journal}") from None
+            raise JournalInUse(f"a server is using the journal {journal}; stop it first") from None
         except BaseException:
             os.close(self._file)
             raise
         self._at = 0
 
     def begin(self, run: str, inode: int, entries: int) -> None:
-        """A run begins: from here on the mark is its, also should the machine go down."""
+        """Begin a run: write the marker for it, and wait until it is on the disk."""
         line = _LINE.format(run=run, inode=inode, entries=entries).encode()
         self._at = len(line) - 21
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, line, 0)
         os.fsync(self._file)
 
-    def count(self, entries: int) -> None:
-        """So many entries are in the file. A full disk is no reason to complain: they are there."""
+    def set_entries(self, entries: int) -> None:
+        """Update the number of entries. A full disk is ignored: the entries themselves are in the file."""
         with suppress(OSError):
             os.pwrite(self._file, b"%020d" % entries, self._at)
 
-    def removed(self, entries: int) -> None:
-        """Count so many entries less, if any: they were removed on purpose, with their rooms.
+    def subtract_entries(self, entries: int) -> None:
+        """Reduce the number of entries, if rooms were removed on purpose.
 
-        Call it when the file is on the disk without them. The mark of the last run stays that run's.
+        Call it when the removal is on the disk. The marker keeps the id of the last run.
         """
-        if self.marked is not None and entries > 0:
-            marked = self.marked
+        if self.content is not None and entries > 0:
+            marked = self.content
             self.begin(marked.run, marked.inode, max(marked.entries - entries, 0))
 
     def close(self) -> None:
-        """End the lock. What was marked stays."""
+        """Release the lock. The content stays."""
         os.close(self._file)
 
 
-def read_marked(journal: Path) -> MarkerContent | None:
-    """Return what the mark of a journal says; None where there is none.
+def read_marker(journal: Path) -> MarkerContent | None:
+    """Return the content of a journal's marker, or None if there is no marker.
 
     Raises:
         OSError: It cannot be read.
     """
     try:
-        file = os.open(mark_of(journal), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = os.open(marker_path(journal), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
@@ -179,9 +180,9 @@ def _open(path: Path) -> int:
         return os.open(path, flags, 0o600)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise _is_not_ours(path) from error
+            raise _not_a_file(path) from error
         raise
 
 
-def _is_not_ours(path: Path) -> CannotStart:
+def _not_a_file(path: Path) -> CannotStart:
     return CannotStart(f"cannot use {path}: got a symlink or something else, expected a file; move it away")

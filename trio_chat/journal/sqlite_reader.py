@@ -1,7 +1,7 @@
-"""The connections that read, beside the one that writes: one short transaction a call, in any thread.
+"""The connections that read beside the writing connection: one short transaction per call, in any thread.
 
-What a call reads it has read when it returns. So a session that takes a page a minute holds nothing open in
-between, and the log can be written back and begun again.
+A call has read all of its data when it returns. So a session that reads a page a minute holds no transaction
+between its calls, and the log can be written back and restarted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from trio_chat.errors import StoreError
 from trio_chat.journal.lock import JournalDescriptor
 from trio_chat.journal.search import Query, fold_in_steps
-from trio_chat.journal.sqlite_file import OpenRoom, connect, storing
+from trio_chat.journal.sqlite_file import OpenRoom, as_store_error, connect
 from trio_chat.journal.sqlite_search import search
 from trio_chat.journal.store import EntryPage, RoomTimes
 
@@ -38,19 +38,19 @@ def _search_folding(
     is_over: Callable[[], bool],
 ) -> Steps[SearchSlice]:
     folded = yield from fold_in_steps(text)
-    wanted = Query(text, folded=folded)
-    return (yield from search(db, rooms, wanted, below, hits_max, is_over))
+    query = Query(text, folded=folded)
+    return (yield from search(db, rooms, query, below, hits_max, is_over))
 
 
 class Readers:
-    """As many connections as calls at a time, kept for the next. All methods raise `StoreError`.
+    """A pool of reading connections, one for each concurrent call. All methods raise `StoreError`.
 
-    `sleep` is how a search pauses.
+    `sleep` is the function with which a search pauses.
     """
 
     def __init__(self, path: Path, sleep: Callable[[float], object] = time.sleep) -> None:
         self._path = path
-        # A read may outlive the store, and its connection's locks go when the last descriptor is closed.
+        # A read may outlive the store. Its connection loses its locks when the last descriptor is closed.
         self._file = JournalDescriptor(path)
         self._connections = 0
         self._sleep = sleep
@@ -59,7 +59,7 @@ class Readers:
         self._lock = threading.Lock()
 
     def room(self, key: str) -> OpenRoom | None:
-        """What the file says of a room; None when nothing was ever said there."""
+        """Return a room as the file describes it, or None if it has no entries and never had any."""
         with self._connection() as db:
             row = db.execute(
                 "SELECT key, shown, epoch, first, head, at, topic, id FROM rooms WHERE key = ?", (key,)
@@ -67,7 +67,7 @@ class Readers:
         return OpenRoom(*row) if row else None
 
     def room_times(self, limit_ms: int, names_max: int) -> RoomTimes:
-        """`Store.room_times`."""
+        """Implement `Store.room_times`."""
         with self._connection() as db:
             newest, count = db.execute(
                 "SELECT coalesce(max(at), 0), count(*) FILTER (WHERE at > ?) FROM rooms", (limit_ms,)
@@ -78,7 +78,7 @@ class Readers:
         return RoomTimes(newest, [name for (name,) in names], count)
 
     def page(self, room: str, after: int, through: int, entries_max: int, bytes_max: int) -> EntryPage:
-        """`Store.read`."""
+        """Implement `Store.read`."""
         with self._connection() as db:
             row = db.execute("SELECT id, first FROM rooms WHERE key = ?", (room,)).fetchone()
             if row is None:
@@ -86,8 +86,8 @@ class Readers:
             first = seq = max(after + 1, row[1])
             payloads: list[bytes] = []
             batches = db.execute(
-                # Its end is looked for first: with `first <= through` each row would be looked at, up to the
-                # end of the room.
+                # The inner query finds the last batch. With `first <= through` instead, SQLite would test
+                # every row up to the end of the room.
                 "SELECT first, payloads FROM batches WHERE room = :room AND last >= :seq"
                 " AND last <= coalesce((SELECT last FROM batches WHERE room = :room AND last >= :through"
                 " ORDER BY last LIMIT 1), :through)"
@@ -96,7 +96,7 @@ class Readers:
             )
             for start, joined in batches:
                 if start > seq:
-                    raise StoreError(f"the file is damaged: entry {seq} is not where it should be")
+                    raise StoreError(f"the file is damaged: entry {seq} is missing")
                 stop = min(through + 1 - start, seq - start + entries_max - len(payloads))
                 for payload in joined.split(b"\n")[seq - start : stop]:
                     bytes_max -= len(payload)
@@ -117,10 +117,10 @@ class Readers:
         pace: SearchPace,
         is_abandoned: Callable[[], bool],
     ) -> SearchSlice | None:
-        """A slice of `Store.search`; None once it is abandoned.
+        """Run a slice of `Store.search`; return None once it is abandoned.
 
-        Between two steps of SQLite a thread holds the interpreter, for which the loop waits after each of its
-        own calls to the system. So steps are short, and followed by a pause.
+        Between two steps of SQLite this thread holds the interpreter, and the event loop waits for it after
+        each of its own system calls. So the steps are short, and followed by pauses.
         """
         with self._connection() as db:
             steps = _search_folding(db, rooms, text, below, hits_max, pace.slice_is_over)
@@ -133,7 +133,7 @@ class Readers:
         return None
 
     def close(self) -> None:
-        """Close all; one that is in use is closed when its call ends."""
+        """Close all connections; a connection in use is closed when its call ends."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -143,19 +143,19 @@ class Readers:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection for as long as the block lasts, in a transaction: the file as it stands now."""
-        with storing():
-            db = self._take()
+        """Yield a connection in a transaction: it shows the file as it is now."""
+        with as_store_error():
+            db = self._acquire()
             try:
                 db.execute("BEGIN")
                 yield db
             finally:
-                # A rollback also ends a cursor that was not read to its end; nothing was written.
+                # A rollback also ends a cursor that was not read to its end. There are no changes to lose.
                 if db.in_transaction:
                     db.execute("ROLLBACK")
-                self._give_back(db)
+                self._release(db)
 
-    def _take(self) -> sqlite3.Connection:
+    def _acquire(self) -> sqlite3.Connection:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
@@ -166,7 +166,7 @@ class Readers:
             self._count_closed(1)
             raise
 
-    def _give_back(self, db: sqlite3.Connection) -> None:
+    def _release(self, db: sqlite3.Connection) -> None:
         with self._lock:
             closed = self._closed
             if not closed:

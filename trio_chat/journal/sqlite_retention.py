@@ -1,19 +1,19 @@
-"""Forgetting what is kept no longer, a little at a time.
+"""Delete entries beyond the retention limits, in small steps.
 
-Once a minute all rooms are looked at. First the number moves from which on a room is kept: from then on
-nobody is shown what stands before it. Then, as many steps as it takes, what stands there goes: out of the
-index, which has to be told the text again to forget it; then the batches, those of which nothing is kept any
-more; then the refs, which lie in no order of time, once so many are of no use that looking through all of a
-room's is worth it. Until then they mean nothing: a ref of an entry that is not kept is as good as none.
+All rooms are checked once a minute. First a room's `first` moves: from then on clients no longer see the
+entries before it. Then, in as many steps as necessary, those entries are deleted: first from the index, which
+needs their text for that; then the batches of which no entry is kept; then the refs. Refs are not ordered by
+time, so a room's refs are scanned only when enough of them are stale. Until then a stale ref has no effect:
+it counts as unknown.
 
-The space is used again for what is said next; the file does not get smaller.
+The space is reused for new entries; the file does not get smaller.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_chat.journal.search import read_texts
+from trio_chat.journal.search import decode_texts
 from trio_chat.journal.store import is_recent
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Retention"]
 
 EVERY_MS = 60_000
-# For one step, some milliseconds: rooms looked at, bytes of payloads read and taken out of the index (which
-# takes as long as putting them there), refs looked through.
+# For one step of some milliseconds: rooms checked, bytes of payloads read and removed from the index (which
+# takes as long as adding them), batches deleted, refs scanned.
 ROOMS_AT_ONCE = 50
 BYTES_AT_ONCE = 64 << 10
 BATCHES_AT_ONCE = 100
@@ -36,35 +36,35 @@ STALE_REFS_MIN = 1_000
 
 
 class Retention:
-    """How far it has come: all of it begins again when something has failed, or the server has."""
+    """The progress of the deletion; it starts again after an error, and when a server starts."""
 
     def __init__(self, keep: RetentionRule, index: SearchIndex) -> None:
         self._keep = keep
         self._index = index
-        self._firsts: dict[str, int] = {}  # from which number on those rooms are kept, of the last step
-        self._looked_ms: int | None = None  # when the rooms were last begun with, by the time that was given
-        self._room: int | None = None  # the last that is done, while rooms are looked at
-        self._refs: tuple[str, int] | None = None  # of the next room: the last one looked at, and up to when
+        self._firsts: dict[str, int] = {}  # the new `first` of the rooms that the last step checked
+        self._pass_began_ms: int | None = None  # the `now_ms` at which the last pass began
+        self._room: int | None = None  # the last finished room of the pass, None between passes
+        self._refs: tuple[str, int] | None = None  # in the next room: the last scanned ref, and the `first`
 
-    def doubt(self) -> None:
-        """Something may not have been done."""
-        self._room, self._looked_ms, self._refs = None, None, None
+    def reset(self) -> None:
+        """Start again, since a step may not have been committed."""
+        self._room, self._pass_began_ms, self._refs = None, None, None
 
     def step(self, db: sqlite3.Connection, now_ms: int) -> bool:
-        """Do some of what is due, inside a transaction; whether there is more."""
+        """Do some of the due work, inside a transaction; return whether there is more."""
         self._firsts.clear()
         if self._room is None:
-            # Who keeps everything has only to finish what an earlier run has begun.
-            is_done = not self._keep and self._looked_ms is not None
-            if is_done or is_recent(self._looked_ms, now_ms, EVERY_MS):
+            # Without limits there is only the unfinished work of an earlier run.
+            is_done = not self._keep and self._pass_began_ms is not None
+            if is_done or is_recent(self._pass_began_ms, now_ms, EVERY_MS):
                 return False
-            self._looked_ms = now_ms
+            self._pass_began_ms = now_ms
             self._room = 0
-        looked_at = db.execute(
+        rows = db.execute(
             "SELECT id, key, first, head, refs_from FROM rooms WHERE id > ? ORDER BY id LIMIT ?",
             (self._room, ROOMS_AT_ONCE),
         ).fetchall()
-        for room, key, first, head, refs_from in looked_at:
+        for room, key, first, head, refs_from in rows:
             first, all_found = self._move(db, room, first, head, now_ms)
             self._firsts[key] = first
             if not (
@@ -75,12 +75,12 @@ class Retention:
             ):
                 return True
             self._room = room
-        if not looked_at:
+        if not rows:
             self._room = None
-        return bool(looked_at)
+        return bool(rows)
 
-    def tell(self, rooms: dict[str, OpenRoom]) -> None:
-        """Tell those of the open rooms that the last step has looked at, once it is committed."""
+    def update_rooms(self, rooms: dict[str, OpenRoom]) -> None:
+        """Update the open rooms that the last step has checked; call it after the commit."""
         for key, first in self._firsts.items():
             if (room := rooms.get(key)) is not None:
                 room.first = first
@@ -88,7 +88,7 @@ class Retention:
     def _move(
         self, db: sqlite3.Connection, room: int, first: int, head: int, now_ms: int
     ) -> tuple[int, bool]:
-        """The number from which on a room is kept now, and whether all was looked at for it."""
+        """Move a room's `first`; return it, and whether all old entries were found."""
         was = first
         all_found = True
         if self._keep.entries:
@@ -99,15 +99,15 @@ class Retention:
                 "SELECT last, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last", (room, first)
             )
             for last, payloads in rows:
-                # All of a batch was said at the same time.
-                (newest,) = read_texts([payloads[payloads.rfind(b"\n") + 1 :]])
+                # All entries of a batch have the same time.
+                (newest,) = decode_texts([payloads[payloads.rfind(b"\n") + 1 :]])
                 if newest.at >= now_ms - self._keep.age_ms:
                     break
                 if size >= BYTES_AT_ONCE:
                     all_found = False
                     break
                 first = last + 1
-                size += len(payloads) + 200  # many small ones take their time too
+                size += len(payloads) + 200  # many small batches also take time
         if first != was:
             db.execute("UPDATE rooms SET first = ? WHERE id = ?", (first, room))
         return first, all_found
@@ -119,7 +119,7 @@ class Retention:
             if oldest is None or oldest[2] >= first:
                 return True
             chunk, start, last = oldest
-            size += self._index.forget(db, chunk, room, start, last)
+            size += self._index.remove_chunk(db, chunk, room, start, last)
         return False
 
     def _forget_refs(self, db: sqlite3.Connection, room: int, first: int, head: int, refs_from: int) -> bool:
@@ -146,22 +146,22 @@ class Retention:
 
 
 def _forget_batches(db: sqlite3.Connection, room: int, first: int) -> bool:
-    """Forget those of which nothing is kept, nor needed to take the oldest chunk out of the index."""
+    """Delete batches without kept entries, except those needed to remove the oldest chunk from the index."""
     oldest = _oldest_chunk(db, room)
     below = min(first, oldest[1]) if oldest else first
     rows = db.execute(
         "SELECT last, length(payloads) FROM batches WHERE room = ? AND last < ? ORDER BY last LIMIT ?",
         (room, below, BATCHES_AT_ONCE),
     )
-    gone = size = 0
+    deleted = size = 0
     for last, length in rows:
-        gone = last
+        deleted = last
         size += length
-        if size >= 4 * BYTES_AT_ONCE:  # these are not even read
+        if size >= 4 * BYTES_AT_ONCE:  # larger than the other limit, since their payloads are not read
             break
-    if gone:
-        db.execute("DELETE FROM batches WHERE room = ? AND last <= ?", (room, gone))
-    return not gone
+    if deleted:
+        db.execute("DELETE FROM batches WHERE room = ? AND last <= ?", (room, deleted))
+    return not deleted
 
 
 def _oldest_chunk(db: sqlite3.Connection, room: int) -> tuple[int, int, int] | None:

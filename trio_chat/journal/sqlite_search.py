@@ -1,7 +1,7 @@
-"""Searching the file: the stretches of each room in which a text may stand, the newest first.
+"""Search the file: find the segments of each room that may contain a text, the newest first.
 
-A text of three characters or more is looked for in the chunks that the index names, and in what is not in the
-index yet. A shorter one is looked for everywhere.
+A text of three characters or more is searched in the chunks that the index returns, and in the entries that
+are not indexed yet. A shorter text is searched in all entries.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trio_chat.journal.search import (
     Segment,
     SegmentLines,
     Steps,
-    read_texts,
+    decode_texts,
     scan,
 )
 from trio_chat.journal.sqlite_index import expression, line_at, lines_between
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 
 __all__ = ["search"]
 
-# For one transaction. The log cannot be written back meanwhile.
+# For one transaction, during which the log cannot be written back.
 SLICE = SearchBounds(20_000, 4 << 20)
-STRETCH_BYTES = 16 << 10  # where there is no chunk
+SEGMENT_BYTES = 16 << 10  # of entries that are in no chunk
 
 
 def search(
     db: sqlite3.Connection,
     rooms: dict[str, int],
-    wanted: Query,
+    query: Query,
     below: Position | None,
     hits_max: int,
     is_over: Callable[[], bool] = never,
 ) -> Steps[SearchSlice]:
-    """Look for a text in rooms, each up to a number, inside a transaction."""
-    stretches = (_Room(db, key, through, below).stretches(wanted) for key, through in rooms.items())
-    return scan(stretches, wanted, below, hits_max, SLICE, is_over)
+    """Search rooms for a text, each up to a number, inside a transaction."""
+    segments = (_Room(db, key, through, below).segments(query) for key, through in rooms.items())
+    return scan(segments, query, below, hits_max, SLICE, is_over)
 
 
 class _Room:
-    """One room of a search: what lies above `after` up to `through` is looked at."""
+    """One room of a search: the entries above `_after` up to `_through` are searched."""
 
     def __init__(self, db: sqlite3.Connection, key: str, through: int, below: Position | None) -> None:
         self._db = db
@@ -64,7 +64,8 @@ class _Room:
             self._through = min(self._through, self._newest(below.latest(key)))
 
     def _newest(self, latest: int) -> int:
-        """Up to which number what was said by then reaches; it may be the end of a chunk in which it does."""
+        """Return the newest number whose entry is not later than `latest`, rounded up to the end of a
+        chunk."""
         newer = self._db.execute(
             "SELECT first FROM chunks WHERE room = ? AND began > ? ORDER BY began, first LIMIT 1",
             (self._id, latest),
@@ -76,16 +77,16 @@ class _Room:
             middle = (low + high + 1) // 2
             line = line_at(self._db, self._id, middle)
             if line is None:
-                raise StoreError(f"the file is damaged: entry {middle} is not where it should be")
-            if read_texts([line])[0].at > latest:
+                raise StoreError(f"the file is damaged: entry {middle} is missing")
+            if decode_texts([line])[0].at > latest:
                 high = middle - 1
             else:
                 low = middle
         return low
 
-    def stretches(self, wanted: Query) -> Iterator[Segment]:
-        """Where the text may stand, the newest first."""
-        match = expression(self._id, wanted)
+    def segments(self, query: Query) -> Iterator[Segment]:
+        """Yield the segments that may contain the text, the newest first."""
+        match = expression(self._id, query)
         if match is None:
             yield from self._all(self._after)
         else:
@@ -93,7 +94,7 @@ class _Room:
             yield from self._chunks(match)
 
     def _all(self, after: int) -> Iterator[Segment]:
-        """Everything above a number, some batches at a time."""
+        """Yield all entries above a number, some batches at a time."""
         through = self._through
         if through <= after:
             return
@@ -110,23 +111,23 @@ class _Room:
             first = max(start, after + 1)
             parts.append(joined.split(b"\n")[first - start : through + 1 - start])
             size += len(joined)
-            if size >= STRETCH_BYTES:
-                yield self._stretch(first, parts)
+            if size >= SEGMENT_BYTES:
+                yield self._segment(first, parts)
                 parts, size = [], 0
         if parts:
-            yield self._stretch(first, parts)
+            yield self._segment(first, parts)
 
-    def _stretch(self, first: int, parts: list[list[bytes]]) -> Segment:
+    def _segment(self, first: int, parts: list[list[bytes]]) -> Segment:
         lines = [line for part in reversed(parts) for line in part]
-        (newest,) = read_texts(lines[-1:])
+        (newest,) = decode_texts(lines[-1:])
         return Segment(
             Position(newest.at, self._key, first + len(lines) - 1), partial(SegmentLines, first, lines)
         )
 
     def _chunks(self, match: str) -> Iterator[Segment]:
-        """Those that the index names."""
+        """Yield the chunks that the index returns."""
         rows = self._db.execute(
-            # CROSS: the index first. It gives them in order, and a room's are in order of its numbers.
+            # CROSS: use the index first. It returns row ids in order, which is the order of a room's numbers.
             "SELECT chunks.first, chunks.last, chunks.ended FROM words CROSS JOIN chunks"
             " ON chunks.id = words.rowid WHERE words MATCH ? AND chunks.room = ?"
             " AND chunks.last > ? AND chunks.first <= ? ORDER BY words.rowid DESC",

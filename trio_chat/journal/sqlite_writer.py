@@ -1,15 +1,15 @@
-"""The one connection that writes. All of it runs in a thread, one call at a time.
+"""The one connection that writes. All of its methods run in a thread, one call at a time.
 
-*Refs.* Each new entry's key has to be looked for among all that there ever were, and kept. Put where they
-belong, the hundred keys of a batch of a hundred authors are a hundred pages of the file: several times the
-cost of all the rest. So the newest few thousand are in memory too, and on the disk in the order of their
-coming (`fresh`); when there are enough they are put where they belong in one go, in order (`_settle`).
+*Refs.* Each new entry's key must be looked up among all known keys, and stored. Stored directly in `refs`,
+the hundred keys of a batch by a hundred authors would touch a hundred pages of the file: several times the
+cost of the rest. So the newest few thousand keys are also in memory, and on the disk in the order of arrival
+(`fresh`). When there are enough of them they are moved to `refs` at once, in order (`_move_fresh`).
 
-*Statements.* Between two steps of SQLite the interpreter is handed to whoever waits for it, which is the
-loop; so rows go to SQLite many at a time.
+*Statements.* Between two steps of SQLite the interpreter switches to a waiting thread, which is the event
+loop. So rows are passed to SQLite many at a time.
 
-*Failing.* What the file says of a room, and which keys are fresh, is in memory, and true only as long as
-every commit succeeds. One that fails may have been made after all: then both are read again before the next.
+*Errors.* The state of the rooms and the fresh keys are also in memory, which is right only while every commit
+succeeds. A failed commit may have been made after all. So both are read from the file again before the next.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trio_chat.errors import StoreError
-from trio_chat.journal.sqlite_file import BUSY_MS, VERSION, storing, transaction
+from trio_chat.journal.sqlite_file import BUSY_MS, VERSION, as_store_error, transaction
 from trio_chat.journal.sqlite_index import SearchIndex, lines_between
 from trio_chat.journal.sqlite_retention import Retention
 from trio_chat.journal.store import CommitResult
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Writer"]
 
-# A log so long has not been written back for a while, because somebody was always reading: then they wait.
+# A log of this length was not written back for long, because there always was a reader: then readers wait.
 WAL_BYTES_MAX = 64 << 20
-PROBE_BYTES = 64 << 10  # more than the longest message takes, with the pages of the tables that it is in
-READERS_GONE_MS = 200  # our own take less than one
-FRESH_MAX = 4_000  # to settle them takes some ten milliseconds, in which nothing else is committed
+PROBE_BYTES = 64 << 10  # more than the longest message needs, with the pages of its tables
+READERS_WAIT_MS = 200  # our own readers take less than 1 ms
+FRESH_MAX = 4_000  # moving them to `refs` takes some ten milliseconds, during which commits wait
 ROWS_AT_ONCE = (100, 25, 5, 1)  # few sizes, so that their statements stay prepared; at most 8 values a row
 
 Ref = tuple[int, str]  # the room's `id`, and the key
@@ -56,7 +56,7 @@ _decode_refs = msgspec.json.Decoder(list[tuple[int, str, int]]).decode
 
 
 class _Run:
-    """What one batch adds to one room."""
+    """The entries that one batch adds to one room."""
 
     __slots__ = ("at", "head", "id", "payloads", "room", "topic")
 
@@ -70,13 +70,13 @@ class _Run:
 
 
 class Writer:
-    """Writes to a journal that was prepared for it; `close` ends the run."""
+    """Write to a prepared journal; `close` ends the run."""
 
     def __init__(
         self, db: sqlite3.Connection, path: Path, mark: RunMarker, entries: int, keep: RetentionRule
     ) -> None:
         self.index = SearchIndex()
-        self._forgetting = Retention(keep, self.index)
+        self._retention = Retention(keep, self.index)
         self._db = db
         self._path = path
         self._wal = f"{path}-wal"
@@ -84,38 +84,38 @@ class Writer:
         self._mark = mark
         self._entries = entries
         self._fresh: dict[Ref, int] | None = None
-        self._long_wal = WAL_BYTES_MAX
-        self._lock = threading.Lock()  # a commit that nobody waits for any more is still under way
+        self._truncate_bytes = WAL_BYTES_MAX
+        self._lock = threading.Lock()  # a cancelled commit may still be running
 
     def commit(self, rooms: dict[str, OpenRoom], drafts: list[Draft], now_ms: int) -> list[CommitResult]:
-        """`Store.commit`. Raises `StoreError`."""
+        """Implement `Store.commit`. Raises `StoreError`."""
         with self._writing(rooms):
             for room in rooms.values():
-                if not room.sure:
-                    self._learn(room)
+                if not room.is_current:
+                    self._reload(room)
             if self._fresh is None:
                 self._fresh = self._read_fresh()
             return self._commit(rooms, drafts, now_ms, self._fresh)
 
     def tidy(self, rooms: dict[str, OpenRoom], now_ms: int) -> bool:
-        """`Store.tidy`; `rooms` are all that are open. Raises `StoreError`."""
+        """Implement `Store.tidy`; `rooms` are all open rooms. Raises `StoreError`."""
         db = self._db
         with self._writing(rooms):
             with transaction(db):
-                # One of them, not all: a commit waits.
-                more = self.index.merge(db) or self._forgetting.step(db, now_ms) or self.index.step(db)
-                wal_bytes = self._check_there()
-            self._forgetting.tell(rooms)
-            if wal_bytes > self._long_wal:
-                self._shorten(wal_bytes)
+                # One kind of work per step, since a commit waits for the step.
+                more = self.index.merge(db) or self._retention.step(db, now_ms) or self.index.step(db)
+                wal_bytes = self._check_not_replaced()
+            self._retention.update_rooms(rooms)
+            if wal_bytes > self._truncate_bytes:
+                self._truncate_log(wal_bytes)
             return more
 
     def probe(self, rooms: dict[str, OpenRoom]) -> None:
-        """`Store.probe`; `rooms` are all that are open. Raises `StoreError`.
+        """Implement `Store.probe`; `rooms` are all open rooms. Raises `StoreError`.
 
-        A page is written to the log. That alone proves little: a commit that failed may have left the log
-        longer, and the page then fits where the next commit does not. So space behind its end is taken, too,
-        and given back. SQLite does not lock the log, and reads no further in it than what it has committed.
+        Writing a page to the log is not enough: a failed commit may have extended the log, and the page then
+        fits where the next commit does not. So space after the end of the log is also allocated, and released
+        again. SQLite does not lock the log, and does not read it beyond its last commit.
         """
         with self._writing(rooms):
             log = os.open(self._wal, os.O_RDWR | os.O_CLOEXEC)
@@ -129,20 +129,20 @@ class Writer:
                 os.close(log)
             with transaction(self._db):
                 self._db.execute(f"PRAGMA user_version = {VERSION}")
-                self._check_there()
+                self._check_not_replaced()
 
     @contextmanager
     def _writing(self, rooms: dict[str, OpenRoom]) -> Iterator[None]:
-        """One at a time. Should it fail, nothing that is in memory of these rooms is sure."""
-        with self._lock, storing():
+        """Allow one write at a time. After an error the state of these rooms in memory is not trusted."""
+        with self._lock, as_store_error():
             try:
                 yield
             except BaseException:
                 self._fresh = None
-                self.index.doubt()
-                self._forgetting.doubt()
+                self.index.reset()
+                self._retention.reset()
                 for room in list(rooms.values()):
-                    room.sure = False
+                    room.is_current = False
                 raise
 
     def _commit(
@@ -155,11 +155,11 @@ class Writer:
             for run in runs.values():
                 run.id = run.id or self._create(run.room)
             if settles:
-                self._settle(fresh)
-            outcomes = self._number(runs, drafts, refs, self._find(runs, drafts, fresh))
+                self._move_fresh(fresh)
+            results = self._number(runs, drafts, refs, self._find(runs, drafts, fresh))
             runs = {key: run for key, run in runs.items() if run.payloads}
             self._insert(list(runs.values()), refs)
-            wal_bytes = self._check_there()
+            wal_bytes = self._check_not_replaced()
         if settles:
             fresh.clear()
         fresh.update(refs)
@@ -167,41 +167,41 @@ class Writer:
             room = run.room
             room.id, room.head, room.at, room.topic = run.id, run.head, run.at, run.topic
             self._entries += len(run.payloads)
-            self.index.grown(run.id, run.payloads)
-        self._mark.count(self._entries)
-        if wal_bytes > self._long_wal:
-            self._shorten(wal_bytes)
-        return outcomes
+            self.index.add(run.id, run.payloads)
+        self._mark.set_entries(self._entries)
+        if wal_bytes > self._truncate_bytes:
+            self._truncate_log(wal_bytes)
+        return results
 
-    # --- what the file says --------------------------------------------------------------------------
+    # --- reading the file ----------------------------------------------------------------------------
 
-    def _learn(self, room: OpenRoom) -> None:
+    def _reload(self, room: OpenRoom) -> None:
         row = self._db.execute(
             "SELECT id, epoch, first, head, at, topic FROM rooms WHERE key = ?", (room.key,)
         ).fetchone()
         if row is not None:
             room.id, room.epoch, room.first, room.head, room.at, room.topic = row
-        room.sure = True
+        room.is_current = True
 
     def _read_fresh(self) -> dict[Ref, int]:
         rows = self._db.execute("SELECT refs FROM fresh ORDER BY id")
         return {(room, key): seq for (refs,) in rows for room, key, seq in _decode_refs(refs)}
 
     def _find(self, runs: dict[str, _Run], drafts: list[Draft], fresh: dict[Ref, int]) -> dict[Ref, int]:
-        """The numbers of those refs of a batch that are known, those of entries that are kept no more too."""
+        """Return the numbers of the batch's known refs, also of refs whose entries are no longer kept."""
         found: dict[Ref, int] = {}
-        wanted: list[Ref] = []
+        unknown: list[Ref] = []
         for draft in drafts:
             if draft.key:
                 ref = (runs[draft.room].id, draft.key)
                 seq = fresh.get(ref)
                 if seq is None:
-                    wanted.append(ref)
+                    unknown.append(ref)
                 else:
                     found[ref] = seq
-        for values, arguments in _in_chunks(wanted, pad=True):
+        for values, arguments in _in_chunks(unknown, pad=True):
             rows = self._db.execute(
-                # CROSS: these first, and the table by its key, whatever SQLite thinks of their sizes.
+                # CROSS: read the values first, and look up the table by its key, whatever SQLite estimates.
                 f"SELECT room, key, seq FROM (VALUES {values}) CROSS JOIN refs"
                 " ON room = column1 AND key = column2",
                 arguments,
@@ -216,11 +216,11 @@ class Writer:
             return new
         lines = lines_between(self._db, run.id, seq, seq)
         if not lines:
-            raise StoreError("the file is damaged: it knows a ref, and not its entry")
+            raise StoreError("the file is damaged: a ref refers to a missing entry")
         entry: Said | TopicChanged = decode_entry(lines[0])
         return entry
 
-    # --- what is added to it -------------------------------------------------------------------------
+    # --- writing to the file -------------------------------------------------------------------------
 
     def _create(self, room: OpenRoom) -> int:
         made = self._db.execute(
@@ -230,9 +230,9 @@ class Writer:
         assert made.lastrowid, "a row has an id"
         return made.lastrowid
 
-    def _settle(self, fresh: dict[Ref, int]) -> None:
-        """Put the fresh refs where they belong. One that is there is of an entry that is kept no more."""
-        # By key, then by room: two sorts of one kind of value take half as long as one of pairs.
+    def _move_fresh(self, fresh: dict[Ref, int]) -> None:
+        """Move the fresh refs to `refs`. A ref that is already there is stale, and is replaced."""
+        # By key, then by room: two sorts of single values take half as long as one sort of pairs.
         refs = sorted(fresh, key=itemgetter(1))
         refs.sort(key=itemgetter(0))
         rows = [(room, key, fresh[room, key]) for room, key in refs]
@@ -243,8 +243,8 @@ class Writer:
     def _number(
         self, runs: dict[str, _Run], drafts: list[Draft], refs: dict[Ref, int], known: dict[Ref, int]
     ) -> list[CommitResult]:
-        """Number and encode a batch; the refs of what is new are added to `refs`."""
-        outcomes: list[CommitResult] = []
+        """Number and encode a batch; the refs of new entries are added to `refs`."""
+        results: list[CommitResult] = []
         for draft in drafts:
             run = runs[draft.room]
             key = draft.key
@@ -253,7 +253,7 @@ class Writer:
                 seq = refs.get(ref) or known.get(ref, 0)
                 if seq >= run.room.first:
                     same = draft.same_as(self._entry(run, seq))
-                    outcomes.append(CommitResult(seq if same else 0, None))
+                    results.append(CommitResult(seq if same else 0, None))
                     continue
                 refs[ref] = run.head + 1
             run.head = seq = run.head + 1
@@ -261,14 +261,14 @@ class Writer:
             run.payloads.append(payload)
             if draft.is_topic:
                 run.topic = draft.text
-            outcomes.append(CommitResult(seq, payload))
-        return outcomes
+            results.append(CommitResult(seq, payload))
+        return results
 
     def _insert(self, runs: list[_Run], refs: dict[Ref, int]) -> None:
         batches = [(run.id, run.head, run.room.head + 1, b"\n".join(run.payloads)) for run in runs]
         for values, arguments in _in_chunks(batches):
             self._db.execute(f"INSERT INTO batches (room, last, first, payloads) VALUES {values}", arguments)
-        # All of a row, though only three change: an UPDATE takes one row at a time.
+        # All columns of a row, though only three change: an UPDATE changes one row at a time.
         rows = [
             (run.id, room.key, room.shown, room.epoch, room.first, run.head, run.at, run.topic)
             for run in runs
@@ -285,36 +285,36 @@ class Writer:
             triples = [(room, key, seq) for (room, key), seq in refs.items()]
             self._db.execute("INSERT INTO fresh (refs) VALUES (?)", (_encode_refs(triples),))
 
-    def _check_there(self) -> int:
-        """How long the log is. Raises `StoreError` when what is written would go where nobody looks."""
+    def _check_not_replaced(self) -> int:
+        """Return the size of the log. Raises `StoreError` if the file or the log was replaced."""
         log = os.stat(self._wal)
         if (os.stat(self._path).st_ino, log.st_ino) != self._inodes:
-            raise StoreError(f"another file is where the journal was: {self._path}")
+            raise StoreError(f"the journal was replaced by another file: {self._path}")
         return log.st_size
 
-    def _shorten(self, wal_bytes: int) -> None:
-        """Write the log back and cut it off, when readers that never all paused have made it so long.
+    def _truncate_log(self, wal_bytes: int) -> None:
+        """Write the log back and truncate it, after readers that never all paused made it long.
 
-        Should one not end at all, the log grows, and this is tried again when it has grown by as much.
+        If a reader does not end, the log keeps growing, and this is tried again when it has grown as much
+        again.
         """
-        self._db.execute(f"PRAGMA busy_timeout = {READERS_GONE_MS}")
+        self._db.execute(f"PRAGMA busy_timeout = {READERS_WAIT_MS}")
         try:
             busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.OperationalError:
-            busy = 1  # the disk will complain to those whom it concerns: what was said is committed
+            busy = 1  # ignore it: the entries are committed, and the next commit reports a disk error
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-        self._long_wal = wal_bytes + WAL_BYTES_MAX if busy else WAL_BYTES_MAX
+        self._truncate_bytes = wal_bytes + WAL_BYTES_MAX if busy else WAL_BYTES_MAX
 
     def close(self) -> None:
-        """Write everything back to the disk, and say in the file that it is. Waits for a commit that is under
-        way.
+        """Write everything back to the disk, and mark the run as stopped. Waits for a running commit.
 
-        Raises `StoreError` when that fails; the connection is closed all the same.
+        Raises `StoreError` if that fails; the connection is closed in any case.
         """
         with self._lock:
             try:
-                with storing():
-                    self._check_there()
+                with as_store_error():
+                    self._check_not_replaced()
                     self._db.execute("PRAGMA synchronous = FULL")
                     with transaction(self._db):
                         self._db.execute("UPDATE about SET stopped = 1")
@@ -326,9 +326,9 @@ class Writer:
 def _in_chunks(
     rows: Sequence[tuple[object, ...]], *, pad: bool = False
 ) -> Iterator[tuple[str, list[object]]]:
-    """Rows as what stands behind VALUES, and its arguments, many at a time.
+    """Yield rows as the text after VALUES, and its arguments, many rows at a time.
 
-    With `pad` the last is repeated to make a chunk whole, for statements to which twice is as good as once.
+    With `pad` the last row is repeated to fill a chunk, for statements that may safely see a row twice.
     """
     if pad and (rest := len(rows) % ROWS_AT_ONCE[0]):
         size = next(size for size in reversed(ROWS_AT_ONCE) if size >= rest)

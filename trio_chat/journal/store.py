@@ -1,10 +1,10 @@
-"""The seam between the server and whatever keeps the journal.
+"""The interface between the server and the storage of its journal.
 
-A store numbers entries and keeps them. It gets whole batches, one at a time: everything about queues,
-pending refs and failures is the committer's (`server/commit.py`), the same for every store.
+A store numbers entries and keeps them. It gets whole batches, one at a time. Queues, pending refs and
+failures are the work of the committer (`server/commit.py`), the same for every store.
 
-Entries leave a store as the payloads of the wire, encoded once, after their number is known: the fan-out,
-the catch-up and `history` hand the same bytes on.
+A store returns entries as payloads of the wire, encoded once, when their number is known. The fan-out, the
+catch-up and `history` send the same bytes.
 """
 
 from collections.abc import Callable
@@ -31,23 +31,23 @@ __all__ = [
 
 
 def never() -> bool:
-    """Return false: the default of what may be asked again and again."""
+    """Return false: the default of callbacks that are polled."""
     return False
 
 
 def is_recent(then_ms: int | None, now_ms: int, interval_ms: int) -> bool:
-    """Return whether `then_ms` is less than an interval ago; None is never.
+    """Return whether `then_ms` is less than an interval ago; None counts as never.
 
-    The future is not recent, since the server's time may have been years ahead."""
+    A time in the future is not recent, since the server's time may have been years ahead."""
     return then_ms is not None and then_ms <= now_ms < then_ms + interval_ms
 
 
 class Draft(Struct, frozen=True, gc=False):
-    """An entry that has no number and no time yet.
+    """An entry without a number and a time.
 
-    `room` is the room's key and `shown` its name as others see it. `key` is the author's digest and the
-    `ref` in one string, and empty without a `ref`: it is looked up four times, and a string keeps its hash.
-    `is_topic` tells a topic from a text.
+    `room` is the room's key, and `shown` its name as clients see it. `key` is the author's digest and the
+    `ref` in one string, or empty without a `ref`. It is looked up four times, and a string caches its hash.
+    `is_topic` distinguishes a topic from a text.
     """
 
     room: str
@@ -60,23 +60,23 @@ class Draft(Struct, frozen=True, gc=False):
     is_topic: bool = False
 
     def entry(self, seq: int, at: int) -> Said | TopicChanged:
-        """The entry this becomes under a number."""
+        """Return the entry that this draft becomes with a number."""
         if self.is_topic:
             return TopicChanged(self.shown, seq, at, self.by, self.text)
         return Said(self.shown, seq, at, self.by, self.text, self.action)
 
     def same_as(self, entry: Said | TopicChanged) -> bool:
-        """Whether that entry says the same: then it is the same command, sent again."""
+        """Return whether the entry has the same content: then this draft is a retry of the same command."""
         if isinstance(entry, TopicChanged):
             return self.is_topic and entry.text == self.text
         return not self.is_topic and entry.text == self.text and entry.action == self.action
 
 
 class CommitResult(Struct, frozen=True, gc=False):
-    """What became of a draft.
+    """The result of a draft.
 
-    `payload` is the entry as it is shown; None when the journal held it already under this `ref`: then
-    `seq` is its number, or 0 when the same `ref` stands for something else.
+    `payload` is the new entry, encoded. It is None when the journal already had an entry with this `ref`:
+    then `seq` is that entry's number, or 0 when that entry has other content.
     """
 
     seq: int
@@ -84,9 +84,9 @@ class CommitResult(Struct, frozen=True, gc=False):
 
 
 class RoomRecord(Struct, frozen=True, gc=False):
-    """What the journal knows of a room: `first` is the oldest number kept, `head` the newest given.
+    """The journal's state of a room: `first` is the oldest kept number, `head` the newest assigned number.
 
-    In a room without entries `first` is 1 and `head` 0; when all are gone `first` is `head` + 1.
+    In a new room `first` is 1 and `head` 0; when all entries are removed `first` is `head` + 1.
     """
 
     shown: str
@@ -97,8 +97,8 @@ class RoomRecord(Struct, frozen=True, gc=False):
 
 
 class RoomTimes(Struct, frozen=True):
-    """The `at` of the newest entry of all rooms, 0 without any, and the rooms whose newest is later than a
-    limit: some of their names, as others see them, and how many there are."""
+    """The `at` of the newest entry of all rooms, 0 without any, and the rooms whose newest entry is later
+    than a limit: some of their names, as clients see them, and their count."""
 
     newest_ms: int
     ahead: list[str]
@@ -106,7 +106,7 @@ class RoomTimes(Struct, frozen=True):
 
 
 class EntryPage(Struct, frozen=True, gc=False):
-    """Entries without a hole, the first numbered `first`. When there are none `first` is where one looked."""
+    """Entries without a gap, the first numbered `first`. Without entries `first` is where the read began."""
 
     first: int
     payloads: list[bytes]
@@ -117,8 +117,8 @@ class EntryPage(Struct, frozen=True, gc=False):
 
 
 class Position(NamedTuple):
-    """Where an entry stands among those of all rooms, the newest first: by `at`, then by the room's key, then
-    by its number. So that order is the same in every answer, and a place is where the next one goes on."""
+    """The position of an entry among the entries of all rooms, the newest first: by `at`, then by the room's
+    key, then by number. All searches use this order, so the next page continues after a position."""
 
     at: int
     room: str
@@ -126,31 +126,31 @@ class Position(NamedTuple):
 
     @property
     def order(self) -> tuple[int, str, int]:
-        """What sorts places: the newest have the smallest."""
+        """The sort key of positions: the newest has the smallest."""
         return (-self.at, self.room, -self.seq)
 
     def latest(self, room: str) -> int:
-        """The latest `at` that an entry of a room has which stands behind this place."""
+        """Return the latest `at` that an entry of a room after this position can have."""
         return self.at if room >= self.room else self.at - 1
 
 
 class Hit(Struct, frozen=True, gc=False):
-    """An entry that was found, as it is shown."""
+    """An entry that was found: its position and its payload."""
 
-    place: Position
+    position: Position
     payload: bytes
 
 
 class Matches(Struct, frozen=True):
-    """Entries that were found, the newest first. When there may be more they stand behind `rest`."""
+    """The entries that were found, the newest first. If there may be more they are after `rest`."""
 
     hits: list[Hit]
     rest: Position | None
 
 
 class RetentionRule(Struct, frozen=True):
-    """How long what is said is kept: for so long, or so many entries of a room, whichever is less; 0 is no
-    bound."""
+    """How long entries are kept: for a time, or a number of entries per room, whichever is less; 0 is no
+    limit."""
 
     age_ms: int = 0
     entries: int = 0
@@ -159,8 +159,8 @@ class RetentionRule(Struct, frozen=True):
         return bool(self.age_ms or self.entries)
 
     @property
-    def words(self) -> str:
-        """What `welcome` says of it, of a journal that nothing else bounds."""
+    def text(self) -> str:
+        """The text in `welcome` for a journal that has no other limit."""
         words = []
         if self.age_ms:
             words.append(_duration(self.age_ms))
@@ -170,7 +170,7 @@ class RetentionRule(Struct, frozen=True):
 
 
 def _duration(ms: int) -> str:
-    """In the largest unit that leaves nothing over."""
+    """Return a duration in the largest unit that divides it."""
     count, unit = next(
         (ms // size, unit)
         for size, unit in ((86_400_000, "day"), (3_600_000, "hour"), (1_000, "second"), (1, "millisecond"))
@@ -180,40 +180,41 @@ def _duration(ms: int) -> str:
 
 
 class Store(Protocol):
-    """Every method that waits may raise `StoreError`; then, or when cancelled, it may or may not have done
-    its work, and the caller finds out by reading. Rooms are named by key."""
+    """Every async method may raise `StoreError`. After an error or a cancellation the work may or may not be
+    done, and the caller finds out by reading. Rooms are named by their keys."""
 
     kept: str
-    """`memory`, `forever`, or a duration in words: what `welcome` says of what is said here."""
+    """`memory`, `forever`, or a duration in words: the text in `welcome` about how long entries are kept."""
 
     server_id: str
-    """The id of the server whose journal this is, the same in every run; empty for a journal in memory."""
+    """The id of the server that owns this journal, the same in every run; empty for a journal in memory."""
 
     async def open(self, room: str, shown: str) -> RoomRecord:
-        """Begin to use a room; one without entries takes the name `shown`. Always passes a checkpoint."""
+        """Start using a room; a room without entries gets the name `shown`. Always passes a checkpoint."""
         ...
 
     def close(self, room: str) -> None:
-        """End using a room: whatever the store holds only for its users may go."""
+        """Stop using a room; the store may drop all that it holds only for the room's users."""
         ...
 
     def first(self, room: str) -> int:
-        """The oldest number kept in an open room, as far as is known without waiting."""
+        """Return the oldest kept number of an open room, as far as it is known without waiting."""
         ...
 
     async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
-        """Number and keep a batch, all of it or none; an outcome each, in order. The rooms are open.
+        """Number and keep a batch, all of it or none; return a result for each draft, in order. The rooms
+        must be open.
 
-        `now_ms` is the time of its entries, unless the clock went back: within a room it never does.
-        Within a room, an equal `key` gives an equal number. Need not pass a checkpoint.
+        `now_ms` becomes the time of the entries, unless the clock went back: within a room the time never
+        decreases. Within a room, an equal `key` gives an equal number. Need not pass a checkpoint.
         """
         ...
 
     async def read(
         self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
     ) -> EntryPage:
-        """The oldest entries kept above `after`, up to the number `through`; at least one if there is one,
-        else as many as both bounds allow. Always passes a checkpoint."""
+        """Return the oldest kept entries above `after`, up to the number `through`: at least one if there is
+        any, and else as many as both limits allow. Always passes a checkpoint."""
         ...
 
     async def search(
@@ -225,41 +226,42 @@ class Store(Protocol):
         *,
         is_abandoned: Callable[[], bool] = never,
     ) -> Matches:
-        """The newest `limit` entries that hold a text (see `search.py`) in these rooms, each up to the number
-        it is given with; of those behind the place `below`, when there is one.
+        """Return the newest `limit` entries that contain a text (see `search.py`): in these rooms, each up to
+        its given number, and after the position `below` if there is one.
 
-        Looks at so many entries and no more: then `rest` says where to go on, however little was found. A
-        room that is not known holds nothing. Always passes a checkpoint.
+        Scans a limited number of entries, however few it finds; then `rest` is where to continue. An unknown
+        room has no entries. Always passes a checkpoint.
 
-        Stops, with nothing, soon after `is_abandoned` begins to return true. Any thread may call that.
+        Stops soon after `is_abandoned` returns true, and returns no entries. Any thread may call
+        `is_abandoned`.
         """
         ...
 
     async def room_times(self, limit_ms: int, names_max: int) -> RoomTimes:
-        """Return when the newest entry was said, and the rooms in which it is later than `limit_ms`, with the
-        names of at most `names_max` of them, the latest first. Always passes a checkpoint."""
+        """Return the time of the newest entry, and the rooms in which it is later than `limit_ms`, with at
+        most `names_max` of their names, the latest first. Always passes a checkpoint."""
         ...
 
     tidies: bool
-    """Whether there is ever anything to `tidy`."""
+    """Whether the store ever has something to `tidy`."""
 
     @property
     def backlog(self) -> int:
-        """How many entries wait to be tidied, about: each commit adds to it."""
+        """About how many entries wait to be tidied; each commit adds to it."""
         ...
 
     async def tidy(self, now_ms: int) -> bool:
-        """One step of the work that is not done in a commit: what was said becomes quick to find, and what is
-        kept no longer goes. It takes some milliseconds, and a commit waits for one step at most. Whether
-        there is more to do now. Always passes a checkpoint.
+        """Do one step of background work: add entries to the search index, and delete entries beyond the
+        retention limits. Return whether there is more to do now. Always passes a checkpoint.
 
-        Ages count from `now_ms`: with one long ago nothing is too old. It may be less than at the last call.
+        A step takes some milliseconds, and a commit waits for at most one step. Ages count from `now_ms`: if
+        it is far in the past, no entry is too old. It may be less than in the last call.
         """
         ...
 
     async def probe(self) -> None:
-        """Try whether the journal can be written, by a small write that changes nothing in it. A store that
-        writes nowhere has nothing to try. Always passes a checkpoint."""
+        """Check that the journal can be written, by a small write that changes nothing in it. A store without
+        a file has nothing to check. Always passes a checkpoint."""
         ...
 
     async def aclose(self) -> None: ...

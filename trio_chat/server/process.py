@@ -14,7 +14,7 @@ import trio
 from platformdirs import user_data_path
 
 from trio_chat.errors import CannotStart, JournalUnavailable
-from trio_chat.journal.start_errors import may_pass
+from trio_chat.journal.start_errors import is_temporary
 from trio_chat.net.address import is_loopback, is_unspecified, parse_address
 from trio_chat.server.config import MEMORY, Config
 from trio_chat.server.serve import open_server
@@ -46,10 +46,8 @@ def default_journal() -> str:
         return str(folder / "journal.db")
     except OSError as error:
         where = f"{error.filename}: {error.strerror}"
-        kind = JournalUnavailable if may_pass(error) else CannotStart
-        raise kind(
-            f"cannot create a directory for the journal: {where}; --journal PATH names another file"
-        ) from error
+        kind = JournalUnavailable if is_temporary(error) else CannotStart
+        raise kind(f"cannot create a directory for the journal: {where}; --journal PATH names another file") from error
 
 
 async def run_process(config: Config, say: Callable[[Sequence[str]], None]) -> bool:
@@ -119,7 +117,7 @@ def first_lines(config: Config, addresses: Sequence[str]) -> list[str]:
     if config.web and here:
         words.append(f"open http://{_place(here, port)} in a browser")
     keep = config.keep
-    kept = f"for {keep.words}" if keep.age_ms else keep.words
+    kept = f"for {keep.text}" if keep.age_ms else keep.text
     if config.journal != MEMORY:
         words.append(f"messages are kept {kept} in {config.journal}")
     elif keep:

@@ -109,7 +109,7 @@ async def search(session: Session, attachment: Attachment[Session], command: m.S
     if session.over is not None:
         return
     payloads = _fit([hit.payload for hit in found.hits])
-    rest = found.rest if len(payloads) == len(found.hits) else found.hits[len(payloads) - 1].place
+    rest = found.rest if len(payloads) == len(found.hits) else found.hits[len(payloads) - 1].position
     entries = cast("list[m.Said | m.TopicChanged]", [msgspec.Raw(payload) for payload in payloads])
     following = f"{rest.at}.{rest.seq}.{rest.room}" if rest is not None else ""
     session.outbound.send(encode(m.Found(entries, rest is not None, command.ref, following)))

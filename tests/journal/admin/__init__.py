@@ -1,1 +1,1 @@
-"""What the owner does with a journal's file."""
+"""The tools for the owner of a journal's file."""

@@ -1,4 +1,4 @@
-"""Journals for the stories of their owner, and a look inside."""
+"""Helpers that write journals for the tests of the owner's tools, and read them."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ TIME = 1_700_000_000_000  # 2023-11-14 22:13 UTC
 
 
 def say(text: str, room: str = "Lobby", *, by: str = "ada", ref: str = "", topic: bool = False) -> Draft:
-    """What a member says in a room; its key is made of the name, as a server makes it of a digest."""
+    """Return a draft; its key is made of the author's name, where a server uses a digest."""
     return Draft(room.casefold(), room, by, text, ref, ref and f"{by} {ref}", is_topic=topic)
 
 
 def written(path: Path, *batches: Sequence[Draft], at_ms: int = TIME, step_ms: int = 1_000) -> Path:
-    """A journal that a server has written, a batch each second, and left in good order."""
+    """Write a journal as a server does, a batch each second, and stop cleanly."""
 
     async def write() -> None:
         store = await open_sqlite(path)
@@ -37,7 +37,7 @@ def written(path: Path, *batches: Sequence[Draft], at_ms: int = TIME, step_ms: i
 
 
 def small(path: Path) -> Path:
-    """A lobby in which four things were said, and an attic with one."""
+    """Write a journal with four entries in the lobby and one in the attic."""
     return written(
         path,
         [say("hello", ref="r1"), say("dusty", "Attic", ref="r1"), say("a topic", topic=True)],
@@ -47,12 +47,12 @@ def small(path: Path) -> Path:
 
 
 def text_of(path: Path, **options: object) -> bytes:
-    """The whole export of a journal."""
-    return b"".join(export(path, **options))  # type: ignore[arg-type]  # as the story gives them
+    """Return the complete export of a journal."""
+    return b"".join(export(path, **options))  # type: ignore[arg-type]  # as the test gives them
 
 
 def run_sql(path: Path, *statements: str) -> None:
-    """Do by hand to a journal what no server would."""
+    """Change a journal directly, as no server would."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for statement in statements:
             db.execute(statement)
@@ -64,7 +64,7 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def tidied(path: Path) -> Path:
-    """The same after a server has put into the index what was said."""
+    """Index all entries of a journal as a server does; return its path."""
 
     async def tidy() -> None:
         store = await open_sqlite(path)

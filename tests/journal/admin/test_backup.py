@@ -1,4 +1,4 @@
-"""A copy made while the server goes on: of one moment, whole or not there, and another history."""
+"""Backups beside a running server: of one moment, complete or absent, and with new epochs."""
 
 import stat
 from pathlib import Path
@@ -11,26 +11,26 @@ from tests.journal.test_sqlite import NAME, opened, record
 from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin import backup as backup_module
 from trio_chat.journal.admin.backup import backup
-from trio_chat.journal.admin.check import Checked, check
+from trio_chat.journal.admin.check import CheckResult, check
 
 
 def names(directory: Path) -> set[str]:
     return {each.name for each in directory.iterdir()}
 
 
-def test_a_copy_holds_the_same_and_nobody_else_may_read_it(tmp_path: Path) -> None:
+def test_a_copy_has_the_same_entries_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
     assert backup(path, copy) == copy.stat().st_size
     assert text_of(copy, with_refs=True) == text_of(path, with_refs=True)
-    assert check(copy) == Checked(2, 5, [])
+    assert check(copy) == CheckResult(2, 5, [])
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert names(tmp_path) == {NAME, f"{NAME}-mark", "copy.db"}
 
 
-async def test_a_copy_is_of_the_moment_at_which_it_began(
+async def test_a_copy_shows_the_moment_at_which_it_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server says more between any two steps: the copy neither begins anew nor holds half of it."""
+    """The server commits between any two steps: the copy neither restarts nor has parts of these commits."""
     monkeypatch.setattr(backup_module, "PAGES_AT_ONCE", 2)
     left: list[int] = []
     async with opened(tmp_path) as store:
@@ -38,17 +38,17 @@ async def test_a_copy_is_of_the_moment_at_which_it_began(
 
         def goes_on(done: int, total: int) -> None:
             left.append(total - done)
-            assert left == sorted(left, reverse=True), "it began anew"
+            assert left == sorted(left, reverse=True), "the copy was restarted"
             trio.from_thread.run(store.commit, [say("later")], TIME)
 
         path, copy = tmp_path / NAME, tmp_path / "copy.db"
         await trio.to_thread.run_sync(lambda: backup(path, copy, progress=goes_on))
     assert len(left) > 5 and left[-1] == 0
-    assert check(copy) == Checked(1, 20, [])
-    assert check(path) == Checked(1, 20 + len(left), [])
+    assert check(copy) == CheckResult(1, 20, [])
+    assert check(path) == CheckResult(1, 20 + len(left), [])
 
 
-async def test_a_server_on_a_copy_resumes_nobody(tmp_path: Path) -> None:
+async def test_a_server_on_a_copy_has_new_epochs(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     async with opened(tmp_path) as store:
@@ -62,10 +62,10 @@ async def test_a_server_on_a_copy_resumes_nobody(tmp_path: Path) -> None:
         assert (known.head, known.epoch != epoch) == (1, True)
 
 
-def test_what_is_there_is_replaced_only_when_told_to(tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_on_request(tmp_path: Path) -> None:
     path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
     copy.write_text("precious")
-    with pytest.raises(JournalToolError, match=r"copy.db is there already; --force replaces it"):
+    with pytest.raises(JournalToolError, match=r"copy.db: it exists already; use --force to replace it"):
         backup(path, copy)
     assert copy.read_text() == "precious"
     backup(path, copy, replace=True)
@@ -78,17 +78,17 @@ def test_a_journal_is_not_copied_over_itself_nor_over_one_in_use(tmp_path: Path)
     (tmp_path / "used.db").touch()
     (tmp_path / "used.db-wal").touch()
     for to, says in (
-        (path, "is the journal itself"),
-        (tmp_path / "link.db", "is the journal itself"),
-        (tmp_path / "used.db", "is a journal that is in use, or was when its server died"),
-        (tmp_path, "is a directory"),
+        (path, "it is the journal itself"),
+        (tmp_path / "link.db", "it is the journal itself"),
+        (tmp_path / "used.db", "so it is a journal in use, or its server was killed"),
+        (tmp_path, "it is a directory"),
     ):
         with pytest.raises(JournalToolError, match=says):
             backup(path, to, replace=True)
 
 
 @pytest.mark.parametrize("what", ["damaged", "interrupted", "no directory"])
-def test_a_copy_that_is_not_made_leaves_nothing_and_what_was_there(what: str, tmp_path: Path) -> None:
+def test_a_failed_copy_leaves_the_directory_unchanged(what: str, tmp_path: Path) -> None:
     path = written(tmp_path / NAME, *[[say("x" * 3_000)] for _ in range(30)])
     copy = tmp_path / ("missing/copy.db" if what == "no directory" else "copy.db")
     error: type[BaseException] = JournalToolError
@@ -109,11 +109,15 @@ def test_a_copy_that_is_not_made_leaves_nothing_and_what_was_there(what: str, tm
     assert names(tmp_path) == before
 
 
-def test_a_long_statement_ends_when_it_is_interrupted(tmp_path: Path) -> None:
-    """As Ctrl-C does it: the handler raises inside SQLite, which gives up."""
-    from trio_chat.journal.admin.connect import owning, reading
+def test_an_interrupt_ends_a_long_statement(tmp_path: Path) -> None:
+    """As with Ctrl-C, the handler raises inside SQLite, which then stops."""
+    from trio_chat.journal.admin.connect import as_tool_error, open_reader
 
-    with pytest.raises(KeyboardInterrupt), owning(tmp_path / NAME), reading(small(tmp_path / NAME)) as db:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        as_tool_error(tmp_path / NAME),
+        open_reader(small(tmp_path / NAME)) as db,
+    ):
 
         def pressed() -> int:
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`trio-chat journal`: what it says, and what it ends with."""
+"""`trio-chat journal`: its output and exit statuses."""
 
 import json
 import os
@@ -26,7 +26,7 @@ COMMANDS = ("info", "export", "import", "backup", "check", "prune", "retime")
 
 
 def run(path: Path, *args: str, stdin: bytes = b"") -> tuple[int, str, str]:
-    """A command's exit status, standard output and standard error."""
+    """Run a command; return its exit status, standard output and standard error."""
     environment = {"TRIO_CHAT_JOURNAL": str(path)}
     result = CliRunner().invoke(main, ["journal", *args], env=environment, input=stdin, prog_name="trio-chat")
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
@@ -34,7 +34,7 @@ def run(path: Path, *args: str, stdin: bytes = b"") -> tuple[int, str, str]:
 
 
 def arguments(command: str, directory: Path) -> list[str]:
-    """A command with all that it must be given."""
+    """Return a command with its required arguments."""
     (directory / "text").write_bytes(b'{"type":"trio_chat_journal","version":1,"refs":false}\n')
     more = {
         "import": [str(directory / "text")],
@@ -45,7 +45,7 @@ def arguments(command: str, directory: Path) -> list[str]:
     return [command, *more.get(command, [])]
 
 
-def test_a_journal_is_told_in_lines_or_as_json(tmp_path: Path) -> None:
+def test_info_prints_lines_or_json(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     status, out, err = run(path, "info")
     assert (status, err) == (0, "")
@@ -54,7 +54,7 @@ def test_a_journal_is_told_in_lines_or_as_json(tmp_path: Path) -> None:
     assert (status, json.loads(out)["entries"], err) == (0, 5, "")
 
 
-def test_text_goes_out_and_comes_in_by_file_or_by_pipe(tmp_path: Path) -> None:
+def test_export_and_import_use_files_or_pipes(tmp_path: Path) -> None:
     path, text = small(tmp_path / NAME), tmp_path / "text"
     assert run(path, "export", "--with-refs", "-o", str(text)) == (0, "", "")
     assert text.read_bytes() == text_of(path, with_refs=True)
@@ -72,23 +72,23 @@ def test_an_export_to_a_dash_is_on_standard_output(tmp_path: Path, monkeypatch: 
     for option in (("-o", "-"), ("--output=-",), ("-o-",), ("-o", "-", "--force")):
         assert run(path, "export", *option) == (0, text_of(path).decode(), "")
     assert not Path("-").exists()
-    assert run(path, "export", "-o", "./-") == (0, "", ""), "a file of that name has a name for it"
+    assert run(path, "export", "-o", "./-") == (0, "", ""), "a file named - can be given with its directory"
     assert Path("./-").read_bytes() == text_of(path)
     status, out, _ = run(tmp_path / "first.db", "import", "./-", stdin=b"not this")
     assert (status, out.partition(" imported")[0]) == (0, "2 rooms and 5 entries")
 
 
-def test_an_export_does_not_replace_a_file_unless_told_to(tmp_path: Path) -> None:
+def test_an_export_replaces_a_file_only_with_force(tmp_path: Path) -> None:
     path, text = small(tmp_path / NAME), tmp_path / "text"
     text.write_text("precious")
-    refused = f"trio-chat: {text} is there already; --force replaces it\n"
+    refused = f"trio-chat: cannot write {text}: it exists already; use --force to replace it\n"
     assert run(path, "export", "-o", str(text)) == (2, "", refused)
     assert text.read_text() == "precious"
     assert run(path, "export", "--force", "-o", str(text)) == (0, "", "")
     assert text.read_bytes() == text_of(path)
 
 
-def test_a_copy_is_made_and_told(tmp_path: Path) -> None:
+def test_backup_prints_the_size_of_the_copy(tmp_path: Path) -> None:
     path, copy = small(tmp_path / NAME), tmp_path / "copy.db"
     status, out, err = run(path, "backup", str(copy))
     assert (status, out, err) == (0, f"{copy}: {copy.stat().st_size:,} bytes\n", "")
@@ -110,7 +110,7 @@ def test_a_copy_to_a_dash_is_on_standard_output(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_copy_to_a_terminal_is_refused(tmp_path: Path) -> None:
-    """It would be a terminal full of nonsense."""
+    """A database would fill the terminal with control characters."""
     controller, terminal = os.openpty()
     command = [sys.executable, "-c", MAIN, "journal", "backup", "--journal", str(small(tmp_path / NAME)), "-"]
     try:
@@ -127,12 +127,15 @@ def test_a_copy_to_a_terminal_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("redirection", "says"),
     [
-        ("| head -c 20 > /dev/null; exit ${PIPESTATUS[0]}", ""),  # no news to anyone
+        (
+            "| head -c 20 > /dev/null; exit ${PIPESTATUS[0]}",
+            "",
+        ),  # a closed pipe is not an error worth a message
         ("> /dev/full", "trio-chat: cannot write to standard output: No space left on device\n"),
         (">&-", "trio-chat: cannot write to standard output: it is closed\n"),
     ],
 )
-def test_a_copy_that_standard_output_does_not_take_is_exit_2_and_at_most_one_line(
+def test_a_backup_to_a_failing_standard_output_is_exit_2_and_at_most_one_line(
     redirection: str, says: str, tmp_path: Path
 ) -> None:
     path = written(tmp_path / NAME, *[[say("x" * 4_000) for _ in range(500)] for _ in range(2)])
@@ -160,12 +163,12 @@ def test_an_import_from_a_closed_standard_input_is_one_line_and_exit_2(tmp_path:
         timeout=PATIENCE_S,
         check=False,
     )
-    says = "trio-chat: nothing was imported: line 1 is not there: the export was cut off\n"
+    says = "trio-chat: nothing was imported: line 1 is missing: the export was cut off\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", says)
     assert not (tmp_path / NAME).exists()
 
 
-def test_a_temporary_file_that_cannot_be_is_one_line_and_exit_2(
+def test_a_missing_temporary_directory_is_one_line_and_exit_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
@@ -177,7 +180,7 @@ def test_a_temporary_file_that_cannot_be_is_one_line_and_exit_2(
 def test_a_device_is_not_replaced(command: str, tmp_path: Path) -> None:
     args = {"export": ["export", "-o"], "backup": ["backup"]}[command]
     os.mkfifo(tmp_path / "pipe")
-    says = f"trio-chat: {tmp_path}/pipe is not a regular file; `-` is standard output\n"
+    says = f"trio-chat: cannot write {tmp_path}/pipe: it is not a regular file; use `-` for standard output\n"
     assert run(small(tmp_path / NAME), *args, str(tmp_path / "pipe"), "--force") == (2, "", says)
 
 
@@ -197,26 +200,28 @@ def test_a_check_ends_with_0_or_1(tmp_path: Path) -> None:
     run_sql(path, "UPDATE rooms SET topic = 'other', epoch = '' WHERE key = 'attic'")
     assert run(path, "check", "--quick") == (
         1,
-        "room Attic: it has no epoch\nroom Attic: its topic is not the one that was set last\n",
-        f"trio-chat: {path} is damaged: 2 found in 2 rooms and 5 entries\n",
+        "room Attic: it has no epoch\nroom Attic: its topic differs from its last topic change\n",
+        f"trio-chat: {path} is damaged: 2 problems in 2 rooms and 5 entries\n",
     )
 
 
-def test_what_is_old_goes_when_it_was_shown(tmp_path: Path) -> None:
+def test_prune_prints_and_removes_old_entries(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     args = ("prune", "--keep-entries", "3", "--before", "2023-11-14T22:13:21Z")
     gone = "Attic: 1 to 1\nLobby: 1 to 2\n3 entries"
-    assert run(path, *args, "--dry-run") == (0, f"{gone} would be forgotten\n", "")
-    assert run(path, *args) == (0, f"{gone} forgotten\n", "")
-    assert run(path, *args) == (0, "0 entries forgotten\n", "")
+    assert run(path, *args, "--dry-run") == (0, f"{gone} would be pruned\n", "")
+    assert run(path, *args) == (0, f"{gone} pruned\n", "")
+    assert run(path, *args) == (0, "0 entries pruned\n", "")
     status, out, _ = run(path, "prune", "--keep-entries", "1", "--room", "lobby", "--vacuum")
     size = path.stat().st_size
     assert (
-        status == 0 and out.startswith("Lobby: 3 to 3\n1 entry forgotten, ") and f"became {size:,}\n" in out
+        status == 0
+        and out.startswith("Lobby: 3 to 3\n1 entry pruned; ")
+        and f"file size {size:,} bytes (was" in out
     )
 
 
-def test_a_room_without_a_bound_is_removed_wholly(tmp_path: Path) -> None:
+def test_prune_without_a_bound_removes_whole_rooms(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     gone = "Attic: 1 to 1, and the room itself\nLobby: 1 to 4, and the room itself\n2 rooms and 5 entries"
     both = ("prune", "--room", "#ATTIC", "--room", "lobby")
@@ -229,47 +234,51 @@ def test_a_room_without_a_bound_is_removed_wholly(tmp_path: Path) -> None:
     assert run(path, *both) == (2, "", "trio-chat: there is no room attic in the journal\n")
 
 
-def test_a_room_of_which_nothing_is_kept_is_removed_wholly(tmp_path: Path) -> None:
+def test_prune_removes_a_room_without_kept_entries(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     assert run(path, "prune", "--before", "0s")[0] == 0
     status, out, _ = run(path, "prune", "--room", "attic", "--vacuum")
-    gone = "Attic: no entries, and the room itself\n1 room and 0 entries removed, "
+    gone = "Attic: no entries, and the room itself\n1 room and 0 entries removed; "
     assert status == 0 and out.startswith(gone)
 
 
-def test_what_is_to_go_has_to_be_said(tmp_path: Path) -> None:
+def test_prune_needs_an_option(tmp_path: Path) -> None:
     status, out, err = run(small(tmp_path / NAME), "prune")
-    says = "say what is to go: --before TIME, --keep-entries N, or both; or --room NAME, a whole room"
+    says = (
+        "missing option: give --before TIME, --keep-entries N, or both; or --room NAME to remove a whole room"
+    )
     assert (status, out) == (2, "") and says in err
 
 
-def test_what_a_damaged_file_says_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+def test_control_characters_in_a_damaged_file_are_escaped(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     run_sql(path, "UPDATE rooms SET shown = char(27) || '[2J' WHERE key = 'attic'")
     status, out, _ = run(path, "check")
-    assert status == 1 and out.startswith("room \\x1b[2J: nobody finds it") and "\x1b" not in out
+    assert status == 1 and out.startswith("room \\x1b[2J: clients cannot find it") and "\x1b" not in out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_cannot_be_done_is_one_line_and_exit_2(command: str, tmp_path: Path) -> None:
+def test_a_missing_or_foreign_or_newer_file_is_one_line_and_exit_2(command: str, tmp_path: Path) -> None:
     args = arguments(command, tmp_path)
-    memory = "trio-chat: what is kept in memory has no file; --journal PATH names one\n"
+    memory = "trio-chat: a journal in memory has no file; name a file with --journal PATH\n"
     assert run(Path("memory"), *args) == (2, "", memory)
     missing = tmp_path / "missing" / NAME
     status, out, err = run(missing, *args)
     says = "No such file or directory" if command == "import" else "there is no journal"
     assert (status, out) == (2, "") and says in err and err.count("\n") == 1
     (tmp_path / NAME).write_text("Dear diary, " * 100)
-    diary = f"trio-chat: {tmp_path / NAME} is no journal of trio-chat\n"
+    diary = f"trio-chat: cannot use {tmp_path / NAME}: it is not a trio-chat journal\n"
     assert run(tmp_path / NAME, *args) == (2, "", diary)
     newer = small(tmp_path / "newer.db")
     run_sql(newer, f"PRAGMA user_version = {VERSION + 1}")
     status, out, err = run(newer, *args)
-    assert (status, out) == (2, "") and "is of a newer trio-chat" in err and err.count("\n") == 1
+    assert (status, out) == (2, "") and "install a newer trio-chat" in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_who_changes_a_journal_has_it_alone_and_who_reads_has_not(command: str, tmp_path: Path) -> None:
+def test_reading_commands_work_beside_a_server_and_changing_commands_do_not(
+    command: str, tmp_path: Path
+) -> None:
     async def beside_a_server() -> tuple[int, str, str]:
         store = await open_sqlite(tmp_path / NAME)
         try:
@@ -282,7 +291,7 @@ def test_who_changes_a_journal_has_it_alone_and_who_reads_has_not(command: str, 
     status, out, err = trio.run(beside_a_server)
     if command in ("import", "prune", "retime"):
         assert (status, out) == (2, "")
-        assert err == f"trio-chat: another server is using the journal {tmp_path / NAME}\n"
+        assert err == f"trio-chat: a server is using the journal {tmp_path / NAME}; stop it first\n"
     else:
         assert (status, err) == (0, "") and out
 
@@ -292,7 +301,10 @@ def test_who_changes_a_journal_has_it_alone_and_who_reads_has_not(command: str, 
     [
         (("export", "--room", "a b"), "a room must consist of letters, digits and marks, without spaces"),
         (("export", "--room", "cellar"), "there is no room cellar in the journal"),
-        (("export", "--since", "soon"), "'soon' is no time: write 90d, 12h, or a date as 2026-01-31"),
+        (
+            ("export", "--since", "soon"),
+            "invalid time: got 'soon', expected an age such as 90d or 12h, or a date such as 2026-01-31",
+        ),
         (("prune", "--room", "cellar", "--keep-entries", "1"), "there is no room cellar in the journal"),
         (("prune", "--room", "##attic"), "a room must not begin with #"),
         (("prune", "--room", ""), "a room must not be empty"),
@@ -300,13 +312,11 @@ def test_who_changes_a_journal_has_it_alone_and_who_reads_has_not(command: str, 
         (("import", "/"), "cannot read /: Is a directory"),
     ],
 )
-def test_what_is_said_wrongly_is_one_line_and_exit_2(
-    args: tuple[str, ...], says: str, tmp_path: Path
-) -> None:
+def test_invalid_arguments_are_one_line_and_exit_2(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
     assert run(small(tmp_path / NAME), *args) == (2, "", f"trio-chat: {says}\n")
 
 
-def test_an_export_that_nobody_reads_to_its_end_ends_quietly(tmp_path: Path) -> None:
+def test_an_export_to_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, *[[say("x" * 4_000) for _ in range(500)] for _ in range(2)])
     command = [sys.executable, "-c", MAIN, "journal", "export", "--journal", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -318,11 +328,11 @@ def test_an_export_that_nobody_reads_to_its_end_ends_quietly(tmp_path: Path) -> 
 
 
 def test_ctrl_c_is_one_line_and_exit_130_and_changes_nothing(tmp_path: Path) -> None:
-    """The import reads what there is of its text, and waits for more."""
+    """The import has read the first part of the text, and waits for more."""
     path = written(tmp_path / NAME, [say("hello")])
     before = text_of(path)
     text = text_of(small(tmp_path / "first.db"), rooms=["attic"])
-    # Whoever runs the tests in the background has them ignore Ctrl-C, and their processes with them.
+    # Tests that run in the background ignore Ctrl-C, and so do their child processes.
     heeding = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {MAIN}"
     command = [sys.executable, "-c", heeding, "journal", "import", "--journal", str(path), "-"]
     with subprocess.Popen(
@@ -331,7 +341,7 @@ def test_ctrl_c_is_one_line_and_exit_130_and_changes_nothing(tmp_path: Path) -> 
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         process.stdin.write(text[:-10])
         process.stdin.flush()
-        while not (tmp_path / f"{NAME}-wal").exists():  # it is at work
+        while not (tmp_path / f"{NAME}-wal").exists():  # the import has begun
             assert process.poll() is None
             os.sched_yield()
         process.send_signal(signal.SIGINT)

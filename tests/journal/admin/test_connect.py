@@ -1,4 +1,4 @@
-"""The file, opened to read it or to change it."""
+"""Opening the file to read it or to change it."""
 
 import sqlite3
 from pathlib import Path
@@ -8,58 +8,58 @@ import pytest
 from tests.journal.admin.journals import TIME, rows, say, small
 from tests.journal.test_sqlite import NAME, kill, opened
 from trio_chat.errors import CannotStart, JournalToolError
-from trio_chat.journal.admin.connect import changing, is_in_use, owning, reading
+from trio_chat.journal.admin.connect import as_tool_error, is_in_use, open_reader, open_writer
 from trio_chat.journal.sqlite_file import VERSION
 
 
-def test_who_reads_cannot_write(tmp_path: Path) -> None:
-    with reading(small(tmp_path / NAME)) as db, pytest.raises(sqlite3.OperationalError, match="readonly"):
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    with open_reader(small(tmp_path / NAME)) as db, pytest.raises(sqlite3.OperationalError, match="readonly"):
         db.execute("UPDATE rooms SET epoch = ''")
 
 
-async def test_who_reads_after_a_server_was_killed_reads_what_it_said_last(tmp_path: Path) -> None:
+async def test_a_reader_sees_the_log_of_a_killed_server(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.commit([say("hello")], TIME)
         kill(store)
-    with reading(tmp_path / NAME) as db:
+    with open_reader(tmp_path / NAME) as db:
         assert db.execute("SELECT head FROM rooms").fetchall() == [(1,)]
 
 
-def test_who_changes_keeps_all_others_out_until_the_end(tmp_path: Path) -> None:
+def test_a_writer_keeps_others_out_until_the_end(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     assert not is_in_use(path)
     (tmp_path / "link.db").symlink_to(path)
-    with changing(path):
+    with open_writer(path):
         assert is_in_use(path) and is_in_use(tmp_path / "link.db")
-        with pytest.raises(CannotStart, match="another server is using the journal"):
-            with changing(tmp_path / "link.db"):
-                pytest.fail("two at a time")
+        with pytest.raises(CannotStart, match="a server is using the journal"):
+            with open_writer(tmp_path / "link.db"):
+                pytest.fail("two writers at a time")
     assert not is_in_use(path)
 
 
-def test_what_was_changed_is_in_the_file_itself(tmp_path: Path) -> None:
+def test_changes_are_written_to_the_file_itself(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
-    with reading(path):  # who reads beside it keeps the log from being taken away
-        with changing(path) as db:
+    with open_reader(path):  # a reader keeps the log from being deleted
+        with open_writer(path) as db:
             db.execute("UPDATE rooms SET topic = 'changed'")
             assert b"changed" not in path.read_bytes()
         assert b"changed" in path.read_bytes()
 
 
-def test_a_journal_is_begun_only_where_one_is_to_be(tmp_path: Path) -> None:
+def test_a_journal_is_created_only_on_request(tmp_path: Path) -> None:
     path = tmp_path / NAME
-    with pytest.raises(JournalToolError, match="there is no journal"), changing(path):
-        pytest.fail("there is none")
+    with pytest.raises(JournalToolError, match="there is no journal"), open_writer(path):
+        pytest.fail("it was created")
     assert list(tmp_path.iterdir()) == []
-    with changing(path, create=True):
+    with open_writer(path, create=True):
         pass
     assert rows(path, "PRAGMA user_version") == [(VERSION,)] and path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_bug_is_not_taken_for_a_fault_of_the_file(tmp_path: Path) -> None:
+def test_a_bug_is_not_reported_as_an_error_of_the_file(tmp_path: Path) -> None:
     with (
         pytest.raises(sqlite3.OperationalError, match="no such table"),
-        reading(small(tmp_path / NAME)) as db,
+        open_reader(small(tmp_path / NAME)) as db,
     ):
         db.execute("SELECT * FROM nowhere")
 
@@ -68,7 +68,7 @@ def test_a_bug_is_not_taken_for_a_fault_of_the_file(tmp_path: Path) -> None:
     ("error", "says"),
     [(FileNotFoundError(2, "No such file or directory"), "j: No such file or directory")],
 )
-def test_what_the_disk_does_wrong_is_told_with_the_file(error: OSError, says: str) -> None:
-    with pytest.raises(JournalToolError) as raised, owning(Path("j")):
+def test_an_error_of_the_disk_names_the_file(error: OSError, says: str) -> None:
+    with pytest.raises(JournalToolError) as raised, as_tool_error(Path("j")):
         raise error
     assert str(raised.value) == says

@@ -1,9 +1,9 @@
-"""A moment as the owner writes it."""
+"""Times as the owner writes them."""
 
 import pytest
 
 from trio_chat.errors import JournalToolError
-from trio_chat.journal.admin.durations import moment_of
+from trio_chat.journal.admin.durations import parse_time
 
 NOW = 1_700_000_000_000
 HOUR = 3_600_000
@@ -24,11 +24,13 @@ HOUR = 3_600_000
         ("1812-01-01", 0),
     ],
 )
-def test_a_moment_is_so_long_ago_or_a_date(text: str, moment: int) -> None:
-    assert moment_of(text, NOW) == moment
+def test_a_time_is_an_age_or_a_date(text: str, moment: int) -> None:
+    assert parse_time(text, NOW) == moment
 
 
 @pytest.mark.parametrize("text", ["", "soon", "90", "d", "1y", "2023-13-01", "٣d", "1 d", "9" * 10 + "d"])
-def test_what_is_no_time_is_said(text: str) -> None:
-    with pytest.raises(JournalToolError, match="is no time: write 90d, 12h, or a date as 2026-01-31"):
-        moment_of(text, NOW)
+def test_an_invalid_time_is_refused(text: str) -> None:
+    with pytest.raises(
+        JournalToolError, match="expected an age such as 90d or 12h, or a date such as 2026-01-31"
+    ):
+        parse_time(text, NOW)

@@ -1,4 +1,4 @@
-"""A journal as text: what is in it, beside a server that goes on."""
+"""Exports: their content, beside a running server."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def objects(text: bytes) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_journal_is_its_rooms_and_their_entries_a_line_each(tmp_path: Path) -> None:
+def test_an_export_has_a_line_for_each_room_and_entry(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     attic, epoch = (epoch for (epoch,) in rows(path, "SELECT epoch FROM rooms ORDER BY key"))
     lobby: dict[str, object] = {"type": "said", "room": "Lobby", "at": TIME}
@@ -41,27 +41,27 @@ def test_a_journal_is_its_rooms_and_their_entries_a_line_each(tmp_path: Path) ->
     ]
 
 
-def test_what_is_wanted_is_chosen_by_room_and_by_time(tmp_path: Path) -> None:
+def test_an_export_can_be_limited_by_room_and_time(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     attic = objects(text_of(path, rooms=["attic"]))
     assert [line["type"] for line in attic] == ["trio_chat_journal", "room", "said", "end"]
     late = objects(text_of(path, since_ms=TIME + 1_000))
     assert [line.get("seq") for line in late if line.get("room") == "Lobby"] == [None, 3, 4]
     heads = [(line["first"], line["head"]) for line in late if line["type"] == "room"]
-    assert heads == [(2, 1), (3, 4)], "a room in which nothing was said since is there, and empty"
+    assert heads == [(2, 1), (3, 4)], "a room without newer entries is exported empty"
     with pytest.raises(JournalToolError, match="there is no room cellar in the journal"):
         text_of(path, rooms=["cellar"])
 
 
 @pytest.mark.parametrize("settled", [False, True])
-def test_refs_are_there_when_wanted_wherever_the_file_has_them(
+def test_an_export_with_refs_has_fresh_and_moved_refs(
     tmp_path: Path, settled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = small(tmp_path / NAME)
     if settled:
         lobby = "(SELECT id FROM rooms WHERE key = 'lobby')"
         run_sql(path, f"INSERT INTO refs VALUES ({lobby}, 'ada r0', 2)")
-        run_sql(path, f"INSERT INTO refs VALUES ({lobby}, 'ada r2', 1)")  # of old: the fresh one counts
+        run_sql(path, f"INSERT INTO refs VALUES ({lobby}, 'ada r2', 1)")  # a stale ref: the fresh ref counts
     monkeypatch.setattr(export_module, "REFS_AT_ONCE", 2)
     found = [line["refs"] for line in objects(text_of(path, with_refs=True)) if line["type"] == "refs"]
     attic = [["ada r1", 1]]
@@ -71,16 +71,16 @@ def test_refs_are_there_when_wanted_wherever_the_file_has_them(
         assert found == [attic, [["ada r1", 1], ["ada r2", 4]], [["bob r1", 3]]]
 
 
-def test_a_ref_of_what_is_not_exported_is_not_either(tmp_path: Path) -> None:
+def test_refs_of_entries_that_are_not_exported_are_left_out(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     late = objects(text_of(path, since_ms=TIME + 1_000, with_refs=True))
     assert [line["refs"] for line in late if line["type"] == "refs"] == [[["ada r2", 4], ["bob r1", 3]]]
 
 
-async def test_an_export_holds_the_log_for_no_longer_than_a_page(
+async def test_an_export_holds_the_log_for_at_most_one_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody reads it slowly, as through a pager; the server says more, and writes its log back."""
+    """While a slow reader reads the export, the server commits, and writes its log back."""
     monkeypatch.setattr(export_module, "PAGE_BYTES", 1)
     async with opened(tmp_path) as store:
         for text in "abc":
@@ -105,11 +105,11 @@ def lost(path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        (forgotten, "entry 2 of Lobby was forgotten before it could be exported; try again"),
-        (lost, "the file is damaged: entry 2 of Lobby is not there"),
+        (forgotten, "entry 2 of Lobby was pruned before it could be exported; try again"),
+        (lost, "the file is damaged: entry 2 of Lobby is missing"),
     ],
 )
-def test_a_hole_ends_an_export(
+def test_a_gap_ends_an_export(
     how: Callable[[Path], None], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_module, "PAGE_BYTES", 1)
@@ -121,7 +121,7 @@ def test_a_hole_ends_an_export(
         list(text)
 
 
-def test_progress_is_told_up_to_the_end(tmp_path: Path) -> None:
+def test_progress_is_reported_up_to_the_end(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     text_of(small(tmp_path / NAME), progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 5), (5, 5)]

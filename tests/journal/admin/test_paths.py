@@ -1,4 +1,4 @@
-"""Paths as users write them: any bytes, names that SQLite takes for something else, and none at all."""
+"""Paths as users write them: any bytes, names with another meaning in SQLite, and no name."""
 
 import json
 import os
@@ -51,19 +51,19 @@ def test_an_error_is_one_line_whatever_the_name(tmp_path: Path) -> None:
         assert shown in err
 
 
-def test_memory_is_also_what_sqlite_calls_it() -> None:
+def test_memory_can_also_be_written_as_in_sqlite() -> None:
     assert Config(journal=":memory:").journal == "memory" == Config().journal
     assert Config(journal="./:memory:").journal == "./:memory:"
 
 
 @pytest.mark.parametrize("name", ["memory", ":memory:"])
 def test_a_journal_in_memory_has_no_file_for_the_commands(name: str) -> None:
-    says = "trio-chat: what is kept in memory has no file; --journal PATH names one\n"
+    says = "trio-chat: a journal in memory has no file; name a file with --journal PATH\n"
     assert run(Path(name), "info") == (2, "", says)
     assert run(Path("x"), "info", "--journal", name) == (2, "", says)
 
 
-def test_a_file_by_the_name_of_a_journal_in_memory_is_a_file(
+def test_a_file_named_memory_can_be_given_with_its_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small(tmp_path / "first.db").rename(tmp_path / ":memory:")
@@ -72,8 +72,8 @@ def test_a_file_by_the_name_of_a_journal_in_memory_is_a_file(
     assert (status, out) == (0, ":memory:: 2 rooms and 5 entries, nothing wrong\n")
 
 
-def test_an_empty_name_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As for `serve`."""
+def test_an_empty_name_means_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default is that of `serve`."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     status, _, err = run(Path("x"), "info", "--journal", "")
     assert (status, err) == (2, f"trio-chat: there is no journal {tmp_path}/trio-chat/journal.db\n")

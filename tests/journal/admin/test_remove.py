@@ -1,4 +1,4 @@
-"""Whole rooms removed from a journal: nothing of them stays, and nothing else changes."""
+"""Removing whole rooms: nothing of them stays, and nothing else changes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from trio_chat.client import connect
 from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin.check import check
 from trio_chat.journal.admin.info import info
-from trio_chat.journal.admin.prune import Pruned, RoomPruned
+from trio_chat.journal.admin.prune import PruneResult, RoomPruned
 from trio_chat.journal.admin.remove import remove_rooms
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.store import RoomRecord
@@ -21,7 +21,7 @@ from trio_chat.server.serve import open_server
 
 
 def tables_with(path: Path, room: int) -> list[str]:
-    """The tables that have something under this id."""
+    """Return the tables that have rows with this id."""
     columns = {"rooms": "id", "batches": "room", "chunks": "room", "refs": "room"}
     found = [
         table
@@ -43,7 +43,7 @@ def epochs(path: Path) -> dict[object, object]:
 
 
 def with_server(path: Path, story: Callable[[SqliteStore], object]) -> None:
-    """Let a server's store do something on a journal, and stop in good order."""
+    """Run a function with a server's store on a journal, and stop cleanly."""
 
     async def run() -> None:
         store = await open_sqlite(path)
@@ -56,12 +56,12 @@ def with_server(path: Path, story: Callable[[SqliteStore], object]) -> None:
 
 
 def large(path: Path) -> Path:
-    """Two rooms of 300 entries each, in the index, with refs in their places and fresh ones."""
+    """Write two rooms of 300 indexed entries each, with moved and fresh refs."""
     texts = [f"{number} " + "words " * 50 for number in range(300)]
     return tidied(written(path, *[[say(t, ref=t[:3]), say(t, "Attic", ref=t[:3])] for t in texts]))
 
 
-def test_nothing_of_a_room_stays_and_the_other_is_as_it_was(tmp_path: Path) -> None:
+def test_a_removed_room_leaves_nothing_and_other_rooms_stay(tmp_path: Path) -> None:
     path = large(tmp_path / NAME)
     lobby = id_of(path, "lobby")
     run_sql(path, f"INSERT INTO refs VALUES ({lobby}, 'settled', 1)")
@@ -75,7 +75,7 @@ def test_nothing_of_a_room_stays_and_the_other_is_as_it_was(tmp_path: Path) -> N
 
 
 def test_the_other_rooms_keep_their_epochs(tmp_path: Path) -> None:
-    """The journal holds fewer entries than its last server has given it, and is no older for that."""
+    """The journal has fewer entries than its marker counted, but it is not an older copy."""
     path = small(tmp_path / NAME)
     known = epochs(path)
     remove_rooms(path, ["lobby"])
@@ -87,12 +87,12 @@ def test_the_other_rooms_keep_their_epochs(tmp_path: Path) -> None:
     assert epochs(path) == {"attic": known["attic"]}
 
 
-def test_a_journal_that_is_older_than_its_mark_stays_so(tmp_path: Path) -> None:
-    """To remove a room is no proof that the others are what clients were shown."""
+def test_removing_a_room_does_not_hide_that_the_journal_is_older_than_its_marker(tmp_path: Path) -> None:
+    """Removing a room does not show that the other rooms have the history that clients know."""
     path = small(tmp_path / NAME)
     known = epochs(path)
     mark = path.with_name(f"{NAME}-mark")
-    mark.write_text(mark.read_text()[:-21] + f"{6:020}\n")  # one more than there are
+    mark.write_text(mark.read_text()[:-21] + f"{6:020}\n")  # more entries than the journal has
     remove_rooms(path, ["lobby"])
 
     async def opens(store: SqliteStore) -> None:
@@ -102,7 +102,7 @@ def test_a_journal_that_is_older_than_its_mark_stays_so(tmp_path: Path) -> None:
     assert epochs(path)["attic"] != known["attic"]
 
 
-def test_a_removed_room_begins_anew_under_a_new_epoch(tmp_path: Path) -> None:
+def test_a_removed_room_starts_again_with_a_new_epoch(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     known = epochs(path)
     remove_rooms(path, ["lobby"])
@@ -118,13 +118,13 @@ def test_a_removed_room_begins_anew_under_a_new_epoch(tmp_path: Path) -> None:
     (record,) = records
     assert (record.first, record.head, record.topic) == (1, 0, "")
     assert record.epoch != known["lobby"]
-    assert seqs == [1], "the old ref stands for nothing"
+    assert seqs == [1], "the old ref is unknown"
     assert epochs(path)["lobby"] == record.epoch
     assert check(path).findings == []
 
 
 def test_a_client_with_a_number_of_the_removed_room_is_not_resumed(tmp_path: Path) -> None:
-    """The number is given again, under another epoch."""
+    """The number is assigned again, in another epoch."""
 
     async def comes_back(after: int | None, epoch: str) -> tuple[bool, str, int]:
         config = Config(port=0, journal=str(tmp_path / NAME))
@@ -143,7 +143,7 @@ def test_a_client_with_a_number_of_the_removed_room_is_not_resumed(tmp_path: Pat
     assert trio.run(comes_back, 1, other) == (True, other, 2)
 
 
-def test_a_new_room_with_the_id_of_a_removed_one_has_nothing_of_it(tmp_path: Path) -> None:
+def test_a_new_room_with_the_id_of_a_removed_room_is_empty(tmp_path: Path) -> None:
     path = large(tmp_path / NAME)
     newest = max(("attic", "lobby"), key=lambda key: id_of(path, key))
     id = id_of(path, newest)
@@ -159,14 +159,14 @@ def test_a_new_room_with_the_id_of_a_removed_one_has_nothing_of_it(tmp_path: Pat
     assert check(path).findings == []
 
 
-def test_a_room_of_which_nothing_is_kept_can_be_removed(tmp_path: Path) -> None:
+def test_a_room_without_kept_entries_can_be_removed(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     run_sql(path, "UPDATE rooms SET first = head + 1 WHERE key = 'attic'")
     assert remove_rooms(path, ["attic"]).rooms == [RoomPruned("Attic", 2, 1)]
     assert list(epochs(path)) == ["lobby"]
 
 
-def test_an_unknown_room_removes_none(tmp_path: Path) -> None:
+def test_an_unknown_room_refuses_the_whole_removal(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     before = text_of(path)
     for dry_run in (True, False):
@@ -180,19 +180,19 @@ def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
     before = path.read_bytes()
     size = len(before)
     planned = remove_rooms(path, ["lobby", "attic", "lobby"], dry_run=True, vacuum=True)
-    assert planned == Pruned(
+    assert planned == PruneResult(
         [RoomPruned("Lobby", 1, 4), RoomPruned("Attic", 1, 1)], size, size, vacuumed=False
     )
     assert path.read_bytes() == before
 
 
-def test_an_interruption_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_removal_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     path = large(tmp_path / NAME)
     before, known = text_of(path, with_refs=True), epochs(path)
-    monkeypatch.setattr("trio_chat.journal.admin.prune.STEPS_BETWEEN_WORDS", 1)
+    monkeypatch.setattr("trio_chat.journal.admin.prune.STEPS_BETWEEN_REPORTS", 1)
     with pytest.raises(KeyboardInterrupt):
         remove_rooms(path, ["lobby"], progress=interrupt)
     assert text_of(path, with_refs=True) == before and check(path).findings == []

@@ -11,7 +11,7 @@ from tests.journal.test_sqlite import NAME
 from trio_chat.errors import JournalToolError
 from trio_chat.journal.admin import retime as retime_module
 from trio_chat.journal.admin.check import check
-from trio_chat.journal.admin.prune import Old, prune
+from trio_chat.journal.admin.prune import PruneRule, prune
 from trio_chat.journal.admin.retime import RoomRetimed, retime
 from trio_chat.journal.sqlite import open_sqlite
 from trio_chat.journal.store import CommitResult
@@ -31,8 +31,8 @@ def epochs(path: Path) -> dict[object, object]:
     return {row[0]: row[1] for row in rows(path, "SELECT key, epoch FROM rooms")}
 
 
-def test_what_is_in_the_future_moves_back_to_end_now(tmp_path: Path) -> None:
-    """Of five batches, a second after another, the last three are in the future."""
+def test_future_entries_move_back_to_end_now(tmp_path: Path) -> None:
+    """There are five batches, one per second, and the last three are in the future."""
     path = written(tmp_path / NAME, *[[say(text), say(text, "Attic")] for text in "abcde"])
     before, text = epochs(path), text_of(path, rooms=["attic"])
     now_ms = TIME + 1_500
@@ -45,24 +45,24 @@ def test_what_is_in_the_future_moves_back_to_end_now(tmp_path: Path) -> None:
     assert text_of(path, rooms=["attic"]) == text, "other rooms stay"
     assert rows(path, "SELECT at FROM rooms WHERE key = 'lobby'") == [(now_ms,)]
     assert check(path).findings == []
-    assert retime(path, ["lobby"], now_ms) == [RoomRetimed("Lobby", 6, 5, 0)], "once is enough"
+    assert retime(path, ["lobby"], now_ms) == [RoomRetimed("Lobby", 6, 5, 0)], "a second run moves nothing"
     assert epochs(path) == after
 
 
-def test_a_room_that_is_all_in_the_future_keeps_its_distances(tmp_path: Path) -> None:
+def test_a_room_completely_in_the_future_keeps_its_distances(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, *[[say(text)] for text in "abc"], at_ms=TIME + YEARS_MS)
     retime(path, ["lobby"], TIME)
     assert times(path) == [TIME - 2_000, TIME - 1_000, TIME]
     assert check(path).findings == []
 
 
-def test_a_room_that_stayed_at_a_wrong_second_for_a_year_ends_now(tmp_path: Path) -> None:
+def test_a_room_with_one_future_time_ends_now(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, [say("before")], *[[say(text)] for text in "abc"], step_ms=YEARS_MS)
     retime(path, ["lobby"], TIME + 5_000)
     assert times(path) == [TIME, TIME, TIME, TIME + 5_000]
 
 
-def test_a_row_in_part_in_the_future_is_cut_there(tmp_path: Path) -> None:
+def test_only_the_future_part_of_a_row_is_moved(tmp_path: Path) -> None:
     """An import keeps entries of many times in one row."""
     source = written(tmp_path / "source.db", *[[say(text)] for text in "abcd"])
     exported = tmp_path / "text"
@@ -83,17 +83,17 @@ def test_the_index_has_the_new_times_and_the_old_words(tmp_path: Path) -> None:
     assert check(path).findings == []
 
 
-def test_entries_that_are_kept_no_longer_but_still_in_the_file_are_moved_too(tmp_path: Path) -> None:
+def test_pruned_entries_that_are_still_in_the_file_are_moved_too(tmp_path: Path) -> None:
     path = tidied(written(tmp_path / NAME, *[[say(f"{n} " + "hay " * 100)] for n in range(200)]))
-    prune(path, Old(keep_entries=150))
+    prune(path, PruneRule(keep_entries=150))
     assert int(str(rows(path, "SELECT min(first) FROM batches")[0][0])) < 51
     assert retime(path, ["lobby"], TIME + 30_000)[0].first == 32
     assert check(path).findings == []
 
 
-def test_a_room_of_which_nothing_is_kept_goes_on_at_the_right_time(tmp_path: Path) -> None:
+def test_a_room_without_kept_entries_gets_the_right_time(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, [say("a")], at_ms=TIME + YEARS_MS)
-    prune(path, Old(before_ms=TIME + 2 * YEARS_MS))
+    prune(path, PruneRule(before_ms=TIME + 2 * YEARS_MS))
     before = epochs(path)
     assert retime(path, ["lobby"], TIME) == [RoomRetimed("Lobby", 2, 1, YEARS_MS)]
     assert epochs(path) == before and rows(path, "SELECT at FROM rooms") == [(TIME,)]
@@ -103,7 +103,7 @@ def test_refs_stay_and_new_entries_get_their_own_time(tmp_path: Path) -> None:
     path = written(tmp_path / NAME, [say("a", ref="r1")], [say("b", ref="r2")], at_ms=TIME + YEARS_MS)
     retime(path, ["lobby"], TIME)
 
-    async def go_on() -> list[CommitResult]:
+    async def say_more() -> list[CommitResult]:
         store = await open_sqlite(path)
         try:
             await store.open("lobby", "Lobby")
@@ -111,11 +111,11 @@ def test_refs_stay_and_new_entries_get_their_own_time(tmp_path: Path) -> None:
         finally:
             await store.aclose()
 
-    assert [outcome.seq for outcome in trio.run(go_on)] == [2, 3]
+    assert [outcome.seq for outcome in trio.run(say_more)] == [2, 3]
     assert times(path) == [TIME - 1_000, TIME, TIME + 7_000]
 
 
-def test_when_interrupted_nothing_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_retime_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retime_module, "ROWS_BETWEEN_REPORTS", 1)
     reports: list[tuple[int, int]] = []
 
@@ -139,7 +139,7 @@ def test_a_damaged_room_is_left_as_it_is(damage: str, tmp_path: Path) -> None:
     path = written(tmp_path / NAME, *[[say(text)] for text in "abc"], at_ms=TIME + YEARS_MS)
     run_sql(path, damage)
     before = rows(path, "SELECT * FROM batches")
-    with pytest.raises(JournalToolError, match=r"the file is damaged at entry .*; `check` says more"):
+    with pytest.raises(JournalToolError, match=r"damaged at entry .*; run `trio-chat journal check`"):
         retime(path, ["lobby"], TIME)
     assert rows(path, "SELECT * FROM batches") == before
 
@@ -148,7 +148,7 @@ def test_the_command_reports_each_room(tmp_path: Path) -> None:
     path = small(tmp_path / NAME)
     written(tmp_path / "future.db", [say("a", "Attic"), say("b", "Porch")], at_ms=253_402_300_799_000)
     future = tmp_path / "future.db"
-    prune(future, Old(rooms=["porch"], before_ms=2**53))
+    prune(future, PruneRule(rooms=["porch"], before_ms=2**53))
     assert run(path, "retime", "--room", "LOBBY", "--room", "attic") == (
         0,
         "Lobby: no entry is in the future\nAttic: no entry is in the future\n",
@@ -163,19 +163,19 @@ def test_the_command_reports_each_room(tmp_path: Path) -> None:
     assert run(future, "check")[0] == 0
 
 
-def test_a_room_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_retime_names_an_unknown_room(tmp_path: Path) -> None:
     message = "trio-chat: there is no room cellar in the journal\n"
     assert run(small(tmp_path / NAME), "retime", "--room", "lobby", "--room", "cellar") == (2, "", message)
 
 
-def test_a_clock_that_is_not_set_tells_no_future(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retime_is_refused_if_the_clock_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = small(tmp_path / NAME)
     before = text_of(path)
     monkeypatch.setattr("trio_chat.server.clock.wall_clock_ms", lambda: 60_000)
     assert run(path, "retime", "--room", "lobby") == (
         2,
         "",
-        "trio-chat: cannot tell the future: the system clock shows 1970-01-01 00:01 UTC; set it first\n",
+        "trio-chat: cannot correct times: the system clock shows 1970-01-01 00:01 UTC; set it first\n",
     )
     assert text_of(path) == before
 

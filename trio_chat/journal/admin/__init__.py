@@ -1,8 +1,7 @@
-"""What the owner of a journal does with its file: look at it, take it out, bring it in, keep a copy, prove
-it.
+"""Tools for the owner of a journal's file: inspect, export, import, back up, check, prune and correct it.
 
-Plain synchronous functions over SQLite, without a server and without trio. Those that only read do so
-beside a running server; those that change the file hold its lock, as a server does. All raise `NotDone`
-with a line for the owner, and `KeyboardInterrupt` also in the middle of one long statement; a change is
-made whole or not at all.
+They are plain synchronous functions over SQLite, without a server and without Trio. Functions that only read
+also work while a server runs. Functions that change the file hold its lock, as a server does. Each raises
+`JournalToolError` with one line for the owner, and `KeyboardInterrupt` even in the middle of a long
+statement. A change is made completely or not at all.
 """

@@ -1,6 +1,7 @@
-"""Is a journal what it should be? What SQLite can say of its file, and what only we can of what is in it.
+"""Check a journal: first the file, by SQLite's own checks, then its rooms, entries and refs.
 
-All of it is read at one moment, beside a running server. A finding is a line for the owner: where, and what.
+Everything is read at one moment; a server may be running. A finding is one line for the owner: the place and
+the problem.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from msgspec import Struct
 from trio_chat.errors import Refused
 from trio_chat.hub.names import prepare_room
 from trio_chat.journal.admin.check_index import check_index, has_index
-from trio_chat.journal.admin.connect import moment, reading, was_interrupted
+from trio_chat.journal.admin.connect import open_reader, snapshot, was_interrupted
 from trio_chat.wire.codec import decode_entry
 from trio_chat.wire.messages import MAX_AT, MAX_NUMBER, TopicChanged
 
@@ -24,28 +25,31 @@ if TYPE_CHECKING:
 
     from trio_chat.journal.admin.connect import Progress
 
-__all__ = ["Checked", "check"]
+__all__ = ["CheckResult", "check"]
 
-FINDINGS_MAX = 100  # a broken page breaks much; who mends it needs the first, not all
+FINDINGS_MAX = 100  # one broken page causes many findings; the first ones are enough for a repair
 
 _decode_fresh = msgspec.json.Decoder(list[tuple[int, str, int]]).decode
 
 
-class Checked(Struct, frozen=True):
-    """What a check looked at, and what is wrong, in lines; at most a hundred of them."""
+class CheckResult(Struct, frozen=True):
+    """The result of a check: how many rooms and entries were checked, and at most a hundred findings."""
 
     rooms: int
     entries: int
     findings: list[str]
 
 
-def check(path: Path, *, quick: bool = False, progress: Progress | None = None) -> Checked:
+def check(path: Path, *, quick: bool = False, progress: Progress | None = None) -> CheckResult:
     """Check a journal; a server may be using it.
 
-    `quick` leaves out what takes longest: whether SQLite's indexes fit its tables, and whether a search
-    finds the words. Raises `NotDone` when there is nothing that could be checked.
+    `quick` skips the slowest checks: whether SQLite's indexes match its tables, and whether a search finds
+    the texts.
+
+    Raises:
+        JournalToolError: There is nothing that can be checked.
     """
-    with reading(path) as db, moment(db):
+    with open_reader(path) as db, snapshot(db):
         checking = _Checking(db, progress)
         try:
             for finding in checking.run(quick=quick):
@@ -53,15 +57,15 @@ def check(path: Path, *, quick: bool = False, progress: Progress | None = None) 
                 if len(checking.findings) == FINDINGS_MAX:
                     break
         except sqlite3.DatabaseError as error:
-            # Of a file in which anything may be wrong, tables may be missing as well.
+            # A damaged file may also lack tables.
             if was_interrupted(error):
                 raise
             checking.findings.append(f"the file: {error}")
-        return Checked(checking.rooms, checking.entries, checking.findings)
+        return CheckResult(checking.rooms, checking.entries, checking.findings)
 
 
 class _Row(Struct, frozen=True):
-    """A room as the file has it."""
+    """One row of the table `rooms`."""
 
     id: int
     key: str
@@ -93,43 +97,43 @@ class _Checking:
             try:
                 rooms.append(msgspec.convert(dict(zip(_Row.__struct_fields__, row, strict=True)), _Row))
             except msgspec.ValidationError:
-                yield f"a room is not made as a server makes it: {row[2]!r}"
+                yield f"a row of rooms has invalid columns: {row[2]!r}"
         indexed = has_index(self._db)
         self._total = sum(max(0, room.head + 1 - room.first) for room in rooms)
         for room in rooms:
             sound = len(self.findings)
             yield from (f"room {room.shown}: {finding}" for finding in self._room(room))
-            if indexed and len(self.findings) == sound:  # else the index is the least of its troubles
+            if indexed and len(self.findings) == sound:  # in a damaged room the index cannot be right
                 found = check_index(self._db, room.id, room.first, room.head, ask=not quick)
                 yield from (f"room {room.shown}: {finding}" for finding in found)
             self.rooms += 1
-        yield from self._strays()
+        yield from self._orphans()
         yield from self._refs({room.id: room for room in rooms})
 
     # --- a room ---------------------------------------------------------------------------------------
 
     def _room(self, room: _Row) -> Iterator[str]:
-        yield from self._named(room)
+        yield from self._check_name(room)
         if not 1 <= room.first <= room.head + 1 <= MAX_NUMBER:
-            yield f"its numbers, {room.first} to {room.head}, cannot be"
+            yield f"invalid numbers: {room.first} to {room.head}"
             return
         at = 0
         topic = None if room.first > 1 else ""
         due = room.first
         rows = self._db.execute(
             "SELECT first, last, payloads FROM batches WHERE room = ? AND last >= ? ORDER BY last",
-            (room.id, room.first),  # those before may be there still: they are about to go
+            (room.id, room.first),  # older rows may still wait to be removed
         )
         for first, last, payloads in rows:
             if (type(first), type(last), type(payloads)) != (int, int, bytes):
-                yield f"a row of entries, {first!r} to {last!r}, is not made as a server makes it"
+                yield f"a row of entries has invalid columns: {first!r} to {last!r}"
                 continue
-            # The oldest that is kept may have older ones in its row, which are forgotten.
+            # The row of the room's first entry may also hold older entries, which are pruned.
             if first > due or first < due > room.first:
                 yield _misplaced(first, due)
             lines = payloads.split(b"\n")
             if len(lines) != last + 1 - first:
-                yield f"the row of entries {first} to {last} has {len(lines)} of them"
+                yield f"the row of entries {first} to {last} has {len(lines)} entries"
             for seq, payload in enumerate(lines, first):
                 try:
                     entry = decode_entry(payload)
@@ -137,65 +141,65 @@ class _Checking:
                     yield f"entry {seq} cannot be read"
                     continue
                 if (entry.room, entry.seq) != (room.shown, seq):
-                    yield f"where entry {seq} should be is entry {entry.seq} of {entry.room}"
+                    yield f"expected entry {seq}, found entry {entry.seq} of {entry.room}"
                 if entry.at > MAX_AT:
                     yield f"entry {seq} has the time {entry.at}, which is after the year 9999"
                 if entry.at < at:
-                    yield f"entry {seq} is older than the one before it"
+                    yield f"entry {seq} is older than the entry before it"
                 at = max(at, entry.at)
                 if isinstance(entry, TopicChanged):
                     topic = entry.text
             due = last + 1
-            self._tell(last + 1 - max(first, room.first))
+            self._count(last + 1 - max(first, room.first))
         if due != room.head + 1:
-            beyond = f"there are entries up to {due - 1}, and its newest is said to be {room.head}"
+            beyond = f"its entries end at {due - 1}, but its head is {room.head}"
             yield beyond if due > room.head else _misplaced(room.head + 1, due)
         if at > room.at:
-            yield "its newest entry is newer than it is said to be"
+            yield "its newest entry is later than the room's time"
         if topic is not None and topic != room.topic:
-            yield "its topic is not the one that was set last"
+            yield "its topic differs from its last topic change"
 
-    def _named(self, room: _Row) -> Iterator[str]:
+    def _check_name(self, room: _Row) -> Iterator[str]:
         try:
             if prepare_room(room.shown).key != room.key:
-                yield f"nobody finds it, it is kept under the name {room.key}"
+                yield f"clients cannot find it: it is stored under the key {room.key}"
         except Refused as refused:
-            yield f"nobody finds it: {refused.detail}"
+            yield f"clients cannot find it: {refused.detail}"
         if not room.epoch:
             yield "it has no epoch"
 
-    def _tell(self, count: int) -> None:
+    def _count(self, count: int) -> None:
         self.entries += count
         if self._progress is not None:
             self._progress(self.entries, self._total)
 
-    # --- what points at rooms and entries -------------------------------------------------------------
+    # --- rows that refer to rooms and entries ---------------------------------------------------------
 
-    def _strays(self) -> Iterator[str]:
+    def _orphans(self) -> Iterator[str]:
         for table in ("batches", "refs"):
-            strays = f"SELECT DISTINCT room FROM {table} WHERE room NOT IN (SELECT id FROM rooms)"
-            for (id,) in self._db.execute(strays):
-                yield f"the table of {table} speaks of a room that is not there, by the number {id}"
+            query = f"SELECT DISTINCT room FROM {table} WHERE room NOT IN (SELECT id FROM rooms)"
+            for (id,) in self._db.execute(query):
+                yield f"the table {table} refers to a missing room, id {id}"
 
     def _refs(self, rooms: dict[int, _Row]) -> Iterator[str]:
         beyond = self._db.execute(
             "SELECT room, refs.key, seq FROM refs JOIN rooms ON id = room WHERE seq < 1 OR seq > head"
         )
         for id, key, seq in beyond:
-            yield f"room {rooms[id].shown}: a ref stands for entry {seq}, which never was: {key[-64:]}"
+            yield f"room {rooms[id].shown}: a ref refers to entry {seq}, which does not exist: {key[-64:]}"
         for number, refs in self._db.execute("SELECT id, refs FROM fresh ORDER BY id"):
             try:
                 fresh = _decode_fresh(refs)
             except ValueError:
-                yield f"the newest refs cannot be read, row {number}"
+                yield f"row {number} of the newest refs cannot be read"
                 continue
             for id, key, seq in fresh:
                 if id not in rooms or not 1 <= seq <= rooms[id].head:
-                    where = f"room {rooms[id].shown}" if id in rooms else "a room that is not there"
-                    yield f"{where}: a ref stands for entry {seq}, which never was: {key[-64:]}"
+                    where = f"room {rooms[id].shown}" if id in rooms else "a missing room"
+                    yield f"{where}: a ref refers to entry {seq}, which does not exist: {key[-64:]}"
 
 
 def _misplaced(first: int, due: int) -> str:
     if first < due:
-        return f"entries {first} to {due - 1} are there twice"
-    return f"entry {due} is not there" if first == due + 1 else f"entries {due} to {first - 1} are not there"
+        return f"entries {first} to {due - 1} exist twice"
+    return f"entry {due} is missing" if first == due + 1 else f"entries {due} to {first - 1} are missing"

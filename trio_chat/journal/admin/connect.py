@@ -1,7 +1,8 @@
-"""The file, opened by its owner: to read it beside a server, or to change it in a server's stead.
+"""Open the file for its owner: to read it beside a server, or to change it while no server runs.
 
-Who reads cannot write. Yet he opens it for writing, where he may: so nothing is left lying beside it when
-he has done, and the log of a server that was killed is written back, as the next server would.
+A reading connection cannot write entries. It still opens the file for writing where that is allowed. Then
+SQLite removes its files beside the journal at the end, and writes back the log of a killed server, as the
+next server would.
 """
 
 from __future__ import annotations
@@ -18,43 +19,43 @@ from trio_chat.journal.claim import Claim
 from trio_chat.journal.lock import JournalDescriptor, is_locked
 from trio_chat.journal.log_origin import check_log
 from trio_chat.journal.placement import may_write
-from trio_chat.journal.sqlite_file import connect, prepare, refuse_others, storing, version_of
-from trio_chat.journal.sqlite_marker import mark_of
+from trio_chat.journal.sqlite_file import as_store_error, connect, prepare, raise_if_not_journal, version_of
+from trio_chat.journal.sqlite_marker import marker_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
     "Progress",
-    "changing",
+    "as_tool_error",
     "interruptible",
     "is_in_use",
-    "moment",
-    "owning",
-    "reading",
+    "open_reader",
+    "open_writer",
+    "snapshot",
     "was_interrupted",
 ]
 
 Progress = Callable[[int, int], None]
-"""Told how much is done, and of how much in all; called some ten times a second, or oftener."""
+"""Called with the work done and the total, at least ten times a second."""
 
-# What SQLite says where it cannot create the index of a log.
+# SQLite's errors when it cannot create the index of a log.
 _NO_ROOM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
-LOOKS = 1_000  # some milliseconds
+LOCK_CHECKS = 1_000  # these take some milliseconds
 
-STEPS_BETWEEN_LOOKS = 200_000  # of SQLite's machine, a few milliseconds: so soon is Ctrl-C heard
+STEPS_BETWEEN_CHECKS = 200_000  # of SQLite's virtual machine: a few milliseconds until Ctrl-C has an effect
 
 
 @contextmanager
-def owning(path: Path) -> Iterator[None]:
-    """What the disk and the file do wrong comes out as `JournalToolError`, and an interrupted statement as
-    what interrupted it."""
+def as_tool_error(path: Path) -> Iterator[None]:
+    """Raise errors of the disk and the file as `JournalToolError`, and an interrupted statement as
+    `KeyboardInterrupt`."""
     try:
-        with storing():
+        with as_store_error():
             yield
     except StoreError as error:
-        refuse_others(path, error)
+        raise_if_not_journal(path, error)
         raise JournalToolError(f"{path}: {error}") from error
     except sqlite3.OperationalError as error:
         if not was_interrupted(error):
@@ -63,19 +64,19 @@ def owning(path: Path) -> Iterator[None]:
 
 
 def was_interrupted(error: sqlite3.Error) -> bool:
-    """Whether a statement ended because Python raised in it. Python's own complaints have no code."""
+    """Return whether Ctrl-C ended a statement. Errors raised by Python itself have no code."""
     return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a connection that reads, also on read-only media.
+def open_reader(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a connection that only reads; this also works on read-only media.
 
     Raises:
-        NotDone: There is no file, or it cannot be read, or it changed meanwhile though it should not.
-        CannotStart: It is no journal, or of a newer version, or its log is not of it.
+        JournalToolError: There is no file, it cannot be read, or it changed during an unlocked read.
+        CannotStart: The file is not a journal, has a newer version, or its log belongs to another file.
     """
-    with owning(path):
+    with as_tool_error(path):
         file = _descriptor(path)
         try:
             _refuse_another_name(file)
@@ -85,12 +86,12 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             db, frozen = _open(file)
             with closing(db):
                 if not version_of(db, path):
-                    raise JournalToolError(f"{path} is empty")
+                    raise JournalToolError(f"cannot read {path}: the file is empty")
                 interruptible(db)
                 yield db
             if frozen and (file.is_locked() or file.stamp() != before):
                 raise JournalToolError(
-                    f"{path} was changed while it was read: what was read may be wrong; try again"
+                    f"cannot read {path}: it changed meanwhile, so the result may be wrong; try again"
                 )
         finally:
             file.close()
@@ -104,34 +105,33 @@ def _descriptor(path: Path) -> JournalDescriptor:
 
 
 def _refuse_another_name(file: JournalDescriptor) -> None:
-    """Raise `JournalToolError` when a server has the file by another name: its log, with the newest entries,
-    lies there."""
-    for _ in range(LOOKS):  # a server that starts or stops has one lock before the other
+    """Raise `JournalToolError` when a server uses the file under another name: the log with the newest
+    entries is beside that name."""
+    for _ in range(LOCK_CHECKS):  # a server that starts or stops holds only one of the two locks for a moment
         if not file.is_locked() or _is_marked(file):
             return
     raise JournalToolError(
-        f"cannot read {file.path}: a server uses it by another name (a hard link or a bind mount),"
+        f"cannot read {file.path}: a server uses it under another name (a hard link or a bind mount),"
         " where its log is; use that name"
     )
 
 
 def _is_marked(file: JournalDescriptor) -> bool:
-    """Return whether the server that has the file has it by this name."""
+    """Return whether the server that uses the file uses it under this name."""
     try:
-        return is_locked(mark_of(file.path))
+        return is_locked(marker_path(file.path))
     except PermissionError:
-        return os.path.exists(
-            f"{file.path}-wal"
-        )  # the mark is its owner's, and the log has the journal's mode
+        # Only its owner may open the marker. The log has the same mode as the journal.
+        return os.path.exists(f"{file.path}-wal")
 
 
 def _open(file: JournalDescriptor) -> tuple[sqlite3.Connection, bool]:
-    """Open a connection that reads, and return whether it reads the file as it is."""
+    """Open a connection that reads; return it, and whether it ignores the log and takes no locks."""
     frozen = _has_to_be_frozen(file)
     try:
         return _connect(file.path, frozen=frozen), frozen
     except sqlite3.OperationalError as error:
-        # A full disk: the index cannot be created there either. Without a log it is not needed.
+        # The disk is full, so the log's index cannot be created. Without a log it is not needed.
         no_room = getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM
         if frozen or not no_room or _has_log(file) or file.is_locked():
             raise
@@ -142,7 +142,7 @@ def _connect(path: Path, *, frozen: bool) -> sqlite3.Connection:
     db = connect(path, frozen=frozen)
     try:
         db.execute("PRAGMA query_only = ON")
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # only now SQLite opens the file
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # SQLite opens the file only now
     except BaseException:
         db.close()
         raise
@@ -155,13 +155,14 @@ def _has_log(file: JournalDescriptor) -> bool:
 
 
 def _has_to_be_frozen(file: JournalDescriptor) -> bool:
-    """Return whether the file can only be read as it is: nothing can be created beside it, and nobody writes.
+    """Return whether the file must be read without log and locks: nothing can be created beside it, and no
+    server writes to it.
 
-    SQLite reads a journal through an index of its log, which it creates beside the file and removes again;
-    where the file cannot be written it would leave that behind.
+    SQLite reads a journal through an index of its log. It creates the index beside the file and removes it
+    again; where the file is not writable the index would be left behind.
 
     Raises:
-        NotDone: The log has to be read as well, and has no index.
+        JournalToolError: The log must be read too, and has no index.
     """
     directory = may_write(file.path.parent)
     if directory and may_write(file.path):
@@ -177,8 +178,8 @@ def _has_to_be_frozen(file: JournalDescriptor) -> bool:
 
 
 @contextmanager
-def moment(db: sqlite3.Connection) -> Iterator[None]:
-    """All that is read in the block is of one moment. While it lasts a server's log only grows."""
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """Read everything in the block at one moment. Until the end of the block the server's log only grows."""
     db.execute("BEGIN")
     try:
         yield
@@ -188,14 +189,16 @@ def moment(db: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def changing(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-    """A connection that writes, and the lock that keeps every server out; one of an older version becomes
-    one of this. At the end all is on the disk.
+def open_writer(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+    """Yield a connection that writes, under the lock that keeps servers out; at the end all is on the disk.
 
-    Raises `JournalToolError` where there is no file and none is to be made, and `CannotStart` as a server
-    does: the file is in use, no journal, or of a newer version.
+    A journal of an older version is migrated to the current version.
+
+    Raises:
+        JournalToolError: There is no file and `create` is false.
+        CannotStart: The file is in use, is not a journal, or has a newer version.
     """
-    with owning(path):
+    with as_tool_error(path):
         claim = _claim(path, create=create)
         try:
             with closing(connect(claim.path)) as db:
@@ -205,7 +208,7 @@ def changing(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection
                 given = _entries_given(db)
                 yield db
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                claim.mark.removed(given - _entries_given(db))
+                claim.marker.subtract_entries(given - _entries_given(db))
         finally:
             claim.close()
 
@@ -220,18 +223,18 @@ def _claim(path: Path, *, create: bool) -> Claim:
 
 
 def _entries_given(db: sqlite3.Connection) -> int:
-    """Return how many numbers the rooms have given to entries, as the mark counts them."""
+    """Return how many numbers the rooms have assigned, as the marker counts them."""
     count: int = db.execute("SELECT coalesce(sum(head), 0) FROM rooms").fetchone()[0]
     return count
 
 
 def interruptible(db: sqlite3.Connection) -> None:
-    """Let Ctrl-C end a statement that takes long: Python raises in the call, SQLite then gives up."""
-    db.set_progress_handler(lambda: 0, STEPS_BETWEEN_LOOKS)
+    """Let Ctrl-C end a long statement: Python raises in the progress handler, and SQLite then stops."""
+    db.set_progress_handler(lambda: 0, STEPS_BETWEEN_CHECKS)
 
 
 def is_in_use(path: Path) -> bool:
-    """Return whether a server, or a command that changes the journal, has it now."""
+    """Return whether a server, or a command that changes the journal, uses it now."""
     try:
         file = JournalDescriptor(Path(os.path.realpath(path)))
     except OSError:

@@ -1,9 +1,9 @@
-"""A journal as text, beside a running server and without holding it up.
+"""Export a journal as text beside a running server, without blocking it.
 
-A journal only grows at its end: what it held at one moment is told by the heads of its rooms. So they are
-read once, and the entries in short transactions, however slowly somebody reads the text: the server's log
-is written back and begun again meanwhile. Only what the server forgets on purpose can be gone before its
-turn; then the export says so and ends, rather than leave a hole.
+A journal only grows at its end, so the heads of its rooms describe what it held at one moment. The heads are
+read once, and the entries in short transactions, however slowly the text is read. So the server can write its
+log back meanwhile. The server may prune entries before they are exported. Then the export fails with an error
+rather than leave a gap.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from trio_chat.errors import JournalToolError
-from trio_chat.journal.admin.connect import moment, reading
+from trio_chat.journal.admin.connect import open_reader, snapshot
 from trio_chat.journal.admin.export_format import (
     VERSION,
     EndLine,
@@ -60,17 +60,20 @@ def export(
     with_refs: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[bytes]:
-    """The journal in some pieces of text: of these rooms (by their keys; all without any), what was said
-    since then. Raises `JournalToolError`."""
-    with reading(path) as db:
-        with moment(db):
+    """Yield the text of these rooms (by key; all rooms by default), from `since_ms` on, in pieces.
+
+    Raises:
+        JournalToolError: The journal cannot be read, or an entry was pruned before it was exported.
+    """
+    with open_reader(path) as db:
+        with snapshot(db):
             chosen = _choose(db, rooms)
             server_id = server_id_of(db) if with_refs and not rooms and not since_ms else ""
         total = sum(room.head + 1 - room.first for room in chosen)
         done = entries = 0
         yield encode_line(JournalLine(VERSION, with_refs, server_id)) + b"\n"
         for room in chosen:
-            with moment(db):
+            with snapshot(db):
                 first, head = _first(db, room), room.head
                 since = first_since(db, room.id, first, head, since_ms) if since_ms else first
             yield encode_line(RoomLine(room.shown, room.epoch, since, head, room.topic)) + b"\n"
@@ -101,18 +104,18 @@ def _first(db: sqlite3.Connection, room: _Room) -> int:
 
 
 def _entries(db: sqlite3.Connection, room: _Room, seq: int) -> Iterator[tuple[int, bytes]]:
-    """The entries from `seq` on, some at a time: how many, and their text."""
+    """Yield the entries from `seq` on in pieces: how many entries, and their text."""
     while seq <= room.head:
         lines: list[bytes] = []
         size = 0
-        with moment(db):
+        with snapshot(db):
             kept = _first(db, room)
             rows = db.execute(
                 "SELECT first, payloads FROM batches"
                 " WHERE room = ? AND last >= ? AND first <= ? ORDER BY last",
                 (room.id, seq, room.head),
             )
-            with closing(rows):  # an open cursor would go on holding the log
+            with closing(rows):  # an open cursor would keep the log from being written back
                 for first, payloads in rows:
                     at = seq + len(lines)
                     if first <= at:
@@ -121,18 +124,20 @@ def _entries(db: sqlite3.Connection, room: _Room, seq: int) -> Iterator[tuple[in
                     if first > at or size > PAGE_BYTES:
                         break
         if not lines:
-            gone = f"entry {seq} of {room.shown}"
+            missing = f"entry {seq} of {room.shown}"
             if kept > seq:
-                raise JournalToolError(f"{gone} was forgotten before it could be exported; try again")
-            raise JournalToolError(f"the file is damaged: {gone} is not there; `check` says more")
+                raise JournalToolError(f"{missing} was pruned before it could be exported; try again")
+            raise JournalToolError(
+                f"the file is damaged: {missing} is missing; run `trio-chat journal check` for details"
+            )
         lines.append(b"")
         yield len(lines) - 1, b"\n".join(lines)
         seq += len(lines) - 1
 
 
 def _refs(db: sqlite3.Connection, room: _Room, since: int) -> Iterator[bytes]:
-    # The fresh ones first: what is put in its place after this is among them, what was before is there.
-    with moment(db):
+    # Read the fresh refs first: refs moved later are among them, refs moved earlier are in the table already.
+    with snapshot(db):
         rows = db.execute("SELECT refs FROM fresh ORDER BY id").fetchall()
     fresh = {key: seq for (refs,) in rows for id, key, seq in _decode_fresh(refs) if id == room.id}
     settled = ((key, seq) for key, seq in _settled(db, room.id) if key not in fresh)
@@ -150,7 +155,7 @@ def _refs(db: sqlite3.Connection, room: _Room, since: int) -> Iterator[bytes]:
 def _settled(db: sqlite3.Connection, room: int) -> Iterator[tuple[str, int]]:
     last = ""
     while True:
-        with moment(db):
+        with snapshot(db):
             rows: list[tuple[str, int]] = db.execute(
                 "SELECT key, seq FROM refs WHERE room = ? AND key > ? ORDER BY key LIMIT ?",
                 (room, last, REFS_AT_ONCE),

@@ -1,4 +1,4 @@
-"""What an export is made of: JSON, an object a line, each with its `type`.
+"""The format of an export: JSON lines, one object per line, each with a `type`.
 
     {"type":"trio_chat_journal","version":1,"refs":true,"server_id":"c2VydmVyLWlk"}
     {"type":"room","room":"lobby","epoch":"PmQ5…","first":1,"head":2,"topic":""}
@@ -7,10 +7,10 @@
     {"type":"refs","refs":[["4f1c…9a r1",1]]}
     {"type":"end","rooms":1,"entries":2}
 
-A room is followed by its entries, as on the wire, `first` to `head` without a hole; then, if the first line
-says that there are `refs`, by who said what under which `ref`. The last line tells that nothing was cut
-off. `server_id` is there in an export of everything, refs included, and only there: what such a text makes of
-an empty file is the same server, as it answers a line that is sent again by the number that the line had.
+The room line is followed by the entries `first` to `head` in the wire's format, without a gap. If the first
+line has `refs`, the room's refs follow: the author's digest with the `ref`, and the entry's number. The last
+line shows that nothing was cut off. Only a complete export with refs has the `server_id`: an empty journal
+that imports it becomes the same server, since it acknowledges a retried line with the line's old number.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class JournalLine(Struct, frozen=True, omit_defaults=True, tag="trio_chat_journa
 
 
 class RoomLine(Struct, frozen=True, tag="room"):
-    """A room, before its entries `first` to `head`; when there are none `first` is `head` + 1."""
+    """A room, before its entries `first` to `head`; in a room without entries `first` is `head` + 1."""
 
     room: str
     epoch: str
@@ -46,13 +46,13 @@ class RoomLine(Struct, frozen=True, tag="room"):
 
 
 class RefsLine(Struct, frozen=True, tag="refs"):
-    """Some refs of the room, in the order of their keys: each the author's digest and `ref`, and a number."""
+    """Some refs of the room, ordered by key: each has the author's digest with the `ref`, and a number."""
 
     refs: list[tuple[str, int]]
 
 
 class EndLine(Struct, frozen=True, tag="end"):
-    """The last line: how many there were."""
+    """The last line: the numbers of rooms and entries."""
 
     rooms: int
     entries: int
@@ -61,6 +61,6 @@ class EndLine(Struct, frozen=True, tag="end"):
 Line = JournalLine | RoomLine | Said | TopicChanged | RefsLine | EndLine
 
 decode_line = msgspec.json.Decoder(Line).decode
-"""A line's object. Raises `ValueError`, and `RecursionError` for what is nested beyond measure."""
+"""Return the object of a line. Raises `ValueError`, and `RecursionError` for a line nested too deeply."""
 
 encode_line = msgspec.json.Encoder().encode

@@ -1,4 +1,4 @@
-"""What is in a journal, in lines for its owner."""
+"""Format a journal's state and rooms as lines for its owner."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from trio_chat.journal.admin.info import JournalInfo, RoomInfo
 
-__all__ = ["described"]
+__all__ = ["format_info"]
 
 
-def described(info: JournalInfo, rooms_max: int | None) -> Iterator[str]:
-    """The journal in some lines, then a table of its rooms, the largest of them first."""
+def format_info(info: JournalInfo, rooms_max: int | None) -> Iterator[str]:
+    """Yield the journal's state in some lines, then a table of its rooms, the largest first."""
     yield f"journal     {info.path}"
     yield f"state       {info.state}"
     yield f"size        {_size(info.bytes)}, and {_size(info.log_bytes)} of log"
@@ -28,7 +28,7 @@ def described(info: JournalInfo, rooms_max: int | None) -> Iterator[str]:
         yield ""
         yield from _table(info.rooms[:rooms_max])
     if rooms_max is not None and len(info.rooms) > rooms_max:
-        yield f"and {len(info.rooms) - rooms_max:,} smaller ones (--all)"
+        yield f"{len(info.rooms) - rooms_max:,} smaller rooms are not shown (use --all)"
 
 
 def _table(rooms: list[RoomInfo]) -> Iterator[str]:
@@ -56,5 +56,5 @@ def _size(count: int) -> str:
 
 
 def _shown(text: str) -> str:
-    """Others wrote it: nothing in it moves a cursor or turns the order of letters round."""
+    """Replace control characters in a user's text: it must not move the cursor or reverse letters."""
     return "".join(char if char.isprintable() else " " for char in text)

@@ -1,4 +1,4 @@
-"""What is in a journal, and how it fares."""
+"""Read a journal's state, size and rooms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trio_chat.journal.admin.connect import is_in_use, moment, reading
+from trio_chat.journal.admin.connect import is_in_use, open_reader, snapshot
 from trio_chat.journal.admin.seek import time_of
 from trio_chat.journal.sqlite_file import server_id_of, version_of
 
@@ -19,7 +19,7 @@ __all__ = ["JournalInfo", "RoomInfo", "info"]
 
 
 class RoomInfo(Struct, frozen=True, kw_only=True):
-    """A room: `first` to `head` are the numbers kept, in `bytes` of entries; `newest` is a time in ms."""
+    """A room: it keeps the numbers `first` to `head`, in `bytes` of entries; `newest` is a time in ms."""
 
     room: str
     epoch: str
@@ -32,9 +32,9 @@ class RoomInfo(Struct, frozen=True, kw_only=True):
 
 
 class JournalInfo(Struct, frozen=True, kw_only=True):
-    """A journal: its file and its log in bytes, times in ms since 1970 (0 without entries), and its rooms,
-    those with the most entries first. `state` says in words who has it, or how the last run ended.
-    `server_id` is empty until a server has opened the journal."""
+    """A journal: the sizes of its file and log in bytes, times in ms since 1970 (0 without entries), and its
+    rooms, those with the most entries first. `state` is a text: whether the journal is in use, or how the
+    last run ended. `server_id` is empty until a server has opened the journal."""
 
     path: str
     bytes: int
@@ -50,14 +50,14 @@ class JournalInfo(Struct, frozen=True, kw_only=True):
 
 
 def info(path: Path) -> JournalInfo:
-    """Look at a journal, all at one moment; a server may be using it."""
+    """Return the state of a journal at one moment; a server may be using it."""
     in_use = is_in_use(path)
-    with reading(path) as db, moment(db):
+    with open_reader(path) as db, snapshot(db):
         run, durability, stopped = db.execute("SELECT run, durability, stopped FROM about").fetchone()
         rooms = _rooms(db)
         log = f"{os.path.realpath(path)}-wal"
         return JournalInfo(
-            path=os.fsencode(path).decode("utf-8", "replace"),  # any bytes, and JSON has only characters
+            path=os.fsencode(path).decode("utf-8", "replace"),  # JSON has only characters
             bytes=path.stat().st_size,
             log_bytes=os.stat(log).st_size if os.path.exists(log) else 0,
             version=version_of(db, path),

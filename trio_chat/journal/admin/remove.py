@@ -1,7 +1,7 @@
 """Remove whole rooms: their entries, topics, refs, their part of the index, and the rooms themselves.
 
-All in one transaction. A room of that name begins anew when something is said in it: with number 1, and under
-a new epoch, so a client that comes back with a number of the removed one is not resumed.
+All of this is one transaction. The next message in a room of that name starts a new room, with number 1 and a
+new epoch, so a client cannot resume with a number of the removed room.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trio_chat.errors import JournalToolError
-from trio_chat.journal.admin.connect import changing, moment, reading
-from trio_chat.journal.admin.prune import Pruned, RoomPruned, forget, vacuum_file
+from trio_chat.journal.admin.connect import open_reader, open_writer, snapshot
+from trio_chat.journal.admin.prune import PruneResult, RoomPruned, delete_entries, vacuum_file
 from trio_chat.journal.sqlite_file import transaction
 
 if TYPE_CHECKING:
@@ -35,24 +35,27 @@ def remove_rooms(
     dry_run: bool = False,
     vacuum: bool = False,
     progress: Progress | None = None,
-) -> Pruned:
-    """Remove the rooms with these keys; with `dry_run` only tell what that is. Raises `JournalToolError`.
+) -> PruneResult:
+    """Remove the rooms with these keys; with `dry_run` only return what would be removed.
 
-    An interruption leaves everything in place; while the file is written anew it ends only that.
+    An interrupt undoes everything; while the file is rewritten it ends only the rewriting.
+
+    Raises:
+        JournalToolError: A room is not in the journal, or the file cannot be read or changed.
     """
     size = path.stat().st_size if path.exists() else 0
     if dry_run:
-        with reading(path) as db, moment(db):
-            return Pruned([room for _, room in _find(db, keys)], size, size, vacuumed=False)
+        with open_reader(path) as db, snapshot(db):
+            return PruneResult([room for _, room in _find(db, keys)], size, size, vacuumed=False)
     vacuumed = False
-    with changing(path) as db:
+    with open_writer(path) as db:
         with transaction(db):
             found = _find(db, keys)
-            forget(db, found, progress)
+            delete_entries(db, found, progress)
             _remove(db, [id for id, _ in found])
         if vacuum:
             vacuumed = vacuum_file(db)
-    return Pruned([room for _, room in found], size, path.stat().st_size, vacuumed)
+    return PruneResult([room for _, room in found], size, path.stat().st_size, vacuumed)
 
 
 def _find(db: sqlite3.Connection, keys: Sequence[str]) -> list[tuple[int, RoomPruned]]:
@@ -67,9 +70,9 @@ def _find(db: sqlite3.Connection, keys: Sequence[str]) -> list[tuple[int, RoomPr
 
 
 def _remove(db: sqlite3.Connection, ids: list[int]) -> None:
-    """Remove what is left of rooms whose entries are forgotten.
+    """Delete the remaining rows of rooms whose entries are deleted.
 
-    An id may be given to another room later, so nothing under it may stay.
+    A later room may get the same id, so no row with it may stay.
     """
     rooms = [(id,) for id in ids]
     for table in ("batches", "chunks", "refs"):

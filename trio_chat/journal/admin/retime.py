@@ -1,9 +1,9 @@
-"""Correct the times of entries that are in the future, as a clock that was wrong has left them.
+"""Correct the times of entries that are in the future, as a wrong clock leaves them.
 
-Within a room `at` never decreases, so such entries are the room's newest, and every entry after them was
-given the same time or a later one. They move back together, by as much as the newest is ahead of now, but not
-beyond the newest entry that is not in the future: their order stays, and their distances where they fit.
-Clients may have kept the old times, so the room gets a new epoch. Texts, numbers and refs stay.
+Within a room `at` never decreases. So such entries are the room's newest, and every later entry got the same
+time or a later one. They move back together, by as much as the newest is ahead of now, but not beyond the
+newest entry that is not in the future. Their order stays, and their distances where they fit. Clients may
+have stored the old times, so the room gets a new epoch. Texts, numbers and refs stay.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trio_chat.errors import JournalToolError
-from trio_chat.journal.admin.connect import changing, moment, reading
+from trio_chat.journal.admin.connect import open_reader, open_writer, snapshot
 from trio_chat.journal.admin.seek import first_since, time_of
 from trio_chat.journal.sqlite_file import transaction
 from trio_chat.wire.codec import decode_entry, encode
@@ -34,7 +34,7 @@ ROWS_BETWEEN_REPORTS = 100
 
 class RoomRetimed(Struct, frozen=True):
     """A room whose entries `first` to `last` are moved back, the newest by `ahead_ms`; `last` is less than
-    `first` when none are, and `ahead_ms` 0 when the room had nothing to correct."""
+    `first` if none are moved, and `ahead_ms` is 0 if the room needs no correction."""
 
     room: str
     first: int
@@ -43,7 +43,7 @@ class RoomRetimed(Struct, frozen=True):
 
 
 class _Future(Struct, frozen=True):
-    """What is in the future in one room: its entries from `start` to `head`, the newest at `newest_ms`."""
+    """The future entries of one room: `start` to `head`, the newest at `newest_ms`."""
 
     id: int
     shown: str
@@ -57,17 +57,17 @@ class _Future(Struct, frozen=True):
 def retime(
     path: Path, rooms: Sequence[str], now_ms: int, *, dry_run: bool = False, progress: Progress | None = None
 ) -> list[RoomRetimed]:
-    """Move the entries of these rooms, by their keys, that are later than `now_ms` back to end then.
+    """Move the entries of these rooms (by key) that are later than `now_ms` back, so that the newest is then.
 
-    With `dry_run` only report what would change. All rooms are corrected, or none.
+    With `dry_run` only return what would change. All rooms are corrected, or none.
 
     Raises:
-        NotDone: A room is not in the journal, or the file cannot be read or changed.
+        JournalToolError: A room is not in the journal, or the file cannot be read or changed.
     """
     if dry_run:
-        with reading(path) as db, moment(db):
+        with open_reader(path) as db, snapshot(db):
             return [_report(future) for future in _find(db, rooms, now_ms)]
-    with changing(path) as db, transaction(db):
+    with open_writer(path) as db, transaction(db):
         found = _find(db, rooms, now_ms)
         for future in found:
             if future.ahead_ms:
@@ -86,7 +86,7 @@ def _find(db: sqlite3.Connection, rooms: Sequence[str], now_ms: int) -> list[_Fu
         if row is None:
             raise JournalToolError(f"there is no room {key} in the journal")
         id, shown, head, newest_ms = row
-        # Rows with entries that are kept no longer may still be there, and the index knows their times.
+        # Rows with pruned entries may still exist, and the index has their times.
         oldest = db.execute("SELECT min(first) FROM batches WHERE room = ?", (id,)).fetchone()[0]
         if oldest is None:
             oldest = head + 1
@@ -111,13 +111,13 @@ def _move_back(db: sqlite3.Connection, future: _Future, now_ms: int, progress: P
             raise _damaged(after + 1, future)
         first, last, joined = row
         lines = joined.split(b"\n")
-        for place in range(max(0, future.start - first), len(lines)):
+        for index in range(max(0, future.start - first), len(lines)):
             try:
-                entry = decode_entry(lines[place])
+                entry = decode_entry(lines[index])
             except (ValueError, RecursionError):
-                raise _damaged(first + place, future) from None
+                raise _damaged(first + index, future) from None
             at = max(at, min(entry.at - future.ahead_ms, now_ms))
-            lines[place] = encode(replace(entry, at=at))
+            lines[index] = encode(replace(entry, at=at))
         db.execute(
             "UPDATE batches SET payloads = ? WHERE room = ? AND last = ?",
             (b"\n".join(lines), future.id, last),
@@ -126,7 +126,7 @@ def _move_back(db: sqlite3.Connection, future: _Future, now_ms: int, progress: P
         rows += 1
         if progress is not None and not rows % ROWS_BETWEEN_REPORTS:
             progress(after + 1 - future.start, future.head + 1 - future.start)
-    if future.start > future.head:  # nothing of it is kept: only what is said next was affected
+    if future.start > future.head:  # no such entry is kept: only the time of the next entry is affected
         db.execute("UPDATE rooms SET at = ? WHERE id = ?", (now_ms, future.id))
         return
     _correct_index(db, future)
@@ -135,14 +135,17 @@ def _move_back(db: sqlite3.Connection, future: _Future, now_ms: int, progress: P
 
 
 def _correct_index(db: sqlite3.Connection, future: _Future) -> None:
-    """Give the stretches of the index the times of their first and last entries; their words stay."""
-    stretches = db.execute(
+    """Give the chunks of the index the times of their first and last entries; their texts stay."""
+    chunks = db.execute(
         "SELECT id, first, last FROM chunks WHERE room = ? AND last >= ?", (future.id, future.start)
     ).fetchall()
-    for id, first, last in stretches:
+    for id, first, last in chunks:
         times = (time_of(db, future.id, first), time_of(db, future.id, last))
         db.execute("UPDATE chunks SET began = ?, ended = ? WHERE id = ?", (*times, id))
 
 
 def _damaged(seq: int, future: _Future) -> JournalToolError:
-    return JournalToolError(f"the file is damaged at entry {seq} of room {future.shown}; `check` says more")
+    return JournalToolError(
+        f"the file is damaged at entry {seq} of room {future.shown};"
+        " run `trio-chat journal check` for details"
+    )
