@@ -128,7 +128,7 @@ async def test_a_disk_that_cannot_be_written_refuses_and_recovers(
         ada.send(Say("lobby", "b", ref="r1"))
         await ada.answer(Ack, ref="r1", seq=2)
         await bob.answer(Said, seq=2, text="b")
-    assert "the journal cannot be written: attempt to write a readonly database" in caplog.text
+    assert "cannot write the journal: attempt to write a readonly database" in caplog.text
 
 
 async def test_a_reader_at_a_trickle_does_not_hold_the_log(

@@ -17,7 +17,7 @@ from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft, Store
 from trio_chat.net.link import ReadPacing
 from trio_chat.server.fair_share import FairScheduler
-from trio_chat.server.fanout import SENDS_AT_ONCE, publish, tell
+from trio_chat.server.fanout import SENDS_AT_ONCE, publish, send_notice
 from trio_chat.server.outbound import OutboundQueue
 from trio_chat.server.stream import Batch, RecentCache, RoomStream
 from trio_chat.server.streams import RoomStreams
@@ -107,7 +107,7 @@ class Reader:
 
     # --- as its owner -------------------------------------------------------------------------------
 
-    def fell_behind(self) -> None:
+    def start_writer(self) -> None:
         self.fallen += 1
         self.stage.writers.start_soon(self._write)
 
@@ -115,12 +115,12 @@ class Reader:
         try:
             await self.owed.catch_up(self.stage.feeds, self.stage.turns)
         except LinkBroken:
-            self.lost()
+            self.connection_lost()
 
     def work_clock(self) -> float:
         return self.stage.turns.clock()
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         self.gone += 1
         for stream in list(self.owed.streams):
             self.leave(stream.key)
@@ -135,13 +135,13 @@ class Reader:
         stream = self.stage.rooms[room]
         stream.users += 1
         cursor = max(stream.head - recent, 0)
-        self.owed.enter(stream, cursor)
+        self.owed.subscribe(stream, cursor)
         self.owed.flush()
         return cursor
 
     def leave(self, room: str) -> None:
         stream = self.stage.rooms[room]
-        self.owed.exit(stream)
+        self.owed.unsubscribe(stream)
         self.stage.feeds.release(stream)
 
     @property
@@ -229,7 +229,7 @@ class Stage:
         self.news[room] = self.news.get(room, 0) + 1
         stream = self.rooms[room]
         notice = Batch(0, [encode(Presence(stream.shown, self.news[room]))])
-        await tell(stream, notice, sends_at_once=self.sends_at_once)
+        await send_notice(stream, notice, sends_at_once=self.sends_at_once)
 
     def members_page(self, room: str) -> Members:
         return Members(self.rooms[room].shown, [], self.news.get(room, 0), more=False)

@@ -133,7 +133,7 @@ async def waits_for_places(house: House, many: int, order: list[int]) -> None:
         for number in range(many):
 
             async def says(number: int = number) -> None:
-                await house.committer.place()
+                await house.committer.wait_capacity()
                 house.teller(f"author {number}").says(str(number))
                 order.append(number)
 
@@ -187,7 +187,7 @@ async def test_a_full_queue_makes_authors_wait(bounds: dict[str, int], autojump_
 async def test_asking_for_a_place_always_passes_a_checkpoint() -> None:
     async with housed() as house:
         with assert_checkpoints():
-            await house.committer.place()
+            await house.committer.wait_capacity()
 
 
 async def test_whoever_gives_up_waiting_takes_no_place(autojump_clock: MockClock) -> None:
@@ -197,7 +197,7 @@ async def test_whoever_gives_up_waiting_takes_no_place(autojump_clock: MockClock
         await wait_all_tasks_blocked()
         house.teller("ada").says("b")
         with trio.move_on_after(0.01) as scope:
-            await house.committer.place()
+            await house.committer.wait_capacity()
         assert scope.cancelled_caught
         store.let_go()
         await wait_all_tasks_blocked()
@@ -267,7 +267,7 @@ async def test_another_thing_under_a_ref_is_refused(text: str, action: bool, ret
     async with housed() as house:
         ada = house.teller("ada")
         ada.says("hello", ref="r1")
-        with pytest.raises(Refused, match="stands for something else") as refused:
+        with pytest.raises(Refused, match="already used for a different message") as refused:
             ada.says(text, ref="r1", action=action, retitles=retitles)
         assert (refused.value.code, refused.value.field) == ("ref_reuse", "ref")
         await wait_all_tasks_blocked()

@@ -39,7 +39,7 @@ async def test_a_failed_commit_refuses_the_batch_and_all_behind_it(caplog: Logs)
         assert [each.who for each in house.happened if each.kind == SETTLED] == ["ada", "ada", "bob"]
         assert len(store.batches) == 1
     assert [record.getMessage() for record in caplog.records] == [
-        "the journal cannot be written: no space left on device"
+        "cannot write the journal: no space left on device"
     ]
     caplog.clear()
 
@@ -85,7 +85,7 @@ async def test_a_store_that_fails_is_probed_each_second_until_it_is_well(
         assert len(store.probes) == 6, "a store that is well is left alone"
         assert (house.answers("ada"), house.shown()) == ([UNAVAILABLE], [])
     assert [record.getMessage() for record in caplog.records] == [
-        "the journal cannot be written: no space left on device",
+        "cannot write the journal: no space left on device",
         "the journal can be written again",
     ]
     caplog.clear()
@@ -287,7 +287,7 @@ async def test_whoever_waits_for_a_place_at_the_end_gets_one(nursery: trio.Nurse
     async with housed(HeldStore(), queue_entries=1) as house:
 
         async def waits() -> None:
-            await house.committer.place()
+            await house.committer.wait_capacity()
             got.append("a place")
 
         house.teller("ada").says("a")

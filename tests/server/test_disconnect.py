@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from trio_chat.server.disconnect import LOST, disconnect_for
+from trio_chat.server.disconnect import CONNECTION_LOST, disconnect_for
 from trio_chat.wire.codec import decode_event
 from trio_chat.wire.messages import Bye
 
@@ -63,7 +63,7 @@ def test_a_bye_may_say_when_and_to_whose_question() -> None:
 
 
 def test_a_lost_connection_is_told_to_others_alone() -> None:
-    assert (LOST.why, LOST.bye) == ("lost", None)
+    assert (CONNECTION_LOST.why, CONNECTION_LOST.bye) == ("lost", None)
 
 
 def test_all_that_others_may_be_told_is_in_the_protocol() -> None:

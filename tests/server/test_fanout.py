@@ -7,7 +7,7 @@ from trio.testing import assert_checkpoints, assert_no_checkpoints
 
 from tests.server.stage import Reader, Stage, on_stage, private
 from trio_chat.dialects.frames import FRAMES, FramePacking
-from trio_chat.server.fanout import SENDS_AT_ONCE, hand_late, hand_out, publish
+from trio_chat.server.fanout import SENDS_AT_ONCE, publish, send_batch, send_unsent
 from trio_chat.server.outbound import OutboundQueue
 from trio_chat.server.stream import Batch
 from trio_chat.wire.codec import encode
@@ -48,7 +48,7 @@ async def test_private_answers_go_before_the_batch_in_the_same_send() -> None:
         assert bytes(one.link.taken) == pack([private(1), private(2), HI])
         assert bytes(other.link.taken) == pack([HI])
         assert one.link.sends == 1
-        assert (one.owed.answers, one.owed.answers_bytes) == ([], 0)
+        assert (one.owed.replies, one.owed.replies_bytes) == ([], 0)
 
 
 class BracketPacking(FramePacking):
@@ -104,9 +104,11 @@ async def test_a_stall_of_everybody_copies_nothing() -> None:
                 reader.owed.send(private(1))
         batch = Batch(1, [HI])
         lobby.append(1, batch.payloads)
-        hand_out(lobby.live, batch)
+        send_batch(lobby.live, batch)
         shared = batch.packed(FRAMES)
-        kept = [(reader.owed._remainder, reader.owed._sent, reader.owed._then) for reader in readers]
+        kept = [
+            (reader.owed._remainder, reader.owed._sent, reader.owed._next_remainder) for reader in readers
+        ]
         assert kept == [
             (shared, 0, b""),
             (answers, 1, shared),
@@ -158,7 +160,7 @@ async def test_a_very_large_room_is_handed_out_in_chunks() -> None:
 
         async def watch() -> None:
             while True:
-                done.append(MANY - len(lobby.handing))
+                done.append(MANY - len(lobby.unsent))
                 await trio.lowlevel.checkpoint()
 
         async with trio.open_nursery() as nursery:
@@ -168,7 +170,7 @@ async def test_a_very_large_room_is_handed_out_in_chunks() -> None:
             nursery.cancel_scope.cancel()
         assert set(done) <= {0, SENDS_AT_ONCE, 2 * SENDS_AT_ONCE, 3 * SENDS_AT_ONCE, MANY}
         assert set(done) - {0, MANY}, "others run in between"
-        assert not lobby.handing
+        assert not lobby.unsent
         assert all(reader.texts() == ["hi"] for reader in readers)
 
 
@@ -179,7 +181,7 @@ async def in_the_midst(stage: Stage, readers: list[Reader]) -> trio.Nursery:
     when_sent(readers[0], begun.set)
     stage.writers.start_soon(publish, *await stage.commits("hi"))
     await begun.wait()
-    assert readers[0].owed not in lobby.handing and readers[-1].owed in lobby.handing
+    assert readers[0].owed not in lobby.unsent and readers[-1].owed in lobby.unsent
     return stage.writers
 
 
@@ -238,7 +240,7 @@ async def test_whoever_cannot_wait_is_handed_it_at_once_and_not_again() -> None:
         await in_the_midst(stage, readers)
         for reader in (readers[0], readers[-1]):
             with assert_no_checkpoints():
-                hand_late(lobby, reader.owed)
+                send_unsent(lobby, reader.owed)
             assert reader.texts() == ["hi"]
         await trio.testing.wait_all_tasks_blocked()
         assert readers[0].texts() == readers[-1].texts() == ["hi"]
@@ -306,7 +308,7 @@ async def test_whoever_falls_behind_by_typing_has_missed_nothing() -> None:
     async with on_stage() as stage:
         (reader,) = readers_in(stage, 1, width=5)
         typing = TypingNotice("Lobby", "ada")
-        hand_out([reader.owed], Batch(0, [encode(typing)]))
+        send_batch([reader.owed], Batch(0, [encode(typing)]))
         await stage.says("hi")
         reader.link.widen()
         await trio.testing.wait_all_tasks_blocked()

@@ -15,12 +15,12 @@ from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import RetentionRule
 from trio_chat.server.maintenance import (
-    AGAIN_S,
     BACKLOG_MAX,
-    OFTEN_ENOUGH_S,
-    PAUSE_S,
+    BUSY_PAUSE_S,
+    INTERVAL_S,
     QUIET_S,
-    TALK_PAUSE_S,
+    RETRY_S,
+    STEP_PAUSE_S,
     run_maintenance,
 )
 
@@ -50,8 +50,8 @@ class Heap(MemoryStore):
 
 async def talk(heap: Heap, per_s: int) -> None:
     while True:
-        await trio.sleep(PAUSE_S)
-        heap.backlog += round(per_s * PAUSE_S)
+        await trio.sleep(STEP_PAUSE_S)
+        heap.backlog += round(per_s * STEP_PAUSE_S)
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ async def kept_tidy() -> AsyncGenerator[tuple[Heap, trio.Nursery]]:
 async def test_while_nothing_is_said_it_goes_on_to_the_end(autojump_clock: MockClock) -> None:
     async with kept_tidy() as (heap, nursery):
         heap.backlog = 95
-        await trio.sleep(OFTEN_ENOUGH_S / 2)
+        await trio.sleep(INTERVAL_S / 2)
         assert heap.backlog == 5
         assert len(heap.steps) == 10, "what cannot be done now is not tried again and again"
         heap.backlog += 1
@@ -80,7 +80,7 @@ async def test_while_nothing_is_said_it_goes_on_to_the_end(autojump_clock: MockC
 
 async def test_while_it_is_quiet_nothing_is_asked(autojump_clock: MockClock) -> None:
     async with kept_tidy() as (heap, nursery):
-        await trio.sleep(OFTEN_ENOUGH_S - 5)
+        await trio.sleep(INTERVAL_S - 5)
         assert heap.steps == []
         await trio.sleep(10)
         assert len(heap.steps) == 1, "but for what is too old"
@@ -89,7 +89,7 @@ async def test_while_it_is_quiet_nothing_is_asked(autojump_clock: MockClock) -> 
 async def test_while_people_talk_it_waits(autojump_clock: MockClock) -> None:
     async with kept_tidy() as (heap, nursery):
         nursery.start_soon(talk, heap, 200)
-        await trio.sleep(OFTEN_ENOUGH_S / 2)
+        await trio.sleep(INTERVAL_S / 2)
         assert heap.steps == []
 
 
@@ -108,7 +108,7 @@ async def test_much_is_not_left_to_lie_however_they_talk(autojump_clock: MockClo
     async with kept_tidy() as (heap, nursery):
         heap.backlog = BACKLOG_MAX - 100
         nursery.start_soon(talk, heap, 200)
-        await trio.sleep(OFTEN_ENOUGH_S / 2)
+        await trio.sleep(INTERVAL_S / 2)
         assert len(heap.steps) > 20
 
 
@@ -119,13 +119,13 @@ async def test_between_two_steps_who_speaks_has_longer(per_s: int, autojump_cloc
         nursery.start_soon(talk, heap, per_s)
         await trio.sleep(10)
         pauses = {round(later - step - 1, 3) for step, later in pairwise(heap.steps)}
-        assert pauses == {PAUSE_S + TALK_PAUSE_S if per_s else PAUSE_S}
+        assert pauses == {STEP_PAUSE_S + BUSY_PAUSE_S if per_s else STEP_PAUSE_S}
 
 
 async def test_once_in_a_while_it_is_done_however_they_talk(autojump_clock: MockClock) -> None:
     async with kept_tidy() as (heap, nursery):
         nursery.start_soon(talk, heap, 200)
-        await trio.sleep(OFTEN_ENOUGH_S + 3)
+        await trio.sleep(INTERVAL_S + 3)
         assert heap.steps
 
 
@@ -136,16 +136,16 @@ async def test_a_failure_is_told_once_and_it_is_tried_again(
     async with kept_tidy() as (heap, nursery):
         heap.failures = [failure] * 3
         heap.backlog = 50
-        await trio.sleep(2 * AGAIN_S)
+        await trio.sleep(2 * RETRY_S)
         assert 2 <= len(heap.steps) <= 3, "with pauses"
-        await trio.sleep(3 * AGAIN_S)
+        await trio.sleep(3 * RETRY_S)
         assert heap.backlog == 0
         (told,) = [each for each in caplog.records if each.name == "trio_chat.upkeep"]
         assert told.levelno == logging.ERROR
         assert (told.exc_info is None) == isinstance(failure, StoreError), "a bug has its trace"
         heap.failures = [failure]
         heap.backlog = 50
-        await trio.sleep(2 * AGAIN_S)
+        await trio.sleep(2 * RETRY_S)
         assert len([each for each in caplog.records if each.name == "trio_chat.upkeep"]) == 2, (
             "and the next again"
         )
@@ -158,7 +158,7 @@ async def test_a_server_goes_on_without(autojump_clock: MockClock, caplog: pytes
     async with serving(store=store) as house:
         ada = await house.enter("ada", "lobby")
         await trio.sleep(30)
-        assert "the journal cannot be tidied: no space left on device" in caplog.text
+        assert "cannot tidy the journal: no space left on device" in caplog.text
         caplog.clear()
         assert await ada.say("never mind") == 1
         ada.link.close()

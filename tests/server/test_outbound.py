@@ -27,12 +27,12 @@ async def test_answers_wait_for_a_flush_and_go_out_in_one_send() -> None:
         reader = Reader(stage)
         for number in range(3):
             reader.owed.send(private(number))
-        assert reader.owed.answers_bytes == 3 * len(private(0))
+        assert reader.owed.replies_bytes == 3 * len(private(0))
         assert reader.link.sends == 0
         with assert_no_checkpoints():
             reader.owed.flush()
         assert reader.answers() == [0, 1, 2]
-        assert (reader.link.sends, reader.owed.answers, reader.owed.answers_bytes) == (1, [], 0)
+        assert (reader.link.sends, reader.owed.replies, reader.owed.replies_bytes) == (1, [], 0)
         reader.owed.flush()
         assert reader.link.sends == 1, "nothing is owed"
 
@@ -45,7 +45,7 @@ async def test_answers_that_do_not_fit_make_one_fall_behind_and_come_in_order() 
             reader.owed.flush()
         assert not reader.owed.live
         assert reader.fallen == 1, "one writer at a time"
-        assert reader.owed.answers_bytes == 3 * len(private(0)), "the first two are on their way"
+        assert reader.owed.replies_bytes == 3 * len(private(0)), "the first two are on their way"
         for _ in range(40):
             reader.link.widen(11)
             await settled()
@@ -199,9 +199,9 @@ async def test_whether_something_of_a_room_is_still_owed() -> None:
         slow.join("lobby")
         await stage.says("a")
         await stage.says("b")
-        assert not live.owed.behind(lobby, 2)
-        assert slow.owed.behind(lobby, 2) and not slow.owed.behind(lobby, 1)
-        assert not other.owed.behind(lobby, 2), "it is not there"
+        assert not live.owed.is_behind(lobby, 2)
+        assert slow.owed.is_behind(lobby, 2) and not slow.owed.is_behind(lobby, 1)
+        assert not other.owed.is_behind(lobby, 2), "it is not there"
 
 
 # --- the end ----------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ async def test_who_keeps_up_is_sent_its_answers_and_the_bye(drop: bool) -> None:
         await stage.says("a")
         assert bytes(reader.link.taken) == pack([private(1), BYE])
         assert stage.rooms["lobby"].live == {} and reader.owed.streams == {}
-        await reader.owed.finished()
+        await reader.owed.wait_sent()
 
 
 async def behind(stage: Stage) -> Reader:
@@ -293,7 +293,7 @@ async def test_it_is_finished_when_nothing_is_owed_or_nobody_is_there() -> None:
 
         async def waits(reader: Reader) -> None:
             ends(reader, BYE, drop=True)
-            await reader.owed.finished()
+            await reader.owed.wait_sent()
             finished.append(reader)
 
         async with trio.open_nursery() as nursery:

@@ -61,7 +61,7 @@ async def test_the_goodbye_goes_out_while_a_page_is_read() -> None:
         reader = await one_who_waits_for_a_page(stage)
         reader.owed.close(BYE, drop=True)
         assert [type(event) for event in reader.events] == [Bye]
-        await reader.owed.finished()
+        await reader.owed.wait_sent()
         await wait_all_tasks_blocked()
         assert store.waiting == 0, "nobody wants the page any more"
         assert [type(event) for event in reader.events] == [Bye]
@@ -133,7 +133,7 @@ async def test_a_connection_that_breaks_while_a_page_hangs_is_over() -> None:
         reader.owed.send(private(1))
         reader.owed.flush()
         assert reader.gone == 1
-        await reader.owed.finished()
+        await reader.owed.wait_sent()
         assert store.waiting == 0
 
 
@@ -150,7 +150,7 @@ async def test_answers_go_out_while_a_journal_that_cannot_be_read_is_left_alone(
         reader.owed.flush()
         assert reader.answers() == [1]
         reader.owed.close(BYE, drop=True)
-        await reader.owed.finished()
+        await reader.owed.wait_sent()
 
 
 async def test_a_session_whose_page_hangs_is_served_and_ends(autojump_clock: MockClock) -> None:

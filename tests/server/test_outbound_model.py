@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.server.stage import Reader, Stage, on_stage, private
 from tests.server.stores import FatedStore
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.server.outbound import READ_AGAIN_S
+from trio_chat.server.outbound import READ_RETRY_S
 from trio_chat.wire.messages import Members, Presence
 
 ROOMS = ("lobby", "attic")
@@ -99,7 +99,7 @@ class Play:
         elif what == "look":
             await wait_all_tasks_blocked()
         else:
-            await trio.sleep(READ_AGAIN_S)
+            await trio.sleep(READ_RETRY_S)
 
     async def quiet(self, room: str) -> None:
         """One thing after the other in a room: there is one committer, and one who tells."""
@@ -127,7 +127,11 @@ class Play:
     def leave(self, reader: Reader, room: str) -> None:
         """As `leave` does it: only when nothing of the room is owed any more."""
         stream = self.stage.rooms[room]
-        if (reader, room) in self.visits and not reader.owed.behind(stream, stream.head) and reader.owed.live:
+        if (
+            (reader, room) in self.visits
+            and not reader.owed.is_behind(stream, stream.head)
+            and reader.owed.live
+        ):
             self.check(self.visits.pop((reader, room)), stream.head)
             reader.leave(room)
 
@@ -139,17 +143,17 @@ class Play:
         """Who keeps up is owed nothing, and stands in the live set of each of its rooms; others in none."""
         for reader in self.readers:
             outbound = reader.owed
-            assert not (outbound.live and (outbound._remainder or outbound._then))
+            assert not (outbound.live and (outbound._remainder or outbound._next_remainder))
             for stream in self.stage.rooms.values():
                 assert (outbound in stream.live) == (outbound.live and stream in outbound.streams)
-                assert outbound not in stream.handing or outbound in stream.live
+                assert outbound not in stream.unsent or outbound in stream.live
 
     async def end(self) -> None:
         for reader in self.readers:
             reader.link.widen()
-        await trio.sleep(20 * READ_AGAIN_S)
+        await trio.sleep(20 * READ_RETRY_S)
         for reader in self.readers:
-            assert reader.owed.live and not reader.owed.answers and reader.gone == 0
+            assert reader.owed.live and not reader.owed.replies and reader.gone == 0
             assert reader.answers() == list(range(self.answered[reader]))
         for visit in self.visits.values():
             self.check(visit, self.stage.rooms[visit.room].head)

@@ -6,7 +6,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.server.stage import Reader, on_stage, private
 from tests.server.stores import FailingStore, HeldStore
 from trio_chat.journal.memory import MemoryStore
-from trio_chat.server.outbound import READ_AGAIN_S, TRY_S
+from trio_chat.server.outbound import READ_RETRY_S, WRITE_RETRY_S
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Bye, Gap, Members, Said
 
@@ -42,7 +42,7 @@ async def test_what_is_kept_for_whoever_is_slow_are_bytes_that_all_share() -> No
             await stage.says(text, text)
         for room in (1_000, 150, 150, 150, 1_000, 1_000):
             assert len({id(reader.owed._remainder) for reader in readers}) == 1
-            assert all(not reader.owed._then and not reader.owed.answers for reader in readers)
+            assert all(not reader.owed._next_remainder and not reader.owed.replies for reader in readers)
             for reader in readers:
                 reader.link.widen(room)
             await settled()
@@ -123,10 +123,10 @@ async def test_a_journal_that_cannot_be_read_is_asked_again(autojump_clock: Mock
         store.reading_fails = True
         reader = Reader(stage)
         reader.join("lobby", recent=1)
-        await trio.sleep(2.5 * READ_AGAIN_S)
+        await trio.sleep(2.5 * READ_RETRY_S)
         assert reader.texts() == []
         store.reading_fails = False
-        await trio.sleep(READ_AGAIN_S)
+        await trio.sleep(READ_RETRY_S)
         assert reader.texts() == ["a"]
 
 
@@ -138,7 +138,7 @@ async def test_it_is_tried_every_second_whether_the_socket_takes_more(autojump_c
         await stage.says("a")
         await settled()
         reader.link.room = 10**6  # without a word
-        await trio.sleep(1.1 * TRY_S)
+        await trio.sleep(1.1 * WRITE_RETRY_S)
         assert reader.texts() == ["a"]
 
 
@@ -220,7 +220,7 @@ async def test_what_was_missed_in_a_hundred_rooms_is_not_owed_at_once() -> None:
         while not reader.owed.live:
             reader.link.widen(40)
             await settled()
-            most = max(most, len(reader.owed._remainder) + reader.owed.answers_bytes)
+            most = max(most, len(reader.owed._remainder) + reader.owed.replies_bytes)
         assert most <= size + 200
         assert [event.room for event in reader.events if isinstance(event, Members)] == [
             room.title() for room in rooms

@@ -16,7 +16,7 @@ from trio_chat.hub.names import prepare_name, prepare_room
 from trio_chat.hub.rooms import LARGE
 from trio_chat.server import presence
 from trio_chat.server.fair_share import SLICE_S, FairScheduler
-from trio_chat.server.fanout import tell
+from trio_chat.server.fanout import send_notice
 from trio_chat.server.presence import COST_FACTOR, GATHER_S, INTERVAL_S, PresenceNotifier
 from trio_chat.server.stream import Batch, RoomStream
 from trio_chat.wire.messages import Departure, Presence, Renaming
@@ -72,7 +72,7 @@ def counts(reader: Reader) -> list[int]:
 
 def is_idle(notices: PresenceNotifier) -> bool:
     """Whether it keeps nothing of any room."""
-    return not (notices._due or notices._gathering or notices._quiet_until or notices._ends)
+    return not (notices._due or notices._gathering or notices._quiet_until or notices._quiet_ends)
 
 
 async def test_the_first_change_is_told_with_the_next_pass(autojump_clock: MockClock) -> None:
@@ -274,9 +274,9 @@ async def test_a_notice_that_is_slow_to_send_is_sent_less_often(
 
     async def slow_tell(stream: RoomStream, notice: Batch, *, sends_at_once: int) -> None:
         await trio.sleep(1)
-        await tell(stream, notice, sends_at_once=sends_at_once)
+        await send_notice(stream, notice, sends_at_once=sends_at_once)
 
-    monkeypatch.setattr(presence, "tell", slow_tell)
+    monkeypatch.setattr(presence, "send_notice", slow_tell)
     async with in_town() as town:
         listener = town.listens()
         town.crowd()
@@ -291,9 +291,9 @@ async def test_what_changes_while_it_is_told_is_told_next(
 ) -> None:
     async def slow_tell(stream: RoomStream, notice: Batch, *, sends_at_once: int) -> None:
         await trio.sleep(1)
-        await tell(stream, notice, sends_at_once=sends_at_once)
+        await send_notice(stream, notice, sends_at_once=sends_at_once)
 
-    monkeypatch.setattr(presence, "tell", slow_tell)
+    monkeypatch.setattr(presence, "send_notice", slow_tell)
     async with in_town() as town:
         listener = town.listens()
         town.comes("ada")

@@ -17,7 +17,7 @@ from trio_chat.journal.search import SearchBounds
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.store import Matches, RetentionRule
 from trio_chat.server.config import Config, Limits
-from trio_chat.server.disconnect import LOST
+from trio_chat.server.disconnect import CONNECTION_LOST
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
     MAX_NUMBER,
@@ -245,7 +245,7 @@ async def test_a_search_whose_session_has_ended_stops(
 
     async def asking(*arguments: Any, is_abandoned: Callable[[], bool]) -> Matches:
         asked.append(is_abandoned())
-        ended.end(LOST)
+        ended.end(CONNECTION_LOST)
         asked.append(is_abandoned())
         return await inner(*arguments, is_abandoned=is_abandoned)
 

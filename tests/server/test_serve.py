@@ -193,7 +193,7 @@ async def test_a_store_that_does_not_close_holds_nobody_up_for_long(autojump_clo
 async def test_a_bug_in_the_committer_ends_the_server_loudly(autojump_clock: MockClock) -> None:
     """Silently it would leave every author waiting for ever."""
     listener = PipeListener()
-    with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="without a hole"), flatten_subgroups=True):
+    with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="have no hole"), flatten_subgroups=True):
         async with open_server(listeners=[listener], store=HolesStore()):
             ada = Peer(listener.dial(65_536, ""))
             await ada.hello("ada")

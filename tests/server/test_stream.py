@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.server.stage import Reader, Stage, on_stage
 from trio_chat.dialects.frames import FRAMES, FrameEvents
 from trio_chat.journal.store import RoomRecord
-from trio_chat.server.stream import JOINED_BYTES, Batch, RecentCache, RoomStream
+from trio_chat.server.stream import MERGED_BYTES, Batch, RecentCache, RoomStream
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import pack
 from trio_chat.wire.messages import Gap, Said
@@ -103,7 +103,7 @@ def test_small_batches_are_joined_for_whoever_is_behind() -> None:
 
 def test_batches_are_joined_up_to_a_bound() -> None:
     room = stream()
-    half = b"x" * (JOINED_BYTES // 2)
+    half = b"x" * (MERGED_BYTES // 2)
     for seq in range(1, 8):
         room.append(seq, [half])
     found = [room.after(cursor) for cursor in (0, 2, 4, 6)]
@@ -155,7 +155,7 @@ async def test_a_gap_may_be_more_than_a_socket_takes() -> None:
         assert reader.owed.streams == {stage.rooms["lobby"]: 6}
         reader.link.widen()
         reader.owed.flush()
-        await reader.owed.finished()
+        await reader.owed.wait_sent()
         assert reader.texts() == ["0..7"]
         assert reader.owed.live
 
@@ -168,11 +168,11 @@ async def test_where_a_live_session_stands() -> None:
         one.join("lobby")
         other.join("lobby")
         lobby.append(1, [said(1), said(2)])
-        lobby.handing = {other.owed: None}
+        lobby.unsent = {other.owed: None}
         assert (lobby.cursor(one.owed), lobby.cursor(other.owed)) == (2, 0)
-        lobby.gone(other.owed)
-        assert (list(lobby.live), lobby.handing) == ([one.owed], {})
-        lobby.gone(other.owed)
+        lobby.remove(other.owed)
+        assert (list(lobby.live), lobby.unsent) == ([one.owed], {})
+        lobby.remove(other.owed)
 
 
 # --- bounds -----------------------------------------------------------------------------------------
@@ -217,12 +217,12 @@ def test_a_room_that_is_closed_gives_its_bytes_back() -> None:
     for _ in range(100):
         room = stream(tails=tails)
         room.append(1, [said(1)])
-        tails.forget(room)
+        tails.drop(room)
     lobby, attic = stream(tails=tails), stream("attic", tails=tails)
     lobby.append(1, [said(1)])
     attic.append(1, [said(1)])
     assert (len(lobby.tail), len(attic.tail)) == (1, 1)
-    tails.forget(stream("never spoke", tails=tails))
+    tails.drop(stream("never spoke", tails=tails))
 
 
 @dataclass
@@ -258,7 +258,7 @@ def test_tails_are_cut_as_plain_lists_would_be(steps: list[tuple[int, list[int],
             del order[0].batches[0]
             order = [each for each in order if each.batches]
         if closes:
-            tails.forget(shelf.stream)
+            tails.drop(shelf.stream)
             shelf.batches.clear()
             order = [each for each in order if each is not shelf]
         for each in shelves:

@@ -141,9 +141,9 @@ async def test_a_closed_room_leaves_no_tail() -> None:
     store = MemoryStore()
     streams = feeds_on(store)
     stream = await spoken(streams, store, "a")
-    assert streams._tails._bytes > 0
+    assert streams._cache._bytes > 0
     streams.release(stream)
-    assert streams._tails._bytes == 0
+    assert streams._cache._bytes == 0
 
 
 # --- reading ----------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ async def test_a_page_ends_where_the_tail_begins() -> None:
     store = MemoryStore()
     streams = feeds_on(store)
     stream = await spoken(streams, store, "a", "b")
-    stream.cut()
+    stream.evict_oldest()
     outcomes = await committed(store, "c", "d")
     stream.append(3, [outcome.payload for outcome in outcomes if outcome.payload is not None])
     page = await streams.after(stream, 0)
@@ -232,7 +232,7 @@ async def test_a_page_with_nothing_in_it_cannot_be_read() -> None:
     streams = feeds_on(store)
     stream = await spoken(streams, store, "a")
     stream.tail.clear()
-    with pytest.raises(StoreError, match="nothing of what it holds"):
+    with pytest.raises(StoreError, match="returned no entries"):
         await streams.after(stream, 0)
 
 

@@ -134,7 +134,7 @@ async def pipelines(sim: Simulation) -> None:
                     (session,) = [
                         each for each in house.server._sessions if each.outbound.link.address == "eve"
                     ]
-                    assert session.outbound.answers_bytes <= most + 3_000, "and no more than one answer"
+                    assert session.outbound.replies_bytes <= most + 3_000, "and no more than one answer"
                 early = random.random() < 0.5
                 if early:
                     nursery.start_soon(eve.hears, 5.0)
