@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from tests.faults.served import JOURNAL, PATIENCE_S, Served, enter, says, served, shown
-from tests.server.peer import Peer
+from tests.server.harness import RawClient
 from tests.server.test_faults_sockets import MAIN
 from trio_chat.client import Disconnected, Reconnected, connect
 from trio_chat.wire.messages import Room, Said
@@ -175,7 +175,7 @@ async def _comes_back(
     after: int,
     epoch: str,
     resumed: bool,
-) -> Peer:
+) -> RawClient:
     """Bob, or another, with a cursor; where it is not taken, he reads all there is."""
     bob = server.dial()
     await bob.hello(name, token)
@@ -185,7 +185,7 @@ async def _comes_back(
     return bob
 
 
-async def _sees(peer: Peer, seen: dict[tuple[str, int], str], epoch: str, head: int) -> None:
+async def _sees(peer: RawClient, seen: dict[tuple[str, int], str], epoch: str, head: int) -> None:
     """Up to there. Under one epoch a number stands for one text, for ever."""
     while head and (not peer.seqs() or peer.seqs()[-1] < head):
         await peer.next()

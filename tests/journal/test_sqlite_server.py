@@ -19,7 +19,7 @@ from tests.bench.process import ServerProcess
 from tests.journal.test_memory import said, texts
 from tests.journal.test_sqlite import NAME, reopened
 from tests.patience import PATIENCE_S
-from tests.server.peer import House, Peer, packed, serving
+from tests.server.harness import RawClient, ServerHarness, packed, serving
 from tests.server.test_faults_sockets import MAIN, Door
 from trio_chat.errors import LinkBroken
 from trio_chat.journal import sqlite_file
@@ -31,15 +31,15 @@ from trio_chat.wire.messages import Ack, Error, Gap, Ping, Pong, Said, Say, Topi
 
 
 @asynccontextmanager
-async def on_file(directory: Path, **limits: int) -> AsyncGenerator[House]:
+async def on_file(directory: Path, **limits: int) -> AsyncGenerator[ServerHarness]:
     """A server on the journal of a test, for as long as the block lasts."""
     config = Config(journal=f"{directory}/{NAME}", rate_limit=False, limits=Limits(**limits))
     with trio.fail_after(PATIENCE_S):
         async with serving(config, random_bytes=os.urandom) as house:
-            peers: list[Peer] = []
+            peers: list[RawClient] = []
             dial = house.dial
 
-            def dialled(*, buffer_bytes: int = 65_536, address: str = "") -> Peer:
+            def dialled(*, buffer_bytes: int = 65_536, address: str = "") -> RawClient:
                 peers.append(dial(buffer_bytes=buffer_bytes, address=address))
                 return peers[-1]
 
@@ -49,7 +49,7 @@ async def on_file(directory: Path, **limits: int) -> AsyncGenerator[House]:
                 peer.link.close()  # or the server would wait for them to do so
 
 
-def refuse_writes(house: House, refuse: bool = True) -> None:
+def refuse_writes(house: ServerHarness, refuse: bool = True) -> None:
     house.server.store._writer._db.execute(f"PRAGMA query_only = {int(refuse)}")  # type: ignore[attr-defined]
 
 
@@ -142,7 +142,7 @@ async def test_a_reader_at_a_trickle_does_not_hold_the_log(
         slow = await house.enter("eve", "lobby", buffer_bytes=4_096)
         ada = await house.enter("ada", "lobby", buffer_bytes=1 << 20)
         for _ in range(60):
-            await ada.pour(packed(*[Say("lobby", "x" * 3_000)] * 30))
+            await ada.send_all(packed(*[Say("lobby", "x" * 3_000)] * 30))
             last = await ada.say("that was it")
             slow.take(await slow.link.receive_some())
             assert os.stat(log).st_size < 4 << 20
@@ -201,7 +201,7 @@ async def process(directory: Path) -> AsyncGenerator[tuple[trio.Process, Door]]:
             await server.stdout.aclose()
 
 
-async def talk(peer: Peer, name: str, room: str, acked: dict[str, int]) -> None:
+async def talk(peer: RawClient, name: str, room: str, acked: dict[str, int]) -> None:
     """Say one thing after the other, each once the last one is acked, until the server is gone."""
     number = 0
     with suppress(trio.EndOfChannel, LinkBroken):
@@ -225,12 +225,12 @@ async def test_killed_while_200_talk_every_acked_entry_is_there_once(tmp_path: P
     rooms = [f"room{number}" for number in range(20)]
     acked: dict[str, int] = {}
     epochs: dict[str, str] = {}
-    peers: list[Peer] = []
+    peers: list[RawClient] = []
     with trio.fail_after(PATIENCE_S):
         async with process(tmp_path) as (server, door), trio.open_nursery() as nursery:
             for number in range(200):
                 room = rooms[number % 20]
-                peer = Peer(SocketLink(door.dial(), ""))
+                peer = RawClient(SocketLink(door.dial(), ""))
                 await peer.hello(f"u{number}")
                 epochs[room] = (await peer.join(room)).epoch
                 nursery.start_soon(talk, peer, f"u{number}", room, acked)
@@ -248,7 +248,7 @@ async def test_killed_while_200_talk_every_acked_entry_is_there_once(tmp_path: P
         assert len(seqs) == len(texts), "once"
         assert len(acked) >= 2_000 and acked.items() <= seqs.items()
         async with process(tmp_path) as (_, door):
-            back = Peer(SocketLink(door.dial(), ""))
+            back = RawClient(SocketLink(door.dial(), ""))
             await back.hello("u0", peers[0].token)
             room = rooms[0]
             assert (await back.join(room, after=1, epoch=epochs[room])).resumed, "the machine has not booted"

@@ -23,7 +23,7 @@ JUMPS = [TEN_YEARS_MS, DAY_MS, FIVE_S_MS + 1, -FIVE_S_MS - 1, -DAY_MS]
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_logged() -> None:
+def no_log_records() -> None:
     """Do not ask for silence here: warnings are what these tests are about."""
 
 

@@ -11,8 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.server.committing import ACKED, FAILED, SETTLED, SHOWN, House, Teller, housed
-from tests.server.stores import FatedStore, held_entries
+from tests.server.committing import (
+    ACKED,
+    FAILED,
+    PUBLISHED,
+    SETTLED,
+    CommitterHarness,
+    RecordingAuthor,
+    running_committer,
+)
+from tests.server.stores import ScriptedStore, held_entries
 from trio_chat.errors import Refused
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.server.commit import RETRY_S
@@ -50,8 +58,10 @@ STEPS = st.lists(
 class Told:
     """One submit, as its author remembers it."""
 
-    def __init__(self, house: House, teller: Teller, room: str, ref: str, text: str, burst: int) -> None:
-        self.house = house
+    def __init__(
+        self, harness: CommitterHarness, teller: RecordingAuthor, room: str, ref: str, text: str, burst: int
+    ) -> None:
+        self.harness = harness
         self.teller = teller
         self.name, self.token = teller.name, teller.token
         self.room, self.ref, self.text, self.burst = room, ref, text, burst
@@ -77,12 +87,12 @@ class Told:
         if self.seq:
             # Whether it was fresh or known: when its author is free to leave, it has been shown.
             assert any(
-                (each.kind, each.who, each.seq) == (SHOWN, self.room, self.seq)
-                for each in self.house.happened
+                (each.kind, each.who, each.seq) == (PUBLISHED, self.room, self.seq)
+                for each in self.harness.records
             )
 
 
-async def play(house: House, steps: list[Step]) -> list[Told]:
+async def play(harness: CommitterHarness, steps: list[Step]) -> list[Told]:
     """All that is said, in order."""
     told: list[Told] = []
     burst = 0
@@ -90,11 +100,11 @@ async def play(house: House, steps: list[Step]) -> list[Told]:
         if what == SAY:
             name, room, ref, otherwise = arguments
             text = f"{AUTHORS[name]!r} {ref}{' otherwise' * otherwise}" if ref else f"number {number}"
-            one = Told(house, house.teller(name, AUTHORS[name]), room, ref, text, burst)
-            stream = house.rooms[room]
+            one = Told(harness, harness.author(name, AUTHORS[name]), room, ref, text, burst)
+            stream = harness.rooms[room]
             draft = one.teller.draft(stream, text, ref)
             try:
-                house.committer.submit(stream, draft, one)
+                harness.committer.submit(stream, draft, one)
             except Refused as refused:
                 assert refused.code == "ref_reuse"
             else:
@@ -124,19 +134,19 @@ def check_order(told: list[Told]) -> None:
             assert later.heard[0] == FAILED or later.ref, "it was queued behind"
 
 
-def check_showing(house: House) -> None:
+def check_showing(harness: CommitterHarness) -> None:
     """In order, none twice, up to the head of the journal."""
     for room in ROOMS:
-        seqs = [each.seq for each in house.happened if (each.kind, each.who) == (SHOWN, room)]
+        seqs = [each.seq for each in harness.records if (each.kind, each.who) == (PUBLISHED, room)]
         assert seqs == sorted(set(seqs))
-        assert house.rooms[room].head == house.journal._rooms[room].head == max(seqs, default=0)
+        assert harness.rooms[room].head == harness.journal._rooms[room].head == max(seqs, default=0)
 
 
-async def check_journal(house: House, told: list[Told]) -> None:
+async def check_journal(harness: CommitterHarness, told: list[Told]) -> None:
     """A journal that has forgotten nothing has been shown from its first entry to its last."""
     for room in ROOMS:
-        entries = [decode_entry(payload) for payload in await held_entries(house.journal, room)]
-        texts = house.shown(room)
+        entries = [decode_entry(payload) for payload in await held_entries(harness.journal, room)]
+        texts = harness.published(room)
         assert [entry.seq for entry in entries] == list(range(1, len(texts) + 1))
         assert [entry.text for entry in entries] == texts
         assert len(set(texts)) == len(texts), "one entry for each ref"
@@ -162,19 +172,19 @@ def nothing_logged() -> Iterator[None]:
 
 def run(steps: list[Step], commits: list[str], reads: list[str], *, entries_max: int = 10_000) -> None:
     """Play it, let the store become well, and look at everything."""
-    store = FatedStore(MemoryStore(room_entries_max=entries_max), commits=commits, reads=reads)
+    store = ScriptedStore(MemoryStore(room_entries_max=entries_max), commits=commits, reads=reads)
 
     async def story() -> None:
-        async with housed(store, *ROOMS) as house:
-            told = await play(house, steps)
+        async with running_committer(store, *ROOMS) as harness:
+            told = await play(harness, steps)
             await trio.sleep(RETRY_S * (len(commits) + len(reads) + 5))
             check_answers(told)
             check_order(told)
-            check_showing(house)
+            check_showing(harness)
             if entries_max > len(steps):
-                await check_journal(house, told)
-            house.close()
-            assert len(house.feeds) == 0, "no room stays in use"
+                await check_journal(harness, told)
+            harness.close()
+            assert len(harness.streams) == 0, "no room stays in use"
 
     with nothing_logged():
         trio.run(story, clock=MockClock(autojump_threshold=0))

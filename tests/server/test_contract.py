@@ -12,8 +12,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import House, Peer, serving
-from tests.server.stores import FatedStore, SlowStore
+from tests.server.harness import RawClient, ServerHarness, serving
+from tests.server.stores import ScriptedStore, SlowStore
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Store
 from trio_chat.testing.pipe import PipeLink
@@ -64,8 +64,8 @@ class Truth:
 class Member:
     """One who talks and reads as badly as the seed wants, and remembers what it saw."""
 
-    def __init__(self, house: House, name: str, random: Random, truth: Truth) -> None:
-        self.house = house
+    def __init__(self, harness: ServerHarness, name: str, random: Random, truth: Truth) -> None:
+        self.harness = harness
         self.name = name
         self.random = random
         self.truth = truth
@@ -78,7 +78,7 @@ class Member:
         self.leaving: dict[str, str] = {}  # ref -> room
         self.unacked: dict[str, Say | Topic] = {}
         self.count = 0
-        self.peer: Peer
+        self.peer: RawClient
 
     # --- what it does --------------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ class Member:
     async def connect(self) -> None:
         """Begin anew: rooms are resumed, and what was not acked is said again."""
         size = self.random.choice([300, 1_000, 5_000, 65_536])
-        self.peer = self.house.dial(buffer_bytes=size)
+        self.peer = self.harness.dial(buffer_bytes=size)
         await self.peer.hello(self.name, self.token)
         self.expected.clear()
         for room in ROOMS if not self.cursor else self.cursor:
@@ -153,7 +153,7 @@ class Member:
         async with trio.open_nursery() as nursery:
 
             async def pour() -> None:
-                await self.peer.pour(self.peer.packed(command))
+                await self.peer.send_all(self.peer.packed(command))
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(pour)
@@ -175,7 +175,7 @@ class Member:
         await self.connect()
 
     async def read(self, seconds: float) -> None:
-        for event in await self.peer.hears(seconds):
+        for event in await self.peer.receive_for(seconds):
             self.see(event)
 
     async def come_to_rest(self) -> None:
@@ -260,7 +260,7 @@ def _stores(seed: int) -> Iterator[Store]:
     yield MemoryStore(room_entries_max=1_000_000, room_bytes_max=1 << 30)
     yield SlowStore(commit_s=random.choice([0.01, 0.5]), read_s=0.05, open_s=0.1)
     fates = ["well", "slow", "before", "after", "well", "well"]
-    yield FatedStore(commits=[random.choice(fates) for _ in range(200)])
+    yield ScriptedStore(commits=[random.choice(fates) for _ in range(200)])
 
 
 @pytest.mark.parametrize("journal", ["memory", "slow", "failing"])
@@ -271,9 +271,9 @@ async def test_everyone_sees_everything_once_and_in_order(
     random = Random(seed)
     store = dict(zip(["memory", "slow", "failing"], _stores(seed), strict=True))[journal]
     tail_bytes = random.choice([1, 10_000, 4 << 20])
-    async with serving(store=store, rate_limit=False, tail_bytes=tail_bytes, websocket=websocket) as house:
+    async with serving(store=store, rate_limit=False, tail_bytes=tail_bytes, websocket=websocket) as harness:
         truth = Truth()
-        members = [Member(house, f"m{n}", Random(f"{seed}.{n}"), truth) for n in range(MEMBERS)]
+        members = [Member(harness, f"m{n}", Random(f"{seed}.{n}"), truth) for n in range(MEMBERS)]
         async with trio.open_nursery() as nursery:
             for member in members:
                 nursery.start_soon(member.live)

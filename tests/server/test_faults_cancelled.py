@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import House, Peer, packed, serving
+from tests.server.harness import RawClient, ServerHarness, packed, serving
 from tests.server.stores import SlowStore
 from trio_chat.errors import LinkBroken
 from trio_chat.testing.pipe import link_pair
@@ -57,7 +57,7 @@ def watching(watch: AtStep) -> Iterator[None]:
         trio.lowlevel.remove_instrument(watch)
 
 
-async def live(peer: Peer) -> None:
+async def live(peer: RawClient) -> None:
     """Eve's day; it may end early. She reads slowly, so that she is often behind."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_talk, peer)
@@ -70,10 +70,10 @@ async def live(peer: Peer) -> None:
     peer.link.close()
 
 
-async def _talk(peer: Peer) -> None:
+async def _talk(peer: RawClient) -> None:
     with suppress(LinkBroken, trio.ClosedResourceError):
         for commands in DAY:
-            await peer.pour(packed(*commands))
+            await peer.send_all(packed(*commands))
             await trio.sleep(1)
 
 
@@ -84,27 +84,27 @@ def _slow() -> SlowStore:
 @pytest.mark.parametrize("how", ["cancelled", "reset"])
 async def test_ended_at_every_step_of_a_session(how: str, autojump_clock: MockClock) -> None:
     for step in count(1):
-        async with serving(store=_slow(), tail_bytes=1) as house:
-            zoe = await house.bystander()
+        async with serving(store=_slow(), tail_bytes=1) as harness:
+            zoe = await harness.observer()
             here, there = link_pair(700)
             with trio.CancelScope() as scope:
                 watch = AtStep(step, scope.cancel if how == "cancelled" else here.reset)
                 with watching(watch):
                     async with trio.open_nursery() as nursery:
-                        nursery.start_soon(live, Peer(here))
-                        nursery.start_soon(house.server.serve_link, there)
+                        nursery.start_soon(live, RawClient(here))
+                        nursery.start_soon(harness.server.serve_link, there)
             here.close()
-            await _nothing_is_left(house, await zoe.noticed(10), step)
+            await _nothing_is_left(harness, await zoe.presence_changes(10), step)
         if watch.left > 0:
             assert step > 20, "a day of many steps"
             return
 
 
-async def _nothing_is_left(house: House, changes: list[str], step: int) -> None:
+async def _nothing_is_left(harness: ServerHarness, changes: list[str], step: int) -> None:
     comings = [change[0] for change in changes]
     assert comings == ["+", "-"] * (len(comings) // 2), f"one going per coming, not {changes} at step {step}"
-    assert house.server.sessions == 1, f"somebody is left at step {step}"
-    again = await house.enter("eve", "attic")
+    assert harness.server.sessions == 1, f"somebody is left at step {step}"
+    again = await harness.enter("eve", "attic")
     again.send(Quit())
     await again.ended_with("quit")
 
@@ -114,9 +114,9 @@ async def test_the_server_drains_at_every_step_of_a_session(autojump_clock: Mock
     for step in count(1):
         stop = trio.Event()
         watch = AtStep(step, stop.set)
-        async with trio.open_nursery() as nursery, serving(store=_slow(), tail_bytes=1) as house:
+        async with trio.open_nursery() as nursery, serving(store=_slow(), tail_bytes=1) as harness:
             with watching(watch):
-                eve = house.dial(buffer_bytes=700)
+                eve = harness.dial(buffer_bytes=700)
                 nursery.start_soon(_live_and_stop, eve, stop)
                 await stop.wait()
         byes = [event.code for event in eve.seen if isinstance(event, Bye)]
@@ -126,6 +126,6 @@ async def test_the_server_drains_at_every_step_of_a_session(autojump_clock: Mock
             return
 
 
-async def _live_and_stop(peer: Peer, stop: trio.Event) -> None:
+async def _live_and_stop(peer: RawClient, stop: trio.Event) -> None:
     await live(peer)
     stop.set()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
-from tests.server.peer import serving
+from tests.server.harness import serving
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Gap, Said
 
@@ -20,17 +20,17 @@ JOINS: list[dict[str, Any]] = json.loads(PATH.read_text(encoding="utf-8"))["join
 async def test_a_join_is_answered_as_described(vector: dict[str, Any], autojump_clock: MockClock) -> None:
     room = vector["room"]
     kept = max(room["head"] - room["first"] + 1, 1)
-    async with serving(journal_room_entries=kept) as house:
-        teller = await house.enter("teller")
+    async with serving(journal_room_entries=kept) as harness:
+        teller = await harness.enter("teller")
         epoch = (await teller.join("lobby")).epoch
         for n in range(room["head"]):
             await teller.say(f"number {n}")
         join = dict(vector["join"])
         if join.get("epoch") == room["epoch"]:
             join["epoch"] = epoch
-        peer = await house.enter("ada")
+        peer = await harness.enter("ada")
         answer = await peer.join("lobby", **join)
-        heard = await peer.hears()
+        heard = await peer.receive_for()
         assert (answer.resumed, answer.epoch) == (vector["resumed"], epoch)
         assert (answer.first, answer.head) == (room["first"], room["head"])
         gaps = [json.loads(encode(event)) for event in heard if isinstance(event, Gap)]

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import serving
+from tests.server.harness import serving
 from tests.server.stores import FailingStore
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
@@ -155,8 +155,8 @@ async def test_a_failure_is_told_once_and_it_is_tried_again(
 async def test_a_server_goes_on_without(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     store = FailingStore(MemoryStore(keep=RetentionRule(3_600_000)), failing=False)
     store.tidying_fails = True
-    async with serving(store=store) as house:
-        ada = await house.enter("ada", "lobby")
+    async with serving(store=store) as harness:
+        ada = await harness.enter("ada", "lobby")
         await trio.sleep(30)
         assert "cannot tidy the journal: no space left on device" in caplog.text
         caplog.clear()

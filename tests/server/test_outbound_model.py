@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.server.stage import Reader, Stage, on_stage, private
-from tests.server.stores import FatedStore
+from tests.server.outbound_harness import OutboundHarness, Receiver, outbound_harness, private
+from tests.server.stores import ScriptedStore
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.server.outbound import READ_RETRY_S
 from trio_chat.wire.messages import Members, Presence
@@ -44,7 +44,7 @@ READS = st.lists(st.sampled_from(["well", "slow", "before"]), max_size=8)
 class Visit:
     """One stay of a reader in a room: from which number on, and what came before it."""
 
-    def __init__(self, reader: Reader, room: str, cursor: int, news: int) -> None:
+    def __init__(self, reader: Receiver, room: str, cursor: int, news: int) -> None:
         self.reader, self.room, self.cursor, self.news = reader, room, cursor, news
         self.before = len(reader.entries(room))
 
@@ -52,11 +52,11 @@ class Visit:
 class Play:
     """The stage, its readers, and what they are promised."""
 
-    def __init__(self, stage: Stage, nursery: trio.Nursery) -> None:
-        self.stage = stage
+    def __init__(self, harness: OutboundHarness, nursery: trio.Nursery) -> None:
+        self.harness = harness
         self.nursery = nursery
-        self.readers = [Reader(stage, room=100) for _ in range(READERS)]
-        self.visits: dict[tuple[Reader, str], Visit] = {}
+        self.readers = [Receiver(harness, capacity=100) for _ in range(READERS)]
+        self.visits: dict[tuple[Receiver, str], Visit] = {}
         self.answered = dict.fromkeys(self.readers, 0)
         self.done: dict[str, trio.Event] = {}  # set when what was begun in a room is through
         self.numbers = 0
@@ -66,16 +66,16 @@ class Play:
             room, sizes = arguments
             await self.quiet(room)
             self.numbers += len(sizes)
-            await self.stage.says(*(f"{self.numbers}" + "x" * size for size in sizes), room=room)
+            await self.harness.say(*(f"{self.numbers}" + "x" * size for size in sizes), room=room)
         elif what == "begins to say":
             room, size = arguments
             await self.quiet(room)
-            self.begin(room, self.stage.publish, *await self.stage.commits("x" * size, room=room))
+            self.begin(room, self.harness.publish, *await self.harness.commit("x" * size, room=room))
         elif what == "widens":
-            self.readers[arguments[0]].link.widen(arguments[1])
+            self.readers[arguments[0]].link.allow(arguments[1])
         elif what == "narrows":
             link = self.readers[arguments[0]].link
-            link.room = min(link.room, arguments[1])
+            link.capacity = min(link.capacity, arguments[1])
         elif what == "joins":
             number, room, recent = arguments
             self.join(self.readers[number], room, recent)
@@ -83,12 +83,12 @@ class Play:
             self.leave(self.readers[arguments[0]], arguments[1])
         elif what == "is answered":
             reader = self.readers[arguments[0]]
-            reader.owed.send(private(self.answered[reader]))
-            reader.owed.flush()
+            reader.outbound.send(private(self.answered[reader]))
+            reader.outbound.flush()
             self.answered[reader] += 1
         elif what == "begins to tell":
             await self.quiet(arguments[0])
-            self.begin(arguments[0], self.stage.tells, arguments[0])
+            self.begin(arguments[0], self.harness.notify, arguments[0])
         else:
             await self.time_passes(what)
         self.check_live()
@@ -117,20 +117,20 @@ class Play:
 
         self.nursery.start_soon(show)
 
-    def join(self, reader: Reader, room: str, recent: int) -> None:
+    def join(self, reader: Receiver, room: str, recent: int) -> None:
         if (reader, room) not in self.visits:
             # Before `join`, since with a wide straw all of it comes in that step.
-            visit = Visit(reader, room, 0, self.stage.news.get(room, 0))
+            visit = Visit(reader, room, 0, self.harness.presence_changes.get(room, 0))
             visit.cursor = reader.join(room, recent=recent)
             self.visits[reader, room] = visit
 
-    def leave(self, reader: Reader, room: str) -> None:
+    def leave(self, reader: Receiver, room: str) -> None:
         """As `leave` does it: only when nothing of the room is owed any more."""
-        stream = self.stage.rooms[room]
+        stream = self.harness.rooms[room]
         if (
             (reader, room) in self.visits
-            and not reader.owed.is_behind(stream, stream.head)
-            and reader.owed.live
+            and not reader.outbound.is_behind(stream, stream.head)
+            and reader.outbound.live
         ):
             self.check(self.visits.pop((reader, room)), stream.head)
             reader.leave(room)
@@ -142,27 +142,27 @@ class Play:
     def check_live(self) -> None:
         """Who keeps up is owed nothing, and stands in the live set of each of its rooms; others in none."""
         for reader in self.readers:
-            outbound = reader.owed
+            outbound = reader.outbound
             assert not (outbound.live and (outbound._remainder or outbound._next_remainder))
-            for stream in self.stage.rooms.values():
+            for stream in self.harness.rooms.values():
                 assert (outbound in stream.live) == (outbound.live and stream in outbound.streams)
                 assert outbound not in stream.unsent or outbound in stream.live
 
     async def end(self) -> None:
         for reader in self.readers:
-            reader.link.widen()
+            reader.link.allow()
         await trio.sleep(20 * READ_RETRY_S)
         for reader in self.readers:
-            assert reader.owed.live and not reader.owed.replies and reader.gone == 0
+            assert reader.outbound.live and not reader.outbound.replies and reader.losses == 0
             assert reader.answers() == list(range(self.answered[reader]))
         for visit in self.visits.values():
-            self.check(visit, self.stage.rooms[visit.room].head)
+            self.check(visit, self.harness.rooms[visit.room].head)
             self.check_presence(visit)
 
     def check_presence(self, visit: Visit) -> None:
         """The last that a reader was told is how it is now, unless nothing has changed since it came."""
-        now = self.stage.news.get(visit.room, 0)
-        shown = self.stage.rooms[visit.room].shown
+        now = self.harness.presence_changes.get(visit.room, 0)
+        shown = self.harness.rooms[visit.room].shown
         told = [
             each.members if isinstance(each, Presence) else each.count
             for each in visit.reader.events
@@ -173,12 +173,12 @@ class Play:
 
 
 def run(steps: list[Step], reads: list[str], *, entries_max: int) -> None:
-    store = FatedStore(MemoryStore(room_entries_max=entries_max), reads=reads)
+    store = ScriptedStore(MemoryStore(room_entries_max=entries_max), reads=reads)
 
     async def story() -> None:
-        async with on_stage(store, *ROOMS, tail_bytes=400) as stage:
-            stage.sends_at_once = 2  # so that four readers make a very large room
-            play = Play(stage, stage.writers)
+        async with outbound_harness(store, *ROOMS, tail_bytes=400) as harness:
+            harness.sends_at_once = 2  # so that four readers make a very large room
+            play = Play(harness, harness.writers)
             for reader in play.readers:
                 for room in ROOMS:
                     play.join(reader, room, 0)

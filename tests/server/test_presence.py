@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.server.stage import Reader, Stage, on_stage
+from tests.server.outbound_harness import OutboundHarness, Receiver, outbound_harness
 from trio_chat.hub.hub import Hub
 from trio_chat.hub.members import Attachment
 from trio_chat.hub.names import prepare_name, prepare_room
@@ -25,14 +25,14 @@ from trio_chat.wire.messages import Departure, Presence, Renaming
 class Town:
     """A hub, a stage, and the notices between them; listeners hear what is told in a room."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
+    def __init__(self, harness: OutboundHarness) -> None:
+        self.harness = harness
         self.hub: Hub[Any] = Hub()
-        self.notices = PresenceNotifier(self.hub, stage.feeds, stage.turns)
+        self.notices = PresenceNotifier(self.hub, harness.streams, harness.scheduler)
         self.numbers = 0
 
-    def listens(self, room: str = "lobby") -> Reader:
-        reader = Reader(self.stage)
+    def listens(self, room: str = "lobby") -> Receiver:
+        reader = Receiver(self.harness)
         reader.join(room)
         return reader
 
@@ -58,14 +58,14 @@ class Town:
 
 @asynccontextmanager
 async def in_town(*rooms: str) -> AsyncGenerator[Town]:
-    async with on_stage(None, *rooms) as stage:
-        town = Town(stage)
-        stage.writers.start_soon(town.notices.run)
+    async with outbound_harness(None, *rooms) as harness:
+        town = Town(harness)
+        harness.writers.start_soon(town.notices.run)
         await wait_all_tasks_blocked()
         yield town
 
 
-def counts(reader: Reader) -> list[int]:
+def counts(reader: Receiver) -> list[int]:
     """How many were here, by each notice."""
     return [each.members for each in reader.events if isinstance(each, Presence)]
 
@@ -108,14 +108,14 @@ async def test_a_storm_of_notices_lets_others_run_in_between() -> None:
     """Each notice takes more than a slice of work: after each the loop goes round."""
     rooms = [f"r{number}" for number in range(50)]
     looks = count(1)
-    async with on_stage(None, *rooms) as stage:
-        town = Town(stage)
+    async with outbound_harness(None, *rooms) as harness:
+        town = Town(harness)
         scheduler = FairScheduler(lambda: next(looks) * 2 * SLICE_S, are_limited=False)
-        town.notices = PresenceNotifier(town.hub, stage.feeds, scheduler)
+        town.notices = PresenceNotifier(town.hub, harness.streams, scheduler)
         readers = [town.listens(room) for room in rooms]
         for room in rooms:
             town.comes(f"ada{room}", room)
-        stage.writers.start_soon(town.notices.run)
+        harness.writers.start_soon(town.notices.run)
         told: list[int] = []
         while not told or told[-1] < len(rooms):
             told.append(sum(len(counts(reader)) for reader in readers))
@@ -144,12 +144,12 @@ async def test_notices_that_cost_too_much_take_turns(autojump_clock: MockClock) 
     """Each look takes more than a slice, so each notice has one: soon the task has a quarter of the time."""
     rooms = [f"r{number}" for number in range(500)]
     looks = count(1)
-    async with on_stage(None, *rooms, clock=lambda: next(looks) * 2 * SLICE_S) as stage:
-        town = Town(stage)
+    async with outbound_harness(None, *rooms, clock=lambda: next(looks) * 2 * SLICE_S) as harness:
+        town = Town(harness)
         readers = [town.listens(room) for room in rooms]
         for room in rooms:
             town.comes(f"ada{room}", room)
-        stage.writers.start_soon(town.notices.run)
+        harness.writers.start_soon(town.notices.run)
         await trio.sleep(0.2)
         assert sum(len(counts(reader)) for reader in readers) < len(rooms), "a second of work, and no more"
         await trio.sleep(20)

@@ -17,7 +17,7 @@ KEEP_MS = 90 * DAY_MS
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_logged() -> None:
+def no_log_records() -> None:
     """Do not ask for silence here: warnings are what these tests are about."""
 
 

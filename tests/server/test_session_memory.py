@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import serving
+from tests.server.harness import serving
 from trio_chat.wire.messages import Hello
 
 
@@ -39,8 +39,8 @@ HALF = b"\0\0\xff\xff" + b"x" * 30_000
 async def test_what_an_ended_session_has_read_is_freed(
     bad_messages: int, held: list[weakref.ref[Watched]], autojump_clock: MockClock
 ) -> None:
-    async with serving() as house:
-        eve = house.dial()
+    async with serving() as harness:
+        eve = harness.dial()
         eve.send(Hello(version=1, name="eve"))
         await trio.sleep(0.1)
         eve.send_bytes(eve.framed(*[b"{}"] * bad_messages) + HALF)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.stage import Reader, Stage, on_stage
+from tests.server.outbound_harness import OutboundHarness, Receiver, outbound_harness
 from trio_chat.dialects.frames import FRAMES, FrameEvents
 from trio_chat.journal.store import RoomRecord
 from trio_chat.server.stream import MERGED_BYTES, Batch, RecentCache, RoomStream
@@ -133,12 +133,12 @@ def test_joined_or_not_a_tail_gives_every_entry(sizes: list[list[int]], cursors:
 
 
 async def test_what_was_forgotten_before_it_was_shown_is_a_gap_for_everybody() -> None:
-    async with on_stage() as stage:
-        await stage.says("a", "b")
-        live, slow = Reader(stage), Reader(stage, room=0)
+    async with outbound_harness() as harness:
+        await harness.say("a", "b")
+        live, slow = Receiver(harness), Receiver(harness, capacity=0)
         for reader in (live, slow):
             reader.join("lobby", recent=1)
-        lobby = stage.rooms["lobby"]
+        lobby = harness.rooms["lobby"]
         lobby.skip(7)
         assert (lobby.head, list(lobby.tail), lobby.bytes) == (6, [], 0)
         assert live.events == [Said("Lobby", 2, 0, "ada", "b"), Gap("Lobby", 2, 7, kept=False)]
@@ -147,32 +147,32 @@ async def test_what_was_forgotten_before_it_was_shown_is_a_gap_for_everybody() -
 
 
 async def test_a_gap_may_be_more_than_a_socket_takes() -> None:
-    async with on_stage() as stage:
-        reader = Reader(stage, room=10)
+    async with outbound_harness() as harness:
+        reader = Receiver(harness, capacity=10)
         reader.join("lobby")
-        stage.rooms["lobby"].skip(7)
-        assert not reader.owed.live
-        assert reader.owed.streams == {stage.rooms["lobby"]: 6}
-        reader.link.widen()
-        reader.owed.flush()
-        await reader.owed.wait_sent()
+        harness.rooms["lobby"].skip(7)
+        assert not reader.outbound.live
+        assert reader.outbound.streams == {harness.rooms["lobby"]: 6}
+        reader.link.allow()
+        reader.outbound.flush()
+        await reader.outbound.wait_sent()
         assert reader.texts() == ["0..7"]
-        assert reader.owed.live
+        assert reader.outbound.live
 
 
 async def test_where_a_live_session_stands() -> None:
     """At the head; or before the batch that is just being handed out, as long as it is without it."""
-    async with on_stage() as stage:
-        lobby = stage.rooms["lobby"]
-        one, other = Reader(stage), Reader(stage)
+    async with outbound_harness() as harness:
+        lobby = harness.rooms["lobby"]
+        one, other = Receiver(harness), Receiver(harness)
         one.join("lobby")
         other.join("lobby")
         lobby.append(1, [said(1), said(2)])
-        lobby.unsent = {other.owed: None}
-        assert (lobby.cursor(one.owed), lobby.cursor(other.owed)) == (2, 0)
-        lobby.remove(other.owed)
-        assert (list(lobby.live), lobby.unsent) == ([one.owed], {})
-        lobby.remove(other.owed)
+        lobby.unsent = {other.outbound: None}
+        assert (lobby.cursor(one.outbound), lobby.cursor(other.outbound)) == (2, 0)
+        lobby.remove(other.outbound)
+        assert (list(lobby.live), lobby.unsent) == ([one.outbound], {})
+        lobby.remove(other.outbound)
 
 
 # --- bounds -----------------------------------------------------------------------------------------
@@ -268,11 +268,11 @@ def test_tails_are_cut_as_plain_lists_would_be(steps: list[tuple[int, list[int],
 
 async def test_a_stage_is_what_its_stories_take_it_for() -> None:
     """The reader's own words for what came are those of the wire."""
-    async with on_stage() as stage:
-        assert isinstance(stage, Stage)
-        reader = Reader(stage)
+    async with outbound_harness() as harness:
+        assert isinstance(harness, OutboundHarness)
+        reader = Receiver(harness)
         start = reader.join("lobby")
-        await stage.says("a", "b")
+        await harness.say("a", "b")
         assert reader.texts() == ["a", "b"]
         reader.check_room("lobby", start, 2)
         assert FrameEvents().feed(bytes(reader.link.taken)) == reader.events

@@ -281,7 +281,7 @@ async def test_an_error_is_told_to_all_who_wait_and_then_forgotten() -> None:
             nursery.start_soon(reads)
         await wait_all_tasks_blocked()
         assert store.waiting == 1
-        store.let_go()
+        store.release()
     assert len({id(error) for error in told}) == 3, "each raises its own: a traceback belongs to one task"
     failing.reading_fails = store.holds_reads = False
     assert texts(await streams.after(stream, 0)) == ["a"]
@@ -309,7 +309,7 @@ async def test_when_the_one_who_reads_gives_up_the_next_reads() -> None:
             first.cancel_scope.cancel()
         await wait_all_tasks_blocked()
         assert store.waiting == 1
-        store.let_go()
+        store.release()
     assert len(found) == 2
     assert found[0] is found[1]
 
@@ -325,7 +325,7 @@ async def test_a_room_stays_open_while_it_is_read() -> None:
         await wait_all_tasks_blocked()
         streams.release(stream)
         assert len(streams) == 1
-        store.let_go()
+        store.release()
         await wait_all_tasks_blocked()
         assert len(streams) == 0
 
@@ -347,5 +347,5 @@ async def test_a_room_stays_open_while_one_waits_for_the_read_of_another() -> No
             first.cancel_scope.cancel()
         await wait_all_tasks_blocked()
         assert len(streams) == 1
-        store.let_go()
+        store.release()
     assert len(streams) == 0

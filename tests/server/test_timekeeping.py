@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from tests.journal.test_memory import draft
 from tests.server.clocks import DAY_MS, NOW_MS, TEN_YEARS_MS, Clocks
-from tests.server.peer import House, PipeListener
+from tests.server.harness import PipeListener, ServerHarness
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
@@ -28,7 +28,7 @@ KEEP = RetentionRule(90 * DAY_MS)
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_logged() -> None:
+def no_log_records() -> None:
     """Do not ask for silence here: warnings are what these tests are about."""
 
 
@@ -57,7 +57,7 @@ class Wall:
 
 
 @asynccontextmanager
-async def running(wall: Wall, store: Store, keep: RetentionRule = KEEP) -> AsyncGenerator[House]:
+async def running(wall: Wall, store: Store, keep: RetentionRule = KEEP) -> AsyncGenerator[ServerHarness]:
     """A server with two clocks."""
     listener = PipeListener()
     async with open_server(
@@ -66,7 +66,7 @@ async def running(wall: Wall, store: Store, keep: RetentionRule = KEEP) -> Async
         listeners=[listener],
         clock_ms=ServerTime(wall.monotonic_ms, wall.wall_ms),
     ) as server:
-        yield House(server, listener)
+        yield ServerHarness(server, listener)
 
 
 async def warned(store: Store, server_time: ServerTime, caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -124,8 +124,8 @@ async def test_a_journal_that_cannot_be_read_is_no_reason_to_forget(
 async def test_a_running_server_stamps_on_whatever_its_wall_clock_shows(autojump_clock: MockClock) -> None:
     wall = Wall()
     store = MemoryStore(keep=KEEP)
-    async with running(wall, store) as house:
-        ada = await house.enter("ada", "lobby")
+    async with running(wall, store) as harness:
+        ada = await harness.enter("ada", "lobby")
         times = []
         for ahead_ms in (0, *[TEN_YEARS_MS] * 5, 0, -TEN_YEARS_MS, 0):
             wall.ahead_ms = ahead_ms
@@ -142,23 +142,23 @@ async def test_a_quiet_server_that_keeps_all_in_memory_notices_too(
 ) -> None:
     """Its own look at its clock at the end comes too late to be the first."""
     wall = Wall()
-    async with running(wall, MemoryStore(), RetentionRule()) as house:
+    async with running(wall, MemoryStore(), RetentionRule()) as harness:
         wall.ahead_ms = DAY_MS
         await trio.sleep(PROOF_MS / 1_000 + 30)
         warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
-        assert len(warnings) == 1 and house.server.clock_ms() == wall.wall_ms()
+        assert len(warnings) == 1 and harness.server.clock_ms() == wall.wall_ms()
 
 
 async def test_a_quiet_server_notices_that_its_clock_was_set_and_warns_of_rooms_ahead(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     wall = Wall()
-    async with running(wall, MemoryStore(keep=KEEP)) as house:
-        ada = await house.enter("ada", "lobby")
+    async with running(wall, MemoryStore(keep=KEEP)) as harness:
+        ada = await harness.enter("ada", "lobby")
         await ada.say("hello")
         wall.ahead_ms = -DAY_MS
         await trio.sleep(PROOF_MS / 1_000 + 30)
-        assert house.server.clock_ms() == wall.wall_ms()
+        assert harness.server.clock_ms() == wall.wall_ms()
         ada.link.close()
     warnings = [record.getMessage() for record in caplog.records if record.name == "trio_chat.clock"]
     assert [warning.split(":")[0] for warning in warnings] == [
