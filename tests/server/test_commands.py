@@ -1,4 +1,4 @@
-"""What each command does, and what it answers. Coming into rooms, and questions, have files of their own."""
+"""The effect and the reply of each command. Membership and queries have files of their own."""
 
 import pytest
 import trio
@@ -47,7 +47,7 @@ async def refused(peer: RawClient, command: Command, code: str, **fields: object
 # --- hello ----------------------------------------------------------------------------------------------
 
 
-async def test_welcome_tells_what_one_needs_to_know(autojump_clock: MockClock) -> None:
+async def test_welcome_has_all_its_fields(autojump_clock: MockClock) -> None:
     async with serving(talk_burst=7, ping_s=3) as harness:
         ada = harness.dial()
         ada.send(Hello(version=1, name="Ada", agent="a test", ref="h"))
@@ -58,14 +58,14 @@ async def test_welcome_tells_what_one_needs_to_know(autojump_clock: MockClock) -
         assert (welcome.limits.talk_burst, welcome.limits.frame_bytes) == (7, 65_536)
 
 
-async def test_everybody_gets_another_token_and_session(autojump_clock: MockClock) -> None:
+async def test_each_hello_gets_a_new_token_and_session(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         welcomes = [await harness.dial().hello(name) for name in ("ada", "bob", "eve")]
         assert len({welcome.token for welcome in welcomes}) == 3
         assert len({welcome.session for welcome in welcomes}) == 3
 
 
-async def test_a_name_belongs_to_its_token_while_somebody_has_it(autojump_clock: MockClock) -> None:
+async def test_a_name_belongs_to_its_token_while_it_is_in_use(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("Ada", token=TOKEN)
         eve = harness.dial()
@@ -83,7 +83,7 @@ async def test_a_known_token_keeps_its_present_name(autojump_clock: MockClock) -
 
 
 @pytest.mark.parametrize("token", ["short", "x" * 65, "no spaces are allowed here", "x" * 21 + "é"])
-async def test_what_is_no_token_is_refused(token: str, autojump_clock: MockClock) -> None:
+async def test_an_invalid_token_is_refused(token: str, autojump_clock: MockClock) -> None:
     async with serving() as harness:
         eve = harness.dial()
         await refused(eve, Hello(version=1, name="eve", token=token, ref="h"), "bad_message", field="token")
@@ -106,7 +106,7 @@ async def test_a_ninth_session_ends_the_oldest(autojump_clock: MockClock) -> Non
 # --- say and topic --------------------------------------------------------------------------------------
 
 
-async def test_what_is_said_carries_its_author_time_and_number(autojump_clock: MockClock) -> None:
+async def test_an_entry_has_its_author_time_and_number(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada", "lobby")
         ada.send(Say("lobby", "waves", action=True))
@@ -124,7 +124,7 @@ async def test_without_a_ref_there_is_no_ack(autojump_clock: MockClock) -> None:
         assert not [event for event in await ada.receive_for() if isinstance(event, Ack)]
 
 
-async def test_nobody_is_shown_what_the_journal_does_not_hold(autojump_clock: MockClock) -> None:
+async def test_an_entry_is_published_only_after_the_commit(autojump_clock: MockClock) -> None:
     store = HeldStore()
     async with serving(store=store) as harness:
         ada = await harness.enter("ada", "lobby")
@@ -179,7 +179,7 @@ async def test_the_same_ref_is_one_entry(autojump_clock: MockClock) -> None:
         Topic("lobby", "once", ref="s"),
     ],
 )
-async def test_the_same_ref_for_something_else_is_refused(again: Command, autojump_clock: MockClock) -> None:
+async def test_a_ref_with_another_text_is_refused(again: Command, autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada", "lobby")
         ada.send(Say("lobby", "once", ref="s"), again)
@@ -194,7 +194,7 @@ async def test_the_same_ref_for_something_else_is_refused(again: Command, autoju
 # --- whisper --------------------------------------------------------------------------------------------
 
 
-async def test_a_whisper_reaches_every_session_of_both_and_nobody_else(autojump_clock: MockClock) -> None:
+async def test_a_whisper_reaches_only_the_sessions_of_both_members(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         zoe = await harness.observer()
         adas = [await harness.enter("ada", "lobby", token=TOKEN) for _ in range(2)]
@@ -208,7 +208,7 @@ async def test_a_whisper_reaches_every_session_of_both_and_nobody_else(autojump_
         assert await zoe.presence_changes() == []
 
 
-async def test_a_whisper_to_oneself_comes_once_to_each_session(autojump_clock: MockClock) -> None:
+async def test_a_whisper_to_oneself_reaches_each_session_once(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         adas = [await harness.enter("ada", token=TOKEN) for _ in range(2)]
         adas[0].send(Whisper("ada", "note to self"))
@@ -218,7 +218,7 @@ async def test_a_whisper_to_oneself_comes_once_to_each_session(autojump_clock: M
             ]
 
 
-async def test_a_whisper_to_one_who_takes_nothing_is_refused(autojump_clock: MockClock) -> None:
+async def test_a_whisper_to_a_member_that_does_not_read_is_refused(autojump_clock: MockClock) -> None:
     async with serving(rate_limit=False, answers_bytes=5_000) as harness:
         ada = await harness.enter("ada")
         bob = await harness.enter("bob", buffer_bytes=1_000)
@@ -227,13 +227,13 @@ async def test_a_whisper_to_one_who_takes_nothing_is_refused(autojump_clock: Moc
         await ada.answer(Error, code="unavailable", ref="w19")
         handed = {event.ref for event in ada.seen if isinstance(event, Ack)}
         heard = [event for event in await bob.receive_for() if isinstance(event, Whispered)]
-        assert 0 < len(handed) == len(heard) < 20, "what was acked came, and nothing else"
+        assert 0 < len(handed) == len(heard) < 20, "exactly the acked whispers were received"
 
 
 # --- rename, typing, ping, quit, search -----------------------------------------------------------------
 
 
-async def test_a_new_name_is_told_to_oneself_and_to_others(autojump_clock: MockClock) -> None:
+async def test_a_new_name_is_sent_to_all_sessions_and_members(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         zoe = await harness.observer()
         adas = [await harness.enter("ada", "lobby", token=TOKEN) for _ in range(2)]
@@ -255,7 +255,7 @@ async def test_the_case_of_one_s_own_name_may_change(autojump_clock: MockClock) 
         await ada.answer(Named, name="ADA", ref="r")
 
 
-async def test_a_name_that_is_taken_or_none_changes_nothing(autojump_clock: MockClock) -> None:
+async def test_a_taken_or_invalid_name_changes_nothing(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         zoe = await harness.observer()
         ada = await harness.enter("ada", "lobby")
@@ -269,7 +269,7 @@ async def test_a_name_that_is_taken_or_none_changes_nothing(autojump_clock: Mock
         await ada.answer(Said, by="ada")
 
 
-async def test_typing_is_told_to_the_others_once_a_second(autojump_clock: MockClock) -> None:
+async def test_typing_is_sent_to_the_others_once_a_second(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         adas = [await harness.enter("ada", "lobby", token=TOKEN) for _ in range(2)]
         bob = await harness.enter("bob", "lobby")
@@ -282,8 +282,8 @@ async def test_typing_is_told_to_the_others_once_a_second(autojump_clock: MockCl
             assert not [event for event in await ada.receive_for() if isinstance(event, TypingNotice)]
 
 
-async def test_typing_in_rooms_one_is_not_in_costs_one_look_a_second(autojump_clock: MockClock) -> None:
-    """Preparing a name is the dearest thing that a command can ask for, and this one costs no rates."""
+async def test_typing_in_other_rooms_costs_one_lookup_a_second(autojump_clock: MockClock) -> None:
+    """Preparing a name is the most expensive step of a command, and typing is not charged to any rate."""
     async with serving() as harness:
         ada = await harness.enter("ada")
         ada.send(*(Typing(f"attic{number}", ref=f"t{number}") for number in range(100)))
@@ -293,8 +293,8 @@ async def test_typing_in_rooms_one_is_not_in_costs_one_look_a_second(autojump_cl
         assert [event.ref for event in errors if isinstance(event, Error)] == ["t0", "t"]
 
 
-async def test_typing_in_a_large_room_is_told_to_nobody(autojump_clock: MockClock) -> None:
-    """Each notice would be a send to each member, at nobody's cost but the server's."""
+async def test_typing_in_a_large_room_is_not_sent(autojump_clock: MockClock) -> None:
+    """Each notice would be a send to each member, which no rate would limit."""
     async with serving() as harness:
         ada, bob = await harness.enter("ada", "lobby"), await harness.enter("bob", "lobby")
         crowd = [await harness.enter(f"m{number}", "lobby") for number in range(LARGE - 1)]
@@ -307,14 +307,14 @@ async def test_typing_in_a_large_room_is_told_to_nobody(autojump_clock: MockCloc
         assert [event for event in await bob.receive_for() if isinstance(event, TypingNotice)]
 
 
-async def test_a_ping_comes_back(autojump_clock: MockClock) -> None:
+async def test_a_ping_is_answered_with_its_number(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada")
         ada.send(Ping(), Ping(n=0), Ping(n=2**53 - 1, ref="p"))
         assert await ada.receive_for() == [Pong(), Pong(0), Pong(2**53 - 1, "p")]
 
 
-async def test_who_quits_has_quit(autojump_clock: MockClock) -> None:
+async def test_quit_ends_the_session(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         zoe = await harness.observer()
         ada = await harness.enter("ada", "lobby")
@@ -324,7 +324,7 @@ async def test_who_quits_has_quit(autojump_clock: MockClock) -> None:
         assert await zoe.presence_changes() == ["-ada quit"]
 
 
-# --- what is refused everywhere -------------------------------------------------------------------------
+# --- refusals of all commands ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ async def test_who_quits_has_quit(autojump_clock: MockClock) -> None:
     ],
     ids=lambda command: type(command).__name__,
 )
-async def test_a_room_one_is_not_in_says_nothing(command: Command, autojump_clock: MockClock) -> None:
+async def test_commands_for_another_room_are_refused(command: Command, autojump_clock: MockClock) -> None:
     async with serving() as harness:
         await harness.enter("bob", "attic")
         ada = await harness.enter("ada", "lobby")
@@ -348,8 +348,8 @@ async def test_a_room_one_is_not_in_says_nothing(command: Command, autojump_cloc
         await refused(ada, command, "not_in_room", field="room", ref="x")
 
 
-@pytest.mark.parametrize("name", ["nobody", "", "not a name"])
-async def test_whispers_to_nobody_say_so(name: str, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("name", ["unknown", "", "not a name"])
+async def test_a_whisper_to_an_unknown_name_is_refused(name: str, autojump_clock: MockClock) -> None:
     async with serving() as harness:
         await refused(
             await harness.enter("ada"), Whisper(name, "hi", ref="w"), "no_such_name", field="to", ref="w"
@@ -358,7 +358,7 @@ async def test_whispers_to_nobody_say_so(name: str, autojump_clock: MockClock) -
 
 @pytest.mark.parametrize("text", ["", "a\0b", "\x1b[31m", "\x9b31m", "a\rb", "\x7f"])
 @pytest.mark.parametrize("make", [Say, Topic, Whisper])
-async def test_a_text_that_is_none(
+async def test_an_invalid_text_is_refused(
     make: type[Say | Topic | Whisper], text: str, autojump_clock: MockClock
 ) -> None:
     async with serving() as harness:

@@ -1,4 +1,4 @@
-"""Commit, then show: nobody hears of what the journal does not hold, and everybody is answered once."""
+"""The committer: entries are published after they are committed, and each author gets one outcome."""
 
 import tracemalloc
 from itertools import count
@@ -17,10 +17,10 @@ UNAVAILABLE = "unavailable"
 Logs = pytest.LogCaptureFixture
 
 
-# --- the way of a draft -----------------------------------------------------------------------------
+# --- drafts -----------------------------------------------------------------------------------------
 
 
-async def test_an_entry_is_acked_and_shown_once_the_journal_holds_it() -> None:
+async def test_an_entry_is_acked_and_published_once_the_journal_holds_it() -> None:
     store = HeldStore()
     async with running_committer(store) as harness:
         with assert_no_checkpoints():
@@ -36,7 +36,7 @@ async def test_an_entry_is_acked_and_shown_once_the_journal_holds_it() -> None:
         ]
 
 
-async def test_while_a_batch_is_committed_the_next_gathers() -> None:
+async def test_the_next_batch_collects_during_a_commit() -> None:
     store = HeldStore()
     async with running_committer(store) as harness:
         ada, bob = harness.author("ada"), harness.author("bob")
@@ -55,7 +55,7 @@ async def test_while_a_batch_is_committed_the_next_gathers() -> None:
         assert (harness.published(), harness.published("attic")) == (["a", "b", "c", "d"], ["B", "C", "D"])
 
 
-async def test_what_comes_in_one_step_is_one_batch_and_one_showing_a_room() -> None:
+async def test_drafts_of_one_step_are_one_batch_published_once_for_each_room() -> None:
     showings: list[tuple[str, int]] = []
 
     async with running_committer(store := ScriptedStore()) as harness:
@@ -87,7 +87,7 @@ async def test_a_batch_has_a_bound() -> None:
         assert not harness.committer.full and harness.committer._bytes == 0
 
 
-async def test_time_is_asked_for_each_batch() -> None:
+async def test_the_clock_is_read_for_each_batch() -> None:
     async with running_committer() as harness:
         times = count(1_000)
         harness.committer._clock_ms = lambda: next(times)
@@ -98,7 +98,7 @@ async def test_time_is_asked_for_each_batch() -> None:
         assert [b'"at":%d' % at in payload for payload, at in zip(entries, count(1_000), strict=False)]
 
 
-async def test_a_topic_holds_when_it_is_committed() -> None:
+async def test_a_topic_is_set_when_it_is_committed() -> None:
     store = HeldStore()
     async with running_committer(store) as harness:
         harness.author("ada").submit("welcome", is_topic=True)
@@ -109,7 +109,7 @@ async def test_a_topic_holds_when_it_is_committed() -> None:
         assert harness.rooms["lobby"].topic == "welcome"
 
 
-async def test_a_room_stays_open_until_what_was_said_in_it_is_settled(autojump_clock: MockClock) -> None:
+async def test_a_room_stays_open_until_its_drafts_are_settled(autojump_clock: MockClock) -> None:
     store = HeldStore()
     async with running_committer(store) as harness:
         harness.author("ada").submit("a", ref="r1")
@@ -124,11 +124,11 @@ async def test_a_room_stays_open_until_what_was_said_in_it_is_settled(autojump_c
         assert len(harness.streams) == 0
 
 
-# --- places -----------------------------------------------------------------------------------------
+# --- capacity ---------------------------------------------------------------------------------------
 
 
 async def waits_for_places(harness: CommitterHarness, many: int, order: list[int]) -> None:
-    """Many authors who each say one word as soon as there is a place for it."""
+    """Submit one text from each of many authors, as soon as the queue has room."""
     async with trio.open_nursery() as nursery:
         for number in range(many):
 
@@ -147,7 +147,7 @@ async def waits_for_places(harness: CommitterHarness, many: int, order: list[int
     ids=["wide text", "wide ref", "chinese", "ascii"],
 )
 async def test_the_queue_is_bounded_in_real_memory(text: str, ref: str) -> None:
-    """One character beyond U+FFFF makes all of a text take four bytes each, and all of a ref's key too."""
+    """One character beyond U+FFFF makes each character of a text, or of a ref's key, take four bytes."""
     bound = 1 << 20
     async with running_committer(HeldStore(), queue_bytes=bound) as harness:
         ada = harness.author("ada")
@@ -170,7 +170,7 @@ async def test_the_queue_is_bounded_in_real_memory(text: str, ref: str) -> None:
 )
 async def test_a_full_queue_makes_authors_wait(bounds: dict[str, int], autojump_clock: MockClock) -> None:
     store = HeldStore()
-    order: list[int] = []  # among those who wait it is anybody's
+    order: list[int] = []  # the order among waiting tasks is undefined
     async with running_committer(store, **bounds) as harness, trio.open_nursery() as nursery:
         harness.author("first").submit("first")
         await wait_all_tasks_blocked()
@@ -184,13 +184,13 @@ async def test_a_full_queue_makes_authors_wait(bounds: dict[str, int], autojump_
         assert [len(batch) for batch in store.batches] == [1, 2, 2, 2, 1]
 
 
-async def test_asking_for_a_place_always_passes_a_checkpoint() -> None:
+async def test_wait_capacity_always_passes_a_checkpoint() -> None:
     async with running_committer() as harness:
         with assert_checkpoints():
             await harness.committer.wait_capacity()
 
 
-async def test_whoever_gives_up_waiting_takes_no_place(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_wait_takes_no_capacity(autojump_clock: MockClock) -> None:
     store = HeldStore()
     async with running_committer(store, queue_entries=1) as harness:
         harness.author("ada").submit("a")
@@ -205,14 +205,14 @@ async def test_whoever_gives_up_waiting_takes_no_place(autojump_clock: MockClock
         store.release()
 
 
-async def test_sending_again_takes_a_place_each_time(autojump_clock: MockClock) -> None:
-    """However often it is the same: who sends it waits for an answer, and is remembered."""
+async def test_each_duplicate_counts_in_the_queue(autojump_clock: MockClock) -> None:
+    """Each duplicate counts, as its author waits for an outcome and must be remembered."""
     store = HeldStore()
     async with running_committer(store, queue_entries=10) as harness:
         ada = harness.author("ada")
         ada.submit("a", ref="r1")
         await wait_all_tasks_blocked()
-        assert store.waiting == 1, "the first is on its way; nothing is queued"
+        assert store.waiting == 1, "the first is being committed; nothing is queued"
         for _ in range(10):
             assert not harness.committer.full
             ada.submit("a", ref="r1")
@@ -224,7 +224,7 @@ async def test_sending_again_takes_a_place_each_time(autojump_clock: MockClock) 
             assert order == []
             store.release()
             await wait_all_tasks_blocked()
-            assert order == [0], "nothing is committed meanwhile, and the place is told of"
+            assert order == [0], "nothing was committed meanwhile, but there is capacity again"
             store.release()
         assert harness.outcomes("ada") == [1] * 11
         assert not harness.committer.full
@@ -233,7 +233,7 @@ async def test_sending_again_takes_a_place_each_time(autojump_clock: MockClock) 
 # --- refs -------------------------------------------------------------------------------------------
 
 
-async def test_the_same_again_while_pending_waits_for_the_first() -> None:
+async def test_a_duplicate_of_a_pending_ref_waits_for_the_first() -> None:
     store = HeldStore()
     async with running_committer(store) as harness:
         laptop, phone = harness.author("laptop", "ada"), harness.author("phone", "ada")
@@ -249,7 +249,7 @@ async def test_the_same_again_while_pending_waits_for_the_first() -> None:
         assert [each.who for each in harness.records if each.kind == SETTLED] == ["laptop", "laptop", "phone"]
 
 
-async def test_the_same_again_later_is_known_by_the_journal() -> None:
+async def test_a_later_duplicate_is_known_by_the_journal() -> None:
     async with running_committer() as harness:
         ada = harness.author("ada")
         for _ in range(2):
@@ -262,8 +262,8 @@ async def test_the_same_again_later_is_known_by_the_journal() -> None:
 @pytest.mark.parametrize(
     ("text", "action", "retitles"), [("Hello", False, False), ("hello", True, False), ("hello", False, True)]
 )
-async def test_another_thing_under_a_ref_is_refused(text: str, action: bool, retitles: bool) -> None:
-    """At once while the first is pending, by the journal's word later."""
+async def test_a_ref_with_another_text_is_refused(text: str, action: bool, retitles: bool) -> None:
+    """At once while the first is pending, and by the journal later."""
     async with running_committer() as harness:
         ada = harness.author("ada")
         ada.submit("hello", ref="r1")
@@ -278,7 +278,7 @@ async def test_another_thing_under_a_ref_is_refused(text: str, action: bool, ret
         assert harness.rooms["lobby"].topic == ""
 
 
-async def test_a_ref_is_of_one_author_in_one_room_and_no_ref_of_nobody() -> None:
+async def test_a_ref_belongs_to_one_author_in_one_room() -> None:
     async with running_committer() as harness:
         for author, room, ref in (("ada", "lobby", "r"), ("ada", "attic", "r"), ("bob", "lobby", "r")):
             harness.author(author).submit("a", room, ref=ref)
@@ -288,8 +288,8 @@ async def test_a_ref_is_of_one_author_in_one_room_and_no_ref_of_nobody() -> None
         assert (len(harness.published()), len(harness.published("attic"))) == (4, 1)
 
 
-async def test_a_committer_that_never_waits_lets_others_run() -> None:
-    """Its store passes no checkpoint, and whatever is shown is at once followed by more."""
+async def test_a_committer_that_never_blocks_lets_other_tasks_run() -> None:
+    """Its store passes no checkpoint, and each published entry is followed by another draft at once."""
     async with running_committer() as harness:
         ada = harness.author("ada")
         show = harness.publish
@@ -308,7 +308,7 @@ async def test_a_committer_that_never_waits_lets_others_run() -> None:
         await wait_all_tasks_blocked()
 
 
-async def test_a_topic_changes_with_its_entry_and_not_before() -> None:
+async def test_a_topic_changes_together_with_its_entry() -> None:
     async with running_committer(None, "lobby", "attic") as harness, trio.open_nursery() as nursery:
         attic = harness.rooms["attic"]
 

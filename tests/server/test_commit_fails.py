@@ -1,4 +1,4 @@
-"""A store that fails, and the end: everybody is answered, and nothing is shown that is not held."""
+"""Failing stores and cancellation: each author gets an outcome, and only held entries are published."""
 
 import logging
 from itertools import pairwise
@@ -27,8 +27,8 @@ Logs = pytest.LogCaptureFixture
 # --- stores that fail -------------------------------------------------------------------------------
 
 
-async def test_a_failed_commit_refuses_the_batch_and_all_behind_it(caplog: Logs) -> None:
-    """In order; nothing was shown, so nothing is undone."""
+async def test_a_failed_commit_refuses_the_batch_and_the_queue(caplog: Logs) -> None:
+    """In order. Nothing was published, so nothing is undone."""
     store = HeldStore(FailingStore())
     async with running_committer(store) as harness:
         ada, bob = harness.author("ada"), harness.author("bob")
@@ -51,14 +51,14 @@ async def test_a_failed_commit_refuses_the_batch_and_all_behind_it(caplog: Logs)
     caplog.clear()
 
 
-async def test_it_works_again_when_the_disk_does(caplog: Logs) -> None:
+async def test_it_works_again_when_the_disk_is_writable_again(caplog: Logs) -> None:
     store = FailingStore()
     async with running_committer(store) as harness:
         ada = harness.author("ada")
         for _ in range(3):
             ada.submit("a", ref="r1")
             await wait_all_tasks_blocked()
-        assert len(caplog.records) == 1, "once for each time that it began to fail"
+        assert len(caplog.records) == 1, "logged once for each failure that begins"
         store.failing = False
         ada.submit("a", ref="r1")
         await wait_all_tasks_blocked()
@@ -71,7 +71,7 @@ async def test_it_works_again_when_the_disk_does(caplog: Logs) -> None:
     caplog.clear()
 
 
-async def test_a_store_that_fails_is_probed_each_second_until_it_is_well(
+async def test_a_failing_store_is_probed_each_second_until_it_works(
     caplog: Logs, autojump_clock: MockClock
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -87,9 +87,9 @@ async def test_a_store_that_fails_is_probed_each_second_until_it_is_well(
         assert (len(store.probes), harness.committer.failing) == (5, True)
         store.failing = False
         await trio.sleep(RETRY_S)
-        assert (len(store.probes), harness.committer.failing) == (6, False), "though nothing was said"
+        assert (len(store.probes), harness.committer.failing) == (6, False), "without a draft"
         await trio.sleep(10)
-        assert len(store.probes) == 6, "a store that is well is left alone"
+        assert len(store.probes) == 6, "a working store is not probed"
         assert (harness.outcomes("ada"), harness.published()) == ([UNAVAILABLE], [])
     assert [record.getMessage() for record in caplog.records] == [
         "cannot write the journal: no space left on device",
@@ -98,9 +98,7 @@ async def test_a_store_that_fails_is_probed_each_second_until_it_is_well(
     caplog.clear()
 
 
-async def test_what_is_said_is_tried_at_once_and_not_only_by_probes(
-    caplog: Logs, autojump_clock: MockClock
-) -> None:
+async def test_a_draft_is_tried_at_once_on_a_failing_store(caplog: Logs, autojump_clock: MockClock) -> None:
     store = FailingStore()
     async with running_committer(store) as harness:
         for _ in range(10):
@@ -114,9 +112,7 @@ async def test_what_is_said_is_tried_at_once_and_not_only_by_probes(
     caplog.clear()
 
 
-async def test_what_is_said_during_a_probe_is_committed_behind_it(
-    caplog: Logs, autojump_clock: MockClock
-) -> None:
+async def test_a_draft_during_a_probe_is_committed_after_it(caplog: Logs, autojump_clock: MockClock) -> None:
     class SlowProbe(FailingStore):
         async def probe(self) -> None:
             await trio.sleep(RETRY_S)
@@ -140,8 +136,8 @@ async def test_a_probe_with_a_bug_is_logged_once(caplog: Logs, autojump_clock: M
     async with running_committer(store) as harness:
         for number in (1, 2):
             harness.author("ada").submit("a")
-            await trio.sleep(19.5 * RETRY_S)  # not in the step of a probe, which would refuse the next
-            assert len(caplog.records) == number, "one for each batch, and none for probes"
+            await trio.sleep(19.5 * RETRY_S)  # not in the step of a probe, which would refuse the next draft
+            assert len(caplog.records) == number, "one record for each batch, and none for probes"
         assert (store.failing, harness.committer.failing) == (True, True)
         store.failing = False
         await trio.sleep(2 * RETRY_S)
@@ -149,7 +145,7 @@ async def test_a_probe_with_a_bug_is_logged_once(caplog: Logs, autojump_clock: M
     caplog.clear()
 
 
-async def test_what_was_written_and_not_acked_is_shown_unasked(
+async def test_entries_written_by_a_failed_commit_are_published(
     caplog: Logs, autojump_clock: MockClock
 ) -> None:
     store = WriteThenFailStore()
@@ -160,7 +156,7 @@ async def test_what_was_written_and_not_acked_is_shown_unasked(
         store.failing = False
         await trio.sleep(2 * RETRY_S)
         assert harness.published() == ["hello"]
-        assert harness.outcomes("ada") == [UNAVAILABLE], "who was answered is not answered again"
+        assert harness.outcomes("ada") == [UNAVAILABLE], "a refused author gets no second outcome"
         harness.author("ada").submit("hello", ref="r1")
         await wait_all_tasks_blocked()
         assert harness.outcomes("ada") == [UNAVAILABLE, 1]
@@ -168,7 +164,7 @@ async def test_what_was_written_and_not_acked_is_shown_unasked(
     caplog.clear()
 
 
-async def test_what_was_written_is_shown_before_anything_that_comes_later(caplog: Logs) -> None:
+async def test_entries_written_by_a_failed_commit_are_published_before_later_ones(caplog: Logs) -> None:
     async with running_committer(ScriptedStore(commits=["after"])) as harness:
         harness.author("ada").submit("a")
         harness.author("ada").submit("welcome", is_topic=True)
@@ -182,7 +178,7 @@ async def test_what_was_written_is_shown_before_anything_that_comes_later(caplog
     caplog.clear()
 
 
-async def test_what_was_written_is_read_in_pages(caplog: Logs) -> None:
+async def test_entries_written_by_a_failed_commit_are_read_in_pages(caplog: Logs) -> None:
     many = 2 * PAGE_ENTRIES + 7
     async with running_committer(ScriptedStore(commits=["after"])) as harness:
         for number in range(many):
@@ -194,10 +190,10 @@ async def test_what_was_written_is_read_in_pages(caplog: Logs) -> None:
     caplog.clear()
 
 
-async def test_a_journal_that_cannot_be_read_takes_nothing_either(
+async def test_nothing_is_committed_while_the_journal_cannot_be_read(
     caplog: Logs, autojump_clock: MockClock
 ) -> None:
-    """What it holds of the first batch is not known, so the second would leave a hole."""
+    """It is unknown what the journal holds of the first batch, so the second might leave a hole."""
     torn = WriteThenFailStore()
     torn.reading_fails = True
     async with running_committer(torn) as harness:
@@ -219,7 +215,9 @@ async def test_a_journal_that_cannot_be_read_takes_nothing_either(
     caplog.clear()
 
 
-async def test_a_room_in_doubt_stays_open_until_it_is_clear(caplog: Logs, autojump_clock: MockClock) -> None:
+async def test_an_uncertain_room_stays_open_until_it_is_resolved(
+    caplog: Logs, autojump_clock: MockClock
+) -> None:
     store = FailingStore()
     async with running_committer(store) as harness:
         for _ in range(2):
@@ -233,8 +231,8 @@ async def test_a_room_in_doubt_stays_open_until_it_is_clear(caplog: Logs, autoju
     caplog.clear()
 
 
-async def test_what_was_written_and_is_forgotten_already_is_skipped(caplog: Logs) -> None:
-    """A journal that keeps three entries has ten written to it before it says that it failed."""
+async def test_entries_written_and_already_removed_are_skipped(caplog: Logs) -> None:
+    """A journal that keeps three entries writes ten of them, and then reports a failure."""
     async with running_committer(
         ScriptedStore(MemoryStore(room_entries_max=3), commits=["after"])
     ) as harness:
@@ -249,7 +247,7 @@ async def test_what_was_written_and_is_forgotten_already_is_skipped(caplog: Logs
 
 
 @pytest.mark.parametrize("writes", [False, True])
-async def test_a_bug_in_the_store_fails_loudly_and_ends_nobody(writes: bool, caplog: Logs) -> None:
+async def test_a_bug_in_the_store_is_logged_and_ends_no_session(writes: bool, caplog: Logs) -> None:
     store = BuggyStore(writes=writes)
     async with running_committer(store) as harness:
         for text in ("a", "b"):
@@ -264,7 +262,7 @@ async def test_a_bug_in_the_store_fails_loudly_and_ends_nobody(writes: bool, cap
         assert harness.published() == (["a", "b", "c"] if writes else ["c"])
 
 
-async def test_a_store_that_does_not_say_what_became_of_each_has_a_bug(caplog: Logs) -> None:
+async def test_a_missing_result_of_the_store_is_a_bug(caplog: Logs) -> None:
     async with running_committer(MissingResultStore()) as harness:
         harness.author("ada").submit("a")
         harness.author("bob").submit("b")
@@ -280,7 +278,7 @@ async def test_a_store_that_does_not_say_what_became_of_each_has_a_bug(caplog: L
 # --- the end ----------------------------------------------------------------------------------------
 
 
-async def test_when_it_is_cancelled_everybody_is_answered() -> None:
+async def test_cancelling_refuses_all_pending_drafts() -> None:
     store = HeldStore()
     async with running_committer(store) as harness:
         harness.author("ada").submit("a", ref="r1")
@@ -291,7 +289,7 @@ async def test_when_it_is_cancelled_everybody_is_answered() -> None:
     assert [each.who for each in harness.records if each.kind == SETTLED] == ["ada", "bob"]
 
 
-async def test_whoever_waits_for_a_place_at_the_end_gets_one(nursery: trio.Nursery) -> None:
+async def test_waiting_authors_get_capacity_at_the_end(nursery: trio.Nursery) -> None:
     got: list[str] = []
     async with running_committer(HeldStore(), queue_entries=1) as harness:
 
@@ -309,7 +307,7 @@ async def test_whoever_waits_for_a_place_at_the_end_gets_one(nursery: trio.Nurse
     assert got == ["a place"]
 
 
-async def test_a_bug_of_its_own_ends_it_and_leaves_nobody_waiting() -> None:
+async def test_a_bug_in_the_committer_ends_it_and_leaves_no_author_waiting() -> None:
     async def publish(stream: RoomStream, first: int, payloads: list[bytes]) -> None:
         await trio.lowlevel.checkpoint()
         raise ZeroDivisionError("a bug")
@@ -327,7 +325,7 @@ async def test_a_bug_of_its_own_ends_it_and_leaves_nobody_waiting() -> None:
     assert harness.outcomes("eva") == [UNAVAILABLE]
 
 
-async def test_cancelled_in_the_midst_of_showing_it_settles_with_everybody() -> None:
+async def test_cancelling_during_a_publish_settles_all_authors() -> None:
     async def publish(stream: RoomStream, first: int, payloads: list[bytes]) -> None:
         await trio.sleep_forever()
 

@@ -1,4 +1,4 @@
-"""Whatever a store does and whoever speaks: what is promised of committing holds."""
+"""A model test: the promises of the committer hold for any behaviour of stores and authors."""
 
 import logging
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ FATES = ["well", "well", "slow", "before", "after", "bug", "bug after"]
 _fates = st.lists(st.sampled_from(FATES), max_size=12)
 STEPS = st.lists(
     st.one_of(
-        # Under a ref one says the same again, or now and then something else.
+        # A ref is sent again with the same text, or sometimes with another one.
         st.tuples(
             st.just(SAY),
             st.sampled_from(sorted(AUTHORS)),
@@ -56,7 +56,7 @@ STEPS = st.lists(
 
 
 class Told:
-    """One submit, as its author remembers it."""
+    """One submitted draft, and its outcomes."""
 
     def __init__(
         self, harness: CommitterHarness, teller: RecordingAuthor, room: str, ref: str, text: str, burst: int
@@ -85,7 +85,7 @@ class Told:
         assert count == 1
         self.heard.append(SETTLED)
         if self.seq:
-            # Whether it was fresh or known: when its author is free to leave, it has been shown.
+            # New or duplicate: when its author is settled, the entry was published.
             assert any(
                 (each.kind, each.who, each.seq) == (PUBLISHED, self.room, self.seq)
                 for each in self.harness.records
@@ -93,7 +93,7 @@ class Told:
 
 
 async def play(harness: CommitterHarness, steps: list[Step]) -> list[Told]:
-    """All that is said, in order."""
+    """All drafts, in order."""
     told: list[Told] = []
     burst = 0
     for number, (what, *arguments) in enumerate(steps):
@@ -125,17 +125,17 @@ def check_answers(told: list[Told]) -> None:
 
 
 def check_order(told: list[Told]) -> None:
-    """What was said without a ref is numbered as it was said, and nothing overtakes what failed."""
+    """Check that drafts without a ref are numbered in order, and none is committed before a failed one."""
     for room in ROOMS:
         numbers = [one.seq for one in told if one.room == room and one.seq and not one.ref]
         assert numbers == sorted(numbers)
     for one, later in pairwise(told):
         if one.burst == later.burst and one.heard[0] == FAILED:
-            assert later.heard[0] == FAILED or later.ref, "it was queued behind"
+            assert later.heard[0] == FAILED or later.ref, "it was queued behind the failed draft"
 
 
 def check_showing(harness: CommitterHarness) -> None:
-    """In order, none twice, up to the head of the journal."""
+    """Check that entries are published in order, each once, up to the head of the journal."""
     for room in ROOMS:
         seqs = [each.seq for each in harness.records if (each.kind, each.who) == (PUBLISHED, room)]
         assert seqs == sorted(set(seqs))
@@ -143,7 +143,7 @@ def check_showing(harness: CommitterHarness) -> None:
 
 
 async def check_journal(harness: CommitterHarness, told: list[Told]) -> None:
-    """A journal that has forgotten nothing has been shown from its first entry to its last."""
+    """Check that a journal without retention was published from its first entry to its last."""
     for room in ROOMS:
         entries = [decode_entry(payload) for payload in await held_entries(harness.journal, room)]
         texts = harness.published(room)
@@ -171,10 +171,10 @@ def nothing_logged() -> Iterator[None]:
 
 
 def run(steps: list[Step], commits: list[str], reads: list[str], *, entries_max: int = 10_000) -> None:
-    """Play it, let the store become well, and look at everything."""
+    """Run the steps, let the store work again, and check all promises."""
     store = ScriptedStore(MemoryStore(room_entries_max=entries_max), commits=commits, reads=reads)
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with running_committer(store, *ROOMS) as harness:
             told = await play(harness, steps)
             await trio.sleep(RETRY_S * (len(commits) + len(reads) + 5))
@@ -187,18 +187,18 @@ def run(steps: list[Step], commits: list[str], reads: list[str], *, entries_max:
             assert len(harness.streams) == 0, "no room stays in use"
 
     with nothing_logged():
-        trio.run(story, clock=MockClock(autojump_threshold=0))
+        trio.run(scenario, clock=MockClock(autojump_threshold=0))
 
 
 @given(STEPS, _fates, _fates)
-def test_everybody_is_answered_once_and_the_rooms_see_the_journal(
+def test_each_author_gets_one_outcome_and_rooms_see_the_journal(
     steps: list[Step], commits: list[str], reads: list[str]
 ) -> None:
     run(steps, commits, reads)
 
 
 @given(STEPS, _fates, _fates)
-def test_a_journal_that_forgets_quickly_is_shown_in_order(
+def test_a_journal_with_short_retention_is_published_in_order(
     steps: list[Step], commits: list[str], reads: list[str]
 ) -> None:
     run(steps, commits, reads, entries_max=2)

@@ -1,8 +1,8 @@
-"""The delivery contract, whatever the readers do: one story of many members in several rooms, from seeds.
+"""The delivery contract under seeded random behaviour of many members in several rooms.
 
-Members talk, stall, read in small bites, leave and come back, lose their connections and resume. At the
-end everyone's view of every room is held against what the authors were told: each entry once and in
-order, or an honest gap; and each ack the number of what was said.
+Members send, stall, read in small pieces, leave and join again, lose their connections and resume. At the end
+the test compares what each member got in each room with what was acked: each entry once and in order, or a
+gap in its place, and each ack with the number of its entry.
 """
 
 from collections.abc import Iterator
@@ -47,22 +47,22 @@ SEEDS = range(6)
 
 
 class Truth:
-    """What was said and acked: by room, the text of each number."""
+    """The texts that were sent, and the acked ones by room and number."""
 
     def __init__(self) -> None:
-        self.said: dict[tuple[str, str], str] = {}  # (author, ref) -> what
-        self.acked: dict[tuple[str, int], str] = {}  # (room, number) -> what
+        self.said: dict[tuple[str, str], str] = {}  # (author, ref) -> text
+        self.acked: dict[tuple[str, int], str] = {}  # (room, number) -> text
         self.restless = MEMBERS
 
     def ack(self, author: str, ack: Ack) -> None:
         assert isinstance(ack.seq, int)
         text = self.said[author, ack.ref]
         known = self.acked.setdefault((ack.room, ack.seq), text)
-        assert known == text, f"{ack.room} {ack.seq} is two things"
+        assert known == text, f"{ack.room} {ack.seq} has two texts"
 
 
 class Member:
-    """One who talks and reads as badly as the seed wants, and remembers what it saw."""
+    """A member that sends and reads as irregularly as the seed says, and records what it gets."""
 
     def __init__(self, harness: ServerHarness, name: str, random: Random, truth: Truth) -> None:
         self.harness = harness
@@ -80,7 +80,7 @@ class Member:
         self.count = 0
         self.peer: RawClient
 
-    # --- what it does --------------------------------------------------------------------------------
+    # --- actions -------------------------------------------------------------------------------------
 
     async def live(self) -> None:
         await self.connect()
@@ -90,11 +90,11 @@ class Member:
             await trio.sleep(self.random.expovariate(4))
             await self.read(self.random.choice([0.001, 0.001, 0.1, 1]))
             if self.random.random() < 0.05:
-                await trio.sleep(self.random.uniform(0, 10))  # and does not read
-        await self.come_to_rest()
+                await trio.sleep(self.random.uniform(0, 10))  # without reading
+        await self.finish()
 
     async def connect(self) -> None:
-        """Begin anew: rooms are resumed, and what was not acked is said again."""
+        """Connect again: resume the rooms, and send unacked messages again."""
         size = self.random.choice([300, 1_000, 5_000, 65_536])
         self.peer = self.harness.dial(buffer_bytes=size)
         await self.peer.hello(self.name, self.token)
@@ -149,7 +149,7 @@ class Member:
         await self.send(command)
 
     async def send(self, command: Say | Topic | Join | Leave | Ping) -> None:
-        """Send as the server takes it, reading meanwhile: it may be waiting for just that."""
+        """Send as the server takes the bytes, and read meanwhile, as the server may wait for that."""
         async with trio.open_nursery() as nursery:
 
             async def pour() -> None:
@@ -168,7 +168,7 @@ class Member:
             self.see(await self.peer.next())
 
     async def drop(self) -> None:
-        """Lose the connection, with whatever was under way."""
+        """Lose the connection, with everything that is being sent."""
         assert isinstance(self.peer.link, PipeLink)
         self.peer.link.reset() if self.random.random() < 0.5 else self.peer.link.close()
         await trio.sleep(self.random.choice([0, 0.1, 3]))
@@ -178,8 +178,8 @@ class Member:
         for event in await self.peer.receive_for(seconds):
             self.see(event)
 
-    async def come_to_rest(self) -> None:
-        """Be in every room, have everything acked, and stay until all others have as well."""
+    async def finish(self) -> None:
+        """Join every room, wait for all acks, and stay until all other members have finished."""
         for room in ROOMS:
             if room not in self.expected:
                 await self.join(room)
@@ -194,7 +194,7 @@ class Member:
             await self.read(5)
         await self.read(30)
 
-    # --- what it sees --------------------------------------------------------------------------------
+    # --- events --------------------------------------------------------------------------------------
 
     def see(self, event: Event) -> None:
         match event:
@@ -231,8 +231,8 @@ class Member:
             self.cursor[room.room] = (room.epoch, last)
             self.expected[room.room] = last + 1
         else:
-            assert epoch != room.epoch, "a cursor that is good is resumed"
-            assert not epoch or last, "0 is good in every history"
+            assert epoch != room.epoch, "a valid cursor is resumed"
+            assert not epoch or last, "0 is valid in every history"
             first = 0 if epoch else max(room.head - self.recent[room.room], room.first - 1)
             self.expected[room.room] = first + 1
             self.skipped[room.room].update(range(1, first + 1))
@@ -240,14 +240,14 @@ class Member:
 
 
 def judge(members: list[Member], truth: Truth) -> None:
-    """Everyone has seen the same, without a hole, and it is what the authors were told."""
+    """Check that all members got the same entries, without a hole, and with the acked numbers."""
     for room in ROOMS:
         head = max(max(member.views[room], default=0) for member in members)
         whole = {seq: text for member in members for seq, text in member.views[room].items()}
-        assert sorted(whole) == list(range(1, head + 1)), "numbered without a hole"
-        assert len(set(whole.values())) == head, "nothing is there twice"
+        assert sorted(whole) == list(range(1, head + 1)), "the numbers have no hole"
+        assert len(set(whole.values())) == head, "no text has two numbers"
         for (acked_in, seq), text in truth.acked.items():
-            assert acked_in != room or whole[seq] == text, "an ack is the number of what was said"
+            assert acked_in != room or whole[seq] == text, "an ack has the number of its text"
         for member in members:
             view = member.views[room]
             assert all(whole[seq] == text for seq, text in view.items())
@@ -265,7 +265,7 @@ def _stores(seed: int) -> Iterator[Store]:
 
 @pytest.mark.parametrize("journal", ["memory", "slow", "failing"])
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_everyone_sees_everything_once_and_in_order(
+async def test_each_member_gets_every_entry_once_and_in_order(
     seed: int, journal: str, websocket: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     random = Random(seed)
@@ -278,4 +278,4 @@ async def test_everyone_sees_everything_once_and_in_order(
             for member in members:
                 nursery.start_soon(member.live)
         judge(members, truth)
-    caplog.clear()  # the failing journal is told of
+    caplog.clear()  # the failing journal is logged

@@ -1,4 +1,4 @@
-"""Leaving the block drains: nobody's acked word is lost, everybody is told, and nobody is waited for long."""
+"""Leaving the block drains: acked messages are kept, all sessions get a `bye`, slow peers delay little."""
 
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +13,7 @@ from trio_chat.testing.pipe import link_pair
 from trio_chat.wire.messages import Ack, Error, Leave, Ping, Pong, Quit, Said, Say
 
 
-async def test_everybody_is_told_strangers_too(autojump_clock: MockClock) -> None:
+async def test_all_connections_get_a_bye_even_before_their_hello(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada", "lobby")
         stranger = harness.dial()
@@ -24,7 +24,7 @@ async def test_everybody_is_told_strangers_too(autojump_clock: MockClock) -> Non
         await peer.ended_with("draining")
 
 
-async def test_what_is_pending_is_acked_before_the_goodbye(autojump_clock: MockClock) -> None:
+async def test_pending_messages_are_acked_before_the_goodbye(autojump_clock: MockClock) -> None:
     async with serving(store=SlowStore(commit_s=3)) as harness:
         ada = await harness.enter("ada", "lobby")
         bob = await harness.enter("bob", "lobby")
@@ -39,7 +39,7 @@ async def test_what_is_pending_is_acked_before_the_goodbye(autojump_clock: MockC
         await peer.ended_with("draining")
 
 
-async def test_what_comes_later_is_not_obeyed(autojump_clock: MockClock) -> None:
+async def test_later_commands_are_not_executed(autojump_clock: MockClock) -> None:
     store = SlowStore(commit_s=3)
     async with trio.open_nursery() as nursery, serving(store=store) as harness:
         ada = await harness.enter("ada", "lobby")
@@ -55,11 +55,11 @@ async def _say_after(peer: RawClient, seconds: float) -> None:
     peer.send(Say("lobby", "too late"))
 
 
-async def test_nobody_waits_for_peers_that_do_not_close(autojump_clock: MockClock) -> None:
+async def test_peers_that_do_not_close_do_not_delay_the_end(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         peers = [await harness.enter(name, "lobby") for name in ("ada", "bob", "eve")]
         begun = trio.current_time()
-    assert trio.current_time() - begun <= 1, "a moment, so that the goodbye is not lost to a reset"
+    assert trio.current_time() - begun <= 1, "a moment, so that a reset does not lose the goodbye"
     for peer in peers:
         await peer.ended_with("draining")
 
@@ -78,7 +78,7 @@ async def _drained_and_closed(peer: RawClient) -> None:
     peer.link.close()
 
 
-async def test_who_reads_nothing_is_given_up_after_the_goodbye_s_time(autojump_clock: MockClock) -> None:
+async def test_a_peer_that_does_not_read_is_dropped_after_goodbye_s(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         slow = await harness.enter("slow", "lobby", buffer_bytes=300)
         ada = await harness.enter("ada", "lobby")
@@ -92,8 +92,8 @@ async def test_who_reads_nothing_is_given_up_after_the_goodbye_s_time(autojump_c
 
 
 @pytest.mark.parametrize("waits", ["to be read", "to leave"])
-async def test_who_is_waited_for_is_waited_for_no_longer(waits: str, autojump_clock: MockClock) -> None:
-    """Its own five seconds begin with the drain."""
+async def test_a_drain_does_not_wait_longer_than_goodbye_s(waits: str, autojump_clock: MockClock) -> None:
+    """Its five seconds start with the drain."""
     async with serving(rate_limit=False, answers_bytes=5_000) as harness:
         slow = await harness.enter("slow", "lobby", buffer_bytes=20_000)
         ada = await harness.enter("ada", "lobby")
@@ -105,7 +105,7 @@ async def test_who_is_waited_for_is_waited_for_no_longer(waits: str, autojump_cl
     assert trio.current_time() - begun == 5
 
 
-async def test_who_reads_slowly_has_its_answers_and_the_goodbye(autojump_clock: MockClock) -> None:
+async def test_a_slow_reader_gets_its_replies_and_the_goodbye(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         async with serving(store=SlowStore(commit_s=1)) as harness:
             slow = await harness.enter("slow", "lobby", buffer_bytes=300)
@@ -121,7 +121,7 @@ async def _reads_on_after(peer: RawClient, seconds: float) -> None:
     await peer.ended_with("draining")
 
 
-async def test_a_journal_that_hangs_holds_up_no_longer_than_the_deadline(autojump_clock: MockClock) -> None:
+async def test_a_journal_that_hangs_delays_the_end_only_to_the_deadline(autojump_clock: MockClock) -> None:
     async with serving(store=HeldStore(), in_doubt=True) as harness:
         ada = await harness.enter("ada", "lobby")
         ada.send(Say("lobby", "hi", ref="s"))
@@ -134,7 +134,7 @@ async def test_a_journal_that_hangs_holds_up_no_longer_than_the_deadline(autojum
 
 
 @pytest.mark.parametrize("waits", ["leave", "quit", "end"])
-async def test_whoever_was_just_leaving_is_settled_too(waits: str, autojump_clock: MockClock) -> None:
+async def test_a_session_that_is_leaving_is_settled_too(waits: str, autojump_clock: MockClock) -> None:
     async with serving(store=SlowStore(commit_s=3)) as harness:
         ada = await harness.enter("ada", "lobby")
         ada.send(Say("lobby", "hi", ref="s"))
@@ -148,7 +148,7 @@ async def test_whoever_was_just_leaving_is_settled_too(waits: str, autojump_cloc
     assert bye is None or bye.code in ("quit", "draining")
 
 
-async def test_who_waits_for_a_place_gets_one_or_is_not_acked(autojump_clock: MockClock) -> None:
+async def test_a_waiting_author_gets_capacity_or_no_ack(autojump_clock: MockClock) -> None:
     store = SlowStore(commit_s=1.5)
     async with serving(store=store, in_doubt=True, queue_entries=1) as harness:
         peers = [await harness.enter(f"peer{n}", "lobby") for n in range(10)]
@@ -166,7 +166,7 @@ async def test_who_waits_for_a_place_gets_one_or_is_not_acked(autojump_clock: Mo
     assert 3 <= acked <= kept
 
 
-async def test_connections_that_come_while_it_drains_are_told_so(autojump_clock: MockClock) -> None:
+async def test_new_connections_during_a_drain_get_a_bye(autojump_clock: MockClock) -> None:
     here, there = link_pair()
     async with trio.open_nursery() as nursery:
         async with serving(store=SlowStore(commit_s=3)) as harness:

@@ -1,4 +1,4 @@
-"""The same bytes for everybody, one send each; and whoever cannot take them costs nobody anything."""
+"""Fan-out: all sessions share the same bytes, with one send each, and a full socket delays no other."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ def readers_in(
 # --- one step ---------------------------------------------------------------------------------------
 
 
-async def test_everybody_in_the_room_is_handed_the_batch_by_one_send() -> None:
+async def test_each_session_in_the_room_gets_the_batch_in_one_send() -> None:
     async with outbound_harness() as harness:
         readers = readers_in(harness, 3)
         (elsewhere,) = readers_in(harness, 1, "attic")
@@ -41,7 +41,7 @@ async def test_everybody_in_the_room_is_handed_the_batch_by_one_send() -> None:
         assert elsewhere.link.sends == 0
 
 
-async def test_private_answers_go_before_the_batch_in_the_same_send() -> None:
+async def test_private_replies_go_before_the_batch_in_the_same_send() -> None:
     async with outbound_harness() as harness:
         one, other = readers_in(harness, 2)
         one.outbound.send(private(1))
@@ -54,7 +54,7 @@ async def test_private_answers_go_before_the_batch_in_the_same_send() -> None:
 
 
 class BracketPacking(FramePacking):
-    """Another dialect, in which a batch stands in brackets."""
+    """A second dialect, which puts a batch in brackets."""
 
     @staticmethod
     def pack(payloads: object) -> bytes:
@@ -62,7 +62,7 @@ class BracketPacking(FramePacking):
         return b"[%s]" % b",".join(payloads)
 
 
-async def test_each_has_the_batch_in_its_own_dialect() -> None:
+async def test_each_session_gets_the_batch_in_its_own_dialect() -> None:
     async with outbound_harness() as harness:
         readers = [Receiver(harness) for _ in range(4)]
         brackets = BracketPacking()
@@ -74,7 +74,7 @@ async def test_each_has_the_batch_in_its_own_dialect() -> None:
         assert [bytes(reader.link.taken) for reader in readers] == [pack([HI]), b"[%s]" % HI] * 2
 
 
-async def test_whoever_cannot_take_it_all_leaves_the_live_set_and_nobody_waits() -> None:
+async def test_a_full_socket_leaves_the_live_set_without_blocking_others() -> None:
     async with outbound_harness() as harness:
         lobby = harness.rooms["lobby"]
         first, none, part, last = (Receiver(harness, width) for width in (1_000, 0, 10, 1_000))
@@ -94,8 +94,8 @@ async def test_whoever_cannot_take_it_all_leaves_the_live_set_and_nobody_waits()
         assert none.texts() == part.texts() == ["hi", "more"]
 
 
-async def test_a_stall_of_everybody_copies_nothing() -> None:
-    """What they are left with is one and the same: the bytes of the batch."""
+async def test_a_stall_of_all_sessions_copies_nothing() -> None:
+    """All sessions keep the same object: the bytes of the batch."""
     async with outbound_harness() as harness:
         lobby = harness.rooms["lobby"]
         answers = pack([private(1)])
@@ -130,7 +130,7 @@ async def test_a_stall_of_everybody_copies_nothing() -> None:
             assert reader.outbound.live
 
 
-async def test_a_broken_connection_is_told_to_its_owner_once_the_others_have_theirs() -> None:
+async def test_a_broken_connection_is_reported_after_all_other_sends() -> None:
     async with outbound_harness() as harness:
         readers = readers_in(harness, 4)
         for reader in readers[1:3]:
@@ -147,7 +147,7 @@ MANY = 3 * SENDS_AT_ONCE + 100
 
 
 def when_sent(reader: Receiver, action: Callable[[], None]) -> None:
-    """Have something happen in the midst of a fan-out: when its turn comes to this reader."""
+    """Call a function in the middle of a fan-out: just before the send to this receiver."""
     send = reader.outbound.send_bare
 
     def send_bare(data: bytes) -> int:
@@ -157,7 +157,7 @@ def when_sent(reader: Receiver, action: Callable[[], None]) -> None:
     reader.outbound.send_bare = send_bare
 
 
-async def test_a_very_large_room_is_handed_out_in_chunks() -> None:
+async def test_a_batch_is_sent_in_chunks_in_a_very_large_room() -> None:
     async with outbound_harness() as harness:
         readers = readers_in(harness, MANY)
         lobby = harness.rooms["lobby"]
@@ -174,13 +174,13 @@ async def test_a_very_large_room_is_handed_out_in_chunks() -> None:
                 await publish(lobby, 1, [HI])
             nursery.cancel_scope.cancel()
         assert set(done) <= {0, SENDS_AT_ONCE, 2 * SENDS_AT_ONCE, 3 * SENDS_AT_ONCE, MANY}
-        assert set(done) - {0, MANY}, "others run in between"
+        assert set(done) - {0, MANY}, "other tasks run between chunks"
         assert not lobby.unsent
         assert all(reader.texts() == ["hi"] for reader in readers)
 
 
 async def in_the_midst(harness: OutboundHarness, readers: list[Receiver]) -> trio.Nursery:
-    """A batch is being handed out, and only the first thousand have it."""
+    """Start a fan-out and stop after the first chunk: a thousand sessions have the batch."""
     lobby = harness.rooms["lobby"]
     begun = trio.Event()
     when_sent(readers[0], begun.set)
@@ -190,7 +190,7 @@ async def in_the_midst(harness: OutboundHarness, readers: list[Receiver]) -> tri
     return harness.writers
 
 
-async def test_whoever_leaves_meanwhile_is_not_handed_it() -> None:
+async def test_a_session_that_leaves_between_chunks_does_not_get_the_batch() -> None:
     async with outbound_harness() as harness:
         readers = readers_in(harness, MANY)
         await in_the_midst(harness, readers)
@@ -200,7 +200,7 @@ async def test_whoever_leaves_meanwhile_is_not_handed_it() -> None:
         assert (readers[0].texts(), readers[-1].texts(), readers[-2].texts()) == (["hi"], [], ["hi"])
 
 
-async def test_whoever_comes_meanwhile_is_at_the_head() -> None:
+async def test_a_session_that_joins_between_chunks_starts_at_the_head() -> None:
     async with outbound_harness() as harness:
         readers = readers_in(harness, MANY)
         await in_the_midst(harness, readers)
@@ -213,7 +213,7 @@ async def test_whoever_comes_meanwhile_is_at_the_head() -> None:
         assert (live.texts(), behind.texts()) == (["more"], ["hi", "more"])
 
 
-async def test_whoever_falls_behind_before_its_turn_gets_it_once_from_the_tail() -> None:
+async def test_a_session_that_falls_behind_before_its_chunk_gets_the_batch_once_from_the_tail() -> None:
     async with outbound_harness() as harness:
         readers = readers_in(harness, MANY)
         last = readers[-1]
@@ -227,7 +227,7 @@ async def test_whoever_falls_behind_before_its_turn_gets_it_once_from_the_tail()
         assert last.texts() == ["hi"] and last.outbound.live
 
 
-async def test_whoever_cannot_take_it_all_in_its_turn_is_at_the_head_all_the_same() -> None:
+async def test_a_full_socket_in_a_chunk_still_moves_the_cursor_to_the_head() -> None:
     async with outbound_harness() as harness:
         readers = readers_in(harness, MANY, width=10)
         await harness.say("hi")
@@ -238,7 +238,7 @@ async def test_whoever_cannot_take_it_all_in_its_turn_is_at_the_head_all_the_sam
         assert all(reader.texts() == ["hi"] and reader.outbound.live for reader in readers)
 
 
-async def test_whoever_cannot_wait_is_handed_it_at_once_and_not_again() -> None:
+async def test_send_unsent_sends_the_batch_at_once_and_only_once() -> None:
     async with outbound_harness() as harness:
         readers = readers_in(harness, MANY)
         lobby = harness.rooms["lobby"]
@@ -254,7 +254,7 @@ async def test_whoever_cannot_wait_is_handed_it_at_once_and_not_again() -> None:
 # --- notices ----------------------------------------------------------------------------------------
 
 
-async def test_a_notice_goes_to_those_who_keep_up() -> None:
+async def test_a_notice_is_sent_to_live_sessions() -> None:
     async with outbound_harness() as harness:
         readers = readers_in(harness, 2)
         (behind,) = readers_in(harness, 1, width=0)
@@ -268,7 +268,7 @@ async def test_a_notice_goes_to_those_who_keep_up() -> None:
         assert behind.events[1:] == [Members("Lobby", [], 1, more=False)]
 
 
-async def test_whoever_falls_behind_by_a_notice_hears_it_and_who_is_here() -> None:
+async def test_a_session_that_falls_behind_in_a_notice_gets_it_and_the_member_list() -> None:
     async with outbound_harness() as harness:
         (reader,) = readers_in(harness, 1, width=5)
         await harness.notify()
@@ -277,7 +277,7 @@ async def test_whoever_falls_behind_by_a_notice_hears_it_and_who_is_here() -> No
         assert reader.events == [Presence("Lobby", 1), Members("Lobby", [], 1, more=False)]
 
 
-async def test_a_notice_goes_in_chunks_too_and_passes_over_those_who_left() -> None:
+async def test_a_notice_is_sent_in_chunks_and_skips_sessions_that_left() -> None:
     async with outbound_harness() as harness:
         readers = readers_in(harness, MANY)
         begun = trio.Event()
@@ -290,8 +290,8 @@ async def test_a_notice_goes_in_chunks_too_and_passes_over_those_who_left() -> N
         assert readers[-1].events == []
 
 
-async def test_whoever_was_behind_only_when_its_turn_came_is_told_who_is_here() -> None:
-    """It fell behind in the first chunk, was passed over in the second, and kept up from the third on."""
+async def test_a_session_that_was_behind_only_in_its_chunk_gets_the_member_list() -> None:
+    """It falls behind in the first chunk, is skipped in the second, and is live from the third on."""
     async with outbound_harness() as harness:
         readers = readers_in(harness, 9 * SENDS_AT_ONCE)
         late = readers[SENDS_AT_ONCE]
@@ -309,7 +309,7 @@ async def test_whoever_was_behind_only_when_its_turn_came_is_told_who_is_here() 
         assert late.events[1:] == [Members("Lobby", [], 1, more=False)]
 
 
-async def test_whoever_falls_behind_by_typing_has_missed_nothing() -> None:
+async def test_a_session_that_falls_behind_in_a_typing_notice_gets_no_member_list() -> None:
     async with outbound_harness() as harness:
         (reader,) = readers_in(harness, 1, width=5)
         typing = TypingNotice("Lobby", "ada")

@@ -1,7 +1,7 @@
-"""Rows 8–11, 15, 17, 19, 20, 32 and 33 of the table of faults: what can be wrong with messages.
+"""Rows 8–11, 15, 17, 19, 20, 32 and 33 of the table of faults: faults in messages.
 
-In every row there is a bystander in the room, who notices at most that somebody came or went. All are told
-in both dialects.
+In each test an observer is in the room, which may see only members that join and leave. All tests run in both
+dialects.
 """
 
 import json
@@ -43,10 +43,10 @@ from trio_chat.wire.messages import (
     ],
     ids=["invalid", "overlong", "surrogate", "beyond", "cut"],
 )
-async def test_what_is_not_utf_8_is_never_relayed(
+async def test_invalid_utf_8_is_never_relayed(
     payload: bytes, websocket: bool, autojump_clock: MockClock
 ) -> None:
-    """To WebSocket it is a broken frame, which ends the connection (RFC 6455, 8.1)."""
+    """In WebSocket it is a broken frame, which ends the connection (RFC 6455, 8.1)."""
     async with serving_observed(websocket=websocket) as (_, zoe, eve):
         eve.send_payloads(payload)
         if websocket:
@@ -58,8 +58,10 @@ async def test_what_is_not_utf_8_is_never_relayed(
 
 
 @pytest.mark.parametrize("text", [r"\ud800", r"\udc00\ud800"], ids=["half", "reversed"])
-async def test_nor_is_what_means_no_character(text: str, websocket: bool, autojump_clock: MockClock) -> None:
-    """Written as JSON allows it, in bytes that are UTF-8."""
+async def test_a_lone_surrogate_is_never_relayed(
+    text: str, websocket: bool, autojump_clock: MockClock
+) -> None:
+    """It is escaped as JSON allows, so the bytes are valid UTF-8."""
     async with serving_observed(websocket=websocket) as (_, zoe, eve):
         eve.send_payloads(b'{"type":"say","room":"lobby","text":"%s"}' % text.encode())
         await eve.answer(Error, code="bad_message")
@@ -90,7 +92,7 @@ async def test_nor_is_what_means_no_character(text: str, websocket: bool, autoju
     ids=lambda payload: payload[:24].decode(),
 )
 async def test_json_that_is_too_much(payload: bytes, websocket: bool, autojump_clock: MockClock) -> None:
-    """In a time that no clock need measure: the answer is there, and so is that to the next."""
+    """The error is sent at once, and so is the reply to the next command."""
     async with serving_observed(websocket=websocket) as (_, _, eve):
         await eve.send_all(eve.framed(payload, encode(Ping(n=7))))
         await eve.answer(Error, code="bad_message")
@@ -273,8 +275,8 @@ async def test_a_hundred_and_one_rooms(websocket: bool, autojump_clock: MockCloc
         await eve.join("too-many")
 
 
-class StumblingStore(MemoryStore):
-    """A bug that a question meets."""
+class ReadBugStore(MemoryStore):
+    """A store with a bug in reads."""
 
     async def read(
         self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
@@ -286,14 +288,14 @@ class StumblingStore(MemoryStore):
 async def test_an_exception_in_a_command_s_handler(
     websocket: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serving(store=StumblingStore(), websocket=websocket) as harness:
+    async with serving(store=ReadBugStore(), websocket=websocket) as harness:
         zoe = await harness.observer()
         eve = await harness.enter("eve", "lobby")
         assert await zoe.presence_changes() == ["+eve"]
         eve.send(Ping(n=1), History("lobby", ref="h"), Ping(n=2))
         await eve.answer(Pong, n=1)
         bye = await eve.ended_with("internal")
-        assert "bug" not in bye.detail, "the peer learns nothing of our insides"
+        assert "bug" not in bye.detail, "the peer gets no details of the bug"
         assert await zoe.presence_changes() == ["-eve internal"]
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
@@ -304,9 +306,9 @@ async def test_an_exception_in_a_command_s_handler(
 async def test_an_exception_in_a_writer(
     websocket: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody's command met it: a session that was behind was being caught up."""
+    """The bug is in a read of the writer, not of a command."""
     async with serving(
-        store=StumblingStore(), rate_limit=False, tail_bytes=1, tails_bytes=1, websocket=websocket
+        store=ReadBugStore(), rate_limit=False, tail_bytes=1, tails_bytes=1, websocket=websocket
     ) as harness:
         zoe = await harness.observer()
         eve = await harness.enter("eve", "lobby", buffer_bytes=500)

@@ -1,7 +1,7 @@
-"""Rows 23, 24, 42 and 43 of the table of faults: those who do not read, on links that hold little.
+"""Rows 23, 24, 42 and 43 of the table of faults: peers that do not read, on links with small buffers.
 
-Nobody waits for them, they cost next to nothing, and they miss nothing. All is told in both dialects but
-row 43, which takes long. On real sockets the same is told in test_faults_sockets.py.
+They delay no other session, cost little memory, and miss no entry. All tests run in both dialects, except for
+row 43, which takes long. The same tests on real sockets are in test_faults_sockets.py.
 """
 
 import sys
@@ -40,7 +40,7 @@ LONG = "x" * 1_000
 
 
 class CountingStore(MemoryStore):
-    """Takes a moment for a page, and counts how often and how many at once."""
+    """Delays reads, and counts them and how many run at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class CountingStore(MemoryStore):
 async def awake(
     *changes: str, store: Store | None = None, websocket: bool, **limits: int
 ) -> AsyncGenerator[tuple[ServerHarness, Observer]]:
-    """Zoe's story: she reads all the time, and sees these comings and goings and nothing else."""
+    """Run a server with an observer that reads all the time and must see exactly these presence changes."""
     config = Config(rate_limit=False, limits=Limits(**limits))
     async with serving(config, store=store, websocket=websocket) as harness:
         zoe = await harness.observer()
@@ -72,26 +72,26 @@ async def awake(
         assert noticed == list(changes), noticed
 
 
-async def _sleeper(harness: ServerHarness, zoe: Observer, buffer_bytes: int = 2_000) -> RawClient:
+async def _stalled_member(harness: ServerHarness, zoe: Observer, buffer_bytes: int = 2_000) -> RawClient:
     sleepy = await harness.enter("sleepy", "lobby", buffer_bytes=buffer_bytes)
     assert await zoe.presence_changes() == ["+sleepy"]
     return sleepy
 
 
 async def _talk(zoe: Observer, count: int, text: str = LONG) -> None:
-    """Somebody talks, and hears it all at once, whoever else may be asleep."""
+    """Send texts, each of which must return at once, even while other members are stalled."""
     for n in range(count):
         await zoe.say(f"{text} {n}")
     await zoe.receive_for(0.001)
     assert zoe.seqs() == list(range(1, zoe.seqs()[-1] + 1))
 
 
-# --- row 23: stops reading, goes on pinging -------------------------------------------------------------
+# --- row 23: stops reading, but still pings -------------------------------------------------------------
 
 
 async def test_asleep_and_awake_again(websocket: bool, autojump_clock: MockClock) -> None:
     async with awake(websocket=websocket) as (harness, zoe):
-        sleepy = await _sleeper(harness, zoe)
+        sleepy = await _stalled_member(harness, zoe)
         for _ in range(5):
             await _talk(zoe, 40)
             sleepy.send(Ping())
@@ -110,15 +110,15 @@ async def test_what_the_tail_has_forgotten_comes_from_the_journal(
     tail_bytes: int, websocket: bool, autojump_clock: MockClock
 ) -> None:
     async with awake(tail_bytes=tail_bytes, websocket=websocket) as (harness, zoe):
-        sleepy = await _sleeper(harness, zoe)
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 100)
         await sleepy.receive_for()
         assert sleepy.seqs() == list(range(sleepy.seqs()[0], zoe.seqs()[-1] + 1))
 
 
-async def test_what_nobody_has_any_more_is_a_gap(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_removed_entries_are_a_gap(websocket: bool, autojump_clock: MockClock) -> None:
     async with awake(tail_bytes=1, journal_room_entries=10, websocket=websocket) as (harness, zoe):
-        sleepy = await _sleeper(harness, zoe)
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 100)
         await sleepy.receive_for()
         seqs = sleepy.seqs()
@@ -133,7 +133,7 @@ async def test_who_was_asleep_is_told_who_is_here(websocket: bool, autojump_cloc
     async with awake("-eve lost", "+bob", websocket=websocket) as (harness, zoe):
         eve = await harness.enter("eve", "lobby")
         assert await zoe.presence_changes() == ["+eve"]
-        sleepy = await _sleeper(harness, zoe)
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 10)
         eve.link.close()
         await trio.sleep(1)
@@ -144,12 +144,12 @@ async def test_who_was_asleep_is_told_who_is_here(websocket: bool, autojump_cloc
         assert not [notice for notice in presence if "bob" in notice.joined]
         members = [event for event in sleepy.seen if isinstance(event, Members)]
         assert [page.names for page in members] == [["bob", "sleepy", "zoe"]], "once"
-        assert sleepy.seen[-1] is members[0], "when it has caught up"
+        assert sleepy.seen[-1] is members[0], "after it has caught up"
 
 
 async def test_who_missed_no_notice_is_told_nothing(websocket: bool, autojump_clock: MockClock) -> None:
     async with awake(websocket=websocket) as (harness, zoe):
-        sleepy = await _sleeper(harness, zoe)
+        sleepy = await _stalled_member(harness, zoe)
         await sleepy.receive_for()
         await _talk(zoe, 10)
         await sleepy.receive_for()
@@ -160,7 +160,7 @@ async def test_ended_after_a_minute_in_which_it_took_nothing(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
     async with awake("-sleepy slow", websocket=websocket) as (harness, zoe):
-        sleepy = await _sleeper(harness, zoe)
+        sleepy = await _stalled_member(harness, zoe)
         sleepy.seen.clear()
         zoe.send(*[Say("lobby", LONG)] * 10)
         assert await zoe.presence_changes() == []
@@ -171,14 +171,16 @@ async def test_ended_after_a_minute_in_which_it_took_nothing(
         await trio.sleep(5)
         await sleepy.ended_with("slow_reader")
         (*entries, _) = [event for event in sleepy.seen if not isinstance(event, Presence)]
-        assert all(isinstance(event, Entry) for event in entries), "the frame half out is finished, then bye"
-        begun = 11 if websocket else 4  # over WebSocket a batch is one frame, which is half out
-        assert len(entries) <= begun, "what had not begun is dropped, of one batch too"
+        assert all(isinstance(event, Entry) for event in entries), (
+            "the partly sent frame is completed, then bye"
+        )
+        begun = 11 if websocket else 4  # over WebSocket a batch is one frame, which is partly sent
+        assert len(entries) <= begun, "the rest is dropped, even within a batch"
 
 
 async def test_a_little_now_and_then_is_enough(websocket: bool, autojump_clock: MockClock) -> None:
     async with awake(websocket=websocket) as (harness, zoe):
-        sleepy = await _sleeper(harness, zoe)
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 20)
         for _ in range(6):
             sleepy.send(Ping())
@@ -190,9 +192,9 @@ async def test_a_little_now_and_then_is_enough(websocket: bool, autojump_clock: 
 
 
 async def test_leaving_while_asleep(websocket: bool, autojump_clock: MockClock) -> None:
-    """The leave waits until what was shown before it has been read; nothing else does."""
+    """Only the leave waits until all earlier entries are read."""
     async with awake("-sleepy left", websocket=websocket) as (harness, zoe):
-        sleepy = await _sleeper(harness, zoe)
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 20)
         before = zoe.seqs()[-1]
         sleepy.send(Leave("lobby", ref="l"))
@@ -225,7 +227,7 @@ async def test_a_kilobyte_a_second(websocket: bool, autojump_clock: MockClock) -
 
 
 async def test_one_large_batch(websocket: bool, autojump_clock: MockClock) -> None:
-    """Which takes minutes to send, and is not sent anew each time a little of it has gone."""
+    """It takes minutes to send, and is not packed again for each part."""
     store = SlowStore(commit_s=1)
     async with awake("-slow lost", store=store, websocket=websocket) as (harness, zoe):
         slow = await harness.enter("slow", "lobby", buffer_bytes=1_024)
@@ -243,8 +245,8 @@ async def test_one_large_batch(websocket: bool, autojump_clock: MockClock) -> No
         slow.link.close()
 
 
-class UntoldLink:
-    """A link that never says when it takes more, as a socket with large buffers may not for minutes."""
+class SilentLink:
+    """A link that never reports that it is writable, as a socket with large buffers may not for minutes."""
 
     def __init__(self, link: PipeLink) -> None:
         self.address = link.address
@@ -262,10 +264,10 @@ class UntoldLink:
 async def test_a_socket_that_does_not_say_when_it_takes_more(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
-    """It is tried every second."""
+    """The server tries to send every second."""
     async with awake("-slow quit", websocket=websocket) as (harness, zoe), trio.open_nursery() as nursery:
         here, there = link_pair(4_096)
-        nursery.start_soon(harness.server.serve_link, UntoldLink(there))
+        nursery.start_soon(harness.server.serve_link, SilentLink(there))
         slow = RawClient(here, harness.wire())
         await slow.hello("slow")
         await slow.join("lobby")
@@ -279,7 +281,7 @@ async def test_a_socket_that_does_not_say_when_it_takes_more(
 
 
 async def _read_slowly(peer: RawClient) -> None:
-    """What a buffer of 4 KiB holds every four seconds."""
+    """Read a buffer of 4 KiB every four seconds."""
     while True:
         await trio.sleep(4)
         peer.take(await peer.link.receive_some())
@@ -291,7 +293,7 @@ async def _ping(peer: RawClient) -> None:
         await trio.sleep(25)
 
 
-# --- row 42: asks and does not read the answers ---------------------------------------------------------
+# --- row 42: does not read its replies -------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -304,18 +306,18 @@ async def test_the_server_hears_no_more_than_it_may_owe(
         eve = await harness.enter("eve", "lobby", buffer_bytes=4_000)
         assert await zoe.presence_changes() == ["+eve"]
         await _talk(zoe, 60)
-        poured = trio.Event()
+        is_sent = trio.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_pour, eve, eve.packed(question) * count, poured)
+            nursery.start_soon(_send_flood, eve, eve.packed(question) * count, is_sent)
             assert await zoe.presence_changes(50) == []
-            assert not poured.is_set(), "she is not read any more"
+            assert not is_sent.is_set(), "the server has stopped to read from her"
             for _ in range(count):
                 await eve.answer(Pong if isinstance(question, Ping) else HistoryPage)
 
 
-async def _pour(peer: RawClient, data: bytes, poured: trio.Event) -> None:
+async def _send_flood(peer: RawClient, data: bytes, is_sent: trio.Event) -> None:
     await peer.send_all(data)
-    poured.set()
+    is_sent.set()
 
 
 async def test_what_is_owed_is_bounded(websocket: bool, autojump_clock: MockClock) -> None:
@@ -331,7 +333,7 @@ async def test_what_is_owed_is_bounded(websocket: bool, autojump_clock: MockCloc
             current, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert current < 1_500_000, "twice 256 KiB, the largest answer, and the link's own"
+        assert current < 1_500_000, "twice 256 KiB, the largest reply, and the buffers of the link"
         assert sys.getallocatedblocks() - blocks < 20_000
         assert await zoe.presence_changes(45) == ["-eve slow"]
 
@@ -357,7 +359,7 @@ async def test_the_answers_come_in_order_when_they_are_read(
 async def test_it_is_no_silence_while_the_server_does_not_read(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
-    """And then it is: a minute after the last of what it has read."""
+    """Afterwards the timeout runs again, a minute after the last read."""
     async with awake(websocket=websocket) as (harness, zoe):
         eve = await harness.enter("eve", "lobby")
         assert await zoe.presence_changes() == ["+eve"]
@@ -368,7 +370,7 @@ async def test_it_is_no_silence_while_the_server_does_not_read(
         assert await zoe.presence_changes(10) == ["-eve timeout"]
 
 
-# --- row 43: everybody at once --------------------------------------------------------------------------
+# --- row 43: all sessions at once ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tail_bytes", [4 << 20, 10_000], ids=["from the tail", "from the journal"])
@@ -390,7 +392,7 @@ async def test_five_hundred_stall_together(tail_bytes: int, autojump_clock: Mock
         await trio.sleep(2)
         current, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        # 150 KB were said; a copy for each of those who stall would be 75 MB. Their links hold 9 MB.
+        # 150 KB were sent. A copy for each stalled session would be 75 MB. Their links hold 9 MB.
         assert current - before < 15_000_000
         async with trio.open_nursery() as nursery:
             for peer in peers:
@@ -398,17 +400,19 @@ async def test_five_hundred_stall_together(tail_bytes: int, autojump_clock: Mock
         for peer in peers:
             assert peer.seqs() == list(range(1, 151))
         assert store.at_once <= 4
-        assert store.reads <= (0 if tail_bytes > 150_000 else 100), "a page serves everyone who needs it"
+        assert store.reads <= (0 if tail_bytes > 150_000 else 100), "sessions share their pages"
         await _talk(zoe, 1)
         for peer in peers[::50]:
             await peer.receive_for(0.1)
             assert peer.seqs()[-1] == 151
 
 
-async def test_a_journal_that_cannot_be_read_ends_nobody(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_journal_that_cannot_be_read_ends_no_session(
+    websocket: bool, autojump_clock: MockClock
+) -> None:
     store = FailingStore(failing=False)
     async with awake(store=store, tail_bytes=1, websocket=websocket) as (harness, zoe):
-        sleepy = await _sleeper(harness, zoe)
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 20)
         store.reading_fails = True
         await sleepy.receive_for(20)
@@ -423,7 +427,7 @@ async def test_a_journal_that_cannot_be_read_ends_nobody(websocket: bool, autoju
 async def test_a_reset_while_being_caught_up_is_one_going(websocket: bool, autojump_clock: MockClock) -> None:
     store = CountingStore()
     async with awake("-sleepy lost", store=store, tail_bytes=1, websocket=websocket) as (harness, zoe):
-        sleepy = await _sleeper(harness, zoe)
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 20)
         await sleepy.receive_for(0.015)
         assert store.reads

@@ -1,4 +1,4 @@
-"""The `joins` of docs/vectors.json, run against the server: what comes of each `join`, in a room as
+"""The `joins` of docs/vectors.json against a real server: the events after each `join`, in a room as
 described."""
 
 import json
@@ -17,7 +17,7 @@ JOINS: list[dict[str, Any]] = json.loads(PATH.read_text(encoding="utf-8"))["join
 
 
 @pytest.mark.parametrize("vector", [pytest.param(vector, id=vector["about"]) for vector in JOINS])
-async def test_a_join_is_answered_as_described(vector: dict[str, Any], autojump_clock: MockClock) -> None:
+async def test_a_join_gives_the_described_events(vector: dict[str, Any], autojump_clock: MockClock) -> None:
     room = vector["room"]
     kept = max(room["head"] - room["first"] + 1, 1)
     async with serving(journal_room_entries=kept) as harness:
@@ -36,4 +36,6 @@ async def test_a_join_is_answered_as_described(vector: dict[str, Any], autojump_
         gaps = [json.loads(encode(event)) for event in heard if isinstance(event, Gap)]
         assert gaps == [{"type": "gap", "room": "lobby", **gap} for gap in vector["gaps"]]
         assert [event.seq for event in heard if isinstance(event, Said)] == vector["entries"]
-        assert heard[: len(gaps)] == [event for event in heard if isinstance(event, Gap)], "gaps come first"
+        assert heard[: len(gaps)] == [event for event in heard if isinstance(event, Gap)], (
+            "gaps precede entries"
+        )

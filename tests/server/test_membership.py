@@ -1,4 +1,4 @@
-"""Coming into rooms and leaving them: where one begins to see, and where one ends."""
+"""Joining and leaving rooms: the first and the last entry that a session gets."""
 
 from collections.abc import Sequence
 from random import Random
@@ -28,7 +28,7 @@ TOKEN = "a-token-of-her-own-0001"
 
 
 async def _talk(harness: ServerHarness, count: int, room: str = "lobby") -> Room:
-    """Somebody says `count` things in a room and stays there; its answer to join."""
+    """Let a member send `count` texts to a room and stay there; return its reply to join."""
     teller = await harness.enter("teller")
     answer = await teller.join(room)
     for n in range(1, count + 1):
@@ -37,7 +37,7 @@ async def _talk(harness: ServerHarness, count: int, room: str = "lobby") -> Room
 
 
 async def _replay(peer: RawClient) -> tuple[list[Gap], list[int]]:
-    """The gaps and the numbers that come without anybody saying anything."""
+    """Return the gaps and the numbers of the replay."""
     heard = await peer.receive_for()
     gaps = [event for event in heard if isinstance(event, Gap)]
     return gaps, [event.seq for event in heard if isinstance(event, Said)]
@@ -55,7 +55,7 @@ async def test_the_first_in_a_room_names_it(autojump_clock: MockClock) -> None:
         await ada.expect(Said, room="Lobby")
 
 
-async def test_entering_is_told_to_all_and_to_oneself(autojump_clock: MockClock) -> None:
+async def test_a_join_is_sent_to_all_members_and_the_new_one(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada", "lobby")
         await ada.expect(Presence, joined=["ada"], members=1)
@@ -67,7 +67,7 @@ async def test_entering_is_told_to_all_and_to_oneself(autojump_clock: MockClock)
         await ada.expect(Presence, left=[Departure("bob", "left")], members=1)
 
 
-async def test_one_begins_at_the_head(autojump_clock: MockClock) -> None:
+async def test_a_join_starts_at_the_head(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         await _talk(harness, 5)
         ada = await harness.enter("ada")
@@ -78,7 +78,7 @@ async def test_one_begins_at_the_head(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize(("recent", "seqs"), [(0, []), (1, [5]), (3, [3, 4, 5]), (200, [1, 2, 3, 4, 5])])
-async def test_recent_begins_so_many_before_it(
+async def test_recent_starts_that_many_entries_before_the_head(
     recent: int, seqs: Sequence[int], autojump_clock: MockClock
 ) -> None:
     async with serving() as harness:
@@ -91,7 +91,7 @@ async def test_recent_begins_so_many_before_it(
 
 
 @pytest.mark.parametrize("after", range(6))
-async def test_resuming_gives_exactly_what_was_missed(after: int, autojump_clock: MockClock) -> None:
+async def test_resuming_sends_exactly_the_missed_entries(after: int, autojump_clock: MockClock) -> None:
     async with serving() as harness:
         epoch = (await _talk(harness, 5)).epoch
         ada = await harness.enter("ada")
@@ -125,7 +125,7 @@ async def test_limit_bounds_recent(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("recent", [0, 3])
-async def test_all_behind_a_good_cursor_come_whatever_recent_is(
+async def test_all_entries_after_a_valid_cursor_are_sent_whatever_recent_is(
     recent: int, autojump_clock: MockClock
 ) -> None:
     async with serving() as harness:
@@ -135,7 +135,7 @@ async def test_all_behind_a_good_cursor_come_whatever_recent_is(
         assert await _replay(ada) == ([], [3, 4, 5, 6, 7, 8, 9])
 
 
-async def test_resuming_behind_what_is_kept_leaves_a_gap_for_ever(autojump_clock: MockClock) -> None:
+async def test_resuming_before_the_oldest_kept_entry_sends_a_gap(autojump_clock: MockClock) -> None:
     async with serving(journal_room_entries=4) as harness:
         epoch = (await _talk(harness, 9)).epoch
         ada = await harness.enter("ada")
@@ -152,10 +152,10 @@ async def test_resuming_behind_what_is_kept_leaves_a_gap_for_ever(autojump_clock
 
 
 @pytest.mark.parametrize("recent", [UNSET, 2])
-async def test_a_void_cursor_is_served_as_by_recent_alone(
+async def test_an_invalid_cursor_is_served_like_recent_alone(
     recent: int | UnsetType, autojump_clock: MockClock
 ) -> None:
-    """A gap from 0 on says which entries of the history that the room has now do not come."""
+    """A gap from 0 on covers the entries of the room's present history that are not sent."""
     newest = 0 if recent is UNSET else recent
     async with serving() as harness:
         epoch = (await _talk(harness, 5)).epoch
@@ -166,7 +166,7 @@ async def test_a_void_cursor_is_served_as_by_recent_alone(
             assert await _replay(peer) == (gaps, list(range(6 - newest, 6)))
 
 
-async def test_a_void_cursor_whose_recent_entries_are_all_is_told_of_no_gap(
+async def test_an_invalid_cursor_with_all_entries_in_recent_gets_no_gap(
     autojump_clock: MockClock,
 ) -> None:
     async with serving() as harness:
@@ -194,16 +194,16 @@ async def test_a_room_made_again_has_another_epoch(autojump_clock: MockClock) ->
         ada.send(Leave("lobby", ref="l"))
         await ada.answer(Ack, ref="l")
         again = await ada.join("LOBBY", after=0, epoch=first.epoch)
-        assert (again.room, again.resumed) == ("LOBBY", True), "0 is where every history begins"
+        assert (again.room, again.resumed) == ("LOBBY", True), "0 is valid in every history"
         assert again.epoch != first.epoch
 
 
 @pytest.mark.parametrize("recent", [UNSET, 0, 2])
 @pytest.mark.parametrize("restarts", [False, True])
-async def test_what_is_said_in_a_forgotten_room_follows_0(
+async def test_entries_of_a_recreated_room_follow_0(
     restarts: bool, recent: int | UnsetType, autojump_clock: MockClock
 ) -> None:
-    """Nothing was said when the room was joined first; all leave it, or the server restarts."""
+    """The room had no entry when it was first joined. All members leave it, or the server restarts."""
     async with serving() as harness:
         ada = await harness.enter("ada")
         epoch = (await ada.join("lobby")).epoch
@@ -224,7 +224,7 @@ async def _come_back_after_0(harness: ServerHarness, epoch: str, recent: int | U
     assert await _replay(back) == ([], [1, 2, 3, 4])
 
 
-async def test_after_0_of_a_room_that_has_forgotten_its_beginning_there_is_a_gap(
+async def test_after_0_in_a_room_without_its_first_entries_sends_a_gap(
     autojump_clock: MockClock,
 ) -> None:
     async with serving(journal_room_entries=4) as harness:
@@ -248,14 +248,14 @@ async def test_a_room_with_entries_keeps_its_epoch_while_empty(autojump_clock: M
 
 
 @pytest.mark.parametrize(("name", "code"), [("", "bad_room"), ("a b", "bad_room"), ("#x", "bad_room")])
-async def test_names_that_no_room_has(name: str, code: str, autojump_clock: MockClock) -> None:
+async def test_invalid_room_names_are_refused(name: str, code: str, autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada")
         ada.send(Join(name, ref="j"))
         await ada.expect(Error, code=code, field="room", ref="j")
 
 
-async def test_one_is_in_a_room_once(autojump_clock: MockClock) -> None:
+async def test_a_second_join_of_a_room_is_refused(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada", "lobby")
         await ada.receive_for()
@@ -263,7 +263,7 @@ async def test_one_is_in_a_room_once(autojump_clock: MockClock) -> None:
         await ada.expect(Error, code="already_in_room", field="room", ref="j")
 
 
-async def test_a_second_session_neither_comes_nor_goes(autojump_clock: MockClock) -> None:
+async def test_a_second_session_changes_no_presence(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         zoe = await harness.observer()
         one = await harness.enter("ada", "lobby", token=TOKEN)
@@ -276,7 +276,7 @@ async def test_a_second_session_neither_comes_nor_goes(autojump_clock: MockClock
         assert await zoe.presence_changes() == ["-ada left"]
 
 
-async def test_whoever_comes_and_goes_in_one_breath_is_not_mentioned(autojump_clock: MockClock) -> None:
+async def test_a_join_and_leave_in_one_pass_sends_no_presence(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         zoe = await harness.observer()
         ada = await harness.enter("ada")
@@ -284,7 +284,7 @@ async def test_whoever_comes_and_goes_in_one_breath_is_not_mentioned(autojump_cl
         assert await zoe.presence_changes() == []
 
 
-async def test_coming_back_after_leaving(autojump_clock: MockClock) -> None:
+async def test_joining_again_after_leaving(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         zoe = await harness.observer()
         ada = await harness.enter("ada")
@@ -297,7 +297,7 @@ async def test_coming_back_after_leaving(autojump_clock: MockClock) -> None:
             assert await zoe.presence_changes() == ["-ada left"]
 
 
-async def test_who_has_ended_while_a_room_is_opened_is_not_in_it(autojump_clock: MockClock) -> None:
+async def test_a_session_that_ends_while_a_room_is_opened_is_not_in_it(autojump_clock: MockClock) -> None:
     async with serving(store=SlowStore(open_s=5), sessions=1) as harness:
         ada = await harness.enter("ada", token=TOKEN)
         ada.send(Join("lobby"))
@@ -310,31 +310,33 @@ async def test_who_has_ended_while_a_room_is_opened_is_not_in_it(autojump_clock:
 
 
 async def test_entries_committed_while_a_room_is_opened_are_not_missed(autojump_clock: MockClock) -> None:
-    """The head in `room` and the first entry after it leave no hole, however they fall together."""
+    """There is no hole between the head in `room` and the first entry after it, for any timing."""
     store = SlowStore(open_s=0.5, commit_s=0.3)
     async with serving(store=store, rate_limit=False) as harness:
         teller = await harness.enter("teller", "lobby")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_count_aloud, teller, 40)
+            nursery.start_soon(_say_numbers, teller, 40)
             for n in range(8):
                 peer = await harness.enter(f"peer{n}")
-                nursery.start_soon(_come_and_listen, peer)
+                nursery.start_soon(_join_and_receive, peer)
                 await trio.sleep(0.37)
 
 
-async def _count_aloud(teller: RawClient, count: int) -> None:
+async def _say_numbers(teller: RawClient, count: int) -> None:
     for n in range(count):
         teller.send(Say("lobby", f"number {n}"))
         await trio.sleep(0.1)
 
 
-async def _come_and_listen(peer: RawClient) -> None:
+async def _join_and_receive(peer: RawClient) -> None:
     head = (await peer.join("lobby")).head
     await peer.receive_for(20)
     assert peer.seqs() == list(range(head + 1, 41))
 
 
-async def test_a_replay_from_a_journal_that_fails_goes_on_when_it_is_well(autojump_clock: MockClock) -> None:
+async def test_a_replay_from_a_failing_journal_continues_when_it_works_again(
+    autojump_clock: MockClock,
+) -> None:
     store = FailingStore(failing=False)
     async with serving(store=store, tail_bytes=1, tails_bytes=1) as harness:
         await _talk(harness, 5)
@@ -346,8 +348,8 @@ async def test_a_replay_from_a_journal_that_fails_goes_on_when_it_is_well(autoju
         assert await _replay(ada) == ([], [1, 2, 3, 4, 5])
 
 
-async def test_leaving_a_room_one_has_not_caught_up_with(autojump_clock: MockClock) -> None:
-    """All that was shown before comes before the answer, and the answer comes."""
+async def test_leaving_a_room_before_catching_up(autojump_clock: MockClock) -> None:
+    """All earlier entries are sent before the reply, and the reply is sent."""
     async with serving(rate_limit=False) as harness:
         ada = await harness.enter("ada", "lobby", buffer_bytes=500)
         teller = await harness.enter("teller", "lobby")
@@ -357,5 +359,5 @@ async def test_leaving_a_room_one_has_not_caught_up_with(autojump_clock: MockClo
         await trio.sleep(1)
         await ada.answer(Ack, ref="l")
         assert ada.seqs() == list(range(1, 51))
-        await teller.say("nobody there")
-        assert await _replay(ada) == ([], list(range(1, 51))), "what was read before the answer, and no more"
+        await teller.say("after the leave")
+        assert await _replay(ada) == ([], list(range(1, 51))), "exactly the entries before the reply"

@@ -1,4 +1,4 @@
-"""What a session is owed: order kept, nothing missed, and next to nothing held for whoever is slow."""
+"""The outbound queue: order, completeness, and little memory for slow sessions."""
 
 import pytest
 import trio
@@ -19,10 +19,10 @@ async def settled() -> None:
     await wait_all_tasks_blocked()
 
 
-# --- answers ----------------------------------------------------------------------------------------
+# --- replies ----------------------------------------------------------------------------------------
 
 
-async def test_answers_wait_for_a_flush_and_go_out_in_one_send() -> None:
+async def test_replies_wait_for_a_flush_and_are_sent_together() -> None:
     async with outbound_harness() as harness:
         reader = Receiver(harness)
         for number in range(3):
@@ -34,10 +34,10 @@ async def test_answers_wait_for_a_flush_and_go_out_in_one_send() -> None:
         assert reader.answers() == [0, 1, 2]
         assert (reader.link.sends, reader.outbound.replies, reader.outbound.replies_bytes) == (1, [], 0)
         reader.outbound.flush()
-        assert reader.link.sends == 1, "nothing is owed"
+        assert reader.link.sends == 1, "nothing is queued"
 
 
-async def test_answers_that_do_not_fit_make_one_fall_behind_and_come_in_order() -> None:
+async def test_replies_that_do_not_fit_put_the_session_behind_and_arrive_in_order() -> None:
     async with outbound_harness() as harness:
         reader = Receiver(harness, capacity=len(pack([private(0)])) + 3)
         for number in range(5):
@@ -45,7 +45,7 @@ async def test_answers_that_do_not_fit_make_one_fall_behind_and_come_in_order() 
             reader.outbound.flush()
         assert not reader.outbound.live
         assert reader.writer_starts == 1, "one writer at a time"
-        assert reader.outbound.replies_bytes == 3 * len(private(0)), "the first two are on their way"
+        assert reader.outbound.replies_bytes == 3 * len(private(0)), "the first two are being sent"
         for _ in range(40):
             reader.link.allow(11)
             await settled()
@@ -53,7 +53,7 @@ async def test_answers_that_do_not_fit_make_one_fall_behind_and_come_in_order() 
         assert reader.outbound.live
 
 
-async def test_a_broken_connection_is_told_to_the_owner_wherever_it_shows() -> None:
+async def test_a_broken_connection_is_reported_from_every_send() -> None:
     async with outbound_harness() as harness:
         at_flush, behind, going_on = Receiver(harness), Receiver(harness, capacity=0), Receiver(harness)
         at_flush.outbound.send(private(1))
@@ -74,10 +74,10 @@ async def test_a_broken_connection_is_told_to_the_owner_wherever_it_shows() -> N
         assert going_on.writer_starts == 0, "there was nothing to wait for"
 
 
-# --- coming into rooms ------------------------------------------------------------------------------
+# --- joining rooms ----------------------------------------------------------------------------------
 
 
-async def test_whoever_begins_at_the_head_is_live() -> None:
+async def test_a_join_at_the_head_is_live() -> None:
     async with outbound_harness() as harness:
         await harness.say("before")
         reader = Receiver(harness)
@@ -88,7 +88,7 @@ async def test_whoever_begins_at_the_head_is_live() -> None:
         assert reader.texts() == ["after"]
 
 
-async def test_whoever_begins_further_back_is_caught_up_in_one_step_when_the_tail_reaches_so_far() -> None:
+async def test_a_join_within_the_tail_is_caught_up_in_one_step() -> None:
     async with outbound_harness() as harness:
         await harness.say("a")
         await harness.say("b", "c", "d")
@@ -106,7 +106,7 @@ async def test_whoever_begins_further_back_is_caught_up_in_one_step_when_the_tai
         assert reader.texts() == ["c", "d", "e"]
 
 
-async def test_what_the_tail_does_not_hold_is_read_from_the_journal() -> None:
+async def test_entries_before_the_tail_are_read_from_the_journal() -> None:
     async with outbound_harness(tail_bytes=SHORT_TAIL) as harness:
         for number in range(50):
             await harness.say(str(number))
@@ -120,7 +120,7 @@ async def test_what_the_tail_does_not_hold_is_read_from_the_journal() -> None:
 
 
 async def test_behind_in_one_room_is_behind_in_all() -> None:
-    """One socket, one order: what is said elsewhere waits until the history is through."""
+    """All rooms share one socket: entries of other rooms wait until the history is sent."""
     store = HeldStore()
     store.holds_commits, store.holds_reads = False, True
     async with outbound_harness(store) as harness:
@@ -144,7 +144,7 @@ async def test_behind_in_one_room_is_behind_in_all() -> None:
         assert harness.rooms["attic"].live and harness.rooms["lobby"].live
 
 
-async def test_whoever_is_behind_comes_into_further_rooms_behind() -> None:
+async def test_a_session_that_is_behind_joins_further_rooms_behind() -> None:
     async with outbound_harness() as harness:
         reader = Receiver(harness, capacity=0)
         reader.join("lobby")
@@ -158,7 +158,7 @@ async def test_whoever_is_behind_comes_into_further_rooms_behind() -> None:
         assert (reader.texts("lobby"), reader.texts("attic")) == (["a"], ["y"])
 
 
-async def test_a_room_left_is_owed_no_more() -> None:
+async def test_no_entries_are_sent_after_leaving_a_room() -> None:
     async with outbound_harness() as harness:
         reader = Receiver(harness, capacity=0)
         reader.join("lobby")
@@ -170,13 +170,13 @@ async def test_a_room_left_is_owed_no_more() -> None:
         await harness.notify()
         reader.link.allow()
         await settled()
-        assert reader.texts("lobby") == ["a"], "its bytes were on their way"
+        assert reader.texts("lobby") == ["a"], "its bytes were being sent already"
         assert reader.texts("attic") == ["x"]
-        assert len(reader.events) == 2, "nor is it told who is there"
+        assert len(reader.events) == 2, "no member list is sent either"
         assert reader.outbound.live and harness.rooms["lobby"].live == {}
 
 
-async def test_a_room_left_while_its_page_is_read_is_owed_no_more() -> None:
+async def test_no_entries_are_sent_after_leaving_a_room_during_a_read() -> None:
     store = HeldStore()
     store.holds_commits, store.holds_reads = False, True
     async with outbound_harness(store) as harness:
@@ -191,7 +191,7 @@ async def test_a_room_left_while_its_page_is_read_is_owed_no_more() -> None:
         assert reader.events == [] and reader.outbound.live
 
 
-async def test_whether_something_of_a_room_is_still_owed() -> None:
+async def test_is_behind_tells_whether_entries_of_a_room_are_unsent() -> None:
     async with outbound_harness() as harness:
         lobby = harness.rooms["lobby"]
         live, slow, other = Receiver(harness), Receiver(harness, capacity=0), Receiver(harness)
@@ -201,10 +201,10 @@ async def test_whether_something_of_a_room_is_still_owed() -> None:
         await harness.say("b")
         assert not live.outbound.is_behind(lobby, 2)
         assert slow.outbound.is_behind(lobby, 2) and not slow.outbound.is_behind(lobby, 1)
-        assert not other.outbound.is_behind(lobby, 2), "it is not there"
+        assert not other.outbound.is_behind(lobby, 2), "it is not in the room"
 
 
-# --- the end ----------------------------------------------------------------------------------------
+# --- closing ----------------------------------------------------------------------------------------
 
 
 def ends(reader: Receiver, bye: bytes | None, *, drop: bool) -> None:
@@ -215,7 +215,7 @@ def ends(reader: Receiver, bye: bytes | None, *, drop: bool) -> None:
 
 
 @pytest.mark.parametrize("drop", [False, True])
-async def test_who_keeps_up_is_sent_its_answers_and_the_bye(drop: bool) -> None:
+async def test_close_sends_replies_and_bye_to_a_live_session(drop: bool) -> None:
     async with outbound_harness() as harness:
         reader = Receiver(harness)
         reader.join("lobby")
@@ -229,7 +229,7 @@ async def test_who_keeps_up_is_sent_its_answers_and_the_bye(drop: bool) -> None:
 
 
 async def behind(harness: OutboundHarness) -> Receiver:
-    """A reader whose socket has taken half of an entry, with two answers behind it, and another entry."""
+    """Return a receiver whose socket took half of an entry, with two replies and an entry still queued."""
     reader = Receiver(harness, capacity=20)
     reader.join("lobby")
     await harness.say("a", "b")
@@ -239,18 +239,18 @@ async def behind(harness: OutboundHarness) -> Receiver:
     return reader
 
 
-async def test_in_good_order_the_remainder_and_the_answers_come_before_the_bye() -> None:
+async def test_an_orderly_close_sends_the_remainder_and_the_replies_before_the_bye() -> None:
     async with outbound_harness() as harness:
         reader = await behind(harness)
         ends(reader, BYE, drop=False)
         reader.link.allow()
         await settled()
-        assert reader.texts() == ["a", "b"], "what had begun; the rooms owe it nothing more"
+        assert reader.texts() == ["a", "b"], "the batch that was partly sent, and no further entries"
         assert reader.answers() == [1, 2]
         assert isinstance(reader.events[-1], Bye)
 
 
-async def test_otherwise_only_the_frame_half_out_is_finished() -> None:
+async def test_a_dropping_close_finishes_only_the_partly_sent_frame() -> None:
     async with outbound_harness() as harness:
         reader = await behind(harness)
         ends(reader, BYE, drop=True)
@@ -261,7 +261,7 @@ async def test_otherwise_only_the_frame_half_out_is_finished() -> None:
         assert len(reader.events) == 2
 
 
-async def test_what_stood_ready_behind_its_answers_has_not_begun() -> None:
+async def test_a_dropping_close_drops_the_batch_after_the_replies() -> None:
     async with outbound_harness() as harness:
         reader = Receiver(harness, capacity=5)
         reader.join("lobby")
@@ -275,7 +275,7 @@ async def test_what_stood_ready_behind_its_answers_has_not_begun() -> None:
 
 
 @pytest.mark.parametrize("drop", [False, True])
-async def test_without_a_bye_it_just_ends(drop: bool) -> None:
+async def test_close_without_a_bye_sends_nothing(drop: bool) -> None:
     async with outbound_harness() as harness:
         reader = Receiver(harness)
         reader.join("lobby")
@@ -283,7 +283,7 @@ async def test_without_a_bye_it_just_ends(drop: bool) -> None:
         assert reader.link.sends == 0
 
 
-async def test_it_is_finished_when_nothing_is_owed_or_nobody_is_there() -> None:
+async def test_wait_sent_returns_when_all_is_sent_or_the_connection_is_lost() -> None:
     async with outbound_harness() as harness:
         patient, lost = Receiver(harness, capacity=0), Receiver(harness, capacity=0)
         for reader in (patient, lost):
@@ -309,7 +309,7 @@ async def test_it_is_finished_when_nothing_is_owed_or_nobody_is_there() -> None:
         assert bytes(patient.link.taken) == pack([BYE])
 
 
-async def test_ending_wakes_whoever_waits_for_the_writer(autojump_clock: MockClock) -> None:
+async def test_close_wakes_tasks_that_wait_for_the_writer(autojump_clock: MockClock) -> None:
     async with outbound_harness() as harness:
         reader = await behind(harness)
         async with trio.open_nursery() as nursery:
@@ -318,17 +318,17 @@ async def test_ending_wakes_whoever_waits_for_the_writer(autojump_clock: MockClo
             await settled()
             began = trio.current_time()
             ends(reader, BYE, drop=True)
-        assert trio.current_time() == began, "at once, not when the socket is tried again"
+        assert trio.current_time() == began, "at once, not at the next retry of the socket"
 
 
-async def test_there_is_nothing_to_wait_for_where_nobody_writes() -> None:
+async def test_wait_progress_returns_at_once_without_a_writer() -> None:
     async with outbound_harness() as harness:
         reader = Receiver(harness)
         with trio.testing.assert_checkpoints():
             await reader.outbound.wait_progress()
 
 
-async def test_the_writer_says_each_time_that_it_got_on() -> None:
+async def test_the_writer_reports_each_progress() -> None:
     async with outbound_harness() as harness:
         reader = await behind(harness)
         await settled()
@@ -339,8 +339,8 @@ async def test_the_writer_says_each_time_that_it_got_on() -> None:
                 reader.link.allow(1)
 
 
-async def test_an_interruption_is_a_reason_to_look_again() -> None:
-    """Whoever ends a session does not know whether its writer waits."""
+async def test_an_interrupt_makes_the_writer_check_for_new_output() -> None:
+    """The code that ends a session does not know whether its writer is waiting."""
     async with outbound_harness() as harness:
         reader = await behind(harness)
         await settled()
@@ -351,8 +351,8 @@ async def test_an_interruption_is_a_reason_to_look_again() -> None:
         assert reader.texts() == ["a", "b", "c"]
 
 
-def test_whole_frames_are_what_packing_says() -> None:
-    """`close` relies on it: how much must go out so that nothing half is left."""
+def test_the_packing_finds_the_end_of_the_partly_sent_frame() -> None:
+    """`close` relies on it to finish the frame that was partly sent."""
     one, two = pack([private(1)]), pack([private(2)])
     assert [FRAMES.whole(one + two, sent) for sent in (0, 1, len(one), len(one) + 1)] == [
         0,

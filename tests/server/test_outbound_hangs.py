@@ -1,4 +1,4 @@
-"""A journal whose reads hang: who is behind is answered all the same, and told goodbye."""
+"""A journal whose reads hang: sessions that are behind still get their replies and the goodbye."""
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -20,7 +20,7 @@ def hanging() -> HeldStore:
 
 
 class LateStore(HeldStore):
-    """Has read when it is let go, and nothing comes in between."""
+    """Returns a read page in the same step in which it is released."""
 
     async def read(
         self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
@@ -40,7 +40,7 @@ async def one_who_waits_for_a_page(harness: OutboundHarness) -> Receiver:
     return reader
 
 
-async def test_answers_go_out_while_a_page_is_read() -> None:
+async def test_replies_are_sent_while_a_page_is_read() -> None:
     store = hanging()
     async with outbound_harness(store, tail_bytes=1) as harness:
         reader = await one_who_waits_for_a_page(harness)
@@ -48,14 +48,14 @@ async def test_answers_go_out_while_a_page_is_read() -> None:
             reader.outbound.send(private(number))
             reader.outbound.flush()
             assert reader.answers()[-1] == number
-        assert (store.waiting, reader.texts()) == (1, []), "and the page is still waited for"
+        assert (store.waiting, reader.texts()) == (1, []), "the read is still pending"
         store.release()
         await wait_all_tasks_blocked()
         assert reader.texts() == ["a", "b"]
         assert reader.outbound.live and reader.writer_starts == 1
 
 
-async def test_the_goodbye_goes_out_while_a_page_is_read() -> None:
+async def test_the_goodbye_is_sent_while_a_page_is_read() -> None:
     store = hanging()
     async with outbound_harness(store, tail_bytes=1) as harness:
         reader = await one_who_waits_for_a_page(harness)
@@ -63,12 +63,12 @@ async def test_the_goodbye_goes_out_while_a_page_is_read() -> None:
         assert [type(event) for event in reader.events] == [Bye]
         await reader.outbound.wait_sent()
         await wait_all_tasks_blocked()
-        assert store.waiting == 0, "nobody wants the page any more"
+        assert store.waiting == 0, "the read was cancelled"
         assert [type(event) for event in reader.events] == [Bye]
         assert reader.losses == 0
 
 
-async def test_who_has_more_answers_than_its_socket_takes_waits_for_the_socket() -> None:
+async def test_replies_that_do_not_fit_cancel_the_read_and_wait_for_the_socket() -> None:
     store = hanging()
     async with outbound_harness(store, tail_bytes=1) as harness:
         await harness.say("a")
@@ -89,8 +89,8 @@ async def test_who_has_more_answers_than_its_socket_takes_waits_for_the_socket()
         assert reader.texts() == ["a", "b"]
 
 
-async def test_a_page_that_comes_with_the_answers_is_not_put_over_them() -> None:
-    """It was read when the socket took half of an answer: the other half comes first."""
+async def test_a_page_does_not_overwrite_partly_sent_replies() -> None:
+    """The page arrives when half of a reply was sent: the other half is sent first."""
     store = LateStore()
     store.holds_commits, store.holds_reads = False, True
     async with outbound_harness(store, tail_bytes=1) as harness:
@@ -108,7 +108,7 @@ async def test_a_page_that_comes_with_the_answers_is_not_put_over_them() -> None
         assert (reader.answers(), reader.texts()) == ([1], ["a", "b"])
 
 
-async def test_a_room_left_while_its_page_hangs_leaves_the_others() -> None:
+async def test_leaving_a_room_whose_read_hangs_unblocks_the_others() -> None:
     store = hanging()
     async with outbound_harness(store, tail_bytes=1) as harness:
         for room in ("lobby", "attic"):
@@ -125,7 +125,7 @@ async def test_a_room_left_while_its_page_hangs_leaves_the_others() -> None:
         assert reader.outbound.live
 
 
-async def test_a_connection_that_breaks_while_a_page_hangs_is_over() -> None:
+async def test_a_connection_that_breaks_during_a_hanging_read_ends() -> None:
     store = hanging()
     async with outbound_harness(store, tail_bytes=1) as harness:
         reader = await one_who_waits_for_a_page(harness)
@@ -137,7 +137,7 @@ async def test_a_connection_that_breaks_while_a_page_hangs_is_over() -> None:
         assert store.waiting == 0
 
 
-async def test_answers_go_out_while_a_journal_that_cannot_be_read_is_left_alone() -> None:
+async def test_replies_are_sent_between_retries_of_a_failed_read() -> None:
     store = FailingStore(failing=False)
     async with outbound_harness(store, tail_bytes=1) as harness:
         await harness.say("a")
@@ -153,8 +153,8 @@ async def test_answers_go_out_while_a_journal_that_cannot_be_read_is_left_alone(
         await reader.outbound.wait_sent()
 
 
-async def test_a_session_whose_page_hangs_is_served_and_ends(autojump_clock: MockClock) -> None:
-    """From outside: answers, leaving, quitting, and the goodbye when the server drains, all at once."""
+async def test_a_session_with_a_hanging_read_is_served_and_ends(autojump_clock: MockClock) -> None:
+    """Over a whole server: replies, leave, quit, and the goodbye of a drain all work during the read."""
     store = hanging()
     async with serving(store=store, tail_bytes=1) as harness:
         bob = await harness.enter("bob", "lobby")

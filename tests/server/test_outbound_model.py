@@ -1,5 +1,5 @@
-"""Whatever sockets take, whoever comes and goes, and whatever the journal does: every reader is held to
-the contract, and at the end everybody keeps up."""
+"""A model test: for any behaviour of sockets, members and journal, every receiver gets every entry once,
+in order, and all receivers are live in the end."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -42,7 +42,7 @@ READS = st.lists(st.sampled_from(["well", "slow", "before"]), max_size=8)
 
 
 class Visit:
-    """One stay of a reader in a room: from which number on, and what came before it."""
+    """One stay of a receiver in a room: its first number, and how many events it had before."""
 
     def __init__(self, reader: Receiver, room: str, cursor: int, news: int) -> None:
         self.reader, self.room, self.cursor, self.news = reader, room, cursor, news
@@ -50,7 +50,7 @@ class Visit:
 
 
 class Play:
-    """The stage, its readers, and what they are promised."""
+    """The harness, its receivers, and the promises to check."""
 
     def __init__(self, harness: OutboundHarness, nursery: trio.Nursery) -> None:
         self.harness = harness
@@ -58,7 +58,7 @@ class Play:
         self.readers = [Receiver(harness, capacity=100) for _ in range(READERS)]
         self.visits: dict[tuple[Receiver, str], Visit] = {}
         self.answered = dict.fromkeys(self.readers, 0)
-        self.done: dict[str, trio.Event] = {}  # set when what was begun in a room is through
+        self.done: dict[str, trio.Event] = {}  # set when the last operation in a room has ended
         self.numbers = 0
 
     async def step(self, what: str, *arguments: Any) -> None:
@@ -102,13 +102,13 @@ class Play:
             await trio.sleep(READ_RETRY_S)
 
     async def quiet(self, room: str) -> None:
-        """One thing after the other in a room: there is one committer, and one who tells."""
+        """Run the operations of a room one after the other, as the committer and the notifier do."""
         done = self.done.get(room)
         if done is not None:
             await done.wait()
 
     def begin(self, room: str, showing: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-        """Have something shown or told while other things happen."""
+        """Publish or notify in a task of its own."""
         done = self.done[room] = trio.Event()
 
         async def show() -> None:
@@ -119,13 +119,13 @@ class Play:
 
     def join(self, reader: Receiver, room: str, recent: int) -> None:
         if (reader, room) not in self.visits:
-            # Before `join`, since with a wide straw all of it comes in that step.
+            # Before `join`, since a link with enough capacity takes all of it in that step.
             visit = Visit(reader, room, 0, self.harness.presence_changes.get(room, 0))
             visit.cursor = reader.join(room, recent=recent)
             self.visits[reader, room] = visit
 
     def leave(self, reader: Receiver, room: str) -> None:
-        """As `leave` does it: only when nothing of the room is owed any more."""
+        """Leave as `membership.leave` does: only when all entries of the room are sent."""
         stream = self.harness.rooms[room]
         if (
             (reader, room) in self.visits
@@ -140,7 +140,7 @@ class Play:
         visit.reader.check(entries, visit.cursor, through)
 
     def check_live(self) -> None:
-        """Who keeps up is owed nothing, and stands in the live set of each of its rooms; others in none."""
+        """Check that live receivers have nothing queued and are in all live sets, and others in none."""
         for reader in self.readers:
             outbound = reader.outbound
             assert not (outbound.live and (outbound._remainder or outbound._next_remainder))
@@ -160,7 +160,7 @@ class Play:
             self.check_presence(visit)
 
     def check_presence(self, visit: Visit) -> None:
-        """The last that a reader was told is how it is now, unless nothing has changed since it came."""
+        """Check that a receiver's last presence is current, unless nothing has changed since it joined."""
         now = self.harness.presence_changes.get(visit.room, 0)
         shown = self.harness.rooms[visit.room].shown
         told = [
@@ -175,9 +175,9 @@ class Play:
 def run(steps: list[Step], reads: list[str], *, entries_max: int) -> None:
     store = ScriptedStore(MemoryStore(room_entries_max=entries_max), reads=reads)
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with outbound_harness(store, *ROOMS, tail_bytes=400) as harness:
-            harness.sends_at_once = 2  # so that four readers make a very large room
+            harness.sends_at_once = 2  # so that four receivers are a very large room
             play = Play(harness, harness.writers)
             for reader in play.readers:
                 for room in ROOMS:
@@ -186,14 +186,14 @@ def run(steps: list[Step], reads: list[str], *, entries_max: int) -> None:
                 await play.step(*step)
             await play.end()
 
-    trio.run(story, clock=MockClock(autojump_threshold=0))
+    trio.run(scenario, clock=MockClock(autojump_threshold=0))
 
 
 @given(STEPS, READS)
-def test_every_reader_gets_every_entry_once_and_in_order(steps: list[Step], reads: list[str]) -> None:
+def test_every_receiver_gets_every_entry_once_and_in_order(steps: list[Step], reads: list[str]) -> None:
     run(steps, reads, entries_max=10_000)
 
 
 @given(STEPS, READS)
-def test_when_the_journal_forgets_there_is_an_honest_gap(steps: list[Step], reads: list[str]) -> None:
+def test_removed_entries_are_reported_as_a_gap(steps: list[Step], reads: list[str]) -> None:
     run(steps, reads, entries_max=3)

@@ -1,4 +1,4 @@
-"""Being slow: nothing is missed, nobody is copied anything for, and presence is made good."""
+"""Slow sessions: no entry is missed, nothing is copied, and missed presence is replaced by a member list."""
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -32,8 +32,8 @@ async def test_a_slow_reader_misses_nothing() -> None:
         assert reader.outbound.live
 
 
-async def test_what_is_kept_for_whoever_is_slow_are_bytes_that_all_share() -> None:
-    """From the tail, and from a page; and none of what was said since."""
+async def test_a_slow_session_keeps_only_shared_bytes() -> None:
+    """The bytes come from the tail and from a page. Later entries are not kept."""
     async with outbound_harness(tail_bytes=SHORT_TAIL) as harness:
         readers = [Receiver(harness, capacity=10) for _ in range(20)]
         for reader in readers:
@@ -52,8 +52,8 @@ async def test_what_is_kept_for_whoever_is_slow_are_bytes_that_all_share() -> No
             reader.check_room("lobby", 0, 32)
 
 
-async def test_a_busy_room_does_not_keep_who_is_slow_from_the_others() -> None:
-    """However much is said in the lobby, and whether or not it is ever caught up there."""
+async def test_a_busy_room_does_not_block_a_slow_session_s_other_rooms() -> None:
+    """Even if the session never catches up in the lobby."""
     async with outbound_harness(None, "lobby", "attic", "porch") as harness:
         reader = Receiver(harness, capacity=0)
         for room in ("lobby", "attic", "porch"):
@@ -70,7 +70,7 @@ async def test_a_busy_room_does_not_keep_who_is_slow_from_the_others() -> None:
         assert (reader.texts("attic"), reader.texts("porch")) == (["x", "y"], ["x", "y"])
 
 
-async def test_a_page_is_shared_by_all_who_are_behind_at_the_same_place() -> None:
+async def test_sessions_with_the_same_cursor_share_a_page() -> None:
     store = HeldStore()
     store.holds_commits = False
     async with outbound_harness(store, tail_bytes=SHORT_TAIL) as harness:
@@ -89,7 +89,7 @@ async def test_a_page_is_shared_by_all_who_are_behind_at_the_same_place() -> Non
         assert all(reader.texts() == list("abcdefghijklmnop") for reader in readers)
 
 
-async def test_a_journal_that_has_forgotten_leaves_an_honest_gap() -> None:
+async def test_removed_entries_are_sent_as_a_gap() -> None:
     async with outbound_harness(MemoryStore(room_entries_max=3), tail_bytes=1) as harness:
         reader = Receiver(harness, capacity=0)
         reader.join("lobby")
@@ -104,7 +104,7 @@ async def test_a_journal_that_has_forgotten_leaves_an_honest_gap() -> None:
         assert reader.outbound.live
 
 
-async def test_a_journal_that_has_forgotten_all_leaves_a_gap_to_the_head() -> None:
+async def test_when_all_entries_are_removed_the_gap_reaches_the_head() -> None:
     async with outbound_harness(MemoryStore(room_bytes_max=1), tail_bytes=1) as harness:
         reader = Receiver(harness, capacity=0)
         reader.join("lobby")
@@ -117,7 +117,7 @@ async def test_a_journal_that_has_forgotten_all_leaves_a_gap_to_the_head() -> No
         assert reader.outbound.live
 
 
-async def test_a_journal_that_cannot_be_read_is_asked_again(autojump_clock: MockClock) -> None:
+async def test_a_failed_read_of_the_journal_is_retried(autojump_clock: MockClock) -> None:
     store = FailingStore(failing=False)
     async with outbound_harness(store) as harness:
         await harness.say("a")
@@ -132,19 +132,19 @@ async def test_a_journal_that_cannot_be_read_is_asked_again(autojump_clock: Mock
         assert reader.texts() == ["a"]
 
 
-async def test_it_is_tried_every_second_whether_the_socket_takes_more(autojump_clock: MockClock) -> None:
-    """With large buffers the system says so only after minutes."""
+async def test_a_blocked_socket_is_retried_every_second(autojump_clock: MockClock) -> None:
+    """With large buffers the system reports a writable socket only after minutes."""
     async with outbound_harness() as harness:
         reader = Receiver(harness, capacity=0)
         reader.join("lobby")
         await harness.say("a")
         await settled()
-        reader.link.capacity = 10**6  # without a word
+        reader.link.capacity = 10**6  # without a notification
         await trio.sleep(1.1 * WRITE_RETRY_S)
         assert reader.texts() == ["a"]
 
 
-async def test_since_when_a_socket_takes_nothing(autojump_clock: MockClock) -> None:
+async def test_stuck_since_is_the_time_of_the_last_progress(autojump_clock: MockClock) -> None:
     async with outbound_harness() as harness:
         reader = Receiver(harness, capacity=0)
 
@@ -168,7 +168,7 @@ async def test_since_when_a_socket_takes_nothing(autojump_clock: MockClock) -> N
         assert stuck_since() is None
 
 
-async def test_a_socket_that_took_all_is_not_stuck_while_the_journal_is_read(
+async def test_a_socket_is_not_stuck_while_the_journal_is_read(
     autojump_clock: MockClock,
 ) -> None:
     store = HeldStore()
@@ -187,7 +187,7 @@ async def test_a_socket_that_took_all_is_not_stuck_while_the_journal_is_read(
 # --- presence ---------------------------------------------------------------------------------------
 
 
-async def test_whoever_missed_a_notice_is_told_who_is_here_once_it_has_caught_up() -> None:
+async def test_a_session_that_missed_a_notice_gets_the_member_list_once_caught_up() -> None:
     async with outbound_harness() as harness:
         reader = Receiver(harness, capacity=0)
         reader.join("lobby")
@@ -204,11 +204,11 @@ async def test_whoever_missed_a_notice_is_told_who_is_here_once_it_has_caught_up
             Members("Lobby", [], 2, more=False),
         ]
         await harness.notify("attic")
-        assert len(reader.events) == 4, "it is live again, and told as all are"
+        assert len(reader.events) == 4, "it is live again, and gets the usual notices"
 
 
-async def test_what_was_missed_in_a_hundred_rooms_is_not_owed_at_once() -> None:
-    """Pages of who is here are large: the next is made when the socket has taken the one before."""
+async def test_member_lists_of_a_hundred_rooms_are_not_queued_at_once() -> None:
+    """Member lists are large: the next is made only when the socket has taken the previous one."""
     rooms = [f"r{number}" for number in range(100)]
     async with outbound_harness(None, *rooms) as harness:
         reader = Receiver(harness, capacity=0)
@@ -229,7 +229,7 @@ async def test_what_was_missed_in_a_hundred_rooms_is_not_owed_at_once() -> None:
         ]
 
 
-async def test_a_room_entered_while_behind_owes_only_the_notices_since() -> None:
+async def test_a_room_joined_while_behind_counts_only_later_notices() -> None:
     async with outbound_harness() as harness:
         await harness.notify("attic")
         reader = Receiver(harness, capacity=0)
@@ -242,7 +242,7 @@ async def test_a_room_entered_while_behind_owes_only_the_notices_since() -> None
         assert reader.events[1:] == [Members("Lobby", [], 1, more=False)]
 
 
-async def test_a_notice_in_a_room_entered_while_behind_is_made_good() -> None:
+async def test_a_notice_missed_in_a_room_joined_while_behind_is_replaced() -> None:
     async with outbound_harness() as harness:
         reader = Receiver(harness, capacity=0)
         reader.join("lobby")

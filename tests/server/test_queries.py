@@ -1,4 +1,4 @@
-"""Questions: who is here, which rooms there are, what was said."""
+"""Queries: the members of a room, the rooms, and the history of a room."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ FRAME = 65_536
 
 
 async def _all_names(harness: ServerHarness, room: str) -> tuple[list[str], list[int]]:
-    """Who is in a room, page after page, and the sizes of the pages."""
+    """Return the members of a room from all pages, and the sizes of the pages."""
     peer = await harness.enter("asker", room)
     names: list[str] = []
     sizes: list[int] = []
@@ -63,7 +63,7 @@ def _seqs(page: HistoryPage) -> list[int]:
     return [entry.seq for entry in page.entries]
 
 
-async def test_who_is_here_by_code_point(autojump_clock: MockClock) -> None:
+async def test_who_lists_members_by_code_point(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         peers = [await harness.enter(name, "Lobby") for name in ("émile", "zoe", "Ada", "bob", "2pac")]
         peer = peers[-1]
@@ -95,7 +95,7 @@ async def test_a_page_of_names_ends_when_the_frame_is_full(autojump_clock: MockC
         assert names == ["asker", *(chr(0x20000 + n) * 32 for n in range(600))]
 
 
-async def test_rooms_are_those_with_somebody_in_them(autojump_clock: MockClock) -> None:
+async def test_rooms_lists_rooms_with_members(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada", "lobby", "Attic", "cellar")
         bob = await harness.enter("bob", "attic")
@@ -112,7 +112,7 @@ async def test_rooms_are_those_with_somebody_in_them(autojump_clock: MockClock) 
         assert [room.room for room in (await ada.answer(RoomsPage, ref="r2")).rooms] == ["lobby"]
 
 
-async def test_pages_of_rooms_leave_none_out(autojump_clock: MockClock) -> None:
+async def test_pages_of_rooms_are_complete(autojump_clock: MockClock) -> None:
     async with serving(rooms=700, rate_limit=False) as harness:
         ada = await harness.enter("ada", buffer_bytes=1 << 20)
         names = [f"room{n:03}" for n in range(620)]
@@ -161,7 +161,9 @@ async def test_a_page_of_history(
         ada = await _talk(harness, [f"number {n}" for n in range(1, 10)])
         page = await _ask(ada, **bounds)
         assert (_seqs(page), page.more) == (seqs, more)
-        assert page.entries == [entry for entry in ada.entries() if entry.seq in seqs], "as they were shown"
+        assert page.entries == [entry for entry in ada.entries() if entry.seq in seqs], (
+            "as they were published"
+        )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ async def test_a_page_of_history(
     ],
     ids=str,
 )
-async def test_history_of_a_room_that_has_forgotten_some(
+async def test_history_of_a_room_with_removed_entries(
     bounds: dict[str, int], seqs: list[int], more: bool, autojump_clock: MockClock
 ) -> None:
     async with serving(journal_room_entries=4) as harness:
@@ -188,7 +190,7 @@ async def test_history_of_a_room_that_has_forgotten_some(
 
 
 async def test_pages_of_history_end_when_the_frame_is_full(autojump_clock: MockClock) -> None:
-    """And leave nothing out, in either direction: texts of quotes take twice their size."""
+    """They are complete in both directions. Texts of quotes take twice their size."""
     async with serving(rate_limit=False) as harness:
         ada = await _talk(harness, ['"' * 4_096] * 30 + ["é" * 2_048] * 30)
         up: list[int] = []
@@ -202,7 +204,7 @@ async def test_pages_of_history_end_when_the_frame_is_full(autojump_clock: MockC
         assert len(up) > 5, "pages are as full as they can be"
 
 
-async def test_history_is_of_one_direction(autojump_clock: MockClock) -> None:
+async def test_history_takes_before_or_after(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await _talk(harness, ["hi"])
         ada.send(History("lobby", before=3, after=1, ref="h"))
@@ -222,7 +224,7 @@ async def test_history_of_a_journal_that_cannot_be_read(bound: str, autojump_clo
         assert _seqs(await _ask(ada)) == [1]
 
 
-async def test_questions_have_a_rate_of_their_own(autojump_clock: MockClock) -> None:
+async def test_queries_have_a_rate_of_their_own(autojump_clock: MockClock) -> None:
     async with serving(questions_burst=3) as harness:
         ada = await harness.enter("ada", "lobby")
         ada.send(Who("lobby"), Rooms(), History("lobby"), Who("lobby", ref="w"))

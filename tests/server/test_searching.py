@@ -1,4 +1,4 @@
-"""Searching as a client does: what is found, in which pages, and what is not shown to whom."""
+"""Search over the wire: the hits, their pages, and the entries that a session may not see."""
 
 import os
 from collections.abc import AsyncIterator, Callable
@@ -70,13 +70,13 @@ def places(found: Found) -> list[str]:
     return [f"{entry.room} {entry.seq}" for entry in found.entries]
 
 
-async def test_a_server_that_searches_says_so(autojump_clock: MockClock) -> None:
+async def test_welcome_names_the_search_feature(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         peer = harness.dial()
         assert "search" in (await peer.hello("ada")).features
 
 
-async def test_texts_and_topics_are_found_in_the_rooms_one_is_in(autojump_clock: MockClock) -> None:
+async def test_texts_and_topics_are_found_in_the_own_rooms(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada", "Lobby", "attic")
         bob = await harness.enter("bob", "attic", "cellar")
@@ -97,7 +97,7 @@ async def test_texts_and_topics_are_found_in_the_rooms_one_is_in(autojump_clock:
         assert places(await ask(await harness.enter("eve"), "tea")) == []
 
 
-async def test_before_is_a_number_in_a_room_and_a_time_in_all(autojump_clock: MockClock) -> None:
+async def test_before_is_a_number_in_one_room_and_a_time_in_all_rooms(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada", "lobby", "attic")
         for n in range(6):
@@ -118,7 +118,7 @@ async def test_before_is_a_number_in_a_room_and_a_time_in_all(autojump_clock: Mo
 async def busy(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[tuple[ServerHarness, RawClient]]:
-    """A house where ada has said the same again and again in three rooms, much of it at the same time."""
+    """Run a server where ada has sent the same text often in three rooms, and many times at once."""
     store = MemoryStore() if request.param == "memory" else await open_sqlite(tmp_path / "journal.db")
     async with serving(store=store, rate_limit=False) as harness:
         ada = await harness.enter("ada", "lobby", "attic", "cellar", buffer_bytes=1 << 20)
@@ -131,7 +131,7 @@ async def busy(
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])
-async def test_pages_leave_nothing_out_and_repeat_nothing(
+async def test_pages_are_complete_and_do_not_overlap(
     busy: tuple[ServerHarness, RawClient], limit: int
 ) -> None:
     _, ada = busy
@@ -168,10 +168,10 @@ async def test_a_page_ends_when_the_frame_is_full(autojump_clock: MockClock) -> 
         assert len(pages) > 4
 
 
-async def test_what_is_not_shown_yet_is_not_found(
+async def test_unpublished_entries_are_not_found(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The store has written it, and said that it could not: nobody has seen it."""
+    """The store has written the entry and reported a failure, so the entry is not published."""
     store = WriteThenFailStore(failing=False)
     async with serving(store=store) as harness:
         ada = await harness.enter("ada", "lobby")
@@ -201,7 +201,7 @@ async def test_what_is_not_shown_yet_is_not_found(
     ],
     ids=str,
 )
-async def test_what_cannot_be_looked_for(command: Search, field: str, autojump_clock: MockClock) -> None:
+async def test_an_invalid_search_is_refused(command: Search, field: str, autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada", "lobby")
         ada.send(command)
@@ -269,7 +269,7 @@ async def test_a_search_whose_session_has_ended_stops(
         ada.link.close()
 
 
-async def test_a_text_is_no_syntax(autojump_clock: MockClock) -> None:
+async def test_a_text_is_not_parsed_as_syntax(autojump_clock: MockClock) -> None:
     async with serving(rate_limit=False) as harness:
         ada = await harness.enter("ada", "lobby")
         texts = [
@@ -293,7 +293,7 @@ async def test_a_text_is_no_syntax(autojump_clock: MockClock) -> None:
             ]
 
 
-async def test_a_journal_that_cannot_be_read_is_told(autojump_clock: MockClock) -> None:
+async def test_a_journal_that_cannot_be_read_is_an_error(autojump_clock: MockClock) -> None:
     store = FailingStore(failing=False)
     async with serving(store=store) as harness:
         ada = await harness.enter("ada", "lobby")
@@ -318,7 +318,7 @@ async def test_a_hundred_searches(websocket: bool, autojump_clock: MockClock) ->
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-async def test_what_is_kept_no_longer_is_gone_for_everybody(kind: str, tmp_path: Path) -> None:
+async def test_removed_entries_are_not_found_by_any_session(kind: str, tmp_path: Path) -> None:
     keep = RetentionRule(entries=3)
     store = MemoryStore(keep=keep) if kind == "memory" else await open_sqlite(tmp_path / "j.db", keep=keep)
     config = Config(rate_limit=False, limits=Limits(tail_bytes=1))
@@ -336,7 +336,7 @@ async def test_what_is_kept_no_longer_is_gone_for_everybody(kind: str, tmp_path:
         await eve.answer(Gap, room="lobby", after=1, next=6, kept=False)
         for seq in (6, 7, 8):
             await eve.answer(Said, seq=seq)
-        if isinstance(store, SqliteStore):  # as for who has opened the room while it was forgotten
+        if isinstance(store, SqliteStore):  # as for a session that opened the room meanwhile
             store._rooms["lobby"].first = 1
         for before in (9, 7, 6, 2):
             eve.send(History("lobby", before=before, ref="h"))
@@ -346,8 +346,8 @@ async def test_what_is_kept_no_longer_is_gone_for_everybody(kind: str, tmp_path:
             peer.link.close()
 
 
-async def test_who_is_behind_is_told_what_went_meanwhile(tmp_path: Path) -> None:
-    """The page that it waits for is not there any more when it is read."""
+async def test_a_session_that_is_behind_gets_a_gap_for_removed_entries(tmp_path: Path) -> None:
+    """The page that it waits for is removed before it is read."""
     store = await open_sqlite(tmp_path / "j.db", keep=RetentionRule(entries=3))
     config = Config(rate_limit=False, limits=Limits(tail_bytes=1))
     async with serving(config, store=store, random_bytes=os.urandom) as harness:

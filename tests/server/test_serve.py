@@ -1,4 +1,4 @@
-"""The server as a whole: where it listens, whom it turns away, and how the block ends."""
+"""The server as a whole: its listeners, its limits of connections, and the end of the block."""
 
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from trio_chat.wire.messages import Bye, Presence, Said, Say
 
 
 class ClosingStore(MemoryStore):
-    """Says when it was closed."""
+    """Records when it was closed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.closed: list[float] = []  # when
+        self.closed: list[float] = []  # the times
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -31,14 +31,14 @@ class ClosingStore(MemoryStore):
 
 
 class HolesStore(MemoryStore):
-    """Has a bug that the committer does not expect: it leaves numbers out."""
+    """Has a bug that the committer does not expect: it skips numbers."""
 
     async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         outcomes = await super().commit(drafts, now_ms)
         return [CommitResult(2 * outcome.seq, outcome.payload) for outcome in outcomes]
 
 
-# --- where it listens -----------------------------------------------------------------------------------
+# --- listeners ------------------------------------------------------------------------------------------
 
 
 async def test_it_listens_when_the_block_begins() -> None:
@@ -59,7 +59,7 @@ async def test_it_listens_when_the_block_begins() -> None:
         await trio.open_tcp_stream("127.0.0.1", port)
 
 
-async def test_a_port_in_use_is_said_before_the_block() -> None:
+async def test_a_port_in_use_is_reported_before_the_block() -> None:
     async with open_server(Config(port=0)) as server:
         port = int(server.addresses[0].rpartition(":")[2])
         with pytest.raises(CannotStart, match="in use"):
@@ -67,7 +67,7 @@ async def test_a_port_in_use_is_said_before_the_block() -> None:
                 pytest.fail("it cannot start")
 
 
-async def test_a_journal_that_cannot_be_is_said_before_the_block(tmp_path: Path) -> None:
+async def test_an_impossible_journal_is_reported_before_the_block(tmp_path: Path) -> None:
     listener = PipeListener()
     with pytest.raises(CannotStart, match="papyrus: No such file or directory"):
         async with open_server(Config(journal=f"{tmp_path}/none/papyrus"), listeners=[listener]):
@@ -90,20 +90,20 @@ async def test_any_stream_can_be_served(autojump_clock: MockClock) -> None:
         assert await zoe.presence_changes() == ["-ada lost"]
 
 
-# --- whom it turns away ---------------------------------------------------------------------------------
+# --- limits of connections -------------------------------------------------------------------------------
 
 
-async def _turned_away(peer: RawClient) -> Bye:
+async def _refused(peer: RawClient) -> Bye:
     bye = await peer.ended()
     assert bye is not None and bye.reconnect
     return bye
 
 
-async def test_a_full_server_turns_away_and_has_a_place_again(autojump_clock: MockClock) -> None:
+async def test_a_full_server_refuses_connections_until_one_ends(autojump_clock: MockClock) -> None:
     async with serving(connections=2) as harness:
         zoe = await harness.observer()
         ada = await harness.enter("ada", "lobby")
-        bye = await _turned_away(harness.dial())
+        bye = await _refused(harness.dial())
         assert (bye.code, bye.detail, bye.after_s) == ("too_many_connections", "the server is full", 5)
         assert await zoe.presence_changes() == ["+ada"]
         ada.link.close()
@@ -111,10 +111,10 @@ async def test_a_full_server_turns_away_and_has_a_place_again(autojump_clock: Mo
         await harness.enter("bob", "lobby")
 
 
-async def test_one_address_gets_no_more_than_its_share(autojump_clock: MockClock) -> None:
+async def test_connections_from_one_address_are_limited(autojump_clock: MockClock) -> None:
     async with serving(connections_per_address=2) as harness:
         there = [await harness.enter(name, address="192.0.2.1") for name in ("ada", "bob")]
-        bye = await _turned_away(harness.dial(address="192.0.2.1"))
+        bye = await _refused(harness.dial(address="192.0.2.1"))
         assert (bye.code, bye.detail) == ("too_many_connections", "at most 2 connections from one address")
         await harness.enter("elsewhere", address="192.0.2.2")
         there[1].link.close()
@@ -123,14 +123,14 @@ async def test_one_address_gets_no_more_than_its_share(autojump_clock: MockClock
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", ""])
-async def test_all_of_this_machine_may_come(address: str, autojump_clock: MockClock) -> None:
+async def test_loopback_connections_are_not_limited(address: str, autojump_clock: MockClock) -> None:
     async with serving(connections_per_address=1) as harness:
         for name in ("ada", "bob", "eve"):
             await harness.enter(name, address=address)
 
 
-async def test_a_crowd_at_the_door_is_told_up_to_a_bound(autojump_clock: MockClock) -> None:
-    """Nobody of it reads: those beyond the bound are closed without a word, and nobody waits for them."""
+async def test_refused_connections_get_a_bye_up_to_a_bound(autojump_clock: MockClock) -> None:
+    """These peers do not read. Beyond the bound, connections are closed without a `bye` or a wait."""
     async with serving(connections=1) as harness:
         zoe = await harness.observer()
         crowd = [harness.dial() for _ in range(300)]
@@ -141,13 +141,13 @@ async def test_a_crowd_at_the_door_is_told_up_to_a_bound(autojump_clock: MockClo
         ]
         assert len(told) == 100
         await trio.sleep(2)
-        await _turned_away(harness.dial())
+        await _refused(harness.dial())
 
 
-# --- how the block ends ---------------------------------------------------------------------------------
+# --- the end of the block -------------------------------------------------------------------------------
 
 
-async def test_an_exception_in_the_block_ends_all_at_once(autojump_clock: MockClock) -> None:
+async def test_an_exception_in_the_block_closes_all_connections(autojump_clock: MockClock) -> None:
     listener, store = PipeListener(), ClosingStore()
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
         async with open_server(listeners=[listener], store=store):
@@ -159,7 +159,7 @@ async def test_an_exception_in_the_block_ends_all_at_once(autojump_clock: MockCl
     assert await ada.ended() is None
 
 
-async def test_being_cancelled_ends_all_at_once(autojump_clock: MockClock) -> None:
+async def test_being_cancelled_closes_all_connections(autojump_clock: MockClock) -> None:
     listener, store = PipeListener(), ClosingStore()
     with trio.move_on_after(5):
         async with open_server(listeners=[listener], store=store):
@@ -182,7 +182,7 @@ async def test_the_store_is_closed_last(autojump_clock: MockClock) -> None:
     await ada.answer(Said, text="last words")
 
 
-async def test_a_store_that_does_not_close_holds_nobody_up_for_long(autojump_clock: MockClock) -> None:
+async def test_a_store_that_does_not_close_delays_the_end_only_briefly(autojump_clock: MockClock) -> None:
     class StuckStore(MemoryStore):
         async def aclose(self) -> None:
             await trio.sleep_forever()
@@ -192,8 +192,8 @@ async def test_a_store_that_does_not_close_holds_nobody_up_for_long(autojump_clo
     assert trio.current_time() == 3
 
 
-async def test_a_bug_in_the_committer_ends_the_server_loudly(autojump_clock: MockClock) -> None:
-    """Silently it would leave every author waiting for ever."""
+async def test_a_bug_in_the_committer_ends_the_server_with_an_exception(autojump_clock: MockClock) -> None:
+    """Without the exception, every author would wait for ever."""
     listener = PipeListener()
     with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="have no hole"), flatten_subgroups=True):
         async with open_server(listeners=[listener], store=HolesStore()):
@@ -214,12 +214,12 @@ async def test_servers_with_the_same_seed_give_the_same_tokens(autojump_clock: M
     assert tokens[0] == tokens[1]
 
 
-def test_a_limit_that_cannot_work_is_said() -> None:
+def test_an_invalid_limit_is_reported() -> None:
     with pytest.raises(CannotStart, match="rooms must be at least 1"):
         Limits(rooms=0)
 
 
-async def test_a_link_that_is_dead_on_arrival(autojump_clock: MockClock) -> None:
+async def test_a_link_that_is_closed_at_once(autojump_clock: MockClock) -> None:
     async with serving(store=SlowStore()) as harness:
         zoe = await harness.observer()
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""The life of one connection, from its first byte to its last."""
+"""Sessions: one connection, from its first byte to its last."""
 
 import pytest
 import trio
@@ -26,7 +26,7 @@ from trio_chat.wire.messages import (
 )
 
 
-async def test_two_people_talk(autojump_clock: MockClock) -> None:
+async def test_two_members_exchange_messages(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = await harness.enter("ada", "lobby")
         bob = await harness.enter("bob", "lobby")
@@ -38,7 +38,7 @@ async def test_two_people_talk(autojump_clock: MockClock) -> None:
             await peer.expect(Said, by="bob", text="hello, ada", seq=2)
 
 
-async def test_a_whole_life_in_one_segment(autojump_clock: MockClock) -> None:
+async def test_a_whole_session_in_one_segment(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         ada = harness.dial()
         ada.send(
@@ -59,8 +59,8 @@ async def test_a_whole_life_in_one_segment(autojump_clock: MockClock) -> None:
         assert bye is not None and (bye.code, bye.ref, bye.reconnect) == ("quit", "q", False)
 
 
-async def test_the_answers_to_what_came_before_a_broken_frame_are_sent(autojump_clock: MockClock) -> None:
-    """However the bytes are cut into segments."""
+async def test_replies_to_commands_before_a_broken_frame_are_sent(autojump_clock: MockClock) -> None:
+    """For any division of the bytes into segments."""
     async with serving() as harness:
         ada = await harness.enter("ada", "lobby")
         ada.send_bytes(packed(Ping(n=1)) + bytes(4))
@@ -68,7 +68,7 @@ async def test_the_answers_to_what_came_before_a_broken_frame_are_sent(autojump_
         await ada.ended_with("bad_frame")
 
 
-async def test_nothing_behind_a_broken_frame_is_obeyed(autojump_clock: MockClock) -> None:
+async def test_no_command_after_a_broken_frame_is_executed(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         zoe = await harness.observer()
         eve = await harness.enter("eve", "lobby")
@@ -91,7 +91,7 @@ async def test_the_tenth_bad_message_within_a_minute_ends_it(autojump_clock: Moc
         assert await zoe.presence_changes() == ["-eve lost"]
 
 
-async def test_nine_bad_messages_a_minute_are_answered_for_ever(autojump_clock: MockClock) -> None:
+async def test_nine_bad_messages_a_minute_do_not_end_a_session(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         eve = await harness.enter("eve", "lobby")
         for _ in range(10):
@@ -103,7 +103,7 @@ async def test_nine_bad_messages_a_minute_are_answered_for_ever(autojump_clock: 
         assert harness.server.sessions == 1
 
 
-async def test_bad_messages_of_strangers_are_counted_too(autojump_clock: MockClock) -> None:
+async def test_bad_messages_before_the_hello_are_counted_too(autojump_clock: MockClock) -> None:
     async with serving() as harness:
         eve = harness.dial()
         eve.send_payloads(*[b"?"] * 10)
@@ -111,14 +111,16 @@ async def test_bad_messages_of_strangers_are_counted_too(autojump_clock: MockClo
         assert len(eve.seen) == 10
 
 
-async def test_the_end_of_input_settles_what_is_pending(autojump_clock: MockClock) -> None:
+async def test_the_end_of_input_settles_pending_messages(autojump_clock: MockClock) -> None:
     store = HeldStore()
     async with serving(store=store) as harness:
         zoe = await harness.observer()
         ada = await harness.enter("ada", "lobby")
         ada.send(*[Say("lobby", f"number {n}", ref=f"s{n}") for n in range(1, 4)])
         ada.send_eof()
-        assert await zoe.receive_for() != [], "ada's coming, and no going yet: her words are on their way"
+        assert await zoe.receive_for() != [], (
+            "ada has joined and not left yet: her messages are being committed"
+        )
         store.holds_commits = False
         store.release()
         for n in range(1, 4):
@@ -128,7 +130,7 @@ async def test_the_end_of_input_settles_what_is_pending(autojump_clock: MockCloc
         assert zoe.seqs() == [1, 2, 3, 4]
 
 
-async def test_what_is_committed_after_a_reset_is_still_shown_to_others(autojump_clock: MockClock) -> None:
+async def test_messages_committed_after_a_reset_are_still_published(autojump_clock: MockClock) -> None:
     store = HeldStore()
     async with serving(store=store) as harness:
         zoe = await harness.observer()
@@ -143,10 +145,10 @@ async def test_what_is_committed_after_a_reset_is_still_shown_to_others(autojump
 
 
 @pytest.mark.parametrize("failing", [False, True])
-async def test_nothing_comes_after_the_goodbye(
+async def test_nothing_is_sent_after_the_goodbye(
     failing: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of what was pending when the connection broke a rule, while its goodbye waits to be read."""
+    """Drafts were pending when the connection broke a rule, and its goodbye is not read yet."""
     store = HeldStore(FailingStore(failing=failing))
     async with serving(store=store) as harness:
         eve = await harness.enter("eve", "lobby", buffer_bytes=300)
@@ -160,10 +162,10 @@ async def test_nothing_comes_after_the_goodbye(
         store.release()
         await trio.sleep(1)
         await eve.ended_with("bad_frame")
-    caplog.clear()  # the failing journal is told of
+    caplog.clear()  # the failing journal is logged
 
 
-async def test_quit_waits_for_what_is_pending(autojump_clock: MockClock) -> None:
+async def test_quit_waits_for_pending_messages(autojump_clock: MockClock) -> None:
     store = SlowStore(commit_s=3)
     async with serving(store=store) as harness:
         ada = await harness.enter("ada", "lobby")
@@ -173,7 +175,7 @@ async def test_quit_waits_for_what_is_pending(autojump_clock: MockClock) -> None
         await ada.ended_with("quit")
 
 
-async def test_nothing_comes_after_the_answer_to_a_leave(autojump_clock: MockClock) -> None:
+async def test_no_entry_is_sent_after_the_reply_to_leave(autojump_clock: MockClock) -> None:
     store = SlowStore(commit_s=1)
     async with serving(store=store) as harness:
         ada = await harness.enter("ada", "lobby")
@@ -183,14 +185,14 @@ async def test_nothing_comes_after_the_answer_to_a_leave(autojump_clock: MockClo
         bob.send(*[Say("lobby", f"bob's {n}") for n in range(5, 10)])
         await ada.answer(Ack, ref="l", room="lobby")
         mine = [entry.seq for entry in ada.entries() if entry.by == "ada"]
-        assert ada.seqs() == list(range(1, ada.seqs()[-1] + 1)), "all that was shown before, in order"
-        assert mine, "what one said oneself is shown before one leaves"
-        await ada.receive_for(0.001)  # what was read together with the answer
+        assert ada.seqs() == list(range(1, ada.seqs()[-1] + 1)), "all earlier entries, in order"
+        assert mine, "the own messages are published before the leave"
+        await ada.receive_for(0.001)  # entries that were read together with the reply
         assert not [event for event in await ada.receive_for(10) if not isinstance(event, Presence)]
 
 
-async def test_a_session_that_ends_during_a_question_is_no_bug(autojump_clock: MockClock) -> None:
-    """The room is empty and forgotten by the time the journal answers."""
+async def test_a_session_may_end_during_a_query(autojump_clock: MockClock) -> None:
+    """The room is empty and closed before the journal replies."""
     store = SlowStore(read_s=5)
     async with serving(store=store, ping_s=1, silence_s=2, sessions=1) as harness:
         ada = await harness.enter("ada", "lobby")
@@ -199,7 +201,7 @@ async def test_a_session_that_ends_during_a_question_is_no_bug(autojump_clock: M
         again = await harness.enter("ada", token=token)
         await ada.ended_with("replaced")
         assert not [event for event in ada.seen if isinstance(event, HistoryPage)]
-        assert again.seen, "and the new one is welcome"
+        assert again.seen, "the new session gets its welcome"
 
 
 async def test_the_journal_cannot_be_opened(autojump_clock: MockClock) -> None:

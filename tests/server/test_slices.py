@@ -1,4 +1,4 @@
-"""Long work on the way out lets the loop go round: a reader that catches up, and a batch of many rooms.
+"""Long output work is divided into slices: a session that catches up, and a batch of many rooms.
 
 Each look at the clock of work takes a slice.
 """
@@ -15,7 +15,7 @@ from trio_chat.wire.messages import Ack, Said, Say
 
 
 async def _catch_up(batches: int) -> int:
-    """In how many passes a reader is sent so many large batches."""
+    """Return in how many passes of the loop a receiver is sent so many large batches."""
     async with outbound_harness(tail_bytes=100 << 20, clock=StepClock(SLICE_S)) as harness:
         for _ in range(batches):
             await harness.say(*("x" * 4_000 for _ in range(20)))
@@ -29,11 +29,11 @@ async def _catch_up(batches: int) -> int:
         return passes
 
 
-async def test_a_reader_that_catches_up_takes_a_slice_in_each_pass() -> None:
+async def test_a_session_that_catches_up_takes_a_slice_in_each_pass() -> None:
     assert await _catch_up(100) >= 90
 
 
-async def test_a_batch_of_many_rooms_is_shown_in_slices(autojump_clock: MockClock) -> None:
+async def test_a_batch_of_many_rooms_is_published_in_slices(autojump_clock: MockClock) -> None:
     rooms = [f"r{number}" for number in range(50)]
     async with serving(rate_limit=False, work_clock=StepClock(2 * SLICE_S)) as harness:
         ada = await harness.enter("ada", *rooms)

@@ -1,4 +1,4 @@
-"""Which proxies are trusted, and how peers behind a proxy on this machine count."""
+"""The trusted proxies, and the limits for peers behind a proxy on this machine."""
 
 from contextlib import closing
 
@@ -29,7 +29,7 @@ from trio_chat.wire.messages import Hello
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "127.0.0.2", "::1", ""])
 @pytest.mark.parametrize("web", [True, False])
-async def test_a_header_from_elsewhere_is_what_it_would_be_without_proxies(
+async def test_a_header_from_an_untrusted_address_is_read_as_ordinary_bytes(
     address: str, web: bool, autojump_clock: MockClock
 ) -> None:
     answers = []
@@ -44,7 +44,7 @@ async def test_a_header_from_elsewhere_is_what_it_would_be_without_proxies(
     assert b'"frame_too_large"' in answers[1]
 
 
-async def test_a_forwarded_address_from_elsewhere_is_ignored(autojump_clock: MockClock) -> None:
+async def test_a_forwarded_address_from_an_untrusted_address_is_ignored(autojump_clock: MockClock) -> None:
     async with behind_proxies() as harness:
         requests = [upgrade(f"203.0.113.{n}") for n in range(3)]
         assert await statuses(harness, requests[:2], address="192.0.2.1") == [101, 101]
@@ -58,7 +58,7 @@ async def test_a_forwarded_address_from_elsewhere_is_ignored(autojump_clock: Moc
 
 
 @pytest.mark.parametrize("name", ["Forwarded", "X-Real-IP", "X-Forwarded", "X_Forwarded_For"])
-async def test_no_other_field_is_believed(name: str, autojump_clock: MockClock) -> None:
+async def test_other_fields_are_ignored(name: str, autojump_clock: MockClock) -> None:
     async with behind_proxies() as harness:
         fields = [f"{name}: 203.0.113.{n}\r\nPragma:" for n in range(3)]
         requests = [CHROME.replace(b"Pragma:", field.encode()) for field in fields]
