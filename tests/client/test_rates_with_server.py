@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.server.peer import PipeListener
+from tests.server.harness import PipeListener
 from trio_chat.client import Chat, connect
 from trio_chat.errors import CannotConnect, Refused
 from trio_chat.journal.memory import MemoryStore

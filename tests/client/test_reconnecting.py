@@ -157,7 +157,7 @@ async def test_who_has_taken_the_name_meanwhile_keeps_it(autojump_clock: trio.ab
 async def an_outage(sim: Simulation) -> None:
     """Ada's connection is reset in the middle of what she does, and she is cancelled anywhere in that."""
     async with open_house(sim) as house:
-        zoe = await house.bystander()
+        zoe = await house.observer()
         with sim.victim():
             try:
                 async with connect(

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from tests.server.peer import PipeListener
+from tests.server.harness import PipeListener
 from trio_chat.client import Chat, ClientEvent, connect
 from trio_chat.net.link import Link
 from trio_chat.server.config import Config, Limits

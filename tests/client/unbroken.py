@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.server.peer import START_MS
+from tests.server.harness import START_MS
 from trio_chat.client import Chat, ClientEvent, Disconnected, connect
 from trio_chat.errors import Refused
 from trio_chat.journal.memory import MemoryStore

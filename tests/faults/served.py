@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from tests.patience import PATIENCE_S
-from tests.server.peer import Peer
+from tests.server.harness import RawClient
 from tests.server.test_faults_sockets import MAIN, Door
 from trio_chat.net.link import SocketLink
 from trio_chat.wire.messages import Ack, Error, Said, Say
@@ -29,8 +29,8 @@ class Served:
         self.port = door.port
         self._door = door
 
-    def dial(self) -> Peer:
-        return Peer(SocketLink(self._door.dial(), ""))
+    def dial(self) -> RawClient:
+        return RawClient(SocketLink(self._door.dial(), ""))
 
     async def kill(self) -> None:
         self.process.kill()
@@ -77,7 +77,7 @@ async def refused(directory: Path, *, inside: Sequence[str] = (), status: int = 
     return said.removeprefix("trio-chat: ").strip()
 
 
-async def enter(server: Served, name: str, token: str = "") -> Peer:
+async def enter(server: Served, name: str, token: str = "") -> RawClient:
     """Return a new member of the lobby."""
     peer = server.dial()
     await peer.hello(name, token)
@@ -85,7 +85,7 @@ async def enter(server: Served, name: str, token: str = "") -> Peer:
     return peer
 
 
-async def says(peer: Peer, text: str, ref: str) -> int:
+async def says(peer: RawClient, text: str, ref: str) -> int:
     """Send a text; return its number, or 0 if it was refused as `unavailable`."""
     peer.send(Say("lobby", text, ref=ref))
     while True:
@@ -99,7 +99,7 @@ async def says(peer: Peer, text: str, ref: str) -> int:
                 pass
 
 
-def shown(peer: Peer) -> dict[int, str]:
+def shown(peer: RawClient) -> dict[int, str]:
     """Return the entries of the lobby that a member has received, each number once and in order."""
     entries = peer.entries("lobby")
     seqs = [entry.seq for entry in entries]

@@ -17,7 +17,7 @@ import trio
 
 from tests.faults.disks import SmallDisk, allow_writes, forbid_writes, small_disk
 from tests.faults.served import JOURNAL, PATIENCE_S, Served, enter, refused, says, served, shown
-from tests.server.peer import Peer
+from tests.server.harness import RawClient
 from trio_chat.wire.messages import Error, History, HistoryPage, Members, Ping, Pong, Who
 
 LENGTHS = (20, 3_000, 200)
@@ -59,17 +59,17 @@ class Talk:
 
     def __init__(self) -> None:
         self.acked: dict[int, str] = {}
-        self.refused: dict[str, tuple[Peer, str]] = {}  # by ref: the author and the text
+        self.refused: dict[str, tuple[RawClient, str]] = {}  # by ref: the author and the text
         self._count = count(1)
 
-    async def say_more(self, *peers: Peer, times: int = 3) -> None:
+    async def say_more(self, *peers: RawClient, times: int = 3) -> None:
         """Let each member send some more texts, one after the other."""
         for number in [next(self._count) for _ in range(times)]:
             for peer in peers:
                 ref = f"{number}.{id(peer)}"
                 await self.say(peer, f"number {ref} ".ljust(LENGTHS[number % len(LENGTHS)], "."), ref)
 
-    async def say(self, peer: Peer, text: str, ref: str) -> int:
+    async def say(self, peer: RawClient, text: str, ref: str) -> int:
         if seq := await says(peer, text, ref):
             assert seq not in self.acked, "a number is given once"
             self.acked[seq] = text
@@ -86,7 +86,7 @@ class Talk:
         return sorted(self.acked) == list(range(1, len(self.acked) + 1))
 
 
-async def run_through_failure(server: Served, talk: Talk, trouble: DiskFailure) -> Peer:
+async def run_through_failure(server: Served, talk: Talk, trouble: DiskFailure) -> RawClient:
     """Let two members talk while the disk fails and recovers; refused texts are not delivered."""
     ada, bob = await enter(server, "ada"), await enter(server, "bob")
     await talk.say_more(ada, bob)
@@ -108,7 +108,7 @@ async def run_through_failure(server: Served, talk: Talk, trouble: DiskFailure) 
     return ada
 
 
-async def _is_answered(peer: Peer, known: set[str]) -> None:
+async def _is_answered(peer: RawClient, known: set[str]) -> None:
     """Check that queries are answered, also queries that read the journal."""
     peer.send(Ping(n=1), Who("lobby", ref="w"), History("lobby", ref="h"))
     await peer.answer(Pong, n=1)
@@ -118,12 +118,12 @@ async def _is_answered(peer: Peer, known: set[str]) -> None:
     assert not [event for event in peer.seen if isinstance(event, Error) and event.code != "unavailable"]
 
 
-async def _sees(peer: Peer, head: int) -> None:
+async def _sees(peer: RawClient, head: int) -> None:
     while not peer.seqs() or peer.seqs()[-1] < head:
         await peer.next()
 
 
-async def assert_all_kept(server: Served, talk: Talk, ada: Peer) -> None:
+async def assert_all_kept(server: Served, talk: Talk, ada: RawClient) -> None:
     """Check that every acknowledged text is kept once, and that its ref is known."""
     back = server.dial()
     await back.hello("ada", ada.token)

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from tests.faults.served import JOURNAL, PATIENCE_S, Served, enter, says, served, shown
-from tests.server.peer import Peer
+from tests.server.harness import RawClient
 from tests.server.test_faults_sockets import MAIN
 from trio_chat.client import Disconnected, Reconnected, connect
 from trio_chat.wire.messages import Room, Said
@@ -176,7 +176,7 @@ async def _comes_back(
     after: int,
     epoch: str,
     resumed: bool,
-) -> Peer:
+) -> RawClient:
     """Rejoin as bob, or another, with a cursor; read the whole room if it is not resumed."""
     bob = server.dial()
     await bob.hello(name, token)
@@ -186,7 +186,7 @@ async def _comes_back(
     return bob
 
 
-async def _sees(peer: Peer, seen: dict[tuple[str, int], str], epoch: str, head: int) -> None:
+async def _sees(peer: RawClient, seen: dict[tuple[str, int], str], epoch: str, head: int) -> None:
     """Read up to `head`. Within an epoch a number always has the same text."""
     while head and (not peer.seqs() or peer.seqs()[-1] < head):
         await peer.next()

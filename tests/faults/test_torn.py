@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.faults.served import JOURNAL, PATIENCE_S, says, served, shown
-from tests.server.peer import Peer
+from tests.server.harness import RawClient
 from trio_chat.journal.sqlite import open_sqlite
 from trio_chat.wire.codec import decode_entry
 
@@ -157,6 +157,6 @@ async def test_a_client_gets_the_true_history_after_a_torn_log(tmp_path: Path, w
         assert (await bob.join("lobby", after=1, epoch=room.epoch)).resumed, "the new epoch stays"
 
 
-async def _sees(peer: Peer, head: int) -> None:
+async def _sees(peer: RawClient, head: int) -> None:
     while head and (not peer.seqs() or peer.seqs()[-1] < head):
         await peer.next()

@@ -19,7 +19,7 @@ from tests.bench.process import ServerProcess
 from tests.journal.test_memory import said, texts
 from tests.journal.test_sqlite import NAME, reopened
 from tests.patience import PATIENCE_S
-from tests.server.peer import House, Peer, packed, serving
+from tests.server.harness import RawClient, ServerHarness, packed, serving
 from tests.server.test_faults_sockets import MAIN, Door
 from trio_chat.errors import LinkBroken
 from trio_chat.journal import sqlite_file
@@ -31,15 +31,15 @@ from trio_chat.wire.messages import Ack, Error, Gap, Ping, Pong, Said, Say, Topi
 
 
 @asynccontextmanager
-async def on_file(directory: Path, **limits: int) -> AsyncGenerator[House]:
+async def on_file(directory: Path, **limits: int) -> AsyncGenerator[ServerHarness]:
     """Run a server on a test's journal until the end of the block."""
     config = Config(journal=f"{directory}/{NAME}", rate_limit=False, limits=Limits(**limits))
     with trio.fail_after(PATIENCE_S):
         async with serving(config, random_bytes=os.urandom) as house:
-            peers: list[Peer] = []
+            peers: list[RawClient] = []
             dial = house.dial
 
-            def dialled(*, buffer_bytes: int = 65_536, address: str = "") -> Peer:
+            def dialled(*, buffer_bytes: int = 65_536, address: str = "") -> RawClient:
                 peers.append(dial(buffer_bytes=buffer_bytes, address=address))
                 return peers[-1]
 
@@ -49,7 +49,7 @@ async def on_file(directory: Path, **limits: int) -> AsyncGenerator[House]:
                 peer.link.close()  # or the server would wait for them to do so
 
 
-def refuse_writes(house: House, refuse: bool = True) -> None:
+def refuse_writes(house: ServerHarness, refuse: bool = True) -> None:
     house.server.store._writer._db.execute(f"PRAGMA query_only = {int(refuse)}")  # type: ignore[attr-defined]
 
 
@@ -128,7 +128,7 @@ async def test_a_disk_that_cannot_be_written_refuses_and_recovers(
         ada.send(Say("lobby", "b", ref="r1"))
         await ada.answer(Ack, ref="r1", seq=2)
         await bob.answer(Said, seq=2, text="b")
-    assert "the journal cannot be written: attempt to write a readonly database" in caplog.text
+    assert "cannot write the journal: attempt to write a readonly database" in caplog.text
 
 
 async def test_a_slow_reader_does_not_hold_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ async def test_a_slow_reader_does_not_hold_the_log(tmp_path: Path, monkeypatch: 
         slow = await house.enter("eve", "lobby", buffer_bytes=4_096)
         ada = await house.enter("ada", "lobby", buffer_bytes=1 << 20)
         for _ in range(60):
-            await ada.pour(packed(*[Say("lobby", "x" * 3_000)] * 30))
+            await ada.send_all(packed(*[Say("lobby", "x" * 3_000)] * 30))
             last = await ada.say("that was it")
             slow.take(await slow.link.receive_some())
             assert os.stat(log).st_size < 4 << 20
@@ -199,7 +199,7 @@ async def process(directory: Path) -> AsyncGenerator[tuple[trio.Process, Door]]:
             await server.stdout.aclose()
 
 
-async def talk(peer: Peer, name: str, room: str, acked: dict[str, int]) -> None:
+async def talk(peer: RawClient, name: str, room: str, acked: dict[str, int]) -> None:
     """Send one text after another, each after the ack of the last, until the server is gone."""
     number = 0
     with suppress(trio.EndOfChannel, LinkBroken):
@@ -223,12 +223,12 @@ async def test_every_acked_entry_survives_a_kill_while_200_members_talk(tmp_path
     rooms = [f"room{number}" for number in range(20)]
     acked: dict[str, int] = {}
     epochs: dict[str, str] = {}
-    peers: list[Peer] = []
+    peers: list[RawClient] = []
     with trio.fail_after(PATIENCE_S):
         async with process(tmp_path) as (server, door), trio.open_nursery() as nursery:
             for number in range(200):
                 room = rooms[number % 20]
-                peer = Peer(SocketLink(door.dial(), ""))
+                peer = RawClient(SocketLink(door.dial(), ""))
                 await peer.hello(f"u{number}")
                 epochs[room] = (await peer.join(room)).epoch
                 nursery.start_soon(talk, peer, f"u{number}", room, acked)
@@ -246,7 +246,7 @@ async def test_every_acked_entry_survives_a_kill_while_200_members_talk(tmp_path
         assert len(seqs) == len(texts), "once"
         assert len(acked) >= 2_000 and acked.items() <= seqs.items()
         async with process(tmp_path) as (_, door):
-            back = Peer(SocketLink(door.dial(), ""))
+            back = RawClient(SocketLink(door.dial(), ""))
             await back.hello("u0", peers[0].token)
             room = rooms[0]
             assert (await back.join(room, after=1, epoch=epochs[room])).resumed, "the machine has not booted"

@@ -11,7 +11,7 @@ from loadtest.thresholds import parse_threshold
 from loadtest.transport import Transport
 from loadtest.verdict import RunResult
 from tests.loadtest.faulty_server import FaultInjector, FaultyLink
-from tests.server.peer import START_MS, PipeListener
+from tests.server.harness import START_MS, PipeListener
 from trio_chat.journal.store import Store
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import open_server

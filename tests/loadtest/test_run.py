@@ -318,7 +318,9 @@ async def test_a_refused_message_must_not_be_delivered(
     outcome = await run_in_memory(SMALL, injector=FaultInjector(AFFECTED, refuse))
     assert outcome.kinds == kinds
     if kinds:
-        assert re.fullmatch(rf"{AFFECTED} was refused a message that was shown as room0 \d+", outcome.breaches[0].words)
+        assert re.fullmatch(
+            rf"{AFFECTED} was refused a message that was shown as room0 \d+", outcome.breaches[0].words
+        )
 
 
 async def test_a_run_without_deliveries_is_invalid(autojump_clock: MockClock) -> None:

@@ -93,7 +93,7 @@ COMING = (
         (
             Edit(
                 LEAVE,
-                "while session.over is None and not session.draining and outbound.behind(stream, head):",
+                "while not session.is_ending and outbound.is_behind(stream, head):",
                 "while False:",
             ),
         ),
@@ -110,12 +110,12 @@ COMING = (
             Edit(
                 f"{SESSION}.run",
                 """
-                self.end(LOST)
+                self.end(CONNECTION_LOST)
                 self.outbound.link.close()
                 """,
                 """
                 await trio.lowlevel.checkpoint()
-                self.end(LOST)
+                self.end(CONNECTION_LOST)
                 self.outbound.link.close()
                 """,
             ),
@@ -131,12 +131,12 @@ COMING = (
                 "attachment = self.attachment",
             ),
             Edit(
-                f"{SESSION}.lost",
-                "self.end(LOST)",
+                f"{SESSION}.connection_lost",
+                "self.end(CONNECTION_LOST)",
                 """
                 if self.attachment is not None:
-                    self.server.detach(self.attachment, LOST.why)
-                self.end(LOST)
+                    self.server.detach(self.attachment, CONNECTION_LOST.why)
+                self.end(CONNECTION_LOST)
                 """,
             ),
             Edit(
@@ -144,15 +144,20 @@ COMING = (
                 """
                 if attachment not in member.attachments:
                     return []
-                changed = [room for room in list(attachment.rooms.values()) if self.leave(attachment, room, why)]
                 """,
                 """
                 if attachment not in member.attachments:
                     for room in attachment.rooms.values():
                         room._note(member, member.name.shown).why = why
                     return list(attachment.rooms.values())
-                changed = [room for room in list(attachment.rooms.values()) if self.leave(attachment, room, why)]
+                """,
+            ),
+            Edit(
+                f"{HUB}.detach",
+                "member.attachments.remove(attachment)",
+                """
                 attachment.rooms = {room.key: room for room in changed}
+                member.attachments.remove(attachment)
                 """,
             ),
         ),
@@ -164,18 +169,18 @@ COMING = (
             Edit(
                 f"{SESSION}.end",
                 """
-                if self.over is not None:
+                if self.ended_with is not None:
                     return
-                self.over = disconnect
+                self.ended_with = disconnect
                 attachment, self.attachment = self.attachment, None
                 """,
                 """
                 attachment = self.attachment
-                if self.over is not None:
+                if self.ended_with is not None:
                     if attachment is not None:
                         self.server.hub._names.pop(attachment.member.name.key, None)
                     return
-                self.over = disconnect
+                self.ended_with = disconnect
                 """,
             ),
         ),
@@ -185,7 +190,7 @@ COMING = (
         "a session that enters a room is told of returns which the others were told of long before",
         (
             Edit(
-                "trio_chat.server.presence:PresenceNotifier._tell",
+                "trio_chat.server.presence:PresenceNotifier._notify_room",
                 "large = room.large",
                 """
                 left = self.__dict__.setdefault("_left", {}).setdefault(key, {})
@@ -201,7 +206,8 @@ COMING = (
                 names = [each.name.shown for each in room.members if each.name.shown in left]
                 if came and names:
                     gone = [left[name] for name in names]
-                    session.outbound.send(encode(m.Presence(stream.shown, len(room.members) - 1, names, gone)))
+                    count = len(room.members) - 1
+                    session.outbound.send(encode(m.Presence(stream.shown, count, names, gone)))
                 session.outbound.flush()
                 """,
             ),

@@ -12,7 +12,7 @@ COMMITTING = (
         "shown-before-committed",
         "a batch is numbered, shown and acked before the journal holds it",
         (
-            Edit(f"{COMMIT}.run", "await self._show(outcomes)", "pass"),
+            Edit(f"{COMMIT}.run", "await self._publish_batch(outcomes)", "pass"),
             Edit(
                 f"{COMMIT}.run",
                 "outcomes = await self._store.commit(drafts, self._clock_ms())",
@@ -30,7 +30,7 @@ COMMITTING = (
                         continue
                     heads[stream] = seq
                     outcomes.append(CommitResult(seq, encode(draft.entry(seq, now_ms))))
-                await self._show(outcomes)
+                await self._publish_batch(outcomes)
                 outcomes = await self._store.commit(drafts, now_ms)
                 """,
             ),
@@ -52,7 +52,7 @@ COMMITTING = (
         "after a commit that failed nobody looks whether it had been written",
         (
             Edit(
-                f"{COMMIT}._clear_doubts",
+                f"{COMMIT}._resolve_uncertain",
                 "if not page.payloads:",
                 "if page:",
             ),
@@ -63,7 +63,7 @@ COMMITTING = (
         "a `ref` is remembered before the commit: when that fails, whoever says it again waits for ever",
         (
             Edit(
-                f"{COMMIT}._answer",
+                f"{COMMIT}._resolve",
                 "if draft.key:",
                 "if draft.key and refused is None:",
             ),
@@ -79,12 +79,12 @@ COMMITTING = (
                 "first = stream.pending[key] = draft",
             ),
             Edit(
-                f"{COMMIT}._show",
+                f"{COMMIT}._publish_batch",
                 "del stream.pending[draft.key]",
                 "stream.pending.pop(draft.key, None)",
             ),
             Edit(
-                f"{COMMIT}._answer",
+                f"{COMMIT}._resolve",
                 "del stream.pending[draft.key]",
                 "stream.pending.pop(draft.key, None)",
             ),
@@ -98,8 +98,8 @@ COMMITTING = (
         "who sends a pending `ref` again is not answered; only the first is",
         (
             Edit(
-                f"{COMMIT}._answer",
-                "for each in (author, *again):",
+                f"{COMMIT}._resolve",
+                "for each in (author, *duplicates):",
                 "for each in (author,):",
             ),
         ),

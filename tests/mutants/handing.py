@@ -12,14 +12,14 @@ HANDING = (
     Mutant(
         "partial-send",
         "a non-blocking send that was taken in part counts as done; the rest is forgotten",
-        (Edit(f"{FANOUT}:hand_out", "if sent != len(data):", "if not sent:"),),
+        (Edit(f"{FANOUT}:send_batch", "if sent != len(data):", "if not sent:"),),
     ),
     Mutant(
         "second-part",
         "when a socket takes only some of the answers, the batch joined to them is forgotten",
         (
             Edit(
-                f"{FANOUT}:hand_out",
+                f"{FANOUT}:send_batch",
                 "outbound.fall_behind(data[:own], sent, packed)",
                 "outbound.fall_behind(data[:own], sent)",
             ),
@@ -56,8 +56,8 @@ HANDING = (
                 "stream.live[self] = None",
                 """
                 stream.live[self] = None
-                if stream.handing:
-                    stream.handing[self] = None
+                if stream.unsent:
+                    stream.unsent[self] = None
                 """,
             ),
         ),
@@ -68,7 +68,7 @@ HANDING = (
         (
             Edit(
                 f"{TAIL}:RoomStream.cursor",
-                "return self.tail[-1].first - 1 if outbound in self.handing else self.head",
+                "return self.tail[-1].first - 1 if outbound in self.unsent else self.head",
                 "return self.head",
             ),
         ),
@@ -76,21 +76,21 @@ HANDING = (
     Mutant(
         "handed-when-gone",
         "who leaves or falls behind while a batch is on its way in chunks is handed it all the same",
-        (Edit(f"{TAIL}:RoomStream.gone", "self.handing.pop(outbound, None)", "pass"),),
+        (Edit(f"{TAIL}:RoomStream.remove", "self.unsent.pop(outbound, None)", "pass"),),
     ),
     Mutant(
         "replay-and-live",
         "a joiner who begins behind is in the live set at once: shown live what the replay brings again",
         (
             Edit(
-                f"{OWED}.enter",
+                f"{OWED}.subscribe",
                 """
                 self.fall_behind(b"", 0)
-                self._told[stream] = stream.notices
+                self._seen_notices[stream] = stream.notices
                 """,
                 """
                 self.fall_behind(b"", 0)
-                self._told[stream] = stream.notices
+                self._seen_notices[stream] = stream.notices
                 stream.live[self] = None
                 """,
             ),
@@ -103,7 +103,7 @@ HANDING = (
             Edit(
                 f"{OWED}._drain",
                 """
-                if self.answers:
+                if self.replies:
                     self._remainder = self.take_replies()
                 elif stream := self._next_stream():
                     batch = stream.after(self.streams[stream])
@@ -117,7 +117,7 @@ HANDING = (
                     if batch is None:
                         return stream
                     self._send_batch(stream, batch)
-                elif self.answers:
+                elif self.replies:
                     self._remainder = self.take_replies()
                 """,
             ),
@@ -131,15 +131,15 @@ HANDING = (
                 f"{FANOUT}:publish",
                 """
                 if len(stream.live) <= sends_at_once:
-                    hand_out(stream.live, batch)
+                    send_batch(stream.live, batch)
                     return
                 """,
                 """
                 if len(stream.live) <= sends_at_once:
                     audience = list(stream.live)
-                    hand_out(stream.live, batch)
+                    send_batch(stream.live, batch)
                     for outbound in audience:
-                        await outbound.finished()
+                        await outbound.wait_sent()
                     return
                 """,
             ),

@@ -1,8 +1,7 @@
-"""A committer at work in a house of its own: what the stories of `commit.py` begin with.
+"""A running committer with its store and rooms, for the tests of `commit.py`.
 
-Authors write down what they hear, and the house what is shown, all into one list in the order of its
-happening. Whatever is shown or acked is looked up in the journal in the same step: that it is held there is
-the first promise of all.
+Authors record their acks and refusals, and the harness records published entries, all in one list in order.
+For each ack and each published entry, the harness checks in the same step that the journal holds the entry.
 """
 
 from collections.abc import AsyncGenerator
@@ -21,15 +20,27 @@ from trio_chat.server.streams import RoomStreams
 from trio_chat.wire.codec import decode_entry
 from trio_chat.wire.messages import UNSET, Ack
 
-__all__ = ["ACKED", "FAILED", "SETTLED", "SHOWN", "Happened", "House", "Teller", "housed"]
+__all__ = [
+    "ACKED",
+    "FAILED",
+    "PUBLISHED",
+    "SETTLED",
+    "CommitterHarness",
+    "Record",
+    "RecordingAuthor",
+    "running_committer",
+]
 
-ACKED, FAILED, SETTLED, SHOWN = "acked", "failed", "settled", "shown"
+ACKED, FAILED, SETTLED, PUBLISHED = "acked", "failed", "settled", "published"
 
 
 @dataclass(frozen=True)
-class Happened:
-    """`who` is an author's name, or the key of a room in which something was shown; `what` is the ref of
-    what was answered, or the text shown; `why` the code of a refusal."""
+class Record:
+    """An ack, a refusal, or a published entry.
+
+    `who` is the name of the author, or the key of the room. `what` is the ref, or the published text. `why`
+    is the code of a refusal.
+    """
 
     kind: str
     who: str
@@ -38,41 +49,41 @@ class Happened:
     why: str = ""
 
 
-class Teller:
-    """An author who writes down what it hears."""
+class RecordingAuthor:
+    """An author that records its acks and refusals."""
 
-    def __init__(self, house: "House", name: str, token: str = "") -> None:
-        self.house = house
+    def __init__(self, harness: "CommitterHarness", name: str, token: str = "") -> None:
+        self.harness = harness
         self.name = name
         self.token = token or name
 
-    def says(
-        self, text: str, room: str = "lobby", *, ref: str = "", action: bool = False, retitles: bool = False
+    def submit(
+        self, text: str, room: str = "lobby", *, ref: str = "", action: bool = False, is_topic: bool = False
     ) -> None:
-        stream = self.house.rooms[room]
-        self.house.committer.submit(stream, self.draft(stream, text, ref, action, retitles), self)
+        stream = self.harness.rooms[room]
+        self.harness.committer.submit(stream, self.draft(stream, text, ref, action, is_topic), self)
 
     def draft(
-        self, stream: RoomStream, text: str, ref: str = "", action: bool = False, retitles: bool = False
+        self, stream: RoomStream, text: str, ref: str = "", action: bool = False, is_topic: bool = False
     ) -> Draft:
         return Draft(
-            stream.key, stream.shown, self.name, text, ref, ref and self.token + ref, action, retitles
+            stream.key, stream.shown, self.name, text, ref, ref and self.token + ref, action, is_topic
         )
 
     def acked(self, acks: list[Ack]) -> None:
         for ack in acks:
             assert ack.seq is not UNSET
-            self.house.check_held(ack.room.lower(), ack.seq)
-            self.house.happened.append(Happened(ACKED, self.name, ack.ref, ack.seq))
+            self.harness.check_held(ack.room.lower(), ack.seq)
+            self.harness.records.append(Record(ACKED, self.name, ack.ref, ack.seq))
 
     def failed(self, ref: str, why: Refused) -> None:
-        self.house.happened.append(Happened(FAILED, self.name, ref, why=why.code))
+        self.harness.records.append(Record(FAILED, self.name, ref, why=why.code))
 
     def settled(self, count: int) -> None:
-        self.house.happened += [Happened(SETTLED, self.name)] * count
+        self.harness.records += [Record(SETTLED, self.name)] * count
 
 
-class House:
+class CommitterHarness:
     """A store, its open rooms, and the committer between them."""
 
     def __init__(
@@ -85,14 +96,14 @@ class House:
     ) -> None:
         self.journal = journal
         self.store = store or journal
-        self.feeds = RoomStreams(self.store, RecentCache(tail_bytes=1 << 20, tails_bytes=1 << 20))
+        self.streams = RoomStreams(self.store, RecentCache(tail_bytes=1 << 20, tails_bytes=1 << 20))
         self.rooms: dict[str, RoomStream] = {}
-        self.happened: list[Happened] = []
+        self.records: list[Record] = []
         self.now_ms = 0
         self.committer = Committer(
             self.store,
             self.publish,
-            self.feeds.release,
+            self.streams.release,
             clock_ms=lambda: self.now_ms,
             queue_entries=queue_entries,
             queue_bytes=queue_bytes,
@@ -100,53 +111,55 @@ class House:
 
     async def open(self, *rooms: str) -> None:
         for room in rooms:
-            self.rooms[room] = await self.feeds.use(prepare_room(room.title()))
+            self.rooms[room] = await self.streams.use(prepare_room(room.title()))
 
     def close(self) -> None:
-        """Leave all rooms; those that something still waits for stay open for it."""
+        """Leave all rooms. Rooms with pending drafts or reads stay open until these end."""
         for stream in self.rooms.values():
-            self.feeds.release(stream)
+            self.streams.release(stream)
         self.rooms.clear()
 
     async def publish(self, stream: RoomStream, first: int, payloads: list[bytes]) -> None:
         for seq, payload in enumerate(payloads, first):
             assert decode_entry(payload).seq == seq
             self.check_held(stream.key, seq, payload)
-            self.happened.append(Happened(SHOWN, stream.key, decode_entry(payload).text, seq))
+            self.records.append(Record(PUBLISHED, stream.key, decode_entry(payload).text, seq))
         stream.append(first, payloads)
         await trio.lowlevel.checkpoint()
 
     def check_held(self, room: str, seq: int, payload: bytes | None = None) -> None:
-        """The journal holds an entry, or held it and keeps no more than newer ones."""
+        """Check that the journal holds an entry, or has removed it by retention."""
         kept = self.journal._rooms[room]
         assert seq <= kept.head
         if payload is not None and seq >= kept.first:
             assert kept.entries[seq - kept.first] == payload
 
-    def teller(self, name: str, token: str = "") -> Teller:
-        return Teller(self, name, token)
+    def author(self, name: str, token: str = "") -> RecordingAuthor:
+        return RecordingAuthor(self, name, token)
 
-    def heard(self, name: str) -> list[Happened]:
-        return [each for each in self.happened if each.who == name and each.kind != SETTLED]
+    def records_of(self, name: str) -> list[Record]:
+        return [each for each in self.records if each.who == name and each.kind != SETTLED]
 
-    def answers(self, name: str) -> list[int | str]:
-        """The numbers, and the codes of refusals, that an author was answered, in order."""
-        return [each.seq or each.why for each in self.heard(name)]
+    def outcomes(self, name: str) -> list[int | str]:
+        """Return the numbers of the acks and the codes of the refusals of an author, in order."""
+        return [each.seq or each.why for each in self.records_of(name)]
 
-    def shown(self, room: str = "lobby") -> list[str]:
-        return [each.what for each in self.happened if (each.kind, each.who) == (SHOWN, room)]
+    def published(self, room: str = "lobby") -> list[str]:
+        return [each.what for each in self.records if (each.kind, each.who) == (PUBLISHED, room)]
 
 
 @asynccontextmanager
-async def housed(store: Store | None = None, *rooms: str, **bounds: int) -> AsyncGenerator[House]:
-    """A house whose committer runs; at the end of the block nothing is pending and no room in use."""
+async def running_committer(
+    store: Store | None = None, *rooms: str, **bounds: int
+) -> AsyncGenerator[CommitterHarness]:
+    """Run a committer with these rooms open. At the end, cancel it and leave the rooms."""
     journal = store
     while journal is not None and not isinstance(journal, MemoryStore):
         journal = getattr(journal, "inner", None)
-    house = House(journal or MemoryStore(), store, **bounds)
-    await house.open(*(rooms or ("lobby", "attic")))
+    harness = CommitterHarness(journal or MemoryStore(), store, **bounds)
+    await harness.open(*(rooms or ("lobby", "attic")))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(house.committer.run)
-        yield house
+        nursery.start_soon(harness.committer.run)
+        yield harness
         nursery.cancel_scope.cancel()
-    house.close()
+    harness.close()

@@ -1,4 +1,4 @@
-"""What holds for every story of a server, and the two dialects that many are told in."""
+"""Fixtures for all tests of the server."""
 
 from collections.abc import Iterator
 
@@ -6,10 +6,10 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Look for log records: a peer's fault is only counted, what is logged is a bug, or a disk.
+def no_log_records(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Check that nothing was logged: only bugs and disk errors are logged, faults of a peer are counted.
 
-    A story that wants one clears `caplog`. The counts of refusals have a logger of their own.
+    A test that expects log records clears `caplog`. Reports of refusals have a logger of their own.
     """
     yield
     records = [record for record in caplog.get_records("call") if record.name != "trio_chat.refusals"]
@@ -18,6 +18,6 @@ def nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.fixture(params=[False, True], ids=["frames", "websocket"])
 def websocket(request: pytest.FixtureRequest) -> bool:
-    """A story that takes this is told twice, and passes it on to `serving`: what is owed is owed to both."""
+    """Run a test once for each dialect. The test passes the value on to `serving`."""
     over_websocket: bool = request.param
     return over_websocket

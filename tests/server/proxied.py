@@ -6,7 +6,7 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from tests.server.peer import House, Peer, serving
+from tests.server.harness import RawClient, ServerHarness, serving
 from tests.server.web import CHROME, Browser
 from trio_chat.server.config import Config, Limits
 
@@ -58,41 +58,43 @@ def upgrade(*forwarded_for: str) -> bytes:
 
 
 @asynccontextmanager
-async def behind_proxies(*, connections: int = 1_000, websocket: bool = False) -> AsyncGenerator[House]:
+async def behind_proxies(
+    *, connections: int = 1_000, websocket: bool = False
+) -> AsyncGenerator[ServerHarness]:
     """Run a server that trusts three proxies and takes two connections from one address."""
     limits = Limits(connections_per_address=2, connections=connections)
     config = Config(proxies=(PROXY, NEXT_PROXY, LOCAL_PROXY), limits=limits)
-    async with serving(config, websocket=websocket) as house:
-        yield house
+    async with serving(config, websocket=websocket) as harness:
+        yield harness
 
 
-async def enter(house: House, name: str, header: bytes, *, address: str = PROXY) -> Peer:
+async def enter(harness: ServerHarness, name: str, header: bytes, *, address: str = PROXY) -> RawClient:
     """Return a peer that has said hello behind this header."""
-    peer = house.dial(address=address)
+    peer = harness.dial(address=address)
     peer.send_bytes(header)
     await peer.hello(name)
     return peer
 
 
-async def is_turned_away(peer: Peer) -> None:
+async def is_turned_away(peer: RawClient) -> None:
     """Check that the server says goodbye because the peer's address is full."""
     bye = await peer.ended()
     assert bye is not None
     assert (bye.code, bye.detail, bye.reconnect, bye.after_s) == ("too_many_connections", FULL, True, 5)
 
 
-async def statuses(house: House, requests: Iterable[bytes], *, address: str = PROXY) -> list[int]:
+async def statuses(harness: ServerHarness, requests: Iterable[bytes], *, address: str = PROXY) -> list[int]:
     """Return the status of the answer to each request, each on a connection of its own that stays."""
-    return [(await Browser(house, address=address).ask(request))[0] for request in requests]
+    return [(await Browser(harness, address=address).ask(request))[0] for request in requests]
 
 
-def frames_peer(house: House, address: str) -> Peer:
+def frames_peer(harness: ServerHarness, address: str) -> RawClient:
     """Return a peer that speaks frames, also where the others speak WebSocket."""
-    return Peer(house.dial(address=address).link)
+    return RawClient(harness.dial(address=address).link)
 
 
-async def silent(house: House, header: bytes) -> Peer:
+async def silent(harness: ServerHarness, header: bytes) -> RawClient:
     """Return a frames client that has sent a PROXY header and nothing of its own."""
-    peer = frames_peer(house, PROXY)
+    peer = frames_peer(harness, PROXY)
     peer.send_bytes(header)
     return peer

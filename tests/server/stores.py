@@ -1,7 +1,7 @@
-"""Stores for tests: a journal that takes its time, fails, fails after it has written, or has a bug.
+"""Stores for tests: they are slow, fail before or after they have written, or have a bug.
 
-Each wraps another store, a `MemoryStore` when nothing else is said, so that they can be put round each
-other. What is not its point goes through to the inner store untouched.
+Each wraps another store, by default a `MemoryStore`, so they can be combined. All other calls go to the
+inner store unchanged.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,17 +25,17 @@ from trio_chat.journal.store import (
 __all__ = [
     "BuggyStore",
     "FailingStore",
-    "FatedStore",
-    "ForgetfulStore",
     "HeldStore",
+    "MissingResultStore",
+    "ScriptedStore",
     "SlowStore",
-    "TornStore",
+    "WriteThenFailStore",
     "held_entries",
 ]
 
 
-class _Around:
-    """A store that does what the inner one does, and remembers the batches it was given."""
+class _WrappingStore:
+    """A store that forwards all calls to the inner store, and records the batches."""
 
     def __init__(self, inner: Store | None = None) -> None:
         self.inner: Store = MemoryStore() if inner is None else inner
@@ -90,8 +90,8 @@ class _Around:
         await self.inner.aclose()
 
 
-class SlowStore(_Around):
-    """Takes its time, by Trio's clock: `commit_s` for a batch, `read_s` for a page, `open_s` for a room."""
+class SlowStore(_WrappingStore):
+    """Delays each call by Trio's clock: `commit_s` for a batch, `read_s` for a page, `open_s` for a room."""
 
     def __init__(
         self, inner: Store | None = None, *, commit_s: float = 0, read_s: float = 0, open_s: float = 0
@@ -116,10 +116,10 @@ class SlowStore(_Around):
         return await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
 
 
-class HeldStore(_Around):
-    """Commits a batch only when told (`let_go`), and reads a page likewise once `holds_reads` is set.
+class HeldStore(_WrappingStore):
+    """Holds each commit until `release` is called, and each read as well once `holds_reads` is set.
 
-    `waiting` is how many wait to be let go.
+    `waiting` is the number of calls that are held.
     """
 
     def __init__(self, inner: Store | None = None) -> None:
@@ -129,8 +129,8 @@ class HeldStore(_Around):
         self.waiting = 0
         self._lot = trio.lowlevel.ParkingLot()
 
-    def let_go(self, count: int = 1) -> None:
-        """Let the first `count` of those who wait go on."""
+    def release(self, count: int = 1) -> None:
+        """Let the oldest `count` held calls continue."""
         assert self.waiting >= count, f"{self.waiting} wait, not {count}"
         self._lot.unpark(count=count)
 
@@ -155,7 +155,7 @@ class HeldStore(_Around):
             self.waiting -= 1
 
 
-class FailingStore(_Around):
+class FailingStore(_WrappingStore):
     """A disk that is full while `failing`: nothing is written. With `reading_fails` it cannot be read
     either, with `opening_fails` no room can be opened, with `tidying_fails` nothing is tidied."""
 
@@ -217,17 +217,17 @@ class FailingStore(_Around):
         await super().probe()
 
 
-class TornStore(FailingStore):
-    """Writes the whole batch, and while `failing` says that it could not."""
+class WriteThenFailStore(FailingStore):
+    """Writes the whole batch, and then reports a failure while `failing`."""
 
     async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
-        outcomes = await _Around.commit(self, drafts, now_ms)
+        outcomes = await _WrappingStore.commit(self, drafts, now_ms)
         if self.failing:
             raise StoreError("the answer of the disk was lost")
         return outcomes
 
 
-class BuggyStore(_Around):
+class BuggyStore(_WrappingStore):
     """A store with a bug, while `failing`: before it has written, or after it."""
 
     def __init__(self, inner: Store | None = None, *, failing: bool = True, writes: bool = False) -> None:
@@ -251,18 +251,18 @@ class BuggyStore(_Around):
             raise ZeroDivisionError("a bug")
 
 
-class ForgetfulStore(_Around):
-    """Writes all of a batch, and does not say what became of the last of it."""
+class MissingResultStore(_WrappingStore):
+    """Writes the whole batch, but returns no result for its last draft."""
 
     async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
         return (await super().commit(drafts, now_ms))[: len(drafts) - 1 or None]
 
 
-class FatedStore(_Around):
-    """Meets one fate a call, for commits and for reads, and is well when they are used up.
+class ScriptedStore(_WrappingStore):
+    """Takes one outcome for each commit and each read, and succeeds once they are used up.
 
-    A fate is one of `well`, `slow` (a second by Trio's clock), `before` and `after` (fails before or after
-    the work is done), `bug` and `bug after`.
+    An outcome is `well`, `slow` (a second by Trio's clock), `before` or `after` (a failure before or after
+    the work), `bug` or `bug after`.
     """
 
     def __init__(
@@ -273,7 +273,7 @@ class FatedStore(_Around):
         self._reads = iter(reads)
 
     async def commit(self, drafts: list[Draft], now_ms: int) -> list[CommitResult]:
-        fails = await _meet(self._commits)
+        fails = await _next_outcome(self._commits)
         outcomes = await super().commit(drafts, now_ms)
         fails()
         return outcomes
@@ -281,24 +281,24 @@ class FatedStore(_Around):
     async def read(
         self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
     ) -> EntryPage:
-        fails = await _meet(self._reads)
+        fails = await _next_outcome(self._reads)
         page = await super().read(room, after, through, entries_max=entries_max, bytes_max=bytes_max)
         fails()
         return page
 
 
-async def _meet(fates: Iterator[str]) -> Callable[[], object]:
-    """Meet the next fate up to the work itself; what is given is to be called after it."""
-    fate = next(fates, "well")
-    await trio.sleep(1 if fate == "slow" else 0)
-    if fate == "before":
+async def _next_outcome(outcomes: Iterator[str]) -> Callable[[], object]:
+    """Apply the part of the next outcome before the work; return the function to call after the work."""
+    outcome = next(outcomes, "well")
+    await trio.sleep(1 if outcome == "slow" else 0)
+    if outcome == "before":
         raise StoreError("no space left on device")
-    if fate == "bug":
+    if outcome == "bug":
         raise ZeroDivisionError("a bug")
-    return {"after": _fail, "bug after": _stumble}.get(fate, _go_on)
+    return {"after": _fail, "bug after": _raise_bug}.get(outcome, _succeed)
 
 
-def _go_on() -> None:
+def _succeed() -> None:
     pass
 
 
@@ -306,11 +306,11 @@ def _fail() -> None:
     raise StoreError("the answer of the disk was lost")
 
 
-def _stumble() -> None:
+def _raise_bug() -> None:
     raise ZeroDivisionError("a bug")
 
 
 async def held_entries(store: Store, room: str) -> list[bytes]:
-    """The payloads of all that a store holds of an open room."""
+    """Return the payloads of all entries that a store holds of an open room."""
     page = await store.read(room, 0, 2**53, entries_max=10**9, bytes_max=10**12)
     return page.payloads

@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.server.peer import House, Peer, serving
+from tests.server.harness import RawClient, ServerHarness, serving
 from tests.server.proxied import (
     HEADERS,
     LOCAL_PROXY,
@@ -106,7 +106,7 @@ async def test_a_header_without_an_address_leaves_the_proxys_own(
             await enter(house, name, header, address=LOCAL_PROXY)
 
 
-def frames_peer_behind(house: House, header: bytes) -> Peer:
+def frames_peer_behind(house: ServerHarness, header: bytes) -> RawClient:
     peer = house.dial(address=PROXY)
     peer.send_bytes(header)
     peer.send(Ping())
@@ -161,7 +161,7 @@ async def test_a_disconnect_within_a_header_is_quiet(cut: int, autojump_clock: M
                 peer = house.dial(address=PROXY)
                 peer.send_bytes(header[:cut])
                 if end == "end":
-                    peer.hang_up()
+                    peer.send_eof()
                 else:
                     peer.link.close()
         await trio.sleep(12)

@@ -1,4 +1,4 @@
-"""The server's time: what a wall clock that jumps does to it, and what it does not."""
+"""The server's time: which jumps of the wall clock it follows."""
 
 import logging
 import time
@@ -23,8 +23,8 @@ JUMPS = [TEN_YEARS_MS, DAY_MS, FIVE_S_MS + 1, -FIVE_S_MS - 1, -DAY_MS]
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_logged() -> None:
-    """Do not ask for silence here: warnings are what these tests are about."""
+def no_log_records() -> None:
+    """Allow log records here: these tests check warnings."""
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -66,7 +66,7 @@ def test_a_difference_that_lasts_ten_minutes_is_followed_with_one_warning(
     assert f"{direction} the server's time for 10 minutes: the server follows it from now on" in warning
 
 
-def test_differences_up_to_five_seconds_are_none() -> None:
+def test_differences_up_to_five_seconds_are_ignored() -> None:
     clocks = Clocks()
     server_time = clocks.server_time()
     clocks.wall_ms += FIVE_S_MS
@@ -74,7 +74,7 @@ def test_differences_up_to_five_seconds_are_none() -> None:
     assert server_time.changes == 0 and server_time.now_ms() == clocks.wall_ms - FIVE_S_MS
 
 
-def test_only_the_same_amount_counts() -> None:
+def test_only_a_constant_difference_is_followed() -> None:
     clocks = Clocks()
     server_time = clocks.server_time()
     clocks.wall_ms += DAY_MS
@@ -87,7 +87,7 @@ def test_only_the_same_amount_counts() -> None:
     assert server_time.changes == 1 and server_time.now_ms() == clocks.wall_ms
 
 
-def test_a_difference_that_ends_in_between_begins_anew() -> None:
+def test_a_difference_that_ends_starts_again_from_zero() -> None:
     clocks = Clocks()
     server_time = clocks.server_time()
     for _ in range(5):
@@ -98,7 +98,7 @@ def test_a_difference_that_ends_in_between_begins_anew() -> None:
     assert server_time.changes == 0 and server_time.now_ms() == clocks.wall_ms
 
 
-def test_a_wall_clock_that_runs_fast_is_not_followed_and_said_once_in_ten_minutes(
+def test_a_wall_clock_that_runs_fast_is_not_followed_and_logged_once_in_ten_minutes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "trio_chat.clock")
@@ -112,7 +112,7 @@ def test_a_wall_clock_that_runs_fast_is_not_followed_and_said_once_in_ten_minute
     assert len(caplog.records) == 2 and not warnings(caplog)
 
 
-def test_time_in_which_the_machine_was_suspended_goes_by_at_once() -> None:
+def test_a_suspension_of_the_machine_advances_the_time() -> None:
     clocks = Clocks()
     server_time = clocks.server_time()
     clocks.advance(7 * DAY_MS)
@@ -120,7 +120,7 @@ def test_time_in_which_the_machine_was_suspended_goes_by_at_once() -> None:
     assert server_time.agreed_ms() == 7 * DAY_MS and server_time.changes == 0
 
 
-def test_a_clock_that_was_not_set_at_the_start_gives_way_at_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_clock_that_was_unset_at_the_start_is_replaced_at_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "trio_chat.clock")
     clocks = Clocks(wall_ms=3_000)
     server_time = clocks.server_time()
@@ -130,7 +130,7 @@ def test_a_clock_that_was_not_set_at_the_start_gives_way_at_once(caplog: pytest.
     assert len(warnings(caplog)) == len(caplog.records) == 1
 
 
-def test_a_clock_that_is_lost_is_never_followed() -> None:
+def test_a_clock_that_becomes_unset_is_never_followed() -> None:
     clocks = Clocks()
     server_time = clocks.server_time()
     clocks.wall_ms = EARLIEST_MS - 2 * DAY_MS
@@ -146,7 +146,7 @@ def test_a_clock_beyond_the_calendar_is_never_followed() -> None:
     assert server_time.changes == 0 and server_time.now_ms() == NOW_MS + 3 * TEN_MINUTES_MS
 
 
-def test_where_no_clock_was_ever_set_the_usual_rule_holds() -> None:
+def test_between_two_unset_clocks_the_usual_rule_holds() -> None:
     clocks = Clocks(wall_ms=3_000)
     server_time = clocks.server_time()
     clocks.wall_ms += DAY_MS
@@ -156,11 +156,11 @@ def test_where_no_clock_was_ever_set_the_usual_rule_holds() -> None:
 
 
 @pytest.mark.parametrize(("wall_ms", "now_ms"), [(-5 * TEN_YEARS_MS, 0), (LATEST_MS + DAY_MS, LATEST_MS)])
-def test_the_time_is_one_that_the_wire_and_http_can_tell(wall_ms: int, now_ms: int) -> None:
+def test_the_time_fits_the_wire_and_http(wall_ms: int, now_ms: int) -> None:
     assert Clocks(wall_ms).server_time().now_ms() == now_ms
 
 
-def test_a_process_that_was_stopped_between_two_readings_has_compared_nothing() -> None:
+def test_a_pause_between_two_readings_drops_the_comparison() -> None:
     monotonic, offsets = count(0, READING_MS + 1), [0, TEN_YEARS_MS]
     server_time = ServerTime(lambda: next(monotonic), lambda: NOW_MS + offsets[0])
     offsets.reverse()
@@ -169,7 +169,7 @@ def test_a_process_that_was_stopped_between_two_readings_has_compared_nothing() 
     assert server_time.changes == 0 and server_time.agreed_ms() > 0
 
 
-def test_a_process_that_was_stopped_while_it_started_reads_again() -> None:
+def test_a_pause_during_the_start_repeats_the_reading() -> None:
     clocks = Clocks()
     pauses = [0, READING_MS + 1, TEN_YEARS_MS, 0]
 
@@ -182,7 +182,7 @@ def test_a_process_that_was_stopped_while_it_started_reads_again() -> None:
     assert not pauses
 
 
-def test_how_long_both_have_agreed_begins_anew_with_each_difference() -> None:
+def test_the_time_of_agreement_restarts_with_each_difference() -> None:
     clocks = Clocks()
     server_time = clocks.server_time()
     clocks.run(server_time, TEN_MINUTES_MS)
@@ -198,7 +198,7 @@ def test_how_long_both_have_agreed_begins_anew_with_each_difference() -> None:
     assert server_time.changes == 1 and server_time.agreed_ms() == 5_000
 
 
-def test_one_clock_in_both_places_is_the_time_however_it_moves() -> None:
+def test_a_single_clock_for_both_is_used_as_it_is() -> None:
     now = [NOW_MS]
     calls = []
 
@@ -212,11 +212,11 @@ def test_one_clock_in_both_places_is_the_time_however_it_moves() -> None:
     for moved in (NOW_MS + TEN_YEARS_MS, NOW_MS, NOW_MS - DAY_MS):
         now[0] = moved
         assert server_time.now_ms() == moved and server_time.changes == 0
-    assert len(calls) == 3, "a clock that tests made answers once for each time that is asked for"
+    assert len(calls) == 3, "a manual clock is read once for each call"
 
 
 @pytest.mark.parametrize("has_boot_clock", [True, False])
-def test_the_monotonic_clock_counts_suspension_where_it_can(
+def test_the_monotonic_clock_counts_suspension_if_the_system_does(
     has_boot_clock: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []

@@ -1,4 +1,4 @@
-"""Whatever a store does and whoever speaks: what is promised of committing holds."""
+"""A model test: the promises of the committer hold for any behaviour of stores and authors."""
 
 import logging
 from collections.abc import Iterator
@@ -11,8 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.server.committing import ACKED, FAILED, SETTLED, SHOWN, House, Teller, housed
-from tests.server.stores import FatedStore, held_entries
+from tests.server.committing import (
+    ACKED,
+    FAILED,
+    PUBLISHED,
+    SETTLED,
+    CommitterHarness,
+    RecordingAuthor,
+    running_committer,
+)
+from tests.server.stores import ScriptedStore, held_entries
 from trio_chat.errors import Refused
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.server.commit import RETRY_S
@@ -28,7 +36,7 @@ FATES = ["well", "well", "slow", "before", "after", "bug", "bug after"]
 _fates = st.lists(st.sampled_from(FATES), max_size=12)
 STEPS = st.lists(
     st.one_of(
-        # Under a ref one says the same again, or now and then something else.
+        # A ref is sent again with the same text, or sometimes with another one.
         st.tuples(
             st.just(SAY),
             st.sampled_from(sorted(AUTHORS)),
@@ -48,10 +56,12 @@ STEPS = st.lists(
 
 
 class Told:
-    """One submit, as its author remembers it."""
+    """One submitted draft, and its outcomes."""
 
-    def __init__(self, house: House, teller: Teller, room: str, ref: str, text: str, burst: int) -> None:
-        self.house = house
+    def __init__(
+        self, harness: CommitterHarness, teller: RecordingAuthor, room: str, ref: str, text: str, burst: int
+    ) -> None:
+        self.harness = harness
         self.teller = teller
         self.name, self.token = teller.name, teller.token
         self.room, self.ref, self.text, self.burst = room, ref, text, burst
@@ -75,26 +85,26 @@ class Told:
         assert count == 1
         self.heard.append(SETTLED)
         if self.seq:
-            # Whether it was fresh or known: when its author is free to leave, it has been shown.
+            # New or duplicate: when its author is settled, the entry was published.
             assert any(
-                (each.kind, each.who, each.seq) == (SHOWN, self.room, self.seq)
-                for each in self.house.happened
+                (each.kind, each.who, each.seq) == (PUBLISHED, self.room, self.seq)
+                for each in self.harness.records
             )
 
 
-async def play(house: House, steps: list[Step]) -> list[Told]:
-    """All that is said, in order."""
+async def play(harness: CommitterHarness, steps: list[Step]) -> list[Told]:
+    """All drafts, in order."""
     told: list[Told] = []
     burst = 0
     for number, (what, *arguments) in enumerate(steps):
         if what == SAY:
             name, room, ref, otherwise = arguments
             text = f"{AUTHORS[name]!r} {ref}{' otherwise' * otherwise}" if ref else f"number {number}"
-            one = Told(house, house.teller(name, AUTHORS[name]), room, ref, text, burst)
-            stream = house.rooms[room]
+            one = Told(harness, harness.author(name, AUTHORS[name]), room, ref, text, burst)
+            stream = harness.rooms[room]
             draft = one.teller.draft(stream, text, ref)
             try:
-                house.committer.submit(stream, draft, one)
+                harness.committer.submit(stream, draft, one)
             except Refused as refused:
                 assert refused.code == "ref_reuse"
             else:
@@ -115,28 +125,28 @@ def check_answers(told: list[Told]) -> None:
 
 
 def check_order(told: list[Told]) -> None:
-    """What was said without a ref is numbered as it was said, and nothing overtakes what failed."""
+    """Check that drafts without a ref are numbered in order, and none is committed before a failed one."""
     for room in ROOMS:
         numbers = [one.seq for one in told if one.room == room and one.seq and not one.ref]
         assert numbers == sorted(numbers)
     for one, later in pairwise(told):
         if one.burst == later.burst and one.heard[0] == FAILED:
-            assert later.heard[0] == FAILED or later.ref, "it was queued behind"
+            assert later.heard[0] == FAILED or later.ref, "it was queued behind the failed draft"
 
 
-def check_showing(house: House) -> None:
-    """In order, none twice, up to the head of the journal."""
+def check_showing(harness: CommitterHarness) -> None:
+    """Check that entries are published in order, each once, up to the head of the journal."""
     for room in ROOMS:
-        seqs = [each.seq for each in house.happened if (each.kind, each.who) == (SHOWN, room)]
+        seqs = [each.seq for each in harness.records if (each.kind, each.who) == (PUBLISHED, room)]
         assert seqs == sorted(set(seqs))
-        assert house.rooms[room].head == house.journal._rooms[room].head == max(seqs, default=0)
+        assert harness.rooms[room].head == harness.journal._rooms[room].head == max(seqs, default=0)
 
 
-async def check_journal(house: House, told: list[Told]) -> None:
-    """A journal that has forgotten nothing has been shown from its first entry to its last."""
+async def check_journal(harness: CommitterHarness, told: list[Told]) -> None:
+    """Check that a journal without retention was published from its first entry to its last."""
     for room in ROOMS:
-        entries = [decode_entry(payload) for payload in await held_entries(house.journal, room)]
-        texts = house.shown(room)
+        entries = [decode_entry(payload) for payload in await held_entries(harness.journal, room)]
+        texts = harness.published(room)
         assert [entry.seq for entry in entries] == list(range(1, len(texts) + 1))
         assert [entry.text for entry in entries] == texts
         assert len(set(texts)) == len(texts), "one entry for each ref"
@@ -161,34 +171,34 @@ def nothing_logged() -> Iterator[None]:
 
 
 def run(steps: list[Step], commits: list[str], reads: list[str], *, entries_max: int = 10_000) -> None:
-    """Play it, let the store become well, and look at everything."""
-    store = FatedStore(MemoryStore(room_entries_max=entries_max), commits=commits, reads=reads)
+    """Run the steps, let the store work again, and check all promises."""
+    store = ScriptedStore(MemoryStore(room_entries_max=entries_max), commits=commits, reads=reads)
 
-    async def story() -> None:
-        async with housed(store, *ROOMS) as house:
-            told = await play(house, steps)
+    async def scenario() -> None:
+        async with running_committer(store, *ROOMS) as harness:
+            told = await play(harness, steps)
             await trio.sleep(RETRY_S * (len(commits) + len(reads) + 5))
             check_answers(told)
             check_order(told)
-            check_showing(house)
+            check_showing(harness)
             if entries_max > len(steps):
-                await check_journal(house, told)
-            house.close()
-            assert len(house.feeds) == 0, "no room stays in use"
+                await check_journal(harness, told)
+            harness.close()
+            assert len(harness.streams) == 0, "no room stays in use"
 
     with nothing_logged():
-        trio.run(story, clock=MockClock(autojump_threshold=0))
+        trio.run(scenario, clock=MockClock(autojump_threshold=0))
 
 
 @given(STEPS, _fates, _fates)
-def test_everybody_is_answered_once_and_the_rooms_see_the_journal(
+def test_each_author_gets_one_outcome_and_rooms_see_the_journal(
     steps: list[Step], commits: list[str], reads: list[str]
 ) -> None:
     run(steps, commits, reads)
 
 
 @given(STEPS, _fates, _fates)
-def test_a_journal_that_forgets_quickly_is_shown_in_order(
+def test_a_journal_with_short_retention_is_published_in_order(
     steps: list[Step], commits: list[str], reads: list[str]
 ) -> None:
     run(steps, commits, reads, entries_max=2)

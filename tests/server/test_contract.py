@@ -1,8 +1,8 @@
-"""The delivery contract, whatever the readers do: one story of many members in several rooms, from seeds.
+"""The delivery contract under seeded random behaviour of many members in several rooms.
 
-Members talk, stall, read in small bites, leave and come back, lose their connections and resume. At the
-end everyone's view of every room is held against what the authors were told: each entry once and in
-order, or an honest gap; and each ack the number of what was said.
+Members send, stall, read in small pieces, leave and join again, lose their connections and resume. At the end
+the test compares what each member got in each room with what was acked: each entry once and in order, or a
+gap in its place, and each ack with the number of its entry.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import House, Peer, serving
-from tests.server.stores import FatedStore, SlowStore
+from tests.server.harness import RawClient, ServerHarness, serving
+from tests.server.stores import ScriptedStore, SlowStore
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Store
 from trio_chat.testing.pipe import PipeLink
@@ -47,25 +47,25 @@ SEEDS = range(6)
 
 
 class Truth:
-    """What was said and acked: by room, the text of each number."""
+    """The texts that were sent, and the acked ones by room and number."""
 
     def __init__(self) -> None:
-        self.said: dict[tuple[str, str], str] = {}  # (author, ref) -> what
-        self.acked: dict[tuple[str, int], str] = {}  # (room, number) -> what
+        self.said: dict[tuple[str, str], str] = {}  # (author, ref) -> text
+        self.acked: dict[tuple[str, int], str] = {}  # (room, number) -> text
         self.restless = MEMBERS
 
     def ack(self, author: str, ack: Ack) -> None:
         assert isinstance(ack.seq, int)
         text = self.said[author, ack.ref]
         known = self.acked.setdefault((ack.room, ack.seq), text)
-        assert known == text, f"{ack.room} {ack.seq} is two things"
+        assert known == text, f"{ack.room} {ack.seq} has two texts"
 
 
 class Member:
-    """One who talks and reads as badly as the seed wants, and remembers what it saw."""
+    """A member that sends and reads as irregularly as the seed says, and records what it gets."""
 
-    def __init__(self, house: House, name: str, random: Random, truth: Truth) -> None:
-        self.house = house
+    def __init__(self, harness: ServerHarness, name: str, random: Random, truth: Truth) -> None:
+        self.harness = harness
         self.name = name
         self.random = random
         self.truth = truth
@@ -78,9 +78,9 @@ class Member:
         self.leaving: dict[str, str] = {}  # ref -> room
         self.unacked: dict[str, Say | Topic] = {}
         self.count = 0
-        self.peer: Peer
+        self.peer: RawClient
 
-    # --- what it does --------------------------------------------------------------------------------
+    # --- actions -------------------------------------------------------------------------------------
 
     async def live(self) -> None:
         await self.connect()
@@ -90,13 +90,13 @@ class Member:
             await trio.sleep(self.random.expovariate(4))
             await self.read(self.random.choice([0.001, 0.001, 0.1, 1]))
             if self.random.random() < 0.05:
-                await trio.sleep(self.random.uniform(0, 10))  # and does not read
-        await self.come_to_rest()
+                await trio.sleep(self.random.uniform(0, 10))  # without reading
+        await self.finish()
 
     async def connect(self) -> None:
-        """Begin anew: rooms are resumed, and what was not acked is said again."""
+        """Connect again: resume the rooms, and send unacked messages again."""
         size = self.random.choice([300, 1_000, 5_000, 65_536])
-        self.peer = self.house.dial(buffer_bytes=size)
+        self.peer = self.harness.dial(buffer_bytes=size)
         await self.peer.hello(self.name, self.token)
         self.expected.clear()
         for room in ROOMS if not self.cursor else self.cursor:
@@ -149,11 +149,11 @@ class Member:
         await self.send(command)
 
     async def send(self, command: Say | Topic | Join | Leave | Ping) -> None:
-        """Send as the server takes it, reading meanwhile: it may be waiting for just that."""
+        """Send as the server takes the bytes, and read meanwhile, as the server may wait for that."""
         async with trio.open_nursery() as nursery:
 
             async def pour() -> None:
-                await self.peer.pour(self.peer.packed(command))
+                await self.peer.send_all(self.peer.packed(command))
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(pour)
@@ -168,18 +168,18 @@ class Member:
             self.see(await self.peer.next())
 
     async def drop(self) -> None:
-        """Lose the connection, with whatever was under way."""
+        """Lose the connection, with everything that is being sent."""
         assert isinstance(self.peer.link, PipeLink)
         self.peer.link.reset() if self.random.random() < 0.5 else self.peer.link.close()
         await trio.sleep(self.random.choice([0, 0.1, 3]))
         await self.connect()
 
     async def read(self, seconds: float) -> None:
-        for event in await self.peer.hears(seconds):
+        for event in await self.peer.receive_for(seconds):
             self.see(event)
 
-    async def come_to_rest(self) -> None:
-        """Be in every room, have everything acked, and stay until all others have as well."""
+    async def finish(self) -> None:
+        """Join every room, wait for all acks, and stay until all other members have finished."""
         for room in ROOMS:
             if room not in self.expected:
                 await self.join(room)
@@ -194,7 +194,7 @@ class Member:
             await self.read(5)
         await self.read(30)
 
-    # --- what it sees --------------------------------------------------------------------------------
+    # --- events --------------------------------------------------------------------------------------
 
     def see(self, event: Event) -> None:
         match event:
@@ -231,8 +231,8 @@ class Member:
             self.cursor[room.room] = (room.epoch, last)
             self.expected[room.room] = last + 1
         else:
-            assert epoch != room.epoch, "a cursor that is good is resumed"
-            assert not epoch or last, "0 is good in every history"
+            assert epoch != room.epoch, "a valid cursor is resumed"
+            assert not epoch or last, "0 is valid in every history"
             first = 0 if epoch else max(room.head - self.recent[room.room], room.first - 1)
             self.expected[room.room] = first + 1
             self.skipped[room.room].update(range(1, first + 1))
@@ -240,14 +240,14 @@ class Member:
 
 
 def judge(members: list[Member], truth: Truth) -> None:
-    """Everyone has seen the same, without a hole, and it is what the authors were told."""
+    """Check that all members got the same entries, without a hole, and with the acked numbers."""
     for room in ROOMS:
         head = max(max(member.views[room], default=0) for member in members)
         whole = {seq: text for member in members for seq, text in member.views[room].items()}
-        assert sorted(whole) == list(range(1, head + 1)), "numbered without a hole"
-        assert len(set(whole.values())) == head, "nothing is there twice"
+        assert sorted(whole) == list(range(1, head + 1)), "the numbers have no hole"
+        assert len(set(whole.values())) == head, "no text has two numbers"
         for (acked_in, seq), text in truth.acked.items():
-            assert acked_in != room or whole[seq] == text, "an ack is the number of what was said"
+            assert acked_in != room or whole[seq] == text, "an ack has the number of its text"
         for member in members:
             view = member.views[room]
             assert all(whole[seq] == text for seq, text in view.items())
@@ -260,22 +260,22 @@ def _stores(seed: int) -> Iterator[Store]:
     yield MemoryStore(room_entries_max=1_000_000, room_bytes_max=1 << 30)
     yield SlowStore(commit_s=random.choice([0.01, 0.5]), read_s=0.05, open_s=0.1)
     fates = ["well", "slow", "before", "after", "well", "well"]
-    yield FatedStore(commits=[random.choice(fates) for _ in range(200)])
+    yield ScriptedStore(commits=[random.choice(fates) for _ in range(200)])
 
 
 @pytest.mark.parametrize("journal", ["memory", "slow", "failing"])
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_everyone_sees_everything_once_and_in_order(
+async def test_each_member_gets_every_entry_once_and_in_order(
     seed: int, journal: str, websocket: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     random = Random(seed)
     store = dict(zip(["memory", "slow", "failing"], _stores(seed), strict=True))[journal]
     tail_bytes = random.choice([1, 10_000, 4 << 20])
-    async with serving(store=store, rate_limit=False, tail_bytes=tail_bytes, websocket=websocket) as house:
+    async with serving(store=store, rate_limit=False, tail_bytes=tail_bytes, websocket=websocket) as harness:
         truth = Truth()
-        members = [Member(house, f"m{n}", Random(f"{seed}.{n}"), truth) for n in range(MEMBERS)]
+        members = [Member(harness, f"m{n}", Random(f"{seed}.{n}"), truth) for n in range(MEMBERS)]
         async with trio.open_nursery() as nursery:
             for member in members:
                 nursery.start_soon(member.live)
         judge(members, truth)
-    caplog.clear()  # the failing journal is told of
+    caplog.clear()  # the failing journal is logged

@@ -1,14 +1,14 @@
-"""How sessions end, in the words of the protocol."""
+"""The codes of `bye`, and what follows from each."""
 
 from typing import get_args
 
 import pytest
 
-from trio_chat.server.disconnect import LOST, disconnect_for
+from trio_chat.server.disconnect import CONNECTION_LOST, disconnect_for
 from trio_chat.wire.codec import decode_event
 from trio_chat.wire.messages import Bye
 
-STAY_AWAY = [
+STAY_DISCONNECTED = [
     "frame_too_large",
     "bad_frame",
     "version",
@@ -18,7 +18,7 @@ STAY_AWAY = [
     "banned",
     "quit",
 ]
-COME_BACK = [
+RECONNECT = [
     "hello_timeout",
     "frame_timeout",
     "ping_timeout",
@@ -46,15 +46,15 @@ def bye(payload: bytes | None) -> Bye:
     return event
 
 
-@pytest.mark.parametrize("code", [*STAY_AWAY, *COME_BACK])
-def test_a_code_says_whether_to_come_back_and_what_others_are_told(code: str) -> None:
+@pytest.mark.parametrize("code", [*STAY_DISCONNECTED, *RECONNECT])
+def test_a_code_sets_reconnect_and_the_why_of_presence(code: str) -> None:
     how = disconnect_for(code, "a detail")
-    assert bye(how.bye) == Bye(code, "a detail", reconnect=code in COME_BACK)
+    assert bye(how.bye) == Bye(code, "a detail", reconnect=code in RECONNECT)
     assert how.why == WHYS.get(code, "lost")
     assert how.orderly == (code in ("quit", "draining"))
 
 
-def test_a_bye_may_say_when_and_to_whose_question() -> None:
+def test_a_bye_may_have_after_s_and_ref() -> None:
     assert bye(disconnect_for("draining", "d", after_s=5).bye) == Bye(
         "draining", "d", reconnect=True, after_s=5
     )
@@ -62,11 +62,11 @@ def test_a_bye_may_say_when_and_to_whose_question() -> None:
     assert bye(disconnect_for("quit", "d", ref="r1").bye).ref == "r1"
 
 
-def test_a_lost_connection_is_told_to_others_alone() -> None:
-    assert (LOST.why, LOST.bye) == ("lost", None)
+def test_a_lost_connection_has_a_why_and_no_bye() -> None:
+    assert (CONNECTION_LOST.why, CONNECTION_LOST.bye) == ("lost", None)
 
 
-def test_all_that_others_may_be_told_is_in_the_protocol() -> None:
+def test_every_why_is_in_the_protocol() -> None:
     known = {"left", "quit", "lost", "timeout", "replaced", "kicked", "slow", "draining", "internal"}
-    assert {disconnect_for(code, "").why for code in (*STAY_AWAY, *COME_BACK)} <= known
+    assert {disconnect_for(code, "").why for code in (*STAY_DISCONNECTED, *RECONNECT)} <= known
     assert get_args(Bye.__annotations__["reconnect"]) == ()

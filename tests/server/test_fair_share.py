@@ -1,4 +1,4 @@
-"""Work that costs much is done in turn: a slice between two passes, in the long run a share of the time."""
+"""The fair scheduler: slices of expensive work between two passes, and a long-run share of the time."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -39,13 +39,13 @@ async def passes() -> AsyncIterator[Passes]:
     trio.lowlevel.remove_instrument(counted)
 
 
-async def test_a_turn_is_free_while_nothing_was_worked() -> None:
+async def test_a_turn_is_free_on_an_idle_server() -> None:
     scheduler = FairScheduler(trio.current_time)
     with trio.testing.assert_no_checkpoints():
         await scheduler.wait()
 
 
-async def test_turns_come_in_the_order_of_asking_and_in_different_passes(
+async def test_turns_are_granted_in_order_and_in_different_passes(
     passes: Passes, autojump_clock: MockClock
 ) -> None:
     scheduler = FairScheduler(trio.current_time)
@@ -71,13 +71,13 @@ async def test_turns_come_in_the_order_of_asking_and_in_different_passes(
         nursery.cancel_scope.cancel()
     assert order == sorted(order)
     most = max(map(worked_in.count, worked_in))
-    assert most <= 2, f"a slice before the turns of a pass are given out, and one after: {worked_in}"
+    assert most <= 2, f"a slice before the turns of a pass are granted, and one after: {worked_in}"
 
 
-async def test_a_dear_turn_ends_the_pass_for_those_that_were_given_one_with_it(
+async def test_an_expensive_turn_defers_the_other_turns_of_its_pass(
     passes: Passes, autojump_clock: MockClock
 ) -> None:
-    """Cheap turns have taught the queue to give out many at once; then each turns out to be dear."""
+    """After many cheap turns the scheduler grants many at once. Then each of them is expensive."""
     scheduler = FairScheduler(trio.current_time)
     worked: list[int] = []
 
@@ -101,7 +101,7 @@ async def test_a_dear_turn_ends_the_pass_for_those_that_were_given_one_with_it(
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     most = max(map(worked.count, worked))
-    assert most <= 2, f"a slice before the turns of a pass are given out, and one after: {worked}"
+    assert most <= 2, f"a slice before the turns of a pass are granted, and one after: {worked}"
 
 
 async def test_cheap_turns_share_a_pass(autojump_clock: MockClock) -> None:
@@ -124,10 +124,10 @@ async def test_cheap_turns_share_a_pass(autojump_clock: MockClock) -> None:
             await trio.lowlevel.checkpoint()
             passes += 1
         nursery.cancel_scope.cancel()
-    assert passes < 2_000, "some ten in each pass"
+    assert passes < 2_000, "about ten in each pass"
 
 
-async def test_in_the_long_run_a_share_of_the_time_is_given_out(autojump_clock: MockClock) -> None:
+async def test_in_the_long_run_turns_get_their_share_of_the_time(autojump_clock: MockClock) -> None:
     scheduler = FairScheduler(trio.current_time, share=0.25, burst_s=0.5)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scheduler.run)
@@ -137,19 +137,19 @@ async def test_in_the_long_run_a_share_of_the_time_is_given_out(autojump_clock: 
             scheduler.charge(SLICE_S)
             await trio.lowlevel.checkpoint()
         took = trio.current_time() - began
-        assert 7.5 < took < 8.5, "half a second at once, and 2 seconds in four times as long"
+        assert 7.5 < took < 8.5, "half a second at once, and the other 2 seconds in four times as long"
         await trio.sleep(100)
         began = trio.current_time()
         for _ in range(450):
             await scheduler.wait()
             scheduler.charge(SLICE_S)
             await trio.lowlevel.checkpoint()
-        assert trio.current_time() - began < 0.01, "after a quiet time the burst is there again"
+        assert trio.current_time() - began < 0.01, "after a quiet time there is a full burst again"
         nursery.cancel_scope.cancel()
 
 
-async def test_a_stall_in_a_turn_is_not_paid_for_by_those_that_wait(autojump_clock: MockClock) -> None:
-    """Work is wall time: a turn in which the machine stood still for ten seconds has not worked for ten."""
+async def test_a_stall_in_a_turn_does_not_delay_waiting_tasks(autojump_clock: MockClock) -> None:
+    """Work is measured in wall time, but a turn is not charged for a stall of the machine."""
     scheduler = FairScheduler(trio.current_time, burst_s=0.0)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scheduler.run)
@@ -181,11 +181,11 @@ async def test_newcomers_do_not_wait_behind_a_crowd_of_others(autojump_clock: Mo
         for _ in range(3):
             nursery.start_soon(partial(work, "newcomer", newcomer=True))
         await newcomers_are_done.wait()
-        assert done.count("other") < 30, "every other turn is a newcomer's"
+        assert done.count("other") < 30, "every second turn is granted to a newcomer"
         nursery.cancel_scope.cancel()
 
 
-async def test_a_cancelled_wait_costs_the_others_nothing(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_wait_does_not_delay_other_tasks(autojump_clock: MockClock) -> None:
     scheduler = FairScheduler(trio.current_time)
     done: list[int] = []
 
@@ -245,14 +245,14 @@ class TestLateness:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lateness.run)
             for stall in stalls:
-                await trio.sleep(2.01)  # right behind a tick
+                await trio.sleep(2.01)  # just after a tick
                 await wait_all_tasks_blocked()
                 clock.jump(stall)
                 totals.append(lateness.total(trio.current_time()))  # before the task has run
                 await wait_all_tasks_blocked()
                 totals.append(lateness.total(trio.current_time()))
             nursery.cancel_scope.cancel()
-        assert all(before <= after for before, after in pairwise(totals)), "it never goes back"
+        assert all(before <= after for before, after in pairwise(totals)), "the total never decreases"
         return totals[-1]
 
     async def test_a_loop_that_is_on_time_is_not_late(self, autojump_clock: MockClock) -> None:

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import StepClock, beside_a_bystander
+from tests.server.harness import StepClock, serving_observed
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
     Ack,
@@ -33,7 +33,7 @@ def padded(command: Ping | Hello, size: int) -> bytes:
 
 
 async def test_a_length_of_four_gigabytes(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost") as (house, _, eve):
+    async with serving_observed("-eve lost") as (house, _, eve):
         stranger = house.dial()
         tracemalloc.start()
         try:
@@ -47,8 +47,8 @@ async def test_a_length_of_four_gigabytes(autojump_clock: MockClock) -> None:
 
 
 async def test_exactly_the_limit_works(websocket: bool, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander(websocket=websocket) as (house, _, eve):
-        await eve.pour(eve.framed(padded(Ping(n=1), 65_536)))
+    async with serving_observed(websocket=websocket) as (house, _, eve):
+        await eve.send_all(eve.framed(padded(Ping(n=1), 65_536)))
         await eve.answer(Pong, n=1)
         bob = house.dial()
         bob.send_payloads(padded(Hello(version=1, name="bob"), 8_192))
@@ -56,7 +56,7 @@ async def test_exactly_the_limit_works(websocket: bool, autojump_clock: MockCloc
 
 
 async def test_what_was_said_before_a_frame_that_is_too_large_is_said(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost") as (_, zoe, eve):
+    async with serving_observed("-eve lost") as (_, zoe, eve):
         said = [eve.framed(encode(Say("lobby", text, ref=text))) for text in ("a", "b", "c")]
         eve.send_bytes(b"".join(said) + b"\xff\xff\xff\xff")
         await eve.ended_with("frame_too_large")
@@ -65,7 +65,7 @@ async def test_what_was_said_before_a_frame_that_is_too_large_is_said(autojump_c
 
 
 async def test_one_byte_more_does_not(websocket: bool, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost", websocket=websocket) as (house, _, eve):
+    async with serving_observed("-eve lost", websocket=websocket) as (house, _, eve):
         eve.send_bytes(eve.framed(padded(Ping(n=1), 65_537))[:1_000])
         await eve.ended_with("frame_too_large")
         bob = house.dial()
@@ -75,7 +75,7 @@ async def test_one_byte_more_does_not(websocket: bool, autojump_clock: MockClock
 
 async def test_the_limit_rises_with_the_welcome(websocket: bool, autojump_clock: MockClock) -> None:
     """Judged as the server reads, not as bytes come."""
-    async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
+    async with serving_observed(websocket=websocket) as (house, _, _eve):
         bob = house.dial(buffer_bytes=100_000)
         bob.send_payloads(encode(Hello(version=1, name="bob")), padded(Ping(n=1), 60_000))
         await bob.expect(Welcome)
@@ -83,7 +83,7 @@ async def test_the_limit_rises_with_the_welcome(websocket: bool, autojump_clock:
 
 
 async def test_a_length_of_zero(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost") as (house, _, eve):
+    async with serving_observed("-eve lost") as (house, _, eve):
         stranger = house.dial()
         for peer in (eve, stranger):
             peer.send_bytes(bytes(4))
@@ -91,7 +91,7 @@ async def test_a_length_of_zero(autojump_clock: MockClock) -> None:
 
 
 async def test_a_frame_dribbled_and_whole_in_time(websocket: bool, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander(websocket=websocket) as (_, _, eve):
+    async with serving_observed(websocket=websocket) as (_, _, eve):
         frame = eve.packed(Ping())
         for at in range(0, len(frame), 3):
             eve.send_bytes(frame[at : at + 3])
@@ -100,7 +100,7 @@ async def test_a_frame_dribbled_and_whole_in_time(websocket: bool, autojump_cloc
 
 
 async def test_a_frame_dribbled_for_too_long(websocket: bool, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost", websocket=websocket) as (_, _, eve):
+    async with serving_observed("-eve lost", websocket=websocket) as (_, _, eve):
         since = trio.current_time()
         for byte in eve.packed(Ping())[:12]:
             eve.send_bytes(bytes([byte]))
@@ -110,11 +110,11 @@ async def test_a_frame_dribbled_for_too_long(websocket: bool, autojump_clock: Mo
 
 
 async def test_one_byte_per_read(websocket: bool, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
+    async with serving_observed(websocket=websocket) as (house, _, _eve):
         bob = house.dial(buffer_bytes=1)
         async with trio.open_nursery() as nursery:
             hello = encode(Hello(version=1, name="bob"))
-            nursery.start_soon(bob.pour, bob.framed(hello, encode(Ping(n=1)), b"?"))
+            nursery.start_soon(bob.send_all, bob.framed(hello, encode(Ping(n=1)), b"?"))
             await bob.expect(Welcome)
             await bob.expect(Pong, n=1)
             await bob.expect(Error, code="bad_message")
@@ -124,11 +124,11 @@ async def test_one_byte_per_read(websocket: bool, autojump_clock: MockClock) -> 
 async def test_a_thousand_commands_in_one_segment(in_what: str, autojump_clock: MockClock) -> None:
     """One read holds thousands: whoever says something meanwhile has its answer long before the last."""
     work = StepClock(1e-5)
-    async with beside_a_bystander(websocket=in_what != "frames", work_clock=work) as (_, zoe, eve):
+    async with serving_observed(websocket=in_what != "frames", work_clock=work) as (_, zoe, eve):
         pings = [encode(Ping(n=n)) for n in range(2_000)]
         async with trio.open_nursery() as nursery:
             eve.send_payloads(*([b"\n".join(pings)] if in_what == "one message" else pings))
-            nursery.start_soon(eve.hears)
+            nursery.start_soon(eve.receive_for)
             await zoe.say("may I?")
             before = len([event for event in eve.seen if isinstance(event, Pong)])
         assert before < 1_500
@@ -136,9 +136,9 @@ async def test_a_thousand_commands_in_one_segment(in_what: str, autojump_clock: 
 
 
 async def test_the_end_of_input_between_two_frames(websocket: bool, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost", websocket=websocket) as (_, _, eve):
+    async with serving_observed("-eve lost", websocket=websocket) as (_, _, eve):
         eve.send(Say("lobby", "one", ref="s1"), Topic("lobby", "two", ref="s2"), Ping(n=3))
-        eve.hang_up()
+        eve.send_eof()
         await eve.answer(Ack, ref="s1", seq=2)
         await eve.answer(Ack, ref="s2", seq=3)
         await eve.answer(Pong, n=3)
@@ -146,9 +146,9 @@ async def test_the_end_of_input_between_two_frames(websocket: bool, autojump_clo
 
 
 async def test_the_end_of_input_inside_a_frame(websocket: bool, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander("-eve lost", websocket=websocket) as (_, zoe, eve):
+    async with serving_observed("-eve lost", websocket=websocket) as (_, zoe, eve):
         eve.send_bytes(eve.packed(Say("lobby", "whole", ref="s"), Say("lobby", "half"))[:-1])
-        eve.hang_up()
+        eve.send_eof()
         await eve.answer(Ack, ref="s", seq=2)
         assert await eve.ended() is None
         await zoe.answer(Said, text="whole")
@@ -167,7 +167,7 @@ async def test_the_end_of_input_inside_a_frame(websocket: bool, autojump_clock: 
 )
 async def test_what_is_none_of_ours(hail: bytes, autojump_clock: MockClock) -> None:
     """One goodbye and the close; nothing at all is logged, which is less than a line a second."""
-    async with beside_a_bystander() as (house, _, _eve):
+    async with serving_observed() as (house, _, _eve):
         stranger = house.dial()
         stranger.send_bytes(hail)
         bye = await stranger.ended()
@@ -177,7 +177,7 @@ async def test_what_is_none_of_ours(hail: bytes, autojump_clock: MockClock) -> N
 
 @pytest.mark.parametrize("begun", [b"", b"\0", b"\0\0\0\x10half"])
 async def test_who_begins_and_never_gets_on(begun: bytes, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander() as (house, _, _eve):
+    async with serving_observed() as (house, _, _eve):
         stranger = house.dial()
         stranger.send_bytes(begun)
         since = trio.current_time()
@@ -186,7 +186,7 @@ async def test_who_begins_and_never_gets_on(begun: bytes, autojump_clock: MockCl
 
 
 async def test_a_command_before_hello(websocket: bool, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander(websocket=websocket) as (house, _, _eve):
+    async with serving_observed(websocket=websocket) as (house, _, _eve):
         bob = house.dial()
         bob.send(Join("lobby", ref="j"), Ping(ref="p"))
         await bob.expect(Error, code="bad_message", ref="j")
@@ -195,7 +195,7 @@ async def test_a_command_before_hello(websocket: bool, autojump_clock: MockClock
 
 
 async def test_a_second_hello(websocket: bool, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander(websocket=websocket) as (_, _, eve):
+    async with serving_observed(websocket=websocket) as (_, _, eve):
         eve.send(Hello(version=1, name="mallory", token="m" * 22, ref="h"))
         await eve.answer(Error, code="bad_message", ref="h")
         await eve.say("still me")

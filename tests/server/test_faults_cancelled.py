@@ -1,8 +1,8 @@
-"""Row 34 of the table of faults: a session is ended at each of its steps in turn.
+"""Row 34 of the table of faults: a session ends at each of its steps in turn.
 
-A day of eve's makes a session wait for all that it can wait for: for bytes, for the journal, for what is
-pending, for its socket, for its own goodbye. The day is lived again and again, and cut short one step
-later each time: by cancelling the session's task, by a reset, by the end of the server.
+Eve's commands make a session wait for everything that it can wait for: bytes, the journal, pending messages,
+its socket, its own goodbye. They run again and again, and the session is ended one step later each time: by
+cancelling its task, by a reset, or by the end of the server.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,14 +13,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import House, Peer, packed, serving
+from tests.server.harness import RawClient, ServerHarness, packed, serving
 from tests.server.stores import SlowStore
 from trio_chat.errors import LinkBroken
 from trio_chat.testing.pipe import link_pair
 from trio_chat.wire.messages import Bye, Command, Hello, History, Join, Leave, Ping, Quit, Say, Topic, Whisper
 
 SEVERAL: list[Command] = [Say("lobby", "x" * 300, ref=f"s{n}") for n in range(5)]
-DAY: tuple[tuple[Command, ...], ...] = (
+COMMANDS: tuple[tuple[Command, ...], ...] = (
     (Hello(version=1, name="eve"), Ping(n=1)),
     (Join("lobby", recent=20), *SEVERAL[:3]),
     (History("lobby"), Topic("lobby", "tea"), Leave("lobby"), Join("lobby", recent=5)),
@@ -30,7 +30,7 @@ DAY: tuple[tuple[Command, ...], ...] = (
 
 
 class AtStep(trio.abc.Instrument):
-    """Acts once, after the so-manieth step of the next session's task."""
+    """Calls `act` once, after a given step of the next session's task."""
 
     def __init__(self, step: int, act: Callable[[], object]) -> None:
         self.left = step
@@ -57,7 +57,7 @@ def watching(watch: AtStep) -> Iterator[None]:
         trio.lowlevel.remove_instrument(watch)
 
 
-async def live(peer: Peer) -> None:
+async def live(peer: RawClient) -> None:
     """Eve's day; it may end early. She reads slowly, so that she is often behind."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_talk, peer)
@@ -70,10 +70,10 @@ async def live(peer: Peer) -> None:
     peer.link.close()
 
 
-async def _talk(peer: Peer) -> None:
+async def _talk(peer: RawClient) -> None:
     with suppress(LinkBroken, trio.ClosedResourceError):
-        for commands in DAY:
-            await peer.pour(packed(*commands))
+        for commands in COMMANDS:
+            await peer.send_all(packed(*commands))
             await trio.sleep(1)
 
 
@@ -84,48 +84,48 @@ def _slow() -> SlowStore:
 @pytest.mark.parametrize("how", ["cancelled", "reset"])
 async def test_ended_at_every_step_of_a_session(how: str, autojump_clock: MockClock) -> None:
     for step in count(1):
-        async with serving(store=_slow(), tail_bytes=1) as house:
-            zoe = await house.bystander()
+        async with serving(store=_slow(), tail_bytes=1) as harness:
+            zoe = await harness.observer()
             here, there = link_pair(700)
             with trio.CancelScope() as scope:
                 watch = AtStep(step, scope.cancel if how == "cancelled" else here.reset)
                 with watching(watch):
                     async with trio.open_nursery() as nursery:
-                        nursery.start_soon(live, Peer(here))
-                        nursery.start_soon(house.server.serve_link, there)
+                        nursery.start_soon(live, RawClient(here))
+                        nursery.start_soon(harness.server.serve_link, there)
             here.close()
-            await _nothing_is_left(house, await zoe.noticed(10), step)
+            await _check_nothing_is_left(harness, await zoe.presence_changes(10), step)
         if watch.left > 0:
-            assert step > 20, "a day of many steps"
+            assert step > 20, "a session of many steps"
             return
 
 
-async def _nothing_is_left(house: House, changes: list[str], step: int) -> None:
+async def _check_nothing_is_left(harness: ServerHarness, changes: list[str], step: int) -> None:
     comings = [change[0] for change in changes]
-    assert comings == ["+", "-"] * (len(comings) // 2), f"one going per coming, not {changes} at step {step}"
-    assert house.server.sessions == 1, f"somebody is left at step {step}"
-    again = await house.enter("eve", "attic")
+    assert comings == ["+", "-"] * (len(comings) // 2), f"a leave for each join, not {changes} at step {step}"
+    assert harness.server.sessions == 1, f"a session is left at step {step}"
+    again = await harness.enter("eve", "attic")
     again.send(Quit())
     await again.ended_with("quit")
 
 
 async def test_the_server_drains_at_every_step_of_a_session(autojump_clock: MockClock) -> None:
-    """Whatever waits is settled or refused, and nobody is left; `serving` looks."""
+    """All pending messages are settled or refused, and no session is left, which `serving` checks."""
     for step in count(1):
         stop = trio.Event()
         watch = AtStep(step, stop.set)
-        async with trio.open_nursery() as nursery, serving(store=_slow(), tail_bytes=1) as house:
+        async with trio.open_nursery() as nursery, serving(store=_slow(), tail_bytes=1) as harness:
             with watching(watch):
-                eve = house.dial(buffer_bytes=700)
-                nursery.start_soon(_live_and_stop, eve, stop)
+                eve = harness.dial(buffer_bytes=700)
+                nursery.start_soon(_run_and_stop, eve, stop)
                 await stop.wait()
         byes = [event.code for event in eve.seen if isinstance(event, Bye)]
         assert byes in (["draining"], ["quit"]), f"{byes} at step {step}"
         if watch.left > 0:
-            assert step > 20, "a day of many steps"
+            assert step > 20, "a session of many steps"
             return
 
 
-async def _live_and_stop(peer: Peer, stop: trio.Event) -> None:
+async def _run_and_stop(peer: RawClient, stop: trio.Event) -> None:
     await live(peer)
     stop.set()

@@ -1,7 +1,7 @@
-"""Rows 23, 24, 42 and 43 of the table of faults: those who do not read, on links that hold little.
+"""Rows 23, 24, 42 and 43 of the table of faults: peers that do not read, on links with small buffers.
 
-Nobody waits for them, they cost next to nothing, and they miss nothing. All is told in both dialects but
-row 43, which takes long. On real sockets the same is told in test_faults_sockets.py.
+They delay no other session, cost little memory, and miss no entry. All tests run in both dialects, except for
+row 43, which takes long. The same tests on real sockets are in test_faults_sockets.py.
 """
 
 import sys
@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import Bystander, House, Peer, serving
+from tests.server.harness import Observer, RawClient, ServerHarness, serving
 from tests.server.stores import FailingStore, SlowStore
 from trio_chat.errors import LinkBroken
 from trio_chat.journal.memory import MemoryStore
@@ -40,7 +40,7 @@ LONG = "x" * 1_000
 
 
 class CountingStore(MemoryStore):
-    """Takes a moment for a page, and counts how often and how many at once."""
+    """Delays reads, and counts them and how many run at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,46 +62,46 @@ class CountingStore(MemoryStore):
 @asynccontextmanager
 async def awake(
     *changes: str, store: Store | None = None, websocket: bool, **limits: int
-) -> AsyncGenerator[tuple[House, Bystander]]:
-    """Zoe's story: she reads all the time, and sees these comings and goings and nothing else."""
+) -> AsyncGenerator[tuple[ServerHarness, Observer]]:
+    """Run a server with an observer that reads all the time and must see exactly these presence changes."""
     config = Config(rate_limit=False, limits=Limits(**limits))
-    async with serving(config, store=store, websocket=websocket) as house:
-        zoe = await house.bystander()
-        yield house, zoe
-        noticed = await zoe.noticed()
+    async with serving(config, store=store, websocket=websocket) as harness:
+        zoe = await harness.observer()
+        yield harness, zoe
+        noticed = await zoe.presence_changes()
         assert noticed == list(changes), noticed
 
 
-async def _sleeper(house: House, zoe: Bystander, buffer_bytes: int = 2_000) -> Peer:
-    sleepy = await house.enter("sleepy", "lobby", buffer_bytes=buffer_bytes)
-    assert await zoe.noticed() == ["+sleepy"]
+async def _stalled_member(harness: ServerHarness, zoe: Observer, buffer_bytes: int = 2_000) -> RawClient:
+    sleepy = await harness.enter("sleepy", "lobby", buffer_bytes=buffer_bytes)
+    assert await zoe.presence_changes() == ["+sleepy"]
     return sleepy
 
 
-async def _talk(zoe: Bystander, count: int, text: str = LONG) -> None:
-    """Somebody talks, and hears it all at once, whoever else may be asleep."""
+async def _talk(zoe: Observer, count: int, text: str = LONG) -> None:
+    """Send texts, each of which must return at once, even while other members are stalled."""
     for n in range(count):
         await zoe.say(f"{text} {n}")
-    await zoe.hears(0.001)
+    await zoe.receive_for(0.001)
     assert zoe.seqs() == list(range(1, zoe.seqs()[-1] + 1))
 
 
-# --- row 23: stops reading, goes on pinging -------------------------------------------------------------
+# --- row 23: stops reading, but still pings -------------------------------------------------------------
 
 
 async def test_asleep_and_awake_again(websocket: bool, autojump_clock: MockClock) -> None:
-    async with awake(websocket=websocket) as (house, zoe):
-        sleepy = await _sleeper(house, zoe)
+    async with awake(websocket=websocket) as (harness, zoe):
+        sleepy = await _stalled_member(harness, zoe)
         for _ in range(5):
             await _talk(zoe, 40)
             sleepy.send(Ping())
-            assert await zoe.noticed(10) == []
-        heard = await sleepy.hears()
+            assert await zoe.presence_changes(10) == []
+        heard = await sleepy.receive_for()
         pongs = [event for event in heard if isinstance(event, Pong)]
         assert len(pongs) == 5
         assert sleepy.seqs() == list(range(sleepy.seqs()[0], zoe.seqs()[-1] + 1)), "caught up, in order"
         await _talk(zoe, 3)
-        await sleepy.hears()
+        await sleepy.receive_for()
         assert sleepy.seqs()[-1] == zoe.seqs()[-1], "and live again"
 
 
@@ -109,18 +109,18 @@ async def test_asleep_and_awake_again(websocket: bool, autojump_clock: MockClock
 async def test_what_the_tail_has_forgotten_comes_from_the_journal(
     tail_bytes: int, websocket: bool, autojump_clock: MockClock
 ) -> None:
-    async with awake(tail_bytes=tail_bytes, websocket=websocket) as (house, zoe):
-        sleepy = await _sleeper(house, zoe)
+    async with awake(tail_bytes=tail_bytes, websocket=websocket) as (harness, zoe):
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 100)
-        await sleepy.hears()
+        await sleepy.receive_for()
         assert sleepy.seqs() == list(range(sleepy.seqs()[0], zoe.seqs()[-1] + 1))
 
 
-async def test_what_nobody_has_any_more_is_a_gap(websocket: bool, autojump_clock: MockClock) -> None:
-    async with awake(tail_bytes=1, journal_room_entries=10, websocket=websocket) as (house, zoe):
-        sleepy = await _sleeper(house, zoe)
+async def test_removed_entries_are_a_gap(websocket: bool, autojump_clock: MockClock) -> None:
+    async with awake(tail_bytes=1, journal_room_entries=10, websocket=websocket) as (harness, zoe):
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 100)
-        await sleepy.hears()
+        await sleepy.receive_for()
         seqs = sleepy.seqs()
         last = zoe.seqs()[-1]
         (gap,) = [event for event in sleepy.seen if isinstance(event, Gap)]
@@ -130,73 +130,75 @@ async def test_what_nobody_has_any_more_is_a_gap(websocket: bool, autojump_clock
 
 
 async def test_who_was_asleep_is_told_who_is_here(websocket: bool, autojump_clock: MockClock) -> None:
-    async with awake("-eve lost", "+bob", websocket=websocket) as (house, zoe):
-        eve = await house.enter("eve", "lobby")
-        assert await zoe.noticed() == ["+eve"]
-        sleepy = await _sleeper(house, zoe)
+    async with awake("-eve lost", "+bob", websocket=websocket) as (harness, zoe):
+        eve = await harness.enter("eve", "lobby")
+        assert await zoe.presence_changes() == ["+eve"]
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 10)
         eve.link.close()
         await trio.sleep(1)
-        await house.enter("bob", "lobby")
+        await harness.enter("bob", "lobby")
         await trio.sleep(1)
-        await sleepy.hears()
+        await sleepy.receive_for()
         presence = [event for event in sleepy.seen if isinstance(event, Presence)]
         assert not [notice for notice in presence if "bob" in notice.joined]
         members = [event for event in sleepy.seen if isinstance(event, Members)]
         assert [page.names for page in members] == [["bob", "sleepy", "zoe"]], "once"
-        assert sleepy.seen[-1] is members[0], "when it has caught up"
+        assert sleepy.seen[-1] is members[0], "after it has caught up"
 
 
 async def test_who_missed_no_notice_is_told_nothing(websocket: bool, autojump_clock: MockClock) -> None:
-    async with awake(websocket=websocket) as (house, zoe):
-        sleepy = await _sleeper(house, zoe)
-        await sleepy.hears()
+    async with awake(websocket=websocket) as (harness, zoe):
+        sleepy = await _stalled_member(harness, zoe)
+        await sleepy.receive_for()
         await _talk(zoe, 10)
-        await sleepy.hears()
+        await sleepy.receive_for()
         assert not [event for event in sleepy.seen if isinstance(event, Members)]
 
 
 async def test_ended_after_a_minute_in_which_it_took_nothing(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
-    async with awake("-sleepy slow", websocket=websocket) as (house, zoe):
-        sleepy = await _sleeper(house, zoe)
+    async with awake("-sleepy slow", websocket=websocket) as (harness, zoe):
+        sleepy = await _stalled_member(harness, zoe)
         sleepy.seen.clear()
         zoe.send(*[Say("lobby", LONG)] * 10)
-        assert await zoe.noticed() == []
+        assert await zoe.presence_changes() == []
         for _ in range(5):
             sleepy.send(Ping())
-            assert await zoe.noticed(11) == []
+            assert await zoe.presence_changes(11) == []
         sleepy.send(Ping())
         await trio.sleep(5)
         await sleepy.ended_with("slow_reader")
         (*entries, _) = [event for event in sleepy.seen if not isinstance(event, Presence)]
-        assert all(isinstance(event, Entry) for event in entries), "the frame half out is finished, then bye"
-        begun = 11 if websocket else 4  # over WebSocket a batch is one frame, which is half out
-        assert len(entries) <= begun, "what had not begun is dropped, of one batch too"
+        assert all(isinstance(event, Entry) for event in entries), (
+            "the partly sent frame is completed, then bye"
+        )
+        begun = 11 if websocket else 4  # over WebSocket a batch is one frame, which is partly sent
+        assert len(entries) <= begun, "the rest is dropped, even within a batch"
 
 
 async def test_a_little_now_and_then_is_enough(websocket: bool, autojump_clock: MockClock) -> None:
-    async with awake(websocket=websocket) as (house, zoe):
-        sleepy = await _sleeper(house, zoe)
+    async with awake(websocket=websocket) as (harness, zoe):
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 20)
         for _ in range(6):
             sleepy.send(Ping())
-            assert await zoe.noticed(50) == []
+            assert await zoe.presence_changes(50) == []
             sleepy.take(await sleepy.link.receive_some())
         sleepy.send(Ping())
-        await sleepy.hears(10)
+        await sleepy.receive_for(10)
         assert sleepy.seqs()[-1] == zoe.seqs()[-1]
 
 
 async def test_leaving_while_asleep(websocket: bool, autojump_clock: MockClock) -> None:
-    """The leave waits until what was shown before it has been read; nothing else does."""
-    async with awake("-sleepy left", websocket=websocket) as (house, zoe):
-        sleepy = await _sleeper(house, zoe)
+    """Only the leave waits until all earlier entries are read."""
+    async with awake("-sleepy left", websocket=websocket) as (harness, zoe):
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 20)
         before = zoe.seqs()[-1]
         sleepy.send(Leave("lobby", ref="l"))
-        assert await zoe.noticed(5) == []
+        assert await zoe.presence_changes(5) == []
         await sleepy.answer(Ack, ref="l")
         assert sleepy.seqs()[-1] >= before
         assert sleepy.seqs() == list(range(sleepy.seqs()[0], sleepy.seqs()[-1] + 1))
@@ -206,18 +208,18 @@ async def test_leaving_while_asleep(websocket: bool, autojump_clock: MockClock) 
 
 
 async def test_a_kilobyte_a_second(websocket: bool, autojump_clock: MockClock) -> None:
-    async with awake("-slow lost", websocket=websocket) as (house, zoe):
-        slow = await house.enter("slow", "lobby", buffer_bytes=4_096)
-        assert await zoe.noticed() == ["+slow"]
+    async with awake("-slow lost", websocket=websocket) as (harness, zoe):
+        slow = await harness.enter("slow", "lobby", buffer_bytes=4_096)
+        assert await zoe.presence_changes() == ["+slow"]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_read_slowly, slow)
             nursery.start_soon(_ping, slow)
             for _ in range(60):
                 await _talk(zoe, 3)
-                assert await zoe.noticed(1) == []
+                assert await zoe.presence_changes(1) == []
             head = zoe.seqs()[-1]
             for _ in range(7):
-                assert await zoe.noticed(30) == []
+                assert await zoe.presence_changes(30) == []
             assert slow.seqs()[-1] >= head, "180 KiB in less than five minutes"
             assert slow.seqs() == list(range(slow.seqs()[0], slow.seqs()[-1] + 1))
             nursery.cancel_scope.cancel()
@@ -225,26 +227,26 @@ async def test_a_kilobyte_a_second(websocket: bool, autojump_clock: MockClock) -
 
 
 async def test_one_large_batch(websocket: bool, autojump_clock: MockClock) -> None:
-    """Which takes minutes to send, and is not sent anew each time a little of it has gone."""
+    """It takes minutes to send, and is not packed again for each part."""
     store = SlowStore(commit_s=1)
-    async with awake("-slow lost", store=store, websocket=websocket) as (house, zoe):
-        slow = await house.enter("slow", "lobby", buffer_bytes=1_024)
-        await slow.hears()
-        assert await zoe.noticed() == ["+slow"]
+    async with awake("-slow lost", store=store, websocket=websocket) as (harness, zoe):
+        slow = await harness.enter("slow", "lobby", buffer_bytes=1_024)
+        await slow.receive_for()
+        assert await zoe.presence_changes() == ["+slow"]
         zoe.send(*[Say("lobby", LONG)] * 60)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_read_slowly, slow)
             nursery.start_soon(_ping, slow)
             for _ in range(10):
-                assert await zoe.noticed(30) == []
+                assert await zoe.presence_changes(30) == []
             nursery.cancel_scope.cancel()
         assert slow.seqs() == list(range(slow.seqs()[0], slow.seqs()[-1] + 1))
         assert slow.seqs()[-1] > 60
         slow.link.close()
 
 
-class UntoldLink:
-    """A link that never says when it takes more, as a socket with large buffers may not for minutes."""
+class SilentLink:
+    """A link that never reports that it is writable, as a socket with large buffers may not for minutes."""
 
     def __init__(self, link: PipeLink) -> None:
         self.address = link.address
@@ -262,36 +264,36 @@ class UntoldLink:
 async def test_a_socket_that_does_not_say_when_it_takes_more(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
-    """It is tried every second."""
-    async with awake("-slow quit", websocket=websocket) as (house, zoe), trio.open_nursery() as nursery:
+    """The server tries to send every second."""
+    async with awake("-slow quit", websocket=websocket) as (harness, zoe), trio.open_nursery() as nursery:
         here, there = link_pair(4_096)
-        nursery.start_soon(house.server.serve_link, UntoldLink(there))
-        slow = Peer(here, house.wire())
+        nursery.start_soon(harness.server.serve_link, SilentLink(there))
+        slow = RawClient(here, harness.wire())
         await slow.hello("slow")
         await slow.join("lobby")
-        assert await zoe.noticed() == ["+slow"]
+        assert await zoe.presence_changes() == ["+slow"]
         await _talk(zoe, 20)
-        await slow.hears(30)
+        await slow.receive_for(30)
         assert slow.seqs()[-1] == zoe.seqs()[-1]
         slow.send(Quit())
         await slow.ended_with("quit")
         here.close()
 
 
-async def _read_slowly(peer: Peer) -> None:
-    """What a buffer of 4 KiB holds every four seconds."""
+async def _read_slowly(peer: RawClient) -> None:
+    """Read a buffer of 4 KiB every four seconds."""
     while True:
         await trio.sleep(4)
         peer.take(await peer.link.receive_some())
 
 
-async def _ping(peer: Peer) -> None:
+async def _ping(peer: RawClient) -> None:
     while True:
         peer.send(Ping())
         await trio.sleep(25)
 
 
-# --- row 42: asks and does not read the answers ---------------------------------------------------------
+# --- row 42: does not read its replies -------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -300,89 +302,89 @@ async def _ping(peer: Peer) -> None:
 async def test_the_server_hears_no_more_than_it_may_owe(
     question: Ping | History, count: int, websocket: bool, autojump_clock: MockClock
 ) -> None:
-    async with awake(websocket=websocket) as (house, zoe):
-        eve = await house.enter("eve", "lobby", buffer_bytes=4_000)
-        assert await zoe.noticed() == ["+eve"]
+    async with awake(websocket=websocket) as (harness, zoe):
+        eve = await harness.enter("eve", "lobby", buffer_bytes=4_000)
+        assert await zoe.presence_changes() == ["+eve"]
         await _talk(zoe, 60)
-        poured = trio.Event()
+        is_sent = trio.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_pour, eve, eve.packed(question) * count, poured)
-            assert await zoe.noticed(50) == []
-            assert not poured.is_set(), "she is not read any more"
+            nursery.start_soon(_send_flood, eve, eve.packed(question) * count, is_sent)
+            assert await zoe.presence_changes(50) == []
+            assert not is_sent.is_set(), "the server has stopped to read from her"
             for _ in range(count):
                 await eve.answer(Pong if isinstance(question, Ping) else HistoryPage)
 
 
-async def _pour(peer: Peer, data: bytes, poured: trio.Event) -> None:
-    await peer.pour(data)
-    poured.set()
+async def _send_flood(peer: RawClient, data: bytes, is_sent: trio.Event) -> None:
+    await peer.send_all(data)
+    is_sent.set()
 
 
 async def test_what_is_owed_is_bounded(websocket: bool, autojump_clock: MockClock) -> None:
-    async with awake(websocket=websocket) as (house, zoe):
-        eve = await house.enter("eve", "lobby")
-        assert await zoe.noticed() == ["+eve"]
+    async with awake(websocket=websocket) as (harness, zoe):
+        eve = await harness.enter("eve", "lobby")
+        assert await zoe.presence_changes() == ["+eve"]
         await _talk(zoe, 60)
         blocks = sys.getallocatedblocks()
         tracemalloc.start()
         try:
             with trio.move_on_after(20):
-                await eve.pour(eve.packed(History("lobby")) * 10_000)
+                await eve.send_all(eve.packed(History("lobby")) * 10_000)
             current, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert current < 1_500_000, "twice 256 KiB, the largest answer, and the link's own"
+        assert current < 1_500_000, "twice 256 KiB, the largest reply, and the buffers of the link"
         assert sys.getallocatedblocks() - blocks < 20_000
-        assert await zoe.noticed(45) == ["-eve slow"]
+        assert await zoe.presence_changes(45) == ["-eve slow"]
 
 
 async def test_the_answers_come_in_order_when_they_are_read(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
-    async with awake(websocket=websocket) as (house, zoe):
-        eve = await house.enter("eve", "lobby")
-        assert await zoe.noticed() == ["+eve"]
+    async with awake(websocket=websocket) as (harness, zoe):
+        eve = await harness.enter("eve", "lobby")
+        assert await zoe.presence_changes() == ["+eve"]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(eve.pour, eve.packed(*(Ping(n=n) for n in range(30_000))))
-            assert await zoe.noticed(50) == []
+            nursery.start_soon(eve.send_all, eve.packed(*(Ping(n=n) for n in range(30_000))))
+            assert await zoe.presence_changes(50) == []
             answers = 0
             while answers < 30_000:
                 event = await eve.next()
                 if isinstance(event, Pong):
                     assert event.n == answers
                     answers += 1
-        assert await zoe.noticed() == []
+        assert await zoe.presence_changes() == []
 
 
 async def test_it_is_no_silence_while_the_server_does_not_read(
     websocket: bool, autojump_clock: MockClock
 ) -> None:
-    """And then it is: a minute after the last of what it has read."""
-    async with awake(websocket=websocket) as (house, zoe):
-        eve = await house.enter("eve", "lobby")
-        assert await zoe.noticed() == ["+eve"]
-        await eve.pour(eve.packed(Ping(n=2**53 - 1)) * 10_000)
-        assert await zoe.noticed(50) == []
-        assert len([event for event in await eve.hears(1) if isinstance(event, Pong)]) == 10_000
-        assert await zoe.noticed(55) == []
-        assert await zoe.noticed(10) == ["-eve timeout"]
+    """Afterwards the timeout runs again, a minute after the last read."""
+    async with awake(websocket=websocket) as (harness, zoe):
+        eve = await harness.enter("eve", "lobby")
+        assert await zoe.presence_changes() == ["+eve"]
+        await eve.send_all(eve.packed(Ping(n=2**53 - 1)) * 10_000)
+        assert await zoe.presence_changes(50) == []
+        assert len([event for event in await eve.receive_for(1) if isinstance(event, Pong)]) == 10_000
+        assert await zoe.presence_changes(55) == []
+        assert await zoe.presence_changes(10) == ["-eve timeout"]
 
 
-# --- row 43: everybody at once --------------------------------------------------------------------------
+# --- row 43: all sessions at once ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tail_bytes", [4 << 20, 10_000], ids=["from the tail", "from the journal"])
 async def test_five_hundred_stall_together(tail_bytes: int, autojump_clock: MockClock) -> None:
     store = CountingStore()
-    async with serving(store=store, rate_limit=False, tail_bytes=tail_bytes, connections=1_000) as house:
-        zoe = await house.bystander()
+    async with serving(store=store, rate_limit=False, tail_bytes=tail_bytes, connections=1_000) as harness:
+        zoe = await harness.observer()
         random = Random(43)
         peers = [
-            await house.enter(f"peer{n}", "lobby", buffer_bytes=random.choice([8_000, 16_000, 30_000]))
+            await harness.enter(f"peer{n}", "lobby", buffer_bytes=random.choice([8_000, 16_000, 30_000]))
             for n in range(500)
         ]
         for peer in peers:
-            await peer.hears(0.001)
+            await peer.receive_for(0.001)
         tracemalloc.start()
         before, _ = tracemalloc.get_traced_memory()
         for _ in range(5):
@@ -390,31 +392,33 @@ async def test_five_hundred_stall_together(tail_bytes: int, autojump_clock: Mock
         await trio.sleep(2)
         current, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        # 150 KB were said; a copy for each of those who stall would be 75 MB. Their links hold 9 MB.
+        # 150 KB were sent. A copy for each stalled session would be 75 MB. Their links hold 9 MB.
         assert current - before < 15_000_000
         async with trio.open_nursery() as nursery:
             for peer in peers:
-                nursery.start_soon(peer.hears, 10)
+                nursery.start_soon(peer.receive_for, 10)
         for peer in peers:
             assert peer.seqs() == list(range(1, 151))
         assert store.at_once <= 4
-        assert store.reads <= (0 if tail_bytes > 150_000 else 100), "a page serves everyone who needs it"
+        assert store.reads <= (0 if tail_bytes > 150_000 else 100), "sessions share their pages"
         await _talk(zoe, 1)
         for peer in peers[::50]:
-            await peer.hears(0.1)
+            await peer.receive_for(0.1)
             assert peer.seqs()[-1] == 151
 
 
-async def test_a_journal_that_cannot_be_read_ends_nobody(websocket: bool, autojump_clock: MockClock) -> None:
+async def test_a_journal_that_cannot_be_read_ends_no_session(
+    websocket: bool, autojump_clock: MockClock
+) -> None:
     store = FailingStore(failing=False)
-    async with awake(store=store, tail_bytes=1, websocket=websocket) as (house, zoe):
-        sleepy = await _sleeper(house, zoe)
+    async with awake(store=store, tail_bytes=1, websocket=websocket) as (harness, zoe):
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 20)
         store.reading_fails = True
-        await sleepy.hears(20)
+        await sleepy.receive_for(20)
         assert len(sleepy.seqs()) < 10
         store.reading_fails = False
-        await sleepy.hears(20)
+        await sleepy.receive_for(20)
         assert sleepy.seqs()[-1] == zoe.seqs()[-1]
         with pytest.raises(trio.TooSlowError), trio.fail_after(1):
             await sleepy.next()
@@ -422,10 +426,10 @@ async def test_a_journal_that_cannot_be_read_ends_nobody(websocket: bool, autoju
 
 async def test_a_reset_while_being_caught_up_is_one_going(websocket: bool, autojump_clock: MockClock) -> None:
     store = CountingStore()
-    async with awake("-sleepy lost", store=store, tail_bytes=1, websocket=websocket) as (house, zoe):
-        sleepy = await _sleeper(house, zoe)
+    async with awake("-sleepy lost", store=store, tail_bytes=1, websocket=websocket) as (harness, zoe):
+        sleepy = await _stalled_member(harness, zoe)
         await _talk(zoe, 20)
-        await sleepy.hears(0.015)
+        await sleepy.receive_for(0.015)
         assert store.reads
         sleepy.link.close()
         with pytest.raises((LinkBroken, trio.ClosedResourceError)):
@@ -433,20 +437,20 @@ async def test_a_reset_while_being_caught_up_is_one_going(websocket: bool, autoj
 
 
 async def test_presence_is_right_however_fast_it_changes(websocket: bool, autojump_clock: MockClock) -> None:
-    async with serving(rate_limit=False, websocket=websocket) as house:
-        zoe = await house.bystander()
+    async with serving(rate_limit=False, websocket=websocket) as harness:
+        zoe = await harness.observer()
         random = Random(6)
-        here: dict[str, Peer] = {}
+        here: dict[str, RawClient] = {}
         for _ in range(200):
             name = f"peer{random.randrange(20)}"
             if name in here:
                 here.pop(name).link.close()
             else:
-                here[name] = await house.enter(name, "lobby")
+                here[name] = await harness.enter(name, "lobby")
             if random.random() < 0.3:
                 await trio.sleep(random.choice([0.001, 0.1]))
         believed: set[str] = set()
-        for change in await zoe.noticed(5):
+        for change in await zoe.presence_changes(5):
             name = change[1:].split()[0]
             if change[0] == "-":
                 believed.remove(name)

@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from tests.patience import PATIENCE_S
-from tests.server.peer import Bystander, Peer, packed
+from tests.server.harness import Observer, RawClient, packed
 from trio_chat import open_server
 from trio_chat.errors import LinkBroken
 from trio_chat.net.link import SocketLink
@@ -42,16 +42,16 @@ class Door:
         sock.connect(("127.0.0.1", self.port))
         return sock
 
-    async def enter(self, name: str, *, receive_bytes: int = 0) -> tuple[Peer, socket.socket]:
+    async def enter(self, name: str, *, receive_bytes: int = 0) -> tuple[RawClient, socket.socket]:
         """Somebody in the lobby, and the socket under it."""
         sock = self.dial(receive_bytes=receive_bytes)
-        peer = Peer(SocketLink(sock, ""))
+        peer = RawClient(SocketLink(sock, ""))
         await peer.hello(name)
         await peer.join("lobby")
         return peer, sock
 
-    async def bystander(self) -> Bystander:
-        zoe = Bystander(SocketLink(self.dial(), ""))
+    async def observer(self) -> Observer:
+        zoe = Observer(SocketLink(self.dial(), ""))
         await zoe.hello("zoe")
         await zoe.join("lobby")
         await sees(zoe, "+zoe")
@@ -72,11 +72,11 @@ async def listening(**limits: int) -> AsyncGenerator[Door]:
                 yield acceptor
 
 
-async def sees(zoe: Bystander, *changes: str) -> None:
+async def sees(zoe: Observer, *changes: str) -> None:
     """The bystander sees these changes, sooner or later, and none besides."""
     seen: list[str] = []
     while len(seen) < len(changes):
-        seen += await zoe.noticed(0.02)
+        seen += await zoe.presence_changes(0.02)
     assert seen == list(changes)
 
 
@@ -87,7 +87,7 @@ def reset(sock: socket.socket) -> None:
 
 async def test_a_reset_while_the_server_reads() -> None:
     async with listening() as acceptor:
-        zoe = await acceptor.bystander()
+        zoe = await acceptor.observer()
         _, sock = await acceptor.enter("eve")
         await sees(zoe, "+eve")
         reset(sock)
@@ -96,7 +96,7 @@ async def test_a_reset_while_the_server_reads() -> None:
 
 async def test_a_reset_while_the_server_writes() -> None:
     async with listening(journal_room_bytes=64 << 20) as acceptor:
-        zoe = await acceptor.bystander()
+        zoe = await acceptor.observer()
         _, sock = await acceptor.enter("eve", receive_bytes=4_096)
         await sees(zoe, "+eve")
         await _fill(zoe)
@@ -104,11 +104,11 @@ async def test_a_reset_while_the_server_writes() -> None:
         await sees(zoe, "-eve lost")
 
 
-async def _fill(zoe: Bystander) -> int:
+async def _fill(zoe: Observer) -> int:
     """Say more than any socket's buffers hold; the number of the last."""
     commands = packed(*[Say("lobby", "x" * 4_000)] * 250)
     for _ in range(10):
-        await zoe.pour(commands)
+        await zoe.send_all(commands)
         said = 0
         while said < 250:
             said += isinstance(await zoe.next(), Said)
@@ -117,12 +117,12 @@ async def _fill(zoe: Bystander) -> int:
 
 async def test_asleep_on_a_real_socket() -> None:
     async with listening(journal_room_bytes=64 << 20) as acceptor:
-        zoe = await acceptor.bystander()
+        zoe = await acceptor.observer()
         sleepy, sock = await acceptor.enter("sleepy", receive_bytes=4_096)
         await sees(zoe, "+sleepy")
         last = await _fill(zoe)
         sleepy.send(Ping(n=1))
-        assert await zoe.noticed(0.05) == []
+        assert await zoe.presence_changes(0.05) == []
         # Awake: with a window so small, reading all of it would take minutes.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         await sleepy.answer(Pong, n=1)
@@ -133,7 +133,7 @@ async def test_asleep_on_a_real_socket() -> None:
 
 async def test_given_up_on_a_real_socket() -> None:
     async with listening(stalled_s=1, goodbye_s=1, journal_room_bytes=64 << 20) as acceptor:
-        zoe = await acceptor.bystander()
+        zoe = await acceptor.observer()
         sleepy, _ = await acceptor.enter("sleepy", receive_bytes=4_096)
         await sees(zoe, "+sleepy")
         await _fill(zoe)
@@ -143,32 +143,32 @@ async def test_given_up_on_a_real_socket() -> None:
 async def test_little_by_little_on_a_real_socket() -> None:
     """Never for three seconds does the kernel take nothing, though it may not say when it takes something."""
     async with listening(stalled_s=3, journal_room_bytes=64 << 20) as acceptor:
-        zoe = await acceptor.bystander()
+        zoe = await acceptor.observer()
         slow, sock = await acceptor.enter("slow", receive_bytes=4_096)
         await sees(zoe, "+slow")
         await _fill(zoe)
         for _ in range(45):
             await trio.lowlevel.wait_readable(sock)
             slow.take(sock.recv(4_096))
-            assert await zoe.noticed(0.1) == []
+            assert await zoe.presence_changes(0.1) == []
         assert slow.seqs() == list(range(slow.seqs()[0], slow.seqs()[-1] + 1))
 
 
 async def test_ten_says_and_the_end_of_input() -> None:
     """printf … | nc -N"""
     async with listening() as acceptor:
-        zoe = await acceptor.bystander()
+        zoe = await acceptor.observer()
         says = [Say("lobby", f"number {n}", ref=f"s{n}") for n in range(10)]
         sock = acceptor.dial()
         sock.sendall(packed(Hello(version=1, name="nc"), Join("lobby"), *says))
         sock.shutdown(socket.SHUT_WR)
-        nc = Peer(SocketLink(sock, ""))
+        nc = RawClient(SocketLink(sock, ""))
         assert await nc.ended() is None
         assert [event.ref for event in nc.seen if isinstance(event, Ack)] == [f"s{n}" for n in range(10)]
         assert nc.seqs() == list(range(nc.seqs()[0], nc.seqs()[0] + 10))
-        seen = await zoe.noticed(0.05)
+        seen = await zoe.presence_changes(0.05)
         while seen == ["+nc"]:
-            seen += await zoe.noticed(0.05)
+            seen += await zoe.presence_changes(0.05)
         assert seen in (["+nc", "-nc lost"], [])
 
 
@@ -216,13 +216,13 @@ async def process(*options: str, first: str = "") -> AsyncGenerator[tuple[trio.P
 async def test_out_of_file_descriptors() -> None:
     """Who is connected is served; who is not yet is, as soon as there is room."""
     async with process("--no-rate-limit", first=FEW_FILES) as (server, acceptor):
-        zoe = await acceptor.bystander()
+        zoe = await acceptor.observer()
         crowd = [acceptor.dial() for _ in range(60)]
         for sock in crowd:
             sock.sendall(packed(Hello(version=1, name=f"n{sock.fileno()}")))
         while not select.select(crowd, [], [], 0)[0]:
-            assert await zoe.noticed(0.05) == []
-        assert await zoe.noticed(0.3) == []
+            assert await zoe.presence_changes(0.05) == []
+        assert await zoe.presence_changes(0.3) == []
         assert 0 < len([sock for sock in crowd if _answered(sock)]) < 40
         late, _ = await acceptor.enter("late")
         await sees(zoe, "+late")
@@ -242,7 +242,7 @@ async def test_sigterm_settles_and_says_goodbye() -> None:
     """Nobody is waited for: neither of the two closes, and a goodbye may take an hour."""
     async with process("--limit", "goodbye_s=3600", "--limit", "drain_s=3600") as (server, acceptor):
         ada, _ = await acceptor.enter("ada")
-        stranger = Peer(SocketLink(acceptor.dial(), ""))
+        stranger = RawClient(SocketLink(acceptor.dial(), ""))
         stranger.send(Ping())
         await stranger.next()
         ada.send(*[Say("lobby", f"number {n}", ref=f"s{n}") for n in range(10)])
@@ -273,9 +273,9 @@ async def test_what_was_just_said_is_acked_or_unknown(sent: signal.Signals) -> N
         assert await server.wait() == 0
 
 
-async def _pour_until_closed(peer: Peer, data: bytes) -> None:
+async def _pour_until_closed(peer: RawClient, data: bytes) -> None:
     with suppress(LinkBroken, trio.ClosedResourceError):
-        await peer.pour(data)
+        await peer.send_all(data)
 
 
 @asynccontextmanager
@@ -283,7 +283,7 @@ async def draining(first: signal.Signals) -> AsyncGenerator[tuple[trio.Process, 
     """A server that drains for an hour after this signal, and the socket of the member that it waits for."""
     options = ("--no-rate-limit", "--limit", "goodbye_s=3600", "--limit", "drain_s=3600")
     async with process(*options) as (server, acceptor):
-        zoe = await acceptor.bystander()
+        zoe = await acceptor.observer()
         sleepy, sock = await acceptor.enter("sleepy", receive_bytes=4_096)
         await sees(zoe, "+sleepy")
         await _fill(zoe)

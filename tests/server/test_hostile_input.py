@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import House, Peer, StepClock, beside_a_bystander, serving
+from tests.server.harness import RawClient, ServerHarness, StepClock, serving, serving_observed
 from trio_chat.errors import LinkBroken
 from trio_chat.server.fair_share import SLICE_S
 from trio_chat.server.session import REFUSED_HELLOS
@@ -61,11 +61,11 @@ async def test_nine_refused_hellos_do_not(autojump_clock: MockClock) -> None:
         await eve.answer(Welcome, name="eve")
 
 
-async def _flood(peer: Peer, commands: bytes) -> None:
+async def _flood(peer: RawClient, commands: bytes) -> None:
     """Send the same a thousand times a second, as far as it is taken, until the connection ends."""
     try:
         while True:
-            await peer.pour(commands)
+            await peer.send_all(commands)
             await trio.sleep(0.001)
     except (LinkBroken, trio.ClosedResourceError):
         pass
@@ -141,7 +141,7 @@ async def test_a_peer_that_does_not_read_saves_up_no_burst(autojump_clock: MockC
         await trio.sleep(50)
         other = await house.enter("eve", "lobby", token=token)
         other.send(*(Say("lobby", "hm", ref=f"s{number}") for number in range(100)))
-        heard = await other.hears(0.001)
+        heard = await other.receive_for(0.001)
         assert len([event for event in heard if isinstance(event, Ack)]) == 20
 
 
@@ -163,11 +163,11 @@ async def test_a_peer_that_does_not_read_saves_up_no_burst(autojump_clock: MockC
     ids=["ping", "typing", "say", "say elsewhere", "join", "who", "whisper", "rename"],
 )
 async def test_a_flood_of_any_command_leaves_most_of_the_time_to_others(
-    flood: Callable[[Peer], bytes], autojump_clock: MockClock
+    flood: Callable[[RawClient], bytes], autojump_clock: MockClock
 ) -> None:
     """Each look at the clock takes a slice, and so does each command: soon it waits for turns."""
     work = StepClock(SLICE_S)
-    async with beside_a_bystander("-eve lost", work_clock=work) as (_, zoe, eve):
+    async with serving_observed("-eve lost", work_clock=work) as (_, zoe, eve):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_flood, eve, flood(eve))
             nursery.start_soon(_read_on, eve)
@@ -185,7 +185,7 @@ async def test_a_flood_of_any_command_leaves_most_of_the_time_to_others(
         eve.link.close()
 
 
-async def _read_on(peer: Peer) -> None:
+async def _read_on(peer: RawClient) -> None:
     """Read and forget, so that only the input is a flood."""
     try:
         while await peer.link.receive_some():
@@ -231,21 +231,21 @@ async def test_beyond_the_rate_they_are(autojump_clock: MockClock) -> None:
         await trio.sleep(5)
         ada.send(*(Say("lobby", f"line {number}", ref=f"s{number}") for number in range(400)))
         autojump_clock.jump(50)
-        refused = await ada.hears()
+        refused = await ada.receive_for()
         assert 100 <= len([event for event in refused if isinstance(event, Error)]) <= 135
 
 
 # --- rates that outlive a session ---------------------------------------------------------------------------
 
 
-async def _talk(house: House, token: str, address: str = "") -> int:
+async def _talk(house: ServerHarness, token: str, address: str = "") -> int:
     """How many of thirty lines are acked to a new connection of that token."""
     peer = house.dial(address=address)
     welcome = await peer.hello(f"n{token[:8]}", token)
     peer.token = welcome.token
     await peer.join("lobby")
     peer.send(*(Say("lobby", "hm", ref=f"s{number}") for number in range(30)))
-    heard = await peer.hears(0.001)
+    heard = await peer.receive_for(0.001)
     peer.link.close()
     await trio.sleep(0.001)
     return len([event for event in heard if isinstance(event, Ack)])
@@ -289,12 +289,12 @@ async def test_texts_are_limited_by_their_bytes(autojump_clock: MockClock) -> No
                     number % 3
                 ]
             )
-            acked_now = await ada.hears(0.0001)
+            acked_now = await ada.receive_for(0.0001)
             acked += any(isinstance(event, Ack) and event.ref == ref for event in acked_now)
         assert 64 <= acked <= 65
         await trio.sleep(1)
         heard: list[Event] = []
         for _ in range(10):
             ada.send(Say("lobby", "é" * 2_048, ref=ada.ref()))
-            heard += await ada.hears(0.0001)
+            heard += await ada.receive_for(0.0001)
         assert 4 <= len([event for event in heard if isinstance(event, Said)]) <= 5

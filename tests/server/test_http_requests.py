@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.server.peer import serving
+from tests.server.harness import serving
 from tests.server.web import CHROME, Browser, get
 from trio_chat.server.config import Config
 from trio_chat.server.http import EMPTY_BYTES, HEAD_BYTES

@@ -1,23 +1,23 @@
-"""Patience, and its ends: one sweep a second looks for who keeps the server waiting."""
+"""The keepalive sweep: timeouts of the hello, of frames, and of silence."""
 
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import Peer, packed, serving
+from tests.server.harness import RawClient, packed, serving
 from tests.server.stores import SlowStore
 from trio_chat.wire.messages import Ack, Error, Hello, Join, Ping, Pong, Say
 
 
-async def test_who_says_nothing_at_all_is_ended_after_ten_seconds(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        eve = house.dial()
+async def test_a_silent_connection_is_ended_after_ten_seconds(autojump_clock: MockClock) -> None:
+    async with serving() as harness:
+        eve = harness.dial()
         await eve.ended_with("hello_timeout")
         assert 10 <= trio.current_time() <= 12
 
 
-async def test_bad_hellos_do_not_win_time(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        eve = house.dial()
+async def test_refused_hellos_do_not_extend_the_timeout(autojump_clock: MockClock) -> None:
+    async with serving() as harness:
+        eve = harness.dial()
         for _ in range(5):
             eve.send(Hello(version=1, name="not a name"))
             await eve.expect(Error, code="bad_name")
@@ -26,25 +26,27 @@ async def test_bad_hellos_do_not_win_time(autojump_clock: MockClock) -> None:
         assert trio.current_time() <= 12
 
 
-async def test_a_frame_must_be_whole_within_ten_seconds_of_its_first_byte(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        eve = await house.enter("eve", "lobby")
+async def test_a_frame_must_be_complete_within_ten_seconds_of_its_first_byte(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving() as harness:
+        eve = await harness.enter("eve", "lobby")
         with trio.move_on_after(15):
             await _dribble(eve, packed(Ping(n=1)))
         await eve.ended_with("frame_timeout")
-        assert trio.current_time() <= 17, "a byte now and then wins no time"
+        assert trio.current_time() <= 17, "single bytes do not extend the timeout"
 
 
-async def _dribble(peer: Peer, data: bytes) -> None:
+async def _dribble(peer: RawClient, data: bytes) -> None:
     for byte in data:
         peer.send_bytes(bytes([byte]))
         await trio.sleep(1)
 
 
-async def test_each_frame_has_its_ten_seconds(autojump_clock: MockClock) -> None:
-    """The clock starts anew with a frame whose first byte came with the last of the one before."""
-    async with serving() as house:
-        eve = await house.enter("eve", "lobby")
+async def test_each_frame_has_ten_seconds(autojump_clock: MockClock) -> None:
+    """The timeout restarts with a frame whose first byte arrived with the last byte of the previous one."""
+    async with serving() as harness:
+        eve = await harness.enter("eve", "lobby")
         frames = packed(Ping(n=1), Ping(n=2), Ping(n=3))
         size = len(frames) // 3
         sent = 0
@@ -57,21 +59,21 @@ async def test_each_frame_has_its_ten_seconds(autojump_clock: MockClock) -> None
 
 
 async def test_silence_for_a_minute_ends_a_session(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        zoe = await house.bystander()
-        eve = await house.enter("eve", "lobby")
-        assert await zoe.noticed() == ["+eve"]
+    async with serving() as harness:
+        zoe = await harness.observer()
+        eve = await harness.enter("eve", "lobby")
+        assert await zoe.presence_changes() == ["+eve"]
         for _ in range(7):
             zoe.send(Ping())
-            heard = await zoe.hears(8)
+            heard = await zoe.receive_for(8)
             assert heard == [Pong()]
-        assert await zoe.noticed(10) == ["-eve timeout"]
+        assert await zoe.presence_changes(10) == ["-eve timeout"]
         await eve.ended_with("ping_timeout")
 
 
 async def test_a_minute_counts_from_the_hello(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        eve = house.dial()
+    async with serving() as harness:
+        eve = harness.dial()
         await trio.sleep(9)
         await eve.hello("eve")
         await trio.sleep(58)
@@ -79,29 +81,29 @@ async def test_a_minute_counts_from_the_hello(autojump_clock: MockClock) -> None
         await eve.expect(Pong)
 
 
-async def test_any_command_counts_as_a_sign_of_life(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        eve = await house.enter("eve", "lobby")
+async def test_any_command_restarts_the_ping_timeout(autojump_clock: MockClock) -> None:
+    async with serving() as harness:
+        eve = await harness.enter("eve", "lobby")
         for _ in range(5):
             await trio.sleep(50)
-            eve.send_payloads(b"{}")  # even one that is none
+            eve.send_payloads(b"{}")  # even an invalid one
             await eve.expect(Error)
 
 
-async def test_the_clock_stands_still_while_the_server_does_not_read(autojump_clock: MockClock) -> None:
-    """It is the journal's fault, not the peer's, when a question takes two minutes."""
-    async with serving(store=SlowStore(open_s=120)) as house:
-        eve = await house.enter("eve")
+async def test_the_timeout_is_suspended_while_the_server_does_not_read(autojump_clock: MockClock) -> None:
+    """A query that takes two minutes is the journal's fault, not the peer's."""
+    async with serving(store=SlowStore(open_s=120)) as harness:
+        eve = await harness.enter("eve")
         await eve.join("lobby")
         await trio.sleep(50)
         eve.send(Ping())
         await eve.expect(Pong)
 
 
-async def test_waiting_for_a_place_in_the_queue_is_no_silence(autojump_clock: MockClock) -> None:
+async def test_waiting_for_the_queue_suspends_the_ping_timeout(autojump_clock: MockClock) -> None:
     store = SlowStore(commit_s=100)
-    async with serving(store=store, queue_entries=1) as house:
-        eve = await house.enter("eve", "lobby")
+    async with serving(store=store, queue_entries=1) as harness:
+        eve = await harness.enter("eve", "lobby")
         for n in range(3):
             eve.send(Say("lobby", f"number {n}", ref=f"s{n}"))
         for n in range(3):
@@ -111,24 +113,26 @@ async def test_waiting_for_a_place_in_the_queue_is_no_silence(autojump_clock: Mo
                 eve.send(Ping())
 
 
-async def test_hello_and_the_first_words_in_one_segment_are_not_too_fast(autojump_clock: MockClock) -> None:
-    """The rates of a member that is here already count from this hello, not from the connection's start."""
-    async with serving() as house:
-        ada = await house.enter("ada", "lobby")
-        late = house.dial()
+async def test_hello_and_the_first_messages_in_one_segment_are_within_the_rate(
+    autojump_clock: MockClock,
+) -> None:
+    """The rates of a connected member count from this hello, not from the start of the connection."""
+    async with serving() as harness:
+        ada = await harness.enter("ada", "lobby")
+        late = harness.dial()
         await trio.sleep(9)
         assert await ada.say("one") == 1
         late.send(Hello(version=1, name="ada", token=ada.token), Join("lobby"), Say("lobby", "two", ref="s"))
         await late.answer(Ack, ref="s", seq=2)
 
 
-async def test_everybody_is_swept(autojump_clock: MockClock) -> None:
-    """More connections than one step of the sweep looks at."""
-    async with serving() as house:
-        silent = [house.dial(buffer_bytes=1_000) for _ in range(2_100)]
-        zoe = await house.bystander()
+async def test_the_sweep_reaches_all_connections(autojump_clock: MockClock) -> None:
+    """More connections than one step of the sweep checks."""
+    async with serving() as harness:
+        silent = [harness.dial(buffer_bytes=1_000) for _ in range(2_100)]
+        zoe = await harness.observer()
         await trio.sleep(12)
-        assert house.server.sessions == 1
+        assert harness.server.sessions == 1
         for peer in (silent[0], silent[-1]):
             await peer.ended_with("hello_timeout")
-        assert await zoe.noticed() == []
+        assert await zoe.presence_changes() == []

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.server.peer import serving
+from tests.server.harness import serving
 from tests.server.proxied import (
     LOCAL_PROXY,
     PEER,

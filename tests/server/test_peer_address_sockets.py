@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from tests.patience import PATIENCE_S
-from tests.server.peer import Peer
+from tests.server.harness import RawClient
 from tests.server.proxied import upgrade, v1, v2
 from trio_chat import open_server
 from trio_chat.net.dial import dial_tcp
@@ -35,8 +35,8 @@ async def test_peers_behind_a_proxy_on_this_machine_are_counted(
         async with open_server(config) as server:
             port = int(server.addresses[0].rpartition(":")[2])
 
-            async def dial(data: bytes) -> Peer:
-                dialled = Peer(await dial_tcp(host, port))
+            async def dial(data: bytes) -> RawClient:
+                dialled = RawClient(await dial_tcp(host, port))
                 dialled.send_bytes(data)
                 return dialled
 

@@ -1,11 +1,11 @@
-"""Questions: who is here, which rooms there are, what was said."""
+"""Queries: the members of a room, the rooms, and the history of a room."""
 
 from collections.abc import Sequence
 
 import pytest
 from trio.testing import MockClock
 
-from tests.server.peer import House, Peer, serving
+from tests.server.harness import RawClient, ServerHarness, serving
 from tests.server.stores import FailingStore
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
@@ -27,9 +27,9 @@ from trio_chat.wire.messages import (
 FRAME = 65_536
 
 
-async def _all_names(house: House, room: str) -> tuple[list[str], list[int]]:
-    """Who is in a room, page after page, and the sizes of the pages."""
-    peer = await house.enter("asker", room)
+async def _all_names(harness: ServerHarness, room: str) -> tuple[list[str], list[int]]:
+    """Return the members of a room from all pages, and the sizes of the pages."""
+    peer = await harness.enter("asker", room)
     names: list[str] = []
     sizes: list[int] = []
     while True:
@@ -44,7 +44,7 @@ async def _all_names(house: House, room: str) -> tuple[list[str], list[int]]:
             return names, sizes
 
 
-async def _ask(peer: Peer, **bounds: int) -> HistoryPage:
+async def _ask(peer: RawClient, **bounds: int) -> HistoryPage:
     ref = peer.ref()
     peer.send(History("lobby", ref=ref, **bounds))
     page = await peer.answer(HistoryPage, ref=ref)
@@ -52,8 +52,8 @@ async def _ask(peer: Peer, **bounds: int) -> HistoryPage:
     return page
 
 
-async def _talk(house: House, texts: Sequence[str]) -> Peer:
-    ada = await house.enter("ada", "lobby")
+async def _talk(harness: ServerHarness, texts: Sequence[str]) -> RawClient:
+    ada = await harness.enter("ada", "lobby")
     for text in texts:
         await ada.say(text)
     return ada
@@ -63,9 +63,9 @@ def _seqs(page: HistoryPage) -> list[int]:
     return [entry.seq for entry in page.entries]
 
 
-async def test_who_is_here_by_code_point(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        peers = [await house.enter(name, "Lobby") for name in ("émile", "zoe", "Ada", "bob", "2pac")]
+async def test_who_lists_members_by_code_point(autojump_clock: MockClock) -> None:
+    async with serving() as harness:
+        peers = [await harness.enter(name, "Lobby") for name in ("émile", "zoe", "Ada", "bob", "2pac")]
         peer = peers[-1]
         peer.send(Who("lobby", ref="w"))
         names = ["2pac", "Ada", "bob", "zoe", "émile"]
@@ -77,28 +77,28 @@ async def test_who_is_here_by_code_point(autojump_clock: MockClock) -> None:
 
 
 async def test_a_page_of_names_ends_at_a_thousand(autojump_clock: MockClock) -> None:
-    async with serving(connections=3_000) as house:
+    async with serving(connections=3_000) as harness:
         for n in range(2_010):
-            await house.enter(f"peer{n:04}", "lobby", buffer_bytes=4_000)
-        names, sizes = await _all_names(house, "lobby")
+            await harness.enter(f"peer{n:04}", "lobby", buffer_bytes=4_000)
+        names, sizes = await _all_names(harness, "lobby")
         assert sizes == [1_000, 1_000, 11]
         assert names == ["asker", *(f"peer{n:04}" for n in range(2_010))]
 
 
 async def test_a_page_of_names_ends_when_the_frame_is_full(autojump_clock: MockClock) -> None:
     """Names of 32 characters of four bytes each: 1,000 of them are more than a frame holds."""
-    async with serving(connections=3_000) as house:
+    async with serving(connections=3_000) as harness:
         for n in range(600):
-            await house.enter(chr(0x20000 + n) * 32, "lobby", buffer_bytes=4_000)
-        names, sizes = await _all_names(house, "lobby")
+            await harness.enter(chr(0x20000 + n) * 32, "lobby", buffer_bytes=4_000)
+        names, sizes = await _all_names(harness, "lobby")
         assert len(sizes) == 2
         assert names == ["asker", *(chr(0x20000 + n) * 32 for n in range(600))]
 
 
-async def test_rooms_are_those_with_somebody_in_them(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        ada = await house.enter("ada", "lobby", "Attic", "cellar")
-        bob = await house.enter("bob", "attic")
+async def test_rooms_lists_rooms_with_members(autojump_clock: MockClock) -> None:
+    async with serving() as harness:
+        ada = await harness.enter("ada", "lobby", "Attic", "cellar")
+        bob = await harness.enter("bob", "attic")
         bob.send(Topic("attic", "old things", ref="t"))
         await bob.answer(Ack, ref="t")
         ada.send(Leave("cellar"), Rooms(ref="r"))
@@ -112,14 +112,14 @@ async def test_rooms_are_those_with_somebody_in_them(autojump_clock: MockClock) 
         assert [room.room for room in (await ada.answer(RoomsPage, ref="r2")).rooms] == ["lobby"]
 
 
-async def test_pages_of_rooms_leave_none_out(autojump_clock: MockClock) -> None:
-    async with serving(rooms=700, rate_limit=False) as house:
-        ada = await house.enter("ada", buffer_bytes=1 << 20)
+async def test_pages_of_rooms_are_complete(autojump_clock: MockClock) -> None:
+    async with serving(rooms=700, rate_limit=False) as harness:
+        ada = await harness.enter("ada", buffer_bytes=1 << 20)
         names = [f"room{n:03}" for n in range(620)]
         for name in names:
             await ada.join(name)
             ada.send(Topic(name, "x" * 300))
-        await ada.hears()
+        await ada.receive_for()
         found: list[str] = []
         pages = 0
         while True:
@@ -157,11 +157,13 @@ async def test_pages_of_rooms_leave_none_out(autojump_clock: MockClock) -> None:
 async def test_a_page_of_history(
     bounds: dict[str, int], seqs: list[int], more: bool, autojump_clock: MockClock
 ) -> None:
-    async with serving() as house:
-        ada = await _talk(house, [f"number {n}" for n in range(1, 10)])
+    async with serving() as harness:
+        ada = await _talk(harness, [f"number {n}" for n in range(1, 10)])
         page = await _ask(ada, **bounds)
         assert (_seqs(page), page.more) == (seqs, more)
-        assert page.entries == [entry for entry in ada.entries() if entry.seq in seqs], "as they were shown"
+        assert page.entries == [entry for entry in ada.entries() if entry.seq in seqs], (
+            "as they were published"
+        )
 
 
 @pytest.mark.parametrize(
@@ -178,19 +180,19 @@ async def test_a_page_of_history(
     ],
     ids=str,
 )
-async def test_history_of_a_room_that_has_forgotten_some(
+async def test_history_of_a_room_with_removed_entries(
     bounds: dict[str, int], seqs: list[int], more: bool, autojump_clock: MockClock
 ) -> None:
-    async with serving(journal_room_entries=4) as house:
-        ada = await _talk(house, [f"number {n}" for n in range(1, 10)])
+    async with serving(journal_room_entries=4) as harness:
+        ada = await _talk(harness, [f"number {n}" for n in range(1, 10)])
         page = await _ask(ada, **bounds)
         assert (_seqs(page), page.more) == (seqs, more)
 
 
 async def test_pages_of_history_end_when_the_frame_is_full(autojump_clock: MockClock) -> None:
-    """And leave nothing out, in either direction: texts of quotes take twice their size."""
-    async with serving(rate_limit=False) as house:
-        ada = await _talk(house, ['"' * 4_096] * 30 + ["é" * 2_048] * 30)
+    """They are complete in both directions. Texts of quotes take twice their size."""
+    async with serving(rate_limit=False) as harness:
+        ada = await _talk(harness, ['"' * 4_096] * 30 + ["é" * 2_048] * 30)
         up: list[int] = []
         while (page := await _ask(ada, after=up[-1] if up else 0)).more:
             up += _seqs(page)
@@ -202,9 +204,9 @@ async def test_pages_of_history_end_when_the_frame_is_full(autojump_clock: MockC
         assert len(up) > 5, "pages are as full as they can be"
 
 
-async def test_history_is_of_one_direction(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        ada = await _talk(house, ["hi"])
+async def test_history_takes_before_or_after(autojump_clock: MockClock) -> None:
+    async with serving() as harness:
+        ada = await _talk(harness, ["hi"])
         ada.send(History("lobby", before=3, after=1, ref="h"))
         await ada.answer(Error, code="bad_message", field="after")
 
@@ -212,8 +214,8 @@ async def test_history_is_of_one_direction(autojump_clock: MockClock) -> None:
 @pytest.mark.parametrize("bound", ["before", "after"])
 async def test_history_of_a_journal_that_cannot_be_read(bound: str, autojump_clock: MockClock) -> None:
     store = FailingStore(failing=False)
-    async with serving(store=store) as house:
-        ada = await _talk(house, ["hi"])
+    async with serving(store=store) as harness:
+        ada = await _talk(harness, ["hi"])
         store.reading_fails = True
         after: int | UnsetType = 0 if bound == "after" else UNSET
         ada.send(History("lobby", after=after, ref="h"))
@@ -222,9 +224,9 @@ async def test_history_of_a_journal_that_cannot_be_read(bound: str, autojump_clo
         assert _seqs(await _ask(ada)) == [1]
 
 
-async def test_questions_have_a_rate_of_their_own(autojump_clock: MockClock) -> None:
-    async with serving(questions_burst=3) as house:
-        ada = await house.enter("ada", "lobby")
+async def test_queries_have_a_rate_of_their_own(autojump_clock: MockClock) -> None:
+    async with serving(questions_burst=3) as harness:
+        ada = await harness.enter("ada", "lobby")
         ada.send(Who("lobby"), Rooms(), History("lobby"), Who("lobby", ref="w"))
         error = await ada.answer(Error, code="rate_limited")
         assert error.ref == "w"

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.server.peer import House, serving
+from tests.server.harness import ServerHarness, serving
 from tests.server.proxied import PEER, PROXY, behind_proxies, v1
 from tests.server.stores import FailingStore
 from tests.server.web import CHROME, get
@@ -20,79 +20,79 @@ ADDRESS = "192.0.2.7"
 SECRET = "s3cret"
 TOKEN = "t0ken" * 5
 
-Story = Callable[[House], Awaitable[None]]
+Story = Callable[[ServerHarness], Awaitable[None]]
 
 
 def refusals_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "trio_chat.refusals"]
 
 
-async def refused_hello(house: House) -> None:
+async def refused_hello(house: ServerHarness) -> None:
     await house.enter("ada")
     eve = house.dial(address=ADDRESS)
     eve.send(Hello(version=1, name="ada", token=TOKEN))
     await eve.expect(Error, code="name_taken")
 
 
-async def ten_refused_hellos(house: House) -> None:
+async def ten_refused_hellos(house: ServerHarness) -> None:
     eve = house.dial(address=ADDRESS)
     eve.send(*[Hello(version=1, name=f"{SECRET} {n}") for n in range(10)])
     await eve.ended_with("rate_limited")
 
 
-async def too_fast(house: House) -> None:
+async def too_fast(house: ServerHarness) -> None:
     eve = await house.enter("eve", "lobby", address=ADDRESS)
     for _ in range(25):
         eve.send(Say("lobby", SECRET))
     await eve.answer(Error, code="rate_limited")
 
 
-async def too_many_rooms(house: House) -> None:
+async def too_many_rooms(house: ServerHarness) -> None:
     eve = await house.enter("eve", "one", "two", address=ADDRESS)
     eve.send(Join("three"))
     await eve.answer(Error, code="too_many_rooms")
 
 
-async def bad_message(house: House) -> None:
+async def bad_message(house: ServerHarness) -> None:
     eve = await house.enter("eve", address=ADDRESS)
     eve.send_payloads(SECRET.encode())
     await eve.expect(Error, code="bad_message")
 
 
-async def ten_bad_messages(house: House) -> None:
+async def ten_bad_messages(house: ServerHarness) -> None:
     eve = await house.enter("eve", address=ADDRESS)
     eve.send_payloads(*[SECRET.encode()] * 10)
     await eve.ended_with("bad_frame")
 
 
-async def huge_frame(house: House) -> None:
+async def huge_frame(house: ServerHarness) -> None:
     eve = house.dial(address=ADDRESS)
     eve.send_bytes(b"\x7f" * 8)
     await eve.ended_with("frame_too_large")
 
 
-async def other_version(house: House) -> None:
+async def other_version(house: ServerHarness) -> None:
     eve = house.dial(address=ADDRESS)
     eve.send(Hello(version=9, name="eve"))
     await eve.ended_with("version")
 
 
-async def silent(house: House) -> None:
+async def silent(house: ServerHarness) -> None:
     await house.dial(address=ADDRESS).ended_with("hello_timeout")
 
 
-async def half_a_frame(house: House) -> None:
+async def half_a_frame(house: ServerHarness) -> None:
     eve = await house.enter("eve", address=ADDRESS)
     eve.send_bytes(eve.packed(Ping())[:-1])
     await eve.ended_with("frame_timeout")
 
 
-async def gone(house: House) -> None:
+async def gone(house: ServerHarness) -> None:
     eve = await house.enter("eve", address=ADDRESS)
     await eve.ended_with("ping_timeout")
 
 
-async def too_many_sessions(house: House) -> None:
+async def too_many_sessions(house: ServerHarness) -> None:
     eve = await house.enter("eve", address=ADDRESS)
     for _ in range(8):
         again = house.dial()
@@ -100,26 +100,26 @@ async def too_many_sessions(house: House) -> None:
     await eve.ended_with("replaced")
 
 
-async def one_too_many_of_an_address(house: House) -> None:
+async def one_too_many_of_an_address(house: ServerHarness) -> None:
     for name in ("ada", "bob"):
         await house.enter(name, address=ADDRESS)
     await house.dial(address=ADDRESS).ended_with("too_many_connections")
 
 
-async def one_too_many_in_all(house: House) -> None:
+async def one_too_many_in_all(house: ServerHarness) -> None:
     for name in ("ada", "bob", "cyd"):
         await house.enter(name)
     await house.dial(address=ADDRESS).ended_with("too_many_connections")
 
 
-async def tls(house: House) -> None:
+async def tls(house: ServerHarness) -> None:
     eve = house.dial(address=ADDRESS)
     eve.send_bytes(b"\x16\x03\x01")
     assert await eve.link.receive_some() == b""
 
 
 def request(data: bytes, status: int) -> Story:
-    async def story(house: House) -> None:
+    async def story(house: ServerHarness) -> None:
         eve = house.dial(address=ADDRESS)
         eve.send_bytes(data)
         assert (await eve.link.receive_some()).startswith(b"HTTP/1.1 %d " % status)

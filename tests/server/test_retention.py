@@ -1,4 +1,4 @@
-"""Retention and clocks that were wrong: what is too old goes only while nothing speaks against the clock."""
+"""Retention and wrong clocks: old entries are removed only while the clock is not in doubt."""
 
 import logging
 from pathlib import Path
@@ -17,8 +17,8 @@ KEEP_MS = 90 * DAY_MS
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_logged() -> None:
-    """Do not ask for silence here: warnings are what these tests are about."""
+def no_log_records() -> None:
+    """Allow log records here: these tests check warnings."""
 
 
 def begun(
@@ -59,7 +59,7 @@ def test_at_the_start_the_newest_entry_is_compared_with_the_clock(newest_ms: int
     assert waits or retention.now_ms() == NOW_MS
 
 
-def test_it_waits_until_both_clocks_have_agreed_for_a_day_and_says_so_once(
+def test_it_waits_until_both_clocks_have_agreed_for_a_day_and_logs_it_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "trio_chat.clock")
@@ -73,7 +73,7 @@ def test_it_waits_until_both_clocks_have_agreed_for_a_day_and_says_so_once(
     caplog.set_level(logging.WARNING, "trio_chat.clock")
     clocks.wall_ms += DAY_MS
     clocks.run(server_time, 60_000)
-    assert not is_waiting(retention), "a difference that is not followed stops nothing"
+    assert not is_waiting(retention), "a difference that is not followed does not delay retention"
     (waits, goes_on) = [record.getMessage() for record in caplog.records]
     assert waits.startswith(
         "entries older than 90d are not removed yet: the newest entry, of 2026-06-23 14:13 UTC, is older than"
@@ -84,7 +84,7 @@ def test_it_waits_until_both_clocks_have_agreed_for_a_day_and_says_so_once(
     assert goes_on == "entries older than 90d are removed again: the system clock was steady"
 
 
-def test_a_difference_meanwhile_has_the_day_begin_anew() -> None:
+def test_a_difference_meanwhile_restarts_the_day() -> None:
     clocks = Clocks()
     server_time = clocks.server_time()
     retention = begun(server_time, NOW_MS + DAY_MS)
@@ -113,7 +113,7 @@ def test_it_waits_after_the_servers_time_was_changed(jump_ms: int, caplog: pytes
     assert retention.now_ms() == clocks.wall_ms
 
 
-def test_a_second_reason_is_not_said_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_reason_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "trio_chat.clock")
     clocks = Clocks()
     server_time = clocks.server_time()
@@ -126,7 +126,7 @@ def test_a_second_reason_is_not_said_again(caplog: pytest.LogCaptureFixture) -> 
     assert caplog.text.count("are not removed yet") == caplog.text.count("are removed again") == 1
 
 
-def test_a_journal_that_keeps_all_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_journal_without_retention_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "trio_chat.clock")
     assert begun(Clocks().server_time(), NOW_MS + TEN_YEARS_MS, 0).now_ms() == NOW_MS
     assert not caplog.records
@@ -135,19 +135,19 @@ def test_a_journal_that_keeps_all_says_nothing(caplog: pytest.LogCaptureFixture)
 @pytest.mark.parametrize(
     ("age_ms", "words"), [(12 * HOUR_MS, "12h"), (48 * HOUR_MS, "2d"), (1_500, "1s"), (90 * DAY_MS, "90d")]
 )
-def test_the_age_is_told_as_the_options_take_it(
+def test_the_age_is_logged_in_the_format_of_the_options(
     age_ms: int, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     begun(Clocks().server_time(), 1, age_ms)
     assert f"entries older than {words} " in caplog.text and f"--before {words}`" in caplog.text
 
 
-def test_in_memory_there_is_nothing_to_prune_by_hand(caplog: pytest.LogCaptureFixture) -> None:
+def test_in_memory_no_prune_command_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     begun(Clocks().server_time(), 1, in_memory=True)
     assert "not removed yet" in caplog.text and "prune" not in caplog.text
 
 
-async def test_a_server_that_starts_with_its_clock_ten_years_ahead_forgets_nothing(tmp_path: Path) -> None:
+async def test_a_server_that_starts_with_its_clock_ten_years_ahead_removes_nothing(tmp_path: Path) -> None:
     store = await open_sqlite(tmp_path / "journal.db", keep=RetentionRule(KEEP_MS))
     await store.open("lobby", "Lobby")
     await store.commit([draft("old")], NOW_MS - KEEP_MS - DAY_MS)
@@ -157,11 +157,11 @@ async def test_a_server_that_starts_with_its_clock_ten_years_ahead_forgets_nothi
     retention = begun(clocks.server_time(), times.newest_ms)
     assert await tidied(store, retention) == 1
     right = begun(Clocks().server_time(), times.newest_ms)
-    assert await tidied(store, right) == 2, "and one whose clock is right forgets what is old, at once"
+    assert await tidied(store, right) == 2, "a server with a right clock removes old entries at once"
     await store.aclose()
 
 
-async def test_a_clock_that_is_ten_years_ahead_for_four_seconds_forgets_nothing() -> None:
+async def test_a_clock_that_is_ten_years_ahead_for_four_seconds_removes_nothing() -> None:
     store = MemoryStore(keep=RetentionRule(KEEP_MS))
     await store.open("lobby", "Lobby")
     clocks = Clocks()
@@ -179,10 +179,10 @@ async def test_a_clock_that_is_ten_years_ahead_for_four_seconds_forgets_nothing(
     clocks.run(server_time, KEEP_MS - 2_000, DAY_MS)
     assert await tidied(store, retention) == 1
     clocks.advance(2 * DAY_MS)
-    assert await tidied(store, retention) == 7, "in the end all of it is old"
+    assert await tidied(store, retention) == 7, "in the end all entries are old"
 
 
-async def test_how_many_entries_are_kept_does_not_wait_for_a_clock(tmp_path: Path) -> None:
+async def test_retention_by_count_does_not_wait_for_a_clock(tmp_path: Path) -> None:
     store = await open_sqlite(tmp_path / "journal.db", keep=RetentionRule(KEEP_MS, 3))
     await store.open("lobby", "Lobby")
     await store.commit([draft(text) for text in "abcdef"], NOW_MS + DAY_MS)

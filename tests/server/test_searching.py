@@ -1,4 +1,4 @@
-"""Searching as a client does: what is found, in which pages, and what is not shown to whom."""
+"""Search over the wire: the hits, their pages, and the entries that a session may not see."""
 
 import os
 from collections.abc import AsyncIterator, Callable
@@ -9,15 +9,15 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.server.peer import House, Peer, beside_a_bystander, serving
-from tests.server.stores import FailingStore, TornStore, held_entries
+from tests.server.harness import RawClient, ServerHarness, serving, serving_observed
+from tests.server.stores import FailingStore, WriteThenFailStore, held_entries
 from trio_chat.journal import memory, search, sqlite_search
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.search import SearchBounds
 from trio_chat.journal.sqlite import SqliteStore, open_sqlite
 from trio_chat.journal.store import Matches, RetentionRule
 from trio_chat.server.config import Config, Limits
-from trio_chat.server.disconnect import LOST
+from trio_chat.server.disconnect import CONNECTION_LOST
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import (
     MAX_NUMBER,
@@ -41,7 +41,12 @@ FRAME = 65_536
 
 
 async def ask(
-    peer: Peer, text: str, room: str = "", before: int | UnsetType = UNSET, limit: int = 100, next: str = ""
+    peer: RawClient,
+    text: str,
+    room: str = "",
+    before: int | UnsetType = UNSET,
+    limit: int = 100,
+    next: str = "",
 ) -> Found:
     ref = peer.ref()
     peer.send(Search(text, room, before, limit, ref, next))
@@ -51,7 +56,7 @@ async def ask(
     return found
 
 
-async def all_pages(peer: Peer, text: str, room: str = "", limit: int = 100) -> list[list[Entry]]:
+async def all_pages(peer: RawClient, text: str, room: str = "", limit: int = 100) -> list[list[Entry]]:
     pages: list[list[Entry]] = []
     following = ""
     while not pages or following:
@@ -65,16 +70,16 @@ def places(found: Found) -> list[str]:
     return [f"{entry.room} {entry.seq}" for entry in found.entries]
 
 
-async def test_a_server_that_searches_says_so(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        peer = house.dial()
+async def test_welcome_names_the_search_feature(autojump_clock: MockClock) -> None:
+    async with serving() as harness:
+        peer = harness.dial()
         assert "search" in (await peer.hello("ada")).features
 
 
-async def test_texts_and_topics_are_found_in_the_rooms_one_is_in(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        ada = await house.enter("ada", "Lobby", "attic")
-        bob = await house.enter("bob", "attic", "cellar")
+async def test_texts_and_topics_are_found_in_the_own_rooms(autojump_clock: MockClock) -> None:
+    async with serving() as harness:
+        ada = await harness.enter("ada", "Lobby", "attic")
+        bob = await harness.enter("bob", "attic", "cellar")
         await ada.say("Tea is ready", room="lobby")
         await trio.sleep(1)
         await bob.say("no tea for me", room="cellar")
@@ -89,12 +94,12 @@ async def test_texts_and_topics_are_found_in_the_rooms_one_is_in(autojump_clock:
         assert places(await ask(ada, "tea", "LOBBY")) == ["Lobby 2", "Lobby 1"]
         ada.send(Search("tea", "cellar", ref="s"))
         await ada.answer(Error, code="not_in_room", field="room")
-        assert places(await ask(await house.enter("eve"), "tea")) == []
+        assert places(await ask(await harness.enter("eve"), "tea")) == []
 
 
-async def test_before_is_a_number_in_a_room_and_a_time_in_all(autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        ada = await house.enter("ada", "lobby", "attic")
+async def test_before_is_a_number_in_one_room_and_a_time_in_all_rooms(autojump_clock: MockClock) -> None:
+    async with serving() as harness:
+        ada = await harness.enter("ada", "lobby", "attic")
         for n in range(6):
             await ada.say("x", room="lobby" if n % 2 else "attic")
             await trio.sleep(1)
@@ -110,21 +115,25 @@ async def test_before_is_a_number_in_a_room_and_a_time_in_all(autojump_clock: Mo
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def busy(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[House, Peer]]:
-    """A house where ada has said the same again and again in three rooms, much of it at the same time."""
+async def busy(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[ServerHarness, RawClient]]:
+    """Run a server where ada has sent the same text often in three rooms, and many times at once."""
     store = MemoryStore() if request.param == "memory" else await open_sqlite(tmp_path / "journal.db")
-    async with serving(store=store, rate_limit=False) as house:
-        ada = await house.enter("ada", "lobby", "attic", "cellar", buffer_bytes=1 << 20)
+    async with serving(store=store, rate_limit=False) as harness:
+        ada = await harness.enter("ada", "lobby", "attic", "cellar", buffer_bytes=1 << 20)
         for _ in range(20):
             await ada.say("so it is", room="lobby")
             for room in ("cellar", "attic", "cellar"):
                 await ada.say("so it is", room=room)
-        yield house, ada
+        yield harness, ada
         ada.link.close()
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])
-async def test_pages_leave_nothing_out_and_repeat_nothing(busy: tuple[House, Peer], limit: int) -> None:
+async def test_pages_are_complete_and_do_not_overlap(
+    busy: tuple[ServerHarness, RawClient], limit: int
+) -> None:
     _, ada = busy
     pages = await all_pages(ada, "so it is", limit=limit)
     entries = [entry for page in pages for entry in page]
@@ -134,7 +143,7 @@ async def test_pages_leave_nothing_out_and_repeat_nothing(busy: tuple[House, Pee
 
 
 async def test_a_page_may_be_empty_and_not_the_last(
-    busy: tuple[House, Peer], monkeypatch: pytest.MonkeyPatch
+    busy: tuple[ServerHarness, RawClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, ada = busy
     await ada.say("a needle", room="lobby")
@@ -150,8 +159,8 @@ async def test_a_page_may_be_empty_and_not_the_last(
 
 
 async def test_a_page_ends_when_the_frame_is_full(autojump_clock: MockClock) -> None:
-    async with serving(rate_limit=False) as house:
-        ada = await house.enter("ada", "lobby", buffer_bytes=1 << 20)
+    async with serving(rate_limit=False) as harness:
+        ada = await harness.enter("ada", "lobby", buffer_bytes=1 << 20)
         for n in range(40):
             await ada.say(f"{n} " + '"' * 4_000)
         pages = await all_pages(ada, '"')
@@ -159,13 +168,13 @@ async def test_a_page_ends_when_the_frame_is_full(autojump_clock: MockClock) -> 
         assert len(pages) > 4
 
 
-async def test_what_is_not_shown_yet_is_not_found(
+async def test_unpublished_entries_are_not_found(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The store has written it, and said that it could not: nobody has seen it."""
-    store = TornStore(failing=False)
-    async with serving(store=store) as house:
-        ada = await house.enter("ada", "lobby")
+    """The store has written the entry and reported a failure, so the entry is not published."""
+    store = WriteThenFailStore(failing=False)
+    async with serving(store=store) as harness:
+        ada = await harness.enter("ada", "lobby")
         await ada.say("a secret")
         store.failing = store.reading_fails = True
         ada.send(Say("lobby", "another secret", ref="s"))
@@ -173,7 +182,7 @@ async def test_what_is_not_shown_yet_is_not_found(
         caplog.clear()
         assert len(await held_entries(store.inner, "lobby")) == 2
         store.failing = False
-        house.server.store = store.inner
+        harness.server.store = store.inner
         assert places(await ask(ada, "secret")) == ["lobby 1"]
         store.reading_fails = False
         await trio.sleep(5)
@@ -192,9 +201,9 @@ async def test_what_is_not_shown_yet_is_not_found(
     ],
     ids=str,
 )
-async def test_what_cannot_be_looked_for(command: Search, field: str, autojump_clock: MockClock) -> None:
-    async with serving() as house:
-        ada = await house.enter("ada", "lobby")
+async def test_an_invalid_search_is_refused(command: Search, field: str, autojump_clock: MockClock) -> None:
+    async with serving() as harness:
+        ada = await harness.enter("ada", "lobby")
         ada.send(command)
         await ada.answer(Error, code="bad_message", field=field)
 
@@ -224,8 +233,8 @@ async def test_odd_numbers_and_texts_are_answered(
     command: Search | History, kind: str, tmp_path: Path
 ) -> None:
     store = MemoryStore() if kind == "memory" else await open_sqlite(tmp_path / "journal.db")
-    async with serving(store=store) as house:
-        ada = await house.enter("ada", "lobby", "attic")
+    async with serving(store=store) as harness:
+        ada = await harness.enter("ada", "lobby", "attic")
         await ada.say("a", room="lobby")
         ada.send(command)
         if isinstance(command, History):
@@ -245,14 +254,14 @@ async def test_a_search_whose_session_has_ended_stops(
 
     async def asking(*arguments: Any, is_abandoned: Callable[[], bool]) -> Matches:
         asked.append(is_abandoned())
-        ended.end(LOST)
+        ended.end(CONNECTION_LOST)
         asked.append(is_abandoned())
         return await inner(*arguments, is_abandoned=is_abandoned)
 
-    async with serving(store=store) as house:
-        ada = await house.enter("ada", "lobby")
+    async with serving(store=store) as harness:
+        ada = await harness.enter("ada", "lobby")
         await ada.say("a needle", room="lobby")
-        (ended,) = house.server._sessions
+        (ended,) = harness.server._sessions
         monkeypatch.setattr(store, "search", asking)
         ada.send(Search("needle", ref="s"))
         await wait_all_tasks_blocked()
@@ -260,9 +269,9 @@ async def test_a_search_whose_session_has_ended_stops(
         ada.link.close()
 
 
-async def test_a_text_is_no_syntax(autojump_clock: MockClock) -> None:
-    async with serving(rate_limit=False) as house:
-        ada = await house.enter("ada", "lobby")
+async def test_a_text_is_not_parsed_as_syntax(autojump_clock: MockClock) -> None:
+    async with serving(rate_limit=False) as harness:
+        ada = await harness.enter("ada", "lobby")
         texts = [
             'say "hello" OR',
             "NEAR(a b)",
@@ -284,10 +293,10 @@ async def test_a_text_is_no_syntax(autojump_clock: MockClock) -> None:
             ]
 
 
-async def test_a_journal_that_cannot_be_read_is_told(autojump_clock: MockClock) -> None:
+async def test_a_journal_that_cannot_be_read_is_an_error(autojump_clock: MockClock) -> None:
     store = FailingStore(failing=False)
-    async with serving(store=store) as house:
-        ada = await house.enter("ada", "lobby")
+    async with serving(store=store) as harness:
+        ada = await harness.enter("ada", "lobby")
         store.reading_fails = True
         ada.send(Search("a", ref="s"))
         await ada.answer(Error, code="unavailable")
@@ -296,9 +305,9 @@ async def test_a_journal_that_cannot_be_read_is_told(autojump_clock: MockClock) 
 
 
 async def test_a_hundred_searches(websocket: bool, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander(websocket=websocket) as (_, _, eve):
+    async with serving_observed(websocket=websocket) as (_, _, eve):
         eve.send(*[Search("tea", ref=f"s{n}") for n in range(100)])
-        heard = await eve.hears()
+        heard = await eve.receive_for()
         assert [event.ref for event in heard if isinstance(event, Found)] == [f"s{n}" for n in range(50)]
         errors = [event for event in heard if isinstance(event, Error)]
         assert [error.ref for error in errors] == [f"s{n}" for n in range(50, 100)]
@@ -309,25 +318,25 @@ async def test_a_hundred_searches(websocket: bool, autojump_clock: MockClock) ->
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-async def test_what_is_kept_no_longer_is_gone_for_everybody(kind: str, tmp_path: Path) -> None:
+async def test_removed_entries_are_not_found_by_any_session(kind: str, tmp_path: Path) -> None:
     keep = RetentionRule(entries=3)
     store = MemoryStore(keep=keep) if kind == "memory" else await open_sqlite(tmp_path / "j.db", keep=keep)
     config = Config(rate_limit=False, limits=Limits(tail_bytes=1))
-    async with serving(config, store=store, random_bytes=os.urandom) as house:
-        ada = await house.enter("ada", "lobby")
-        epoch = (await (bob := await house.enter("bob")).join("lobby")).epoch
+    async with serving(config, store=store, random_bytes=os.urandom) as harness:
+        ada = await harness.enter("ada", "lobby")
+        epoch = (await (bob := await harness.enter("bob")).join("lobby")).epoch
         for n in range(1, 9):
             assert await ada.say(f"number {n}") == n
-        while await store.tidy(house.server.clock_ms()):
+        while await store.tidy(harness.server.clock_ms()):
             pass
         assert places(await ask(ada, "number")) == ["lobby 8", "lobby 7", "lobby 6"]
-        eve = await house.enter("eve")
+        eve = await harness.enter("eve")
         room = await eve.join("lobby", after=1, epoch=epoch)
         assert (room.resumed, room.first, room.head) == (True, 6, 8)
         await eve.answer(Gap, room="lobby", after=1, next=6, kept=False)
         for seq in (6, 7, 8):
             await eve.answer(Said, seq=seq)
-        if isinstance(store, SqliteStore):  # as for who has opened the room while it was forgotten
+        if isinstance(store, SqliteStore):  # as for a session that opened the room meanwhile
             store._rooms["lobby"].first = 1
         for before in (9, 7, 6, 2):
             eve.send(History("lobby", before=before, ref="h"))
@@ -337,16 +346,16 @@ async def test_what_is_kept_no_longer_is_gone_for_everybody(kind: str, tmp_path:
             peer.link.close()
 
 
-async def test_who_is_behind_is_told_what_went_meanwhile(tmp_path: Path) -> None:
-    """The page that it waits for is not there any more when it is read."""
+async def test_a_session_that_is_behind_gets_a_gap_for_removed_entries(tmp_path: Path) -> None:
+    """The page that it waits for is removed before it is read."""
     store = await open_sqlite(tmp_path / "j.db", keep=RetentionRule(entries=3))
     config = Config(rate_limit=False, limits=Limits(tail_bytes=1))
-    async with serving(config, store=store, random_bytes=os.urandom) as house:
-        ada = await house.enter("ada", "lobby")
-        bob = await house.enter("bob", "lobby", buffer_bytes=2_000)
+    async with serving(config, store=store, random_bytes=os.urandom) as harness:
+        ada = await harness.enter("ada", "lobby")
+        bob = await harness.enter("bob", "lobby", buffer_bytes=2_000)
         for n in range(1, 41):
             assert await ada.say(f"number {n} " + "x" * 500) == n
-        while await store.tidy(house.server.clock_ms()):
+        while await store.tidy(harness.server.clock_ms()):
             pass
         gap = await bob.answer(Gap, room="lobby", next=38, kept=False)
         assert bob.seqs() == list(range(1, gap.after + 1))

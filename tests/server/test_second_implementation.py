@@ -1,4 +1,4 @@
-"""A real server on a real port, and a WebSocket client that others have written: the `websockets` library."""
+"""A real server on a real port, and an independent WebSocket client: the `websockets` library."""
 
 import json
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from trio_chat.server.serve import open_server
 from trio_chat.wire.messages import Said
 
 
-async def told(story: Callable[[int], None]) -> None:
-    """Tell a story in a thread, beside a server whose port it is given."""
+async def run_beside_server(scenario: Callable[[int], None]) -> None:
+    """Run a server, and a function in a thread, which gets the server's port."""
     with trio.fail_after(PATIENCE_S):
         async with open_server(Config(port=0)) as server:
             port = int(server.addresses[0].rpartition(":")[2])
-            await trio.to_thread.run_sync(story, port)
+            await trio.to_thread.run_sync(scenario, port)
 
 
 def url(port: int) -> str:
@@ -37,14 +37,14 @@ def hello(socket: ClientConnection, name: str) -> None:
 
 
 def enter(socket: ClientConnection, room: str) -> None:
-    """Join a room, and wait until the server has answered."""
+    """Join a room, and wait for the reply."""
     socket.send(json.dumps({"type": "join", "room": room}))
     while all(json.loads(line)["type"] != "room" for line in str(socket.recv(PATIENCE_S)).split("\n")):
         pass
 
 
 def last_words(socket: ClientConnection) -> tuple[str, int, str]:
-    """The code of the `bye`, and the close frame."""
+    """Return the code of the `bye`, and the code and reason of the close frame."""
     code = ""
     try:
         while True:
@@ -56,8 +56,8 @@ def last_words(socket: ClientConnection) -> tuple[str, int, str]:
         return code, closed.rcvd.code, closed.rcvd.reason
 
 
-async def test_it_talks_and_is_talked_to() -> None:
-    def story(port: int) -> None:
+async def test_it_sends_and_receives_messages() -> None:
+    def scenario(port: int) -> None:
         with connect_elsewhere(url(port)) as ada, connect_elsewhere(url(port), compression=None) as bob:
             assert "Sec-WebSocket-Extensions" not in (ada.response.headers if ada.response else {})
             for socket, name in ((ada, "ada"), (bob, "bob")):
@@ -73,11 +73,11 @@ async def test_it_talks_and_is_talked_to() -> None:
             bob.send('{"type":"quit"}')
             assert last_words(bob) == ("quit", 1000, "quit")
 
-    await told(story)
+    await run_beside_server(scenario)
 
 
-async def test_it_is_told_what_it_did_wrong() -> None:
-    def story(port: int) -> None:
+async def test_it_gets_errors_and_close_codes() -> None:
+    def scenario(port: int) -> None:
         wrongs: list[tuple[str | bytes, tuple[str, int, str]]] = [
             ("x" * 8_193, ("frame_too_large", 1009, "frame_too_large")),
             (b"bytes", ("bad_frame", 1003, "bad_frame")),
@@ -90,7 +90,7 @@ async def test_it_is_told_what_it_did_wrong() -> None:
         with pytest.raises(InvalidStatus, match="403"):
             connect_elsewhere(url(port), origin=Origin("https://evil.example"))
 
-    await told(story)
+    await run_beside_server(scenario)
 
 
 async def test_the_page_and_every_kind_of_client_on_one_port() -> None:

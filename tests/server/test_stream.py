@@ -1,21 +1,21 @@
-"""Tails: the newest batches of a room, shared by all, each tail within its bound and all within theirs."""
+"""Tails: the newest batches of each room, shared by all sessions, within the bounds of bytes."""
 
 from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.stage import Reader, Stage, on_stage
+from tests.server.outbound_harness import OutboundHarness, Receiver, outbound_harness
 from trio_chat.dialects.frames import FRAMES, FrameEvents
 from trio_chat.journal.store import RoomRecord
-from trio_chat.server.stream import JOINED_BYTES, Batch, RecentCache, RoomStream
+from trio_chat.server.stream import MERGED_BYTES, Batch, RecentCache, RoomStream
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import pack
 from trio_chat.wire.messages import Gap, Said
 
 
 class OtherPacking:
-    """Another dialect: the payloads as lines."""
+    """A second dialect: the payloads as lines."""
 
     def pack(self, payloads: list[bytes]) -> bytes:
         return b"\n".join(payloads)
@@ -33,32 +33,32 @@ def stream(key: str = "lobby", *, head: int = 0, tails: RecentCache | None = Non
 # --- batches ----------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_packed_once_for_everybody() -> None:
+def test_a_batch_is_packed_once_for_all_sessions() -> None:
     batch = Batch(5, [said(5), said(6)])
     packed = batch.packed(FRAMES)
     assert packed == pack([said(5), said(6)])
     assert batch.packed(FRAMES) is packed
-    assert batch.packed(FRAMES, 4) is packed, "behind the entry before it is all of it"
+    assert batch.packed(FRAMES, 4) is packed, "the cursor before it means the whole batch"
     assert (batch.first, batch.last, batch.bytes) == (5, 6, len(said(5)) + len(said(6)))
 
 
 def test_a_batch_is_packed_for_each_dialect() -> None:
     batch = Batch(5, [said(5), said(6)])
     lines = OtherPacking()
-    assert batch.packed(lines) == said(5) + b"\n" + said(6)  # type: ignore[arg-type]  # half of a packing is enough here
+    assert batch.packed(lines) == said(5) + b"\n" + said(6)  # type: ignore[arg-type]  # half of a packing is enough
     assert batch.packed(FRAMES) == pack([said(5), said(6)])
 
 
-def test_of_a_batch_one_may_want_the_rest() -> None:
+def test_a_part_of_a_batch_can_be_packed() -> None:
     batch = Batch(5, [said(5), said(6), said(7)])
     assert batch.packed(FRAMES, 5) == pack([said(6), said(7)])
     assert batch.packed(FRAMES, 6) == pack([said(7)])
 
 
-# --- feeds ------------------------------------------------------------------------------------------
+# --- streams ----------------------------------------------------------------------------------------
 
 
-def test_a_feed_begins_with_what_the_journal_knows() -> None:
+def test_a_stream_starts_with_the_record_of_the_journal() -> None:
     room = RoomStream(
         "lobby", RoomRecord("LOBBY", "e", 3, 9, "hello"), RecentCache(tail_bytes=1, tails_bytes=1)
     )
@@ -66,7 +66,7 @@ def test_a_feed_begins_with_what_the_journal_knows() -> None:
     assert room.after(8) is None
 
 
-def test_the_batch_behind_a_number_is_found() -> None:
+def test_the_batch_after_a_number_is_found() -> None:
     room = stream(head=10)
     one = room.append(11, [said(11)])
     three = room.append(12, [said(12), said(13), said(14)])
@@ -76,7 +76,7 @@ def test_the_batch_behind_a_number_is_found() -> None:
     assert [room.after(cursor) for cursor in (11, 12, 13)] == [three, three, three]
 
 
-def test_numbers_that_leave_a_hole_are_a_bug() -> None:
+def test_a_hole_in_the_numbers_is_a_bug() -> None:
     room = stream(head=10)
     for first in (10, 12):
         try:
@@ -87,23 +87,23 @@ def test_numbers_that_leave_a_hole_are_a_bug() -> None:
             raise AssertionError("taken")
 
 
-def test_small_batches_are_joined_for_whoever_is_behind() -> None:
+def test_small_batches_are_merged_for_sessions_that_are_behind() -> None:
     room = stream()
     for seq in range(1, 7):
         room.append(seq, [said(seq)])
     newest = room.tail[-1]
     joined = room.after(2)
-    assert joined is not None and (joined.first, joined.last) == (3, 5), "the newest may be on its way out"
+    assert joined is not None and (joined.first, joined.last) == (3, 5), "the newest may be in its fan-out"
     assert joined.payloads == [said(3), said(4), said(5)]
-    assert room.after(2) is joined and room.after(3) is joined, "once for all"
+    assert room.after(2) is joined and room.after(3) is joined, "merged only once"
     assert room.after(5) is newest
     assert [(batch.first, batch.last) for batch in room.tail] == [(1, 1), (2, 2), (3, 5), (6, 6)]
     assert room.bytes == sum(len(said(seq)) for seq in range(1, 7))
 
 
-def test_batches_are_joined_up_to_a_bound() -> None:
+def test_batches_are_merged_up_to_a_bound() -> None:
     room = stream()
-    half = b"x" * (JOINED_BYTES // 2)
+    half = b"x" * (MERGED_BYTES // 2)
     for seq in range(1, 8):
         room.append(seq, [half])
     found = [room.after(cursor) for cursor in (0, 2, 4, 6)]
@@ -114,7 +114,7 @@ def test_batches_are_joined_up_to_a_bound() -> None:
     st.lists(st.lists(st.sampled_from([1, 9, 20_000, 70_000]), min_size=1, max_size=3), min_size=1),
     st.lists(st.integers(0, 30)),
 )
-def test_joined_or_not_a_tail_gives_every_entry(sizes: list[list[int]], cursors: list[int]) -> None:
+def test_a_tail_returns_every_entry_merged_or_not(sizes: list[list[int]], cursors: list[int]) -> None:
     room = stream(tails=RecentCache(tail_bytes=400_000, tails_bytes=1 << 20))
     for each in sizes:
         room.append(
@@ -127,18 +127,18 @@ def test_joined_or_not_a_tail_gives_every_entry(sizes: list[list[int]], cursors:
             found = room.after(cursor)
             assert (found is None) == (cursor + 1 < oldest)
             assert found is None or found.first <= cursor + 1 <= found.last
-        assert room.tail[-1] is newest, "who keeps up is being handed it"
+        assert room.tail[-1] is newest, "live sessions are being sent it"
         assert [payload for batch in room.tail for payload in batch.payloads] == kept
         assert [batch.first for batch in room.tail] == [int(batch.payloads[0][:7]) for batch in room.tail]
 
 
-async def test_what_was_forgotten_before_it_was_shown_is_a_gap_for_everybody() -> None:
-    async with on_stage() as stage:
-        await stage.says("a", "b")
-        live, slow = Reader(stage), Reader(stage, room=0)
+async def test_entries_removed_before_they_were_published_are_a_gap_for_all() -> None:
+    async with outbound_harness() as harness:
+        await harness.say("a", "b")
+        live, slow = Receiver(harness), Receiver(harness, capacity=0)
         for reader in (live, slow):
             reader.join("lobby", recent=1)
-        lobby = stage.rooms["lobby"]
+        lobby = harness.rooms["lobby"]
         lobby.skip(7)
         assert (lobby.head, list(lobby.tail), lobby.bytes) == (6, [], 0)
         assert live.events == [Said("Lobby", 2, 0, "ada", "b"), Gap("Lobby", 2, 7, kept=False)]
@@ -147,32 +147,32 @@ async def test_what_was_forgotten_before_it_was_shown_is_a_gap_for_everybody() -
 
 
 async def test_a_gap_may_be_more_than_a_socket_takes() -> None:
-    async with on_stage() as stage:
-        reader = Reader(stage, room=10)
+    async with outbound_harness() as harness:
+        reader = Receiver(harness, capacity=10)
         reader.join("lobby")
-        stage.rooms["lobby"].skip(7)
-        assert not reader.owed.live
-        assert reader.owed.streams == {stage.rooms["lobby"]: 6}
-        reader.link.widen()
-        reader.owed.flush()
-        await reader.owed.finished()
+        harness.rooms["lobby"].skip(7)
+        assert not reader.outbound.live
+        assert reader.outbound.streams == {harness.rooms["lobby"]: 6}
+        reader.link.allow()
+        reader.outbound.flush()
+        await reader.outbound.wait_sent()
         assert reader.texts() == ["0..7"]
-        assert reader.owed.live
+        assert reader.outbound.live
 
 
-async def test_where_a_live_session_stands() -> None:
-    """At the head; or before the batch that is just being handed out, as long as it is without it."""
-    async with on_stage() as stage:
-        lobby = stage.rooms["lobby"]
-        one, other = Reader(stage), Reader(stage)
+async def test_the_cursor_of_a_live_session() -> None:
+    """It is the head, or the number before a batch that the session has not got yet."""
+    async with outbound_harness() as harness:
+        lobby = harness.rooms["lobby"]
+        one, other = Receiver(harness), Receiver(harness)
         one.join("lobby")
         other.join("lobby")
         lobby.append(1, [said(1), said(2)])
-        lobby.handing = {other.owed: None}
-        assert (lobby.cursor(one.owed), lobby.cursor(other.owed)) == (2, 0)
-        lobby.gone(other.owed)
-        assert (list(lobby.live), lobby.handing) == ([one.owed], {})
-        lobby.gone(other.owed)
+        lobby.unsent = {other.outbound: None}
+        assert (lobby.cursor(one.outbound), lobby.cursor(other.outbound)) == (2, 0)
+        lobby.remove(other.outbound)
+        assert (list(lobby.live), lobby.unsent) == ([one.outbound], {})
+        lobby.remove(other.outbound)
 
 
 # --- bounds -----------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_a_tail_keeps_its_newest_batches() -> None:
     assert room.bytes == 3 * SIZE
 
 
-def test_the_newest_batch_stays_whatever_its_size() -> None:
+def test_the_newest_batch_is_kept_whatever_its_size() -> None:
     tails = RecentCache(tail_bytes=1, tails_bytes=1)
     room, other = stream(tails=tails), stream("attic", tails=tails)
     room.append(1, [said(1), said(2)])
@@ -199,7 +199,7 @@ def test_the_newest_batch_stays_whatever_its_size() -> None:
     assert (len(room.tail), len(other.tail)) == (1, 0)
 
 
-def test_the_quietest_tails_go_first() -> None:
+def test_the_quietest_tails_are_evicted_first() -> None:
     tails = RecentCache(tail_bytes=10 * SIZE, tails_bytes=4 * SIZE)
     lobby, attic, porch = (stream(name, tails=tails) for name in ("lobby", "attic", "porch"))
     for seq in (1, 2):
@@ -212,22 +212,22 @@ def test_the_quietest_tails_go_first() -> None:
     assert [len(each.tail) for each in (lobby, attic, porch)] == [2, 0, 2]
 
 
-def test_a_room_that_is_closed_gives_its_bytes_back() -> None:
+def test_closing_a_room_frees_its_bytes() -> None:
     tails = RecentCache(tail_bytes=10 * SIZE, tails_bytes=2 * SIZE)
     for _ in range(100):
         room = stream(tails=tails)
         room.append(1, [said(1)])
-        tails.forget(room)
+        tails.drop(room)
     lobby, attic = stream(tails=tails), stream("attic", tails=tails)
     lobby.append(1, [said(1)])
     attic.append(1, [said(1)])
     assert (len(lobby.tail), len(attic.tail)) == (1, 1)
-    tails.forget(stream("never spoke", tails=tails))
+    tails.drop(stream("never spoke", tails=tails))
 
 
 @dataclass
-class Shelf:
-    """One tail of the model: its batches, as their first numbers and sizes."""
+class TailModel:
+    """A model of one tail: the first numbers and sizes of its batches."""
 
     stream: RoomStream
     batches: list[tuple[int, int]] = field(default_factory=list)
@@ -241,38 +241,38 @@ _room = st.integers(0, 2)
 
 
 @given(st.lists(st.tuples(_room, st.lists(st.integers(1, 60), min_size=1, max_size=3), st.booleans())))
-def test_tails_are_cut_as_plain_lists_would_be(steps: list[tuple[int, list[int], bool]]) -> None:
+def test_tails_are_evicted_like_plain_lists(steps: list[tuple[int, list[int], bool]]) -> None:
     tails = RecentCache(tail_bytes=100, tails_bytes=200)
-    shelves = [Shelf(stream(f"r{number}", tails=tails)) for number in range(3)]
-    order: list[Shelf] = []  # the quietest first
+    shelves = [TailModel(stream(f"r{number}", tails=tails)) for number in range(3)]
+    order: list[TailModel] = []  # the quietest first
     for number, sizes, closes in steps:
-        shelf = shelves[number]
-        first = shelf.stream.head + 1
-        batch = shelf.stream.append(first, [b"x" * size for size in sizes])
-        assert shelf.stream.tail[-1] is batch, "who keeps up is being handed it"
-        shelf.batches.append((first, sum(sizes)))
-        order = [*(each for each in order if each is not shelf), shelf]
-        while shelf.bytes > 100 and len(shelf.batches) > 1:
-            del shelf.batches[0]
-        while sum(each.bytes for each in order) > 200 and len(shelf.batches) + len(order) > 2:
+        model = shelves[number]
+        first = model.stream.head + 1
+        batch = model.stream.append(first, [b"x" * size for size in sizes])
+        assert model.stream.tail[-1] is batch, "live sessions are being sent it"
+        model.batches.append((first, sum(sizes)))
+        order = [*(each for each in order if each is not model), model]
+        while model.bytes > 100 and len(model.batches) > 1:
+            del model.batches[0]
+        while sum(each.bytes for each in order) > 200 and len(model.batches) + len(order) > 2:
             del order[0].batches[0]
             order = [each for each in order if each.batches]
         if closes:
-            tails.forget(shelf.stream)
-            shelf.batches.clear()
-            order = [each for each in order if each is not shelf]
+            tails.drop(model.stream)
+            model.batches.clear()
+            order = [each for each in order if each is not model]
         for each in shelves:
             assert [(kept.first, kept.bytes) for kept in each.stream.tail] == each.batches
             assert each.stream.bytes == each.bytes
 
 
-async def test_a_stage_is_what_its_stories_take_it_for() -> None:
-    """The reader's own words for what came are those of the wire."""
-    async with on_stage() as stage:
-        assert isinstance(stage, Stage)
-        reader = Reader(stage)
+async def test_the_outbound_harness_commits_publishes_and_receives() -> None:
+    """The receiver decodes what the link took."""
+    async with outbound_harness() as harness:
+        assert isinstance(harness, OutboundHarness)
+        reader = Receiver(harness)
         start = reader.join("lobby")
-        await stage.says("a", "b")
+        await harness.say("a", "b")
         assert reader.texts() == ["a", "b"]
         reader.check_room("lobby", start, 2)
         assert FrameEvents().feed(bytes(reader.link.taken)) == reader.events

@@ -1,4 +1,4 @@
-"""Rooms are open while somebody uses them, and a page of their journal is read once for all who ask."""
+"""Streams are open while they are used, and concurrent reads of a page are shared."""
 
 import pytest
 import trio
@@ -16,12 +16,12 @@ from trio_chat.wire.codec import decode_entry
 LOBBY, ATTIC = prepare_room("Lobby"), prepare_room("attic")
 
 
-def feeds_on(store: Store, tail_bytes: int = 1 << 20) -> RoomStreams:
+def streams_on(store: Store, tail_bytes: int = 1 << 20) -> RoomStreams:
     return RoomStreams(store, RecentCache(tail_bytes=tail_bytes, tails_bytes=10 * tail_bytes))
 
 
 class CountingStore(SlowStore):
-    """Counts what it is asked, and how much of it at once."""
+    """Counts its calls, and how many run at once."""
 
     def __init__(self, inner: Store | None = None, *, open_s: float = 0, read_s: float = 0) -> None:
         super().__init__(inner, open_s=open_s, read_s=read_s)
@@ -55,7 +55,7 @@ async def committed(store: Store, *texts: str) -> list[CommitResult]:
 
 
 async def spoken(streams: RoomStreams, store: Store, *texts: str) -> RoomStream:
-    """A lobby in which something was said, and shown, in one batch."""
+    """Return a lobby with these texts, committed and published in one batch."""
     stream = await streams.use(LOBBY)
     outcomes = await committed(store, *texts)
     stream.append(outcomes[0].seq, [outcome.payload for outcome in outcomes if outcome.payload is not None])
@@ -70,24 +70,24 @@ def texts(batch: Batch) -> list[str]:
 
 
 async def test_the_first_use_opens_and_the_last_closes() -> None:
-    streams = feeds_on(store := CountingStore())
-    one = await streams.use(LOBBY)
-    assert one is streams["lobby"] and one.shown == "Lobby"
+    streams = streams_on(store := CountingStore())
+    first = await streams.use(LOBBY)
+    assert first is streams["lobby"] and first.shown == "Lobby"
     with assert_no_checkpoints():
         other = await streams.use(Name("LOBBY", "lobby"))
-    assert other is one
-    streams.release(one)
+    assert other is first
+    streams.release(first)
     assert (len(streams), store.closed) == (1, [])
-    streams.release(one)
+    streams.release(first)
     assert (len(streams), store.closed) == (0, ["lobby"])
     assert store.opened == [("lobby", "Lobby")]
     again = await streams.use(LOBBY)
-    assert again is not one
+    assert again is not first
     assert len(store.opened) == 2
 
 
-async def test_whoever_comes_while_it_opens_waits_for_that(autojump_clock: MockClock) -> None:
-    streams = feeds_on(store := CountingStore(open_s=1))
+async def test_a_second_use_waits_for_a_room_that_is_being_opened(autojump_clock: MockClock) -> None:
+    streams = streams_on(store := CountingStore(open_s=1))
     found: list[RoomStream] = []
 
     async def comes(name: Name) -> None:
@@ -97,14 +97,14 @@ async def test_whoever_comes_while_it_opens_waits_for_that(autojump_clock: MockC
         for _ in range(5):
             nursery.start_soon(comes, LOBBY)
         nursery.start_soon(comes, ATTIC)
-    assert trio.current_time() == pytest.approx(1), "rooms do not wait for each other"
+    assert trio.current_time() == pytest.approx(1), "rooms open in parallel"
     assert sorted(stream.key for stream in found) == ["attic"] + ["lobby"] * 5
     assert len(store.opened) == 2
     assert streams["lobby"].users == 5
 
 
-async def test_when_the_one_who_opens_gives_up_the_next_does_it(autojump_clock: MockClock) -> None:
-    streams = feeds_on(store := CountingStore(open_s=1))
+async def test_when_the_opening_task_is_cancelled_the_next_one_opens(autojump_clock: MockClock) -> None:
+    streams = streams_on(store := CountingStore(open_s=1))
 
     async def gives_up() -> None:
         with trio.move_on_after(0.5):
@@ -122,7 +122,7 @@ async def test_when_the_one_who_opens_gives_up_the_next_does_it(autojump_clock: 
 
 
 async def test_a_room_that_cannot_be_opened_is_not_open() -> None:
-    streams = feeds_on(store := FailingStore())
+    streams = streams_on(store := FailingStore())
     store.opening_fails = True
 
     async def comes() -> None:
@@ -139,19 +139,19 @@ async def test_a_room_that_cannot_be_opened_is_not_open() -> None:
 
 async def test_a_closed_room_leaves_no_tail() -> None:
     store = MemoryStore()
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, "a")
-    assert streams._tails._bytes > 0
+    assert streams._cache._bytes > 0
     streams.release(stream)
-    assert streams._tails._bytes == 0
+    assert streams._cache._bytes == 0
 
 
 # --- reading ----------------------------------------------------------------------------------------
 
 
-async def test_all_who_ask_for_a_page_are_given_the_same(autojump_clock: MockClock) -> None:
+async def test_concurrent_reads_of_a_page_share_it(autojump_clock: MockClock) -> None:
     store = CountingStore(read_s=1)
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, "a", "b", "c")
     stream.tail.clear()
     found: list[Batch] = []
@@ -167,15 +167,15 @@ async def test_all_who_ask_for_a_page_are_given_the_same(autojump_clock: MockClo
     assert len({id(batch) for batch in found}) == 2
     assert min(texts(batch) for batch in found) == ["a", "b", "c"]
     again = await streams.after(stream, 0)
-    assert again not in found, "what nobody waits for is not kept"
+    assert again not in found, "a page is not kept after its read"
 
 
 async def test_a_page_ends_where_the_tail_begins() -> None:
-    """Then whoever has read it goes on with whole batches, whose bytes are made once for all."""
+    """Its readers then go on with whole batches, whose bytes are shared."""
     store = MemoryStore()
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, "a", "b")
-    stream.cut()
+    stream.evict_oldest()
     outcomes = await committed(store, "c", "d")
     stream.append(3, [outcome.payload for outcome in outcomes if outcome.payload is not None])
     page = await streams.after(stream, 0)
@@ -184,18 +184,18 @@ async def test_a_page_ends_where_the_tail_begins() -> None:
     assert follows is stream.tail[0] and follows.first == page.last + 1
 
 
-async def test_nobody_is_given_what_was_not_shown_yet() -> None:
+async def test_unpublished_entries_are_not_read() -> None:
     store = MemoryStore()
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, "a")
     stream.tail.clear()
     await committed(store, "b")
     assert texts(await streams.after(stream, 0)) == ["a"]
 
 
-async def test_what_the_journal_has_forgotten_is_left_out() -> None:
+async def test_removed_entries_are_left_out_of_a_page() -> None:
     store = MemoryStore(room_entries_max=2)
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, "a", "b", "c", "d")
     assert streams.first(stream) == 3
     stream.tail.clear()
@@ -203,10 +203,10 @@ async def test_what_the_journal_has_forgotten_is_left_out() -> None:
     assert (page.first, texts(page)) == (3, ["c", "d"])
 
 
-async def test_a_journal_that_forgets_what_was_not_shown_yet_makes_no_gap_of_it() -> None:
-    """Two are shown; eight more are written, and five kept: none of the two."""
+async def test_removed_unpublished_entries_make_no_gap() -> None:
+    """Two entries are published. Eight more are written, and five kept: none of the two."""
     store = MemoryStore(room_entries_max=5)
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, "a", "b")
     stream.tail.clear()
     await committed(store, *"cdefghij")
@@ -217,7 +217,7 @@ async def test_a_journal_that_forgets_what_was_not_shown_yet_makes_no_gap_of_it(
 
 
 class EmptyStore(MemoryStore):
-    """Has a bug: whatever is asked for, there is nothing."""
+    """Has a bug: every page is empty."""
 
     async def read(
         self, room: str, after: int, through: int, *, entries_max: int, bytes_max: int
@@ -226,19 +226,19 @@ class EmptyStore(MemoryStore):
         return EntryPage(after + 1, [])
 
 
-async def test_a_page_with_nothing_in_it_cannot_be_read() -> None:
-    """Whoever waits for it would ask again at once, and for ever."""
+async def test_an_empty_page_is_an_error() -> None:
+    """A waiting session would otherwise ask again at once, for ever."""
     store = EmptyStore()
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, "a")
     stream.tail.clear()
-    with pytest.raises(StoreError, match="nothing of what it holds"):
+    with pytest.raises(StoreError, match="returned no entries"):
         await streams.after(stream, 0)
 
 
 async def test_a_page_has_its_bounds() -> None:
     store = MemoryStore()
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, *(["x"] * (PAGE_ENTRIES + 1)), *(["y" * 4_000] * 100))
     stream.tail.clear()
     short = await streams.after(stream, 0)
@@ -249,7 +249,7 @@ async def test_a_page_has_its_bounds() -> None:
 
 async def test_four_reads_run_at_once(autojump_clock: MockClock) -> None:
     store = CountingStore(read_s=1)
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, *"abcdefghijkl")
     stream.tail.clear()
     async with trio.open_nursery() as nursery:
@@ -261,11 +261,11 @@ async def test_four_reads_run_at_once(autojump_clock: MockClock) -> None:
     assert trio.current_time() == pytest.approx(3)
 
 
-async def test_an_error_is_told_to_all_who_wait_and_then_forgotten() -> None:
+async def test_an_error_is_raised_for_all_waiting_tasks_and_not_kept() -> None:
     failing = FailingStore(failing=False)
     store = HeldStore(failing)
     store.holds_commits, store.holds_reads = False, True
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, "a")
     stream.tail.clear()
     failing.reading_fails = True
@@ -281,16 +281,16 @@ async def test_an_error_is_told_to_all_who_wait_and_then_forgotten() -> None:
             nursery.start_soon(reads)
         await wait_all_tasks_blocked()
         assert store.waiting == 1
-        store.let_go()
-    assert len({id(error) for error in told}) == 3, "each raises its own: a traceback belongs to one task"
+        store.release()
+    assert len({id(error) for error in told}) == 3, "each task raises an error of its own"
     failing.reading_fails = store.holds_reads = False
     assert texts(await streams.after(stream, 0)) == ["a"]
 
 
-async def test_when_the_one_who_reads_gives_up_the_next_reads() -> None:
+async def test_when_the_reading_task_is_cancelled_the_next_one_reads() -> None:
     store = HeldStore()
     store.holds_commits, store.holds_reads = False, True
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, "a")
     stream.tail.clear()
     found: list[Batch] = []
@@ -309,7 +309,7 @@ async def test_when_the_one_who_reads_gives_up_the_next_reads() -> None:
             first.cancel_scope.cancel()
         await wait_all_tasks_blocked()
         assert store.waiting == 1
-        store.let_go()
+        store.release()
     assert len(found) == 2
     assert found[0] is found[1]
 
@@ -317,7 +317,7 @@ async def test_when_the_one_who_reads_gives_up_the_next_reads() -> None:
 async def test_a_room_stays_open_while_it_is_read() -> None:
     store = HeldStore()
     store.holds_commits, store.holds_reads = False, True
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, "a")
     stream.tail.clear()
     async with trio.open_nursery() as nursery:
@@ -325,16 +325,16 @@ async def test_a_room_stays_open_while_it_is_read() -> None:
         await wait_all_tasks_blocked()
         streams.release(stream)
         assert len(streams) == 1
-        store.let_go()
+        store.release()
         await wait_all_tasks_blocked()
         assert len(streams) == 0
 
 
-async def test_a_room_stays_open_while_one_waits_for_the_read_of_another() -> None:
-    """The session that asked may end meanwhile; then the reader gives up, and the one that waited reads."""
+async def test_a_room_stays_open_while_a_task_waits_for_another_task_s_read() -> None:
+    """The session that reads may end meanwhile. Then its read is cancelled, and the waiting task reads."""
     store = HeldStore()
     store.holds_commits, store.holds_reads = False, True
-    streams = feeds_on(store)
+    streams = streams_on(store)
     stream = await spoken(streams, store, "a")
     stream.tail.clear()
     async with trio.open_nursery() as nursery:
@@ -347,5 +347,5 @@ async def test_a_room_stays_open_while_one_waits_for_the_read_of_another() -> No
             first.cancel_scope.cancel()
         await wait_all_tasks_blocked()
         assert len(streams) == 1
-        store.let_go()
+        store.release()
     assert len(streams) == 0

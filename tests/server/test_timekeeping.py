@@ -1,4 +1,4 @@
-"""The server's watch over its clocks: what it warns of, and what a jump does to a running server."""
+"""Timekeeping: the warnings about clocks and future times, and jumps under a running server."""
 
 import logging
 from collections.abc import AsyncGenerator
@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from tests.journal.test_memory import draft
 from tests.server.clocks import DAY_MS, NOW_MS, TEN_YEARS_MS, Clocks
-from tests.server.peer import House, PipeListener
+from tests.server.harness import PipeListener, ServerHarness
 from trio_chat.errors import StoreError
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.sqlite import open_sqlite
@@ -28,12 +28,12 @@ KEEP = RetentionRule(90 * DAY_MS)
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_logged() -> None:
-    """Do not ask for silence here: warnings are what these tests are about."""
+def no_log_records() -> None:
+    """Allow log records here: these tests check warnings."""
 
 
 class UnreadableStore(MemoryStore):
-    """Fails when it is asked for times."""
+    """Fails to read the times of rooms."""
 
     def __init__(self, failure: Exception) -> None:
         super().__init__()
@@ -43,8 +43,8 @@ class UnreadableStore(MemoryStore):
         raise self.failure
 
 
-class Wall:
-    """A wall clock that goes with Trio's, and may be ahead of it."""
+class WallClock:
+    """A wall clock that follows Trio's clock, with an offset."""
 
     def __init__(self) -> None:
         self.ahead_ms = 0
@@ -57,8 +57,8 @@ class Wall:
 
 
 @asynccontextmanager
-async def running(wall: Wall, store: Store, keep: RetentionRule = KEEP) -> AsyncGenerator[House]:
-    """A server with two clocks."""
+async def running(wall: WallClock, store: Store, keep: RetentionRule = KEEP) -> AsyncGenerator[ServerHarness]:
+    """Run a server with two clocks."""
     listener = PipeListener()
     async with open_server(
         Config(keep=keep),
@@ -66,16 +66,16 @@ async def running(wall: Wall, store: Store, keep: RetentionRule = KEEP) -> Async
         listeners=[listener],
         clock_ms=ServerTime(wall.monotonic_ms, wall.wall_ms),
     ) as server:
-        yield House(server, listener)
+        yield ServerHarness(server, listener)
 
 
 async def warned(store: Store, server_time: ServerTime, caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what is logged when the server begins with this journal."""
+    """Return the warnings that a server logs when it starts with this journal."""
     await begin_retention(store, server_time, RetentionTime(server_time, 0, in_memory=False))
     return [record.getMessage() for record in caplog.records if record.name == "trio_chat.clock"]
 
 
-async def test_a_room_of_the_future_is_named_once_with_the_command_that_corrects_it(
+async def test_a_room_with_a_future_time_is_logged_once_with_the_command_that_corrects_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = await open_sqlite(tmp_path / "journal.db")
@@ -90,7 +90,7 @@ async def test_a_room_of_the_future_is_named_once_with_the_command_that_corrects
     await store.aclose()
 
 
-async def test_of_many_rooms_some_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_only_some_of_many_rooms_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = await open_sqlite(tmp_path / "journal.db")
     for number in range(7):
         await store.open(f"r{number}", f"r{number}")
@@ -110,7 +110,7 @@ async def test_in_memory_no_command_is_named(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize("failure", [StoreError("input/output error"), ZeroDivisionError("a bug")])
-async def test_a_journal_that_cannot_be_read_is_no_reason_to_forget(
+async def test_retention_waits_when_the_journal_cannot_be_read(
     failure: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     server_time = Clocks().server_time()
@@ -121,11 +121,11 @@ async def test_a_journal_that_cannot_be_read_is_no_reason_to_forget(
     assert error.levelno == logging.ERROR and "cannot be read" in warning.getMessage()
 
 
-async def test_a_running_server_stamps_on_whatever_its_wall_clock_shows(autojump_clock: MockClock) -> None:
-    wall = Wall()
+async def test_a_running_server_ignores_jumps_of_its_wall_clock(autojump_clock: MockClock) -> None:
+    wall = WallClock()
     store = MemoryStore(keep=KEEP)
-    async with running(wall, store) as house:
-        ada = await house.enter("ada", "lobby")
+    async with running(wall, store) as harness:
+        ada = await harness.enter("ada", "lobby")
         times = []
         for ahead_ms in (0, *[TEN_YEARS_MS] * 5, 0, -TEN_YEARS_MS, 0):
             wall.ahead_ms = ahead_ms
@@ -137,28 +137,28 @@ async def test_a_running_server_stamps_on_whatever_its_wall_clock_shows(autojump
     assert max(map(abs, times)) <= 1_000
 
 
-async def test_a_quiet_server_that_keeps_all_in_memory_notices_too(
+async def test_a_quiet_server_in_memory_notices_a_changed_clock_too(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its own look at its clock at the end comes too late to be the first."""
-    wall = Wall()
-    async with running(wall, MemoryStore(), RetentionRule()) as house:
+    """The reading of the clock at the end comes too late to be the first."""
+    wall = WallClock()
+    async with running(wall, MemoryStore(), RetentionRule()) as harness:
         wall.ahead_ms = DAY_MS
         await trio.sleep(PROOF_MS / 1_000 + 30)
         warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
-        assert len(warnings) == 1 and house.server.clock_ms() == wall.wall_ms()
+        assert len(warnings) == 1 and harness.server.clock_ms() == wall.wall_ms()
 
 
 async def test_a_quiet_server_notices_that_its_clock_was_set_and_warns_of_rooms_ahead(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    wall = Wall()
-    async with running(wall, MemoryStore(keep=KEEP)) as house:
-        ada = await house.enter("ada", "lobby")
+    wall = WallClock()
+    async with running(wall, MemoryStore(keep=KEEP)) as harness:
+        ada = await harness.enter("ada", "lobby")
         await ada.say("hello")
         wall.ahead_ms = -DAY_MS
         await trio.sleep(PROOF_MS / 1_000 + 30)
-        assert house.server.clock_ms() == wall.wall_ms()
+        assert harness.server.clock_ms() == wall.wall_ms()
         ada.link.close()
     warnings = [record.getMessage() for record in caplog.records if record.name == "trio_chat.clock"]
     assert [warning.split(":")[0] for warning in warnings] == [
@@ -175,7 +175,7 @@ async def test_retention_waits_in_a_server_that_starts_long_after_its_newest_ent
     store = MemoryStore(keep=KEEP)
     await store.open("lobby", "Lobby")
     await store.commit([draft("old")], NOW_MS - 100 * DAY_MS)
-    async with running(Wall(), store):
+    async with running(WallClock(), store):
         await trio.sleep(590)
         assert store.first("lobby") == 1
         await trio.sleep(100)

@@ -4,8 +4,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.server.peer import START_MS, beside_a_bystander, serving
-from tests.server.stores import FailingStore, FatedStore
+from tests.server.harness import START_MS, serving, serving_observed
+from tests.server.stores import FailingStore, ScriptedStore
 from tests.server.web import CHROME, Browser, get
 from trio_chat.server.config import Config
 from trio_chat.server.http import HEAD_BYTES, HEAD_LINES
@@ -256,7 +256,7 @@ CHROME_AND_MORE = CHROME.replace(b"Pragma:", b"X: " + b"x" * HEAD_BYTES + b"\r\n
 
 @pytest.mark.parametrize("begun", [b"GET", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
 async def test_a_request_that_never_becomes_whole(begun: bytes, autojump_clock: MockClock) -> None:
-    async with beside_a_bystander() as (house, _, _):
+    async with serving_observed() as (house, _, _):
         browser = Browser(house)
         since = trio.current_time()
         browser.send(begun)
@@ -269,7 +269,7 @@ async def test_a_request_that_never_becomes_whole(begun: bytes, autojump_clock: 
 
 
 async def test_tls_is_closed_without_a_word(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander() as (house, _, _):
+    async with serving_observed() as (house, _, _):
         browser = Browser(house)
         browser.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"r" * 506)
         assert await browser.closed()
@@ -365,7 +365,7 @@ async def test_one_who_goes_in_the_middle_is_no_news(autojump_clock: MockClock) 
 async def test_a_bug_ends_that_connection_alone(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with beside_a_bystander() as (house, _, _):
+    async with serving_observed() as (house, _, _):
         monkeypatch.setattr("trio_chat.server.http_routes.formatdate", lambda *_, **__: 1 / 0)
         browser = Browser(house)
         browser.send(get("/"))
@@ -387,7 +387,7 @@ async def test_the_time_is_that_of_the_servers_clock(autojump_clock: MockClock) 
 async def test_a_journal_that_fails_is_no_good_health(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serving(store=FatedStore(commits=["before"])) as house:
+    async with serving(store=ScriptedStore(commits=["before"])) as house:
         assert (await Browser(house).ask(get("/healthz")))[0] == 200
         ada = await house.enter("ada", "lobby")
         ada.send(Say("lobby", "hi", ref="s"))

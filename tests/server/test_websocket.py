@@ -12,7 +12,7 @@ from wsproto.events import Ping as WsPing
 from wsproto.events import Pong as WsPong
 
 from tests.dialects.test_websocket import frame
-from tests.server.peer import Bystander, House, beside_a_bystander, serving
+from tests.server.harness import Observer, ServerHarness, serving, serving_observed
 from tests.server.web import CHROME, Browser, get
 from trio_chat.errors import LinkBroken
 from trio_chat.testing.pipe import PipeLink
@@ -80,7 +80,7 @@ class Page:
                 raise AssertionError(event)
 
 
-async def upgraded(house: House) -> Page:
+async def upgraded(house: ServerHarness) -> Page:
     browser = Browser(house)
     assert (await browser.ask(CHROME))[0] == 101
     return Page(browser)
@@ -89,17 +89,17 @@ async def upgraded(house: House) -> Page:
 @asynccontextmanager
 async def beside_a_page(
     *changes: str, answers_bytes: int = 256 << 10
-) -> AsyncGenerator[tuple[House, Bystander, Page]]:
+) -> AsyncGenerator[tuple[ServerHarness, Observer, Page]]:
     """The story of a page called eve, in the lobby; zoe notices what befalls it, and nothing else."""
     async with serving(answers_bytes=answers_bytes) as house:
-        zoe = await house.bystander()
+        zoe = await house.observer()
         page = await upgraded(house)
         page.say(Hello(version=1, name="eve"), Join("lobby"))
         await page.hear()
         assert isinstance(page.events[0], Welcome)
-        assert await zoe.noticed() == ["+eve"]
+        assert await zoe.presence_changes() == ["+eve"]
         yield house, zoe, page
-        assert await zoe.noticed() == list(changes)
+        assert await zoe.presence_changes() == list(changes)
 
 
 async def test_a_page_talks_with_who_speaks_frames(autojump_clock: MockClock) -> None:
@@ -166,7 +166,7 @@ async def test_who_pings_and_does_not_read_is_not_read_either(autojump_clock: Mo
 
 async def test_a_stranger_who_pings_and_reads_slowly_has_no_longer(autojump_clock: MockClock) -> None:
     """While nobody reads a session its clocks stand still; a hello is not put off like that."""
-    async with beside_a_bystander(answers_bytes=10_000) as (house, _, _):
+    async with serving_observed(answers_bytes=10_000) as (house, _, _):
         page = await upgraded(house)
         since = trio.current_time()
         flood = frame(b"p" * 125, first=0x89)
@@ -229,7 +229,7 @@ async def test_a_message_has_ten_seconds(first: bytes, autojump_clock: MockClock
 
 
 async def test_an_upgrade_and_no_hello(autojump_clock: MockClock) -> None:
-    async with beside_a_bystander() as (house, _, _):
+    async with serving_observed() as (house, _, _):
         page = await upgraded(house)
         await page.hear(12)
         assert page.close == (1013, "hello_timeout")
@@ -292,7 +292,7 @@ async def test_a_browser_that_is_there_answers_and_stays(autojump_clock: MockClo
             page.send(frame(b"", first=0x8A) * page.pings)
             page.pings = 0
             zoe.send(Ping())
-        assert await zoe.noticed() == []
+        assert await zoe.presence_changes() == []
         assert page.pings == 0
         since = trio.current_time()
         await _pinging(zoe, page, 70)
@@ -301,7 +301,7 @@ async def test_a_browser_that_is_there_answers_and_stays(autojump_clock: MockClo
         assert trio.current_time() - since <= 71
 
 
-async def _pinging(zoe: Bystander, page: Page, seconds: int) -> None:
+async def _pinging(zoe: Observer, page: Page, seconds: int) -> None:
     for _ in range(seconds // 10):
         zoe.send(Ping())
         await page.hear(10)
@@ -323,7 +323,7 @@ async def test_a_server_that_stops_says_goodbye(autojump_clock: MockClock) -> No
 
 async def test_who_is_behind_gets_the_frame_half_out_and_then_the_goodbye(autojump_clock: MockClock) -> None:
     async with serving(rate_limit=False, websocket=True) as house:
-        zoe = await house.bystander()
+        zoe = await house.observer()
         eve = await house.enter("eve", "lobby", buffer_bytes=3_000)
         for n in range(20):
             await zoe.say(f"{n} " + "x" * 1_000)

@@ -3,7 +3,7 @@
 import h11
 import trio
 
-from tests.server.peer import House
+from tests.server.harness import ServerHarness
 from trio_chat.net.link import Link
 
 __all__ = ["CHROME", "Browser", "get"]
@@ -36,8 +36,8 @@ def get(path: str, *headers: str, method: str = "GET", host: str = "localhost:55
 class Browser:
     """One connection that speaks HTTP."""
 
-    def __init__(self, house: House, *, address: str = "", buffer_bytes: int = 65_536) -> None:
-        self.link: Link = house.dial(address=address, buffer_bytes=buffer_bytes).link
+    def __init__(self, harness: ServerHarness, *, address: str = "", buffer_bytes: int = 65_536) -> None:
+        self.link: Link = harness.dial(address=address, buffer_bytes=buffer_bytes).link
         self.rest = b""
         """What came behind the last answer."""
 

@@ -9,7 +9,7 @@ from random import Random
 import trio
 from msgspec.structs import replace
 
-from tests.server.peer import Peer, packed
+from tests.server.harness import RawClient, packed
 from tests.sim.house import SERVER, House, open_house
 from trio_chat.errors import LinkBroken
 from trio_chat.testing import Latency, Narrow, Rule, Simulation, Split
@@ -51,7 +51,7 @@ async def coming_back(sim: Simulation) -> None:
                 await _comes_back(house, random, epoch, head)
 
 
-async def _said(house: House, ada: Peer, count: int) -> tuple[str, int]:
+async def _said(house: House, ada: RawClient, count: int) -> tuple[str, int]:
     for number in range(count):
         await ada.say(f"long ago {number}")
     peer = await house.enter("eve")
@@ -61,7 +61,7 @@ async def _said(house: House, ada: Peer, count: int) -> tuple[str, int]:
     return room.epoch, room.head
 
 
-async def _murmur(ada: Peer, random: Random) -> None:
+async def _murmur(ada: RawClient, random: Random) -> None:
     for number in range(random.choice([0, 5, 40])):
         await trio.sleep(random.choice([0, 0.001, 0.1]))
         await ada.say(f"meanwhile {number}")
@@ -81,11 +81,11 @@ async def _comes_back(house: House, random: Random, epoch: str, head: int) -> No
     start = after if good else 0
     goes_on = good and (start >= room.first - 1 or recent is None)
     at_most = min(room.head if goes_on else recent or 0, room.head if limit is None else limit)
-    await eve.hears(20)
+    await eve.receive_for(20)
     _tiles(eve, start, newest=room.head - at_most, head=house.server.streams["lobby"].head)
 
 
-def _tiles(eve: Peer, start: int, *, newest: int, head: int) -> None:
+def _tiles(eve: RawClient, start: int, *, newest: int, head: int) -> None:
     """Entries and gaps are one behind the other: no hole, nothing twice, and no gap that need not be."""
     at = start
     for event in eve.seen:
@@ -120,9 +120,9 @@ async def pipelines(sim: Simulation) -> None:
     random = sim.fork("row")
     most = random.choice([1_000, 20_000])
     async with open_house(sim, answers_bytes=most) as house:
-        zoe = await house.bystander()
+        zoe = await house.observer()
         eve = await house.enter("eve", "lobby")
-        assert await zoe.noticed() == ["+eve"]
+        assert await zoe.presence_changes() == ["+eve"]
         await zoe.say("x" * 1_000)
         asked = [random.choice(QUESTIONS) for _ in range(400)]
         small = Narrow(random.choice([700, 8_000]))
@@ -130,16 +130,18 @@ async def pipelines(sim: Simulation) -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_ask, eve, asked)
                 for _ in range(5):
-                    assert await zoe.noticed(random.choice([0.1, 3.0])) == [], "nobody else notices"
+                    assert await zoe.presence_changes(random.choice([0.1, 3.0])) == [], "nobody else notices"
                     (session,) = [
                         each for each in house.server._sessions if each.outbound.link.address == "eve"
                     ]
-                    assert session.outbound.answers_bytes <= most + 3_000, "and no more than one answer"
+                    assert session.outbound.replies_bytes <= most + 3_000, "and no more than one answer"
                 early = random.random() < 0.5
                 if early:
-                    nursery.start_soon(eve.hears, 5.0)
+                    nursery.start_soon(eve.receive_for, 5.0)
                 else:
-                    assert await zoe.noticed(70) == ["-eve slow"], "a minute in which it took nothing"
+                    assert await zoe.presence_changes(70) == ["-eve slow"], (
+                        "a minute in which it took nothing"
+                    )
                     nursery.cancel_scope.cancel()
         if early:
             answers = [event for event in eve.seen if getattr(event, "ref", "") in ANSWERS]
@@ -147,6 +149,6 @@ async def pipelines(sim: Simulation) -> None:
         eve.link.close()
 
 
-async def _ask(eve: Peer, questions: list[Command]) -> None:
+async def _ask(eve: RawClient, questions: list[Command]) -> None:
     with suppress(LinkBroken):
-        await eve.pour(packed(*questions))
+        await eve.send_all(packed(*questions))

@@ -1,11 +1,11 @@
-"""A simulated server for those who speak the wire by hand: `tests/server/peer.py`, on a `MemoryNetwork`."""
+"""A simulated server for raw clients: `tests/server/harness.py` on a `MemoryNetwork`."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import trio
 
-from tests.server.peer import START_MS, Bystander, Peer
+from tests.server.harness import START_MS, Observer, RawClient
 from trio_chat.journal.store import Store
 from trio_chat.server.config import Config, Limits
 from trio_chat.server.serve import Server, open_server
@@ -24,18 +24,18 @@ class House:
     def __init__(self, network: MemoryNetwork, server: Server) -> None:
         self.network = network
         self.server = server
-        self.peers: list[Peer] = []
+        self.peers: list[RawClient] = []
 
-    async def enter(self, name: str, *rooms: str, token: str = "") -> Peer:
-        peer = Peer(await self.network.dial(name, SERVER))
+    async def enter(self, name: str, *rooms: str, token: str = "") -> RawClient:
+        peer = RawClient(await self.network.dial(name, SERVER))
         self.peers.append(peer)
         await peer.hello(name, token)
         for room in rooms:
             await peer.join(room)
         return peer
 
-    async def bystander(self, room: str = "lobby") -> Bystander:
-        zoe = Bystander(await self.network.dial("zoe", SERVER))
+    async def observer(self, room: str = "lobby") -> Observer:
+        zoe = Observer(await self.network.dial("zoe", SERVER))
         self.peers.append(zoe)
         zoe.room = room
         await zoe.hello("zoe")

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import trio
 
-from tests.server.peer import START_MS
+from tests.server.harness import START_MS
 from trio_chat.client import Chat, Disconnected, Reconnected, connect
 from trio_chat.errors import Refused
 from trio_chat.journal.memory import MemoryStore

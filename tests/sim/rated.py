@@ -10,7 +10,7 @@ from functools import partial
 
 import trio
 
-from tests.server.peer import START_MS
+from tests.server.harness import START_MS
 from trio_chat.client import Chat, connect
 from trio_chat.journal.memory import MemoryStore
 from trio_chat.server.config import Config, Limits

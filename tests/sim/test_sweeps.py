@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import trio
 
-from tests.server.peer import Peer, packed
+from tests.server.harness import RawClient, packed
 from tests.server.stores import SlowStore
 from tests.sim.house import SERVER, open_house
 from trio_chat.client import Chat, connect
@@ -56,10 +56,10 @@ async def a_session(sim: Simulation) -> None:
     """Eve's day with a server that is slow, over a small buffer; her name is free when it is over."""
     with logged_bugs() as bugs:
         async with open_house(sim, store=slow(), tail_bytes=1) as house:
-            zoe = await house.bystander()
+            zoe = await house.observer()
             here, there = link_pair(700)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_live, Peer(here))
+                nursery.start_soon(_live, RawClient(here))
                 with sim.victim():
                     try:
                         await house.server.serve_link(there)
@@ -68,14 +68,14 @@ async def a_session(sim: Simulation) -> None:
                 assert there.is_closed
                 assert house.is_known("eve") == []
                 assert house.server.sessions == 1, "zoe's"
-                changes = [change[0] for change in await zoe.noticed()]
+                changes = [change[0] for change in await zoe.presence_changes()]
                 assert changes == ["+", "-"] * (len(changes) // 2), "one going for each coming"
                 here.close()
                 nursery.cancel_scope.cancel()
     assert len(bugs) <= 1, "a bug is logged once"
 
 
-async def _live(peer: Peer) -> None:
+async def _live(peer: RawClient) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_say_all, peer)
         with suppress(LinkBroken, trio.EndOfChannel, trio.ClosedResourceError):
@@ -85,10 +85,10 @@ async def _live(peer: Peer) -> None:
                     await trio.sleep(0.3)  # so that it is often behind
 
 
-async def _say_all(peer: Peer) -> None:
+async def _say_all(peer: RawClient) -> None:
     with suppress(LinkBroken, trio.ClosedResourceError):
         for commands in DAY:
-            await peer.pour(packed(*commands))
+            await peer.send_all(packed(*commands))
             await trio.sleep(1)
 
 
@@ -101,7 +101,7 @@ async def turned_away(sim: Simulation) -> None:
     """One too many is told so, slowly: whatever happens to it meanwhile, nobody else notices."""
     with logged_bugs() as bugs:
         async with open_house(sim, connections=1) as house:
-            zoe = await house.bystander()
+            zoe = await house.observer()
             here, there = link_pair(700)
             with sim.victim():
                 try:
@@ -110,7 +110,7 @@ async def turned_away(sim: Simulation) -> None:
                     raise AssertionError("a bug would have ended the server") from error
             assert there.is_closed
             here.close()
-            assert await zoe.noticed() == []
+            assert await zoe.presence_changes() == []
     assert len(bugs) <= 1, "a bug is logged once"
 
 
@@ -133,7 +133,7 @@ async def chatting(network: MemoryNetwork, name: str) -> AsyncGenerator[Chat]:
 async def a_block_of_connect(sim: Simulation) -> None:
     """Cancelled at any point nothing stays open; what is raised inside comes out as it is, in no group."""
     async with open_house(sim, store=slow()) as house:
-        zoe = await house.bystander()
+        zoe = await house.observer()
         with sim.victim():
             try:
                 async with chatting(house.network, "ada") as chat:
@@ -152,7 +152,7 @@ async def a_block_of_connect(sim: Simulation) -> None:
         assert all(end.is_closed for end in ends), "the client has closed"
         await trio.sleep(1)
         assert house.is_known("ada") == []
-        await zoe.hears(1)
+        await zoe.receive_for(1)
         assert await zoe.say("I am still here")
 
 

@@ -30,7 +30,7 @@ DAY = (
 async def a_visit(sim: Simulation) -> None:
     with logged_bugs() as bugs:
         async with open_house(sim) as house:
-            zoe = await house.bystander()
+            zoe = await house.observer()
             here, there = link_pair(500)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_browse, here)
@@ -43,7 +43,7 @@ async def a_visit(sim: Simulation) -> None:
                 assert there.is_closed
                 assert house.is_known("eve") == []
                 assert house.server.sessions == house.server.connections == 1, "zoe's"
-                changes = [change[0] for change in await zoe.noticed()]
+                changes = [change[0] for change in await zoe.presence_changes()]
                 assert changes == ["+", "-"] * (len(changes) // 2), "one going for each coming"
                 here.close()
                 nursery.cancel_scope.cancel()

@@ -58,7 +58,10 @@ def test_the_default_target_is_this_machine() -> None:
         ("host:0", "invalid port: got 0, expected 1 to 65535"),
         ("host:65536", "invalid port: got 65536, expected 1 to 65535"),
         ("host:555555", "expected NAME@HOST:PORT"),
-        ("http://host:5555", r"^invalid address: got 'http://host:5555', expected one such as ws://127.0.0.1:5555$"),
+        (
+            "http://host:5555",
+            r"^invalid address: got 'http://host:5555', expected one such as ws://127.0.0.1:5555$",
+        ),
         ("ada@ws://", "invalid address: got 'ws://'"),
         ("ws://host:0", "is no address"),
         ("ada@tcp://host/lobby", "is no address"),

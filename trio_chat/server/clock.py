@@ -1,10 +1,11 @@
-"""The server's time: a monotonic clock plus an offset that is taken from the wall clock once, at the start.
+"""The server's time: a monotonic clock plus an offset that is read from the wall clock once, at the start.
 
-A wall clock that jumps does not move it. A wall clock that differs by more than 5 s is followed only after it
-has differed by the same amount for 10 minutes, with a warning. Otherwise one wrong second would stay in a
-room, since the `at` of its entries never decreases, and retention would forget what is not old.
+A jump of the wall clock does not change the server's time. When the wall clock differs by more than 5 s, the
+server follows it only after it has differed by the same amount for 10 minutes, and logs a warning. Otherwise
+a clock that is wrong for a second would leave a wrong time in a room for good, since the `at` of its entries
+never decreases, and retention would remove entries that are not old.
 
-Both clocks are passed in, in milliseconds. One clock in both places, as in simulations, is simply the time.
+Both clocks are passed in and return milliseconds. A single clock for both, as in simulations, is used as is.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ __all__ = [
 
 log = logging.getLogger("trio_chat.clock")
 
-AGREEMENT_MS = 5_000  # differences up to this are none: clocks that NTP keeps differ by less
-PROOF_MS = 600_000  # how long a difference lasts before the server follows the wall clock
-READING_MS = 1_000  # a process that was stopped between two readings has compared nothing
+AGREEMENT_MS = 5_000  # smaller differences are ignored; clocks that are set by NTP differ by less
+PROOF_MS = 600_000  # how long a difference must last before the server follows the wall clock
+READING_MS = 1_000  # a comparison is dropped if the process was stopped for longer between two readings
 READINGS_MAX = 5
-EARLIEST_MS = 1_767_225_600_000  # 2026-01-01: a clock that shows less is unset, as without a battery
-LATEST_MS = 253_402_300_799_999  # the last millisecond of the year 9999, the last that `datetime` knows
+EARLIEST_MS = 1_767_225_600_000  # 2026-01-01; an earlier clock was never set, as without a battery
+LATEST_MS = 253_402_300_799_999  # the last millisecond of the year 9999, the limit of `datetime`
 
 
 def wall_clock_ms() -> int:
@@ -43,17 +44,17 @@ def wall_clock_ms() -> int:
 
 
 def boot_clock_ms() -> int:
-    """Return the milliseconds since the machine booted, those in which it was suspended included.
+    """Return the milliseconds since the machine booted, including the time in which it was suspended.
 
-    Without CLOCK_BOOTTIME (outside Linux) it is CLOCK_MONOTONIC, which may stop during a suspension; the wall
-    clock then differs afterwards, and is followed by the same rule.
+    Without CLOCK_BOOTTIME (outside Linux), use CLOCK_MONOTONIC, which may stop during a suspension. The wall
+    clock then differs afterwards, and the server follows it by the same rule.
     """
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime_ns(clock) // 1_000_000
 
 
 class ServerTime:
-    """The time that entries are stamped with (`now_ms`); each call compares both clocks, too."""
+    """The time of entries (`now_ms`). Each call also compares both clocks."""
 
     def __init__(
         self, monotonic_ms: Callable[[], int] = boot_clock_ms, wall_ms: Callable[[], int] = wall_clock_ms
@@ -62,7 +63,7 @@ class ServerTime:
         self._wall_ms = wall_ms
         self.has_two_clocks = monotonic_ms is not wall_ms
         self.changes = 0
-        """How often the server's time was set to that of the wall clock since the start."""
+        """How often the server's time was set to the wall clock since the start."""
         self._offset_ms = 0
         self._difference_ms: int | None = None
         self._differs_since = 0
@@ -85,7 +86,7 @@ class ServerTime:
         return min(max(now + self._offset_ms, 0), LATEST_MS)
 
     def agreed_ms(self) -> int:
-        """Return for how long both clocks have agreed, as far as they were compared; 0 while they differ."""
+        """Return for how long both clocks have agreed, or 0 while they differ."""
         return 0 if self._agreed_since is None else self._monotonic_ms() - self._agreed_since
 
     def _compare(self, now: int, wall: int) -> None:
@@ -113,12 +114,12 @@ class ServerTime:
             self._report(now, difference)
 
     def _report(self, now: int, difference: int) -> None:
-        """Log a difference, at most once in 10 minutes: a clock that runs wild differs anew every second."""
+        """Log a difference, at most once in 10 minutes: an unstable clock may differ anew every second."""
         if self._quiet_until is None or now >= self._quiet_until:
             self._quiet_until = now + PROOF_MS
             log.info(
                 "the system clock is %s the server's time; the server follows it if that lasts 10 minutes",
-                _described(difference),
+                _format_difference(difference),
             )
 
     def _follow(self, now: int, difference: int, how_long: str) -> None:
@@ -129,12 +130,12 @@ class ServerTime:
         log.warning(
             "the system clock has been %s the server's time %s: the server follows it from now on;"
             " if it is wrong, set it right and wait 10 minutes",
-            _described(difference),
+            _format_difference(difference),
             how_long,
         )
 
 
-def _described(difference_ms: int) -> str:
+def _format_difference(difference_ms: int) -> str:
     """Return a difference in words, such as `3650 days, 0:00:00 ahead of`."""
     amount = timedelta(seconds=abs(difference_ms) // 1_000)
     return f"{amount} {'ahead of' if difference_ms > 0 else 'behind'}"

@@ -1,7 +1,8 @@
-"""What each command does. Every function decides and applies in one step once it has what it waited for.
+"""The handlers of all commands.
 
-A refusal is raised as `Refused` and answered by the session; whoever waited looks first whether the
-session is still there.
+A handler may wait first. It then decides and applies the command in one step, without a checkpoint. After
+each wait it checks whether the session has ended. It refuses a command by raising `Refused`, and the session
+sends the error.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from trio_chat.errors import BadMessage, FrameError, Refused
 from trio_chat.hub.names import check_text, prepare_name
 from trio_chat.journal.store import Draft
 from trio_chat.server.disconnect import disconnect_for
-from trio_chat.server.fanout import hand_out
+from trio_chat.server.fanout import send_batch
 from trio_chat.server.membership import join, leave
 from trio_chat.server.queries import history, rooms, search, who
 from trio_chat.server.stream import Batch
@@ -32,26 +33,26 @@ if TYPE_CHECKING:
     from trio_chat.server.session import Session
     from trio_chat.server.stream import RoomStream
 
-__all__ = ["in_runs", "obey", "say_all"]
+__all__ = ["execute", "group_says", "submit_all"]
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22,64}")
-SAYS_AT_ONCE = 16  # between two looks at the clock; no `say` takes long
-TYPING_S = 1.0  # at most one notice of typing a second goes further
+SAY_RUN_MAX = 16  # `say` commands between two readings of the clock; each takes little time
+TYPING_S = 1.0  # each session may send one typing notice in this time
 
 
-async def obey(session: Session, command: m.Command) -> None:
-    """Obey one command. Raises `Refused` and `BadMessage`, which the session answers."""
+async def execute(session: Session, command: m.Command) -> None:
+    """Execute one command. Raises `Refused` and `BadMessage`, for which the session sends an error."""
     attachment = session.attachment
     if attachment is None:
         if not isinstance(command, m.Hello):
-            raise BadMessage("say hello first", field="type")
+            raise BadMessage("the first command must be hello", field="type")
         hello(session, command)
         return
     match command:
         case m.Say() | m.Topic():
-            await session.wait_for(session.server.committer.place())
-            if session.over is None:
-                say_all(session, attachment, [command])
+            await session.wait_for(session.server.committer.wait_capacity())
+            if session.ended_with is None:
+                submit_all(session, attachment, [command])
         case m.Ping():
             session.outbound.send(encode(m.Pong(command.n, command.ref)))
         case m.Join():
@@ -76,7 +77,7 @@ async def obey(session: Session, command: m.Command) -> None:
             await session.wait_for(session.settle())
             session.end(disconnect_for("quit", "goodbye", ref=command.ref))
         case m.Hello():
-            raise BadMessage("you have said hello already", field="type")
+            raise BadMessage("hello was already sent", field="type")
         case _:
             assert_never(command)
 
@@ -87,7 +88,7 @@ def hello(session: Session, command: m.Hello) -> None:
     if not token:
         token = urlsafe_b64encode(server.random_bytes(24)).decode()
     elif not _TOKEN.fullmatch(token):
-        raise BadMessage("a token is 22 to 64 characters of base64url", field="token")
+        raise BadMessage("invalid token: expected 22 to 64 characters of base64url", field="token")
     now = trio.current_time()
     attachment, oldest = server.hub.attach(
         session,
@@ -103,19 +104,20 @@ def hello(session: Session, command: m.Hello) -> None:
         encode(server.welcome(attachment.member.name.shown, session.number, token, command.ref))
     )
     if oldest is not None:
-        oldest.session.end(disconnect_for("replaced", "this member has too many sessions; the oldest ends"))
+        detail = "this member has too many sessions; the oldest is closed"
+        oldest.session.end(disconnect_for("replaced", detail))
 
 
-def in_runs(
+def group_says(
     commands: Iterator[m.Command | BadMessage | Control | None],
 ) -> Iterator[m.Command | BadMessage | Control | list[m.Say] | None]:
-    """Yield what comes, as it comes, and runs of `say` commands as lists of at most SAYS_AT_ONCE."""
+    """Yield each command as it arrives, and consecutive `say` commands as lists of at most SAY_RUN_MAX."""
     run: list[m.Say] = []
     try:
         for command in commands:
             if type(command) is m.Say:
                 run.append(command)
-                if len(run) == SAYS_AT_ONCE:
+                if len(run) == SAY_RUN_MAX:
                     yield run
                     run = []
             else:
@@ -125,16 +127,16 @@ def in_runs(
                 yield command
     except FrameError:
         if run:
-            yield run  # they stand before the place where the stream is broken
+            yield run  # these commands arrived before the broken frame
         raise
     if run:
         yield run
 
 
-def say_all(session: Session, attachment: Attachment[Session], commands: Sequence[m.Say | m.Topic]) -> int:
-    """Hand texts or topics to the committer for as long as it has a place, and refuse those that are wrong.
+def submit_all(session: Session, attachment: Attachment[Session], commands: Sequence[m.Say | m.Topic]) -> int:
+    """Submit texts or topics to the committer until its queue is full, and refuse the invalid ones.
 
-    Return how many of them are done. What they have in common is looked up once: a burst is many of them.
+    Return how many were submitted or refused. Values that they share are looked up only once.
     """
     server = session.server
     committer = server.committer
@@ -169,7 +171,10 @@ def say_all(session: Session, attachment: Attachment[Session], commands: Sequenc
 
 
 def whisper(session: Session, attachment: Attachment[Session], command: m.Whisper) -> None:
-    """Every session of both gets it; it counts as handed over when one of the other's can take it."""
+    """Send a private message to all sessions of both members.
+
+    It counts as delivered when at least one session of the receiver can take it.
+    """
     server = session.server
     session.check_rate(attachment, "talk", command.text)
     check_text(command.text, server.limits.text_bytes, server.limits.text_lines)
@@ -179,21 +184,21 @@ def whisper(session: Session, attachment: Attachment[Session], command: m.Whispe
         raise Refused("no_such_name", refusal.detail, field="to") from None
     me = attachment.member
     whispered = encode(m.Whispered(me.name.shown, other.name.shown, command.text, server.clock_ms()))
-    handed = [
-        _hand_private(server.limits.answers_bytes, place, whispered) for place in list(other.attachments)
+    sent = [
+        _send_private(server.limits.answers_bytes, target, whispered) for target in list(other.attachments)
     ]
-    if not any(handed):
-        raise Refused("unavailable", f"{other.name.shown} takes nothing just now")
+    if not any(sent):
+        raise Refused("unavailable", f"{other.name.shown} is not reading at the moment")
     if other is not me:
-        for place in list(me.attachments):
-            _hand_private(server.limits.answers_bytes, place, whispered)
+        for target in list(me.attachments):
+            _send_private(server.limits.answers_bytes, target, whispered)
     if command.ref:
         session.outbound.send(encode(m.Ack(command.ref)))
 
 
-def _hand_private(answers_bytes: int, attachment: Attachment[Session], payload: bytes) -> bool:
+def _send_private(replies_bytes_max: int, attachment: Attachment[Session], payload: bytes) -> bool:
     outbound = attachment.session.outbound
-    if outbound.answers_bytes >= answers_bytes:
+    if outbound.replies_bytes >= replies_bytes_max:
         return False
     outbound.send(payload)
     outbound.flush()
@@ -208,14 +213,14 @@ def rename(session: Session, attachment: Attachment[Session], command: m.Rename)
     shown = attachment.member.name.shown
     session.outbound.send(encode(m.Named(shown, command.ref)))
     named = encode(m.Named(shown))
-    for place in list(attachment.member.attachments):
-        if place is not attachment:
-            _hand_private(server.limits.answers_bytes, place, named)
+    for target in list(attachment.member.attachments):
+        if target is not attachment:
+            _send_private(server.limits.answers_bytes, target, named)
 
 
 def typing(session: Session, attachment: Attachment[Session], command: m.Typing) -> None:
-    # It costs nobody's rates, so it must cost next to nothing: not even a look for the room comes before
-    # this, and in a large room who is typing interests nobody.
+    # Typing is not charged to any rate, so it must be cheap: this check comes before the lookup of the room.
+    # Large rooms get no typing notices, where they would be noise.
     now = trio.current_time()
     if now - session.typed_at < TYPING_S:
         return
@@ -226,5 +231,5 @@ def typing(session: Session, attachment: Attachment[Session], command: m.Typing)
         return
     stream = server.streams[room.key]
     notice = Batch(0, [encode(m.TypingNotice(stream.shown, attachment.member.name.shown))])
-    mine = {place.session.outbound for place in attachment.member.attachments}
-    hand_out([outbound for outbound in stream.live if outbound not in mine], notice)
+    mine = {own.session.outbound for own in attachment.member.attachments}
+    send_batch([outbound for outbound in stream.live if outbound not in mine], notice)

@@ -1,18 +1,18 @@
-"""Commit, then show: the one task through which everything goes that a journal keeps.
+"""The group commit: one task writes all drafts to the journal, then publishes and acks them.
 
-An author gets a place in the bounded queue first (`place`), decides, and hands its draft over without
-another checkpoint (`submit`). While one batch is being committed the next gathers by itself, so the
-busier the server, the larger the batches and the cheaper each entry. Do not commit at once when it is
-quiet: it destroys the gathering and gains nothing.
+An author first waits until the bounded queue has room (`wait_capacity`), decides, and queues its draft
+without another checkpoint (`submit`). While one batch is committed, the next one collects. So the batches
+grow with the load, and each entry becomes cheaper. Do not commit at once on a quiet server: that prevents
+batching and gains nothing.
 
-Nobody is shown an entry, or its ack, that the journal does not hold:
+An entry is published, and acked, only after the journal holds it:
 
-- A `ref` that is still pending gives no second draft. Its later senders wait for the first.
-- If a commit fails, the batch and all that gathered behind it answer `unavailable`, in order. Nothing
-  was shown, so nothing is undone. What may come after it: the store failed *after* writing. So before
-  anything else is committed to those rooms, what they hold above the entries shown is read and shown.
-- A store that fails by a bug fails like one whose disk is full, but loudly. A bug in this file ends the
-  server, loudly too, and leaves no author waiting.
+- A `ref` that is still pending makes no second draft. Its later senders wait for the first one.
+- If a commit fails, every draft of the batch and of the queue fails with `unavailable`, in order. Nothing was
+  published, so nothing is undone. The store may have failed *after* writing, though. So before the next
+  commit, the committer reads these rooms above their heads, and publishes the entries that it finds.
+- A bug in a store is handled like a full disk, and logged with its traceback. A bug in this file ends the
+  server, with a traceback too, and leaves no author waiting.
 """
 
 from __future__ import annotations
@@ -39,16 +39,19 @@ __all__ = ["Author", "Committer"]
 
 log = logging.getLogger("trio_chat.commit")
 
-BATCH_BYTES = 256 << 10  # of one commit; more would be one very long step for everybody
-RETRY_S = 1.0  # how often a store that failed is looked at while nobody says anything
-DRAFT_BYTES = 200  # what a draft takes beside its text, about
-REF_BYTES = 200  # … and its ref, with the key of which it is a part
+BATCH_BYTES = 256 << 10  # of one commit; a larger one would block the loop for too long
+RETRY_S = 1.0  # between two probes of a failed store while no draft arrives
+DRAFT_BYTES = 200  # the size of a draft without its text, about
+REF_BYTES = 200  # the size of its `ref` and of the key that contains it, about
 PAGE_ENTRIES = 500
 
 
 class Author(Protocol):
-    """The sender of a draft. For each `submit` that did not raise there is one ack or one call of `failed`;
-    once what was committed has been shown, `settled` is called for `count` of them. None may raise."""
+    """The sender of a draft.
+
+    For each `submit` that did not raise, there is one ack or one call of `failed`. After the batch was
+    published, `settled` is called with the number of the author's drafts in it. None of them may raise.
+    """
 
     def acked(self, acks: list[Ack]) -> None: ...
 
@@ -57,7 +60,7 @@ class Author(Protocol):
     def settled(self, count: int) -> None: ...
 
 
-# A tuple and no Struct: there is one for each message, and it is made in half the time.
+# A tuple instead of a Struct: there is one for each message, and a tuple is made in half the time.
 Pending = tuple["RoomStream", "Draft", Author]
 
 
@@ -75,7 +78,7 @@ class Committer:
         queue_entries: int = 10_000,
         queue_bytes: int = 8 << 20,
     ) -> None:
-        """`release` is told how many uses of a feed have ended: each draft is one."""
+        """`release` is called with a stream and how many of its uses ended: each draft is one use."""
         self._store = store
         self._publish = publish
         self._release = release
@@ -84,102 +87,104 @@ class Committer:
         self._queue_entries = queue_entries
         self._queue_bytes = queue_bytes
         self.full = False
-        """Whether `submit` must wait for a place."""
+        """Whether an author must wait before `submit`."""
         self._queue: deque[Pending] = deque()
         self._batch: list[Pending] = []
         self._bytes = 0
-        self._again: dict[
+        self._duplicates: dict[
             tuple[RoomStream, str], list[Author]
         ] = {}  # the later senders of pending refs, by key
-        self._again_count = 0
-        self._doubtful: dict[RoomStream, None] = {}
+        self._duplicates_count = 0
+        self._uncertain: dict[RoomStream, None] = {}
         self._failing = False
-        self._places = trio.lowlevel.ParkingLot()
-        self._news = trio.Event()
+        self._waiters = trio.lowlevel.ParkingLot()
+        self._wakeup = trio.Event()
 
-    async def place(self) -> None:
-        """Wait until the queue has a place; it is kept until the next checkpoint. Always passes one."""
+    async def wait_capacity(self) -> None:
+        """Wait until the queue has room. It keeps it until the next checkpoint. Always pass a checkpoint."""
         await trio.lowlevel.checkpoint()
         while self.full:
-            await self._places.park()
+            await self._waiters.park()
 
     def submit(self, stream: RoomStream, draft: Draft, author: Author) -> None:
-        """Queue a draft; its author hears how it ended. The feed is in use until then.
+        """Queue a draft. Its author is notified of the outcome, and the stream stays in use until then.
 
-        Raises `Refused` with `ref_reuse` when the same `ref` is pending with something else.
+        Raises `Refused` (`ref_reuse`) when the same `ref` is pending with another text.
         """
         key = draft.key
         if key:
             first = stream.pending.setdefault(key, draft)
             if first is not draft:
-                if not _same(first, draft):
+                if not _is_same(first, draft):
                     raise ref_reuse()
-                self._again.setdefault((stream, key), []).append(author)
-                self._again_count += 1
-                self._count_places()
+                self._duplicates.setdefault((stream, key), []).append(author)
+                self._duplicates_count += 1
+                self._update_full()
                 return
         stream.users += 1
         text = draft.text
-        if text.isascii() and key.isascii():  # as `_size` would: the call is a fiftieth of a `say`
+        if text.isascii() and key.isascii():  # inlined from `_size`: the call would be 2 % of a `say`
             size = len(text) + (DRAFT_BYTES + REF_BYTES if key else DRAFT_BYTES)
         else:
             size = _size(draft)
         self._bytes = size = self._bytes + size
         queue = self._queue
         if not queue:
-            self._news.set()
+            self._wakeup.set()
         queue.append((stream, draft, author))
-        if size >= self._queue_bytes or len(queue) + self._again_count >= self._queue_entries:
+        if size >= self._queue_bytes or len(queue) + self._duplicates_count >= self._queue_entries:
             self.full = True
 
     @property
     def failing(self) -> bool:
-        """Whether the store could not be written when that was last tried; while it cannot, each second."""
+        """Whether the last write to the store failed. While it fails, the store is tried once a second."""
         return self._failing
 
     async def run(self) -> None:
-        """Commit what is queued, until cancelled; what is pending then fails as `unavailable`."""
+        """Commit queued drafts until cancelled. Pending drafts then fail with `unavailable`."""
         try:
             while True:
                 await self._wait()
                 try:
-                    await self._clear_doubts()
-                    self._take()
+                    await self._resolve_uncertain()
+                    self._take_batch()
                     if not self._batch:
                         await self._probe()
                         continue
                     drafts = [draft for _, draft, _ in self._batch]
                     outcomes = await self._store.commit(drafts, self._clock_ms())
-                    assert len(outcomes) == len(drafts), "a store says of each draft what became of it"
+                    assert len(outcomes) == len(drafts), "a store returns one result for each draft"
                 except StoreError as error:
                     if not self._failing:
-                        log.error("the journal cannot be written: %s", error)
-                    self._fail("the journal cannot be written")
+                        log.error("cannot write the journal: %s", error)
+                    self._fail("cannot write the journal")
                 except Exception:
                     if self._batch or not self._failing:  # a probe fails each second
-                        log.exception("the journal's store failed in a way it should not")
-                    self._fail("the journal cannot be written")
+                        log.exception("unexpected error in the journal store")
+                    self._fail("cannot write the journal")
                 else:
                     self._recover()
-                    await self._show(outcomes)
+                    await self._publish_batch(outcomes)
         finally:
             self._fail("the server is stopping")
 
     async def _wait(self) -> None:
-        """Wait for a draft; while there is a doubt or a failure, not for long. Always passes a checkpoint: a
-        store need not, and one pass of the loop less is a fiftieth of a burst."""
+        """Wait for a draft, at most `RETRY_S` while a stream is uncertain or the store fails.
+
+        Always pass exactly one checkpoint: a store may pass none, and a second one would cost a burst 2 %.
+        """
         if self._queue:
             await trio.lowlevel.checkpoint()
             return
-        self._news = trio.Event()
-        if not (self._doubtful or self._failing):
-            await self._news.wait()  # without a scope around it: that cost a tenth of a quiet message
+        self._wakeup = trio.Event()
+        if not (self._uncertain or self._failing):
+            await self._wakeup.wait()  # no cancel scope: it would cost a message on a quiet server 10 %
             return
         with trio.move_on_after(RETRY_S):
-            await self._news.wait()
+            await self._wakeup.wait()
 
     async def _probe(self) -> None:
-        """Try a failing store again though nothing is said: a balancer may send no peer until it is well."""
+        """Try a failing store without a draft: a load balancer may send no client before it is healthy."""
         if self._failing:
             await self._store.probe()
             self._recover()
@@ -189,8 +194,8 @@ class Committer:
             self._failing = False
             log.info("the journal can be written again")
 
-    def _take(self) -> None:
-        """The next batch, as much as is queued, up to its bound; the places are free again."""
+    def _take_batch(self) -> None:
+        """Move the queued drafts into the batch, up to `BATCH_BYTES`, and wake waiting authors."""
         if self._bytes <= BATCH_BYTES:
             self._batch.extend(self._queue)
             self._queue.clear()
@@ -202,14 +207,14 @@ class Committer:
                 size += _size(pending[1])
                 self._batch.append(pending)
             self._bytes -= size
-        self._count_places()
+        self._update_full()
 
-    async def _show(self, outcomes: list[CommitResult]) -> None:
+    async def _publish_batch(self, outcomes: list[CommitResult]) -> None:
         batch, self._batch = self._batch, []
         shown: dict[RoomStream, tuple[int, list[bytes]]] = {}
-        again: list[Author] = []
+        duplicates: list[Author] = []
         acked: Author | None = None
-        acks: list[Ack] = []  # a run of the same author's
+        acks: list[Ack] = []  # consecutive acks of the same author
         topics: dict[RoomStream, str] = {}
         latest: RoomStream | None = None
         payloads: list[bytes] = []
@@ -224,8 +229,8 @@ class Committer:
                     payloads.append(payload)
                     if draft.is_topic:
                         topics[stream] = draft.text
-                if seq and not self._again:
-                    # As `_answer` would: this is what happens to nearly every message.
+                if seq and not self._duplicates:
+                    # Inlined from `_resolve`: nearly every message takes this path.
                     if draft.key:
                         del stream.pending[draft.key]
                     if author is not acked:
@@ -237,7 +242,7 @@ class Committer:
                     if acked is not None:
                         acked.acked(acks)
                         acked = None
-                    again += self._answer(stream, draft, author, seq, None if seq else ref_reuse())
+                    duplicates += self._resolve(stream, draft, author, seq, None if seq else ref_reuse())
             if acked is not None:
                 acked.acked(acks)
             until = self._work_clock() + SLICE_S
@@ -247,74 +252,72 @@ class Committer:
                 ):  # not before: a newcomer in between would have the topic and not its entry
                     stream.topic = topics[stream]
                 await self._publish(stream, first, payloads)
-                # A batch may hold entries of a thousand rooms. Each room is shown in one step; between two of
-                # them nothing is half done.
+                # A batch may hold entries of a thousand rooms. Each room is published in one step, so a
+                # checkpoint between two rooms is safe.
                 if self._work_clock() >= until:
                     await trio.lowlevel.checkpoint()
                     until = self._work_clock() + SLICE_S
         finally:
-            self._let_go(batch, again)
+            self._settle(batch, duplicates)
 
     def _fail(self, why: str) -> None:
-        """Refuse the batch and all that gathered behind it, in order: a later one must not overtake."""
+        """Refuse the batch and the whole queue, in order: a later draft must not be committed before them."""
         self._failing = True
         failed = [*self._batch, *self._queue]
         for stream, _, _ in self._batch:
-            if stream not in self._doubtful:
-                self._doubtful[stream] = None
+            if stream not in self._uncertain:
+                self._uncertain[stream] = None
                 stream.users += 1
         self._batch.clear()
         self._queue.clear()
         self._bytes = 0
-        again: list[Author] = []
+        duplicates: list[Author] = []
         for stream, draft, author in failed:
-            again += self._answer(stream, draft, author, 0, Refused("unavailable", why))
-        self._let_go(failed, again)
-        self._count_places()
+            duplicates += self._resolve(stream, draft, author, 0, Refused("unavailable", why))
+        self._settle(failed, duplicates)
+        self._update_full()
 
-    def _count_places(self) -> None:
-        self.full = (
-            len(self._queue) + self._again_count >= self._queue_entries or self._bytes >= self._queue_bytes
-        )
-        if not self.full and self._places:
-            self._places.unpark_all()
+    def _update_full(self) -> None:
+        count = len(self._queue) + self._duplicates_count
+        self.full = count >= self._queue_entries or self._bytes >= self._queue_bytes
+        if not self.full and self._waiters:
+            self._waiters.unpark_all()
 
-    def _answer(
+    def _resolve(
         self, stream: RoomStream, draft: Draft, author: Author, seq: int, refused: Refused | None
     ) -> list[Author]:
-        """Answer the author and the later senders of the same `ref`, which is not pending any more; return
-        the latter."""
-        again: list[Author] = []
+        """Ack or refuse a draft for its author and for the later senders of its `ref`; return the latter."""
+        duplicates: list[Author] = []
         if draft.key:
             del stream.pending[draft.key]
-            again = self._again.pop((stream, draft.key), again)
-        for each in (author, *again):
+            duplicates = self._duplicates.pop((stream, draft.key), duplicates)
+        for each in (author, *duplicates):
             if refused is None:
                 each.acked([Ack(draft.ref, draft.shown, seq)])
             else:
                 each.failed(draft.ref, refused)
-        return again
+        return duplicates
 
-    def _let_go(self, done: list[Pending], again: list[Author]) -> None:
-        """Tell the authors and the later senders, and the feeds, how much of theirs is done."""
+    def _settle(self, done: list[Pending], duplicates: list[Author]) -> None:
+        """Report to authors, later senders and streams how many of their drafts are done."""
         settled: dict[Author, int] = {}
         released: dict[RoomStream, int] = {}
         for stream, _, author in done:
             settled[author] = settled.get(author, 0) + 1
             released[stream] = released.get(stream, 0) + 1
-        for author in again:
+        for author in duplicates:
             settled[author] = settled.get(author, 0) + 1
         for author, count in settled.items():
             author.settled(count)
         for stream, count in released.items():
             self._release(stream, count)
-        if again:
-            self._again_count -= len(again)
-            self._count_places()
+        if duplicates:
+            self._duplicates_count -= len(duplicates)
+            self._update_full()
 
-    async def _clear_doubts(self) -> None:
-        """Show what the journal holds of rooms whose last commit may have written before it failed."""
-        for stream in list(self._doubtful):
+    async def _resolve_uncertain(self) -> None:
+        """Publish the entries that a failed commit may have written all the same."""
+        for stream in list(self._uncertain):
             while True:
                 page = await self._store.read(
                     stream.key,
@@ -324,7 +327,7 @@ class Committer:
                     bytes_max=BATCH_BYTES,
                 )
                 if page.first > stream.head + 1:
-                    stream.skip(page.first)  # some of it is forgotten again already
+                    stream.skip(page.first)  # retention has removed some of them meanwhile
                     continue
                 if not page.payloads:
                     break
@@ -332,12 +335,12 @@ class Committer:
                     if isinstance(entry, TopicChanged):
                         stream.topic = entry.text
                 await self._publish(stream, page.first, page.payloads)
-            del self._doubtful[stream]
+            del self._uncertain[stream]
             self._release(stream, 1)
 
 
 def _size(draft: Draft) -> int:
-    """Return what a draft takes in memory, about: with one wide character in it, each of a text's is wide."""
+    """Return about how many bytes a draft takes in memory. One wide character makes the whole text wide."""
     text, key = draft.text, draft.key
     size = DRAFT_BYTES + (len(text) if text.isascii() else getsizeof(text))
     if key:
@@ -345,9 +348,9 @@ def _size(draft: Draft) -> int:
     return size
 
 
-def _same(one: Draft, other: Draft) -> bool:
-    return (one.text, one.action, one.is_topic) == (other.text, other.action, other.is_topic)
+def _is_same(first: Draft, other: Draft) -> bool:
+    return (first.text, first.action, first.is_topic) == (other.text, other.action, other.is_topic)
 
 
 def ref_reuse() -> Refused:
-    return Refused("ref_reuse", "this ref stands for something else that was said", field="ref")
+    return Refused("ref_reuse", "this ref was already used for a different message", field="ref")

@@ -1,14 +1,14 @@
-"""How a session ends: what it is told (`bye`), and what others are told (`why` in `presence`)."""
+"""The reasons for which a session ends: its `bye`, and the `why` that other members get in `presence`."""
 
 from msgspec import Struct
 
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import UNSET, Bye
 
-__all__ = ["LOST", "Disconnect", "disconnect_for"]
+__all__ = ["CONNECTION_LOST", "Disconnect", "disconnect_for"]
 
-# Come back, with back-off. All others: do not come back by yourself.
-_COME_BACK = {
+# For these codes a client reconnects, with backoff. For all others it must not reconnect by itself.
+_RECONNECT = {
     "hello_timeout",
     "frame_timeout",
     "ping_timeout",
@@ -28,12 +28,15 @@ _WHY = {
     "draining": "draining",
     "internal": "internal",
 }
-# These end a session in good order: what it is owed in answers goes out before the `bye`.
+# These end a session in order: its pending replies are sent before the `bye`.
 _ORDERLY = {"quit", "draining"}
 
 
 class Disconnect(Struct, frozen=True):
-    """`bye` is the payload that says it, `None` when there is nobody left to be told; `code` is its code."""
+    """The reason for the end of a session.
+
+    `bye` is the encoded message, or `None` when the connection is gone already; `code` is the code in it.
+    """
 
     why: str
     bye: bytes | None
@@ -41,12 +44,12 @@ class Disconnect(Struct, frozen=True):
     code: str = ""
 
 
-LOST = Disconnect("lost", None, orderly=True)
+CONNECTION_LOST = Disconnect("lost", None, orderly=True)
 """The connection ended, or the peer's input did."""
 
 
 def disconnect_for(code: str, detail: str, *, after_s: int | None = None, ref: str = "") -> Disconnect:
-    """The parting for a code of `bye`."""
+    """Return the disconnect for a code of `bye`."""
     wait = UNSET if after_s is None else after_s
-    bye = Bye(code, detail, code in _COME_BACK, after_s=wait, ref=ref)
+    bye = Bye(code, detail, code in _RECONNECT, after_s=wait, ref=ref)
     return Disconnect(_WHY.get(code, "lost"), encode(bye), code in _ORDERLY, code)

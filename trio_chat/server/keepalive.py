@@ -1,6 +1,7 @@
-"""One sweep looks for silence, for all: cheaper than a timer a session, and an idle one needs no task more.
+"""The keepalive sweep: one task checks the timeouts of all sessions.
 
-A limit of ten seconds is thus kept to within one.
+This is cheaper than a timer for each session, and an idle session needs no further task. Each timeout is
+kept to within a second.
 """
 
 from __future__ import annotations
@@ -22,18 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["sweep"]
 
 SWEEP_S = 1.0
-LINKS_AT_ONCE = 16  # each wakes a task that makes a session and ends it
-SESSIONS_PER_LOOK = 64  # at the clock: a millisecond is enough for some thousand of them, or to end ten
+LINKS_AT_ONCE = 16  # each wakes a task that creates a session and ends it
+SESSIONS_PER_CHECK = 64  # between two readings of the clock; a slice is enough for some thousand
 
 
 async def sweep(
     sessions: dict[Session, None], acceptor: Acceptor, scheduler: FairScheduler, refusals: Refusals
 ) -> None:
-    """End every session that keeps the server waiting for too long, and probe the silent, until cancelled.
-    What was refused is logged when it is due.
+    """Disconnect sessions whose timeouts have passed, and ping idle ones, until cancelled.
 
-    In slices: thousands may be due in one moment. Where the sweep itself is late, what the peers have sent
-    meanwhile is read first, and the next sweep judges it.
+    Also log the refusals that are due. The sweep works in slices, as thousands of sessions may be due at
+    once. A sweep that is itself late checks nothing: sessions first read the bytes that arrived meanwhile.
     """
     skipped = False
     while True:
@@ -53,7 +53,7 @@ async def sweep(
             overdue = session.overdue(now)
             if overdue is not None:
                 session.end(overdue)
-            elif not session.probe(now) and count % SESSIONS_PER_LOOK:
+            elif not session.probe(now) and count % SESSIONS_PER_CHECK:
                 continue
             if scheduler.clock() >= until:
                 await trio.lowlevel.checkpoint()

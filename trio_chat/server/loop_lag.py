@@ -1,4 +1,4 @@
-"""How late the loop has been, in all. What peers sent in that time was not read and piled up."""
+"""Measure how late the event loop is. Bytes that arrived in that time were not read."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import trio
 
 __all__ = ["LATE_S", "TICK_S", "LoopLag"]
 
-LATE_S = 0.1  # less is not counted
-TICK_S = 0.25  # waking up more often would cost a quiet server more than its messages do
+LATE_S = 0.1  # a smaller delay is not counted
+TICK_S = 0.25  # a shorter interval would cost a quiet server more than its messages do
 
 
 class LoopLag:
-    """The sum of what a periodic task has been late by.
+    """The sum of the delays of a periodic task.
 
-    From the moment on at which the task was due it is late: so a session that runs before it, after a stall,
-    knows of the stall as well. Of each stall, up to the first quarter of a second is missed.
+    The delay counts from the moment at which the task was due. So a session that runs before the task, after
+    a stall, already sees the stall. Up to the first quarter of a second of each stall is missed.
     """
 
     __slots__ = ("_due", "_total")

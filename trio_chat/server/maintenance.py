@@ -1,7 +1,7 @@
-"""What a journal does when nobody waits for it: see `Store.tidy`.
+"""Run the maintenance of the journal in small steps: see `Store.tidy`.
 
-It is done while nothing is being said, one step after the other. Where that never is, because the talk never
-ends, it is done all the same once much has gathered, and once in a while, so that what is too old does go.
+The steps run while no message is being written. On a server that is never quiet they run once the backlog is
+large, and at least every `INTERVAL_S` seconds, so that entries past their retention are removed.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ __all__ = ["run_maintenance"]
 
 log = logging.getLogger("trio_chat.upkeep")
 
-QUIET_S = 0.5  # in which nothing was said
-PAUSE_S = 0.01  # between two steps: an old file is not brought up to date at the cost of whoever speaks
-TALK_PAUSE_S = 0.03  # and so much more where somebody speaks, whom a step keeps waiting for five milliseconds
-OFTEN_ENOUGH_S = 60.0
-# Entries, which each search looks through: so many are looked at for one answer in any case. At the pace of a
-# hundred authors who never pause that is some seconds, and indexing costs them a quarter of it.
+QUIET_S = 0.5  # the journal is idle after so long without a new entry
+STEP_PAUSE_S = 0.01  # between two steps, so that upgrading an old file does not delay messages
+BUSY_PAUSE_S = 0.03  # in addition, while messages arrive: each step delays them by five milliseconds
+INTERVAL_S = 60.0
+# Entries that are not indexed yet, which each search scans: a search may scan as many in any case. A hundred
+# authors without a pause write so many in a few seconds. Indexing them takes a quarter of that time.
 BACKLOG_MAX = 100_000
-AGAIN_S = 30.0  # after a failure
+RETRY_S = 30.0  # after a failure
 
 
 async def run_maintenance(store: Store, clock_ms: Callable[[], int]) -> None:
-    """Keep a journal tidy, until cancelled. One that cannot be is asked again later, and told of once."""
-    left = 0  # of its backlog, when there was nothing more to do
+    """Run maintenance until cancelled. A failure is logged once, and retried after `RETRY_S` seconds."""
+    left = 0  # the backlog that remained after the last complete run
     due = trio.current_time()
     failing = False
     while True:
@@ -47,27 +47,29 @@ async def run_maintenance(store: Store, clock_ms: Callable[[], int]) -> None:
         try:
             if await _tidy(store, clock_ms, left + BACKLOG_MAX, pressing):
                 left = store.backlog
-                due = trio.current_time() + OFTEN_ENOUGH_S
+                due = trio.current_time() + INTERVAL_S
             failing = False
             continue
         except StoreError as error:
             if not failing:
-                log.error("the journal cannot be tidied: %s", error)
+                log.error("cannot tidy the journal: %s", error)
         except Exception:
             if not failing:
-                log.exception("the journal's store failed in a way it should not")
+                log.exception("unexpected error in the journal store")
         failing = True
-        await trio.sleep(AGAIN_S)
+        await trio.sleep(RETRY_S)
 
 
 async def _tidy(store: Store, clock_ms: Callable[[], int], backlog_max: int, pressing: bool) -> bool:
-    """Do what there is to do; whether it was done before somebody spoke. Who speaks is not waited for when
-    it is pressing."""
+    """Run the pending steps. Return false when it stopped early because messages arrived.
+
+    When it is `pressing`, it does not stop for messages.
+    """
     while await store.tidy(clock_ms()):
         before = store.backlog
-        await trio.sleep(PAUSE_S)
+        await trio.sleep(STEP_PAUSE_S)
         if store.backlog > before:
             if not pressing and store.backlog <= backlog_max:
                 return False
-            await trio.sleep(TALK_PAUSE_S)
+            await trio.sleep(BUSY_PAUSE_S)
     return True

@@ -1,4 +1,4 @@
-"""Coming into rooms and leaving them: where a session's cursor is set, and where it ends."""
+"""The handlers of `join` and `leave`, which set a session's cursor in a room and remove it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trio_chat.errors import BadMessage, Refused, StoreError
 from trio_chat.hub.names import Name, prepare_room
-from trio_chat.server.fanout import hand_late
+from trio_chat.server.fanout import send_unsent
 from trio_chat.wire import messages as m
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import UNSET
@@ -20,10 +20,11 @@ __all__ = ["join", "leave"]
 
 
 async def join(session: Session, attachment: Attachment[Session], command: m.Join) -> None:
-    """Answer `room` and begin what it promises, in one step."""
+    """Reply with `room` and start to send the room's entries, in one step."""
     server = session.server
     if (command.after is UNSET) != (not command.epoch):
-        raise BadMessage("after and epoch go together", field="epoch" if command.epoch == "" else "after")
+        missing = "epoch" if command.epoch == "" else "after"
+        raise BadMessage("after and epoch must be given together", field=missing)
     session.check_rate(attachment, "rooms")
     name = prepare_room(command.room)
     server.hub.check_join(attachment, name)
@@ -32,11 +33,11 @@ async def join(session: Session, attachment: Attachment[Session], command: m.Joi
         try:
             stream = await session.wait_for(server.streams.use(name))
         except StoreError as error:
-            raise Refused("unavailable", f"the journal cannot be read: {error}") from error
-        if session.over is not None:
+            raise Refused("unavailable", f"cannot read the journal: {error}") from error
+        if session.ended_with is not None:
             server.streams.release(stream)
             return
-    room, came = server.hub.join(attachment, Name(stream.shown, stream.key))
+    room, is_new = server.hub.join(attachment, Name(stream.shown, stream.key))
     first = server.streams.first(stream)
     resumed = _is_good_cursor(command, stream)
     session.outbound.send(
@@ -53,17 +54,17 @@ async def join(session: Session, attachment: Attachment[Session], command: m.Joi
             )
         )
     )
-    session.outbound.enter(stream, _start(session, stream, command, first, resumed))
+    session.outbound.subscribe(stream, _start(session, stream, command, first, resumed))
     session.outbound.flush()
-    if came:
+    if is_new:
         server.presence.changed(room)
 
 
 def _is_good_cursor(command: m.Join, stream: RoomStream) -> bool:
-    """Return whether `after` is a number of the room's history, or 0, where every history begins.
+    """Return whether `after` is a sequence number of the room's history, or 0, at which every history begins.
 
-    A room in which nothing was said yet has a new epoch each time it is opened, so a client that has seen
-    nothing could not resume otherwise.
+    A room without entries has a new epoch each time it is opened. A client that has seen no entry yet could
+    not resume there if 0 needed the same epoch.
     """
     if command.after is UNSET or command.after > stream.head:
         return False
@@ -71,8 +72,10 @@ def _is_good_cursor(command: m.Join, stream: RoomStream) -> bool:
 
 
 def _start(session: Session, stream: RoomStream, command: m.Join, first: int, resumed: bool) -> int:
-    """Return the number behind which the replay begins. A `join` with `after` is sent a `gap` for each
-    entry that the replay leaves out."""
+    """Return the number after which the replay begins.
+
+    For a `join` with `after`, send a `gap` for the entries that the replay leaves out.
+    """
     head = stream.head
     recent = head if command.recent is UNSET else head - command.recent
     at_most = 0 if command.limit is UNSET else head - command.limit
@@ -89,22 +92,22 @@ def _start(session: Session, stream: RoomStream, command: m.Join, first: int, re
 
 
 async def leave(session: Session, attachment: Attachment[Session], command: m.Leave) -> None:
-    """Leave once all that was said before is settled and all that was shown before has been handed over."""
+    """Leave a room, after the session's drafts are settled and all earlier entries are sent."""
     server = session.server
     session.check_rate(attachment, "rooms")
     stream = server.streams[server.hub.room_of(attachment, command.room).key]
     await session.wait_for(session.settle())
     outbound = session.outbound
     head = stream.head
-    while session.over is None and not session.draining and outbound.behind(stream, head):
+    while not session.is_ending and outbound.is_behind(stream, head):
         if outbound.live:
-            hand_late(stream, outbound)
+            send_unsent(stream, outbound)
         else:
             outbound.flush()
             await session.wait_for(outbound.wait_progress(), is_excuse=False)  # the peer does not read
-    if session.over is not None or session.draining:
+    if session.is_ending:
         return
-    outbound.exit(stream)
+    outbound.unsubscribe(stream)
     room = attachment.rooms[stream.key]
     if server.hub.leave(attachment, room, "left"):
         server.presence.changed(room)

@@ -1,18 +1,19 @@
-"""What a session is owed: the remainder its socket did not take, its private answers, a cursor a room.
+"""The outbound queue of a session: the unsent remainder, the private replies, and a cursor for each room.
 
-A session that keeps up is *live*: it stands in the live set of each of its rooms and is handed every
-batch by one non-blocking send. When its socket takes less than it was given, it leaves the live sets.
-From then on nothing is copied for it: what is kept is the rest of the shared bytes it was being sent,
-and for each room the number it has seen. A writer task waits until the socket can take more, and
-`_pump` gives it, always in this order: the remainder, the private answers, what the rooms have said
-since. At the head of every room it goes live again, in one step without a checkpoint.
+A session that keeps up is *live*: it is in the live set of each of its rooms, and each batch is sent to it
+with one non-blocking send. When its socket takes fewer bytes than it was given, the session leaves the live
+sets and is *behind*. From then on nothing is copied for it. The queue keeps only the rest of the shared
+bytes that were being sent, and for each room the last sequence number sent (the cursor). A writer task waits
+until the socket is writable, and `_drain` sends, always in this order: the remainder, the private replies,
+the entries after the cursors. When every cursor is at the head of its room, the session goes live again, in
+one step without a checkpoint.
 
-Joining with history, resuming, and being slow are this one mechanism.
+Slow sessions, joins with history and resumed sessions all use this one mechanism.
 
-Answers go out beside a writer that waits for the journal: a disk that hangs keeps nobody from its `bye`.
+Replies are also sent while the writer waits for the journal, so a disk that hangs does not delay a `bye`.
 
-The order answers → rooms is what makes `room` come before its replay. The other way round, nothing of a
-room after the answer to `leave`, is the leaver's to see to: it waits while it is `behind`.
+Replies go before entries, so a `room` reply is sent before its replay. The reply to `leave` must come after
+all earlier entries of the room. `membership.leave` waits for that (`is_behind`).
 """
 
 from __future__ import annotations
@@ -38,185 +39,187 @@ if TYPE_CHECKING:
 
 __all__ = ["OutboundQueue"]
 
-# With large buffers Linux reports that a socket is writable only after minutes of slow reading; so it is
-# tried every second.
-TRY_S = 1.0
-READ_AGAIN_S = 1.0  # … and a journal that cannot be read, as often
+# With large buffers, Linux reports a slowly read socket as writable only after minutes, so try it more often.
+WRITE_RETRY_S = 1.0
+READ_RETRY_S = 1.0  # after a failed read of the journal
 
-_NONE_TOLD: dict[RoomStream, int] = {}  # shared by all who are live, which is nearly everybody
+_NO_NOTICES: dict[RoomStream, int] = {}  # shared by all live sessions
 
 
 class OutboundQueue:
-    """One session's way out. What is not async never waits, and any task may call it."""
+    """The outbound queue of one session. Any task may call its synchronous methods; they never wait."""
 
     __slots__ = (
         "_budget",
-        "_moved",
-        "_owner",
+        "_handler",
+        "_next_remainder",
+        "_progress",
         "_reading",
         "_remainder",
+        "_seen_notices",
         "_sent",
-        "_then",
-        "_told",
         "_writing",
-        "answers",
-        "answers_bytes",
         "broken",
         "link",
         "live",
         "packing",
+        "replies",
+        "replies_bytes",
         "send_bare",
         "streams",
         "stuck_since",
     )
 
-    def __init__(self, link: Link, packing: Packing, owner: OutboundHandler) -> None:
+    def __init__(self, link: Link, packing: Packing, handler: OutboundHandler) -> None:
         self.link = link
         self.packing = packing
         self.send_bare = link.send_bare
-        self._owner = owner
-        self._budget: WorkBudget | None = None  # of the writer, from its first start on
-        self.live = True
+        self._handler = handler
+        self._budget: WorkBudget | None = None  # of the writer, once it has started
+        self.live = True  # false while it is behind
         self.broken = False  # the connection is gone
-        self.answers: list[bytes] = []
-        self.answers_bytes = 0
-        self.streams: dict[RoomStream, int] = {}  # the cursor; without meaning while live
-        self._told: dict[RoomStream, int] = _NONE_TOLD  # while behind: how many notices each room had before
-        self.stuck_since: float | None = None  # since when the socket takes nothing
+        self.replies: list[bytes] = []
+        self.replies_bytes = 0
+        self.streams: dict[RoomStream, int] = {}  # the cursors, which are not updated while live
+        # While behind: how many presence notices of each room the session has had.
+        self._seen_notices: dict[RoomStream, int] = _NO_NOTICES
+        self.stuck_since: float | None = None  # since when the socket has taken nothing
         self._remainder = b""
         self._sent = 0
-        self._then = b""  # what comes right behind the remainder
+        self._next_remainder = b""  # follows the remainder
         self._writing = False
-        self._reading: tuple[RoomStream, trio.CancelScope] | None = None  # the page that the writer waits for
-        self._moved: trio.Event | None = None
+        self._reading: tuple[RoomStream, trio.CancelScope] | None = None  # what the writer reads
+        self._progress: trio.Event | None = None
 
-    # --- what comes in -------------------------------------------------------------------------------
+    # --- input ---------------------------------------------------------------------------------------
 
     def send(self, payload: bytes) -> None:
-        """Owe a private answer. It goes out with the next `flush` or batch, whichever comes first."""
-        self.answers.append(payload)
-        self.answers_bytes += len(payload)
+        """Queue a private reply. The next `flush` or batch sends it."""
+        self.replies.append(payload)
+        self.replies_bytes += len(payload)
 
     def send_all(self, payloads: list[bytes]) -> None:
-        self.answers += payloads
-        self.answers_bytes += sum(map(len, payloads))
+        self.replies += payloads
+        self.replies_bytes += sum(map(len, payloads))
 
     def take_replies(self) -> bytes:
-        """The bytes of all private answers owed, which the caller sends."""
-        data = self.packing.pack(self.answers)
-        self.answers.clear()
-        self.answers_bytes = 0
+        """Return the bytes of all queued replies, which the caller must send, and empty the queue."""
+        data = self.packing.pack(self.replies)
+        self.replies.clear()
+        self.replies_bytes = 0
         return data
 
     def flush(self) -> None:
-        """Send what can be sent now. Never raises: a broken connection is told to the owner."""
+        """Send what the socket takes now. Never raises: the handler is notified of a broken connection."""
         if self.live:
-            if not self.answers:
+            if not self.replies:
                 return
             data = self.take_replies()
             try:
                 sent = self.link.send_nowait(data)
             except LinkBroken:
-                self._owner.lost()
+                self._handler.connection_lost()
                 return
             if sent != len(data):
                 self.fall_behind(data, sent)
         elif not self._writing:
-            self._wake()
+            self._drain_inline()
         elif self._reading is not None:
-            self._send_beside(self._reading[1])
+            self._send_replies_during_read(self._reading[1])
 
-    def enter(self, stream: RoomStream, cursor: int) -> None:
-        """Owe everything of a room above `cursor`."""
+    def subscribe(self, stream: RoomStream, cursor: int) -> None:
+        """Send all entries of a room after `cursor`, from now on."""
         if not self.live:
-            self._told[stream] = stream.notices
+            self._seen_notices[stream] = stream.notices
         elif cursor >= stream.head:
             stream.live[self] = None
         else:
-            # Behind in one room is behind in all: one socket, one order. The next `flush` begins.
+            # Behind in one room is behind in all, as they share one socket. The next `flush` starts to send.
             self.fall_behind(b"", 0)
-            self._told[stream] = stream.notices
+            self._seen_notices[stream] = stream.notices
         self.streams[stream] = cursor
 
-    def exit(self, stream: RoomStream) -> None:
-        """Owe nothing more of a room."""
-        stream.gone(self)
+    def unsubscribe(self, stream: RoomStream) -> None:
+        """Send no more entries of a room."""
+        stream.remove(self)
         self.streams.pop(stream, None)
-        self._told.pop(stream, None)
+        self._seen_notices.pop(stream, None)
         if self._reading is not None and self._reading[0] is stream:
             self._reading[1].cancel()
 
     def fall_behind(self, data: bytes, sent: int, then: bytes = b"") -> None:
-        """Leave the live sets: of `data` the socket took `sent` bytes, of `then` none. Nothing is copied."""
+        """Leave the live sets: the socket took `sent` bytes of `data`, and none of `then`. Copies nothing."""
         self.live = False
-        self._told = {stream: stream.notices for stream in self.streams}
+        self._seen_notices = {stream: stream.notices for stream in self.streams}
         for stream in self.streams:
             self.streams[stream] = stream.cursor(self)
-            stream.gone(self)
+            stream.remove(self)
         self._remainder = data
         self._sent = sent
-        self._then = then
+        self._next_remainder = then
         if data:
             self.stuck_since = trio.current_time()
             self._writing = True
-            self._owner.fell_behind()
+            self._handler.start_writer()
 
-    def behind(self, stream: RoomStream, through: int) -> bool:
-        """Whether some of the room's entries up to `through` are still owed."""
+    def is_behind(self, stream: RoomStream, through: int) -> bool:
+        """Return whether some of the room's entries up to `through` are not sent yet."""
         return (
             stream in self.streams and (stream.cursor(self) if self.live else self.streams[stream]) < through
         )
 
-    # --- the end -------------------------------------------------------------------------------------
+    # --- closing -------------------------------------------------------------------------------------
 
-    def break_off(self) -> None:
-        """The connection broke under a send that another task made."""
-        self._owner.lost()
+    def connection_lost(self) -> None:
+        """Handle a connection that broke during another task's send."""
+        self._handler.connection_lost()
 
-    def close(self, bye: bytes | None, farewell: Control | None = None, *, drop: bool) -> None:
-        """Owe nothing of any room any more, and `bye` as the last answer; behind it what the dialect says.
+    def close(self, bye: bytes | None, close_frame: Control | None = None, *, drop: bool) -> None:
+        """Leave all rooms, and send `bye` and `close_frame` (the dialect's close frame) as the last replies.
 
-        With `drop`, a session that is behind is not sent what has not begun either: of the remainder only
-        the frame half out. One that keeps up has its answers, however its commands were cut into segments.
+        With `drop`, a session that is behind gets no queued replies either: of the remainder, only the frame
+        that was partly sent is completed. A live session gets its replies in any case.
         """
         for stream in list(self.streams):
-            self.exit(stream)
+            self.unsubscribe(stream)
         if drop and not self.live:
-            self.answers.clear()
-            self.answers_bytes = 0
+            self.replies.clear()
+            self.replies_bytes = 0
             self._remainder = self._remainder[: self.packing.frame_boundary(self._remainder, self._sent)]
-            self._then = b""
-        for last in filter(None, (bye, farewell)):
+            self._next_remainder = b""
+        for last in filter(None, (bye, close_frame)):
             self.send(last)
         self.flush()
         self.notify()
 
     def release_handler(self) -> None:
-        """Let go of the owner, with which this is a cycle: until the collector finds it, the session would
-        keep what it has read, 64 KiB of half a frame."""
-        self._owner = NO_HANDLER
+        """Release the handler, to break a reference cycle.
 
-    async def finished(self) -> None:
-        """Wait until nothing is owed. Ends early when the connection is gone."""
+        Until the garbage collector found it, the session would keep its input buffer of up to 64 KiB.
+        """
+        self._handler = NO_HANDLER
+
+    async def wait_sent(self) -> None:
+        """Wait until everything is sent, or the connection is gone."""
         while self._writing:
             await self.wait_progress()
 
     async def wait_progress(self) -> None:
-        """Wait until the writer has got on. Returns at once where there is none to wait for."""
+        """Wait until the writer makes progress. Return at once when no writer runs."""
         if not self._writing:
             await trio.lowlevel.checkpoint()
             return
-        if self._moved is None:
-            self._moved = trio.Event()
-        await self._moved.wait()
+        if self._progress is None:
+            self._progress = trio.Event()
+        await self._progress.wait()
 
     # --- the writer ----------------------------------------------------------------------------------
 
     async def catch_up(self, streams: RoomStreams, scheduler: FairScheduler) -> None:
-        """Write until nothing is owed and the session is live again. One task at a time, for as long as
-        the session is behind; raises `LinkBroken` when the connection is gone.
+        """Write until everything is sent and the session is live again.
 
-        In slices of work, and in turn with others where it has used up its budget.
+        Only one task at a time may run this. It works in slices, and takes turns with other tasks once it
+        has used up its budget. Raises `LinkBroken` when the connection is gone.
         """
         if self._budget is None and scheduler.are_limited:
             self._budget = WorkBudget(trio.current_time())
@@ -235,43 +238,48 @@ class OutboundQueue:
                     return
                 self.notify()
                 if stuck == "socket":
-                    await self._writable()
+                    await self._wait_writable()
                 elif stuck == "slice":
                     await trio.lowlevel.checkpoint()
                 else:
-                    await self._read_on(stuck, streams)
+                    await self._read_page(stuck, streams)
         finally:
             self._writing = False
             self.notify()
 
-    def _wake(self) -> None:
-        """Go on without a task as far as that goes."""
+    def _drain_inline(self) -> None:
+        """Send what the socket takes without a writer task; start one only when something is left."""
         try:
             stuck = self._drain()
         except LinkBroken:
-            self._owner.lost()
+            self._handler.connection_lost()
             return
         if stuck is not None:
             self._writing = True
-            self._owner.fell_behind()
+            self._handler.start_writer()
 
-    def _send_beside(self, page: trio.CancelScope) -> None:
-        """Send the answers while the writer waits for a page; any that are left it has to see to first."""
+    def _send_replies_during_read(self, page: trio.CancelScope) -> None:
+        """Send the replies while the writer waits for a page.
+
+        When the socket does not take all of them, cancel the read: the writer must send the rest first.
+        """
         try:
-            while self._send_remainder() and self.answers:
+            while self._send_remainder() and self.replies:
                 self._remainder = self.take_replies()
         except LinkBroken:
-            self._owner.lost()
+            self._handler.connection_lost()
         if self._remainder:
             page.cancel()
 
     def _drain(self) -> RoomStream | Literal["socket", "slice"] | None:
-        """Give the socket what it takes. What is in the way of more: the socket, the end of a slice of work,
-        or a room whose tail does not reach back far enough. None when nothing is owed: the session is live
-        again."""
-        until = self._owner.work_clock() + SLICE_S
+        """Send what the socket takes, and return why it stopped.
+
+        The reason is the full socket, the end of a slice of work, or a room whose tail does not reach back to
+        the cursor. None means that everything is sent and the session is live again.
+        """
+        until = self._handler.work_clock() + SLICE_S
         while self._send_remainder():
-            if self.answers:
+            if self.replies:
                 self._remainder = self.take_replies()
             elif stream := self._next_stream():
                 batch = stream.after(self.streams[stream])
@@ -281,12 +289,12 @@ class OutboundQueue:
             elif not self._send_missed_presence():
                 self._go_live()
                 return None
-            if self._owner.work_clock() >= until:  # last, so that no slice is in vain
+            if self._handler.work_clock() >= until:  # checked last, so that each slice sends something
                 return "slice"
         return "socket"
 
     def _send_remainder(self) -> bool:
-        """Send the remainder; true when all of it is gone."""
+        """Send the remainder; return whether all of it was sent."""
         while self._remainder:
             rest = memoryview(self._remainder)[self._sent :] if self._sent else self._remainder
             took = self.link.send_nowait(rest)
@@ -295,44 +303,47 @@ class OutboundQueue:
                 if took or self.stuck_since is None:
                     self.stuck_since = trio.current_time()
                 return False
-            self._remainder, self._sent, self._then = self._then, 0, b""
+            self._remainder, self._sent, self._next_remainder = self._next_remainder, 0, b""
         self.stuck_since = None
         return True
 
     def _next_stream(self) -> RoomStream | None:
-        """A room that has said something since."""
+        """Return a room with entries after its cursor."""
         for stream, cursor in self.streams.items():
             if cursor < stream.head:
                 return stream
         return None
 
     def _send_batch(self, stream: RoomStream, batch: Batch) -> None:
-        # The room comes last now: a busy one must not keep a slow session from all others.
+        # The room moves to the end: a busy room must not block all others of a slow session.
         self._remainder = batch.packed(self.packing, self.streams.pop(stream))
         self.streams[stream] = batch.last
 
     def _send_missed_presence(self) -> bool:
-        """Owe the presence missed in one room (all at once could be six megabytes); false when none was."""
-        for stream, notices in self._told.items():
+        """Queue the member list of one room whose notices were missed; return false when there is none.
+
+        All rooms at once could be six megabytes.
+        """
+        for stream, notices in self._seen_notices.items():
             if notices != stream.notices:
-                self._told[stream] = stream.notices
-                self.send(self._owner.members_page(stream))
+                self._seen_notices[stream] = stream.notices
+                self.send(self._handler.members_page(stream))
                 return True
         return False
 
     def _go_live(self) -> None:
         self.live = True
-        self._told = _NONE_TOLD
+        self._seen_notices = _NO_NOTICES
         for stream in self.streams:
             stream.live[self] = None
 
-    async def _writable(self) -> None:
-        # Interrupted is a reason to look again what is owed.
-        with suppress(trio.ClosedResourceError), trio.move_on_after(TRY_S):
+    async def _wait_writable(self) -> None:
+        # An interrupt means that there may be something new to send.
+        with suppress(trio.ClosedResourceError), trio.move_on_after(WRITE_RETRY_S):
             await self.link.wait_writable()
 
-    async def _read_on(self, stream: RoomStream, streams: RoomStreams) -> None:
-        """Have the next page of a room's journal handed over, unless something else becomes more urgent."""
+    async def _read_page(self, stream: RoomStream, streams: RoomStreams) -> None:
+        """Read the next page of a room from the journal and send it, unless replies become more urgent."""
         cursor = self.streams[stream]
         batch: Batch | None = None
         with trio.CancelScope() as page:
@@ -340,11 +351,11 @@ class OutboundQueue:
             try:
                 batch = await streams.after(stream, cursor)
             except StoreError:
-                await trio.sleep(READ_AGAIN_S)
+                await trio.sleep(READ_RETRY_S)
             finally:
                 self._reading = None
         if batch is None or self._remainder or self.streams.get(stream) != cursor:
-            return  # nothing came, or the socket is full, or the room was left meanwhile
+            return  # the read was cancelled or failed, the socket is full, or the room was left meanwhile
         if batch.first > cursor + 1:
             self.send(encode(Gap(stream.shown, cursor, batch.first, kept=False)))
             self.streams[stream] = batch.first - 1
@@ -352,7 +363,7 @@ class OutboundQueue:
             self._send_batch(stream, batch)
 
     def notify(self) -> None:
-        """Wake whoever waits in `wait_progress`."""
-        if self._moved is not None:
-            self._moved.set()
-            self._moved = None
+        """Wake the tasks in `wait_progress`."""
+        if self._progress is not None:
+            self._progress.set()
+            self._progress = None

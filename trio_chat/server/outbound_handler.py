@@ -1,4 +1,4 @@
-"""What stands behind `outbound.py`: whose way out it is."""
+"""The interface through which an outbound queue calls its session."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ __all__ = ["NO_HANDLER", "OutboundHandler"]
 
 
 class OutboundHandler(Protocol):
-    """The session, as seen from what it is owed."""
+    """The session, as its outbound queue sees it."""
 
-    def fell_behind(self) -> None:
-        """The socket takes no more for now: run `catch_up` in a task of its own."""
+    def start_writer(self) -> None:
+        """Run `catch_up` in a task of its own: the socket takes no more for now."""
         ...
 
     def work_clock(self) -> float:
-        """The clock that slices of work are measured with, in seconds."""
+        """Return the time that measures slices of work, in seconds."""
         ...
 
-    def lost(self) -> None:
-        """The connection broke under a send."""
+    def connection_lost(self) -> None:
+        """Handle a connection that broke during a send."""
         ...
 
     def members_page(self, stream: RoomStream) -> bytes:
-        """The payload that makes good for presence notices missed in a room."""
+        """Return the payload that replaces missed presence notices of a room: its list of members."""
         ...
 
 
 class _NoHandler:
-    """The owner of a session that has ended: does nothing."""
+    """The handler of a session that has ended. It does nothing."""
 
-    def fell_behind(self) -> None:
+    def start_writer(self) -> None:
         pass
 
     def work_clock(self) -> float:
         return 0.0
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         pass
 
     def members_page(self, stream: RoomStream) -> bytes:

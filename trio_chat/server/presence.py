@@ -1,9 +1,9 @@
-"""Presence, told: one task that sends each room what changed in it.
+"""The presence notifier: one task sends each room its changes of membership.
 
-The first change in a room goes out with the next pass of the server. After a notice the room is quiet for a
-while, in which further changes gather: 20 ms in rooms of up to 200 members, so that a storm of joins does not
-make a notice to everybody for each. In larger rooms it is 250 ms, or ten times what the last notice cost to
-send, so that a storm in a room of ten thousand spends at most a tenth of the server on presence.
+The first change in a room is sent in the next pass of the event loop. After a notice, changes are collected
+for a while (the quiet time) and then sent together. In rooms of up to 200 members it is 20 ms, so that many
+joins at once do not cause a notice each. In larger rooms it is 250 ms, or ten times as long as sending the
+last notice took. So even in a room of ten thousand, presence takes at most a tenth of the server's time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_chat.server.fair_share import SLICE_S, WorkBudget
-from trio_chat.server.fanout import SENDS_AT_ONCE, tell
+from trio_chat.server.fanout import SENDS_AT_ONCE, send_notice
 from trio_chat.server.stream import Batch
 from trio_chat.wire.codec import encode
 
@@ -30,13 +30,13 @@ __all__ = ["PresenceNotifier"]
 GATHER_S = 0.02
 INTERVAL_S = 0.25
 COST_FACTOR = 10
-# One rename may be a notice in each of a hundred rooms of two hundred members: 20 ms of work.
+# One rename may cause a notice in each of a hundred rooms of two hundred members: 20 ms of work.
 BUDGET_BURST_S = 0.05
 BUDGET_PER_S = 0.1
 
 
 class PresenceNotifier:
-    """Call `changed` after each change of a room; `run` tells it."""
+    """Sends presence notices from `run`. Call `changed` after each change of a room."""
 
     def __init__(
         self,
@@ -46,69 +46,69 @@ class PresenceNotifier:
         sends_at_once: int = SENDS_AT_ONCE,
     ) -> None:
         self._hub = hub
-        self._feeds = streams
+        self._streams = streams
         self._sends_at_once = sends_at_once
-        self._turns = scheduler
+        self._scheduler = scheduler
         self._budget: WorkBudget | None = None
-        self._due: dict[str, None] = {}  # rooms to be told now
-        self._gathering: dict[str, None] = {}  # rooms to be told when their quiet ends
+        self._due: dict[str, None] = {}  # rooms to notify now
+        self._gathering: dict[str, None] = {}  # rooms to notify after their quiet time
         self._quiet_until: dict[str, float] = {}
-        self._ends: list[tuple[float, str]] = []  # a heap of these; some may count no more
-        self._news = trio.Event()
+        self._quiet_ends: list[tuple[float, str]] = []  # a heap of the quiet times; may hold outdated ones
+        self._wakeup = trio.Event()
 
     def changed(self, room: Room[Session]) -> None:
-        """The room has something to tell."""
+        """Schedule a notice to the room."""
         key = room.key
         quiet_until = self._quiet_until.get(key)
         if quiet_until is not None:
             if room.large or quiet_until - trio.current_time() <= GATHER_S:
                 self._gathering[key] = None
                 return
-            del self._quiet_until[key]  # a large room has become small
+            del self._quiet_until[key]  # a large room became small
             self._gathering.pop(key, None)
         self._due[key] = None
-        self._news.set()
+        self._wakeup.set()
 
     async def run(self) -> None:
-        """Tell what is due, until cancelled; in slices, and in turn with others beyond the budget."""
-        if self._turns.are_limited:
+        """Send due notices until cancelled, in slices. Beyond its budget, take turns with other tasks."""
+        if self._scheduler.are_limited:
             self._budget = WorkBudget(trio.current_time(), burst_s=BUDGET_BURST_S, per_s=BUDGET_PER_S)
         while True:
-            with trio.move_on_at(self._ends[0][0] if self._ends else float("inf")):
-                await self._news.wait()
-            # What else changes in this pass goes out with it.
+            with trio.move_on_at(self._quiet_ends[0][0] if self._quiet_ends else float("inf")):
+                await self._wakeup.wait()
+            # Include further changes of this pass of the loop.
             await trio.lowlevel.checkpoint()
-            self._news = trio.Event()
+            self._wakeup = trio.Event()
             self._end_quiet(trio.current_time())
             due, self._due = self._due, {}
-            began = self._turns.clock()
+            began = self._scheduler.clock()
             in_turn = False
             for key in due:
-                await self._tell(key)
-                if self._turns.clock() - began >= SLICE_S:
+                await self._notify_room(key)
+                if self._scheduler.clock() - began >= SLICE_S:
                     in_turn = await self._next_slice(began, in_turn)
-                    began = self._turns.clock()
+                    began = self._scheduler.clock()
             self._charge(began, in_turn)
 
     async def _next_slice(self, began: float, in_turn: bool) -> bool:
-        """Let the loop go round, or wait for a turn; return which."""
+        """Pass a checkpoint, or wait for a turn when the budget is spent; return whether it was a turn."""
         self._charge(began, in_turn)
         if self._budget is not None and self._budget.is_spent(trio.current_time()):
-            await self._turns.wait()
+            await self._scheduler.wait()
             return True
         await trio.lowlevel.checkpoint()
         return False
 
     def _charge(self, began: float, in_turn: bool) -> None:
-        worked_s = self._turns.clock() - began
+        worked_s = self._scheduler.clock() - began
         if in_turn:
-            self._turns.charge(worked_s)
+            self._scheduler.charge(worked_s)
         if self._budget is not None:
             self._budget.charge(worked_s, trio.current_time())
 
     def _end_quiet(self, now: float) -> None:
-        while self._ends and self._ends[0][0] <= now:
-            until, key = heappop(self._ends)
+        while self._quiet_ends and self._quiet_ends[0][0] <= now:
+            until, key = heappop(self._quiet_ends)
             if self._quiet_until.get(key) != until:
                 continue
             del self._quiet_until[key]
@@ -116,18 +116,18 @@ class PresenceNotifier:
                 del self._gathering[key]
                 self._due[key] = None
 
-    async def _tell(self, key: str) -> None:
+    async def _notify_room(self, key: str) -> None:
         room = self._hub.rooms.get(key)
         notice = room.notice() if room is not None else None
         if room is None or notice is None:
             return
         large = room.large
         begun = trio.current_time()
-        await tell(self._feeds[key], Batch(0, [encode(notice)]), sends_at_once=self._sends_at_once)
+        await send_notice(self._streams[key], Batch(0, [encode(notice)]), sends_at_once=self._sends_at_once)
         now = trio.current_time()
         quiet_until = now + (max(INTERVAL_S, COST_FACTOR * (now - begun)) if large else GATHER_S)
         self._quiet_until[key] = quiet_until
-        heappush(self._ends, (quiet_until, key))
-        if key in self._due:  # what has changed while it was told waits as well
+        heappush(self._quiet_ends, (quiet_until, key))
+        if key in self._due:  # changes during the send wait for the quiet time as well
             del self._due[key]
             self._gathering[key] = None

@@ -47,7 +47,9 @@ def default_journal() -> str:
     except OSError as error:
         where = f"{error.filename}: {error.strerror}"
         kind = JournalUnavailable if is_temporary(error) else CannotStart
-        raise kind(f"cannot create a directory for the journal: {where}; --journal PATH names another file") from error
+        raise kind(
+            f"cannot create a directory for the journal: {where}; --journal PATH names another file"
+        ) from error
 
 
 async def run_process(config: Config, say: Callable[[Sequence[str]], None]) -> bool:

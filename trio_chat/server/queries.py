@@ -1,4 +1,4 @@
-"""Questions: who is here, which rooms there are, what was said and where. They change nothing."""
+"""The handlers of `who`, `rooms`, `history` and `search`, which change nothing."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["history", "rooms", "search", "who"]
 
 _NEXT = re.compile(r"(-?[0-9]{1,16})\.([0-9]{1,16})\.(.+)", re.DOTALL | re.ASCII)
 
-PAGE_BYTES = 60_000  # of a frame's 65,536; the rest is for what stands around the list
-ROOMS_PAGE = 200  # in one step: 0.2 ms
+PAGE_BYTES = 60_000  # of a frame's 65,536 bytes; the rest is for the other fields of the reply
+ROOMS_PAGE = 200  # 0.2 ms of work
 HISTORY_READ_BYTES = 2 << 20  # 200 of the largest entries
 
 
@@ -37,7 +37,8 @@ def who(session: Session, attachment: Attachment[Session], command: m.Who) -> No
 def rooms(session: Session, attachment: Attachment[Session], command: m.Rooms) -> None:
     server = session.server
     session.check_rate(attachment, "questions")
-    following = server.hub.rooms_after(command.after, ROOMS_PAGE + 1)  # one more: is there more?
+    # A room more than fits on a page shows whether more pages follow.
+    following = server.hub.rooms_after(command.after, ROOMS_PAGE + 1)
     page: list[m.RoomListing] = []
     left = PAGE_BYTES
     for room in following[:ROOMS_PAGE]:
@@ -50,10 +51,13 @@ def rooms(session: Session, attachment: Attachment[Session], command: m.Rooms) -
 
 
 async def history(session: Session, attachment: Attachment[Session], command: m.History) -> None:
-    """A page of what was shown; the newest of it where not all fits, unless one reads on from `after`."""
+    """Send a page of a room's published entries.
+
+    When not all of them fit, send the oldest ones if `after` is given, and the newest ones otherwise.
+    """
     server = session.server
     if command.before is not UNSET and command.after is not UNSET:
-        raise BadMessage("before or after, not both", field="after")
+        raise BadMessage("give before or after, not both", field="after")
     session.check_rate(attachment, "questions")
     stream = server.streams[server.hub.room_of(attachment, command.room).key]
     if command.after is not UNSET:
@@ -69,30 +73,30 @@ async def history(session: Session, attachment: Attachment[Session], command: m.
             )
         )
     except StoreError as error:
-        raise Refused("unavailable", f"the journal cannot be read: {error}") from error
-    if session.over is not None:
-        return  # and the room may be forgotten
+        raise Refused("unavailable", f"cannot read the journal: {error}") from error
+    if session.ended_with is not None:
+        return  # the room may be closed by now
     if command.after is not UNSET:
         payloads = _fit(page.payloads)
         more = page.first + len(payloads) <= through
     else:
         payloads = _fit(page.payloads[::-1])[::-1]
-        # Where the page begins later than was asked, the journal has forgotten what stood before.
+        # When the page begins later than requested, the journal has removed the entries before it.
         more = page.first == after + 1 or len(payloads) < len(page.payloads)
         more = more and page.last + 1 - len(payloads) > server.streams.first(stream)
-    # The payloads are entries as they stand: they go into the answer as they are.
+    # The payloads are encoded entries, which go into the reply unchanged.
     entries = cast("list[m.Said | m.TopicChanged]", [msgspec.Raw(payload) for payload in payloads])
     session.outbound.send(encode(m.HistoryPage(stream.shown, entries, more, command.ref)))
 
 
 async def search(session: Session, attachment: Attachment[Session], command: m.Search) -> None:
-    """A page of the newest entries that hold a text, of those shown in the rooms that the session is in."""
+    """Send a page of the newest published entries that contain a text, from the session's own rooms."""
     server = session.server
     session.check_rate(attachment, "questions")
     check_text(command.text, server.limits.text_bytes, server.limits.text_lines)
     keys = [server.hub.room_of(attachment, command.room).key] if command.room else list(attachment.rooms)
     heads = {key: server.streams[key].head for key in keys}
-    below = _place(command.next) if command.next else None
+    below = _parse_position(command.next) if command.next else None
     if command.before is not UNSET:
         if command.room:
             heads = {key: min(head, command.before - 1) for key, head in heads.items()}
@@ -101,12 +105,12 @@ async def search(session: Session, attachment: Attachment[Session], command: m.S
     try:
         found = await session.wait_for(
             server.store.search(
-                heads, command.text, below, command.limit, is_abandoned=lambda: session.over is not None
+                heads, command.text, below, command.limit, is_abandoned=lambda: session.ended_with is not None
             )
         )
     except StoreError as error:
-        raise Refused("unavailable", f"the journal cannot be read: {error}") from error
-    if session.over is not None:
+        raise Refused("unavailable", f"cannot read the journal: {error}") from error
+    if session.ended_with is not None:
         return
     payloads = _fit([hit.payload for hit in found.hits])
     rest = found.rest if len(payloads) == len(found.hits) else found.hits[len(payloads) - 1].position
@@ -115,16 +119,16 @@ async def search(session: Session, attachment: Attachment[Session], command: m.S
     session.outbound.send(encode(m.Found(entries, rest is not None, command.ref, following)))
 
 
-def _place(following: str) -> Position:
-    """The place that the `next` of an answer stands for. Raises `BadMessage`."""
+def _parse_position(following: str) -> Position:
+    """Return the position for the `next` of an earlier reply. Raises `BadMessage`."""
     found = _NEXT.fullmatch(following)
     if found is None:
-        raise BadMessage("next is what an answer said, and nothing else", field="next")
+        raise BadMessage("invalid next: expected the next of an earlier reply", field="next")
     return Position(int(found[1]), found[3], int(found[2]))
 
 
 def _fit(payloads: list[bytes]) -> list[bytes]:
-    """As many as fit into one frame, from the front."""
+    """Return as many payloads as fit into one frame, from the front."""
     left = PAGE_BYTES
     for count, payload in enumerate(payloads):
         left -= len(payload) + 1

@@ -1,12 +1,12 @@
-"""The time that retention counts ages from: while the clock is in doubt it forgets nothing by age.
+"""The time from which retention counts ages. While the clock is in doubt, nothing is removed by age.
 
-A clock that was wrong for a moment must not cost a journal. So age counts from the server's time only while
-nothing speaks against it. Retention waits for both clocks to have agreed for 24 hours
+A clock that was wrong for a moment must not delete a journal. So retention by age waits until both clocks
+have agreed for 24 hours
 
-- if at the start the newest entry is in the future, or older than half of what is kept;
-- once the server's time has followed the wall clock, in either direction.
+- if the newest entry at the start is in the future, or older than half of the age that is kept;
+- after the server's time was set to the wall clock, forward or back.
 
-How many entries of a room are kept has nothing to do with a clock, and does not wait.
+Retention by the number of entries needs no clock, and does not wait.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ log = logging.getLogger("trio_chat.clock")
 
 AGREED_MS = 86_400_000  # how long both clocks have to agree
 HOUR_MS = 3_600_000
-NO_AGE_MS = 1 << 53  # more than any time on the wire: seen from so long ago nothing is old
+NO_AGE_MS = 1 << 53  # more than any time on the wire: with a clock so far back, no entry is old
 
 
 class RetentionTime:
-    """The time for `Store.tidy` (`now_ms`), of a journal that keeps entries for `age_ms`; 0 is for ever."""
+    """The time for `Store.tidy` (`now_ms`) of a journal that keeps entries for `age_ms`; 0 means for ever."""
 
     def __init__(self, server_time: ServerTime, age_ms: int, *, in_memory: bool) -> None:
         self._time = server_time
@@ -40,7 +40,7 @@ class RetentionTime:
         self._waits = False
 
     def begin(self, newest_ms: int) -> None:
-        """Compare the newest entry of the journal with the clock; 0 says that there is none."""
+        """Compare the time of the newest entry with the clock; 0 means that there is no entry."""
         if not (self._age_ms and newest_ms):
             return
         now = self._time.now_ms()
@@ -50,7 +50,7 @@ class RetentionTime:
             self.wait(f"the newest entry, of {date_text(newest_ms)}, is older than half of that")
 
     def wait(self, reason: str) -> None:
-        """Forget nothing by age until both clocks have agreed for 24 hours; say so once."""
+        """Remove nothing by age until both clocks have agreed for 24 hours; log it once."""
         if self._waits or not self._age_ms:
             return
         self._waits = True
@@ -63,7 +63,7 @@ class RetentionTime:
         )
 
     def now_ms(self) -> int:
-        """Return the server's time, or while retention waits one so long ago that no entry is too old."""
+        """Return the server's time. While retention waits, return a time before which no entry is too old."""
         now = self._time.now_ms()
         if self._changes != self._time.changes:
             self._changes = self._time.changes
@@ -77,7 +77,7 @@ class RetentionTime:
 
     @property
     def _age(self) -> str:
-        """The age as `serve --keep` and `journal prune --before` take it."""
+        """The age in the format of `serve --keep` and `journal prune --before`."""
         hours = self._age_ms // HOUR_MS
         if hours * HOUR_MS != self._age_ms:  # only a program can set this
             return f"{self._age_ms // 1_000}s"

@@ -1,14 +1,15 @@
-"""The server and its nurseries: who starts whom, and who ends whom.
+"""The server and its nurseries.
 
     open_server()
-    └ stores     the committer, the notices, the upkeep,     ended last, when nothing is pending
-      │          the turns, the lateness, the clocks
+    └ stores     the committer, the presence notifier,       cancelled last, when nothing is pending
+      │          maintenance, the scheduler, loop lag, clocks
       └ writers  one per session that is behind              its failure ends only its session
         └ sessions  one task per connection                  a deadline at drain
-          └ listeners  accept loops, the keepalive sweep     cancelled first
+          └ accepting  accept loops, the keepalive sweep     cancelled first
 
-Leaving the block drains: stop accepting, stop reading, settle what is pending and ack it, `bye draining`,
-flush, close. One deadline is over all of it; past it, by force.
+Leaving the block drains the server: stop accepting, stop reading, commit and ack pending drafts, send
+`bye draining`, flush, close. One deadline covers all of it. After the deadline, connections are closed by
+force.
 """
 
 from __future__ import annotations
@@ -64,13 +65,11 @@ __all__ = ["Server", "open_server"]
 
 log = logging.getLogger("trio_chat.server")
 
-ACCEPT_S = (
-    0.0001  # of work for each connection until it waits for its first bytes, and behind its last, about
-)
+ACCEPT_S = 0.0001  # about how much work a new connection is, without its first bytes
 
 
 class Server:
-    """A running server; made by `open_server`. What its parts need of each other goes through here."""
+    """A running server, made by `open_server`. Its parts reach each other through it."""
 
     def __init__(
         self,
@@ -89,7 +88,7 @@ class Server:
         self._retention = RetentionTime(server_time, config.keep.age_ms, in_memory=store.kept == "memory")
         self.random_bytes = random_bytes
         self.addresses: list[str] = []
-        """Where it listens, such as `tcp://127.0.0.1:5555`."""
+        """The addresses of its listeners, such as `tcp://127.0.0.1:5555`."""
         self.hub: Hub[Session] = Hub(sessions_max=limits.sessions, rooms_max=limits.rooms, rates=config.rates)
         self._announced = config.announced
         self.scheduler = FairScheduler(work_clock, are_limited=config.rate_limit)
@@ -109,39 +108,39 @@ class Server:
         )
         self.presence = PresenceNotifier(self.hub, self.streams, self.scheduler, limits.sends_at_once)
         self.store = store
-        routes = HttpRoutes(config.public_names, clock_ms, self._is_well) if config.web else None
-        self._door = Acceptor(limits, routes, Proxies(config.proxies), self.scheduler, self.refusals)
+        routes = HttpRoutes(config.public_names, clock_ms, self._is_healthy) if config.web else None
+        self._acceptor = Acceptor(limits, routes, Proxies(config.proxies), self.scheduler, self.refusals)
         self._software = software
         self._sessions: dict[Session, None] = {}
         self._writers: trio.Nursery | None = None
-        self._numbers = 0
+        self._last_number = 0
 
     @property
     def sessions(self) -> int:
-        """How many sessions there are, those that have not said hello included."""
-        return len(self._sessions) + self._door.callers
+        """The number of sessions, including those before their hello."""
+        return len(self._sessions) + self._acceptor.callers
 
     @property
     def connections(self) -> int:
-        """How many connections there are, browsers that only look included."""
-        return self._door.connections
+        """The number of connections, including those of browsers that only load the page."""
+        return self._acceptor.connections
 
     async def serve_stream(self, stream: trio.abc.Stream, address: str = "") -> None:
-        """Serve one connection that came in some other way, until it ends; the stream is closed then."""
+        """Serve a connection that no listener accepted, until it ends, and close the stream."""
         async with open_stream_link(stream, address) as link:
             await self.serve_link(link)
 
     async def serve_link(self, link: Link) -> None:
-        """Serve one connection until it ends; the link is closed then, also when cancelled.
+        """Serve one connection until it ends, and close the link, also when cancelled.
 
-        A connection over one of the limits is told so and closed.
+        A connection over one of the limits is sent an error and closed.
         """
-        full = self._door.full(link.address)
-        if full or self._door.is_shut():
-            await self._door.turn_away(link, full)
+        full = self._acceptor.full(link.address)
+        if full or self._acceptor.is_shut():
+            await self._acceptor.turn_away(link, full)
             return
-        # An idle connection waits here: what is not needed any more is not kept in local names.
-        counted = self._door.counting(link.address)
+        # An idle connection waits here, so local variables must not keep objects alive.
+        counted = self._acceptor.counting(link.address)
         try:
             session = await self._open_session(link, counted)
             if session is not None:
@@ -150,19 +149,19 @@ class Server:
             counted.close()
 
     async def _open_session(self, link: Link, counted: CountedConnection) -> Session | None:
-        """Wait until a peer speaks a dialect; None when it does not, and the link is closed then."""
-        self._numbers += 1
-        number = self._numbers
-        caller = await self._door.ask(link, counted)
-        if caller is None:
+        """Wait until the dialect of a peer is known. Return None, with the link closed, if it has none."""
+        self._last_number += 1
+        number = self._last_number
+        accepted = await self._acceptor.ask(link, counted)
+        if accepted is None:
             return None
-        session = Session(self, link, number, caller, counted.prefix)
+        session = Session(self, link, number, accepted, counted.prefix)
         self._sessions[session] = None
-        if self._door.is_shut():  # meanwhile
+        if self._acceptor.is_shut():  # during the wait
             session.drain()
         return session
 
-    # --- for its parts -------------------------------------------------------------------------------
+    # --- for the server's parts ----------------------------------------------------------------------
 
     def welcome(self, name: str, session: int, token: str, ref: str) -> Welcome:
         return Welcome(
@@ -179,34 +178,34 @@ class Server:
             ref=ref,
         )
 
-    def stand_up(self, attachment: Attachment[Session], why: str) -> None:
-        """A session has ended: its rooms hear of it."""
+    def detach(self, attachment: Attachment[Session], why: str) -> None:
+        """Detach an ended session from the hub, and schedule notices to its rooms."""
         for room in self.hub.detach(attachment, why, trio.current_time()):
             self.presence.changed(room)
 
-    def _is_well(self) -> bool:
-        return not (self._door.is_shut() or self.committer.failing)
+    def _is_healthy(self) -> bool:
+        return not (self._acceptor.is_shut() or self.committer.failing)
 
-    def forget(self, session: Session) -> None:
+    def remove(self, session: Session) -> None:
         self._sessions.pop(session, None)
 
     def start_writer(self, session: Session) -> None:
-        """Let a session that is behind catch up in a task of its own."""
-        assert self._writers is not None, "sessions run inside the nursery of writers"
+        """Start a task in which a session that is behind catches up."""
+        assert self._writers is not None, "sessions run inside the writers nursery"
         self._writers.start_soon(self._write, session)
 
     async def _write(self, session: Session) -> None:
         try:
             await session.outbound.catch_up(self.streams, self.scheduler)
         except LinkBroken:
-            session.lost()
+            session.connection_lost()
         except Exception:
-            log.exception("a bug ended the writer of session %d", session.number)
-            session.end(disconnect_for("internal", "something went wrong in the server"))
+            log.exception("unexpected error in the writer of session %d", session.number)
+            session.end(disconnect_for("internal", "internal server error"))
 
     # --- the nurseries -------------------------------------------------------------------------------
 
-    async def _keep_tidy(self) -> None:
+    async def _run_maintenance(self) -> None:
         await begin_retention(self.store, self._time, self._retention)
         await run_maintenance(self.store, self._retention.now_ms)
 
@@ -224,7 +223,7 @@ class Server:
 
     @asynccontextmanager
     async def running(self, listeners: Sequence[Listener]) -> AsyncGenerator[None]:
-        """The server at work for as long as the block lasts; see the top of this file."""
+        """Run the server while the block runs; see the docstring of this module."""
         try:
             async with self._running(listeners):
                 yield
@@ -239,12 +238,12 @@ class Server:
             stores.start_soon(self.scheduler.run)
             stores.start_soon(self.lateness.run)
             if self.store.tidies:
-                stores.start_soon(self._keep_tidy)
+                stores.start_soon(self._run_maintenance)
             if self._time.has_two_clocks:
                 stores.start_soon(compare_clocks, self.store, self._time, self._retention)
             async with trio.open_nursery() as self._writers, trio.open_nursery() as sessions:
                 async with trio.open_nursery() as accepting:
-                    accepting.start_soon(sweep, self._sessions, self._door, self.scheduler, self.refusals)
+                    accepting.start_soon(sweep, self._sessions, self._acceptor, self.scheduler, self.refusals)
                     for listener in listeners:
                         accepting.start_soon(self._accept, listener, sessions)
                     try:
@@ -259,7 +258,7 @@ class Server:
         for nursery in (self._writers, sessions):
             assert nursery is not None
             nursery.cancel_scope.deadline = deadline
-        self._door.shut()
+        self._acceptor.shut()
         for session in list(self._sessions):
             session.drain()
 
@@ -274,16 +273,17 @@ async def open_server(
     random_bytes: Callable[[int], bytes] = os.urandom,
     work_clock: Callable[[], float] | None = None,
 ) -> AsyncGenerator[Server]:
-    """A chat server for as long as the block lasts; it listens when the block begins.
+    """Run a chat server while the block runs. It listens when the block begins.
 
-    Leaving the block drains, for at most `drain_s` seconds (see the top of this file). Leaving it by an
-    exception, or being cancelled, ends all connections at once. What was acked is in the journal either
-    way. Without `listeners` it listens where `config` says, without `store` it keeps the journal that
-    `config` says; it closes both. `clock_ms` is the time of entries: the system's, as `server/clock.py` takes
-    it, unless given. `random_bytes` makes tokens and epochs,
-    `work_clock` measures in seconds how long steps of the loop take: Trio's clock unless given.
+    Leaving the block drains the server, for at most `drain_s` seconds. Leaving it by an exception, or being
+    cancelled, closes all connections at once. Acked messages are in the journal either way.
 
-    Raises `CannotStart` before the block. A bug in the server ends the block and comes out as an exception
+    `listeners` and `store` default to those that `config` describes. The server closes both, also when they
+    are passed in. `clock_ms` is the time of entries, by default `ServerTime` (`server/clock.py`).
+    `random_bytes` makes tokens and epochs. `work_clock` measures in seconds how long steps of the loop take,
+    by default with Trio's clock.
+
+    Raises `CannotStart` before the block. A bug in the server ends the block and is raised as an exception
     group, as from any nursery.
     """
     config = config or Config()

@@ -1,8 +1,8 @@
-"""A room on its way out: its newest batches, encoded once and shared, and who is handed the next.
+"""The stream of a room: its newest batches, encoded once and shared, and the sessions that receive the next.
 
-A `RoomStream` is a room as the fan-out sees it. Its tail holds the last batches; a session that is behind
-reads on from there, and what is older comes from the store. `head` is the newest entry that was
-*shown*: the store may hold more already, and nobody may be given those before everybody is.
+A `RoomStream` is a room as the fan-out sees it. Its tail holds the last batches. A session that is behind
+reads from the tail, and older entries from the store. `head` is the newest *published* entry. The store may
+already hold newer entries, but no session may get one before it is published to all.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "RecentCache", "RoomStream"]
 
-JOINED_BYTES = 64 << 10  # half of what a socket takes at a time
+MERGED_BYTES = 64 << 10  # half of what a socket takes at a time
 
 _first = attrgetter("first")
 
 
 class Batch:
-    """Entries without a hole, from the number `first` on: their payloads, and the bytes that carry them."""
+    """Consecutive entries from the number `first` on: their payloads, and their encoded bytes."""
 
     __slots__ = ("_packed", "bytes", "first", "last", "payloads")
 
@@ -40,7 +40,7 @@ class Batch:
         self._packed: dict[Packing, bytes] = {}
 
     def packed(self, packing: Packing, after: int = -1) -> bytes:
-        """All of it above the number `after`; whole, it is made once and shared by all who ask."""
+        """Return the encoded entries after the number `after`. The bytes of a whole batch are made once."""
         if after >= self.first:
             return packing.pack(self.payloads[after + 1 - self.first :])
         packed = self._packed.get(packing)
@@ -50,17 +50,16 @@ class Batch:
 
 
 class RoomStream:
-    """One room's head, tail and audience.
+    """One room's head, tail and live sessions.
 
-    `live` are the sessions that keep up, in the order of their coming. While a batch is handed out in
-    several steps, `handing` are those still without it.
+    `live` are the sessions that keep up, oldest first. While a batch is sent in chunks, `unsent` are the
+    sessions that have not got it yet.
     """
 
     __slots__ = (
-        "_tails",
+        "_cache",
         "bytes",
         "epoch",
-        "handing",
         "head",
         "key",
         "live",
@@ -69,64 +68,67 @@ class RoomStream:
         "shown",
         "tail",
         "topic",
+        "unsent",
         "users",
     )
 
-    def __init__(self, key: str, record: RoomRecord, tails: RecentCache) -> None:
+    def __init__(self, key: str, record: RoomRecord, cache: RecentCache) -> None:
         self.key = key
         self.shown = record.shown
         self.epoch = record.epoch
         self.head = record.head
         self.topic = record.topic
         self.live: dict[OutboundQueue, None] = {}
-        self.handing: dict[OutboundQueue, None] = {}
+        self.unsent: dict[OutboundQueue, None] = {}
         self.tail: deque[Batch] = deque()
         self.bytes = 0
-        self.pending: dict[str, Draft] = {}  # drafts on their way, by key; the committer's
-        self.notices = 0  # of presence; a session that is behind compares what it missed
-        self.users = 0  # sessions in the room, and what waits for its entries
-        self._tails = tails
+        self.pending: dict[
+            str, Draft
+        ] = {}  # drafts that are not committed yet, by key; used by the committer
+        self.notices = 0  # how many presence notices were sent
+        self.users = 0  # sessions in the room, pending drafts, and reads
+        self._cache = cache
 
     def append(self, first: int, payloads: list[bytes]) -> Batch:
-        """The next entries are committed: from this step on they are the head."""
-        assert first == self.head + 1, "numbers go on without a hole"
+        """Add the next committed entries, which become the head, and return their batch."""
+        assert first == self.head + 1, "sequence numbers have no hole"
         batch = Batch(first, payloads)
         self.head = batch.last
         self.tail.append(batch)
-        self._tails.grown(self, batch.bytes)
+        self._cache.grew(self, batch.bytes)
         return batch
 
     def skip(self, first: int) -> None:
-        """The journal has forgotten what stands before the number `first` before it was shown: an honest gap.
+        """Skip to the number `first`: the journal removed the entries before it, which were never published.
 
-        Those who are behind find it when they read on.
+        Live sessions are sent a `gap`. Sessions that are behind find it when they read the journal.
         """
         gap = encode(Gap(self.shown, self.head, first, kept=False))
         self.head = first - 1
-        self._tails.forget(self)
+        self._cache.drop(self)
         for outbound in list(self.live):
             outbound.send(gap)
             outbound.flush()
 
     def after(self, cursor: int) -> Batch | None:
-        """The batch that holds the entry behind `cursor`; None when the tail does not reach so far back.
+        """Return the batch with the entry after `cursor`, or None when the tail does not reach back to it.
 
-        Small ones are joined for whoever is behind, and stay so: two seconds of a busy room are a thousand
-        batches, and a thousand sends for each of those who stalled would take longer than the stall.
+        Small batches are merged for sessions that are behind, and stay merged. Two seconds of a busy room are
+        a thousand batches, and a thousand sends for each stalled session would take longer than the stall.
         """
-        place = bisect_right(self.tail, cursor + 1, key=_first) - 1
-        if place < 0:
+        index = bisect_right(self.tail, cursor + 1, key=_first) - 1
+        if index < 0:
             return None
-        stop = place + 1
-        size = self.tail[place].bytes
-        # Not the newest: it may be on its way out.
-        while stop < len(self.tail) - 1 and (size := size + self.tail[stop].bytes) <= JOINED_BYTES:
+        stop = index + 1
+        size = self.tail[index].bytes
+        # Not the newest batch: it may be in the middle of its fan-out.
+        while stop < len(self.tail) - 1 and (size := size + self.tail[stop].bytes) <= MERGED_BYTES:
             stop += 1
-        if stop > place + 1:
-            self._join(place, stop)
-        return self.tail[place]
+        if stop > index + 1:
+            self._merge(index, stop)
+        return self.tail[index]
 
-    def _join(self, start: int, stop: int) -> None:
+    def _merge(self, start: int, stop: int) -> None:
         self.tail.rotate(-start)
         batches = [self.tail.popleft() for _ in range(stop - start)]
         payloads = [payload for batch in batches for payload in batch.payloads]
@@ -134,49 +136,52 @@ class RoomStream:
         self.tail.rotate(start)
 
     def cursor(self, outbound: OutboundQueue) -> int:
-        """Where a live session stands: at the head, or before the batch that is being handed out."""
-        return self.tail[-1].first - 1 if outbound in self.handing else self.head
+        """Return the cursor of a live session: the head, or the number before a batch that it has not got."""
+        return self.tail[-1].first - 1 if outbound in self.unsent else self.head
 
-    def gone(self, outbound: OutboundQueue) -> None:
-        """A session keeps up no longer, or has left."""
+    def remove(self, outbound: OutboundQueue) -> None:
+        """Remove a session that fell behind or left."""
         self.live.pop(outbound, None)
-        self.handing.pop(outbound, None)
+        self.unsent.pop(outbound, None)
 
-    def cut(self) -> int:
-        """Forget the oldest batch; how many bytes that frees."""
+    def evict_oldest(self) -> int:
+        """Evict the oldest batch, and return how many bytes that frees."""
         batch = self.tail.popleft()
         self.bytes -= batch.bytes
         return batch.bytes
 
 
 class RecentCache:
-    """The bounds of all tails, in bytes of payloads: of each, and of all together, the quietest first."""
+    """Evicts batches from the tails when a tail, or all tails together, exceed their bounds in bytes.
+
+    It evicts from the room that has been quiet for longest first.
+    """
 
     def __init__(self, *, tail_bytes: int, tails_bytes: int) -> None:
         self._tail_bytes = tail_bytes
         self._tails_bytes = tails_bytes
         self._bytes = 0
-        self._feeds: dict[RoomStream, None] = {}  # those with a tail, the quietest first
+        self._streams: dict[RoomStream, None] = {}  # streams with a tail, the quietest first
 
-    def grown(self, stream: RoomStream, size: int) -> None:
+    def grew(self, stream: RoomStream, size: int) -> None:
         stream.bytes += size
         self._bytes += size
-        self._feeds.pop(stream, None)
-        self._feeds[stream] = None
-        # The newest batch stays, whatever its size: who keeps up is just being handed it.
+        self._streams.pop(stream, None)
+        self._streams[stream] = None
+        # Keep the newest batch, whatever its size: it is being sent to the live sessions.
         while stream.bytes > self._tail_bytes and len(stream.tail) > 1:
-            self._bytes -= stream.cut()
+            self._bytes -= stream.evict_oldest()
         while self._bytes > self._tails_bytes:
-            quietest = next(iter(self._feeds))
+            quietest = next(iter(self._streams))
             if quietest is stream and len(stream.tail) == 1:
                 return
-            self._bytes -= quietest.cut()
+            self._bytes -= quietest.evict_oldest()
             if not quietest.tail:
-                del self._feeds[quietest]
+                del self._streams[quietest]
 
-    def forget(self, stream: RoomStream) -> None:
-        """Forget all of a room's tail."""
-        self._feeds.pop(stream, None)
+    def drop(self, stream: RoomStream) -> None:
+        """Drop a room's whole tail."""
+        self._streams.pop(stream, None)
         self._bytes -= stream.bytes
         stream.bytes = 0
         stream.tail.clear()

@@ -1,9 +1,9 @@
-"""Which rooms are in use, and reading from their journals.
+"""The streams of the rooms in use, and shared reads of their journals.
 
-A feed is open while somebody uses it: a session in the room, a draft on its way, a read. The first use
-asks the store; after the last one its tail is forgotten. Reads of the journal are shared: whoever asks
-for the same page while it is being read waits for that read, and at most four run at once, so that a
-stall of everybody does not become a storm of reads.
+A stream is open while it has users: sessions in the room, pending drafts, reads. The first use opens it in
+the store, and after the last one its tail is dropped. Reads of the journal are shared: a session that needs a
+page that is already being read waits for that read. At most four reads run at once. So when all sessions fall
+behind together, they do not flood the store with reads.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ __all__ = ["RoomStreams"]
 
 READS_AT_ONCE = 4
 PAGE_ENTRIES = 500
-# A page is read, packed and sent in one step each: with 256 KiB who reads a long history doubled the latency
-# of all others, and had a million entries a second; with these it has 700,000.
+# A page is read, packed and sent in one step each. With 256 KiB, a session that read a long history got a
+# million entries a second and doubled the latency of all others. With 48 KiB it gets 700,000.
 PAGE_BYTES = 48 << 10
 
 
 class _Reading:
-    """A read under way, and how it ended: both None when it was cancelled."""
+    """A running read, and its result: `batch` and `error` are both None when it was cancelled."""
 
     __slots__ = ("batch", "done", "error")
 
@@ -40,11 +40,11 @@ class _Reading:
 
 
 class RoomStreams:
-    """The open feeds, by key."""
+    """The open streams, by key."""
 
-    def __init__(self, store: Store, tails: RecentCache) -> None:
+    def __init__(self, store: Store, cache: RecentCache) -> None:
         self._store = store
-        self._tails = tails
+        self._cache = cache
         self.open: dict[str, RoomStream] = {}
         self._opening: dict[str, trio.Event] = {}
         self._reads = trio.CapacityLimiter(READS_AT_ONCE)
@@ -57,16 +57,16 @@ class RoomStreams:
         return len(self.open)
 
     def use_open(self, name: Name) -> RoomStream | None:
-        """Share a room's feed if it is open. End each use with `release`."""
+        """Return a room's stream if it is open, and count a use. End each use with `release`."""
         stream = self.open.get(name.key)
         if stream is not None:
             stream.users += 1
         return stream
 
     async def use(self, name: Name) -> RoomStream:
-        """Open a room's feed, or share the open one; waits for the store only when it is not open.
+        """Return a room's stream and count a use. Wait for the store only when it is not open.
 
-        End each use with `release`. When cancelled there is none. Raises `StoreError`.
+        End each use with `release`. A cancelled call counts no use. Raises `StoreError`.
         """
         while True:
             stream = self.use_open(name)
@@ -79,26 +79,26 @@ class RoomStreams:
         self._opening[name.key] = trio.Event()
         try:
             record = await self._store.open(name.key, name.shown)
-            stream = self.open[name.key] = RoomStream(name.key, record, self._tails)
+            stream = self.open[name.key] = RoomStream(name.key, record, self._cache)
             stream.users += 1
             return stream
         finally:
             self._opening.pop(name.key).set()
 
     def release(self, stream: RoomStream, uses: int = 1) -> None:
-        """End one use, or so many."""
+        """End `uses` uses of a stream, and close it after the last one."""
         stream.users -= uses
         if not stream.users:
             del self.open[stream.key]
-            self._tails.forget(stream)
+            self._cache.drop(stream)
             self._store.close(stream.key)
 
     async def after(self, stream: RoomStream, cursor: int) -> Batch:
-        """The next page of what was shown behind `cursor`, shared by all who ask while it is read.
+        """Read the next page of published entries after `cursor`; concurrent callers share one read.
 
-        Its `first` is beyond `cursor` + 1 where the journal has forgotten some. Raises `StoreError`.
+        Its `first` is beyond `cursor` + 1 when the journal has removed entries. Raises `StoreError`.
         """
-        stream.users += 1  # the session may end while this waits for the read of another, and its use with it
+        stream.users += 1  # the session, and its use, may end while this waits for another session's read
         try:
             return await self._page(stream, cursor)
         finally:
@@ -113,13 +113,12 @@ class RoomStreams:
             if reading.batch is not None:
                 return reading.batch
         reading = self._reading[key] = _Reading()
-        # Up to the tail, not into it: who has read this page then goes on with whole batches, whose bytes
-        # all share.
+        # Stop where the tail begins: the session then goes on with whole batches, whose bytes are shared.
         through = stream.tail[0].first - 1 if stream.tail else stream.head
         try:
             page = await self.read(stream, cursor, through, entries_max=PAGE_ENTRIES, bytes_max=PAGE_BYTES)
             if not page.payloads and page.first <= cursor + 1:
-                raise StoreError("the journal gives nothing of what it holds")
+                raise StoreError("the journal returned no entries")
             reading.batch = Batch(min(page.first, through + 1), page.payloads)
             return reading.batch
         except StoreError as error:
@@ -132,7 +131,7 @@ class RoomStreams:
     async def read(
         self, stream: RoomStream, after: int, through: int, *, entries_max: int, bytes_max: int
     ) -> EntryPage:
-        """A page of a room's journal, as `Store.read` has it. Raises `StoreError`."""
+        """Read a page of a room's journal, as `Store.read` does. Raises `StoreError`."""
         stream.users += 1
         try:
             async with self._reads:
@@ -143,5 +142,5 @@ class RoomStreams:
             self.release(stream)
 
     def first(self, stream: RoomStream) -> int:
-        """The oldest number the journal keeps of what was shown in a room; beyond the head if none."""
+        """Return the number of the oldest published entry that is kept, or head + 1 when none is."""
         return min(self._store.first(stream.key), stream.head + 1)

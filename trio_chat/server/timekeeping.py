@@ -1,4 +1,4 @@
-"""The server's watch over its clocks, and over the times in its journal."""
+"""Compare the server's clocks, and check the times in its journal."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["begin_retention", "compare_clocks"]
 
 log = logging.getLogger("trio_chat.clock")
 
-COMPARE_S = 5.0  # so that a quiet server notices a change, and its end, as well as a busy one
+COMPARE_S = 5.0  # so that a quiet server notices a changed clock as well as a busy one
 ROOMS_NAMED = 5
 
 
 async def begin_retention(store: Store, server_time: ServerTime, retention: RetentionTime) -> None:
-    """Let retention begin by what the journal's newest entry says of the clock, and warn of future times.
+    """Start retention according to the time of the journal's newest entry, and warn of future times.
 
-    A journal that cannot be read is not a reason to forget: retention then waits.
+    Retention waits when the journal cannot be read.
     """
     times = await _report_future(store, server_time)
     if times is None:
@@ -38,7 +38,7 @@ async def begin_retention(store: Store, server_time: ServerTime, retention: Rete
 
 
 async def compare_clocks(store: Store, server_time: ServerTime, retention: RetentionTime) -> None:
-    """Compare both clocks every few seconds until cancelled; warn of future times after each change."""
+    """Compare both clocks every few seconds until cancelled. Warn of future times after each change."""
     changes = server_time.changes
     while True:
         await trio.sleep(COMPARE_S)
@@ -49,7 +49,7 @@ async def compare_clocks(store: Store, server_time: ServerTime, retention: Reten
 
 
 async def _report_future(store: Store, server_time: ServerTime) -> RoomTimes | None:
-    """Warn of rooms whose newest entry is in the future; return None when that cannot be read."""
+    """Warn of rooms whose newest entry is in the future. Return None when the journal cannot be read."""
     now = server_time.now_ms()
     try:
         times = await store.room_times(now + AGREEMENT_MS, ROOMS_NAMED)
@@ -57,7 +57,7 @@ async def _report_future(store: Store, server_time: ServerTime) -> RoomTimes | N
         log.error("cannot read the times of the journal: %s", error)
         return None
     except Exception:
-        log.exception("the journal's store failed in a way it should not")
+        log.exception("unexpected error in the journal store")
         return None
     if times.ahead:
         log.warning("%s", _warning(times, in_memory=store.kept == "memory"))
@@ -65,11 +65,11 @@ async def _report_future(store: Store, server_time: ServerTime) -> RoomTimes | N
 
 
 def _warning(times: RoomTimes, *, in_memory: bool) -> str:
-    one = times.ahead_count == 1
+    is_single = times.ahead_count == 1
     more = times.ahead_count - len(times.ahead)
     names = ", ".join(map(_printable, times.ahead)) + (f" and {more:,} more" if more else "")
     text = (
-        f"{'room' if one else 'rooms'} {names}: the newest entry is in the future, up to"
+        f"{'room' if is_single else 'rooms'} {names}: the newest entry is in the future, up to"
         f" {date_text(times.newest_ms)}; new entries get the same time until then"
     )
     if in_memory:
@@ -79,5 +79,5 @@ def _warning(times: RoomTimes, *, in_memory: bool) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return the name of a room; in a damaged file it may be anything."""
+    """Return a room's name with unprintable characters replaced: a damaged file may contain any."""
     return "".join(char if char.isprintable() else "?" for char in text)

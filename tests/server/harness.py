@@ -1,14 +1,14 @@
-"""A client that does what its story says, and a server to say it to.
+"""A server in memory, and clients that send exactly what a test tells them.
 
-    async with serving() as house:
-        ada = await house.enter("ada", "lobby")
-        bob = await house.enter("bob", "lobby")
+    async with serving() as harness:
+        ada = await harness.enter("ada", "lobby")
+        bob = await harness.enter("bob", "lobby")
         assert await ada.say("hello") == 1
         await bob.expect(Said, by="ada", text="hello")
 
-A `Peer` is one connection at the client's end. It has no task: it reads when the story asks it to, so a
-peer that nobody asks anything is one that does not read. A `House` is a server on links in memory, and at
-the end of `serving` it is looked at whether everything was put away.
+A `RawClient` is the client's end of one connection. It has no task: it reads only when a test calls one of
+its methods. A `ServerHarness` is a server on links in memory. At its end, `serving` checks that the server
+has released everything.
 """
 
 from collections import deque
@@ -51,21 +51,21 @@ from trio_chat.wire.messages import (
 )
 
 __all__ = [
-    "Bystander",
-    "House",
-    "Peer",
+    "Observer",
     "PipeListener",
+    "RawClient",
+    "ServerHarness",
     "StepClock",
-    "beside_a_bystander",
     "packed",
     "serving",
+    "serving_observed",
 ]
 
 E = TypeVar("E", bound=Event)
-P = TypeVar("P", bound="Peer")
+P = TypeVar("P", bound="RawClient")
 
 _refs = count(1)
-COME_BACK = {
+RECONNECT = {
     "hello_timeout",
     "frame_timeout",
     "ping_timeout",
@@ -75,12 +75,12 @@ COME_BACK = {
     "draining",
     "internal",
 }
-STORY_S = 10_000  # of virtual time; a story that waits for ever is told so
+TEST_S = 10_000  # of virtual time; a test that hangs fails then
 START_MS = 1_790_000_000_000
 
 
-class Peer:
-    """One connection, at the client's end. `seen` is everything that has been read, in order."""
+class RawClient:
+    """The client's end of one connection. `seen` has all events that were read, in order."""
 
     def __init__(self, link: Link, wire: EventReader | None = None) -> None:
         self.link = link
@@ -89,7 +89,7 @@ class Peer:
         self._wire = wire or FrameEvents()
         self._unread: deque[Event] = deque()
         self._replies = b""  # of the dialect itself, to what has been read
-        self._pouring = False
+        self._sending = False
 
     # --- out -----------------------------------------------------------------------------------------
 
@@ -98,11 +98,11 @@ class Peer:
         self.send_bytes(self.packed(*commands))
 
     def packed(self, *commands: Command) -> bytes:
-        """These commands, as this peer sends them."""
+        """Return these commands, encoded in the client's dialect."""
         return self.framed(*map(encode, commands))
 
     def framed(self, *payloads: bytes) -> bytes:
-        """Frames, or messages, that hold whatever the story wants."""
+        """Return frames, or WebSocket messages, with these payloads."""
         return b"".join(map(self._wire.frame, payloads))
 
     def send_payloads(self, *payloads: bytes) -> None:
@@ -110,27 +110,27 @@ class Peer:
 
     def send_bytes(self, data: bytes) -> None:
         took = self.link.send_nowait(data)
-        assert took == len(data), "more than the pipe holds: pour it"
+        assert took == len(data), "more than the pipe holds: use send_all"
 
-    async def pour(self, data: bytes) -> None:
-        """Send as the server takes it; behind it the dialect's replies, which must not stand in a frame."""
-        self._pouring = True
+    async def send_all(self, data: bytes) -> None:
+        """Send all bytes as the server takes them, and only then replies of the dialect."""
+        self._sending = True
         while data:
             sent = 0
             while (sent := sent + self.link.send_nowait(data[sent:])) < len(data):
                 await self.link.wait_writable()
             data, self._replies = self._replies, b""
-        self._pouring = False
+        self._sending = False
 
-    def hang_up(self) -> None:
-        """Say that no more will come, and go on reading."""
+    def send_eof(self) -> None:
+        """Close the sending side. Reading goes on."""
         assert isinstance(self.link, PipeLink)
         self.link.end()
 
     # --- in ------------------------------------------------------------------------------------------
 
     async def next(self) -> Event:
-        """The next event, whatever it is. Raises `trio.EndOfChannel` when the server has closed."""
+        """Wait for the next event of any kind. Raises `trio.EndOfChannel` after the server has closed."""
         while not self._unread:
             data = await self.link.receive_some()
             if not data:
@@ -139,18 +139,18 @@ class Peer:
         return self._unread.popleft()
 
     def take(self, data: bytes) -> None:
-        """Read bytes that the story has received for itself."""
+        """Decode bytes that the test has received itself."""
         events = self._wire.feed(data)
         self._replies += self._wire.replies()
-        if self._replies and not self._pouring:
+        if self._replies and not self._sending:
             replies, self._replies = self._replies, b""
-            with suppress(LinkBroken):  # the server has gone meanwhile
+            with suppress(LinkBroken):  # the server has closed meanwhile
                 self.send_bytes(replies)
         self.seen += events
         self._unread += events
 
     async def expect(self, kind: type[E], **fields: object) -> E:
-        """The next event is of that kind and has these fields; notices are passed over unless asked for."""
+        """Return the next event, which must be of this kind with these fields. Skip other notices."""
         while True:
             event = await self.next()
             if isinstance(event, kind):
@@ -159,9 +159,9 @@ class Peer:
             assert isinstance(event, Presence | TypingNotice), f"{event} instead of a {kind.__name__}"
 
     async def answer(self, kind: type[E], **fields: object) -> E:
-        """The next event of that kind that has these fields; what came before it stays to be read.
+        """Wait for an event of this kind with these fields. Events before it stay unread.
 
-        Asked for by its `ref` it must not be refused.
+        If `ref` is one of the fields, an error with that `ref` fails the test.
         """
         before: list[Event] = []
         try:
@@ -176,8 +176,8 @@ class Peer:
         finally:
             self._unread.extendleft(reversed(before))
 
-    async def hears(self, seconds: float = 1.0) -> list[Event]:
-        """All that comes within so many seconds."""
+    async def receive_for(self, seconds: float = 1.0) -> list[Event]:
+        """Return all events of the next `seconds` seconds."""
         heard: list[Event] = []
         with suppress(trio.EndOfChannel), trio.move_on_after(seconds):
             while True:
@@ -185,7 +185,7 @@ class Peer:
         return heard
 
     async def ended(self) -> Bye | None:
-        """The server closes, and the last thing it says is this `bye`, if any."""
+        """Read until the server closes, and return its `bye`, if any, which must be the last event."""
         last: Event | None = None
         byes = 0
         try:
@@ -198,17 +198,17 @@ class Peer:
             return last if isinstance(last, Bye) else None
 
     async def ended_with(self, code: str) -> Bye:
-        """The server says goodbye with this code, and closes."""
+        """Read until the server closes, and check that its `bye` has this code."""
         bye = await self.ended()
         assert bye is not None and bye.code == code, f"ended with {bye}"
-        assert bye.reconnect == (code in COME_BACK)
+        assert bye.reconnect == (code in RECONNECT)
         assert not isinstance(self._wire, Upgraded) or self._wire.closed_with(code)
         return bye
 
-    # --- what stories do often -----------------------------------------------------------------------
+    # --- common steps --------------------------------------------------------------------------------
 
     def ref(self) -> str:
-        """One that nobody has used yet: two sessions of one member must not share any by accident."""
+        """Return a new ref: two sessions of a member must not share one by accident."""
         return f"r{next(_refs)}"
 
     async def hello(self, name: str, token: str = "") -> Welcome:
@@ -226,13 +226,13 @@ class Peer:
         epoch: str = "",
         limit: int | UnsetType = UNSET,
     ) -> Room:
-        """Join and take the answer out of what comes."""
+        """Join a room, and return the reply. Other events stay unread."""
         ref = self.ref()
         self.send(Join(room, recent, after, epoch, ref, limit))
         return await self.answer(Room, ref=ref)
 
     async def say(self, text: str, room: str = "lobby") -> int:
-        """Say something and take its number out of what comes; the entry itself stays to be read."""
+        """Send a text, and return the number in its ack. The entry itself stays unread."""
         ref = self.ref()
         self.send(Say(room, text, ref=ref))
         seq = (await self.answer(Ack, ref=ref)).seq
@@ -240,33 +240,34 @@ class Peer:
         return seq
 
     def entries(self, room: str = "lobby") -> list[Entry]:
-        """The entries of a room that have been read, in the order of their coming."""
+        """Return the entries of a room that were read, in order."""
         return [event for event in self.seen if isinstance(event, Entry) and event.room == room]
 
     def seqs(self, room: str = "lobby") -> list[int]:
         return [entry.seq for entry in self.entries(room)]
 
 
-class Bystander(Peer):
-    """Somebody well-behaved in a room, who should notice next to nothing of what befalls others."""
+class Observer(RawClient):
+    """A well-behaved member of a room, which other members' faults should not affect."""
 
     room = "lobby"
 
-    async def noticed(self, seconds: float = 1.0) -> list[str]:
-        """Who came and went since last asked and for so many seconds more, as `+eve` and `-eve lost`.
+    async def presence_changes(self, seconds: float = 1.0) -> list[str]:
+        """Return the presence changes since the last call and in the next `seconds`, as `+eve`, `-eve lost`.
 
-        Checked beside it: nothing else but entries came, each of them once and in order, and one is served.
+        Check as well that the only other events are entries, each once and in order, and that the server
+        still accepts messages.
         """
         heard: list[Event] = []
         while seconds > 20:
-            heard += await self.hears(20)
+            heard += await self.receive_for(20)
             self.send(Ping())
             seconds -= 20
-        heard += await self.hears(seconds)
+        heard += await self.receive_for(seconds)
         seq = await self.say("I am still here")
-        heard += await self.hears(0.001)
+        heard += await self.receive_for(0.001)
         strange = [event for event in heard if not isinstance(event, Entry | Presence | Pong)]
-        assert not strange, f"a bystander hears nothing but entries and notices, not {strange}"
+        assert not strange, f"an observer receives only entries and notices, not {strange}"
         seqs = self.seqs(self.room)
         assert seqs == list(range(seqs[0], seq + 1)), f"every entry once, in order, not {seqs}"
         notices = [event for event in heard if isinstance(event, Presence)]
@@ -274,7 +275,7 @@ class Bystander(Peer):
 
 
 class StepClock:
-    """A clock of work on which each look takes so many seconds; `looks` counts them."""
+    """A work clock that advances by `step_s` seconds on each reading; `looks` counts the readings."""
 
     def __init__(self, step_s: float) -> None:
         self.step_s = step_s
@@ -309,37 +310,37 @@ class PipeListener:
         self._receive.close()
 
 
-class House:
-    """A server, and the ways to connect to it."""
+class ServerHarness:
+    """A server, and methods to connect to it."""
 
     def __init__(self, server: Server, listener: PipeListener, *, websocket: bool = False) -> None:
         self.server = server
         self._listener = listener
         self._websocket = websocket
 
-    def dial(self, *, buffer_bytes: int = 65_536, address: str = "") -> Peer:
-        """A connection that holds so many bytes each way."""
-        return self._dial(Peer, buffer_bytes, address)
+    def dial(self, *, buffer_bytes: int = 65_536, address: str = "") -> RawClient:
+        """Connect. The pipe buffers `buffer_bytes` in each direction."""
+        return self._dial(RawClient, buffer_bytes, address)
 
     def _dial(self, kind: type[P], buffer_bytes: int, address: str) -> P:
         return kind(self._listener.dial(buffer_bytes, address), self.wire())
 
     def wire(self) -> EventReader:
-        """How a client begins to speak here."""
+        """Return a new decoder for this server's dialect."""
         return Upgraded() if self._websocket else FrameEvents()
 
     async def enter(
         self, name: str, *rooms: str, token: str = "", buffer_bytes: int = 65_536, address: str = ""
-    ) -> Peer:
-        """A connection that has said hello and is in these rooms."""
+    ) -> RawClient:
+        """Connect, send hello, and join these rooms."""
         peer = self.dial(buffer_bytes=buffer_bytes, address=address)
         return await _entered(peer, name, *rooms, token=token)
 
-    async def bystander(self, room: str = "lobby") -> Bystander:
-        bystander = await _entered(self._dial(Bystander, 65_536, ""), "zoe", room)
-        bystander.room = room
-        await bystander.expect(Presence, joined=["zoe"])
-        return bystander
+    async def observer(self, room: str = "lobby") -> Observer:
+        observer = await _entered(self._dial(Observer, 65_536, ""), "zoe", room)
+        observer.room = room
+        await observer.expect(Presence, joined=["zoe"])
+        return observer
 
 
 async def _entered(peer: P, name: str, *rooms: str, token: str = "") -> P:
@@ -360,15 +361,15 @@ async def serving(
     work_clock: Callable[[], float] | None = None,
     websocket: bool = False,
     **limits: int,
-) -> AsyncGenerator[House]:
-    """A server for as long as the block lasts, with these limits; leaving the block drains it.
+) -> AsyncGenerator[ServerHarness]:
+    """Run a server with these limits while the block runs. Leaving the block drains it.
 
-    With `websocket` that is what everybody speaks.
-    `in_doubt`: the story ends with a batch at the journal, and what became of it nobody will know.
+    With `websocket`, all clients use WebSocket. With `in_doubt`, the test ends while a batch is being
+    committed, so its stream may stay in use.
     """
     listener = PipeListener()
     failure: Exception | None = None
-    with trio.fail_after(STORY_S):
+    with trio.fail_after(TEST_S):
         async with open_server(
             config or Config(rate_limit=rate_limit, limits=Limits(**limits)),
             store=store,
@@ -378,38 +379,41 @@ async def serving(
             work_clock=work_clock,
         ) as server:
             try:
-                yield House(server, listener, websocket=websocket)
+                yield ServerHarness(server, listener, websocket=websocket)
             except Exception as error:  # noqa: BLE001
                 failure = error
     if failure is not None:
-        raise failure  # as the story raised it, not wrapped by each of the server's nurseries
+        raise failure  # as the test raised it, without the groups of the server's nurseries
     assert not server.sessions, "every session has ended"
     assert not server.hub.rooms, "every room is empty"
     assert in_doubt or not len(server.streams), "every use of a room has been released"
 
 
 def packed(*commands: Command) -> bytes:
-    """The frames of these commands."""
+    """Return the frames of these commands."""
     return b"".join(FrameEvents.pack(command) for command in commands)
 
 
 @asynccontextmanager
-async def beside_a_bystander(
+async def serving_observed(
     *changes: str,
     store: Store | None = None,
     rate_limit: bool = True,
     work_clock: Callable[[], float] | None = None,
     websocket: bool = False,
     **limits: int,
-) -> AsyncGenerator[tuple[House, Bystander, Peer]]:
-    """The story of eve, who is in the lobby; zoe sees these comings and goings of hers and nothing else."""
+) -> AsyncGenerator[tuple[ServerHarness, Observer, RawClient]]:
+    """Run a server with eve and the observer zoe in the lobby.
+
+    At the end, check that zoe has seen exactly these presence `changes`.
+    """
     config = Config(rate_limit=rate_limit, limits=Limits(**limits))
-    async with serving(config, store=store, work_clock=work_clock, websocket=websocket) as house:
-        zoe = await house.bystander()
-        eve = await house.enter("eve", "lobby")
-        assert await zoe.noticed() == ["+eve"]
-        yield house, zoe, eve
-        noticed = await zoe.noticed()
+    async with serving(config, store=store, work_clock=work_clock, websocket=websocket) as harness:
+        zoe = await harness.observer()
+        eve = await harness.enter("eve", "lobby")
+        assert await zoe.presence_changes() == ["+eve"]
+        yield harness, zoe, eve
+        noticed = await zoe.presence_changes()
         assert noticed == list(changes), noticed
 
 

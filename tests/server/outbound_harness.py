@@ -1,8 +1,8 @@
-"""Rooms that speak, and readers whose sockets take as much as a test lets them: for what stands between.
+"""Rooms without a server, and receivers whose sockets take as many bytes as a test allows.
 
-A `Straw` is a link that takes only the bytes it was given room for. A `Reader` sits at the other end of one:
-what came out of its straw is there as events, and `check_room` holds it to the contract. A `Stage` has the
-store, the open rooms, and the nursery of the writers; who is behind is caught up by the real code.
+A `LimitedLink` is a link that takes a limited number of bytes. A `Receiver` has an outbound queue on such a
+link, and decodes what the link took. Its `check_room` checks that no entry is missing. An `OutboundHarness`
+has the store, the open rooms, and the nursery of the writers, which run the real code.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -17,25 +17,25 @@ from trio_chat.journal.memory import MemoryStore
 from trio_chat.journal.store import Draft, Store
 from trio_chat.net.link import ReadPacing
 from trio_chat.server.fair_share import FairScheduler
-from trio_chat.server.fanout import SENDS_AT_ONCE, publish, tell
+from trio_chat.server.fanout import SENDS_AT_ONCE, publish, send_notice
 from trio_chat.server.outbound import OutboundQueue
 from trio_chat.server.stream import Batch, RecentCache, RoomStream
 from trio_chat.server.streams import RoomStreams
 from trio_chat.wire.codec import encode
 from trio_chat.wire.messages import Event, Gap, Members, Presence, Said, TopicChanged
 
-__all__ = ["WIDE", "Reader", "Stage", "Straw", "on_stage"]
+__all__ = ["UNLIMITED", "LimitedLink", "OutboundHarness", "Receiver", "outbound_harness"]
 
-WIDE = 1 << 40
+UNLIMITED = 1 << 40
 
 
-class Straw:
-    """A `Link` whose socket takes `room` more bytes, and no more until it is `widened`."""
+class LimitedLink:
+    """A `Link` whose socket takes `capacity` more bytes, and no more until it is allowed more."""
 
     address = ""
 
-    def __init__(self, room: int = WIDE) -> None:
-        self.room = room
+    def __init__(self, capacity: int = UNLIMITED) -> None:
+        self.capacity = capacity
         self.send_bare: Callable[[bytes], int] = self._send
         self.taken = bytearray()
         self.sends = 0
@@ -43,12 +43,12 @@ class Straw:
         self._change = trio.Event()
         self._interruptions = 0
 
-    def widen(self, by: int = WIDE) -> None:
-        self.room += by
+    def allow(self, by: int = UNLIMITED) -> None:
+        self.capacity += by
         self._wake()
 
     def reset(self) -> None:
-        """The peer is gone."""
+        """Break the connection."""
         self.broken = True
         self._wake()
 
@@ -56,23 +56,23 @@ class Straw:
         if self.broken:
             raise LinkBroken("connection lost: Connection reset by peer")
         self.sends += 1
-        took = min(len(data), self.room)
-        self.room -= took
+        took = min(len(data), self.capacity)
+        self.capacity -= took
         self.taken += data[:took]
         return took
 
     def _send(self, data: bytes) -> int:
-        """As a socket's own send has it."""
+        """Send, with the exceptions of a socket's own `send`."""
         if self.broken:
             raise ConnectionResetError("Connection reset by peer")
-        if not self.room:
+        if not self.capacity:
             raise BlockingIOError
         return self.send_nowait(data)
 
     async def wait_writable(self) -> None:
         interruptions = self._interruptions
         await trio.lowlevel.checkpoint()
-        while not self.room and not self.broken:
+        while not self.capacity and not self.broken:
             await self._change.wait()
             if self._interruptions > interruptions:
                 raise trio.ClosedResourceError("interrupted")
@@ -82,7 +82,7 @@ class Straw:
         self._wake()
 
     async def receive_some(self) -> bytes:
-        raise NotImplementedError("nobody says anything through a straw")
+        raise NotImplementedError("a LimitedLink has no input")
 
     async def finish(self, pace: ReadPacing | None = None) -> None:
         raise NotImplementedError
@@ -95,77 +95,77 @@ class Straw:
         self._change = trio.Event()
 
 
-class Reader:
-    """Somebody with a straw: the owner of what it is owed, as a session is."""
+class Receiver:
+    """An outbound queue on a `LimitedLink`, and its handler."""
 
-    def __init__(self, stage: "Stage", room: int = WIDE) -> None:
-        self.stage = stage
-        self.link = Straw(room)
-        self.owed = OutboundQueue(self.link, FRAMES, self)
-        self.gone = 0
-        self.fallen = 0
+    def __init__(self, harness: "OutboundHarness", capacity: int = UNLIMITED) -> None:
+        self.harness = harness
+        self.link = LimitedLink(capacity)
+        self.outbound = OutboundQueue(self.link, FRAMES, self)
+        self.losses = 0
+        self.writer_starts = 0
 
-    # --- as its owner -------------------------------------------------------------------------------
+    # --- the handler --------------------------------------------------------------------------------
 
-    def fell_behind(self) -> None:
-        self.fallen += 1
-        self.stage.writers.start_soon(self._write)
+    def start_writer(self) -> None:
+        self.writer_starts += 1
+        self.harness.writers.start_soon(self._write)
 
     async def _write(self) -> None:
         try:
-            await self.owed.catch_up(self.stage.feeds, self.stage.turns)
+            await self.outbound.catch_up(self.harness.streams, self.harness.scheduler)
         except LinkBroken:
-            self.lost()
+            self.connection_lost()
 
     def work_clock(self) -> float:
-        return self.stage.turns.clock()
+        return self.harness.scheduler.clock()
 
-    def lost(self) -> None:
-        self.gone += 1
-        for stream in list(self.owed.streams):
+    def connection_lost(self) -> None:
+        self.losses += 1
+        for stream in list(self.outbound.streams):
             self.leave(stream.key)
 
     def members_page(self, stream: RoomStream) -> bytes:
-        return encode(self.stage.members_page(stream.key))
+        return encode(self.harness.members_page(stream.key))
 
-    # --- what a test does with it -------------------------------------------------------------------
+    # --- for tests ----------------------------------------------------------------------------------
 
     def join(self, room: str, *, recent: int = 0) -> int:
-        """Enter a room with its newest entries; the number behind which it begins."""
-        stream = self.stage.rooms[room]
+        """Join a room with its newest entries; return the number after which they begin."""
+        stream = self.harness.rooms[room]
         stream.users += 1
         cursor = max(stream.head - recent, 0)
-        self.owed.enter(stream, cursor)
-        self.owed.flush()
+        self.outbound.subscribe(stream, cursor)
+        self.outbound.flush()
         return cursor
 
     def leave(self, room: str) -> None:
-        stream = self.stage.rooms[room]
-        self.owed.exit(stream)
-        self.stage.feeds.release(stream)
+        stream = self.harness.rooms[room]
+        self.outbound.unsubscribe(stream)
+        self.harness.streams.release(stream)
 
     @property
     def events(self) -> list[Event]:
-        """All whole events that have come out of the straw."""
+        """All complete events that the link took."""
         return FrameEvents().feed(bytes(self.link.taken))
 
     def entries(self, room: str = "lobby") -> list[Said | TopicChanged | Gap]:
-        shown = self.stage.rooms[room].shown
+        shown = self.harness.rooms[room].shown
         return [e for e in self.events if isinstance(e, Said | TopicChanged | Gap) and e.room == shown]
 
     def texts(self, room: str = "lobby") -> list[str]:
-        """What was said in a room, as it came; a gap as its two numbers."""
+        """Return the received texts of a room in order; a gap is shown as its two numbers."""
         return [
             f"{each.after}..{each.next}" if isinstance(each, Gap) else each.text
             for each in self.entries(room)
         ]
 
     def answers(self) -> list[int]:
-        """The numbers of the private answers that have come."""
+        """Return the numbers of the private replies that were received."""
         return [each.count for each in self.events if isinstance(each, Members) and each.ref == "private"]
 
     def check_room(self, room: str, start: int, through: int) -> None:
-        """Every entry behind `start` has come, exactly once and in order, or an honest gap."""
+        """Check that every entry after `start` was received once and in order, or a gap in its place."""
         self.check(self.entries(room), start, through)
 
     @staticmethod
@@ -182,12 +182,12 @@ class Reader:
 
 
 def private(number: int) -> bytes:
-    """An answer that is told from all others."""
+    """Return a private reply with a number."""
     return encode(Members("private", [], number, more=False, ref="private"))
 
 
-class Stage:
-    """A store, its open rooms, and the writers of those who are behind."""
+class OutboundHarness:
+    """A store, its open rooms, and the writers of receivers that are behind."""
 
     def __init__(
         self,
@@ -198,54 +198,56 @@ class Stage:
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self.store = store or MemoryStore()
-        self.feeds = RoomStreams(self.store, RecentCache(tail_bytes=tail_bytes, tails_bytes=10 * tail_bytes))
+        self.streams = RoomStreams(
+            self.store, RecentCache(tail_bytes=tail_bytes, tails_bytes=10 * tail_bytes)
+        )
         self.writers = writers
-        self.turns = FairScheduler(clock)
+        self.scheduler = FairScheduler(clock)
         self.sends_at_once = SENDS_AT_ONCE
         self.rooms: dict[str, RoomStream] = {}
-        self.news: dict[str, int] = {}  # how often each room's presence has changed
+        self.presence_changes: dict[str, int] = {}  # how often each room's presence has changed
 
     async def open(self, *rooms: str) -> None:
         for room in rooms:
-            self.rooms[room] = await self.feeds.use(prepare_room(room.title()))
+            self.rooms[room] = await self.streams.use(prepare_room(room.title()))
 
-    async def commits(self, *texts: str, room: str = "lobby") -> tuple[RoomStream, int, list[bytes]]:
-        """A batch is in the journal; what is to be published."""
+    async def commit(self, *texts: str, room: str = "lobby") -> tuple[RoomStream, int, list[bytes]]:
+        """Commit a batch; return the arguments of `publish`."""
         stream = self.rooms[room]
         drafts = [Draft(room, stream.shown, "ada", text) for text in texts]
         outcomes = await self.store.commit(drafts, 0)
         payloads = [outcome.payload for outcome in outcomes if outcome.payload is not None]
         return stream, outcomes[0].seq, payloads
 
-    async def says(self, *texts: str, room: str = "lobby") -> None:
-        """A batch is committed, and shown."""
-        await self.publish(*await self.commits(*texts, room=room))
+    async def say(self, *texts: str, room: str = "lobby") -> None:
+        """Commit and publish a batch."""
+        await self.publish(*await self.commit(*texts, room=room))
 
     async def publish(self, stream: RoomStream, first: int, payloads: list[bytes]) -> None:
         await publish(stream, first, payloads, sends_at_once=self.sends_at_once)
 
-    async def tells(self, room: str = "lobby") -> None:
-        """Somebody has come or gone: a notice that says how often that was."""
-        self.news[room] = self.news.get(room, 0) + 1
+    async def notify(self, room: str = "lobby") -> None:
+        """Send a presence notice whose count is the number of changes so far."""
+        self.presence_changes[room] = self.presence_changes.get(room, 0) + 1
         stream = self.rooms[room]
-        notice = Batch(0, [encode(Presence(stream.shown, self.news[room]))])
-        await tell(stream, notice, sends_at_once=self.sends_at_once)
+        notice = Batch(0, [encode(Presence(stream.shown, self.presence_changes[room]))])
+        await send_notice(stream, notice, sends_at_once=self.sends_at_once)
 
     def members_page(self, room: str) -> Members:
-        return Members(self.rooms[room].shown, [], self.news.get(room, 0), more=False)
+        return Members(self.rooms[room].shown, [], self.presence_changes.get(room, 0), more=False)
 
 
 @asynccontextmanager
-async def on_stage(
+async def outbound_harness(
     store: Store | None = None,
     *rooms: str,
     tail_bytes: int = 1 << 20,
     clock: Callable[[], float] = trio.current_time,
-) -> AsyncGenerator[Stage]:
-    """A stage with its rooms open; whoever is still being caught up at the end is left where it is."""
+) -> AsyncGenerator[OutboundHarness]:
+    """Open the rooms, and run the scheduler. Writers that still run at the end are cancelled."""
     async with trio.open_nursery() as writers:
-        stage = Stage(writers, store, tail_bytes=tail_bytes, clock=clock)
-        writers.start_soon(stage.turns.run)
-        await stage.open(*(rooms or ("lobby", "attic")))
-        yield stage
+        harness = OutboundHarness(writers, store, tail_bytes=tail_bytes, clock=clock)
+        writers.start_soon(harness.scheduler.run)
+        await harness.open(*(rooms or ("lobby", "attic")))
+        yield harness
         writers.cancel_scope.cancel()
