@@ -32,7 +32,7 @@ class Spout:
         return poured
 
 
-async def test_a_full_inbox_is_not_read_into_until_the_program_takes_something(
+async def test_reading_pauses_while_the_inbox_is_full(
     nursery: trio.Nursery,
 ) -> None:
     async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (chat, peer):
@@ -44,7 +44,7 @@ async def test_a_full_inbox_is_not_read_into_until_the_program_takes_something(
         assert await spout.pour() > 0
 
 
-async def test_a_request_has_its_answer_read_over_a_full_inbox(nursery: trio.Nursery) -> None:
+async def test_reading_continues_over_a_full_inbox_while_a_request_is_open(nursery: trio.Nursery) -> None:
     hall = Hall()
     async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (chat, peer):
         nursery.start_soon(hall.serve, peer)
@@ -55,7 +55,7 @@ async def test_a_request_has_its_answer_read_over_a_full_inbox(nursery: trio.Nur
         assert await chat.say("lobby", "over it") == 501
 
 
-async def test_a_command_without_an_answer_has_the_server_read_too(
+async def test_sending_a_command_without_an_answer_resumes_reading(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """A server that is owed much reads nothing more: who waits to be read must read."""
@@ -77,7 +77,7 @@ async def test_a_command_without_an_answer_has_the_server_read_too(
         assert trio.current_time() == 0
 
 
-async def test_every_20_seconds_what_there_is_is_taken_all_the_same(
+async def test_a_paused_reader_reads_every_20_seconds(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (_, peer):

@@ -11,7 +11,7 @@ from trio_chat.client import Disconnected, Reconnected
 from trio_chat.wire.messages import Gap, Room, Said
 
 
-async def test_a_blank_room_is_resumed_in_its_new_epoch_and_the_program_is_told_that(
+async def test_an_empty_room_is_resumed_in_its_new_epoch_and_a_room_event_says_so(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -31,7 +31,7 @@ async def test_a_blank_room_is_resumed_in_its_new_epoch_and_the_program_is_told_
         assert (join.after, join.epoch) == (2, "f"), "which is resumed from now on"
 
 
-async def test_a_program_is_told_of_the_last_epoch_alone_and_that_an_older_history_ended(
+async def test_only_the_last_epoch_is_reported_and_the_end_of_an_older_history(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """While it takes nothing, and does not wait for anything."""
@@ -49,7 +49,7 @@ async def test_a_program_is_told_of_the_last_epoch_alone_and_that_an_older_histo
         assert [(room.epoch, room.resumed) for room in rooms] == [("history 2", False)]
 
 
-async def test_of_another_history_a_gap_says_what_does_not_come(
+async def test_a_gap_covers_the_missing_entries_of_another_history(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """Where the program itself asked for it with an old cursor."""
@@ -67,7 +67,7 @@ async def test_of_another_history_a_gap_says_what_does_not_come(
 
 
 @pytest.mark.parametrize("count", [3, 300])
-async def test_a_chat_that_comes_back_to_a_blank_room_misses_nothing(
+async def test_a_chat_that_reconnects_to_an_empty_room_misses_nothing(
     count: int, autojump_clock: trio.abc.Clock
 ) -> None:
     """More was said meanwhile than one page holds."""

@@ -35,7 +35,7 @@ async def meet(nursery: trio.Nursery, play: Play) -> None:
 # --- entering ---------------------------------------------------------------------------------------
 
 
-async def test_a_chat_is_who_the_server_says_it_is(nursery: trio.Nursery) -> None:
+async def test_a_chat_has_the_name_and_token_of_the_welcome(nursery: trio.Nursery) -> None:
     stage = Stage()
     hellos: list[Hello] = []
 
@@ -53,7 +53,7 @@ async def test_a_chat_is_who_the_server_says_it_is(nursery: trio.Nursery) -> Non
     assert hellos == [Hello(version=1, name="ada", token="t" * 22, agent="a bot", ref=hellos[0].ref)]
 
 
-async def test_two_chats_never_share_their_refs(nursery: trio.Nursery) -> None:
+async def test_two_chats_never_share_refs(nursery: trio.Nursery) -> None:
     stage = Stage()
     hellos: list[Hello] = []
 
@@ -72,7 +72,7 @@ async def test_two_chats_never_share_their_refs(nursery: trio.Nursery) -> None:
     assert len(first) >= 8
 
 
-async def test_no_server_is_cannot_connect() -> None:
+async def test_a_refused_connection_raises_cannot_connect() -> None:
     async def refuses(host: str, port: int) -> Link:
         await trio.lowlevel.checkpoint()
         raise CannotConnect("no server at there:1: Connection refused")
@@ -82,7 +82,7 @@ async def test_no_server_is_cannot_connect() -> None:
             pytest.fail("was let in")
 
 
-async def test_a_server_that_is_nowhere_is_given_up_after_ten_seconds(autojump_clock: trio.abc.Clock) -> None:
+async def test_dialing_times_out_after_ten_seconds(autojump_clock: trio.abc.Clock) -> None:
     async def nowhere(host: str, port: int) -> Link:
         await trio.sleep_forever()
         raise AssertionError("forever is over")
@@ -93,7 +93,7 @@ async def test_a_server_that_is_nowhere_is_given_up_after_ten_seconds(autojump_c
     assert trio.current_time() == pytest.approx(10)
 
 
-async def test_a_server_that_says_nothing_is_given_up_after_ten_seconds(
+async def test_a_silent_handshake_times_out_after_ten_seconds(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     with pytest.raises(CannotConnect, match="there:1 says nothing"):
@@ -101,7 +101,7 @@ async def test_a_server_that_says_nothing_is_given_up_after_ten_seconds(
     assert trio.current_time() == pytest.approx(10)
 
 
-async def test_a_goodbye_instead_of_a_welcome_is_cannot_connect_with_its_code(nursery: trio.Nursery) -> None:
+async def test_a_bye_instead_of_a_welcome_raises_cannot_connect_with_its_code(nursery: trio.Nursery) -> None:
     async def play(peer: Peer) -> None:
         await peer.expect(Hello)
         await peer.say(Bye("too_many_connections", "the house is full", reconnect=True))
@@ -111,7 +111,7 @@ async def test_a_goodbye_instead_of_a_welcome_is_cannot_connect_with_its_code(nu
     assert caught.value.code == "too_many_connections"
 
 
-async def test_a_server_that_hangs_up_is_cannot_connect(nursery: trio.Nursery) -> None:
+async def test_a_server_that_closes_the_connection_raises_cannot_connect(nursery: trio.Nursery) -> None:
     async def play(peer: Peer) -> None:
         await peer.expect(Hello)
         peer.link.close()
@@ -121,7 +121,7 @@ async def test_a_server_that_hangs_up_is_cannot_connect(nursery: trio.Nursery) -
 
 
 @pytest.mark.parametrize("code", ["bad_name", "name_taken"])
-async def test_a_name_that_will_not_do_is_refused(nursery: trio.Nursery, code: str) -> None:
+async def test_an_unacceptable_name_raises_refused(nursery: trio.Nursery, code: str) -> None:
     async def play(peer: Peer) -> None:
         hello = await peer.expect(Hello)
         await peer.say(Error(code, "not that one", ref=hello.ref))
@@ -142,9 +142,7 @@ async def test_a_name_that_will_not_do_is_refused(nursery: trio.Nursery, code: s
     ],
     ids=["huge frame", "empty frame", "not UTF-8", "deep", "half a message"],
 )
-async def test_what_is_no_server_of_ours_is_a_server_fault_in_one_line(
-    nursery: trio.Nursery, data: bytes
-) -> None:
+async def test_a_foreign_server_is_a_protocol_error_of_one_line(nursery: trio.Nursery, data: bytes) -> None:
     async def play(peer: Peer) -> None:
         await peer.say_bytes(data)
         await trio.sleep_forever()
@@ -154,7 +152,7 @@ async def test_what_is_no_server_of_ours_is_a_server_fault_in_one_line(
     assert str(caught.value).isprintable()
 
 
-async def test_an_answer_that_is_no_welcome_is_a_server_fault(nursery: trio.Nursery) -> None:
+async def test_another_answer_than_a_welcome_is_a_protocol_error(nursery: trio.Nursery) -> None:
     async def play(peer: Peer) -> None:
         hello = await peer.expect(Hello)
         await peer.say(Pong(ref=hello.ref))
@@ -166,7 +164,7 @@ async def test_an_answer_that_is_no_welcome_is_a_server_fault(nursery: trio.Nurs
 # --- leaving ----------------------------------------------------------------------------------------
 
 
-async def test_leaving_the_block_says_goodbye_and_waits_for_the_servers(
+async def test_leaving_the_block_sends_quit_and_waits_for_the_bye(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async def server(peer: Peer) -> None:
@@ -179,7 +177,7 @@ async def test_leaving_the_block_says_goodbye_and_waits_for_the_servers(
     assert trio.current_time() == pytest.approx(2)
 
 
-async def test_a_server_that_does_not_say_goodbye_is_left_after_five_seconds(
+async def test_waiting_for_the_bye_times_out_after_five_seconds(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, hangs_up=False) as (_, peer):
@@ -189,7 +187,7 @@ async def test_a_server_that_does_not_say_goodbye_is_left_after_five_seconds(
     assert await peer.command() is None
 
 
-async def test_who_has_given_up_on_a_goodbye_does_not_wait_for_it_again(
+async def test_a_program_that_cancelled_quit_does_not_wait_for_the_bye_again(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, hangs_up=False) as (chat, _):
@@ -198,7 +196,7 @@ async def test_who_has_given_up_on_a_goodbye_does_not_wait_for_it_again(
     assert trio.current_time() == pytest.approx(1)
 
 
-async def test_a_goodbye_that_breaks_is_a_goodbye(nursery: trio.Nursery) -> None:
+async def test_a_connection_that_breaks_during_quit_raises_nothing(nursery: trio.Nursery) -> None:
     async def server(peer: Peer) -> None:
         await peer.expect(Quit)
         peer.reset()
@@ -213,7 +211,7 @@ async def test_leaving_after_the_connection_broke_is_quiet(nursery: trio.Nursery
         await wait_all_tasks_blocked()
 
 
-async def test_an_exception_of_the_block_comes_out_as_it_is_and_closes_at_once(
+async def test_an_exception_of_the_block_is_raised_unchanged_and_closes_at_once(
     nursery: trio.Nursery,
 ) -> None:
     cause, context = OSError("the cause"), KeyError("the context")
@@ -231,7 +229,7 @@ async def test_an_exception_of_the_block_comes_out_as_it_is_and_closes_at_once(
     assert await peers[0].command() is None, "no quit was said"
 
 
-async def test_a_group_of_the_blocks_own_comes_out_as_it_is(nursery: trio.Nursery) -> None:
+async def test_an_exception_group_of_the_block_is_raised_unchanged(nursery: trio.Nursery) -> None:
     with pytest.RaisesGroup(ValueError, KeyError) as caught:
         async with chatting(nursery):
             raise ExceptionGroup("mine", [ValueError(), KeyError()])
@@ -249,7 +247,7 @@ async def test_cancelling_the_block_closes_at_once(nursery: trio.Nursery) -> Non
     assert await peers[0].command() is None, "no quit was said"
 
 
-async def test_cancelled_from_outside_it_is_one_plain_cancelled(nursery: trio.Nursery) -> None:
+async def test_cancelling_from_outside_raises_one_cancelled(nursery: trio.Nursery) -> None:
     raised: list[BaseException] = []
     with trio.CancelScope() as scope:
         try:
@@ -262,14 +260,14 @@ async def test_cancelled_from_outside_it_is_one_plain_cancelled(nursery: trio.Nu
     assert [type(error) for error in raised] == [trio.Cancelled]
 
 
-async def test_what_fails_while_it_is_cancelled_is_one_plain_error_too(nursery: trio.Nursery) -> None:
+async def test_an_error_during_cancellation_is_raised_without_a_group(nursery: trio.Nursery) -> None:
     with trio.CancelScope() as scope, pytest.raises(KeyError):
         async with chatting(nursery):
             scope.cancel()
             raise KeyError
 
 
-async def test_a_connection_that_breaks_is_one_plain_error_where_the_program_waits(
+async def test_a_broken_connection_is_raised_where_the_program_waits(
     nursery: trio.Nursery,
 ) -> None:
     with pytest.raises(ConnectionLost, match="connection lost: the server closed it without a word"):
@@ -279,7 +277,7 @@ async def test_a_connection_that_breaks_is_one_plain_error_where_the_program_wai
                 pytest.fail("nothing was said")
 
 
-async def test_a_connection_that_breaks_cancels_nothing_of_the_program(nursery: trio.Nursery) -> None:
+async def test_a_broken_connection_cancels_no_task_of_the_program(nursery: trio.Nursery) -> None:
     """A program that waits for something else goes on with it, and meets the end when it comes back."""
     async with chatting(nursery) as (chat, peer):
         await peer.say(said(1))
@@ -294,7 +292,7 @@ async def test_a_connection_that_breaks_cancels_nothing_of_the_program(nursery: 
             await chat.typing("lobby")
 
 
-async def test_everyone_who_waits_is_told_by_an_exception_of_its_own(nursery: trio.Nursery) -> None:
+async def test_each_waiting_task_gets_its_own_exception(nursery: trio.Nursery) -> None:
     caught: list[ConnectionLost] = []
 
     async def wait(what: Callable[[], Awaitable[object]]) -> None:
@@ -331,7 +329,7 @@ class _StepCounter(trio.abc.Instrument):
                 self.scope.cancel()
 
 
-async def test_cancelled_at_any_step_it_leaves_nothing_open(autojump_clock: trio.abc.Clock) -> None:
+async def test_cancelling_at_any_step_leaves_nothing_open(autojump_clock: trio.abc.Clock) -> None:
     async def story(stage: Stage) -> None:
         async with connect(name="ada", dial=stage.dial) as chat:
             await chat.join("lobby")

@@ -14,7 +14,7 @@ from trio_chat.wire.messages import Error, Gap, Join, Room, Whisper, Whispered
 LONG = f"{'psst':4000}"
 
 
-async def test_who_waited_for_space_on_a_connection_that_is_gone_does_not_undo_what_the_next_has_sent(
+async def test_a_sender_waiting_on_a_lost_connection_does_not_undo_what_the_next_one_sent(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """Those who wait for space go on one after the other, and the last of them when one is long back."""
@@ -37,7 +37,7 @@ async def test_who_waited_for_space_on_a_connection_that_is_gone_does_not_undo_w
         assert {type(end) for end in calls.ended.values()} == {ConnectionLost}
 
 
-async def test_who_leaves_a_room_that_is_being_asked_for_waits_for_the_answer_and_no_longer(
+async def test_leaving_a_room_that_is_being_rejoined_waits_for_the_answer_only(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -54,7 +54,7 @@ async def test_who_leaves_a_room_that_is_being_asked_for_waits_for_the_answer_an
         assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
 
 
-async def test_who_stops_waiting_for_what_a_leave_waits_for_has_left(
+async def test_cancelling_the_call_that_a_leave_waits_for_completes_the_leave(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -75,7 +75,7 @@ async def test_who_stops_waiting_for_what_a_leave_waits_for_has_left(
         assert calls.ended == {"leave": None}
 
 
-async def test_the_end_of_an_outage_is_told_to_who_has_emptied_a_full_inbox_meanwhile(
+async def test_reconnected_reaches_a_program_that_emptied_a_full_inbox_meanwhile(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """It comes with no read, and the last was into an inbox that was full."""
@@ -97,7 +97,7 @@ async def test_the_end_of_an_outage_is_told_to_who_has_emptied_a_full_inbox_mean
             assert isinstance(await anext(chat), Reconnected)
 
 
-async def test_what_leaving_has_missed_of_a_new_history_is_told_behind_the_news_of_it(
+async def test_the_gap_of_a_left_room_follows_the_room_event_of_its_new_history(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -121,7 +121,7 @@ async def test_what_leaving_has_missed_of_a_new_history_is_told_behind_the_news_
 
 
 @pytest.mark.parametrize(("lasts_s", "bound_s"), [(HELD_S - 5, 1.0), (HELD_S + 5, 0.5)])
-async def test_after_a_connection_that_held_the_waits_are_short_again(
+async def test_the_backoff_is_short_again_after_a_connection_that_lasted(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, lasts_s: float, bound_s: float
 ) -> None:
     stage = Stage()

@@ -151,7 +151,7 @@ async def test_connecting_to_another_server_names_it_at_once(
     assert error.exit_status == 3
 
 
-async def test_an_http_server_is_named_with_the_way_through_it(
+async def test_an_http_server_is_named_with_a_hint_at_websockets(
     nursery: trio.Nursery, mock_clock: trio.abc.Clock
 ) -> None:
     error = await answered(nursery, b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -166,7 +166,7 @@ async def test_a_banner_in_pieces_is_named_all_the_same(
     assert "SSH" in str(await answered(nursery, b"SS", b"H", b"-2.0\r\n"))
 
 
-async def test_bytes_that_look_like_half_a_frame_are_named_when_they_end(
+async def test_bytes_like_half_a_frame_are_identified_at_the_end_of_input(
     nursery: trio.Nursery, mock_clock: trio.abc.Clock
 ) -> None:
     assert str(await answered(nursery, SETTINGS, closes=True)).endswith("it answered HTTP/2")
@@ -181,13 +181,13 @@ async def test_a_server_that_closes_without_an_answer_may_be_another(
         assert str(error).endswith("; it may not be a trio-chat server: check host and port")
 
 
-async def test_bytes_that_look_like_half_a_frame_are_named_at_the_timeout(
+async def test_bytes_like_half_a_frame_are_identified_at_the_timeout(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     assert str(await answered(nursery, SETTINGS)).endswith("it answered HTTP/2")
 
 
-async def test_a_server_that_says_nothing_is_named_as_that(
+async def test_a_silent_server_is_reported_as_silent(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     error = await answered(nursery)
@@ -197,7 +197,7 @@ async def test_a_server_that_says_nothing_is_named_as_that(
     )
 
 
-async def test_a_server_of_ours_that_breaks_the_rules_later_is_not_another_server(
+async def test_a_protocol_error_after_the_welcome_names_no_foreign_server(
     nursery: trio.Nursery, mock_clock: trio.abc.Clock
 ) -> None:
     frames = framing.pack([encode(Pong())])
@@ -206,7 +206,7 @@ async def test_a_server_of_ours_that_breaks_the_rules_later_is_not_another_serve
     assert str(error).startswith("what the server says makes no sense: ")
 
 
-async def test_a_goodbye_is_not_another_server(nursery: trio.Nursery, mock_clock: trio.abc.Clock) -> None:
+async def test_a_bye_names_no_foreign_server(nursery: trio.Nursery, mock_clock: trio.abc.Clock) -> None:
     error = await answered(nursery, framing.pack([encode(Bye("draining", "stopping", reconnect=True))]))
     assert "stopping" in str(error)
 
@@ -280,7 +280,7 @@ async def test_a_server_that_answers_no_tls_either_is_not_named(nursery: trio.Nu
     nursery.cancel_scope.cancel()
 
 
-async def test_a_probe_that_is_not_answered_ends(autojump_clock: trio.abc.Clock) -> None:
+async def test_an_unanswered_probe_times_out(autojump_clock: trio.abc.Clock) -> None:
     here, there = link_pair()
 
     async def dial(host: str, port: int) -> Link:
@@ -293,7 +293,7 @@ async def test_a_probe_that_is_not_answered_ends(autojump_clock: trio.abc.Clock)
     there.close()
 
 
-async def test_a_probe_of_nothing_names_nothing() -> None:
+async def test_a_probe_without_a_server_names_nothing() -> None:
     async def dial(host: str, port: int) -> Link:
         await trio.lowlevel.checkpoint()
         raise CannotConnect("no server there")

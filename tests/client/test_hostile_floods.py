@@ -53,7 +53,7 @@ async def pour(peer: Peer, data: bytes, counts: list[int]) -> None:
         counts.append(1)
 
 
-async def test_names_without_an_end_fill_an_inbox_and_no_more(nursery: trio.Nursery) -> None:
+async def test_endless_names_fill_the_inbox_only_to_its_bound(nursery: trio.Nursery) -> None:
     counts: list[int] = []
     async with chatting(nursery) as (chat, peer):
         with trio.CancelScope() as pouring:
@@ -68,7 +68,7 @@ async def test_names_without_an_end_fill_an_inbox_and_no_more(nursery: trio.Nurs
         assert await next_of(chat, sizes["events"]) == [CROWD] * sizes["events"]
 
 
-async def test_names_without_an_end_are_not_kept_while_somebody_waits_for_an_answer(
+async def test_endless_names_are_not_kept_while_a_request_is_open(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -91,7 +91,7 @@ async def test_names_without_an_end_are_not_kept_while_somebody_waits_for_an_ans
         assert 1 < len(events) < 40, "the inbox was full, and then one question makes good for the rest"
 
 
-async def test_a_full_inbox_is_read_on_when_the_program_has_taken_enough(nursery: trio.Nursery) -> None:
+async def test_reading_resumes_when_the_program_has_taken_enough(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         sent = 60
 
@@ -105,7 +105,7 @@ async def test_a_full_inbox_is_read_on_when_the_program_has_taken_enough(nursery
         assert await next_of(chat, sent) == [CROWD] * sent
 
 
-def test_an_inbox_is_weighed_as_it_is_taken_from() -> None:
+def test_the_weight_of_an_inbox_follows_what_is_taken() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 0)
     crowds = INBOX_BYTES_MIN // event_bytes(CROWD) + 1
@@ -130,7 +130,7 @@ def test_an_inbox_is_weighed_as_it_is_taken_from() -> None:
     assert inbox._weight == inbox._weighed == 0
 
 
-def test_a_large_inbox_may_weigh_more() -> None:
+def test_a_large_inbox_has_a_larger_weight_limit() -> None:
     inbox = Inbox(65_536)
     for _ in range(2 * INBOX_BYTES_MIN // event_bytes(CROWD)):
         inbox.put(CROWD, keep=True)
@@ -140,7 +140,7 @@ def test_a_large_inbox_may_weigh_more() -> None:
 # --- rooms that were not entered ----------------------------------------------------------------------------
 
 
-def test_rooms_that_were_not_entered_are_forgotten_the_oldest_first() -> None:
+def test_rooms_that_were_not_joined_are_forgotten_oldest_first() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 0)
     for number in range(1_000):
@@ -154,7 +154,7 @@ def test_rooms_that_were_not_entered_are_forgotten_the_oldest_first() -> None:
     assert inbox.take_all()[-1] == said(1), "the room that was entered is not forgotten"
 
 
-def test_a_room_that_is_entered_after_all_is_not_forgotten() -> None:
+def test_a_room_that_is_joined_later_is_not_forgotten() -> None:
     inbox = Inbox()
     inbox.put(said(1), keep=True)
     inbox.enter("lobby", 5)
@@ -175,7 +175,7 @@ def test_an_entry_before_the_first_is_asked_for_from_the_beginning() -> None:
     assert isinstance(question, History) and question.after == 0
 
 
-def test_the_answer_about_a_forgotten_room_is_for_nothing() -> None:
+def test_the_answer_about_a_forgotten_room_is_ignored() -> None:
     inbox = Inbox()
     inbox.put(said(5, "strange"), keep=False)
     assert isinstance(inbox.question("q"), History)
@@ -204,7 +204,7 @@ async def test_a_strange_room_with_a_name_that_fits_into_no_question_is_a_gap(nu
 # --- what is kept beyond the inbox --------------------------------------------------------------------------
 
 
-def test_what_is_beyond_is_bounded_by_its_weight_and_the_newest_stays() -> None:
+def test_the_overflow_is_bounded_by_weight_and_keeps_the_newest() -> None:
     beyond = Overflow(1_024)
     beyond.put(Gap("lobby", 1, 3, kept=False))
     for number in range(200):
@@ -219,7 +219,7 @@ def test_what_is_beyond_is_bounded_by_its_weight_and_the_newest_stays() -> None:
     assert beyond.take_all() == [Named("ada")]
 
 
-def test_a_history_that_begins_anew_under_other_names_is_kept_once() -> None:
+def test_repeated_new_histories_under_other_names_are_kept_once() -> None:
     """Over outages without an end, while the program takes nothing."""
     inbox = Inbox(1)
     inbox.enter("lobby 0", 0)
@@ -235,7 +235,7 @@ def test_a_history_that_begins_anew_under_other_names_is_kept_once() -> None:
     assert isinstance(event, Room) and event.room == "lobby 100"
 
 
-def test_strays_are_bounded_by_their_weight() -> None:
+def test_unexpected_entries_are_bounded_by_weight() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 1_000)
     for seq in range(500):
@@ -289,27 +289,27 @@ async def behind(chat: Chat, peer: Peer, *answers: HistoryPage | Members) -> lis
     return events
 
 
-async def test_a_page_that_does_not_go_on_is_nonsense(nursery: trio.Nursery) -> None:
+async def test_a_page_that_does_not_continue_is_a_protocol_error(nursery: trio.Nursery) -> None:
     page = HistoryPage("lobby", [said(1)], more=True)
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
         words = "a page of history that does not go on after 1"
         assert await behind(chat, peer, page) == [said(1), words]
 
 
-async def test_a_page_that_goes_on_once_and_then_no_more_is_nonsense(nursery: trio.Nursery) -> None:
+async def test_a_second_page_that_does_not_continue_is_a_protocol_error(nursery: trio.Nursery) -> None:
     pages = [HistoryPage("lobby", [said(2), said(1)], more=True)]
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
         words = "a page of history that does not go on after 2"
         assert await behind(chat, peer, *pages) == [said(1), said(2), words]
 
 
-async def test_an_answer_to_another_question_is_nonsense(nursery: trio.Nursery) -> None:
+async def test_an_answer_to_another_request_is_a_protocol_error(nursery: trio.Nursery) -> None:
     names = Members("lobby", ["ada"], 1, more=True)
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
         assert await behind(chat, peer, names) == [said(1), "members is no answer to that"]
 
 
-def test_a_gap_that_goes_backwards_is_none() -> None:
+def test_a_gap_that_goes_backwards_is_ignored() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 5)
     for gap in (Gap("lobby", 9, 3, True), Gap("lobby", 0, 0, True), Gap("lobby", 90, 50, False)):
@@ -322,7 +322,7 @@ def test_a_gap_that_goes_backwards_is_none() -> None:
 # --- bytes --------------------------------------------------------------------------------------------------
 
 
-async def test_a_frame_that_is_dribbled_is_no_sign_of_life(
+async def test_a_frame_sent_byte_by_byte_does_not_count_as_activity(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, hangs_up=False) as (chat, peer):
@@ -340,7 +340,7 @@ async def test_a_frame_that_is_dribbled_is_no_sign_of_life(
         assert trio.current_time() == 60
 
 
-async def test_a_slow_stream_of_whole_frames_is_a_sign_of_life(
+async def test_a_slow_stream_of_complete_frames_counts_as_activity(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -357,7 +357,7 @@ async def test_a_slow_stream_of_whole_frames_is_a_sign_of_life(
         assert await next_of(chat, 5) == [said(seq) for seq in range(1, 6)]
 
 
-async def test_joins_that_are_refused_for_ever_leave_nothing_behind(
+async def test_endlessly_refused_joins_leave_nothing_behind(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()

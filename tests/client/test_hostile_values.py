@@ -64,7 +64,7 @@ async def welcomed_with(nursery: trio.Nursery, **fields: Any) -> Chat:
 
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("value", [0, -1, 2**53, 10**30, 10**400])
-async def test_a_limit_that_cannot_be_is_nonsense(nursery: trio.Nursery, limit: str, value: int) -> None:
+async def test_an_impossible_limit_is_a_protocol_error(nursery: trio.Nursery, limit: str, value: int) -> None:
     with pytest.raises(ProtocolError, match=f"{NONSENSE}a welcome with limits.{limit} ") as caught:
         await welcomed_with(nursery, limits={limit: value})
     assert len(str(caught.value)) < 200
@@ -91,7 +91,9 @@ async def test_a_limit_that_cannot_be_is_nonsense(nursery: trio.Nursery, limit: 
         {"kept": None},
     ],
 )
-async def test_a_welcome_that_cannot_be_is_nonsense(nursery: trio.Nursery, fields: dict[str, Any]) -> None:
+async def test_an_impossible_welcome_is_a_protocol_error(
+    nursery: trio.Nursery, fields: dict[str, Any]
+) -> None:
     with pytest.raises(ProtocolError, match=NONSENSE):
         await welcomed_with(nursery, **fields)
 
@@ -110,7 +112,7 @@ async def test_a_welcome_that_cannot_be_is_nonsense(nursery: trio.Nursery, field
         {"mood": {"kind": ["sunny"]}},
     ],
 )
-async def test_an_odd_welcome_is_taken(nursery: trio.Nursery, fields: dict[str, Any]) -> None:
+async def test_an_unusual_welcome_is_accepted(nursery: trio.Nursery, fields: dict[str, Any]) -> None:
     assert (await welcomed_with(nursery, **fields)).welcome.features == fields.get("features", [])
 
 
@@ -139,7 +141,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("event", "field", "number"), CASES)
-async def test_a_number_is_from_0_to_2_to_the_53_or_nonsense(
+async def test_a_number_outside_0_to_2_to_the_53_is_a_protocol_error(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, event: dict[str, Any], field: str, number: object
 ) -> None:
     """Refused before anything is computed with it: not even a later sum can be too large for a float."""
@@ -159,9 +161,7 @@ async def test_a_number_is_from_0_to_2_to_the_53_or_nonsense(
 
 
 @pytest.mark.parametrize("text", ["x" * 60_000, "\x1b[2J\r\n", "\u202e", "\N{GRINNING FACE}" * 10_000])
-async def test_whatever_a_goodbye_says_is_one_line_of_bounded_length(
-    nursery: trio.Nursery, text: str
-) -> None:
+async def test_the_message_of_any_bye_is_one_line_of_bounded_length(nursery: trio.Nursery, text: str) -> None:
     async with chatting(nursery, hangs_up=False) as (chat, peer):
         await peer.say(Bye(text[:3_000], text[:10_000], reconnect=False))
         with pytest.raises(ConnectionLost) as caught:
@@ -170,7 +170,7 @@ async def test_whatever_a_goodbye_says_is_one_line_of_bounded_length(
         assert len(str(caught.value)) < 2 * LINE_CHARACTERS_MAX + 100
 
 
-async def test_a_code_is_one_line_too_where_there_is_no_way_back(
+async def test_the_code_of_a_final_refusal_is_one_line(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -203,11 +203,11 @@ async def test_a_code_is_one_line_too_where_there_is_no_way_back(
         (10**400, 60, 3_600),
     ],
 )
-def test_a_delay_is_followed_within_reason(asked: Any, retry: int, reconnect: int) -> None:
+def test_a_requested_delay_is_kept_within_bounds(asked: Any, retry: int, reconnect: int) -> None:
     assert (retry_s(asked), reconnect_s(asked)) == (retry, reconnect)
 
 
-async def test_an_absurd_time_to_stay_away_is_an_hour_and_is_said(
+async def test_an_absurd_reconnect_delay_is_cut_to_an_hour_and_reported(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -229,7 +229,7 @@ async def test_an_absurd_time_to_stay_away_is_an_hour_and_is_said(
         Error("rate_limited", "slowly", retry_after_s=MAX_NUMBER),
     ],
 )
-async def test_an_absurd_time_to_stay_away_is_an_hour_also_before_the_welcome(
+async def test_an_absurd_reconnect_delay_before_the_welcome_is_cut_to_an_hour(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, answer: Bye | Error
 ) -> None:
     stage = Stage()
@@ -243,14 +243,14 @@ async def test_an_absurd_time_to_stay_away_is_an_hour_also_before_the_welcome(
         assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
 
 
-def test_an_ordinary_time_to_stay_away_needs_no_words() -> None:
+def test_an_ordinary_reconnect_delay_is_not_mentioned() -> None:
     assert "asks for" not in str(
         connection_lost(Bye("draining", "x", reconnect=True, after_s=RECONNECT_S_MAX))
     )
 
 
 @pytest.mark.parametrize(("asked_s", "wait_s"), [(0, 1), (MAX_NUMBER, RETRY_S_MAX)])
-async def test_a_room_that_is_always_refused_is_asked_for_at_a_pace(
+async def test_a_room_that_is_always_refused_is_requested_at_intervals(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, asked_s: int, wait_s: int
 ) -> None:
     stage = Stage()
@@ -268,7 +268,7 @@ async def test_a_room_that_is_always_refused_is_asked_for_at_a_pace(
         assert [later - earlier for earlier, later in pairwise(at)] == [wait_s] * 3
 
 
-async def test_a_server_that_wants_no_pings_is_given_up_when_it_is_silent(
+async def test_a_silent_server_without_pings_is_disconnected(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, ping_s=MAX_NUMBER, hangs_up=False) as (chat, peer):
@@ -294,20 +294,22 @@ async def pages_of_names(peer: Peer, *pages: list[str]) -> None:
     "pages",
     [[["a", "b"]], [["b"], ["a"]], [["a"], ["a"]], [["", ""]], [["a", "b"], ["c", "b"]]],
 )
-async def test_names_that_do_not_go_on_are_nonsense(nursery: trio.Nursery, pages: list[list[str]]) -> None:
+async def test_names_that_do_not_continue_are_a_protocol_error(
+    nursery: trio.Nursery, pages: list[list[str]]
+) -> None:
     async with chatting(nursery) as (chat, peer):
         nursery.start_soon(pages_of_names, peer, *pages)
         with pytest.raises(ProtocolError, match=f"{NONSENSE}a page that does not go on after"):
             await chat.who("lobby")
 
 
-async def test_an_empty_page_is_the_end_though_there_should_be_more(nursery: trio.Nursery) -> None:
+async def test_an_empty_page_ends_the_list_though_more_is_set(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         nursery.start_soon(pages_of_names, peer, ["a"], ["b"], [])
         assert await chat.who("lobby") == ["a", "b"]
 
 
-async def test_names_without_an_end_are_nonsense(
+async def test_endless_names_are_a_protocol_error(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trio_chat.client.pagination.LISTED_BYTES_MAX", 20_000)
@@ -318,7 +320,7 @@ async def test_names_without_an_end_are_nonsense(
             await chat.who("lobby")
 
 
-async def test_rooms_that_do_not_go_on_are_nonsense(nursery: trio.Nursery) -> None:
+async def test_rooms_that_do_not_continue_are_a_protocol_error(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
 
         async def server() -> None:
@@ -343,7 +345,7 @@ def room(join: Join, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("fields", [{"epoch": ""}, {"epoch": "e" * 65}, {"room": ""}, {"room": "r" * 257}])
-async def test_a_room_that_cannot_be_joined_again_is_nonsense(
+async def test_an_impossible_rejoined_room_is_a_protocol_error(
     nursery: trio.Nursery, fields: dict[str, str]
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -359,7 +361,7 @@ async def test_a_room_that_cannot_be_joined_again_is_nonsense(
 @pytest.mark.parametrize("first", [0, 1, MAX_NUMBER])
 @pytest.mark.parametrize("head", [0, 1, MAX_NUMBER])
 @pytest.mark.parametrize("resumed", [False, True])
-async def test_a_room_with_any_first_and_head_is_come_back_to(
+async def test_a_room_with_any_first_and_head_is_rejoined(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, first: int, head: int, resumed: bool
 ) -> None:
     stage = Stage()
@@ -379,7 +381,7 @@ async def test_a_room_with_any_first_and_head_is_come_back_to(
 
 
 @pytest.mark.parametrize("name", ["lobby", "garden", "elsewhere"])
-async def test_two_rooms_that_become_one_are_survived(
+async def test_two_rooms_that_become_one_do_no_harm(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, name: str
 ) -> None:
     stage = Stage()
@@ -395,7 +397,7 @@ async def test_two_rooms_that_become_one_are_survived(
             pass
 
 
-async def test_a_leave_that_names_another_room_is_survived(
+async def test_a_leave_that_names_another_room_does_no_harm(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """The other room is being joined again just then, and is not known any more when the answer comes."""
@@ -415,7 +417,7 @@ async def test_a_leave_that_names_another_room_is_survived(
             pass
 
 
-async def test_a_goodbye_right_behind_the_second_welcome_is_one_more_outage(
+async def test_a_bye_right_behind_the_second_welcome_is_another_outage(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """The task that comes back into the rooms may begin when the connection is over: then it is not back."""
@@ -432,7 +434,7 @@ async def test_a_goodbye_right_behind_the_second_welcome_is_one_more_outage(
             assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
 
 
-async def test_a_connection_that_has_broken_is_not_opened_to_commands(
+async def test_a_broken_connection_is_not_opened_to_commands(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -446,7 +448,7 @@ async def test_a_connection_that_has_broken_is_not_opened_to_commands(
         assert isinstance(await anext(chat), Reconnected)
 
 
-async def test_a_room_whose_name_became_too_long_for_the_limit_is_left_with_an_error(
+async def test_a_room_whose_name_exceeds_the_new_limit_is_left_with_an_error(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage, name = Stage(), "r" * 2_000

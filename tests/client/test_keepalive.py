@@ -9,7 +9,7 @@ from trio_chat.client.keepalive import ANSWER_S, LOOK_S, SLEPT_S, Sleep
 from trio_chat.wire.messages import Ping, Pong
 
 
-def test_a_sleep_is_noticed_once_by_the_clock_that_went_on() -> None:
+def test_a_sleep_is_detected_once_by_the_wall_clock() -> None:
     sleep = Sleep(1_000.0, 0.0)
     assert not sleep.noticed(1_005.0, 5.0)
     assert not sleep.noticed(1_010.0 + SLEPT_S, 10.0), "clocks drift"
@@ -17,7 +17,7 @@ def test_a_sleep_is_noticed_once_by_the_clock_that_went_on() -> None:
     assert not sleep.noticed(1_105.0, 20.0)
 
 
-def test_a_clock_that_is_set_back_is_no_sleep() -> None:
+def test_a_clock_that_is_set_back_does_not_count_as_sleep() -> None:
     sleep = Sleep(1_000.0, 0.0)
     assert not sleep.noticed(10.0, 5.0)
     assert sleep.noticed(15.0 + SLEPT_S + 1, 10.0)
@@ -33,7 +33,7 @@ class Wall:
         return trio.current_time() + self.ahead_s
 
 
-async def test_after_a_sleep_a_dead_connection_is_found_out_within_seconds(
+async def test_after_a_sleep_a_dead_connection_is_detected_within_seconds(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     wall, stage = Wall(), Stage()
@@ -47,7 +47,7 @@ async def test_after_a_sleep_a_dead_connection_is_found_out_within_seconds(
         assert trio.current_time() == pytest.approx(LOOK_S + ANSWER_S)
 
 
-async def test_after_a_sleep_a_connection_that_lives_goes_on(
+async def test_after_a_sleep_a_live_connection_continues(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     wall, stage = Wall(), Stage()

@@ -48,7 +48,7 @@ def in_order(texts: list[str]) -> bool:
 
 
 @pytest.mark.seeds(25)
-def test_everything_is_heard_once_in_order_and_said_once(seed: int) -> None:
+def test_every_message_is_received_once_in_order_and_committed_once(seed: int) -> None:
     told = simulate(seed, talk).value
     assert told.outages
     assert set(told.numbers) == FIRST | ALL | LAST
@@ -67,7 +67,7 @@ async def forgetful(sim: Simulation) -> Talk:
 
 
 @pytest.mark.seeds(25)
-def test_where_the_journal_is_forgotten_each_history_is_one_unbroken_stream(seed: int) -> None:
+def test_each_history_is_complete_and_in_order_when_the_journal_is_lost(seed: int) -> None:
     told = simulate(seed, forgetful).value
     assert set(told.numbers) == FIRST | ALL | LAST, "everything was acked"
     for name in NAMES:

@@ -58,7 +58,7 @@ def test_each_command_has_the_rate_that_it_is_charged_to(kind: str | None, comma
     assert {kind_of(command) for command in commands} == {kind}
 
 
-def test_half_of_the_burst_goes_at_once_and_the_rest_one_by_one() -> None:
+def test_half_of_the_burst_is_sent_at_once_and_the_rest_one_by_one() -> None:
     pacer = Pacer(limits(), 0.0)
     assert sent_at_once(pacer, 0.0) == 10
     for _ in range(10):
@@ -72,7 +72,7 @@ def test_half_of_the_burst_goes_at_once_and_the_rest_one_by_one() -> None:
     assert pacer.wait_s(SAY, 0.21) == 0
 
 
-def test_nothing_is_earned_for_what_is_unanswered() -> None:
+def test_unanswered_commands_do_not_refill_the_bucket() -> None:
     bucket = TokenBucket(4, 1.0, 0.0)
     bucket.send(4, 0.0)
     bucket.answer(2, 100.0)
@@ -88,7 +88,7 @@ def test_nothing_is_earned_for_what_is_unanswered() -> None:
     delays=st.lists(st.sampled_from([0.0, 0.01, 0.3, 5.0]), min_size=60, max_size=60),
     amounts=st.lists(st.integers(1, 10), min_size=60, max_size=60),
 )
-def test_whatever_the_network_does_the_server_never_refuses(
+def test_the_server_never_refuses_whatever_the_delays(
     burst: int, per_s: float, delays: list[float], amounts: list[int]
 ) -> None:
     """Each message is charged somewhere between its sending and its answer, in order; many may come at
@@ -115,7 +115,7 @@ def test_whatever_the_network_does_the_server_never_refuses(
     pass_until(inf)
 
 
-def test_a_slow_network_takes_nothing_from_the_rate() -> None:
+def test_a_slow_network_does_not_reduce_the_rate() -> None:
     """A second to the server and back, five a second: after the burst there are five a second."""
     pacer = Pacer(limits(), 0.0)
     now, sent = 0.0, 0
@@ -147,7 +147,7 @@ def test_bytes_are_counted_as_the_server_counts_them() -> None:
     )
 
 
-def test_more_than_the_burst_goes_when_the_bucket_is_full() -> None:
+def test_a_command_larger_than_the_burst_is_sent_when_the_bucket_is_full() -> None:
     bucket = TokenBucket(10, 1.0, 0.0)
     assert bucket.wait_s(4_096, 0.0) == 0
     bucket.send(4_096, 0.0)
@@ -155,7 +155,7 @@ def test_more_than_the_burst_goes_when_the_bucket_is_full() -> None:
     assert bucket.wait_s(4_096, 0.0) == pytest.approx(10)
 
 
-def test_a_refusal_holds_its_kind_back_and_empties_the_buckets() -> None:
+def test_a_refusal_pauses_its_kind_and_empties_the_buckets() -> None:
     pacer = Pacer(limits(), 0.0)
     assert pacer.refuse(SAY, 3, 0.0)
     assert pacer.wait_s(Whisper("bob", "psst"), 1.0) == pytest.approx(2)
@@ -169,7 +169,7 @@ def test_a_refusal_holds_its_kind_back_and_empties_the_buckets() -> None:
     assert pacer.wait_s(Leave("attic"), 5.0) == 0
 
 
-def test_what_was_unanswered_at_an_outage_is_charged_by_then() -> None:
+def test_commands_unanswered_at_an_outage_count_as_charged() -> None:
     pacer = Pacer(limits(4, 1), 0.0)
     assert sent_at_once(pacer, 0.0) == 2
     pacer.lose(10.0)
@@ -187,20 +187,20 @@ def test_what_was_unanswered_at_an_outage_is_charged_by_then() -> None:
         Pacer(limits(5, UNLIMITED_PER_S), 0.0),
     ],
 )
-def test_without_rates_everything_goes_at_once(pacer: Pacer) -> None:
+def test_without_rates_every_command_is_sent_at_once(pacer: Pacer) -> None:
     assert pacer.is_idle
     for _ in range(5_000):
         assert not pacer.wait_s(SAY, 0.0)
         pacer.send(SAY, 0.0)
 
 
-def test_switched_off_it_takes_no_refusal() -> None:
+def test_a_pacer_that_is_off_ignores_refusals() -> None:
     pacer = Pacer(limits(), 0.0, is_on=False)
     assert not pacer.refuse(SAY, 3, 0.0)
     assert pacer.wait_s(SAY, 0.0) == 0
 
 
-def test_no_wait_is_so_short_that_time_stands_still() -> None:
+def test_no_wait_is_too_short_to_advance_the_clock() -> None:
     bucket = TokenBucket(1, 1.0, 0.0)
     bucket.send(1, 0.0)
     bucket.answer(1, 0.0)

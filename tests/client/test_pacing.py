@@ -44,7 +44,7 @@ async def texts(peer: Peer, count: int) -> list[str]:
     return found
 
 
-async def test_a_refused_message_and_those_behind_it_are_sent_again_in_their_order(
+async def test_a_refused_message_and_the_following_ones_are_sent_again_in_order(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -68,7 +68,7 @@ async def test_a_refused_message_and_those_behind_it_are_sent_again_in_their_ord
         assert calls.ended == dict.fromkeys("0123", 7)
 
 
-async def test_nothing_overtakes_what_is_held_back_but_questions(
+async def test_only_queries_overtake_delayed_commands(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, talk=SLOW) as (chat, peer):
@@ -103,7 +103,7 @@ async def test_nothing_overtakes_what_is_held_back_but_questions(
         assert kinds == [Say, Leave, Topic, Leave, Whisper, Rename]
 
 
-async def test_what_is_cancelled_while_it_is_held_back_is_not_sent(
+async def test_a_command_cancelled_while_delayed_is_not_sent(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -123,7 +123,7 @@ async def test_what_is_cancelled_while_it_is_held_back_is_not_sent(
         assert calls.ended == {"behind": 1}
 
 
-async def test_what_was_cancelled_and_is_refused_then_is_not_sent_again(
+async def test_a_cancelled_command_that_is_refused_is_not_sent_again(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -165,7 +165,7 @@ async def test_every_command_with_a_rate_is_sent_again(
         assert calls.ended == {"who": ["ada"], "whisper": None, "leave": None}
 
 
-async def test_a_refused_whisper_has_not_arrived_and_outlives_the_connection(
+async def test_a_refused_whisper_is_sent_again_on_the_next_connection(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -184,7 +184,7 @@ async def test_a_refused_whisper_has_not_arrived_and_outlives_the_connection(
         assert isinstance(calls.ended["under way"], ConnectionLost)
 
 
-async def test_what_waits_for_an_outage_to_end_is_sent_at_the_rate(
+async def test_commands_queued_during_an_outage_are_sent_at_the_rate(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """While it is, the program hears what is said, and asks; whatever it says joins the end."""
@@ -209,7 +209,7 @@ async def test_what_waits_for_an_outage_to_end_is_sent_at_the_rate(
         assert trio.current_time() - began == pytest.approx(3, abs=0.1)
 
 
-async def test_a_refusal_in_an_outage_goes_on_on_the_next_connection(
+async def test_a_refusal_before_an_outage_delays_the_next_connection_too(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -228,9 +228,7 @@ async def test_a_refusal_in_an_outage_goes_on_on_the_next_connection(
         assert len(calls.ended) == 3
 
 
-async def test_to_quit_waits_for_what_is_held_back(
-    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
-) -> None:
+async def test_quit_waits_for_delayed_commands(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
     async with chatting(nursery, talk=SLOW, hangs_up=False) as (chat, peer):
         await enter(chat, peer, "lobby")
         calls = Calls(nursery)
@@ -245,7 +243,7 @@ async def test_to_quit_waits_for_what_is_held_back(
         assert calls.ended == {**{str(n): n + 1 for n in range(5)}, "quit": None}
 
 
-async def test_a_refusal_of_something_without_a_rate_is_raised(
+async def test_a_refusal_of_a_command_without_a_rate_is_raised(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """No server has reason to, and nothing would be known of when to try again."""
@@ -258,7 +256,7 @@ async def test_a_refusal_of_something_without_a_rate_is_raised(
         assert isinstance(calls.ended["ping"], Refused)
 
 
-async def test_a_server_that_always_refuses_is_asked_no_faster_than_it_says(
+async def test_a_server_that_always_refuses_is_asked_at_its_own_interval(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """And a call that waits for it can be cancelled."""
@@ -280,7 +278,7 @@ async def test_a_server_that_always_refuses_is_asked_no_faster_than_it_says(
         assert asked == pytest.approx(list(range(10)), abs=0.1)
 
 
-async def test_of_two_with_one_ref_the_refused_one_is_sent_again(
+async def test_the_refused_one_of_two_commands_with_the_same_ref_is_sent_again(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -298,7 +296,7 @@ async def test_of_two_with_one_ref_the_refused_one_is_sent_again(
         assert calls.ended == {"second": 1, "first": 1}
 
 
-async def test_what_is_said_while_the_connection_takes_no_more_stays_behind_what_waited(
+async def test_messages_said_while_the_connection_is_full_stay_behind_waiting_ones(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage(buffer_bytes=500)
@@ -318,7 +316,7 @@ async def test_what_is_said_while_the_connection_takes_no_more_stays_behind_what
         assert [int(text) for text in await texts(peer, 51)] == list(range(51))
 
 
-async def test_the_rates_are_those_of_the_server_that_one_has_come_back_to(
+async def test_the_rates_are_those_of_the_latest_welcome(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()

@@ -15,7 +15,7 @@ from trio_chat.wire.messages import Ack, Bye, Error, Hello, Named, Ping, Pong, S
 LOST = "connection lost: the server closed it without a word"
 
 
-async def test_a_program_sees_an_outage_and_its_end_between_what_it_hears(
+async def test_disconnected_and_reconnected_arrive_in_order_with_other_events(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -33,7 +33,7 @@ async def test_a_program_sees_an_outage_and_its_end_between_what_it_hears(
         peer.link.close()
 
 
-async def test_it_goes_on_trying_and_there_is_one_outage(
+async def test_all_failed_tries_belong_to_one_outage(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """Nobody there, nobody who answers, too many, a bug: each is a reason to wait longer."""
@@ -64,7 +64,7 @@ async def test_it_goes_on_trying_and_there_is_one_outage(
         assert trio.current_time() == pytest.approx(waits)
 
 
-async def test_a_connection_that_breaks_before_one_is_back_is_the_same_outage(
+async def test_a_connection_that_breaks_while_rejoining_belongs_to_the_same_outage(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -80,7 +80,7 @@ async def test_a_connection_that_breaks_before_one_is_back_is_the_same_outage(
 
 
 @pytest.mark.parametrize("code", ["replaced", "kicked", "banned", "quit"])
-async def test_who_is_told_not_to_come_back_does_not(nursery: trio.Nursery, code: str) -> None:
+async def test_a_client_that_is_told_not_to_reconnect_does_not(nursery: trio.Nursery, code: str) -> None:
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
         await peer.say(Bye(code, "away with you", reconnect=False))
@@ -108,7 +108,7 @@ def _bye(code: str) -> Callable[[Hello], Bye]:
     ],
     ids=["taken", "bad", "banned", "version", "nonsense"],
 )
-async def test_what_will_not_change_by_waiting_ends_the_chat(
+async def test_a_permanent_refusal_ends_the_chat(
     nursery: trio.Nursery,
     autojump_clock: trio.abc.Clock,
     answer: Callable[[Hello], Error | Bye | Pong],
@@ -130,7 +130,7 @@ async def test_what_will_not_change_by_waiting_ends_the_chat(
             await chat.ping()
 
 
-async def test_garbage_ends_the_chat_also_later(nursery: trio.Nursery) -> None:
+async def test_garbage_after_the_welcome_ends_the_chat(nursery: trio.Nursery) -> None:
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
         await peer.say_bytes(b"HTTP/1.1 400\r\n\r\n")
@@ -139,7 +139,7 @@ async def test_garbage_ends_the_chat_also_later(nursery: trio.Nursery) -> None:
         assert len(stage.dialled) == 1
 
 
-async def test_patience_ends(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
+async def test_the_chat_ends_after_patience_s(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
     stage = Stage()
     async with chatting(nursery, stage=stage, patience_s=60) as (chat, peer):
         stage.refuses = 1_000
@@ -150,7 +150,7 @@ async def test_patience_ends(nursery: trio.Nursery, autojump_clock: trio.abc.Clo
         assert trio.current_time() == pytest.approx(60)
 
 
-async def test_patience_ends_with_a_server_that_does_not_let_us_in(
+async def test_patience_s_covers_rejoining_the_rooms(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -177,7 +177,7 @@ async def test_patience_ends_with_a_server_that_does_not_let_us_in(
         assert trio.current_time() == pytest.approx(100)
 
 
-async def test_patience_is_over_with_the_outage_whatever_is_still_to_be_sent(
+async def test_patience_s_does_not_cover_sending_the_backlog(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage(buffer_bytes=500)
@@ -197,7 +197,7 @@ async def test_patience_is_over_with_the_outage_whatever_is_still_to_be_sent(
         assert len(stage.dialled) == 2
 
 
-async def test_the_present_name_is_what_one_comes_back_with(
+async def test_the_client_reconnects_with_its_present_name(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """… and if the server knows better, that is the name."""
@@ -219,7 +219,7 @@ async def test_the_present_name_is_what_one_comes_back_with(
         assert chat.name == chat.welcome.name == "evelyn"
 
 
-async def test_quitting_in_an_outage_ends_at_once(
+async def test_quit_during_an_outage_ends_at_once(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -236,7 +236,7 @@ async def test_quitting_in_an_outage_ends_at_once(
         assert len(stage.dialled) == 1, "nobody tries any more"
 
 
-async def test_leaving_the_block_in_an_outage_waits_for_nothing(
+async def test_leaving_the_block_during_an_outage_waits_for_nothing(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -247,7 +247,7 @@ async def test_leaving_the_block_in_an_outage_waits_for_nothing(
     assert all(link.is_closed for link in stage.client_links)
 
 
-async def test_quitting_while_the_welcome_is_under_way_leaves_nothing_open(
+async def test_quit_during_the_handshake_leaves_nothing_open(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -260,7 +260,7 @@ async def test_quitting_while_the_welcome_is_under_way_leaves_nothing_open(
         assert all(link.is_closed for link in stage.client_links)
 
 
-async def test_a_connection_that_breaks_in_a_goodbye_is_not_come_back_to(nursery: trio.Nursery) -> None:
+async def test_a_connection_that_breaks_during_quit_is_not_replaced(nursery: trio.Nursery) -> None:
     stage = Stage()
     async with chatting(nursery, stage=stage, hangs_up=False) as (chat, peer):
         async with trio.open_nursery() as quitting:
@@ -270,7 +270,7 @@ async def test_a_connection_that_breaks_in_a_goodbye_is_not_come_back_to(nursery
     assert len(stage.dialled) == 1
 
 
-async def test_without_coming_back_the_first_connection_is_the_only_one(nursery: trio.Nursery) -> None:
+async def test_with_come_back_false_there_is_only_one_connection(nursery: trio.Nursery) -> None:
     stage = Stage()
     failed: list[ChatError] = []
 
@@ -288,7 +288,9 @@ async def test_without_coming_back_the_first_connection_is_the_only_one(nursery:
     assert failed and len(stage.dialled) == 1
 
 
-async def test_typing_in_an_outage_is_dropped(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
+async def test_typing_during_an_outage_is_dropped(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
         peer.reset()

@@ -45,7 +45,7 @@ async def said_next(chat: Chat) -> tuple[int, str]:
     raise AssertionError("it has ended")
 
 
-async def test_a_restart_of_a_server_with_a_journal_in_a_file_is_an_outage_and_nothing_else(
+async def test_a_server_restart_with_a_journal_file_is_only_an_outage(
     tmp_path: Path,
 ) -> None:
     network, journal = MemoryNetwork(), str(tmp_path / "journal.db")
@@ -83,7 +83,7 @@ async def test_a_restart_of_a_server_with_a_journal_in_a_file_is_an_outage_and_n
                         await bob.quit()
 
 
-async def test_a_restart_of_a_server_without_one_is_another_history(
+async def test_a_server_restart_without_a_journal_file_begins_another_history(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     network = MemoryNetwork()
@@ -126,7 +126,7 @@ async def chatting_over_a_restart(network: MemoryNetwork) -> AsyncGenerator[Chat
         nursery.cancel_scope.cancel()
 
 
-async def test_who_has_taken_the_name_meanwhile_keeps_it(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_name_that_was_taken_meanwhile_stays_taken(autojump_clock: trio.abc.Clock) -> None:
     network = MemoryNetwork()
     async with trio.open_nursery() as nursery:
         stop, eve_is_in = trio.Event(), trio.Event()
@@ -190,5 +190,7 @@ async def an_outage(sim: Simulation) -> None:
 
 @pytest.mark.parametrize("children", [False, True], ids=["the program", "its tasks"])
 @pytest.mark.parametrize("error", [None, InjectedError], ids=["cancelled", "failing"])
-def test_an_outage_ended_at_each_checkpoint(error: type[InjectedError] | None, children: bool) -> None:
+def test_an_outage_can_be_cancelled_at_each_checkpoint(
+    error: type[InjectedError] | None, children: bool
+) -> None:
     assert sweep(an_outage, error=error, children=children).checkpoints > 8

@@ -32,7 +32,7 @@ from trio_chat.wire.messages import (
 )
 
 
-async def test_what_was_not_answered_is_sent_again_in_its_order_behind_the_room(
+async def test_unanswered_commands_are_sent_again_in_order_after_the_rejoin(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -67,7 +67,7 @@ async def test_what_was_not_answered_is_sent_again_in_its_order_behind_the_room(
         assert (await peer.expect(Say)).text == "four"
 
 
-async def test_a_room_one_is_back_in_halfway_keeps_its_order(
+async def test_a_rejoined_room_keeps_its_order_while_the_connection_is_full(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """While what is about another room waits for the connection to take more."""
@@ -95,7 +95,7 @@ async def test_a_room_one_is_back_in_halfway_keeps_its_order(
         assert [say.text for say in says if say.room == "lobby"] == ["one", "two"]
 
 
-async def test_questions_are_asked_again(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
+async def test_queries_are_sent_again(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
     stage = Stage()
     answers: dict[type[object], Callable[[str], Event]] = {
         Who: lambda ref: Members("lobby", ["ada"], 1, more=False, ref=ref),
@@ -125,7 +125,7 @@ async def test_questions_are_asked_again(nursery: trio.Nursery, autojump_clock: 
         assert not [end for end in calls.ended.values() if isinstance(end, Exception)]
 
 
-async def test_a_whisper_that_may_have_arrived_is_not_said_again(
+async def test_a_whisper_that_may_have_arrived_is_not_sent_again(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -146,7 +146,7 @@ async def test_a_whisper_that_may_have_arrived_is_not_said_again(
         assert calls.ended["waits"] is None
 
 
-async def test_who_leaves_in_an_outage_has_left(
+async def test_leave_during_an_outage_takes_effect_at_once(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -165,7 +165,7 @@ async def test_who_leaves_in_an_outage_has_left(
         assert isinstance(await peer.command(), Say), "and no other room was asked for"
 
 
-async def test_what_was_said_before_leaving_is_said_before_leaving(
+async def test_messages_before_a_leave_are_sent_before_it(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -181,7 +181,7 @@ async def test_what_was_said_before_leaving_is_said_before_leaving(
         assert calls.ended == {}
 
 
-async def test_who_leaves_while_the_room_is_being_come_back_to_leaves_it_then(
+async def test_leave_during_a_rejoin_is_sent_after_it(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -202,7 +202,7 @@ async def test_who_leaves_while_the_room_is_being_come_back_to_leaves_it_then(
         assert isinstance(await peer.command(), Ping)
 
 
-async def test_a_room_left_as_the_last_that_was_waited_for_ends_the_outage(
+async def test_leaving_the_last_room_to_rejoin_ends_the_outage(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -217,7 +217,7 @@ async def test_a_room_left_as_the_last_that_was_waited_for_ends_the_outage(
         assert trio.current_time() < 1
 
 
-async def test_what_is_cancelled_in_an_outage_is_not_sent(
+async def test_a_command_cancelled_during_an_outage_is_not_sent(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """Nor what was cancelled before it: nobody wants to know any more."""
@@ -241,7 +241,7 @@ async def test_what_is_cancelled_in_an_outage_is_not_sent(
         assert (await peer.expect(Say)).text == "behind"
 
 
-async def test_a_message_that_ails_the_server_twice_is_given_up(
+async def test_a_message_that_fails_the_server_twice_is_not_sent_again(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -266,7 +266,7 @@ async def test_a_message_that_ails_the_server_twice_is_given_up(
         assert calls.ended["good"] == 1
 
 
-async def test_a_connection_that_breaks_otherwise_is_no_fault_of_the_message(
+async def test_other_disconnects_do_not_count_against_a_message(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -289,7 +289,7 @@ async def test_a_connection_that_breaks_otherwise_is_no_fault_of_the_message(
         assert calls.ended == {"say": 7}
 
 
-async def test_so_many_wait_for_an_answer_and_the_rest_for_a_place(
+async def test_a_thousand_requests_are_open_and_further_ones_wait(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -320,7 +320,7 @@ async def test_so_many_wait_for_an_answer_and_the_rest_for_a_place(
         assert len(numbers) == 10
 
 
-async def test_who_waits_for_a_place_is_told_of_the_end(
+async def test_a_call_waiting_for_a_slot_gets_the_end_of_the_chat(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -337,7 +337,7 @@ async def test_who_waits_for_a_place_is_told_of_the_end(
         assert all(isinstance(end, ConnectionLost) for end in calls.ended.values())
 
 
-async def test_a_server_with_smaller_frames_refuses_what_was_small_enough(
+async def test_a_smaller_frame_limit_after_an_outage_refuses_larger_commands(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()

@@ -25,7 +25,7 @@ from trio_chat.wire.messages import (
 )
 
 
-async def test_a_room_goes_on_behind_what_was_seen(
+async def test_a_room_resumes_after_the_newest_seen_entry(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -44,7 +44,7 @@ async def test_a_room_goes_on_behind_what_was_seen(
         assert heard[4:] == [Gap("lobby", 5, 7, kept=False), said(7), said(8)]
 
 
-async def test_who_is_here_is_told_after_an_outage(
+async def test_members_are_reported_after_an_outage(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """The notices until then may be about people one has never heard of."""
@@ -64,7 +64,7 @@ async def test_who_is_here_is_told_after_an_outage(
         assert await next_of(chat, 1) == [Members("lobby", ["ada", "bob", "eve"], 3, more=False)]
 
 
-async def test_another_history_is_begun_anew_with_its_newest_page(
+async def test_another_history_begins_with_its_newest_page(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -96,7 +96,7 @@ async def test_another_history_is_begun_anew_with_its_newest_page(
         assert (join.after, join.epoch) == (302, "another")
 
 
-async def test_a_hundred_rooms_are_come_back_to_and_then_it_is_over(
+async def test_reconnected_follows_the_rejoin_of_a_hundred_rooms(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage(buffer_bytes=500)
@@ -109,7 +109,7 @@ async def test_a_hundred_rooms_are_come_back_to_and_then_it_is_over(
         assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
 
 
-async def test_a_room_that_cannot_be_entered_just_now_is_asked_for_again(
+async def test_a_temporarily_refused_rejoin_is_repeated(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -133,7 +133,7 @@ async def test_a_room_that_cannot_be_entered_just_now_is_asked_for_again(
         assert length_of((await next_of(chat, 2))[1]) == pytest.approx(4.25)
 
 
-async def test_a_full_inbox_keeps_nobody_from_coming_back(
+async def test_a_full_inbox_does_not_prevent_reconnecting(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """Though nobody takes anything, nor waits for anything."""
@@ -153,7 +153,7 @@ async def test_a_full_inbox_keeps_nobody_from_coming_back(
         assert trio.current_time() - began == pytest.approx(1)
 
 
-async def test_outages_that_nobody_takes_notice_of_do_not_pile_up(
+async def test_events_of_unread_outages_do_not_pile_up(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -171,7 +171,7 @@ async def test_outages_that_nobody_takes_notice_of_do_not_pile_up(
         assert isinstance(back, Reconnected)
 
 
-async def test_a_room_that_may_not_be_entered_any_more_is_left_and_the_program_told(
+async def test_a_permanently_refused_rejoin_leaves_the_room_with_an_error(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -193,7 +193,7 @@ async def test_a_room_that_may_not_be_entered_any_more_is_left_and_the_program_t
                 assert join.room == "attic", "the other one is not asked for again"
 
 
-async def test_a_room_that_is_written_otherwise_now_is_the_same_room(
+async def test_a_room_with_another_spelling_is_the_same_room(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -209,7 +209,7 @@ async def test_a_room_that_is_written_otherwise_now_is_the_same_room(
         assert await expect_all(peer, 1) == [Leave("lobby", ref="r.5")]
 
 
-async def test_a_goodbye_right_behind_the_welcome_leaves_no_question_open(
+async def test_a_bye_right_behind_the_welcome_leaves_no_join_open(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """The end of the connection is read before the rooms are joined; the next connection joins them."""

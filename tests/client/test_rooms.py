@@ -8,7 +8,7 @@ def answer(room: str, epoch: str = "e") -> Room:
     return Room(room=room, epoch=epoch, resumed=False, first=1, head=0, members=1, topic="")
 
 
-def test_a_room_goes_by_both_its_names() -> None:
+def test_a_room_is_found_by_both_its_names() -> None:
     rooms = JoinedRooms()
     rooms.entered("lobby", answer("Lobby"))
     assert rooms.get("lobby") is rooms.get("Lobby") is not None
@@ -18,7 +18,7 @@ def test_a_room_goes_by_both_its_names() -> None:
     assert rooms.left("lobby") == "lobby", "nothing of it is left"
 
 
-def test_what_a_server_says_was_left_is_left() -> None:
+def test_the_room_in_the_ack_of_a_leave_is_left() -> None:
     rooms = JoinedRooms()
     rooms.entered("lobby", answer("Lobby"))
     assert rooms.left("LOBBY", "Lobby") == "Lobby"
@@ -26,7 +26,7 @@ def test_what_a_server_says_was_left_is_left() -> None:
     assert rooms.left("lobby") == "lobby"
 
 
-def test_what_is_about_a_room_waits_for_it_and_what_is_about_one_unknown_for_all() -> None:
+def test_commands_wait_for_their_room_and_those_of_an_unknown_room_for_all() -> None:
     rooms = JoinedRooms()
     rooms.entered("lobby", answer("lobby"))
     rooms.entered("attic", answer("attic"))

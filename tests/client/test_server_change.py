@@ -29,7 +29,7 @@ async def next_server(peer: Peer, stage: Stage, server_id: str) -> Peer:
     return peer
 
 
-async def test_what_waits_to_be_said_is_not_said_to_another_server(
+async def test_queued_messages_are_not_sent_to_another_server(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -58,7 +58,7 @@ async def test_what_waits_to_be_said_is_not_said_to_another_server(
         assert chat.welcome.server_id == "T"
 
 
-async def test_the_chat_goes_on_in_its_rooms_as_if_they_were_new(
+async def test_the_chat_continues_in_its_rooms_with_new_histories(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -83,7 +83,7 @@ async def test_the_chat_goes_on_in_its_rooms_as_if_they_were_new(
         assert calls.ended == {"after": 1}
 
 
-async def test_entries_that_were_not_taken_yet_are_a_gap(
+async def test_missed_entries_of_the_other_server_are_a_gap(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -101,7 +101,7 @@ async def test_entries_that_were_not_taken_yet_are_a_gap(
         assert any(isinstance(event, Room) and event.epoch == "of T" for event in heard)
 
 
-async def test_a_server_with_the_same_id_is_sent_all_of_it(
+async def test_queued_messages_are_sent_to_a_server_with_the_same_id(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -118,7 +118,7 @@ async def test_a_server_with_the_same_id_is_sent_all_of_it(
         assert await peer.expect(Say) == first
 
 
-async def test_what_waits_for_a_place_is_not_said_to_another_server(
+async def test_calls_waiting_for_a_slot_are_not_sent_to_another_server(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     stage = Stage()
@@ -154,7 +154,7 @@ async def test_what_waits_for_a_place_is_not_said_to_another_server(
         (of(kept="forever"), of(), False),
     ],
 )
-def test_which_server_is_another_one(before: Welcome, now: Welcome, other: bool) -> None:
+def test_another_server_is_recognized_by_its_id(before: Welcome, now: Welcome, other: bool) -> None:
     assert is_other_server(before, now) is other
 
 

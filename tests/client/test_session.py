@@ -45,7 +45,7 @@ def seqs(events: list[ClientEvent]) -> list[int]:
 # --- answers ----------------------------------------------------------------------------------------
 
 
-async def test_answers_are_matched_by_ref_in_whatever_order_they_come(nursery: trio.Nursery) -> None:
+async def test_answers_are_matched_by_ref_in_any_order(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         numbers: list[int] = []
         async with trio.open_nursery() as asking:
@@ -60,7 +60,7 @@ async def test_answers_are_matched_by_ref_in_whatever_order_they_come(nursery: t
         assert numbers == [12, 10, 11]
 
 
-async def test_a_thousand_tasks_say_at_once(nursery: trio.Nursery) -> None:
+async def test_a_thousand_tasks_can_say_at_once(nursery: trio.Nursery) -> None:
     async with chatting(nursery, buffer_bytes=4096) as (chat, peer):
         nursery.start_soon(Hall().serve, peer)
         numbers: list[int] = []
@@ -70,7 +70,7 @@ async def test_a_thousand_tasks_say_at_once(nursery: trio.Nursery) -> None:
         assert sorted(numbers) == list(range(1, 1001))
 
 
-async def test_an_error_is_refused_and_the_chat_goes_on(nursery: trio.Nursery) -> None:
+async def test_an_error_raises_refused_and_the_chat_continues(nursery: trio.Nursery) -> None:
     async def server(peer: Peer) -> None:
         command = await peer.expect(Say)
         await peer.say(Error("rate_limited", "slowly", retry_after_s=2, ref=command.ref))
@@ -84,7 +84,7 @@ async def test_an_error_is_refused_and_the_chat_goes_on(nursery: trio.Nursery) -
         await chat.ping()
 
 
-async def test_an_answer_of_the_wrong_kind_is_a_server_fault(nursery: trio.Nursery) -> None:
+async def test_an_answer_of_the_wrong_type_is_a_protocol_error(nursery: trio.Nursery) -> None:
     async def server(peer: Peer) -> None:
         await peer.say(Ack((await peer.expect(Rooms)).ref))
 
@@ -107,7 +107,7 @@ async def test_the_late_answer_of_a_cancelled_request_is_dropped(nursery: trio.N
         assert numbers == [2]
 
 
-async def test_a_ref_may_be_said_again_after_its_request_was_cancelled(nursery: trio.Nursery) -> None:
+async def test_a_ref_may_be_used_again_after_its_request_was_cancelled(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         nursery.start_soon(Hall().serve, peer)
         with trio.move_on_after(0):
@@ -116,7 +116,7 @@ async def test_a_ref_may_be_said_again_after_its_request_was_cancelled(nursery: 
         assert await chat.say("lobby", "twice") == 2
 
 
-async def test_a_resumed_room_goes_on_behind_its_cursor(nursery: trio.Nursery) -> None:
+async def test_a_resumed_room_continues_after_its_cursor(nursery: trio.Nursery) -> None:
     """What the replay brings at or below it, there is no telling why, was heard already."""
 
     async def server(peer: Peer) -> None:
@@ -131,7 +131,7 @@ async def test_a_resumed_room_goes_on_behind_its_cursor(nursery: trio.Nursery) -
         assert await next_of(chat, 3) == [Gap("lobby", 5, 8, kept=True), said(8), said(9)]
 
 
-async def test_a_cancelled_join_still_counts_when_its_answer_comes(nursery: trio.Nursery) -> None:
+async def test_a_cancelled_join_still_takes_effect(nursery: trio.Nursery) -> None:
     async with chatting(nursery, inbox_events=1) as (chat, peer):
         hall = Hall()
         for n in range(30):
@@ -145,7 +145,7 @@ async def test_a_cancelled_join_still_counts_when_its_answer_comes(nursery: trio
         assert seqs(events) == list(range(21, 31))
 
 
-async def test_a_command_that_was_cancelled_half_out_goes_out_whole(nursery: trio.Nursery) -> None:
+async def test_a_command_cancelled_halfway_is_sent_completely(nursery: trio.Nursery) -> None:
     async with chatting(nursery, buffer_bytes=64) as (chat, peer):
         for _ in range(3):
             with trio.move_on_after(0):
@@ -158,7 +158,7 @@ async def test_a_command_that_was_cancelled_half_out_goes_out_whole(nursery: tri
             await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
 
 
-async def test_a_name_of_ones_own_is_kept_whoever_changed_it(nursery: trio.Nursery) -> None:
+async def test_the_own_name_follows_every_named_event(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         await peer.say(Named("eva"))
         assert await anext(aiter(chat)) == Named("eva")
@@ -170,7 +170,7 @@ async def test_a_name_of_ones_own_is_kept_whoever_changed_it(nursery: trio.Nurse
 
 @pytest.mark.parametrize("inbox_events", [16, 1024])
 @pytest.mark.parametrize("buffer_bytes", [4096, 262_144])
-async def test_a_program_that_answers_every_message_hears_each_once_in_order(
+async def test_a_program_that_answers_every_message_receives_each_once_in_order(
     nursery: trio.Nursery, inbox_events: int, buffer_bytes: int
 ) -> None:
     hall = Hall()
@@ -204,7 +204,7 @@ async def next_of(chat: Chat, count: int) -> list[ClientEvent]:
     return [await anext(aiter(chat)) for _ in range(count)]
 
 
-async def test_pages_and_the_live_stream_meet_without_a_doubled_entry(nursery: trio.Nursery) -> None:
+async def test_pages_and_the_live_stream_join_without_duplicates(nursery: trio.Nursery) -> None:
     """Whatever is said while a page is asked for: in it, or behind it, or both."""
     hall = Hall()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
@@ -227,7 +227,7 @@ async def test_pages_and_the_live_stream_meet_without_a_doubled_entry(nursery: t
         assert seqs(heard) == list(range(1, 104))
 
 
-async def test_a_question_that_is_rated_is_asked_again_and_other_rooms_go_on(
+async def test_a_rate_limited_history_request_is_repeated_and_other_rooms_continue(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
@@ -253,7 +253,7 @@ async def test_a_question_that_is_rated_is_asked_again_and_other_rooms_go_on(
         assert trio.current_time() == pytest.approx(4)
 
 
-async def test_a_question_refused_for_good_is_an_honest_gap(nursery: trio.Nursery) -> None:
+async def test_a_permanently_refused_history_request_is_a_gap(nursery: trio.Nursery) -> None:
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
 
         async def server() -> None:
@@ -268,7 +268,7 @@ async def test_a_question_refused_for_good_is_an_honest_gap(nursery: trio.Nurser
         assert await next_of(chat, 2) == [said(1), Gap("lobby", 1, 3, kept=True)]
 
 
-async def test_missed_presence_is_made_good_after_the_entries(nursery: trio.Nursery) -> None:
+async def test_missed_presence_is_fetched_after_the_entries(nursery: trio.Nursery) -> None:
     hall = Hall()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
         nursery.start_soon(hall.serve, peer)
@@ -285,9 +285,7 @@ async def test_missed_presence_is_made_good_after_the_entries(nursery: trio.Nurs
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named in the ack", "not named"])
-async def test_a_room_that_is_left_while_behind_says_what_was_missed(
-    nursery: trio.Nursery, named: bool
-) -> None:
+async def test_leaving_a_lagging_room_emits_a_gap(nursery: trio.Nursery, named: bool) -> None:
     hall = Hall("Lobby")  # as its first member wrote it
     hall.names_room_left = named
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
@@ -301,7 +299,7 @@ async def test_a_room_that_is_left_while_behind_says_what_was_missed(
         assert gap == Gap("Lobby", len(heard), 51, kept=True)
 
 
-async def test_a_cancelled_catching_up_is_gone_on_with_by_the_next_who_iterates(
+async def test_the_next_iteration_continues_a_cancelled_catching_up(
     nursery: trio.Nursery,
 ) -> None:
     hall = Hall()
@@ -340,7 +338,7 @@ async def test_two_tasks_share_the_events_between_them(nursery: trio.Nursery) ->
     assert seqs(heard) == list(range(1, 1001))
 
 
-async def test_a_nonsensical_page_ends_the_conversation(nursery: trio.Nursery) -> None:
+async def test_an_invalid_page_ends_the_chat(nursery: trio.Nursery) -> None:
     async with chatting(nursery, inbox_events=1) as (chat, peer):
 
         async def server() -> None:
@@ -358,9 +356,7 @@ async def test_a_nonsensical_page_ends_the_conversation(nursery: trio.Nursery) -
 # --- silence ----------------------------------------------------------------------------------------
 
 
-async def test_a_client_that_says_nothing_pings(
-    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
-) -> None:
+async def test_an_idle_client_pings(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
     async with chatting(nursery, ping_s=25) as (chat, peer):
         for n in (1, 2, 3):
             assert await peer.expect(Ping) == Ping()
@@ -373,7 +369,7 @@ async def test_a_client_that_says_nothing_pings(
         assert trio.current_time() == pytest.approx(95 + 5), "nothing was heard for 25 s"
 
 
-async def test_a_server_that_says_nothing_more_is_given_up_after_a_minute(
+async def test_a_silent_server_is_disconnected_after_a_minute(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, ping_s=25) as (chat, _):
@@ -382,7 +378,9 @@ async def test_a_server_that_says_nothing_more_is_given_up_after_a_minute(
     assert trio.current_time() == pytest.approx(60)
 
 
-async def test_what_is_not_read_is_no_silence(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
+async def test_a_paused_reader_does_not_count_as_silence(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
     async with chatting(nursery, inbox_events=1, buffer_bytes=500, ping_s=1) as (chat, peer):
 
         async def server() -> None:
@@ -396,7 +394,7 @@ async def test_what_is_not_read_is_no_silence(nursery: trio.Nursery, autojump_cl
         assert await anext(aiter(chat)) == said(1)
 
 
-async def test_a_ping_interval_of_nothing_is_not_believed(
+async def test_a_ping_interval_of_zero_is_replaced(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, ping_s=0) as (_, peer):
@@ -409,7 +407,7 @@ async def test_a_ping_interval_of_nothing_is_not_believed(
 # --- the end ----------------------------------------------------------------------------------------
 
 
-async def test_what_came_before_the_end_is_heard_before_it(nursery: trio.Nursery) -> None:
+async def test_events_before_the_end_are_delivered_before_it(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         await peer.say(said(1), said(2), Bye("kicked", "out", reconnect=False), said(3))
         heard: list[ClientEvent] = []
@@ -419,7 +417,7 @@ async def test_what_came_before_the_end_is_heard_before_it(nursery: trio.Nursery
         assert seqs(heard) == [1, 2]
 
 
-async def test_who_waits_for_space_is_told_of_the_end_too(nursery: trio.Nursery) -> None:
+async def test_a_call_waiting_for_space_gets_the_end_of_the_chat(nursery: trio.Nursery) -> None:
     async with chatting(nursery, buffer_bytes=64) as (chat, peer):
         for _ in range(3):
             with trio.move_on_after(0):
@@ -443,7 +441,7 @@ async def test_iterating_ends_when_the_chat_has_quit(nursery: trio.Nursery) -> N
         await chat.quit()
 
 
-async def test_quitting_while_behind_says_what_was_missed(nursery: trio.Nursery) -> None:
+async def test_quit_while_lagging_emits_a_gap(nursery: trio.Nursery) -> None:
     hall = Hall()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
         nursery.start_soon(hall.serve, peer)
@@ -455,7 +453,7 @@ async def test_quitting_while_behind_says_what_was_missed(nursery: trio.Nursery)
         assert seqs(heard) == list(range(1, len(heard)))
 
 
-async def test_all_that_is_asked_before_the_quit_is_answered_before_the_end(nursery: trio.Nursery) -> None:
+async def test_requests_before_quit_are_answered_before_the_end(nursery: trio.Nursery) -> None:
     async with chatting(nursery, hangs_up=False) as (chat, peer):
         numbers: list[int] = []
 
