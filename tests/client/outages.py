@@ -1,4 +1,4 @@
-"""What stories about outages share: calls that are under way, and rooms that one is in."""
+"""Helpers for tests of outages: running calls and joined rooms."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,12 +14,12 @@ __all__ = ["Calls", "cut_off", "enter", "expect_all", "length_of", "next_of", "s
 
 
 async def next_of(chat: Chat, count: int) -> list[ClientEvent]:
-    """The next events, so many."""
+    """Return the next `count` events."""
     return [await anext(chat) for _ in range(count)]
 
 
 async def cut_off(peer: Peer, stage: Stage) -> Peer:
-    """Break the client's connection, and welcome it on its next."""
+    """Break the client's connection, and welcome it on the next one."""
     peer.reset()
     peer = await stage.accept()
     await peer.greet()
@@ -27,7 +27,7 @@ async def cut_off(peer: Peer, stage: Stage) -> Peer:
 
 
 async def enter(chat: Chat, peer: Peer, *rooms: str, head: int = 0) -> None:
-    """Join these rooms; `head` is the newest entry there."""
+    """Join these rooms, whose newest entry is `head`."""
     for room in rooms:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(chat.join, room)
@@ -37,24 +37,24 @@ async def enter(chat: Chat, peer: Peer, *rooms: str, head: int = 0) -> None:
 
 
 async def expect_all(peer: Peer, count: int) -> list[object]:
-    """The next commands, so many."""
+    """Return the next `count` commands."""
     return [await peer.command() for _ in range(count)]
 
 
 class Calls:
-    """What a program has called, and how it went."""
+    """The calls of a program and their results."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self.ended: dict[str, object] = {}
 
     async def begin(self, what: str, call: Callable[[], Awaitable[object]]) -> None:
-        """Begin a call, so that it stands behind those that were begun before."""
+        """Start a call, so that it queues behind earlier ones."""
         self._nursery.start_soon(self.call, what, call)
         await wait_all_tasks_blocked()
 
     async def call(self, what: str, call: Callable[[], Awaitable[object]]) -> None:
-        """Call, and note how it ended."""
+        """Call, and store the result or the error."""
         try:
             self.ended[what] = await call()
         except (ConnectionLost, Refused) as error:
@@ -62,7 +62,7 @@ class Calls:
 
 
 def said_in(chat: Chat, room: str, text: str) -> Callable[[], Awaitable[int]]:
-    """A call of `say`."""
+    """Return a function that calls `say`."""
 
     async def say() -> int:
         return await chat.say(room, text)
@@ -71,6 +71,6 @@ def said_in(chat: Chat, room: str, text: str) -> Callable[[], Awaitable[int]]:
 
 
 def length_of(event: ClientEvent) -> float:
-    """How long the outage was whose end this is."""
+    """Return the length of the outage that this event ends."""
     assert isinstance(event, Reconnected), event
     return event.after_s

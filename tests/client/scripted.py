@@ -1,8 +1,8 @@
-"""A server that a test plays: it hears commands, and says what the test wants.
+"""A scripted server: it receives commands, and sends what the test says.
 
-`Peer` is one connection, at the server's end. `Stage` is the place where they come in: its `dial` is what
-a client dials with. `Hall` is a room that answers by itself, for stories in which a client is only one
-of those who talk; it keeps a journal as a server does, and nothing else of one.
+`Stage` accepts connections: clients connect with its `dial`. `Peer` is the server's end of one connection.
+`Hall` is a room that answers by itself, for tests in which a client is one of several members; it has a
+journal, and nothing else of a server.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -84,12 +84,12 @@ def said(seq: int, room: str = "lobby", by: str = "bob", text: str = "") -> Said
 
 
 class Peer:
-    """One connection, at the server's end."""
+    """The server's end of one connection."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.expects_bad_messages = False
-        """Whether a bad message is answered, as servers do; else it fails the test."""
+        """Whether a bad message is answered, as servers do; otherwise it fails the test."""
         self._commands = FrameCommands(hello_bytes=FRAME_BYTES_MAX)
         self._heard: list[Command] = []
 
@@ -98,7 +98,7 @@ class Peer:
         self.link.reset()
 
     async def command(self) -> Command | None:
-        """The next command; None at the end of the client's input, however it came."""
+        """Return the next command; None at the end of input or of the connection."""
         while not self._heard:
             try:
                 data = await self.link.receive_some()
@@ -125,7 +125,7 @@ class Peer:
 
     async def expect(self, kind: type[C]) -> C:
         command = await self.command()
-        # A machine whose clock is set meanwhile seems to have slept: the client asks whether all is well.
+        # If the machine's clock is set during the test, the client pings as after a sleep.
         while isinstance(command, Ping) and not command.ref and kind is not Ping:
             command = await self.command()
         assert isinstance(command, kind), command
@@ -135,7 +135,7 @@ class Peer:
         await self.say_bytes(framing.pack([encode(event) for event in events]))
 
     async def say_bytes(self, data: bytes) -> None:
-        """Waits until it is all out. To a client who is gone it is said in vain."""
+        """Send bytes and wait until all are sent. Ignore a closed connection."""
         await trio.lowlevel.checkpoint()
         with suppress(LinkBroken, trio.ClosedResourceError):
             while data := data[self.link.send_nowait(data) :]:
@@ -152,7 +152,7 @@ class Peer:
         talk: tuple[int, int] = (UNLIMITED_PER_S, UNLIMITED_PER_S),
         talk_bytes: tuple[int, int] = (0, 0),
     ) -> Hello:
-        """Welcome a client; `talk` and `talk_bytes` are rates: the burst, and how much a second."""
+        """Welcome a client; `talk` and `talk_bytes` are rates: the burst, and the amount per second."""
         hello = await self.expect(Hello)
         self._commands.welcomed()
         await self.say(
@@ -188,20 +188,20 @@ class Peer:
         return join
 
     async def part(self) -> None:
-        """Hear the quit and say goodbye."""
+        """Receive `quit` and answer with `bye`."""
         quitting = await self.expect(Quit)
         await self.say(Bye("quit", "goodbye", reconnect=False, ref=quitting.ref))
         self.link.close()
 
 
 class Stage:
-    """Where clients come in."""
+    """A server that accepts connections for a test."""
 
     def __init__(self, buffer_bytes: int = 65_536) -> None:
         self.buffer_bytes = buffer_bytes
         self._send, self._receive = trio.open_memory_channel[Peer](100)
         self.dialled: list[tuple[str, int]] = []
-        self.refuses = 0  # so many more who dial find nobody
+        self.refuses = 0  # the next so many calls of `dial` fail
         self.client_links: list[PipeLink] = []
 
     async def dial(self, host: str, port: int) -> Link:
@@ -237,11 +237,10 @@ async def chatting(
     talk_bytes: tuple[int, int] = (0, 0),
     pace: bool = True,
 ) -> AsyncGenerator[tuple[Chat, Peer]]:
-    """A Chat with a server that has welcomed it, and does nothing more by itself.
+    """Yield a Chat and the server's end of its connection, which has sent a welcome and does nothing more.
 
-    It comes back if it is told to which `stage`, in the middle of the time that it might take unless `random`
-    says otherwise.
-    At the end of the block it `hangs_up`, so that nobody has to play the goodbye.
+    With a `stage` the Chat reconnects to it; `random` is its jitter. With `hangs_up` the connection is closed
+    at the end of the block, so that the test need not answer `quit`.
     """
     come_back = stage is not None
     stage = stage or Stage(buffer_bytes)
@@ -273,7 +272,7 @@ async def chatting(
 
 
 class Hall:
-    """A room that answers. Every entry reaches every peer, each in one frame, in order."""
+    """A room that answers by itself. It sends each entry in a frame of its own, in order."""
 
     def __init__(self, room: str = "lobby") -> None:
         self.room = room
@@ -291,7 +290,7 @@ class Hall:
         return entry
 
     async def serve(self, peer: Peer) -> None:
-        """Answer one peer until it quits; everything goes out in the order in which it was decided."""
+        """Answer one peer until it quits, in the order of its commands."""
         outgoing_send, outgoing = trio.open_memory_channel[Event](1_000_000)
 
         async def shown() -> None:
@@ -349,4 +348,4 @@ class Hall:
             case Typing():
                 pass
             case _:
-                raise AssertionError(f"the hall does not know {command}")
+                raise AssertionError(f"unexpected command: {command}")

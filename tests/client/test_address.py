@@ -1,4 +1,4 @@
-"""Where a server is, as a program says it."""
+"""Addresses of servers: hosts, ports and URLs."""
 
 import pytest
 

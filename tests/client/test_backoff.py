@@ -1,4 +1,4 @@
-"""The waits between the tries: random, within a bound that doubles, anew after a good connection."""
+"""The back-off: random waits up to a bound that doubles, and that a lasting connection resets."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The reader holds while nobody needs it, and goes on when somebody does."""
+"""The reader pauses while the inbox is full, and resumes when a call needs it."""
 
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -8,16 +8,16 @@ from trio_chat.wire import framing
 from trio_chat.wire.codec import encode
 
 
-class Spout:
-    """Entries as bytes, as fast as the client takes them."""
+class EntryFlood:
+    """Sends entries as fast as the client takes them."""
 
     def __init__(self, peer: Peer) -> None:
         self._link = peer.link
         self._seq = 0
         self._rest = b""
 
-    async def pour(self, count: int = 1000) -> int:
-        """Pour up to so many entries out; how many bytes were taken before no more were."""
+    async def send(self, count: int = 1000) -> int:
+        """Send up to `count` entries and return how many bytes the client took before it paused."""
         poured = 0
         for _ in range(count):
             if not self._rest:
@@ -36,12 +36,12 @@ async def test_reading_pauses_while_the_inbox_is_full(
     nursery: trio.Nursery,
 ) -> None:
     async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (chat, peer):
-        spout = Spout(peer)
-        assert 1000 < await spout.pour() < 3000
-        assert await spout.pour() == 0
+        flood = EntryFlood(peer)
+        assert 1000 < await flood.send() < 3000
+        assert await flood.send() == 0
         await anext(aiter(chat))
         await wait_all_tasks_blocked()
-        assert await spout.pour() > 0
+        assert await flood.send() > 0
 
 
 async def test_reading_continues_over_a_full_inbox_while_a_request_is_open(nursery: trio.Nursery) -> None:
@@ -58,7 +58,7 @@ async def test_reading_continues_over_a_full_inbox_while_a_request_is_open(nurse
 async def test_sending_a_command_without_an_answer_resumes_reading(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """A server that is owed much reads nothing more: who waits to be read must read."""
+    """A server with many unsent replies reads nothing more, so a client that waits to send must read."""
 
     async def server(peer: Peer) -> None:
         for seq in range(1, 200):
@@ -81,11 +81,11 @@ async def test_a_paused_reader_reads_every_20_seconds(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (_, peer):
-        spout = Spout(peer)
+        flood = EntryFlood(peer)
         for _ in range(3):
-            await spout.pour()
+            await flood.send()
             await trio.sleep(19)
-            assert await spout.pour() == 0
+            assert await flood.send() == 0
             await trio.sleep(1.5)
-            assert await spout.pour() > 5000, "all there is, and not one read"
+            assert await flood.send() > 5000, "the reader must take all that is there, not one read"
             await trio.sleep(1)

@@ -1,4 +1,4 @@
-"""A room in which nothing was said yet when it was joined: what is said while the program is away comes."""
+"""A room that was empty when it was joined: entries that are said during an outage arrive."""
 
 import pytest
 import trio
@@ -28,13 +28,13 @@ async def test_an_empty_room_is_resumed_in_its_new_epoch_and_a_room_event_says_s
         assert entries == [said(1), said(2)]
         peer = await cut_off(peer, stage)
         join = await peer.admit(head=2, epoch="f", resumed=True)
-        assert (join.after, join.epoch) == (2, "f"), "which is resumed from now on"
+        assert (join.after, join.epoch) == (2, "f"), "the new epoch is resumed from now on"
 
 
 async def test_only_the_last_epoch_is_reported_and_the_end_of_an_older_history(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """While it takes nothing, and does not wait for anything."""
+    """The program takes no event and waits for none."""
     stage = Stage()
     async with chatting(nursery, stage=stage, inbox_events=1) as (chat, peer):
         await enter(chat, peer, "lobby")
@@ -52,7 +52,7 @@ async def test_only_the_last_epoch_is_reported_and_the_end_of_an_older_history(
 async def test_a_gap_covers_the_missing_entries_of_another_history(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """Where the program itself asked for it with an old cursor."""
+    """The program itself joined with an old cursor."""
     async with chatting(nursery) as (chat, peer):
         rooms = []
 
@@ -70,7 +70,7 @@ async def test_a_gap_covers_the_missing_entries_of_another_history(
 async def test_a_chat_that_reconnects_to_an_empty_room_misses_nothing(
     count: int, autojump_clock: trio.abc.Clock
 ) -> None:
-    """More was said meanwhile than one page holds."""
+    """More entries were said during the outage than one page holds."""
     server = TestServer(talk_burst=1_000)
     async with trio.open_nursery() as nursery:
         async with server.running():

@@ -1,4 +1,4 @@
-"""Each method is one command and its answer, or as many as it takes."""
+"""Each method sends one command and returns its answer, or reads all pages of a list."""
 
 from collections.abc import Awaitable, Callable
 
@@ -43,7 +43,7 @@ Call = Callable[[Chat], Awaitable[object]]
 
 
 async def asked(nursery: trio.Nursery, call: Call, *answers: Event) -> tuple[object, list[Command | None]]:
-    """What a call returns, and the commands that the server hears when it gives these answers."""
+    """Return the result of a call, and the commands that a server with these answers receives."""
     commands: list[Command | None] = []
 
     async def server(peer: Peer) -> None:

@@ -1,4 +1,4 @@
-"""Connecting, and how the block of `connect` begins and ends."""
+"""`connect`: how its block begins and ends."""
 
 import struct
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ Play = Callable[[Peer], Awaitable[object]]
 
 
 async def meet(nursery: trio.Nursery, play: Play) -> None:
-    """Connect to a server that plays this, which will not do."""
+    """Connect to a server that follows this script, which must fail."""
     stage = Stage()
 
     async def server() -> None:
@@ -26,13 +26,13 @@ async def meet(nursery: trio.Nursery, play: Play) -> None:
     nursery.start_soon(server)
     try:
         async with connect("there", 1, name="ada", dial=stage.dial):
-            pytest.fail("was let in")
+            pytest.fail("connect must fail")
     finally:
         (link,) = stage.client_links
         assert link.is_closed
 
 
-# --- entering ---------------------------------------------------------------------------------------
+# --- connecting ---------------------------------------------------------------------------------------
 
 
 async def test_a_chat_has_the_name_and_token_of_the_welcome(nursery: trio.Nursery) -> None:
@@ -79,17 +79,17 @@ async def test_a_refused_connection_raises_cannot_connect() -> None:
 
     with pytest.raises(CannotConnect, match="no server at there:1"):
         async with connect("there", 1, name="ada", dial=refuses):
-            pytest.fail("was let in")
+            pytest.fail("connect must fail")
 
 
 async def test_dialing_times_out_after_ten_seconds(autojump_clock: trio.abc.Clock) -> None:
     async def nowhere(host: str, port: int) -> Link:
         await trio.sleep_forever()
-        raise AssertionError("forever is over")
+        raise AssertionError("sleep_forever returned")
 
     with pytest.raises(CannotConnect, match="no answer from there:1 within 10 s"):
         async with connect("there", 1, name="ada", dial=nowhere):
-            pytest.fail("was let in")
+            pytest.fail("connect must fail")
     assert trio.current_time() == pytest.approx(10)
 
 
@@ -226,7 +226,7 @@ async def test_an_exception_of_the_block_is_raised_unchanged_and_closes_at_once(
                 raise error from cause
     assert caught.value is error
     assert (error.__cause__, error.__context__) == (cause, context)
-    assert await peers[0].command() is None, "no quit was said"
+    assert await peers[0].command() is None, "no quit was sent"
 
 
 async def test_an_exception_group_of_the_block_is_raised_unchanged(nursery: trio.Nursery) -> None:
@@ -244,7 +244,7 @@ async def test_cancelling_the_block_closes_at_once(nursery: trio.Nursery) -> Non
             scope.cancel()
             await trio.sleep_forever()
     assert scope.cancelled_caught
-    assert await peers[0].command() is None, "no quit was said"
+    assert await peers[0].command() is None, "no quit was sent"
 
 
 async def test_cancelling_from_outside_raises_one_cancelled(nursery: trio.Nursery) -> None:
@@ -274,17 +274,17 @@ async def test_a_broken_connection_is_raised_where_the_program_waits(
         async with chatting(nursery) as (chat, peer):
             peer.link.close()
             async for _ in chat:
-                pytest.fail("nothing was said")
+                pytest.fail("no event was sent")
 
 
 async def test_a_broken_connection_cancels_no_task_of_the_program(nursery: trio.Nursery) -> None:
-    """A program that waits for something else goes on with it, and meets the end when it comes back."""
+    """A program that waits for something else continues, and gets the error when it iterates again."""
     async with chatting(nursery) as (chat, peer):
         await peer.say(said(1))
         peer.link.close()
         await wait_all_tasks_blocked()
         await trio.lowlevel.checkpoint()
-        assert await anext(aiter(chat)) == said(1), "what had come is still given"
+        assert await anext(aiter(chat)) == said(1), "events that arrived before the end are delivered"
         for _ in range(2):
             with pytest.raises(ConnectionLost):
                 await chat.say("lobby", "hello")
@@ -310,11 +310,11 @@ async def test_each_waiting_task_gets_its_own_exception(nursery: trio.Nursery) -
     assert {(error.code, error.reconnect, error.after_s) for error in caught} == {("draining", True, 3)}
 
 
-# --- cancelled anywhere -----------------------------------------------------------------------------
+# --- cancelled at any step -----------------------------------------------------------------------------
 
 
 class _StepCounter(trio.abc.Instrument):
-    """Cancels a scope just before a task's step number `at`."""
+    """Cancels a scope just before step number `at` of a task."""
 
     def __init__(self, at: int, scope: trio.CancelScope) -> None:
         self.at = at
@@ -359,4 +359,4 @@ async def test_cancelling_at_any_step_leaves_nothing_open(autojump_clock: trio.a
             finished = not scope.cancel_called
             nursery.cancel_scope.cancel()
         assert all(link.is_closed for link in stage.client_links), f"cancelled at step {step}"
-    assert step > 5, "one for each wait of the story"
+    assert step > 5, "there is at least one step for each wait"

@@ -1,4 +1,4 @@
-"""Commands out and events in, over a link that a test holds the other end of."""
+"""Commands out and events in, over a link whose other end the test holds."""
 
 import pytest
 import trio
@@ -20,7 +20,7 @@ def connected(buffer_bytes: int = 65_536) -> tuple[Connection, PipeLink, PipeLin
 
 
 def fill(connection: Connection, frame: bytes) -> int:
-    """Send until there is no more space; how often."""
+    """Send until the outbox is full, and return how often."""
     count = 0
     while not connection.crowded:
         connection.send_nowait(frame)
@@ -29,7 +29,7 @@ def fill(connection: Connection, frame: bytes) -> int:
 
 
 async def heard(link: PipeLink, n: int) -> list[object]:
-    """The next `n` commands that come out at the far end."""
+    """Return the next `n` commands that arrive at the other end."""
     reader = FrameCommands()
     reader.welcomed()
     commands: list[object] = []
@@ -86,7 +86,7 @@ async def test_the_writer_sends_queued_bytes_in_order(nursery: trio.Nursery) -> 
     assert await heard(there, 100) == [Ping(n) for n in range(100)]
     await wait_all_tasks_blocked()
     connection.send_nowait(connection.pack(Ping(100)))
-    assert await heard(there, 1) == [Ping(100)], "and again after it was all out"
+    assert await heard(there, 1) == [Ping(100)], "a later send goes out at once again"
 
 
 async def test_the_outbox_is_bounded_and_waiting_senders_are_served_in_order(nursery: trio.Nursery) -> None:
@@ -134,7 +134,7 @@ async def test_a_later_sender_does_not_overtake_a_waiting_one(nursery: trio.Nurs
 
 
 async def test_an_abandoned_connection_sends_nothing_more() -> None:
-    """What went out last may be half a frame: anything behind it would be taken for its end."""
+    """The last bytes may be half a frame: further bytes would be read as the rest of it."""
     connection, here, there = connected(buffer_bytes=10)
     connection.send_nowait(connection.pack(Ping()))
     connection.abandon()

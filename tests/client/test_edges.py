@@ -1,4 +1,4 @@
-"""At the edges of an outage: who is between a connection that is gone and the next."""
+"""Calls that begin on one connection and end on the next."""
 
 import pytest
 import trio
@@ -17,7 +17,7 @@ LONG = f"{'psst':4000}"
 async def test_a_sender_waiting_on_a_lost_connection_does_not_undo_what_the_next_one_sent(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """Those who wait for space go on one after the other, and the last of them when one is long back."""
+    """Waiting senders continue one by one; the last of them continue after the client has reconnected."""
     crowd = 200
     stage = Stage(buffer_bytes=500)
     async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
@@ -28,12 +28,12 @@ async def test_a_sender_waiting_on_a_lost_connection_does_not_undo_what_the_next
         stage.buffer_bytes = 4_000_000
         peer = await cut_off(peer, stage)
         sent = crowd - len(calls.ended)
-        assert sent > 100, "most of them had to wait"
+        assert sent > 100, "most senders must have waited"
         for _ in range(sent):
             await peer.expect(Whisper)
         peer = await cut_off(peer, stage)
         await wait_all_tasks_blocked()
-        assert len(calls.ended) == crowd, "a whisper that may have arrived is not said again"
+        assert len(calls.ended) == crowd, "a whisper that may have arrived is not sent again"
         assert {type(end) for end in calls.ended.values()} == {ConnectionLost}
 
 
@@ -78,14 +78,14 @@ async def test_cancelling_the_call_that_a_leave_waits_for_completes_the_leave(
 async def test_reconnected_reaches_a_program_that_emptied_a_full_inbox_meanwhile(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """It comes with no read, and the last was into an inbox that was full."""
+    """`Reconnected` belongs to no read, and the last read found a full inbox."""
     stage = Stage()
     async with chatting(nursery, stage=stage, inbox_events=1) as (chat, peer):
         await enter(chat, peer, "lobby")
         await peer.say(said(1))
         await wait_all_tasks_blocked()
         peer.reset()
-        await trio.sleep(25)  # for so long the reader may hold
+        await trio.sleep(25)  # the reader pauses for 20 s at most
         peer = await stage.accept()
         await peer.greet()
         join = await peer.expect(Join)

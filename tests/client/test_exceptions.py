@@ -1,4 +1,4 @@
-"""What a server says against us, as errors."""
+"""The errors made from a server's `bye` and `error`."""
 
 import pytest
 

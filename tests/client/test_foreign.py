@@ -22,7 +22,7 @@ from trio_chat.wire import framing
 from trio_chat.wire.codec import decode_command, encode
 from trio_chat.wire.messages import Bye, Hello, Ping, Pong
 
-SETTINGS = b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18)  # what gRPC servers say first
+SETTINGS = b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18)  # the first bytes of gRPC servers
 ALERT = b"\x15\x03\x01\x00\x02\x02\x46"
 
 BANNERS = [
@@ -117,7 +117,7 @@ def test_a_hello_between_line_ends_is_the_same_hello() -> None:
 async def answered(
     nursery: trio.Nursery, *data: bytes, host: str = "127.0.0.1", closes: bool = False
 ) -> ChatError:
-    """Connect to a server that sends these bytes, and return the error that comes of it."""
+    """Connect to a server that sends these bytes, and return the error of `connect`."""
     stage = Stage()
 
     async def serve() -> None:
@@ -131,7 +131,7 @@ async def answered(
     nursery.start_soon(serve)
     with pytest.raises(ChatError) as caught:
         async with connect(host, name="ada", dial=stage.dial):
-            pytest.fail("no server welcomed this client")
+            pytest.fail("connect must fail")
     (link,) = stage.client_links
     assert link.is_closed
     return caught.value
@@ -144,7 +144,7 @@ async def answered(
 async def test_connecting_to_another_server_names_it_at_once(
     nursery: trio.Nursery, mock_clock: trio.abc.Clock, host: str, data: bytes, name: str
 ) -> None:
-    """The clock stands still: no timeout can have helped."""
+    """The clock does not advance, so no timeout was involved."""
     error = await answered(nursery, data, host=host)
     assert isinstance(error, ForeignServer)
     assert (str(error), error.protocol) == (f"not a trio-chat server: it answered {name}", name)
@@ -228,7 +228,7 @@ async def test_the_hello_ends_a_line_so_that_servers_of_lines_answer(
     nursery.start_soon(serve)
     with pytest.raises(ForeignServer, match="it answered Redis"):
         async with connect(name="ada", dial=stage.dial):
-            pytest.fail("no server welcomed this client")
+            pytest.fail("connect must fail")
     header, hello, *rest = lines
     assert len(header) == 4
     assert hello.startswith(b'{"type":"hello"')
@@ -245,7 +245,7 @@ async def test_a_ping_is_sent_without_line_ends() -> None:
 
 
 async def test_a_real_tls_server_is_named(nursery: trio.Nursery) -> None:
-    """It closes a connection that is no TLS, and answers the second with an alert."""
+    """The server closes a connection without TLS, and answers the second one with an alert."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
     def serve(server: socket.socket) -> None:
@@ -258,7 +258,7 @@ async def test_a_real_tls_server_is_named(nursery: trio.Nursery) -> None:
         nursery.start_soon(trio.to_thread.run_sync, serve, server)
         with pytest.raises(ForeignServer, match=r"it answered TLS$"), trio.fail_after(9):
             async with connect(port=server.getsockname()[1], name="ada"):
-                pytest.fail("no server welcomed this client")
+                pytest.fail("connect must fail")
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"?"])
@@ -275,7 +275,7 @@ async def test_a_server_that_answers_no_tls_either_is_not_named(nursery: trio.Nu
     nursery.start_soon(partial(trio.serve_listeners, handle, [listener]))
     with pytest.raises(CannotConnect, match="it may not be a trio-chat server"):
         async with connect(port=listener.socket.getsockname()[1], name="ada"):
-            pytest.fail("no server welcomed this client")
+            pytest.fail("connect must fail")
     assert [data[:3] for data in asked] == [b"\x00\x00\x00", b"\x16\x03\x01"]
     nursery.cancel_scope.cancel()
 

@@ -1,4 +1,4 @@
-"""Floods: what a server sends without an end leaves a client small, and what it sends of use still comes."""
+"""Floods: endless data of a server fills a client only to its bounds, and useful events still arrive."""
 
 import trio
 from msgspec.structs import replace
@@ -39,7 +39,7 @@ EMOJI = "\N{GRINNING FACE}"
 def test_a_frame_of_names_weighs_many_times_its_bytes() -> None:
     assert event_bytes(CROWD) > 8 * len(frames(CROWD))
     assert event_bytes("x" * 1_000) > 1_000
-    assert event_bytes(EMOJI * 1_000) > 4_000, "one such character makes all of a text as wide"
+    assert event_bytes(EMOJI * 1_000) > 4_000, "one wide character makes every character of a text wide"
     assert event_bytes(said(1)) > event_bytes("lobby") + event_bytes("bob") + event_bytes("number 1")
 
 
@@ -47,7 +47,7 @@ def test_a_frame_of_names_weighs_many_times_its_bytes() -> None:
 
 
 async def pour(peer: Peer, data: bytes, counts: list[int]) -> None:
-    """Send the same for ever, and count how often it went out."""
+    """Send the same bytes endlessly, and count the sends."""
     while True:
         await peer.say_bytes(data)
         counts.append(1)
@@ -64,7 +64,7 @@ async def test_endless_names_fill_the_inbox_only_to_its_bound(nursery: trio.Nurs
         sizes = held(chat)
         assert over_bounds(chat, 0) == {}
         assert INBOX_BYTES_MIN < sizes["weight of the events"] < 2 * INBOX_BYTES_MIN
-        assert sizes["events"] < 20, "far fewer events than an inbox takes of ordinary ones"
+        assert sizes["events"] < 20, "heavy events must fill the inbox before its number of events does"
         assert await next_of(chat, sizes["events"]) == [CROWD] * sizes["events"]
 
 
@@ -88,7 +88,7 @@ async def test_endless_names_are_not_kept_while_a_request_is_open(
         events: list[object] = [await anext(chat)]
         while type(events[-1]) is not Members:
             events.append(await anext(chat))
-        assert 1 < len(events) < 40, "the inbox was full, and then one question makes good for the rest"
+        assert 1 < len(events) < 40, "the inbox must be full, and one request must fetch the rest"
 
 
 async def test_reading_resumes_when_the_program_has_taken_enough(nursery: trio.Nursery) -> None:
@@ -137,7 +137,7 @@ def test_a_large_inbox_has_a_larger_weight_limit() -> None:
     assert not inbox.full
 
 
-# --- rooms that were not entered ----------------------------------------------------------------------------
+# --- rooms that were not joined ----------------------------------------------------------------------------
 
 
 def test_rooms_that_were_not_joined_are_forgotten_oldest_first() -> None:
@@ -151,7 +151,7 @@ def test_rooms_that_were_not_joined_are_forgotten_oldest_first() -> None:
     assert set(inbox._places) == {"lobby", *inbox._strange}
     assert f"room {1_000 - 1}" in inbox._places
     inbox.put(said(1), keep=True)
-    assert inbox.take_all()[-1] == said(1), "the room that was entered is not forgotten"
+    assert inbox.take_all()[-1] == said(1), "the joined room is not forgotten"
 
 
 def test_a_room_that_is_joined_later_is_not_forgotten() -> None:
@@ -201,7 +201,7 @@ async def test_a_strange_room_with_a_name_that_fits_into_no_question_is_a_gap(nu
         assert await next_of(chat, 2) == [said(1), Gap(name, 4, 6, kept=True)]
 
 
-# --- what is kept beyond the inbox --------------------------------------------------------------------------
+# --- the overflow --------------------------------------------------------------------------
 
 
 def test_the_overflow_is_bounded_by_weight_and_keeps_the_newest() -> None:
@@ -220,7 +220,7 @@ def test_the_overflow_is_bounded_by_weight_and_keeps_the_newest() -> None:
 
 
 def test_repeated_new_histories_under_other_names_are_kept_once() -> None:
-    """Over outages without an end, while the program takes nothing."""
+    """The outages repeat while the program takes nothing."""
     inbox = Inbox(1)
     inbox.enter("lobby 0", 0)
     for number in range(100):
@@ -258,11 +258,11 @@ def test_the_newest_are_kept_however_many_and_however_heavy() -> None:
     assert len(newest) == newest._weight == 0
 
 
-# --- answers without an end ---------------------------------------------------------------------------------
+# --- endless answers ---------------------------------------------------------------------------------
 
 
 async def behind(chat: Chat, peer: Peer, *answers: HistoryPage | Members) -> list[object]:
-    """Fall behind in the lobby, answer what the client asks, and return what it takes before it ends."""
+    """Fall behind in the lobby, send these answers, and return the events and the error of the Chat."""
 
     async def server() -> None:
         await peer.say(said(1), Pong(ref=(await peer.expect(Ping)).ref))
@@ -273,7 +273,7 @@ async def behind(chat: Chat, peer: Peer, *answers: HistoryPage | Members) -> lis
                 return
             answer = answers[min(number, len(answers) - 1)]
             await peer.say(replace(answer, ref=command.ref))
-        raise AssertionError("the client asks for ever")
+        raise AssertionError("the client repeats its request endlessly")
 
     events: list[object] = []
     async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""Dialogues with a hostile server, by chance: a program goes on or ends with our error, and stays small."""
+"""Random dialogues with a hostile server: a program goes on or gets a documented error, within bounds."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -34,7 +34,7 @@ CALLS: tuple[Callable[[Chat, str, int], Awaitable[object]], ...] = (
 
 
 async def talk(chat: Chat, random: Random) -> None:
-    """Use every call of a Chat, in an order that chance decides."""
+    """Use every call of a Chat, in random order."""
     for _ in range(CALLED):
         call = random.choice(CALLS)
         with suppress(ChatError), trio.move_on_after(random.choice((5, 50))):
@@ -42,7 +42,7 @@ async def talk(chat: Chat, random: Random) -> None:
 
 
 async def listen(chat: Chat, random: Random) -> None:
-    """Take events, now one by one and now all that there are, and stop for a while in between."""
+    """Take events one by one or in batches, with pauses."""
     try:
         while True:
             if random.random() < 0.5:
@@ -56,7 +56,7 @@ async def listen(chat: Chat, random: Random) -> None:
 
 
 async def visit(seed: int) -> None:
-    """Be a client of a hostile server. Raises what is no error of ours."""
+    """Run a client against a hostile server. Raises undocumented errors."""
     stage, random = Stage(), Random(seed)
     async with trio.open_nursery() as servers:
         servers.start_soon(HostileServer(seed).serve, stage)

@@ -1,4 +1,4 @@
-"""Values that no server of ours sends: each ends a Chat with one line, or is taken within bounds."""
+"""Values that no trio-chat server sends: each ends the Chat with one line, or is accepted within bounds."""
 
 from itertools import pairwise
 from typing import Any
@@ -44,7 +44,7 @@ LIMITS = ("frame_bytes", "text_bytes", "rooms", "talk_burst", "talk_per_s")
 
 
 async def welcomed_with(nursery: trio.Nursery, **fields: Any) -> Chat:
-    """Connect to a server whose welcome has these fields, and leave again."""
+    """Connect to a server whose welcome has these fields, and leave the block."""
     stage = Stage()
 
     async def server() -> None:
@@ -144,7 +144,7 @@ CASES = [
 async def test_a_number_outside_0_to_2_to_the_53_is_a_protocol_error(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, event: dict[str, Any], field: str, number: object
 ) -> None:
-    """Refused before anything is computed with it: not even a later sum can be too large for a float."""
+    """It is refused before it is used in a computation, whose result could be too large for a float."""
     most = MAX_AT if field == "at" else MAX_NUMBER
     is_one = type(number) is int and 0 <= number <= most
     async with chatting(nursery, hangs_up=False) as (chat, peer):
@@ -281,7 +281,7 @@ async def test_a_silent_server_without_pings_is_disconnected(
 
 
 async def pages_of_names(peer: Peer, *pages: list[str]) -> None:
-    """Answer each `who` with the next of these, with more behind it; the last is repeated for ever."""
+    """Answer each `who` with the next page, with `more` set; the last page is repeated endlessly."""
     asked = 0
     while (command := await peer.command()) is not None:
         if isinstance(command, Who):
@@ -400,7 +400,7 @@ async def test_two_rooms_that_become_one_do_no_harm(
 async def test_a_leave_that_names_another_room_does_no_harm(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """The other room is being joined again just then, and is not known any more when the answer comes."""
+    """The other room is being rejoined at that time, and is unknown when the answer arrives."""
     stage = Stage()
     async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
         await enter(chat, peer, "lobby", "garden")
@@ -420,7 +420,7 @@ async def test_a_leave_that_names_another_room_does_no_harm(
 async def test_a_bye_right_behind_the_second_welcome_is_another_outage(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """The task that comes back into the rooms may begin when the connection is over: then it is not back."""
+    """The task that rejoins the rooms may start after the connection has ended; then it reports nothing."""
     for random in (0.0, 0.5):
         stage = Stage()
         async with chatting(nursery, stage=stage, random=lambda random=random: random) as (chat, peer):  # type: ignore[misc]
@@ -484,6 +484,6 @@ async def test_a_flood_before_the_welcome_ends_after_ten_seconds(autojump_clock:
         nursery.start_soon(server)
         with pytest.raises(ChatError, match="says nothing"):
             async with connect(name="ada", dial=stage.dial):
-                raise AssertionError("this server welcomes nobody")
+                raise AssertionError("the handshake must time out")
         assert trio.current_time() == pytest.approx(10)
         nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""The inbox alone: the reader's side and the program's side are this test's to play."""
+"""The inbox alone: the test acts as the reader and as the program."""
 
 from collections import deque
 
@@ -24,7 +24,7 @@ from trio_chat.wire.messages import (
 
 
 def put(inbox: Inbox, *events: ClientEvent) -> None:
-    """As the reader does with one read."""
+    """Put the events of one read, as the reader does."""
     keep = not inbox.full
     for event in events:
         inbox.put(event, keep)
@@ -39,7 +39,7 @@ def page(*entries: Said, more: bool = False, room: str = "lobby") -> HistoryPage
 
 
 def full_inbox(bound: int = 2) -> Inbox:
-    """One that holds the entries up to its bound, and has taken nothing more yet."""
+    """Return an inbox that holds entries up to its bound."""
     inbox = Inbox(bound)
     inbox.enter("lobby", 0)
     put(inbox, *(said(seq) for seq in range(1, bound + 1)))
@@ -89,7 +89,7 @@ def test_entries_of_a_room_that_was_never_joined_are_kept() -> None:
     assert len(drained(inbox)) == 3
 
 
-# --- beyond the bound -------------------------------------------------------------------------------
+# --- over the bound -------------------------------------------------------------------------------
 
 
 def test_entries_over_the_bound_are_requested_after_the_last_kept_one() -> None:
@@ -98,7 +98,7 @@ def test_entries_over_the_bound_are_requested_after_the_last_kept_one() -> None:
     assert len(inbox) == 2
     drained(inbox)
     assert inbox.question("q") == History("lobby", after=2, limit=PAGE_ENTRIES, ref="q")
-    assert inbox.question("q2") is None, "one question at a time"
+    assert inbox.question("q2") is None, "only one request is open at a time"
     inbox.answer(page(said(3), said(4)))
     assert drained(inbox) == [said(3), said(4)]
     assert not inbox.lagging
@@ -165,7 +165,7 @@ def test_an_empty_journal_ends_the_catching_up() -> None:
 
 
 def test_a_last_page_counts_up_to_the_newest_entry_seen_when_it_was_requested() -> None:
-    """Entries that came after the question are not gone because its answer does not hold them."""
+    """Entries that arrived after the request are not missing because the page does not contain them."""
     inbox = full_inbox(2)
     put(inbox, said(3))
     drained(inbox)
@@ -212,7 +212,7 @@ def test_missed_presence_is_replaced_by_one_page_of_who() -> None:
     put(inbox, Presence("lobby", 3, joined=["eve"]), Presence("lobby", 2), said(3))
     drained(inbox)
     put(inbox, Presence("lobby", 4, joined=["joe"]))
-    assert len(inbox) == 0, "the answer to come holds it"
+    assert len(inbox) == 0, "the answer will contain it"
     assert isinstance(inbox.question("q"), History)
     inbox.answer(page(said(3)))
     assert inbox.question("q") == Who("lobby", ref="q")
@@ -236,12 +236,12 @@ def test_whispers_over_the_bound_are_kept_in_order_up_to_a_second_bound() -> Non
     assert inbox.take() == said(1)
     put(inbox, whisper("d"), whisper("e"))
     rest = [said(2), Named("b"), whisper("d"), whisper("e")]
-    assert drained(inbox) == rest, "the oldest beyond it were dropped"
+    assert drained(inbox) == rest, "the oldest events over the bound are dropped"
     put(inbox, whisper("e"))
     assert inbox.take() == whisper("e")
 
 
-# --- leaving, entering, refusals --------------------------------------------------------------------
+# --- leaving, joining, refusals --------------------------------------------------------------------
 
 
 def test_leaving_a_lagging_room_reports_the_missed_entries() -> None:
@@ -271,7 +271,7 @@ def test_joining_again_resets_the_room() -> None:
     drained(inbox)
     inbox.enter("lobby", 0)
     put(inbox, said(1), said(2))
-    assert drained(inbox) == [said(1), said(2)], "another journal's numbers, perhaps"
+    assert drained(inbox) == [said(1), said(2)], "the numbers may be those of another journal"
 
 
 def test_an_answer_about_a_room_that_was_left_is_dropped() -> None:
@@ -327,11 +327,11 @@ def test_a_refusal_about_a_room_that_was_left_is_dropped() -> None:
     assert not inbox.refuse("rate_limited")
 
 
-# --- all of it --------------------------------------------------------------------------------------
+# --- the whole protocol -----------------------------------------------------------------------------
 
 
 class World:
-    """A journal that commits, shows and forgets; the bytes under way; and a program with an inbox."""
+    """A journal that commits, sends and removes entries; bytes in transit; and a program with an inbox."""
 
     def __init__(self, bound: int) -> None:
         self.inbox = Inbox(bound)
@@ -356,7 +356,7 @@ class World:
         self.first = min(self.first + n, self.committed + 1)
 
     def respond(self, n: int) -> None:
-        """Answer the question now, from all that is committed: shown already or not."""
+        """Answer the open request from all committed entries, also those that were not sent yet."""
         while self.asked:
             question = self.asked.pop(0)
             assert isinstance(question.after, int)
@@ -416,7 +416,7 @@ def test_every_entry_is_received_once_in_order_or_covered_by_a_gap(
     for event in world.heard:
         if isinstance(event, Gap):
             assert event.after == at and not event.kept
-            assert event.next <= world.first, "nobody has what a gap says nobody has"
+            assert event.next <= world.first, "a gap may cover only entries that the journal has removed"
             at = event.next - 1
         else:
             assert isinstance(event, Said)

@@ -1,4 +1,4 @@
-"""Each condition of the inbox by itself: what it saves from being lost, doubled, reordered or kept."""
+"""Each condition of the inbox by itself: no entry is lost, duplicated, reordered or kept too long."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def put(inbox: Inbox, *events: ClientEvent, keep: bool = True) -> None:
 
 
 def behind(*seen: int) -> Inbox:
-    """Return an inbox that kept 1 and 2, of which the program has taken both, and has seen later entries."""
+    """Return an inbox that kept 1 and 2, which the program has taken, and that has seen later entries."""
     inbox = Inbox(2)
     inbox.enter("lobby", 0)
     put(inbox, said(1), said(2))
@@ -41,12 +41,15 @@ def behind(*seen: int) -> Inbox:
     return inbox
 
 
-def ask(inbox: Inbox) -> History | Who | None:
+Question = History | Who
+
+
+def ask(inbox: Inbox) -> Question | None:
     return inbox.question("q")
 
 
 def crowd_out(inbox: Inbox) -> None:
-    """Show entries of as many rooms that were not entered as have places."""
+    """Put entries of as many rooms that were not joined as the inbox remembers."""
     put(inbox, *(said(9, f"strange {index}") for index in range(STRANGE_ROOMS)))
 
 
@@ -54,7 +57,7 @@ def crowd_out(inbox: Inbox) -> None:
 
 
 def test_a_gap_is_not_applied_while_entries_before_it_are_missed() -> None:
-    """Entry 3 was seen and not kept: with the gap at once, it would never be asked for."""
+    """Entry 3 was seen and not kept: if the gap were applied at once, it would never be requested."""
     inbox = behind(3)
     put(inbox, Gap("lobby", 3, 7, kept=False), said(7))
     assert inbox.take() is None
@@ -76,7 +79,7 @@ def test_a_gap_covers_exactly_its_entries() -> None:
     put(inbox, Gap("lobby", 5, 9, kept=False))
     assert inbox.take_all() == [Gap("lobby", 5, 9, kept=False)]
     put(inbox, said(8), said(9))
-    assert inbox.take_all() == [said(9)], "the room goes on behind the gap"
+    assert inbox.take_all() == [said(9)], "the room continues after the gap"
     assert list(inbox.strays) == [said(8)]
 
 
@@ -93,7 +96,7 @@ def test_leaving_reports_the_gap_to_a_program_with_an_empty_inbox() -> None:
     assert inbox.take() == Gap("lobby", 2, 4, kept=True)
 
 
-# --- entries beyond the bound -----------------------------------------------------------------------
+# --- entries over the bound -----------------------------------------------------------------------
 
 
 def test_the_newest_seen_entry_never_decreases() -> None:
@@ -150,7 +153,7 @@ def test_an_answer_of_another_type_is_an_error() -> None:
     assert inbox.take() is None
 
 
-# --- presence and news ------------------------------------------------------------------------------
+# --- presence and other events ------------------------------------------------------------------------------
 
 
 def test_presence_of_an_unknown_room_is_delivered() -> None:
@@ -167,7 +170,7 @@ def test_presence_of_a_new_history_is_requested() -> None:
     assert ask(inbox) == History("lobby", after=0, limit=PAGE_ENTRIES, ref="q")
     inbox.answer(page(said(1)))
     assert ask(inbox) == Who("lobby", ref="q")
-    assert inbox.take_all() == [said(1)], "the answer to come holds who is here"
+    assert inbox.take_all() == [said(1)], "the answer will contain the members"
 
 
 def test_other_events_do_not_overtake_the_overflow() -> None:
@@ -225,7 +228,7 @@ def test_an_unknown_room_is_resumed_from_its_beginning() -> None:
     assert inbox.take() == said(1)
 
 
-# --- rooms that were not entered --------------------------------------------------------------------
+# --- rooms that were not joined --------------------------------------------------------------------
 
 
 def test_the_first_entry_of_a_room_that_was_not_joined_sets_its_cursor() -> None:
@@ -292,7 +295,7 @@ def test_a_room_that_was_left_has_no_position_to_forget() -> None:
 
 @pytest.mark.parametrize(("bound", "many"), [(100, 4), (5 * MIB // EVENT_BYTES, 5)])
 def test_an_inbox_is_full_by_weight(bound: int, many: int) -> None:
-    """By that of its bound of ordinary events, and by 4 MiB at the least."""
+    """The limit is the weight of `bound` ordinary events, and at least 4 MiB."""
     inbox = Inbox(bound)
     heavy = whisper("x" * MIB)
     put(inbox, *[heavy] * (many - 1))

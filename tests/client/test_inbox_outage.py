@@ -1,4 +1,4 @@
-"""The inbox over an outage: where a room is gone on with, and what begins anew."""
+"""The inbox over an outage: where a room resumes, and when a new history begins."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +22,7 @@ def put(inbox: Inbox, *events: ClientEvent) -> None:
 
 
 def behind() -> Inbox:
-    """An inbox of two that has kept 1 and 2 and seen up to 5."""
+    """Return an inbox of two events that has kept 1 and 2 and seen up to 5."""
     inbox = Inbox(2)
     inbox.enter("lobby", 0)
     put(inbox, said(1), said(2))
@@ -89,7 +89,7 @@ def test_the_newest_page_of_a_new_history_is_requested_as_far_as_it_is_kept() ->
     st.lists(st.sampled_from(["room", "whisper", "entries", "take", "all"]), max_size=40), st.integers(1, 4)
 )
 def test_no_entry_of_a_new_history_overtakes_its_room_event(story: list[str], bound: int) -> None:
-    """However full the inbox was: what is kept is given out in the order in which it came."""
+    """Kept events are delivered in order of arrival, however full the inbox was."""
     inbox = Inbox(bound)
     inbox.enter("lobby", 0)
     epoch, heads, heard = 0, 0, list[ClientEvent]()

@@ -1,4 +1,4 @@
-"""Silence, and a machine that has slept: the server is asked, and a short while is all it has."""
+"""After a sleep of the machine the client pings at once, and the server has a short time to answer."""
 
 import pytest
 import trio
@@ -12,7 +12,7 @@ from trio_chat.wire.messages import Ping, Pong
 def test_a_sleep_is_detected_once_by_the_wall_clock() -> None:
     sleep = Sleep(1_000.0, 0.0)
     assert not sleep.noticed(1_005.0, 5.0)
-    assert not sleep.noticed(1_010.0 + SLEPT_S, 10.0), "clocks drift"
+    assert not sleep.noticed(1_010.0 + SLEPT_S, 10.0), "a small drift of the clocks must not count as sleep"
     assert sleep.noticed(1_100.0, 15.0)
     assert not sleep.noticed(1_105.0, 20.0)
 
@@ -24,7 +24,7 @@ def test_a_clock_that_is_set_back_does_not_count_as_sleep() -> None:
 
 
 class Wall:
-    """The clock on the wall."""
+    """A wall clock that the test sets."""
 
     def __init__(self) -> None:
         self.ahead_s = 1_790_000_000.0
@@ -60,5 +60,5 @@ async def test_after_a_sleep_a_live_connection_continues(
         await peer.say(Pong())
         with trio.move_on_after(90) as patience:
             await anext(chat)
-        assert patience.cancelled_caught, "nothing happened"
+        assert patience.cancelled_caught, "the live connection must continue"
         assert len(stage.dialled) == 1

@@ -1,4 +1,4 @@
-"""Whatever breaks, a program sees one unbroken stream, and what it says is said once."""
+"""A program receives one complete stream over any faults, and each of its messages is committed once."""
 
 import pytest
 
@@ -12,13 +12,15 @@ LAST = {f"{name} is done in {room}" for name in NAMES for room in ROOMS}
 
 
 def histories(told: Talk, name: str, room: str) -> list[list[Said]]:
-    """What somebody heard of a room, each of its histories; in each of them nothing doubled or left out."""
+    """Return the entries that a program received of a room, by history; check that each is complete."""
     found: list[list[Said]] = [[]]
     at: int | None = 0
     for event in told.heard[name]:
         match event:
             case Room() if event.room == room:
-                assert event.ref == "" and not (event.resumed and at), "only a start at 0 is resumed"
+                assert event.ref == "" and not (event.resumed and at), (
+                    "only a room resumed from 0 may change its epoch"
+                )
                 found.append([])
                 at = 0 if event.resumed else None
             case Said() if event.room == room:
@@ -33,13 +35,13 @@ def histories(told: Talk, name: str, room: str) -> list[list[Said]]:
 
 
 def honest(gap: Gap, at: int | None, forgets: bool) -> int:
-    assert forgets and not gap.kept, "all is kept, and may be asked for"
+    assert forgets and not gap.kept, "a journal that keeps all entries must not cause a gap"
     assert at is None or gap.after == at
     return gap.next - 1
 
 
 def in_order(texts: list[str]) -> bool:
-    """Whether what each has said there stands in the order in which it was said."""
+    """Return whether the messages of each author are in the order in which they were said."""
     for name in NAMES:
         numbers = [int(text.split()[2]) for text in texts if text.startswith(f"{name} says")]
         if numbers != sorted(set(numbers)):
@@ -69,7 +71,7 @@ async def forgetful(sim: Simulation) -> Talk:
 @pytest.mark.seeds(25)
 def test_each_history_is_complete_and_in_order_when_the_journal_is_lost(seed: int) -> None:
     told = simulate(seed, forgetful).value
-    assert set(told.numbers) == FIRST | ALL | LAST, "everything was acked"
+    assert set(told.numbers) == FIRST | ALL | LAST, "every message must be acknowledged"
     for name in NAMES:
         for room in ROOMS:
             several = histories(told, name, room)

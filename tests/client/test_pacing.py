@@ -1,4 +1,4 @@
-"""What a server refuses as `rate_limited` is sent again in its order, and what a rate holds back waits."""
+"""Commands refused as `rate_limited` are sent again in order, and commands over the rate wait."""
 
 import pytest
 import trio
@@ -27,15 +27,15 @@ from trio_chat.wire.messages import (
     Who,
 )
 
-SLOW = (4, 1)  # four at once, of which two may be unanswered, and one a second
+SLOW = (4, 1)  # a burst of four, of which two may be unanswered, and one a second
 
 
-async def refuse(peer: Peer, command: Say | Topic | Join | Leave | Who | Whisper, retry_s: int = 3) -> None:
+async def refuse(peer: Peer, command: Say | Topic | Join | Leave | Whisper | Who, retry_s: int = 3) -> None:
     await peer.say(Error("rate_limited", "too fast", retry_after_s=retry_s, ref=command.ref))
 
 
 async def texts(peer: Peer, count: int) -> list[str]:
-    """Return the texts of so many says, each acked as it comes."""
+    """Acknowledge `count` says and return their texts."""
     found = []
     for _ in range(count):
         say = await peer.expect(Say)
@@ -61,7 +61,7 @@ async def test_a_refused_message_and_the_following_ones_are_sent_again_in_order(
         assert trio.current_time() == pytest.approx(3)
         peer.hear_again(again)
         later = [await peer.expect(Say) for _ in range(4)]
-        assert later[:3] == refused, "with their refs"
+        assert later[:3] == refused, "the refs must be the same"
         assert [say.text for say in later] == ["0", "1", "2", "3"]
         await peer.say(*(Ack(say.ref, say.room, 7) for say in later))
         await wait_all_tasks_blocked()
@@ -187,7 +187,7 @@ async def test_a_refused_whisper_is_sent_again_on_the_next_connection(
 async def test_commands_queued_during_an_outage_are_sent_at_the_rate(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """While it is, the program hears what is said, and asks; whatever it says joins the end."""
+    """Meanwhile the program receives entries and sends queries; new messages join the end of the backlog."""
     stage = Stage()
     async with chatting(nursery, stage=stage, talk=SLOW) as (chat, peer):
         await enter(chat, peer, "lobby")
@@ -246,7 +246,7 @@ async def test_quit_waits_for_delayed_commands(nursery: trio.Nursery, autojump_c
 async def test_a_refusal_of_a_command_without_a_rate_is_raised(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """No server has reason to, and nothing would be known of when to try again."""
+    """No server has a reason for it, and the client does not know when to try again."""
     async with chatting(nursery) as (chat, peer):
         calls = Calls(nursery)
         await calls.begin("ping", chat.ping)
@@ -259,7 +259,7 @@ async def test_a_refusal_of_a_command_without_a_rate_is_raised(
 async def test_a_server_that_always_refuses_is_asked_at_its_own_interval(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """And a call that waits for it can be cancelled."""
+    """A waiting call can be cancelled."""
     async with chatting(nursery) as (chat, peer):
         await enter(chat, peer, "lobby")
         asked = []

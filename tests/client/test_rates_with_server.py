@@ -1,4 +1,4 @@
-"""The client and the server of this house, with rates: everything is said, once, in order, and no call
+"""The client with the real server and its rates: each message is committed once, in order, and no call
 fails."""
 
 from collections.abc import AsyncGenerator
@@ -52,7 +52,7 @@ class TestServer:
 
 
 async def say_all(chat: Chat, texts: list[str], numbers: list[int], room: str = "lobby") -> None:
-    """Begin to say all of them, in this order, and note the number of each."""
+    """Start to say all texts in this order, and store the number of each."""
     numbers += [0] * len(texts)
 
     async def say(index: int) -> None:
@@ -65,7 +65,7 @@ async def say_all(chat: Chat, texts: list[str], numbers: list[int], room: str = 
 
 
 async def shown(server: TestServer, count: int) -> list[Said | TopicChanged]:
-    """Return the entries of the lobby, so many, as somebody sees them who comes later."""
+    """Return `count` entries of the lobby, as a later member receives them."""
     entries: list[Said | TopicChanged] = []
     async with server.connect("reader") as reader:
         await reader.join("lobby", after=0, epoch="any")
@@ -105,7 +105,7 @@ async def test_thirty_messages_queued_during_a_restart_are_committed_once_in_ord
 async def serve_chat(
     connecting: AbstractAsyncContextManager[Chat], *, task_status: trio.TaskStatus[Chat]
 ) -> None:
-    """Keep a Chat, until cancelled."""
+    """Keep a Chat open until cancelled."""
     async with connecting as chat:
         task_status.started(chat)
         await trio.sleep_forever()

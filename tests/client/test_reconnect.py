@@ -1,4 +1,4 @@
-"""One connection after another: when the client comes back, when it does not, and what a program is told."""
+"""One connection after another: when the client reconnects, when it does not, and which events it emits."""
 
 from collections.abc import Callable
 
@@ -36,11 +36,11 @@ async def test_disconnected_and_reconnected_arrive_in_order_with_other_events(
 async def test_all_failed_tries_belong_to_one_outage(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """Nobody there, nobody who answers, too many, a bug: each is a reason to wait longer."""
+    """No server, no answer, too many connections, a bug: after each the client waits longer."""
     stage = Stage()
 
     async def server() -> None:
-        await (await stage.accept()).expect(Hello)  # says nothing: 10 s
+        await (await stage.accept()).expect(Hello)  # silent until the timeout of 10 s
         peer = await stage.accept()
         await peer.expect(Hello)
         await peer.say(Bye("too_many_connections", "full", reconnect=True))
@@ -200,7 +200,7 @@ async def test_patience_s_does_not_cover_sending_the_backlog(
 async def test_the_client_reconnects_with_its_present_name(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """… and if the server knows better, that is the name."""
+    """If the second welcome has another name, the Chat takes that name."""
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
         await peer.say(Named("eva"))
@@ -233,7 +233,7 @@ async def test_quit_during_an_outage_ends_at_once(
         assert isinstance(outage, Disconnected)
         assert trio.current_time() == 0
         await trio.sleep(1_000)
-        assert len(stage.dialled) == 1, "nobody tries any more"
+        assert len(stage.dialled) == 1, "the client must not try again"
 
 
 async def test_leaving_the_block_during_an_outage_waits_for_nothing(
@@ -254,7 +254,7 @@ async def test_quit_during_the_handshake_leaves_nothing_open(
     async with chatting(nursery, stage=stage, hangs_up=False) as (chat, peer):
         peer.reset()
         peer = await stage.accept()
-        await peer.greet()  # the welcome is there, and not read yet
+        await peer.greet()  # the welcome has arrived, and is not read yet
         await chat.quit()
         await wait_all_tasks_blocked()
         assert all(link.is_closed for link in stage.client_links)

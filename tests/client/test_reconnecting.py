@@ -1,4 +1,4 @@
-"""The client and the server of this house: a restart with a journal in a file, and without; cancelling."""
+"""The client with the real server: restarts with and without a journal file, and cancelling."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -42,7 +42,7 @@ async def said_next(chat: Chat) -> tuple[int, str]:
     async for event in chat:
         if isinstance(event, Said):
             return event.seq, event.text
-    raise AssertionError("it has ended")
+    raise AssertionError("the Chat has ended")
 
 
 async def test_a_server_restart_with_a_journal_file_is_only_an_outage(
@@ -69,7 +69,9 @@ async def test_a_server_restart_with_a_journal_file_is_only_an_outage(
                 async with trio.open_nursery() as talking:
                     talking.start_soon(bob.say, "lobby", "within")
                     async with serving(network, journal):
-                        assert await ada.say("lobby", "before", ref="b") == 1, "said once"
+                        assert await ada.say("lobby", "before", ref="b") == 1, (
+                            "the message must be committed once"
+                        )
                         while (heard := await said_next(ada))[1] != "within":
                             assert heard == (1, "before")
                         assert heard == (2, "within")
@@ -106,7 +108,7 @@ async def test_a_server_restart_without_a_journal_file_begins_another_history(
 
 @asynccontextmanager
 async def chatting_over_a_restart(network: MemoryNetwork) -> AsyncGenerator[Chat]:
-    """Ada, who was in the lobby of the server before, and has said something there."""
+    """Yield Ada's Chat after a restart; she had joined the lobby and said something there."""
     async with trio.open_nursery() as nursery:
         stop = trio.Event()
 
@@ -151,11 +153,11 @@ async def test_a_name_that_was_taken_meanwhile_stays_taken(autojump_clock: trio.
         nursery.cancel_scope.cancel()
 
 
-# --- ended at each checkpoint ----------------------------------------------------------------------------
+# --- cancelled at each checkpoint ------------------------------------------------------------------------
 
 
 async def an_outage(sim: Simulation) -> None:
-    """Ada's connection is reset in the middle of what she does, and she is cancelled anywhere in that."""
+    """Reset Ada's connection during her calls; the test cancels her at each checkpoint."""
     async with open_house(sim) as house:
         zoe = await house.bystander()
         with sim.victim():
@@ -180,9 +182,9 @@ async def an_outage(sim: Simulation) -> None:
                             break
                     await chat.leave("lobby")
             except ExceptionGroup as group:
-                raise AssertionError("a group, where one plain error is promised") from group
+                raise AssertionError("the error must not be in a group") from group
         ends = [each.dialled for each in house.network.connections if each.from_host == "ada"]
-        assert all(end.is_closed for end in ends), "the client has closed"
+        assert all(end.is_closed for end in ends), "the client left a link open"
         await trio.sleep(1)
         assert house.is_known("ada") == []
         assert await zoe.say("I am still here")

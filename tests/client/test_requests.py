@@ -1,4 +1,4 @@
-"""Which command an answer belongs to."""
+"""Requests: matching of answers, and what is sent again."""
 
 from collections.abc import Callable
 
@@ -79,7 +79,7 @@ def test_a_cancelled_request_is_removed_unless_it_was_sent() -> None:
     assert list(requests) == []
     first, second = (sent(requests, Request(Say("lobby", "once", ref="b"))) for _ in range(2))
     requests.give_up(first)
-    assert requests.take("b") is first, "its answer is not the answer to the next"
+    assert requests.take("b") is first, "the answer belongs to the first request"
     assert requests.take("b") is second
 
 

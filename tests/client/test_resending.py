@@ -1,4 +1,4 @@
-"""What was asked and said before an outage and in it: once, in its order, or not at all."""
+"""Commands from before and during an outage are sent once and in order, or not at all."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,7 +51,7 @@ async def test_unanswered_commands_are_sent_again_in_order_after_the_rejoin(
         await peer.greet()
         joins = [await peer.expect(Join) for _ in range(2)]
         await calls.begin("three", said_in(chat, "lobby", "three"))
-        assert await expect_all(peer, 1) == [first[3]], "which is about no room"
+        assert await expect_all(peer, 1) == [first[3]], "a command about no room does not wait"
         peer.hear_again(joins[1])
         await peer.admit(resumed=True)
         assert await expect_all(peer, 1) == [first[2]]
@@ -70,7 +70,7 @@ async def test_unanswered_commands_are_sent_again_in_order_after_the_rejoin(
 async def test_a_rejoined_room_keeps_its_order_while_the_connection_is_full(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """While what is about another room waits for the connection to take more."""
+    """Commands about another room wait until the connection takes more."""
     stage = Stage(buffer_bytes=500)
     async with chatting(nursery, stage=stage) as (chat, peer):
         await enter(chat, peer, "lobby", "attic")
@@ -162,7 +162,7 @@ async def test_leave_during_an_outage_takes_effect_at_once(
         await peer.greet()
         assert (await peer.admit(resumed=True)).room == "cellar"
         await calls.begin("say", said_in(chat, "cellar", "hello"))
-        assert isinstance(await peer.command(), Say), "and no other room was asked for"
+        assert isinstance(await peer.command(), Say), "no other room is joined"
 
 
 async def test_messages_before_a_leave_are_sent_before_it(
@@ -220,7 +220,7 @@ async def test_leaving_the_last_room_to_rejoin_ends_the_outage(
 async def test_a_command_cancelled_during_an_outage_is_not_sent(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """Nor what was cancelled before it: nobody wants to know any more."""
+    """Commands that were cancelled before the outage are not sent again either."""
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
         await enter(chat, peer, "lobby")
@@ -312,7 +312,7 @@ async def test_a_thousand_requests_are_open_and_further_ones_wait(
             says = [await peer.expect(Say) for _ in range(OUTSTANDING)]
             with trio.move_on_after(1) as patience:
                 await peer.command()
-            assert patience.cancelled_caught, "nobody else had a place"
+            assert patience.cancelled_caught, "no further request may be sent"
             await peer.say(*(Ack(say.ref, "lobby", n + 1) for n, say in enumerate(says[:10])))
             says = [await peer.expect(Say) for _ in range(5)]
             assert len({say.text for say in says}) == 5

@@ -1,4 +1,4 @@
-"""Coming back into the rooms: where they go on, what begins anew, and what is left."""
+"""Rejoining the rooms: which resume, which begin a new history, and which are left."""
 
 import pytest
 import trio
@@ -47,7 +47,7 @@ async def test_a_room_resumes_after_the_newest_seen_entry(
 async def test_members_are_reported_after_an_outage(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """The notices until then may be about people one has never heard of."""
+    """Presence before that may be about unknown members."""
     stage = Stage()
     async with chatting(nursery, stage=stage) as (chat, peer):
         await enter(chat, peer, "lobby")
@@ -136,14 +136,14 @@ async def test_a_temporarily_refused_rejoin_is_repeated(
 async def test_a_full_inbox_does_not_prevent_reconnecting(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """Though nobody takes anything, nor waits for anything."""
+    """The program takes no event and waits for none."""
     stage = Stage()
     async with chatting(nursery, stage=stage, inbox_events=1) as (chat, peer):
         await enter(chat, peer, "lobby")
         await peer.say(said(1))
         await wait_all_tasks_blocked()
         peer.reset()
-        await trio.sleep(25)  # for so long the reader may hold
+        await trio.sleep(25)  # the reader pauses for 20 s at most
         peer = await stage.accept()
         await peer.greet()
         join = await peer.expect(Join)
@@ -190,7 +190,7 @@ async def test_a_permanently_refused_rejoin_leaves_the_room_with_an_error(
                 assert isinstance(back, Reconnected)
                 peer.reset()
             else:
-                assert join.room == "attic", "the other one is not asked for again"
+                assert join.room == "attic", "the refused room is not joined again"
 
 
 async def test_a_room_with_another_spelling_is_the_same_room(

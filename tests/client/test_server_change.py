@@ -1,4 +1,4 @@
-"""Another server at the address: it is sent nothing that was written for the one before."""
+"""Another server at the same address: messages for the previous server are not sent to it."""
 
 import pytest
 import trio
@@ -17,7 +17,7 @@ HELLO = Hello(version=1, name="ada")
 
 
 def of(server_id: str = "", kept: str = "forever") -> Welcome:
-    """Make a welcome of a server with this id."""
+    """Return the welcome of a server with this id."""
     return welcome(HELLO, server_id=server_id, kept=kept)
 
 
@@ -138,7 +138,7 @@ async def test_calls_waiting_for_a_slot_are_not_sent_to_another_server(
         assert len(failed) == OUTSTANDING + 1
         await peer.admit(epoch="of T")
         nursery.start_soon(calls.call, "after", said_in(chat, "lobby", "for T"))
-        assert (await peer.expect(Say)).text == "for T", "and its place is free"
+        assert (await peer.expect(Say)).text == "for T", "the failed calls must free their slots"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ async def test_calls_waiting_for_a_slot_are_not_sent_to_another_server(
         (of("S"), of(kept="memory"), True),
         (of(kept="memory"), of("T"), True),
         (of(kept="memory"), of(kept="memory"), False),
-        (of(kept="90 days"), of("T"), False),  # an older server is upgraded
+        (of(kept="90 days"), of("T"), False),  # an upgraded older server
         (of(kept="forever"), of(), False),
     ],
 )

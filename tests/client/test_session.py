@@ -1,4 +1,4 @@
-"""Answers find their requests, and a program that is slow misses nothing and blocks nobody.
+"""Answers reach their requests, and a slow program misses nothing and blocks no other task.
 
 The server is played by the test, or by a `Hall`, which keeps a journal and answers by itself.
 """
@@ -117,7 +117,7 @@ async def test_a_ref_may_be_used_again_after_its_request_was_cancelled(nursery: 
 
 
 async def test_a_resumed_room_continues_after_its_cursor(nursery: trio.Nursery) -> None:
-    """What the replay brings at or below it, there is no telling why, was heard already."""
+    """Entries of the replay at or below the cursor were received before and are dropped."""
 
     async def server(peer: Peer) -> None:
         join = await peer.expect(Join)
@@ -158,7 +158,7 @@ async def test_a_command_cancelled_halfway_is_sent_completely(nursery: trio.Nurs
             await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
 
 
-async def test_the_own_name_follows_every_named_event(nursery: trio.Nursery) -> None:
+async def test_a_named_event_without_a_request_changes_the_name(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         await peer.say(Named("eva"))
         assert await anext(aiter(chat)) == Named("eva")
@@ -193,7 +193,7 @@ async def test_a_program_that_answers_every_message_receives_each_once_in_order(
 
 
 async def flood(hall: Hall, chat: Chat, count: int) -> None:
-    """Let `count` entries come while the program asks and does not listen: most go beyond the bound."""
+    """Send `count` entries while the program requests and does not iterate: most exceed the bound."""
     for n in range(count):
         hall.show(hall.add("bob", str(n)))
     while not any(isinstance(command, Ping) for command in hall.asked):
@@ -205,7 +205,7 @@ async def next_of(chat: Chat, count: int) -> list[ClientEvent]:
 
 
 async def test_pages_and_the_live_stream_join_without_duplicates(nursery: trio.Nursery) -> None:
-    """Whatever is said while a page is asked for: in it, or behind it, or both."""
+    """Entries committed during a page request may arrive in the page, behind it, or both."""
     hall = Hall()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
         nursery.start_soon(hall.serve, peer)
@@ -286,7 +286,7 @@ async def test_missed_presence_is_fetched_after_the_entries(nursery: trio.Nurser
 
 @pytest.mark.parametrize("named", [True, False], ids=["named in the ack", "not named"])
 async def test_leaving_a_lagging_room_emits_a_gap(nursery: trio.Nursery, named: bool) -> None:
-    hall = Hall("Lobby")  # as its first member wrote it
+    hall = Hall("Lobby")  # the spelling of its first member
     hall.names_room_left = named
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
         nursery.start_soon(hall.serve, peer)
@@ -366,7 +366,7 @@ async def test_an_idle_client_pings(nursery: trio.Nursery, autojump_clock: trio.
         await chat.typing("lobby")
         assert await peer.command() is not None
         await peer.expect(Ping)
-        assert trio.current_time() == pytest.approx(95 + 5), "nothing was heard for 25 s"
+        assert trio.current_time() == pytest.approx(95 + 5), "the client pings after 25 s without data"
 
 
 async def test_a_silent_server_is_disconnected_after_a_minute(

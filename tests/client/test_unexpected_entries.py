@@ -1,4 +1,4 @@
-"""Strays: what a server should not have sent is noted, and what it may send is not."""
+"""Unexpected entries: entries that a server must not send are recorded, others are not."""
 
 import trio
 

@@ -1,4 +1,4 @@
-"""A Chat over WebSocket: the same as over frames, and what can go wrong on the way there."""
+"""A Chat over WebSocket: it behaves as over frames, and each failed handshake is reported."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -122,25 +122,25 @@ async def test_a_full_server_is_tried_again(autojump_clock: trio.abc.Clock) -> N
     async with serving(network, connections=1), chatting(network, "ada") as ada:
         with pytest.raises(CannotConnect, match="no WebSocket there: the answer is 503"):
             async with chatting(network, "bob"):
-                raise AssertionError("there is no place")
+                raise AssertionError("a full server accepted the client")
         with network.fault(Rst(), "ada", "server"):
             pass
         await ada.join("lobby")
 
 
-async def test_a_host_name_that_the_server_refuses_is_reported(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_host_name_unknown_to_the_server_is_reported(autojump_clock: trio.abc.Clock) -> None:
     network = MemoryNetwork()
     async with open_server(Config(), listeners=[network.listen("server")]):
         with pytest.raises(ProtocolError, match="no WebSocket there: the answer is 421"):
             async with chatting(network, "ada"):
-                raise AssertionError("that is not its name")
+                raise AssertionError("the server accepted an unknown host name")
 
 
-# --- what can come instead of a server of ours ------------------------------------------------------------
+# --- other answers than those of a trio-chat server ------------------------------------------------------
 
 
 async def answered(answer: bytes, *, closes: bool = True) -> None:
-    """Connect to somebody who answers the upgrade so."""
+    """Connect to a server that sends this answer to the upgrade."""
     here, there = link_pair()
 
     async def dial(host: str, port: int) -> Link:
@@ -156,7 +156,7 @@ async def answered(answer: bytes, *, closes: bool = True) -> None:
         nursery.start_soon(play)
         try:
             async with connect(URL, name="ada", dial=dial):
-                raise AssertionError("that is no server")
+                raise AssertionError("the client accepted this answer")
         finally:
             assert here.is_closed
             nursery.cancel_scope.cancel()
@@ -187,7 +187,7 @@ async def test_a_missing_http_answer_is_reported_after_ten_seconds(autojump_cloc
     assert trio.current_time() == 10
 
 
-# --- cancelled at each checkpoint -------------------------------------------------------------------------
+# --- cancelled at each checkpoint ------------------------------------------------------------------------
 
 
 async def a_visit(sim: Simulation) -> None:
@@ -201,7 +201,7 @@ async def a_visit(sim: Simulation) -> None:
                 await chat.join("lobby")
                 assert await chat.say("lobby", "hello")
         ends = [each.dialled for each in house.network.connections if each.from_host == "ada"]
-        assert all(end.is_closed for end in ends), "the client has closed"
+        assert all(end.is_closed for end in ends), "the client left a link open"
         await trio.sleep(1)
         assert house.is_known("ada") == []
 

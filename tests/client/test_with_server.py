@@ -1,4 +1,4 @@
-"""The client and the server of this house: the promises that take both."""
+"""The client with the real server: guarantees that need both."""
 
 import pytest
 import trio
@@ -12,7 +12,7 @@ from trio_chat.wire.messages import Gap, Said
 
 
 class Pipes(PipeListener):
-    """Where the server listens, and what a client dials with; the pipes hold little."""
+    """A listener for the server and a dial function for the client, over small pipes."""
 
     async def __call__(self, host: str, port: int) -> Link:
         await trio.lowlevel.checkpoint()
@@ -20,7 +20,7 @@ class Pipes(PipeListener):
 
 
 async def talk(chat: Chat, count: int) -> None:
-    """Say so much, a hundred tasks at once."""
+    """Say `count` messages, from a hundred tasks at once."""
     numbers = iter(range(count))
 
     async def say() -> None:
@@ -70,7 +70,7 @@ async def test_entries_removed_before_they_could_be_fetched_are_a_gap() -> None:
         await bob.join("lobby")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(talk, bob, 5000)
-            for _ in range(500):  # asks and asks, and does not listen: so what comes is not kept
+            for _ in range(500):  # requests without iterating, so that entries are not kept
                 await ada.ping()
         at, gaps = 0, 0
         while at < 5000:
@@ -81,7 +81,7 @@ async def test_entries_removed_before_they_could_be_fetched_are_a_gap() -> None:
 
 
 def following(at: int, event: ClientEvent) -> int:
-    """Where a room is after an event, which must be the one that is due."""
+    """Return the room's position after an event, which must be the next one."""
     match event:
         case Said(seq=seq):
             assert seq == at + 1
