@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from tests.client.scripted import Peer, Stage, said, welcome
+from tests.client.scripted import ScriptedConnection, ScriptedServer, said, welcome
 from trio_chat.client import Chat
 from trio_chat.client.connection import OUTBOX_BYTES
 from trio_chat.client.event_size import event_bytes
@@ -106,12 +106,12 @@ class HostileServer:
         self._answers = answers
         self._heads: dict[str, int] = {}
 
-    async def serve(self, stage: Stage) -> None:
+    async def serve(self, scripted_server: ScriptedServer) -> None:
         async with trio.open_nursery() as nursery:
             while True:
-                nursery.start_soon(self.answer_all, await stage.accept())
+                nursery.start_soon(self.answer_all, await scripted_server.accept())
 
-    async def answer_all(self, peer: Peer) -> None:
+    async def answer_all(self, peer: ScriptedConnection) -> None:
         peer.expects_bad_messages = (
             True  # a client requests the page after the last name, which may be invalid
         )
@@ -126,14 +126,14 @@ class HostileServer:
                 break
         peer.link.close()
 
-    async def _send(self, peer: Peer, data: bytes) -> None:
+    async def _send(self, peer: ScriptedConnection, data: bytes) -> None:
         """Send at once or in pieces, and rarely with a changed byte."""
         if data and self._random.random() < 0.01:
             at = self._random.randrange(len(data))
             data = data[:at] + bytes((data[at] ^ (1 << self._random.randrange(8)),)) + data[at + 1 :]
         while data:
             size = len(data) if self._random.random() < 0.7 else self._random.randint(1, 40_000)
-            await peer.say_bytes(data[:size])
+            await peer.send_bytes(data[:size])
             data = data[size:]
 
     # --- the events of an honest server ---------------------------------------------------------------------

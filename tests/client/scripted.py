@@ -1,8 +1,8 @@
 """A scripted server: it receives commands, and sends what the test says.
 
-`Stage` accepts connections: clients connect with its `dial`. `Peer` is the server's end of one connection.
-`Hall` is a room that answers by itself, for tests in which a client is one of several members; it has a
-journal, and nothing else of a server.
+`ScriptedServer` accepts connections: clients connect with its `dial`. `ScriptedConnection` is the server's
+end of a connection. `ScriptedRoom` is a room that answers by itself, for tests in which a client is one of
+several members; it has a journal, and nothing else of a server.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -47,7 +47,7 @@ from trio_chat.wire.messages import (
     Who,
 )
 
-__all__ = ["Hall", "Peer", "Stage", "chatting", "said", "welcome"]
+__all__ = ["ScriptedConnection", "ScriptedRoom", "ScriptedServer", "chatting", "said", "welcome"]
 
 C = TypeVar("C", bound=Command)
 
@@ -83,7 +83,7 @@ def said(seq: int, room: str = "lobby", by: str = "bob", text: str = "") -> Said
     return Said(room, seq, 1_790_000_000_000 + seq, by, text or f"number {seq}")
 
 
-class Peer:
+class ScriptedConnection:
     """The server's end of one connection."""
 
     def __init__(self, link: Link) -> None:
@@ -114,7 +114,7 @@ class Peer:
                     self._heard.append(command)
         return self._heard.pop(0)
 
-    def hear_again(self, command: Command) -> None:
+    def push_back(self, command: Command) -> None:
         self._heard.insert(0, command)
 
     async def expect_any(self) -> Command:
@@ -132,9 +132,9 @@ class Peer:
         return command
 
     async def say(self, *events: Event) -> None:
-        await self.say_bytes(framing.pack([encode(event) for event in events]))
+        await self.send_bytes(framing.pack([encode(event) for event in events]))
 
-    async def say_bytes(self, data: bytes) -> None:
+    async def send_bytes(self, data: bytes) -> None:
         """Send bytes and wait until all are sent. Ignore a closed connection."""
         await trio.lowlevel.checkpoint()
         with suppress(LinkBroken, trio.ClosedResourceError):
@@ -194,12 +194,12 @@ class Peer:
         self.link.close()
 
 
-class Stage:
+class ScriptedServer:
     """A server that accepts connections for a test."""
 
     def __init__(self, buffer_bytes: int = 65_536) -> None:
         self.buffer_bytes = buffer_bytes
-        self._send, self._receive = trio.open_memory_channel[Peer](100)
+        self._send, self._receive = trio.open_memory_channel[ScriptedConnection](100)
         self.dialled: list[tuple[str, int]] = []
         self.refuses = 0  # the next so many calls of `dial` fail
         self.client_links: list[PipeLink] = []
@@ -212,10 +212,10 @@ class Stage:
             raise CannotConnect("no server there")
         here, there = link_pair(self.buffer_bytes)
         self.client_links.append(here)
-        await self._send.send(Peer(there))
+        await self._send.send(ScriptedConnection(there))
         return here
 
-    async def accept(self) -> Peer:
+    async def accept(self) -> ScriptedConnection:
         return await self._receive.receive()
 
 
@@ -228,7 +228,7 @@ async def chatting(
     ping_s: int = 25,
     frame_bytes: int = 65_536,
     hangs_up: bool = True,
-    stage: Stage | None = None,
+    scripted_server: ScriptedServer | None = None,
     patience_s: float = inf,
     random: Callable[[], float] = lambda: 0.5,
     clock_s: Callable[[], float] = trio.current_time,
@@ -236,18 +236,18 @@ async def chatting(
     talk: tuple[int, int] = (UNLIMITED_PER_S, UNLIMITED_PER_S),
     talk_bytes: tuple[int, int] = (0, 0),
     pace: bool = True,
-) -> AsyncGenerator[tuple[Chat, Peer]]:
+) -> AsyncGenerator[tuple[Chat, ScriptedConnection]]:
     """Yield a Chat and the server's end of its connection, which has sent a welcome and does nothing more.
 
-    With a `stage` the Chat reconnects to it; `random` is its jitter. With `hangs_up` the connection is closed
-    at the end of the block, so that the test need not answer `quit`.
+    With a `scripted_server` the Chat reconnects to it; `random` is its jitter. With `hangs_up` the connection
+    is closed at the end of the block, so that the test need not answer `quit`.
     """
-    come_back = stage is not None
-    stage = stage or Stage(buffer_bytes)
-    greeted, peers = trio.open_memory_channel[Peer](1)
+    come_back = scripted_server is not None
+    scripted_server = scripted_server or ScriptedServer(buffer_bytes)
+    greeted, peers = trio.open_memory_channel[ScriptedConnection](1)
 
     async def greet() -> None:
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.greet(
             ping_s=ping_s, frame_bytes=frame_bytes, server_id=server_id, talk=talk, talk_bytes=talk_bytes
         )
@@ -256,7 +256,7 @@ async def chatting(
     nursery.start_soon(greet)
     async with connect(
         name="ada",
-        dial=stage.dial,
+        dial=scripted_server.dial,
         inbox_events=inbox_events,
         ref_prefix="r",
         pace=pace,
@@ -271,7 +271,7 @@ async def chatting(
             peer.link.close()
 
 
-class Hall:
+class ScriptedRoom:
     """A room that answers by itself. It sends each entry in a frame of its own, in order."""
 
     def __init__(self, room: str = "lobby") -> None:
@@ -289,7 +289,7 @@ class Hall:
         self.entries.append(entry)
         return entry
 
-    async def serve(self, peer: Peer) -> None:
+    async def serve(self, peer: ScriptedConnection) -> None:
         """Answer one peer until it quits, in the order of its commands."""
         outgoing_send, outgoing = trio.open_memory_channel[Event](1_000_000)
 

@@ -3,7 +3,7 @@
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer, chatting, said
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, chatting, said
 from trio_chat.wire import framing
 from trio_chat.wire.codec import encode
 
@@ -11,7 +11,7 @@ from trio_chat.wire.codec import encode
 class EntryFlood:
     """Sends entries as fast as the client takes them."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: ScriptedConnection) -> None:
         self._link = peer.link
         self._seq = 0
         self._rest = b""
@@ -45,12 +45,12 @@ async def test_reading_pauses_while_the_inbox_is_full(
 
 
 async def test_reading_continues_over_a_full_inbox_while_a_request_is_open(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
         for n in range(500):
-            hall.show(hall.add("bob", str(n)))
+            scripted_room.show(scripted_room.add("bob", str(n)))
         await wait_all_tasks_blocked()
         assert await chat.say("lobby", "over it") == 501
 
@@ -60,7 +60,7 @@ async def test_sending_a_command_without_an_answer_resumes_reading(
 ) -> None:
     """A server with many unsent replies reads nothing more, so a client that waits to send must read."""
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         for seq in range(1, 200):
             await peer.say(said(seq))
         while await peer.command() is not None:

@@ -4,8 +4,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.outages import cut_off, enter, next_of
-from tests.client.scripted import Stage, chatting, said
+from tests.client.outages import enter, next_events, reset_and_accept
+from tests.client.scripted import ScriptedServer, chatting, said
 from tests.client.test_rates_with_server import TestServer, serve_chat, shown
 from trio_chat.client import Disconnected, Reconnected
 from trio_chat.wire.messages import Gap, Room, Said
@@ -14,19 +14,19 @@ from trio_chat.wire.messages import Gap, Room, Said
 async def test_an_empty_room_is_resumed_in_its_new_epoch_and_a_room_event_says_so(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await enter(chat, peer, "lobby")
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         join = await peer.admit(head=2, epoch="f", resumed=True)
         assert (join.after, join.epoch) == (0, "e")
         await peer.say(said(1), said(2))
-        outage, room, back, *entries = await next_of(chat, 5)
+        outage, room, back, *entries = await next_events(chat, 5)
         assert isinstance(outage, Disconnected) and isinstance(back, Reconnected)
         assert isinstance(room, Room)
         assert (room.epoch, room.resumed, room.ref) == ("f", True, "")
         assert entries == [said(1), said(2)]
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         join = await peer.admit(head=2, epoch="f", resumed=True)
         assert (join.after, join.epoch) == (2, "f"), "the new epoch is resumed from now on"
 
@@ -35,13 +35,13 @@ async def test_only_the_last_epoch_is_reported_and_the_end_of_an_older_history(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """The program takes no event and waits for none."""
-    stage = Stage()
-    async with chatting(nursery, stage=stage, inbox_events=1) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, inbox_events=1) as (chat, peer):
         await enter(chat, peer, "lobby")
         await peer.say(said(1))
         await wait_all_tasks_blocked()
         for n, resumed in enumerate((False, True, True)):
-            peer = await cut_off(peer, stage)
+            peer = await reset_and_accept(peer, scripted_server)
             await peer.admit(epoch=f"history {n}", resumed=resumed)
             await wait_all_tasks_blocked()
         batch = await anext(chat.batches())
@@ -62,7 +62,7 @@ async def test_a_gap_covers_the_missing_entries_of_another_history(
         nursery.start_soon(join)
         await peer.admit(head=3, epoch="f")
         await peer.say(Gap("lobby", 0, 3, kept=True), said(3))
-        assert await next_of(chat, 2) == [Gap("lobby", 0, 3, kept=True), said(3)]
+        assert await next_events(chat, 2) == [Gap("lobby", 0, 3, kept=True), said(3)]
         assert [room.resumed for room in rooms] == [False]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
-from tests.client.scripted import Peer, chatting, said
+from tests.client.scripted import ScriptedConnection, chatting, said
 from trio_chat.client import Chat
 from trio_chat.errors import ProtocolError
 from trio_chat.wire.messages import (
@@ -46,7 +46,7 @@ async def asked(nursery: trio.Nursery, call: Call, *answers: Event) -> tuple[obj
     """Return the result of a call, and the commands that a server with these answers receives."""
     commands: list[Command | None] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         for answer in answers:
             commands.append(await peer.command())
             await peer.say(answer)
@@ -144,7 +144,7 @@ async def test_an_empty_page_is_the_last_even_with_more_set(
 async def test_ping_returns_the_round_trip_time(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         command = await peer.command()
         assert command is not None
         await trio.sleep(0.25)

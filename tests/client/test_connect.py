@@ -7,28 +7,28 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer, Stage, chatting, said, welcome
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, ScriptedServer, chatting, said, welcome
 from trio_chat.client import connect
 from trio_chat.errors import CannotConnect, ConnectionLost, ProtocolError, Refused
 from trio_chat.net.link import Link
 from trio_chat.wire.messages import Bye, Error, Hello, Ping, Pong, Quit, Rooms
 
-Play = Callable[[Peer], Awaitable[object]]
+Play = Callable[[ScriptedConnection], Awaitable[object]]
 
 
 async def meet(nursery: trio.Nursery, play: Play) -> None:
     """Connect to a server that follows this script, which must fail."""
-    stage = Stage()
+    scripted_server = ScriptedServer()
 
     async def server() -> None:
-        await play(await stage.accept())
+        await play(await scripted_server.accept())
 
     nursery.start_soon(server)
     try:
-        async with connect("there", 1, name="ada", dial=stage.dial):
+        async with connect("there", 1, name="ada", dial=scripted_server.dial):
             pytest.fail("connect must fail")
     finally:
-        (link,) = stage.client_links
+        (link,) = scripted_server.client_links
         assert link.is_closed
 
 
@@ -36,36 +36,38 @@ async def meet(nursery: trio.Nursery, play: Play) -> None:
 
 
 async def test_a_chat_has_the_name_and_token_of_the_welcome(nursery: trio.Nursery) -> None:
-    stage = Stage()
+    scripted_server = ScriptedServer()
     hellos: list[Hello] = []
 
     async def server() -> None:
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         hellos.append(await peer.greet())
         await peer.part()
 
     nursery.start_soon(server)
-    async with connect("there", 7, name="ada", token="t" * 22, agent="a bot", dial=stage.dial) as chat:
+    async with connect(
+        "there", 7, name="ada", token="t" * 22, agent="a bot", dial=scripted_server.dial
+    ) as chat:
         assert chat.name == "ada"
         assert chat.token == "t" * 22
         assert chat.welcome.kept == "memory"
-    assert stage.dialled == [("there", 7)]
+    assert scripted_server.dialled == [("there", 7)]
     assert hellos == [Hello(version=1, name="ada", token="t" * 22, agent="a bot", ref=hellos[0].ref)]
 
 
 async def test_two_chats_never_share_refs(nursery: trio.Nursery) -> None:
-    stage = Stage()
+    scripted_server = ScriptedServer()
     hellos: list[Hello] = []
 
     async def server() -> None:
         for _ in range(2):
-            peer = await stage.accept()
+            peer = await scripted_server.accept()
             hellos.append(await peer.greet())
             await peer.part()
 
     nursery.start_soon(server)
     for _ in range(2):
-        async with connect(name="ada", dial=stage.dial):
+        async with connect(name="ada", dial=scripted_server.dial):
             pass
     first, second = (hello.ref.partition(".")[0] for hello in hellos)
     assert first != second
@@ -97,12 +99,12 @@ async def test_a_silent_handshake_times_out_after_ten_seconds(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     with pytest.raises(CannotConnect, match="there:1 says nothing"):
-        await meet(nursery, Peer.command)
+        await meet(nursery, ScriptedConnection.command)
     assert trio.current_time() == pytest.approx(10)
 
 
 async def test_a_bye_instead_of_a_welcome_raises_cannot_connect_with_its_code(nursery: trio.Nursery) -> None:
-    async def play(peer: Peer) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         await peer.expect(Hello)
         await peer.say(Bye("too_many_connections", "the house is full", reconnect=True))
 
@@ -112,7 +114,7 @@ async def test_a_bye_instead_of_a_welcome_raises_cannot_connect_with_its_code(nu
 
 
 async def test_a_server_that_closes_the_connection_raises_cannot_connect(nursery: trio.Nursery) -> None:
-    async def play(peer: Peer) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         await peer.expect(Hello)
         peer.link.close()
 
@@ -122,7 +124,7 @@ async def test_a_server_that_closes_the_connection_raises_cannot_connect(nursery
 
 @pytest.mark.parametrize("code", ["bad_name", "name_taken"])
 async def test_an_unacceptable_name_raises_refused(nursery: trio.Nursery, code: str) -> None:
-    async def play(peer: Peer) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         hello = await peer.expect(Hello)
         await peer.say(Error(code, "not that one", ref=hello.ref))
 
@@ -143,8 +145,8 @@ async def test_an_unacceptable_name_raises_refused(nursery: trio.Nursery, code: 
     ids=["huge frame", "empty frame", "not UTF-8", "deep", "half a message"],
 )
 async def test_a_foreign_server_is_a_protocol_error_of_one_line(nursery: trio.Nursery, data: bytes) -> None:
-    async def play(peer: Peer) -> None:
-        await peer.say_bytes(data)
+    async def play(peer: ScriptedConnection) -> None:
+        await peer.send_bytes(data)
         await trio.sleep_forever()
 
     with pytest.raises(ProtocolError, match="what the server says makes no sense: ") as caught:
@@ -153,7 +155,7 @@ async def test_a_foreign_server_is_a_protocol_error_of_one_line(nursery: trio.Nu
 
 
 async def test_another_answer_than_a_welcome_is_a_protocol_error(nursery: trio.Nursery) -> None:
-    async def play(peer: Peer) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         hello = await peer.expect(Hello)
         await peer.say(Pong(ref=hello.ref))
 
@@ -167,7 +169,7 @@ async def test_another_answer_than_a_welcome_is_a_protocol_error(nursery: trio.N
 async def test_leaving_the_block_sends_quit_and_waits_for_the_bye(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.expect(Quit)
         await trio.sleep(2)
         await peer.say(Bye("quit", "goodbye", reconnect=False))
@@ -197,7 +199,7 @@ async def test_a_program_that_cancelled_quit_does_not_wait_for_the_bye_again(
 
 
 async def test_a_connection_that_breaks_during_quit_raises_nothing(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.expect(Quit)
         peer.reset()
 
@@ -216,7 +218,7 @@ async def test_an_exception_of_the_block_is_raised_unchanged_and_closes_at_once(
 ) -> None:
     cause, context = OSError("the cause"), KeyError("the context")
     error = ValueError("mine")
-    peers: list[Peer] = []
+    peers: list[ScriptedConnection] = []
     with pytest.raises(ValueError, match="mine") as caught:
         async with chatting(nursery) as (_, peer):
             peers.append(peer)
@@ -237,7 +239,7 @@ async def test_an_exception_group_of_the_block_is_raised_unchanged(nursery: trio
 
 
 async def test_cancelling_the_block_closes_at_once(nursery: trio.Nursery) -> None:
-    peers: list[Peer] = []
+    peers: list[ScriptedConnection] = []
     with trio.CancelScope() as scope:
         async with chatting(nursery) as (_, peer):
             peers.append(peer)
@@ -330,33 +332,33 @@ class _StepCounter(trio.abc.Instrument):
 
 
 async def test_cancelling_at_any_step_leaves_nothing_open(autojump_clock: trio.abc.Clock) -> None:
-    async def story(stage: Stage) -> None:
-        async with connect(name="ada", dial=stage.dial) as chat:
+    async def story(scripted_server: ScriptedServer) -> None:
+        async with connect(name="ada", dial=scripted_server.dial) as chat:
             await chat.join("lobby")
             await chat.say("lobby", "hello")
             await anext(aiter(chat))
 
-    async def serve(stage: Stage) -> None:
-        peer = await stage.accept()
+    async def serve(scripted_server: ScriptedServer) -> None:
+        peer = await scripted_server.accept()
         hello = await peer.command()
         if isinstance(hello, Hello):
             await peer.say(welcome(hello))
-            await Hall().serve(peer)
+            await ScriptedRoom().serve(peer)
 
     step, finished = 0, False
     while not finished:
         step += 1
-        stage = Stage()
+        scripted_server = ScriptedServer()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve, stage)
+            nursery.start_soon(serve, scripted_server)
             with trio.CancelScope() as scope:
                 counter = _StepCounter(step, scope)
                 trio.lowlevel.add_instrument(counter)
                 try:
-                    await story(stage)
+                    await story(scripted_server)
                 finally:
                     trio.lowlevel.remove_instrument(counter)
             finished = not scope.cancel_called
             nursery.cancel_scope.cancel()
-        assert all(link.is_closed for link in stage.client_links), f"cancelled at step {step}"
+        assert all(link.is_closed for link in scripted_server.client_links), f"cancelled at step {step}"
     assert step > 5, "there is at least one step for each wait"

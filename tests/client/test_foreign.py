@@ -9,7 +9,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.client.scripted import Peer, Stage
+from tests.client.scripted import ScriptedConnection, ScriptedServer
 from trio_chat.client import connect
 from trio_chat.client.address import Address
 from trio_chat.client.connection import Connection
@@ -118,21 +118,21 @@ async def answered(
     nursery: trio.Nursery, *data: bytes, host: str = "127.0.0.1", closes: bool = False
 ) -> ChatError:
     """Connect to a server that sends these bytes, and return the error of `connect`."""
-    stage = Stage()
+    scripted_server = ScriptedServer()
 
     async def serve() -> None:
-        peer: Peer = await stage.accept()
+        peer: ScriptedConnection = await scripted_server.accept()
         for part in data:
-            await peer.say_bytes(part)
+            await peer.send_bytes(part)
             await trio.testing.wait_all_tasks_blocked()
         if closes:
             peer.link.close()
 
     nursery.start_soon(serve)
     with pytest.raises(ChatError) as caught:
-        async with connect(host, name="ada", dial=stage.dial):
+        async with connect(host, name="ada", dial=scripted_server.dial):
             pytest.fail("connect must fail")
-    (link,) = stage.client_links
+    (link,) = scripted_server.client_links
     assert link.is_closed
     return caught.value
 
@@ -214,20 +214,20 @@ async def test_a_bye_names_no_foreign_server(nursery: trio.Nursery, mock_clock: 
 async def test_the_hello_ends_a_line_so_that_servers_of_lines_answer(
     nursery: trio.Nursery, mock_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
+    scripted_server = ScriptedServer()
     lines: list[bytes] = []
 
     async def serve() -> None:
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         data = b""
         while b"\r\n\r\n" not in data:
             data += await peer.link.receive_some()
         lines.extend(data.split(b"\r\n"))
-        await peer.say_bytes(b"-ERR unknown command\r\n")
+        await peer.send_bytes(b"-ERR unknown command\r\n")
 
     nursery.start_soon(serve)
     with pytest.raises(ForeignServer, match="it answered Redis"):
-        async with connect(name="ada", dial=stage.dial):
+        async with connect(name="ada", dial=scripted_server.dial):
             pytest.fail("connect must fail")
     header, hello, *rest = lines
     assert len(header) == 4

@@ -5,8 +5,8 @@ from msgspec.structs import replace
 from trio.testing import wait_all_tasks_blocked
 
 from tests.client.hostile import frames, held, over_bounds
-from tests.client.outages import cut_off, enter, next_of
-from tests.client.scripted import Peer, Stage, chatting, said
+from tests.client.outages import enter, next_events, reset_and_accept
+from tests.client.scripted import ScriptedConnection, ScriptedServer, chatting, said
 from trio_chat.client import Chat
 from trio_chat.client.event_size import NewestEvents, event_bytes
 from trio_chat.client.inbox import INBOX_BYTES_MIN, STRANGE_ROOMS, STRAYS_BYTES, Inbox
@@ -46,10 +46,10 @@ def test_a_frame_of_names_weighs_many_times_its_bytes() -> None:
 # --- the inbox ----------------------------------------------------------------------------------------------
 
 
-async def pour(peer: Peer, data: bytes, counts: list[int]) -> None:
+async def pour(peer: ScriptedConnection, data: bytes, counts: list[int]) -> None:
     """Send the same bytes endlessly, and count the sends."""
     while True:
-        await peer.say_bytes(data)
+        await peer.send_bytes(data)
         counts.append(1)
 
 
@@ -65,7 +65,7 @@ async def test_endless_names_fill_the_inbox_only_to_its_bound(nursery: trio.Nurs
         assert over_bounds(chat, 0) == {}
         assert INBOX_BYTES_MIN < sizes["weight of the events"] < 2 * INBOX_BYTES_MIN
         assert sizes["events"] < 20, "heavy events must fill the inbox before its number of events does"
-        assert await next_of(chat, sizes["events"]) == [CROWD] * sizes["events"]
+        assert await next_events(chat, sizes["events"]) == [CROWD] * sizes["events"]
 
 
 async def test_endless_names_are_not_kept_while_a_request_is_open(
@@ -102,7 +102,7 @@ async def test_reading_resumes_when_the_program_has_taken_enough(nursery: trio.N
         nursery.start_soon(server)
         await wait_all_tasks_blocked()
         assert len(chat._talk.inbox) < 20
-        assert await next_of(chat, sent) == [CROWD] * sent
+        assert await next_events(chat, sent) == [CROWD] * sent
 
 
 def test_the_weight_of_an_inbox_follows_what_is_taken() -> None:
@@ -198,7 +198,7 @@ async def test_a_strange_room_with_a_name_that_fits_into_no_question_is_a_gap(nu
         nursery.start_soon(server)
         await chat.ping()
         await chat.ping()
-        assert await next_of(chat, 2) == [said(1), Gap(name, 4, 6, kept=True)]
+        assert await next_events(chat, 2) == [said(1), Gap(name, 4, 6, kept=True)]
 
 
 # --- the overflow --------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def test_the_newest_are_kept_however_many_and_however_heavy() -> None:
 # --- endless answers ---------------------------------------------------------------------------------
 
 
-async def behind(chat: Chat, peer: Peer, *answers: HistoryPage | Members) -> list[object]:
+async def behind(chat: Chat, peer: ScriptedConnection, *answers: HistoryPage | Members) -> list[object]:
     """Fall behind in the lobby, send these answers, and return the events and the error of the Chat."""
 
     async def server() -> None:
@@ -329,7 +329,7 @@ async def test_a_frame_sent_byte_by_byte_does_not_count_as_activity(
 
         async def dribble() -> None:
             for byte in frames(said(1, text="x" * 1_000)):
-                await peer.say_bytes(bytes((byte,)))
+                await peer.send_bytes(bytes((byte,)))
                 await trio.sleep(5)
 
         nursery.start_soon(dribble)
@@ -348,23 +348,23 @@ async def test_a_slow_stream_of_complete_frames_counts_as_activity(
         async def dribble() -> None:
             for seq in range(1, 6):
                 data = frames(said(seq))
-                await peer.say_bytes(data[:20])
+                await peer.send_bytes(data[:20])
                 await trio.sleep(25)
-                await peer.say_bytes(data[20:])
+                await peer.send_bytes(data[20:])
                 await trio.sleep(25)
 
         nursery.start_soon(dribble)
-        assert await next_of(chat, 5) == [said(seq) for seq in range(1, 6)]
+        assert await next_events(chat, 5) == [said(seq) for seq in range(1, 6)]
 
 
 async def test_endlessly_refused_joins_leave_nothing_behind(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, random=lambda: 0) as (chat, peer):
         await enter(chat, peer, "lobby")
         for _ in range(50):
-            peer = await cut_off(peer, stage)
+            peer = await reset_and_accept(peer, scripted_server)
             join = await peer.expect(Join)
             await peer.say(Error("unavailable", "x" * 30_000, ref=join.ref), CROWD)
         assert over_bounds(chat, 1) == {}

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.client.hostile import HostileServer, over_bounds
-from tests.client.scripted import Stage
+from tests.client.scripted import ScriptedServer
 from trio_chat.client import Chat, connect
 from trio_chat.errors import ChatError
 
@@ -57,14 +57,14 @@ async def listen(chat: Chat, random: Random) -> None:
 
 async def visit(seed: int) -> None:
     """Run a client against a hostile server. Raises undocumented errors."""
-    stage, random = Stage(), Random(seed)
+    scripted_server, random = ScriptedServer(), Random(seed)
     async with trio.open_nursery() as servers:
-        servers.start_soon(HostileServer(seed).serve, stage)
+        servers.start_soon(HostileServer(seed).serve, scripted_server)
         try:
             with trio.move_on_after(3_000):
                 async with connect(
                     name="ada",
-                    dial=stage.dial,
+                    dial=scripted_server.dial,
                     inbox_events=random.choice((2, 50, 1024)),
                     patience_s=100,
                     random=random.random,

@@ -9,8 +9,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.client.hostile import NUMBERS, frames
-from tests.client.outages import cut_off, enter, next_of
-from tests.client.scripted import Peer, Stage, chatting, said, welcome
+from tests.client.outages import enter, next_events, reset_and_accept
+from tests.client.scripted import ScriptedConnection, ScriptedServer, chatting, said, welcome
 from trio_chat.client import Chat, Disconnected, Reconnected, connect
 from trio_chat.client.checks import FRAME_BYTES_MIN
 from trio_chat.client.delays import RECONNECT_S_MAX, RETRY_S_MAX, reconnect_s, retry_s
@@ -45,20 +45,20 @@ LIMITS = ("frame_bytes", "text_bytes", "rooms", "talk_burst", "talk_per_s")
 
 async def welcomed_with(nursery: trio.Nursery, **fields: Any) -> Chat:
     """Connect to a server whose welcome has these fields, and leave the block."""
-    stage = Stage()
+    scripted_server = ScriptedServer()
 
     async def server() -> None:
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         hello = await peer.expect(Hello)
         limits = fields.pop("limits", {})
         if isinstance(limits, dict):
             limits = WELCOME["limits"] | limits
-        await peer.say_bytes(frames(WELCOME | {"ref": hello.ref, "limits": limits} | fields))
+        await peer.send_bytes(frames(WELCOME | {"ref": hello.ref, "limits": limits} | fields))
         if await peer.command() is not None:
             await peer.say(Bye("quit", "goodbye", reconnect=False))
 
     nursery.start_soon(server)
-    async with connect(name="ada", dial=stage.dial, come_back=False) as chat:
+    async with connect(name="ada", dial=scripted_server.dial, come_back=False) as chat:
         return chat
 
 
@@ -148,7 +148,7 @@ async def test_a_number_outside_0_to_2_to_the_53_is_a_protocol_error(
     most = MAX_AT if field == "at" else MAX_NUMBER
     is_one = type(number) is int and 0 <= number <= most
     async with chatting(nursery, hangs_up=False) as (chat, peer):
-        await peer.say_bytes(frames(event | {field: number}))
+        await peer.send_bytes(frames(event | {field: number}))
         peer.link.close()
         error: ClientError | None = None
         try:
@@ -173,10 +173,10 @@ async def test_the_message_of_any_bye_is_one_line_of_bounded_length(nursery: tri
 async def test_the_code_of_a_final_refusal_is_one_line(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         peer.reset()
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         hello = await peer.expect(Hello)
         await peer.say(Error("\n\x1b[2J" * 1_000, "no\n", ref=hello.ref))
         assert isinstance(await anext(chat), Disconnected)
@@ -210,14 +210,14 @@ def test_a_requested_delay_is_kept_within_bounds(asked: Any, retry: int, reconne
 async def test_an_absurd_reconnect_delay_is_cut_to_an_hour_and_reported(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, random=lambda: 0) as (chat, peer):
         await peer.say(Bye("draining", "see you", reconnect=True, after_s=MAX_NUMBER))
         outage = await anext(chat)
         assert isinstance(outage, Disconnected)
         assert outage.again_s == RECONNECT_S_MAX
         assert f"it asks for {MAX_NUMBER} s without a connection, {RECONNECT_S_MAX} s are kept" in outage.why
-        await (await stage.accept()).greet()
+        await (await scripted_server.accept()).greet()
         assert trio.current_time() == RECONNECT_S_MAX
         assert isinstance(await anext(chat), Reconnected)
 
@@ -232,15 +232,15 @@ async def test_an_absurd_reconnect_delay_is_cut_to_an_hour_and_reported(
 async def test_an_absurd_reconnect_delay_before_the_welcome_is_cut_to_an_hour(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, answer: Bye | Error
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, random=lambda: 0) as (chat, peer):
         peer.reset()
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         hello = await peer.expect(Hello)
         await peer.say(msgspec.structs.replace(answer, ref=hello.ref))
-        await (await stage.accept()).greet()
+        await (await scripted_server.accept()).greet()
         assert trio.current_time() == RECONNECT_S_MAX
-        assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
+        assert [type(event) for event in await next_events(chat, 2)] == [Disconnected, Reconnected]
 
 
 def test_an_ordinary_reconnect_delay_is_not_mentioned() -> None:
@@ -253,10 +253,10 @@ def test_an_ordinary_reconnect_delay_is_not_mentioned() -> None:
 async def test_a_room_that_is_always_refused_is_requested_at_intervals(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, asked_s: int, wait_s: int
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await enter(chat, peer, "lobby")
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         at: list[float] = []
         while len(at) < 4:
             command = await peer.command()
@@ -280,7 +280,7 @@ async def test_a_silent_server_without_pings_is_disconnected(
 # --- pages --------------------------------------------------------------------------------------------------
 
 
-async def pages_of_names(peer: Peer, *pages: list[str]) -> None:
+async def pages_of_names(peer: ScriptedConnection, *pages: list[str]) -> None:
     """Answer each `who` with the next page, with `more` set; the last page is repeated endlessly."""
     asked = 0
     while (command := await peer.command()) is not None:
@@ -351,7 +351,7 @@ async def test_an_impossible_rejoined_room_is_a_protocol_error(
     async with chatting(nursery) as (chat, peer):
 
         async def server() -> None:
-            await peer.say_bytes(frames(room(await peer.expect(Join), **fields)))
+            await peer.send_bytes(frames(room(await peer.expect(Join), **fields)))
 
         nursery.start_soon(server)
         with pytest.raises(ProtocolError, match=f"{NONSENSE}a room with a (room|epoch) of"):
@@ -364,19 +364,19 @@ async def test_an_impossible_rejoined_room_is_a_protocol_error(
 async def test_a_room_with_any_first_and_head_is_rejoined(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, first: int, head: int, resumed: bool
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, random=lambda: 0) as (chat, peer):
         for connection in range(3):
             if connection:
-                peer = await cut_off(peer, stage)
+                peer = await reset_and_accept(peer, scripted_server)
             else:
                 nursery.start_soon(chat.join, "lobby", 20)
             join = await peer.expect(Join)
             assert join.after is UNSET or 0 <= join.after <= MAX_NUMBER
-            await peer.say_bytes(frames(room(join, first=first, head=head, resumed=resumed, epoch="f")))
+            await peer.send_bytes(frames(room(join, first=first, head=head, resumed=resumed, epoch="f")))
             await wait_all_tasks_blocked()
         await peer.say(Said("lobby", MAX_NUMBER, 1, "bob", "hi"))
-        kinds = [type(event) for event in await next_of(chat, 4)]
+        kinds = [type(event) for event in await next_events(chat, 4)]
         assert kinds.count(Disconnected) == 2
 
 
@@ -384,13 +384,13 @@ async def test_a_room_with_any_first_and_head_is_rejoined(
 async def test_two_rooms_that_become_one_do_no_harm(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, name: str
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, random=lambda: 0) as (chat, peer):
         await enter(chat, peer, "lobby", "garden")
         for resumed in (True, False, True):
-            peer = await cut_off(peer, stage)
+            peer = await reset_and_accept(peer, scripted_server)
             while isinstance(join := await _next_within(peer, 1), Join):
-                await peer.say_bytes(frames(room(join, room=name, resumed=resumed)))
+                await peer.send_bytes(frames(room(join, room=name, resumed=resumed)))
         nursery.start_soon(chat.ping)
         await peer.say(said(1, name))
         while await anext(chat) != said(1, name):
@@ -401,17 +401,17 @@ async def test_a_leave_that_names_another_room_does_no_harm(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """The other room is being rejoined at that time, and is unknown when the answer arrives."""
-    stage = Stage()
-    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, random=lambda: 0) as (chat, peer):
         await enter(chat, peer, "lobby", "garden")
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         lobby, garden = await peer.expect(Join), await peer.expect(Join)
-        await peer.say_bytes(frames(room(lobby, resumed=True)))
+        await peer.send_bytes(frames(room(lobby, resumed=True)))
         nursery.start_soon(chat.leave, "lobby")
         leave = await peer.command()
         assert leave is not None
-        await peer.say_bytes(frames({"type": "ack", "ref": leave.ref, "room": "garden"}))
-        await peer.say_bytes(frames(room(garden, resumed=True)))
+        await peer.send_bytes(frames({"type": "ack", "ref": leave.ref, "room": "garden"}))
+        await peer.send_bytes(frames(room(garden, resumed=True)))
         await peer.say(said(1, "garden"))
         while await anext(chat) != said(1, "garden"):
             pass
@@ -422,60 +422,64 @@ async def test_a_bye_right_behind_the_second_welcome_is_another_outage(
 ) -> None:
     """The task that rejoins the rooms may start after the connection has ended; then it reports nothing."""
     for random in (0.0, 0.5):
-        stage = Stage()
-        async with chatting(nursery, stage=stage, random=lambda random=random: random) as (chat, peer):  # type: ignore[misc]
+        scripted_server = ScriptedServer()
+        async with chatting(
+            nursery,
+            scripted_server=scripted_server,
+            random=lambda random=random: random,  # type: ignore[misc]
+        ) as (chat, peer):
             for _ in range(10):
                 peer.reset()
-                peer = await stage.accept()
+                peer = await scripted_server.accept()
                 hello = await peer.expect(Hello)
                 await peer.say(welcome(hello), Bye("draining", "not yet", reconnect=True))
-            peer = await stage.accept()
+            peer = await scripted_server.accept()
             await peer.greet()
-            assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
+            assert [type(event) for event in await next_events(chat, 2)] == [Disconnected, Reconnected]
 
 
 async def test_a_broken_connection_is_not_opened_to_commands(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         connection = chat._talk._connection
         peer.reset()
         assert isinstance(await anext(chat), Disconnected)
         chat._talk.open(connection)
         assert chat._talk._direct is None
-        await (await stage.accept()).greet()
+        await (await scripted_server.accept()).greet()
         assert isinstance(await anext(chat), Reconnected)
 
 
 async def test_a_room_whose_name_exceeds_the_new_limit_is_left_with_an_error(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage, name = Stage(), "r" * 2_000
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server, name = ScriptedServer(), "r" * 2_000
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         nursery.start_soon(chat.join, name)
-        await peer.say_bytes(frames(room(await peer.expect(Join), room="r")))
+        await peer.send_bytes(frames(room(await peer.expect(Join), room="r")))
         await wait_all_tasks_blocked()
         peer.reset()
-        await (await stage.accept()).greet(frame_bytes=FRAME_BYTES_MIN)
-        outage, back, error = await next_of(chat, 3)
+        await (await scripted_server.accept()).greet(frame_bytes=FRAME_BYTES_MIN)
+        outage, back, error = await next_events(chat, 3)
         assert isinstance(outage, Disconnected)
         assert {type(back), type(error)} == {Reconnected, Error}
         with pytest.raises(Refused, match="longer than a frame may be"):
             await chat.say("lobby", "x" * FRAME_BYTES_MIN)
 
 
-async def _next_within(peer: Peer, seconds: float) -> object:
+async def _next_within(peer: ScriptedConnection, seconds: float) -> object:
     with trio.move_on_after(seconds):
         return await peer.command()
     return None
 
 
 async def test_a_flood_before_the_welcome_ends_after_ten_seconds(autojump_clock: trio.abc.Clock) -> None:
-    stage = Stage()
+    scripted_server = ScriptedServer()
 
     async def server() -> None:
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         while True:
             await peer.say(said(1), Pong(1))
             await trio.sleep(0.1)
@@ -483,7 +487,7 @@ async def test_a_flood_before_the_welcome_ends_after_ten_seconds(autojump_clock:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server)
         with pytest.raises(ChatError, match="says nothing"):
-            async with connect(name="ada", dial=stage.dial):
+            async with connect(name="ada", dial=scripted_server.dial):
                 raise AssertionError("the handshake must time out")
         assert trio.current_time() == pytest.approx(10)
         nursery.cancel_scope.cancel()

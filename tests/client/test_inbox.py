@@ -330,7 +330,7 @@ def test_a_refusal_about_a_room_that_was_left_is_dropped() -> None:
 # --- the whole protocol -----------------------------------------------------------------------------
 
 
-class World:
+class JournalModel:
     """A journal that commits, sends and removes entries; bytes in transit; and a program with an inbox."""
 
     def __init__(self, bound: int) -> None:
@@ -398,7 +398,16 @@ class World:
     bound=st.integers(1, 4),
     steps=st.lists(
         st.tuples(
-            st.sampled_from([World.commit, World.show, World.forget, World.respond, World.read, World.take]),
+            st.sampled_from(
+                [
+                    JournalModel.commit,
+                    JournalModel.show,
+                    JournalModel.forget,
+                    JournalModel.respond,
+                    JournalModel.read,
+                    JournalModel.take,
+                ]
+            ),
             st.integers(1, 5),
         ),
         max_size=60,
@@ -407,19 +416,19 @@ class World:
 def test_every_entry_is_received_once_in_order_or_covered_by_a_gap(
     bound: int, steps: list[tuple[object, int]]
 ) -> None:
-    world = World(bound)
+    model = JournalModel(bound)
     for step, n in steps:
         assert callable(step)
-        step(world, n)
-    world.settle()
+        step(model, n)
+    model.settle()
     at = 0
-    for event in world.heard:
+    for event in model.heard:
         if isinstance(event, Gap):
             assert event.after == at and not event.kept
-            assert event.next <= world.first, "a gap may cover only entries that the journal has removed"
+            assert event.next <= model.first, "a gap may cover only entries that the journal has removed"
             at = event.next - 1
         else:
             assert isinstance(event, Said)
             assert event.seq == at + 1
             at = event.seq
-    assert at == world.committed
+    assert at == model.committed

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from tests.client.scripted import Stage, chatting
+from tests.client.scripted import ScriptedServer, chatting
 from trio_chat.client.events import Disconnected
 from trio_chat.client.keepalive import ANSWER_S, LOOK_S, SLEPT_S, Sleep
 from trio_chat.wire.messages import Ping, Pong
@@ -23,7 +23,7 @@ def test_a_clock_that_is_set_back_does_not_count_as_sleep() -> None:
     assert sleep.noticed(15.0 + SLEPT_S + 1, 10.0)
 
 
-class Wall:
+class WallClock:
     """A wall clock that the test sets."""
 
     def __init__(self) -> None:
@@ -36,8 +36,8 @@ class Wall:
 async def test_after_a_sleep_a_dead_connection_is_detected_within_seconds(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    wall, stage = Wall(), Stage()
-    async with chatting(nursery, stage=stage, clock_s=wall) as (chat, peer):
+    wall, scripted_server = WallClock(), ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, clock_s=wall) as (chat, peer):
         await trio.sleep(1)
         wall.ahead_s += 3_600
         assert await peer.command() == Ping()
@@ -50,8 +50,8 @@ async def test_after_a_sleep_a_dead_connection_is_detected_within_seconds(
 async def test_after_a_sleep_a_live_connection_continues(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    wall, stage = Wall(), Stage()
-    async with chatting(nursery, stage=stage, clock_s=wall, ping_s=100) as (chat, peer):
+    wall, scripted_server = WallClock(), ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, clock_s=wall, ping_s=100) as (chat, peer):
         await trio.sleep(1)
         wall.ahead_s += 3_600
         assert await peer.command() == Ping()
@@ -61,4 +61,4 @@ async def test_after_a_sleep_a_live_connection_continues(
         with trio.move_on_after(90) as patience:
             await anext(chat)
         assert patience.cancelled_caught, "the live connection must continue"
-        assert len(stage.dialled) == 1
+        assert len(scripted_server.dialled) == 1

@@ -4,8 +4,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.outages import Calls, cut_off, enter, said_in
-from tests.client.scripted import Peer, Stage, chatting
+from tests.client.outages import Calls, enter, reset_and_accept, say_call
+from tests.client.scripted import ScriptedConnection, ScriptedServer, chatting
 from trio_chat.errors import ConnectionLost, Refused
 from trio_chat.wire.messages import (
     UNSET,
@@ -30,11 +30,13 @@ from trio_chat.wire.messages import (
 SLOW = (4, 1)  # a burst of four, of which two may be unanswered, and one a second
 
 
-async def refuse(peer: Peer, command: Say | Topic | Join | Leave | Whisper | Who, retry_s: int = 3) -> None:
+async def refuse(
+    peer: ScriptedConnection, command: Say | Topic | Join | Leave | Whisper | Who, retry_s: int = 3
+) -> None:
     await peer.say(Error("rate_limited", "too fast", retry_after_s=retry_s, ref=command.ref))
 
 
-async def texts(peer: Peer, count: int) -> list[str]:
+async def texts(peer: ScriptedConnection, count: int) -> list[str]:
     """Acknowledge `count` says and return their texts."""
     found = []
     for _ in range(count):
@@ -51,15 +53,15 @@ async def test_a_refused_message_and_the_following_ones_are_sent_again_in_order(
         await enter(chat, peer, "lobby", "attic")
         calls = Calls(nursery)
         for n, room in enumerate(("lobby", "attic", "lobby")):
-            await calls.begin(str(n), said_in(chat, room, str(n)))
+            await calls.begin(str(n), say_call(chat, room, str(n)))
         refused = [await peer.expect(Say) for _ in range(3)]
         for say in refused:
             await refuse(peer, say)
         await wait_all_tasks_blocked()
-        await calls.begin("3", said_in(chat, "lobby", "3"))
+        await calls.begin("3", say_call(chat, "lobby", "3"))
         again = await peer.expect(Say)
         assert trio.current_time() == pytest.approx(3)
-        peer.hear_again(again)
+        peer.push_back(again)
         later = [await peer.expect(Say) for _ in range(4)]
         assert later[:3] == refused, "the refs must be the same"
         assert [say.text for say in later] == ["0", "1", "2", "3"]
@@ -75,7 +77,7 @@ async def test_only_queries_overtake_delayed_commands(
         await enter(chat, peer, "lobby", "attic")
         calls = Calls(nursery)
         for text in ("one", "two", "three"):
-            await calls.begin(text, said_in(chat, "lobby", text))
+            await calls.begin(text, say_call(chat, "lobby", text))
         await calls.begin("topic", lambda: chat.topic("attic", "tea"))
         await calls.begin("whisper", lambda: chat.whisper("bob", "psst"))
         await calls.begin("rename", lambda: chat.rename("eva"))
@@ -116,7 +118,7 @@ async def test_a_command_cancelled_while_delayed_is_not_sent(
             await wait_all_tasks_blocked()
             cancelled.start_soon(chat.say, "lobby", "held back")
             await wait_all_tasks_blocked()
-            await calls.begin("behind", said_in(chat, "lobby", "behind"))
+            await calls.begin("behind", say_call(chat, "lobby", "behind"))
             cancelled.cancel_scope.cancel()
         assert await texts(peer, 1) == ["behind"]
         await wait_all_tasks_blocked()
@@ -168,14 +170,14 @@ async def test_every_command_with_a_rate_is_sent_again(
 async def test_a_refused_whisper_is_sent_again_on_the_next_connection(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         calls = Calls(nursery)
         await calls.begin("refused", lambda: chat.whisper("bob", "psst"))
         await calls.begin("under way", lambda: chat.whisper("bob", "under way"))
         await refuse(peer, await peer.expect(Whisper))
         await wait_all_tasks_blocked()
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         whisper = await peer.expect(Whisper)
         assert whisper.text == "psst"
         await peer.say(Ack(whisper.ref))
@@ -188,20 +190,20 @@ async def test_commands_queued_during_an_outage_are_sent_at_the_rate(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     """Meanwhile the program receives entries and sends queries; new messages join the end of the backlog."""
-    stage = Stage()
-    async with chatting(nursery, stage=stage, talk=SLOW) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, talk=SLOW) as (chat, peer):
         await enter(chat, peer, "lobby")
         peer.reset()
         await wait_all_tasks_blocked()
         calls = Calls(nursery)
         for n in range(6):
-            await calls.begin(str(n), said_in(chat, "lobby", str(n)))
-        peer = await stage.accept()
+            await calls.begin(str(n), say_call(chat, "lobby", str(n)))
+        peer = await scripted_server.accept()
         await peer.greet(talk=SLOW)
         await peer.admit(resumed=True)
         assert await texts(peer, 4) == ["0", "1", "2", "3"]
         began = trio.current_time()
-        await calls.begin("6", said_in(chat, "lobby", "6"))
+        await calls.begin("6", say_call(chat, "lobby", "6"))
         await calls.begin("ping", chat.ping)
         await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
         assert trio.current_time() == began
@@ -212,16 +214,16 @@ async def test_commands_queued_during_an_outage_are_sent_at_the_rate(
 async def test_a_refusal_before_an_outage_delays_the_next_connection_too(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await enter(chat, peer, "lobby")
         calls = Calls(nursery)
         for n in range(3):
-            await calls.begin(str(n), said_in(chat, "lobby", str(n)))
+            await calls.begin(str(n), say_call(chat, "lobby", str(n)))
         says = [await peer.expect(Say) for _ in range(3)]
         await refuse(peer, says[0], 1)
         await wait_all_tasks_blocked()
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         await peer.admit(resumed=True)
         assert await texts(peer, 3) == ["0", "1", "2"]
         await wait_all_tasks_blocked()
@@ -233,7 +235,7 @@ async def test_quit_waits_for_delayed_commands(nursery: trio.Nursery, autojump_c
         await enter(chat, peer, "lobby")
         calls = Calls(nursery)
         for n in range(5):
-            await calls.begin(str(n), said_in(chat, "lobby", str(n)))
+            await calls.begin(str(n), say_call(chat, "lobby", str(n)))
         await calls.begin("quit", chat.quit)
         assert await texts(peer, 5) == ["0", "1", "2", "3", "4"]
         quitting = await peer.expect(Quit)
@@ -299,8 +301,8 @@ async def test_the_refused_one_of_two_commands_with_the_same_ref_is_sent_again(
 async def test_messages_said_while_the_connection_is_full_stay_behind_waiting_ones(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage(buffer_bytes=500)
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer(buffer_bytes=500)
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await enter(chat, peer, "lobby")
         calls = Calls(nursery)
         for n in range(50):
@@ -308,28 +310,28 @@ async def test_messages_said_while_the_connection_is_full_stay_behind_waiting_on
             await wait_all_tasks_blocked()
         peer.reset()
         await wait_all_tasks_blocked()
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.greet()
         await peer.admit(resumed=True)
         await wait_all_tasks_blocked()
-        await calls.begin("last", said_in(chat, "lobby", "50"))
+        await calls.begin("last", say_call(chat, "lobby", "50"))
         assert [int(text) for text in await texts(peer, 51)] == list(range(51))
 
 
 async def test_the_rates_are_those_of_the_latest_welcome(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await enter(chat, peer, "lobby")
         peer.reset()
         await wait_all_tasks_blocked()
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.greet(talk=SLOW)
         await peer.admit(resumed=True)
         calls = Calls(nursery)
         for n in range(3):
-            await calls.begin(str(n), said_in(chat, "lobby", str(n)))
+            await calls.begin(str(n), say_call(chat, "lobby", str(n)))
         says = [await peer.expect(Say) for _ in range(2)]
         with trio.move_on_after(10) as silence:
             await peer.command()

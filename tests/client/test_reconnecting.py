@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.client.outages import length_of
+from tests.client.outages import outage_s
 from tests.patience import PATIENCE_S
 from tests.sim.house import SERVER, open_house
 from trio_chat.client import Chat, ClientEvent, Disconnected, connect
@@ -101,7 +101,7 @@ async def test_a_server_restart_without_a_journal_file_begins_another_history(
         assert isinstance(outage, Disconnected)
         assert isinstance(room, Room)
         assert (room.head, room.first, room.resumed) == (0, 1, False)
-        assert length_of(back) > 0
+        assert outage_s(back) > 0
         assert members == Members("lobby", ["ada"], 1, more=False)
         assert await ada.say("lobby", "after") == 1
 

@@ -1,6 +1,6 @@
 """Answers reach their requests, and a slow program misses nothing and blocks no other task.
 
-The server is played by the test, or by a `Hall`, which keeps a journal and answers by itself.
+The server is played by the test, or by a `ScriptedRoom`, which keeps a journal and answers by itself.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer, chatting, said
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, chatting, said
 from trio_chat.client import Chat
 from trio_chat.client.events import ClientEvent
 from trio_chat.errors import ConnectionLost, ProtocolError, Refused
@@ -62,7 +62,7 @@ async def test_answers_are_matched_by_ref_in_any_order(nursery: trio.Nursery) ->
 
 async def test_a_thousand_tasks_can_say_at_once(nursery: trio.Nursery) -> None:
     async with chatting(nursery, buffer_bytes=4096) as (chat, peer):
-        nursery.start_soon(Hall().serve, peer)
+        nursery.start_soon(ScriptedRoom().serve, peer)
         numbers: list[int] = []
         async with trio.open_nursery() as asking:
             for n in range(1000):
@@ -71,7 +71,7 @@ async def test_a_thousand_tasks_can_say_at_once(nursery: trio.Nursery) -> None:
 
 
 async def test_an_error_raises_refused_and_the_chat_continues(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         command = await peer.expect(Say)
         await peer.say(Error("rate_limited", "slowly", retry_after_s=2, ref=command.ref))
         await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
@@ -85,7 +85,7 @@ async def test_an_error_raises_refused_and_the_chat_continues(nursery: trio.Nurs
 
 
 async def test_an_answer_of_the_wrong_type_is_a_protocol_error(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.say(Ack((await peer.expect(Rooms)).ref))
 
     async with chatting(nursery) as (chat, peer):
@@ -109,7 +109,7 @@ async def test_the_late_answer_of_a_cancelled_request_is_dropped(nursery: trio.N
 
 async def test_a_ref_may_be_used_again_after_its_request_was_cancelled(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
-        nursery.start_soon(Hall().serve, peer)
+        nursery.start_soon(ScriptedRoom().serve, peer)
         with trio.move_on_after(0):
             await chat.say("lobby", "once", ref="mine")
         assert await chat.say("lobby", "once", ref="mine") == 1
@@ -119,7 +119,7 @@ async def test_a_ref_may_be_used_again_after_its_request_was_cancelled(nursery: 
 async def test_a_resumed_room_continues_after_its_cursor(nursery: trio.Nursery) -> None:
     """Entries of the replay at or below the cursor were received before and are dropped."""
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         join = await peer.expect(Join)
         assert (join.after, join.epoch) == (5, "e")
         room = Room(room="lobby", epoch="e", resumed=True, first=1, head=9, members=1, topic="", ref=join.ref)
@@ -128,17 +128,17 @@ async def test_a_resumed_room_continues_after_its_cursor(nursery: trio.Nursery) 
     async with chatting(nursery) as (chat, peer):
         nursery.start_soon(server, peer)
         assert (await chat.join("lobby", recent=2, after=5, epoch="e")).resumed
-        assert await next_of(chat, 3) == [Gap("lobby", 5, 8, kept=True), said(8), said(9)]
+        assert await next_events(chat, 3) == [Gap("lobby", 5, 8, kept=True), said(8), said(9)]
 
 
 async def test_a_cancelled_join_still_takes_effect(nursery: trio.Nursery) -> None:
     async with chatting(nursery, inbox_events=1) as (chat, peer):
-        hall = Hall()
+        scripted_room = ScriptedRoom()
         for n in range(30):
-            hall.add("bob", str(n))
+            scripted_room.add("bob", str(n))
         with trio.move_on_after(0):
             await chat.join("lobby", recent=10)
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.ping()
         await chat.ping()
         events = [await anext(aiter(chat)) for _ in range(10)]
@@ -173,12 +173,12 @@ async def test_a_named_event_without_a_request_changes_the_name(nursery: trio.Nu
 async def test_a_program_that_answers_every_message_receives_each_once_in_order(
     nursery: trio.Nursery, inbox_events: int, buffer_bytes: int
 ) -> None:
-    hall = Hall()
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=inbox_events, buffer_bytes=buffer_bytes) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
         for n in range(10_000):
-            hall.show(hall.add("bob", str(n)))
+            scripted_room.show(scripted_room.add("bob", str(n)))
         heard: list[Said] = []
         async for event in chat:
             assert isinstance(event, Said), event
@@ -189,41 +189,41 @@ async def test_a_program_that_answers_every_message_receives_each_once_in_order(
                 break
     assert [event.seq for event in heard] == list(range(1, 20_001))
     assert [event.text for event in heard if event.by == "bob"] == [str(n) for n in range(10_000)]
-    assert any(isinstance(command, History) for command in hall.asked)
+    assert any(isinstance(command, History) for command in scripted_room.asked)
 
 
-async def flood(hall: Hall, chat: Chat, count: int) -> None:
+async def flood(scripted_room: ScriptedRoom, chat: Chat, count: int) -> None:
     """Send `count` entries while the program requests and does not iterate: most exceed the bound."""
     for n in range(count):
-        hall.show(hall.add("bob", str(n)))
-    while not any(isinstance(command, Ping) for command in hall.asked):
+        scripted_room.show(scripted_room.add("bob", str(n)))
+    while not any(isinstance(command, Ping) for command in scripted_room.asked):
         await chat.ping()
 
 
-async def next_of(chat: Chat, count: int) -> list[ClientEvent]:
+async def next_events(chat: Chat, count: int) -> list[ClientEvent]:
     return [await anext(aiter(chat)) for _ in range(count)]
 
 
 async def test_pages_and_the_live_stream_join_without_duplicates(nursery: trio.Nursery) -> None:
     """Entries committed during a page request may arrive in the page, behind it, or both."""
-    hall = Hall()
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
-        await flood(hall, chat, 100)
+        await flood(scripted_room, chat, 100)
         late: list[Callable[[], None]] = [
-            lambda: hall.show(hall.add("bob", "shown before the page")),
-            lambda: crossing.append(hall.add("bob", "in the page, shown after it")),
+            lambda: scripted_room.show(scripted_room.add("bob", "shown before the page")),
+            lambda: crossing.append(scripted_room.add("bob", "in the page, shown after it")),
             lambda: None,
         ]
         crossing: list[Said] = []
-        hall.page_of = 60
-        hall.before_page = lambda: late.pop(0)() if late else None
-        heard = await next_of(chat, 102)
+        scripted_room.page_of = 60
+        scripted_room.before_page = lambda: late.pop(0)() if late else None
+        heard = await next_events(chat, 102)
         for entry in crossing:
-            hall.show(entry)
-        hall.show(hall.add("bob", "live"))
-        heard += await next_of(chat, 1)
+            scripted_room.show(entry)
+        scripted_room.show(scripted_room.add("bob", "live"))
+        heard += await next_events(chat, 1)
         assert seqs(heard) == list(range(1, 104))
 
 
@@ -247,9 +247,9 @@ async def test_a_rate_limited_history_request_is_repeated_and_other_rooms_contin
         nursery.start_soon(server)
         await chat.ping()
         await chat.ping()
-        assert await next_of(chat, 2) == [said(1), said(70, "attic")]
+        assert await next_events(chat, 2) == [said(1), said(70, "attic")]
         assert trio.current_time() == 0
-        assert await next_of(chat, 1) == [said(2)]
+        assert await next_events(chat, 1) == [said(2)]
         assert trio.current_time() == pytest.approx(4)
 
 
@@ -265,33 +265,33 @@ async def test_a_permanently_refused_history_request_is_a_gap(nursery: trio.Nurs
         nursery.start_soon(server)
         await chat.ping()
         await chat.ping()
-        assert await next_of(chat, 2) == [said(1), Gap("lobby", 1, 3, kept=True)]
+        assert await next_events(chat, 2) == [said(1), Gap("lobby", 1, 3, kept=True)]
 
 
 async def test_missed_presence_is_fetched_after_the_entries(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
         for n in range(50):
-            hall.show(hall.add("bob", str(n)))
-            hall.show(Presence("lobby", n))
+            scripted_room.show(scripted_room.add("bob", str(n)))
+            scripted_room.show(Presence("lobby", n))
         await chat.ping()
         heard: list[ClientEvent] = []
         while not any(isinstance(event, Members) for event in heard):
-            heard += await next_of(chat, 1)
+            heard += await next_events(chat, 1)
         assert seqs(heard) == list(range(1, 51))
         assert heard[-1] == Members("lobby", ["ada", "bob"], 2, more=False)
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named in the ack", "not named"])
 async def test_leaving_a_lagging_room_emits_a_gap(nursery: trio.Nursery, named: bool) -> None:
-    hall = Hall("Lobby")  # the spelling of its first member
-    hall.names_room_left = named
+    scripted_room = ScriptedRoom("Lobby")  # the spelling of its first member
+    scripted_room.names_room_left = named
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
-        await flood(hall, chat, 50)
+        await flood(scripted_room, chat, 50)
         await chat.leave("lobby")
         heard = list(await anext(chat.batches()))
         gap = heard.pop()
@@ -302,15 +302,15 @@ async def test_leaving_a_lagging_room_emits_a_gap(nursery: trio.Nursery, named: 
 async def test_the_next_iteration_continues_a_cancelled_catching_up(
     nursery: trio.Nursery,
 ) -> None:
-    hall = Hall()
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
-        await flood(hall, chat, 1000)
+        await flood(scripted_room, chat, 1000)
         heard: list[ClientEvent] = []
         while len(heard) < 1000:
             with trio.CancelScope() as scope:
-                hall.before_page = scope.cancel
+                scripted_room.before_page = scope.cancel
                 async for event in chat:
                     heard.append(event)
                     if len(heard) == 1000:
@@ -319,10 +319,10 @@ async def test_the_next_iteration_continues_a_cancelled_catching_up(
 
 
 async def test_two_tasks_share_the_events_between_them(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    scripted_room = ScriptedRoom()
     heard: list[ClientEvent] = []
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
 
         async def listen() -> None:
@@ -331,7 +331,7 @@ async def test_two_tasks_share_the_events_between_them(nursery: trio.Nursery) ->
                 if len(heard) == 1000:
                     both.cancel_scope.cancel()
 
-        await flood(hall, chat, 1000)
+        await flood(scripted_room, chat, 1000)
         async with trio.open_nursery() as both:
             both.start_soon(listen)
             both.start_soon(listen)
@@ -429,7 +429,7 @@ async def test_a_call_waiting_for_space_gets_the_end_of_the_chat(nursery: trio.N
 
 async def test_iterating_ends_when_the_chat_has_quit(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
-        nursery.start_soon(Hall().serve, peer)
+        nursery.start_soon(ScriptedRoom().serve, peer)
         await chat.join("lobby")
         await chat.say("lobby", "that was all")
         await chat.quit("done")
@@ -442,11 +442,11 @@ async def test_iterating_ends_when_the_chat_has_quit(nursery: trio.Nursery) -> N
 
 
 async def test_quit_while_lagging_emits_a_gap(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
-        await flood(hall, chat, 50)
+        await flood(scripted_room, chat, 50)
         await chat.quit()
         heard = [event async for event in chat]
         assert heard[-1] == Gap("lobby", len(heard) - 1, 51, kept=True)

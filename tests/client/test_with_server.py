@@ -11,7 +11,7 @@ from trio_chat.server.serve import open_server
 from trio_chat.wire.messages import Gap, Said
 
 
-class Pipes(PipeListener):
+class PipeNetwork(PipeListener):
     """A listener for the server and a dial function for the client, over small pipes."""
 
     async def __call__(self, host: str, port: int) -> Link:
@@ -34,7 +34,7 @@ async def talk(chat: Chat, count: int) -> None:
 
 @pytest.mark.parametrize("inbox_events", [16, 1024])
 async def test_a_program_that_answers_10_000_messages_receives_each_once_in_order(inbox_events: int) -> None:
-    pipes = Pipes()
+    pipes = PipeNetwork()
     config = Config(rate_limit=False, limits=Limits(journal_room_entries=50_000))
     async with (
         open_server(config, listeners=[pipes]),
@@ -59,7 +59,7 @@ async def test_a_program_that_answers_10_000_messages_receives_each_once_in_orde
 
 
 async def test_entries_removed_before_they_could_be_fetched_are_a_gap() -> None:
-    pipes = Pipes()
+    pipes = PipeNetwork()
     config = Config(rate_limit=False, limits=Limits(journal_room_entries=100))
     async with (
         open_server(config, listeners=[pipes]),

@@ -7,7 +7,7 @@ from random import randint
 
 import trio
 
-from tests.client.scripted import Hall, Peer, Stage
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, ScriptedServer
 from trio_chat.client import connect
 from trio_chat.errors import ChatError
 from trio_chat.terminal.input_kind import InputKind
@@ -76,7 +76,7 @@ class Desk:
         kind = InputKind.TERMINAL if interactive else InputKind.LINES if has_input else InputKind.NONE
         self.keys = Keys()
         self.screen = Screen()
-        self.stage = Stage()
+        self.stage = ScriptedServer()
         self.client = LineClient(
             self.keys,
             self.screen,
@@ -109,7 +109,7 @@ class Desk:
 @asynccontextmanager
 async def at_desk(
     nursery: trio.Nursery,
-    play: Callable[[Peer], Awaitable[object]],
+    play: Callable[[ScriptedConnection], Awaitable[object]],
     *rooms: str,
     as_json: bool = False,
     interactive: bool = False,
@@ -134,7 +134,7 @@ async def at_desk(
 class Door:
     """Lets nobody in under the names in `taken`, and nobody at all whose name is `bad`."""
 
-    def __init__(self, stage: Stage, *taken: str, bad: str = "") -> None:
+    def __init__(self, stage: ScriptedServer, *taken: str, bad: str = "") -> None:
         self._stage = stage
         self._taken = taken
         self._bad = bad
@@ -154,6 +154,6 @@ class Door:
             elif hello.name in self._taken:
                 await peer.say(Error("name_taken", f"{hello.name} is taken", ref=hello.ref))
             else:
-                peer.hear_again(hello)
+                peer.push_back(hello)
                 await peer.greet()
-                await Hall().serve(peer)
+                await ScriptedRoom().serve(peer)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from tests.client.hostile import TEXTS, HostileServer
-from tests.client.scripted import Peer, Stage, said
+from tests.client.scripted import ScriptedConnection, ScriptedServer, said
 from tests.terminal.desk import Keys, Screen, at_desk
 from trio_chat.client import connect
 from trio_chat.errors import ChatError
@@ -59,7 +59,7 @@ TYPED = (
 
 async def visit(seed: int) -> None:
     """Type at a client of a hostile server. Raises what is no error of ours."""
-    stage, keys, screen, random = Stage(), Keys(), Screen(), Random(seed)
+    stage, keys, screen, random = ScriptedServer(), Keys(), Screen(), Random(seed)
     client = LineClient(
         keys,
         screen,
@@ -144,7 +144,7 @@ def test_a_limit_below_a_character_splits_into_characters(bytes_max: int) -> Non
 async def test_an_absurd_time_to_wait_is_a_minute_and_is_said(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    async def play(peer: Peer) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         await peer.admit()
         tries = 0
         while not isinstance(command := await peer.command(), Quit):
@@ -184,7 +184,7 @@ def _anew(room: str, head: int) -> Room:
 async def test_a_server_that_refuses_a_goodbye_is_left_all_the_same(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, answer: Error | Named | Pong
 ) -> None:
-    async def play(peer: Peer) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         await peer.admit()
         quitting = await peer.expect(Quit)
         await peer.say(replace(answer, ref=quitting.ref))

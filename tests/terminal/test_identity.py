@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.client.scripted import Peer, welcome
+from tests.client.scripted import ScriptedConnection, welcome
 from tests.terminal.desk import Desk, Door
 from trio_chat.terminal import lines
 from trio_chat.terminal.tokens import TokenFile
@@ -88,7 +88,7 @@ async def test_whoever_is_there_already_under_another_name_is_told_which(
     desk = Desk(tokens=tokens, interactive=interactive)
 
     async def server() -> None:
-        peer: Peer = await desk.stage.accept()
+        peer: ScriptedConnection = await desk.stage.accept()
         await peer.say(welcome(await peer.expect(Hello), name="eva"))
         await peer.admit()
         await peer.part()

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer
+from tests.client.scripted import ScriptedConnection, ScriptedRoom
 from tests.terminal.desk import Desk, Door, at_desk
 from trio_chat.errors import ConnectionLost, Refused
 from trio_chat.wire.messages import (
@@ -25,7 +25,7 @@ KICKED = Bye("kicked", "enough", reconnect=False)
 
 
 async def test_what_is_typed_is_said_and_what_is_said_is_shown(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     hall.add("bob", "is anybody here?")
     async with at_desk(nursery, hall.serve) as desk:
         desk.type("I am", "", "/me waves", "//etc/hosts", "/dance", "/help")
@@ -47,7 +47,7 @@ async def test_the_end_of_the_input_waits_for_every_ack(
 ) -> None:
     heard: list[Command] = []
 
-    async def slow(peer: Peer) -> None:
+    async def slow(peer: ScriptedConnection) -> None:
         await peer.admit()
         for seq in (1, 2, 3):
             say = await peer.expect(Say)
@@ -109,7 +109,7 @@ async def test_a_name_that_is_refused_in_a_pipe_is_an_error(
 
 
 async def test_a_room_that_will_not_do_ends_it(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.say(Error("bad_room", "a room has no spaces", ref=(await peer.expect(Join)).ref))
         await peer.part()
 
@@ -124,7 +124,7 @@ async def test_a_room_that_will_not_do_ends_it(nursery: trio.Nursery) -> None:
 async def test_a_server_that_will_not_have_us_ends_it_and_what_was_typed_is_shown(
     nursery: trio.Nursery,
 ) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.expect(Say)
         await peer.say(KICKED)
@@ -139,7 +139,7 @@ async def test_a_server_that_will_not_have_us_ends_it_and_what_was_typed_is_show
 
 
 async def test_a_pipe_is_told_in_one_line_what_was_not_said(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.expect(Say)
         await peer.say(KICKED)
@@ -154,7 +154,7 @@ async def test_a_pipe_is_told_in_one_line_what_was_not_said(nursery: trio.Nurser
 async def test_a_server_that_ends_it_while_nothing_is_typed_is_left_without_a_word(
     nursery: trio.Nursery,
 ) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.say(KICKED)
 
@@ -167,7 +167,7 @@ async def test_a_server_that_ends_it_while_nothing_is_typed_is_left_without_a_wo
 async def test_a_server_that_does_not_say_goodbye_is_left_all_the_same(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await trio.sleep_forever()
 
@@ -183,7 +183,7 @@ async def test_a_signal_says_goodbye_and_shows_what_was_not_said(
 ) -> None:
     heard: list[Command | None] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         heard.append(await peer.expect(Say))
         heard.append(await peer.expect(Quit))
@@ -200,7 +200,7 @@ async def test_a_signal_says_goodbye_and_shows_what_was_not_said(
 
 
 async def test_a_second_signal_waits_for_nothing(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.expect(Quit)
         signal.raise_signal(signal.SIGINT)
@@ -231,7 +231,7 @@ async def test_a_signal_that_is_ignored_stays_ignored(
 ) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        async with at_desk(nursery, Hall().serve) as desk:
+        async with at_desk(nursery, ScriptedRoom().serve) as desk:
             await wait_all_tasks_blocked()
             signal.raise_signal(signal.SIGHUP)
             await wait_all_tasks_blocked()
@@ -246,7 +246,7 @@ async def test_a_terminal_that_goes_away_and_says_so_is_one_interruption(
     """The input ends and SIGHUP comes, in whatever order: there is still a goodbye."""
     goodbye: list[float] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.expect(Quit)
         signal.raise_signal(signal.SIGHUP)

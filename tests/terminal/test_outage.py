@@ -11,7 +11,7 @@ import trio
 import trio.lowlevel
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer
+from tests.client.scripted import ScriptedConnection, ScriptedRoom
 from tests.terminal.desk import Desk
 from trio_chat.errors import ConnectionLost
 from trio_chat.wire.messages import (
@@ -29,7 +29,7 @@ from trio_chat.wire.messages import (
 )
 
 
-class House(Hall):
+class House(ScriptedRoom):
     """A room that one can come back to, with a door that may be shut.
 
     `breaks`: the next say or whisper is the last that it hears on its connection; it does it, and answers
@@ -43,7 +43,7 @@ class House(Hall):
         self.is_deaf = False
         self.refuses = ""
         self.visits = 0
-        self.peer: Peer | None = None
+        self.peer: ScriptedConnection | None = None
         self.is_open = trio.Event()
         self.is_open.set()
 

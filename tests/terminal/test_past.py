@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
-from tests.client.scripted import Peer, said
+from tests.client.scripted import ScriptedConnection, said
 from tests.terminal.desk import at_desk
 from trio_chat.wire.messages import (
     Ack,
@@ -30,7 +30,7 @@ class Archive:
         self.first = first
         self.asked: list[History] = []
 
-    async def keep(self, peer: Peer) -> None:
+    async def keep(self, peer: ScriptedConnection) -> None:
         await peer.admit(head=self.head, first=self.first)
         while isinstance(command := await peer.command(), History):
             self.asked.append(command)
@@ -42,10 +42,12 @@ class Archive:
         await peer.say(Bye("quit", "goodbye", reconnect=False, ref=command.ref))
 
 
-def finding(*answers: Callable[[str], Found | Error]) -> Callable[[Peer], Awaitable[list[Search]]]:
+def finding(
+    *answers: Callable[[str], Found | Error],
+) -> Callable[[ScriptedConnection], Awaitable[list[Search]]]:
     """A server that answers so many searches."""
 
-    async def play(peer: Peer) -> list[Search]:
+    async def play(peer: ScriptedConnection) -> list[Search]:
         await peer.admit()
         asked = []
         for answer in answers:
@@ -81,7 +83,7 @@ async def test_a_room_that_was_left_and_joined_again_is_shown_from_its_end_again
 ) -> None:
     asked: list[History] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         for _ in range(2):
             await peer.admit(head=60)
             asked.append(await peer.expect(History))
@@ -111,7 +113,7 @@ async def test_a_search_asks_for_the_text_as_it_was_typed_and_goes_on_where_it_e
 ) -> None:
     asked: list[Search] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         play = finding(
             lambda ref: Found([said(9), said(2)], more=True, ref=ref, next="there"),
             lambda ref: Found([], more=True, ref=ref, next="further"),
@@ -154,7 +156,7 @@ async def test_a_look_at_the_past_waits_its_turn_and_for_no_journal(
 ) -> None:
     said: list[Say] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         for code in ("rate_limited", "unavailable"):
             command = await peer.command()

@@ -5,7 +5,7 @@ import json
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer, said
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, said
 from tests.terminal.desk import at_desk
 from trio_chat.wire.messages import (
     Join,
@@ -17,7 +17,7 @@ from trio_chat.wire.messages import (
 async def test_whatever_a_server_sends_is_shown_and_not_obeyed(nursery: trio.Nursery) -> None:
     evil = "\x1b]0;owned\x07\x9b2J\u202e"
     shown = "^[]0;owned^G<U+009B>2J<U+202E>"
-    hall = Hall(evil)
+    hall = ScriptedRoom(evil)
     hall.add(evil, f"{evil}\n{evil}")
     async with at_desk(nursery, hall.serve) as desk:
         desk.type("/who")
@@ -29,7 +29,7 @@ async def test_a_room_is_announced_before_what_is_said_in_it(nursery: trio.Nurse
     """Also when both come at once, and whoever of the two tasks wakes up first."""
     rooms = [f"room{n}" for n in range(20)]
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         for name in rooms:
             join = await peer.expect(Join)
             room = Room(
@@ -47,7 +47,7 @@ async def test_a_room_is_announced_before_what_is_said_in_it(nursery: trio.Nurse
 
 
 async def test_json_is_one_event_a_line_and_nothing_else(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     hall.add("bob", "\x1b[2J\n\u202e")
     async with at_desk(nursery, hall.serve, as_json=True, interactive=True) as desk:
         desk.type("hi", "/who", "/nonsense", "/help")
@@ -59,7 +59,7 @@ async def test_json_is_one_event_a_line_and_nothing_else(nursery: trio.Nursery) 
 
 
 async def test_when_nobody_reads_the_output_any_more_it_says_goodbye(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     async with at_desk(nursery, hall.serve) as desk:
         await wait_all_tasks_blocked()
         desk.screen.gone = True

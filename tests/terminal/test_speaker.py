@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer, said
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, said
 from tests.terminal.desk import at_desk
 from trio_chat.terminal.lines import LineClient
 from trio_chat.wire.messages import (
@@ -34,7 +34,7 @@ async def test_what_will_not_be_taken_now_is_said_again_with_its_ref_and_in_orde
 ) -> None:
     heard: list[Say] = []
 
-    async def strict(peer: Peer) -> None:
+    async def strict(peer: ScriptedConnection) -> None:
         await peer.admit()
         for n in range(1, 201):
             for _ in range(1 + n % 2):
@@ -53,7 +53,7 @@ async def test_what_will_not_be_taken_now_is_said_again_with_its_ref_and_in_orde
 
 
 async def test_a_line_longer_than_a_text_may_be_is_several(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     async with at_desk(nursery, hall.serve) as desk:
         desk.type("€" * 3000)
     texts = [entry.text for entry in hall.entries]
@@ -63,7 +63,7 @@ async def test_a_line_longer_than_a_text_may_be_is_several(nursery: trio.Nursery
 async def test_what_is_refused_is_shown_with_its_text_and_the_next_line_goes_on(
     nursery: trio.Nursery,
 ) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.say(Error("bad_message", "no\x1b[2J", ref=(await peer.expect(Say)).ref))
         await peer.say(Ack((await peer.expect(Say)).ref, "lobby", 1))
@@ -79,7 +79,7 @@ async def test_the_room_joined_last_is_the_current_one_and_others_are_marked(
 ) -> None:
     says: list[Say] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit(room="Lobby")
         await peer.admit()
         await peer.say(said(1, "Lobby", text="psst"), said(1, "garden", text="hm"))
@@ -107,7 +107,7 @@ async def test_the_room_joined_last_is_the_current_one_and_others_are_marked(
 async def test_the_other_commands(nursery: trio.Nursery) -> None:
     heard: list[Command] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         for answer in (
             lambda ref: RoomsPage([RoomListing("pond", 1, "ducks")], more=False, ref=ref),

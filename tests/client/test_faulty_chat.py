@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.client.unbroken import NAMES, ROOMS, SAYS, Talk, talk
+from tests.client.faulty_chat import NAMES, ROOMS, SAYS, FaultyChat, talk
 from trio_chat.testing import Simulation, simulate
 from trio_chat.wire.messages import Gap, Room, Said
 
@@ -11,11 +11,11 @@ FIRST = {f"{name} begins in {room}" for name in NAMES for room in ROOMS}
 LAST = {f"{name} is done in {room}" for name in NAMES for room in ROOMS}
 
 
-def histories(told: Talk, name: str, room: str) -> list[list[Said]]:
+def histories(result: FaultyChat, name: str, room: str) -> list[list[Said]]:
     """Return the entries that a program received of a room, by history; check that each is complete."""
     found: list[list[Said]] = [[]]
     at: int | None = 0
-    for event in told.heard[name]:
+    for event in result.heard[name]:
         match event:
             case Room() if event.room == room:
                 assert event.ref == "" and not (event.resumed and at), (
@@ -28,7 +28,7 @@ def histories(told: Talk, name: str, room: str) -> list[list[Said]]:
                 found[-1].append(event)
                 at = event.seq
             case Gap() if event.room == room:
-                at = honest(event, at, told.forgets)
+                at = honest(event, at, result.forgets)
             case _:
                 pass
     return found
@@ -51,30 +51,30 @@ def in_order(texts: list[str]) -> bool:
 
 @pytest.mark.seeds(25)
 def test_every_message_is_received_once_in_order_and_committed_once(seed: int) -> None:
-    told = simulate(seed, talk).value
-    assert told.outages
-    assert set(told.numbers) == FIRST | ALL | LAST
+    result = simulate(seed, talk).value
+    assert result.outages
+    assert set(result.numbers) == FIRST | ALL | LAST
     for name in NAMES:
         for room in ROOMS:
-            (entries,) = histories(told, name, room)
+            (entries,) = histories(result, name, room)
             texts = [entry.text for entry in entries]
             assert set(texts) == {text for text in FIRST | ALL | LAST if text.endswith(room)}
             assert len(texts) == len(set(texts))
             assert in_order(texts)
-            assert {entry.text: entry.seq for entry in entries}.items() <= told.numbers.items()
+            assert {entry.text: entry.seq for entry in entries}.items() <= result.numbers.items()
 
 
-async def forgetful(sim: Simulation) -> Talk:
+async def forgetful(sim: Simulation) -> FaultyChat:
     return await talk(sim, forgets=True)
 
 
 @pytest.mark.seeds(25)
 def test_each_history_is_complete_and_in_order_when_the_journal_is_lost(seed: int) -> None:
-    told = simulate(seed, forgetful).value
-    assert set(told.numbers) == FIRST | ALL | LAST, "every message must be acknowledged"
+    result = simulate(seed, forgetful).value
+    assert set(result.numbers) == FIRST | ALL | LAST, "every message must be acknowledged"
     for name in NAMES:
         for room in ROOMS:
-            several = histories(told, name, room)
+            several = histories(result, name, room)
             for entries in several:
                 texts = [entry.text for entry in entries]
                 assert len(texts) == len(set(texts))

@@ -1,6 +1,6 @@
 """A chat with faults of the network and restarts of the server, with or without its journal.
 
-    told = simulate(seed, talk).value
+    result = simulate(seed, talk).value
 
 Two programs talk and listen, each in a `Chat` that reconnects by itself; they do nothing about the faults.
 """
@@ -21,7 +21,7 @@ from trio_chat.testing.chat.faulty_store import FaultyDisk, UnreliableStore
 from trio_chat.testing.faults import Cut, Partition, Rst, Rule, Silence
 from trio_chat.wire.messages import Said
 
-__all__ = ["NAMES", "ROOMS", "SAYS", "Talk", "talk"]
+__all__ = ["NAMES", "ROOMS", "SAYS", "FaultyChat", "talk"]
 
 ROOMS = ("lobby", "attic")
 NAMES = ("ada", "bob")
@@ -29,7 +29,7 @@ SAYS = 12  # of each, in each room
 DISK = FaultyDisk(commit_s=0.1, read_s=0.1)
 
 
-class Talk:
+class FaultyChat:
     """The messages that were sent and received. With `forgets` the server restarts with an empty journal."""
 
     def __init__(self, sim: Simulation, *, forgets: bool) -> None:
@@ -146,9 +146,9 @@ class Talk:
                 await trio.sleep(1)
 
 
-async def talk(sim: Simulation, *, forgets: bool = False) -> Talk:
+async def talk(sim: Simulation, *, forgets: bool = False) -> FaultyChat:
     """Let both programs join both rooms, and inject faults until they have said all messages."""
-    told = Talk(sim, forgets=forgets)
+    result = FaultyChat(sim, forgets=forgets)
 
     async def all_together(what: Callable[[Chat, str, str], Awaitable[None]]) -> None:
         async with trio.open_nursery() as speaking:
@@ -157,15 +157,15 @@ async def talk(sim: Simulation, *, forgets: bool = False) -> Talk:
                     speaking.start_soon(what, chat, name, room)
 
     async with trio.open_nursery() as world:
-        world.start_soon(told.serve)
+        world.start_soon(result.serve)
         await wait_all_tasks_blocked()
         async with trio.open_nursery() as living:
-            chats = {name: await living.start(told.live, name) for name in NAMES}
-            await all_together(told.begin)
-            world.start_soon(told.break_the_network)
-            await all_together(told.speak)
-            told.is_over.set()
-            await told.is_steady.wait()
-            await all_together(told.end)
+            chats = {name: await living.start(result.live, name) for name in NAMES}
+            await all_together(result.begin)
+            world.start_soon(result.break_the_network)
+            await all_together(result.speak)
+            result.is_over.set()
+            await result.is_steady.wait()
+            await all_together(result.end)
         world.cancel_scope.cancel()
-    return told
+    return result
