@@ -1,8 +1,8 @@
-"""A hostile server: it answers as a server does, and a seed decides what is wrong with that.
+"""A hostile server: it answers as a server does, and changes answers at random from a seed.
 
-`HostileServer` keeps up a dialogue, so that a client gets deep into it, and changes one event in five on its
-way out: numbers, texts, lists, fields, order. `held` measures what a server can fill in a `Chat`, and
-`over_bounds` says which of it is more than promised.
+`HostileServer` keeps up a dialogue, so that a client gets far, and changes up to one event in five: numbers,
+texts, lists, fields, order. `held` measures all parts of a `Chat` that a server can fill, and `over_bounds`
+returns those over their bounds.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from tests.client.scripted import Peer, Stage, said, welcome
+from tests.client.scripted import ScriptedConnection, ScriptedServer, said, welcome
 from trio_chat.client import Chat
 from trio_chat.client.connection import OUTBOX_BYTES
 from trio_chat.client.event_size import event_bytes
@@ -98,7 +98,7 @@ def frames(*events: Event | dict[str, Any]) -> bytes:
 
 
 class HostileServer:
-    """Answers one client on all its connections, until it has been asked `answers` times."""
+    """Answers one client on all its connections, up to `answers` commands."""
 
     def __init__(self, seed: int, answers: int = 60) -> None:
         self._random = Random(seed)
@@ -106,13 +106,15 @@ class HostileServer:
         self._answers = answers
         self._heads: dict[str, int] = {}
 
-    async def serve(self, stage: Stage) -> None:
+    async def serve(self, scripted_server: ScriptedServer) -> None:
         async with trio.open_nursery() as nursery:
             while True:
-                nursery.start_soon(self.answer_all, await stage.accept())
+                nursery.start_soon(self.answer_all, await scripted_server.accept())
 
-    async def answer_all(self, peer: Peer) -> None:
-        peer.expects_bad_messages = True  # a client pages on behind the last name, whatever that was
+    async def answer_all(self, peer: ScriptedConnection) -> None:
+        peer.expects_bad_messages = (
+            True  # a client requests the page after the last name, which may be invalid
+        )
         while (command := await peer.command()) is not None:
             self._answers -= 1
             if self._answers < 0:
@@ -124,17 +126,17 @@ class HostileServer:
                 break
         peer.link.close()
 
-    async def _send(self, peer: Peer, data: bytes) -> None:
-        """Send, now at once and now in pieces, and seldom with a byte that is another one."""
+    async def _send(self, peer: ScriptedConnection, data: bytes) -> None:
+        """Send at once or in pieces, and rarely with a changed byte."""
         if data and self._random.random() < 0.01:
             at = self._random.randrange(len(data))
             data = data[:at] + bytes((data[at] ^ (1 << self._random.randrange(8)),)) + data[at + 1 :]
         while data:
             size = len(data) if self._random.random() < 0.7 else self._random.randint(1, 40_000)
-            await peer.say_bytes(data[:size])
+            await peer.send_bytes(data[:size])
             data = data[size:]
 
-    # --- what an honest server says ---------------------------------------------------------------------
+    # --- the events of an honest server ---------------------------------------------------------------------
 
     def _said_to(self, command: Command) -> Iterator[Event]:
         while self._random.random() < 0.3:
@@ -210,7 +212,7 @@ class HostileServer:
         )
         return self._random.choice(events[:12] * 4 + events[12:])
 
-    # --- what is wrong with it --------------------------------------------------------------------------
+    # --- the changes --------------------------------------------------------------------------
 
     def _changed(self, event: Event) -> list[bytes]:
         payload = encode(event)
@@ -251,7 +253,7 @@ class HostileServer:
             message[self._random.choice(TEXTS)] = {"of": ["another", "time"]}
 
 
-# --- what a server can fill ---------------------------------------------------------------------------------
+# --- bounds ---------------------------------------------------------------------------------
 
 
 def held(chat: Chat) -> dict[str, int]:
@@ -275,11 +277,11 @@ def held(chat: Chat) -> dict[str, int]:
 
 
 def over_bounds(chat: Chat, joined: int) -> dict[str, int]:
-    """Return what is held beyond its bound by a Chat that has asked to join rooms so often."""
+    """Return the parts that are over their bounds in a Chat that has sent `joined` joins."""
     inbox = chat._talk.inbox
     bounds = {
         "events": inbox.bound
-        + 3 * FRAME_BYTES_MAX // 40,  # a read, an answer, and what one of them completes
+        + 3 * FRAME_BYTES_MAX // 40,  # a read, an answer, and the events that they complete
         "weight of the events": inbox._weight_max + 2 * READ_WEIGHT,
         "events beyond": inbox.bound + 2 * joined,
         "weight beyond": OVERFLOW_BYTES + READ_WEIGHT,

@@ -1,8 +1,8 @@
-"""A server that a test plays: it hears commands, and says what the test wants.
+"""A scripted server: it receives commands, and sends what the test says.
 
-`Peer` is one connection, at the server's end. `Stage` is the place where they come in: its `dial` is what
-a client dials with. `Hall` is a room that answers by itself, for stories in which a client is only one
-of those who talk; it keeps a journal as a server does, and nothing else of one.
+`ScriptedServer` accepts connections: clients connect with its `dial`. `ScriptedConnection` is the server's
+end of a connection. `ScriptedRoom` is a room that answers by itself, for tests in which a client is one of
+several members; it has a journal, and nothing else of a server.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -47,7 +47,7 @@ from trio_chat.wire.messages import (
     Who,
 )
 
-__all__ = ["Hall", "Peer", "Stage", "chatting", "said", "welcome"]
+__all__ = ["ScriptedConnection", "ScriptedRoom", "ScriptedServer", "chatting", "said", "welcome"]
 
 C = TypeVar("C", bound=Command)
 
@@ -83,13 +83,13 @@ def said(seq: int, room: str = "lobby", by: str = "bob", text: str = "") -> Said
     return Said(room, seq, 1_790_000_000_000 + seq, by, text or f"number {seq}")
 
 
-class Peer:
-    """One connection, at the server's end."""
+class ScriptedConnection:
+    """The server's end of one connection."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.expects_bad_messages = False
-        """Whether a bad message is answered, as servers do; else it fails the test."""
+        """Whether a bad message is answered, as servers do; otherwise it fails the test."""
         self._commands = FrameCommands(hello_bytes=FRAME_BYTES_MAX)
         self._heard: list[Command] = []
 
@@ -98,7 +98,7 @@ class Peer:
         self.link.reset()
 
     async def command(self) -> Command | None:
-        """The next command; None at the end of the client's input, however it came."""
+        """Return the next command; None at the end of input or of the connection."""
         while not self._heard:
             try:
                 data = await self.link.receive_some()
@@ -114,7 +114,7 @@ class Peer:
                     self._heard.append(command)
         return self._heard.pop(0)
 
-    def hear_again(self, command: Command) -> None:
+    def push_back(self, command: Command) -> None:
         self._heard.insert(0, command)
 
     async def expect_any(self) -> Command:
@@ -125,17 +125,17 @@ class Peer:
 
     async def expect(self, kind: type[C]) -> C:
         command = await self.command()
-        # A machine whose clock is set meanwhile seems to have slept: the client asks whether all is well.
+        # If the machine's clock is set during the test, the client pings as after a sleep.
         while isinstance(command, Ping) and not command.ref and kind is not Ping:
             command = await self.command()
         assert isinstance(command, kind), command
         return command
 
     async def say(self, *events: Event) -> None:
-        await self.say_bytes(framing.pack([encode(event) for event in events]))
+        await self.send_bytes(framing.pack([encode(event) for event in events]))
 
-    async def say_bytes(self, data: bytes) -> None:
-        """Waits until it is all out. To a client who is gone it is said in vain."""
+    async def send_bytes(self, data: bytes) -> None:
+        """Send bytes and wait until all are sent. Ignore a closed connection."""
         await trio.lowlevel.checkpoint()
         with suppress(LinkBroken, trio.ClosedResourceError):
             while data := data[self.link.send_nowait(data) :]:
@@ -152,7 +152,7 @@ class Peer:
         talk: tuple[int, int] = (UNLIMITED_PER_S, UNLIMITED_PER_S),
         talk_bytes: tuple[int, int] = (0, 0),
     ) -> Hello:
-        """Welcome a client; `talk` and `talk_bytes` are rates: the burst, and how much a second."""
+        """Welcome a client; `talk` and `talk_bytes` are rates: the burst, and the amount per second."""
         hello = await self.expect(Hello)
         self._commands.welcomed()
         await self.say(
@@ -188,20 +188,20 @@ class Peer:
         return join
 
     async def part(self) -> None:
-        """Hear the quit and say goodbye."""
+        """Receive `quit` and answer with `bye`."""
         quitting = await self.expect(Quit)
         await self.say(Bye("quit", "goodbye", reconnect=False, ref=quitting.ref))
         self.link.close()
 
 
-class Stage:
-    """Where clients come in."""
+class ScriptedServer:
+    """A server that accepts connections for a test."""
 
     def __init__(self, buffer_bytes: int = 65_536) -> None:
         self.buffer_bytes = buffer_bytes
-        self._send, self._receive = trio.open_memory_channel[Peer](100)
+        self._send, self._receive = trio.open_memory_channel[ScriptedConnection](100)
         self.dialled: list[tuple[str, int]] = []
-        self.refuses = 0  # so many more who dial find nobody
+        self.refuses = 0  # the next so many calls of `dial` fail
         self.client_links: list[PipeLink] = []
 
     async def dial(self, host: str, port: int) -> Link:
@@ -212,10 +212,10 @@ class Stage:
             raise CannotConnect("no server there")
         here, there = link_pair(self.buffer_bytes)
         self.client_links.append(here)
-        await self._send.send(Peer(there))
+        await self._send.send(ScriptedConnection(there))
         return here
 
-    async def accept(self) -> Peer:
+    async def accept(self) -> ScriptedConnection:
         return await self._receive.receive()
 
 
@@ -228,7 +228,7 @@ async def chatting(
     ping_s: int = 25,
     frame_bytes: int = 65_536,
     hangs_up: bool = True,
-    stage: Stage | None = None,
+    scripted_server: ScriptedServer | None = None,
     patience_s: float = inf,
     random: Callable[[], float] = lambda: 0.5,
     clock_s: Callable[[], float] = trio.current_time,
@@ -236,19 +236,18 @@ async def chatting(
     talk: tuple[int, int] = (UNLIMITED_PER_S, UNLIMITED_PER_S),
     talk_bytes: tuple[int, int] = (0, 0),
     pace: bool = True,
-) -> AsyncGenerator[tuple[Chat, Peer]]:
-    """A Chat with a server that has welcomed it, and does nothing more by itself.
+) -> AsyncGenerator[tuple[Chat, ScriptedConnection]]:
+    """Yield a Chat and the server's end of its connection, which has sent a welcome and does nothing more.
 
-    It comes back if it is told to which `stage`, in the middle of the time that it might take unless `random`
-    says otherwise.
-    At the end of the block it `hangs_up`, so that nobody has to play the goodbye.
+    With a `scripted_server` the Chat reconnects to it; `random` is its jitter. With `hangs_up` the connection
+    is closed at the end of the block, so that the test need not answer `quit`.
     """
-    come_back = stage is not None
-    stage = stage or Stage(buffer_bytes)
-    greeted, peers = trio.open_memory_channel[Peer](1)
+    come_back = scripted_server is not None
+    scripted_server = scripted_server or ScriptedServer(buffer_bytes)
+    greeted, peers = trio.open_memory_channel[ScriptedConnection](1)
 
     async def greet() -> None:
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.greet(
             ping_s=ping_s, frame_bytes=frame_bytes, server_id=server_id, talk=talk, talk_bytes=talk_bytes
         )
@@ -257,7 +256,7 @@ async def chatting(
     nursery.start_soon(greet)
     async with connect(
         name="ada",
-        dial=stage.dial,
+        dial=scripted_server.dial,
         inbox_events=inbox_events,
         ref_prefix="r",
         pace=pace,
@@ -272,8 +271,8 @@ async def chatting(
             peer.link.close()
 
 
-class Hall:
-    """A room that answers. Every entry reaches every peer, each in one frame, in order."""
+class ScriptedRoom:
+    """A room that answers by itself. It sends each entry in a frame of its own, in order."""
 
     def __init__(self, room: str = "lobby") -> None:
         self.room = room
@@ -290,8 +289,8 @@ class Hall:
         self.entries.append(entry)
         return entry
 
-    async def serve(self, peer: Peer) -> None:
-        """Answer one peer until it quits; everything goes out in the order in which it was decided."""
+    async def serve(self, peer: ScriptedConnection) -> None:
+        """Answer one peer until it quits, in the order of its commands."""
         outgoing_send, outgoing = trio.open_memory_channel[Event](1_000_000)
 
         async def shown() -> None:
@@ -349,4 +348,4 @@ class Hall:
             case Typing():
                 pass
             case _:
-                raise AssertionError(f"the hall does not know {command}")
+                raise AssertionError(f"unexpected command: {command}")

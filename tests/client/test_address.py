@@ -1,4 +1,4 @@
-"""Where a server is, as a program says it."""
+"""Addresses of servers: hosts, ports and URLs."""
 
 import pytest
 
@@ -45,18 +45,18 @@ def test_an_address_is_a_host_and_a_port_or_a_url(
         "ws://[chat.example]",
     ],
 )
-def test_what_is_no_address_is_told(url: str) -> None:
+def test_an_invalid_address_is_an_error(url: str) -> None:
     with pytest.raises(
         CannotConnect, match=r"invalid address: got .*, expected one such as ws://127\.0\.0\.1:5555"
     ):
         parse_address(url, 5555)
 
 
-def test_a_name_that_no_host_can_have_is_told() -> None:
+def test_an_invalid_host_name_is_an_error() -> None:
     with pytest.raises(CannotConnect, match="invalid host name: got"):
         parse_address("ws://\N{SNOWMAN}" + "a" * 80, 5555)
 
 
-def test_an_address_is_shown_as_one_writes_it() -> None:
+def test_an_address_is_printed_as_it_is_written() -> None:
     assert str(Address("::1", 80)) == "[::1]:80"
     assert str(Address("chat.example", 80, "/ws")) == "chat.example:80"

@@ -1,4 +1,4 @@
-"""The waits between the tries: random, within a bound that doubles, anew after a good connection."""
+"""The back-off: random waits up to a bound that doubles, and that a lasting connection resets."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ def test_the_bound_doubles_up_to_half_a_minute() -> None:
 
 
 @given(st.lists(FRACTIONS, min_size=1, max_size=20))
-def test_every_wait_is_anywhere_up_to_its_bound(fractions: list[float]) -> None:
+def test_every_wait_is_random_up_to_its_bound(fractions: list[float]) -> None:
     drawn = iter(fractions)
     backoff = Backoff(lambda: next(drawn))
     for tries, fraction in enumerate(fractions):
@@ -23,13 +23,13 @@ def test_every_wait_is_anywhere_up_to_its_bound(fractions: list[float]) -> None:
 
 
 @given(FRACTIONS, st.integers(0, 1000))
-def test_when_a_server_says_when_all_come_later_and_not_at_once(fraction: float, earliest_s: int) -> None:
+def test_jitter_is_added_to_the_delay_that_a_server_asks_for(fraction: float, earliest_s: int) -> None:
     wait_s = Backoff(lambda: fraction).next_s(earliest_s)
     assert wait_s >= earliest_s
     assert wait_s - earliest_s == pytest.approx(fraction * FIRST_S, abs=1e-9)
 
 
-def test_it_starts_anew_after_a_connection_that_lasted_and_not_after_one_that_fell_over() -> None:
+def test_the_bound_is_reset_by_a_connection_that_lasted_and_not_by_a_short_one() -> None:
     backoff = Backoff(lambda: 0.5)
     backoff.next_s()
     backoff.held(HELD_S - 1)

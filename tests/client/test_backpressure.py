@@ -1,23 +1,23 @@
-"""The reader holds while nobody needs it, and goes on when somebody does."""
+"""The reader pauses while the inbox is full, and resumes when a call needs it."""
 
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer, chatting, said
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, chatting, said
 from trio_chat.wire import framing
 from trio_chat.wire.codec import encode
 
 
-class Spout:
-    """Entries as bytes, as fast as the client takes them."""
+class EntryFlood:
+    """Sends entries as fast as the client takes them."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: ScriptedConnection) -> None:
         self._link = peer.link
         self._seq = 0
         self._rest = b""
 
-    async def pour(self, count: int = 1000) -> int:
-        """Pour up to so many entries out; how many bytes were taken before no more were."""
+    async def send(self, count: int = 1000) -> int:
+        """Send up to `count` entries and return how many bytes the client took before it paused."""
         poured = 0
         for _ in range(count):
             if not self._rest:
@@ -32,35 +32,35 @@ class Spout:
         return poured
 
 
-async def test_a_full_inbox_is_not_read_into_until_the_program_takes_something(
+async def test_reading_pauses_while_the_inbox_is_full(
     nursery: trio.Nursery,
 ) -> None:
     async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (chat, peer):
-        spout = Spout(peer)
-        assert 1000 < await spout.pour() < 3000
-        assert await spout.pour() == 0
+        flood = EntryFlood(peer)
+        assert 1000 < await flood.send() < 3000
+        assert await flood.send() == 0
         await anext(aiter(chat))
         await wait_all_tasks_blocked()
-        assert await spout.pour() > 0
+        assert await flood.send() > 0
 
 
-async def test_a_request_has_its_answer_read_over_a_full_inbox(nursery: trio.Nursery) -> None:
-    hall = Hall()
+async def test_reading_continues_over_a_full_inbox_while_a_request_is_open(nursery: trio.Nursery) -> None:
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
         for n in range(500):
-            hall.show(hall.add("bob", str(n)))
+            scripted_room.show(scripted_room.add("bob", str(n)))
         await wait_all_tasks_blocked()
         assert await chat.say("lobby", "over it") == 501
 
 
-async def test_a_command_without_an_answer_has_the_server_read_too(
+async def test_sending_a_command_without_an_answer_resumes_reading(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """A server that is owed much reads nothing more: who waits to be read must read."""
+    """A server with many unsent replies reads nothing more, so a client that waits to send must read."""
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         for seq in range(1, 200):
             await peer.say(said(seq))
         while await peer.command() is not None:
@@ -77,15 +77,15 @@ async def test_a_command_without_an_answer_has_the_server_read_too(
         assert trio.current_time() == 0
 
 
-async def test_every_20_seconds_what_there_is_is_taken_all_the_same(
+async def test_a_paused_reader_reads_every_20_seconds(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, inbox_events=8, buffer_bytes=1000) as (_, peer):
-        spout = Spout(peer)
+        flood = EntryFlood(peer)
         for _ in range(3):
-            await spout.pour()
+            await flood.send()
             await trio.sleep(19)
-            assert await spout.pour() == 0
+            assert await flood.send() == 0
             await trio.sleep(1.5)
-            assert await spout.pour() > 5000, "all there is, and not one read"
+            assert await flood.send() > 5000, "the reader must take all that is there, not one read"
             await trio.sleep(1)

@@ -1,47 +1,47 @@
-"""A room in which nothing was said yet when it was joined: what is said while the program is away comes."""
+"""A room that was empty when it was joined: entries that are said during an outage arrive."""
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.outages import cut_off, enter, next_of
-from tests.client.scripted import Stage, chatting, said
+from tests.client.outages import enter, next_events, reset_and_accept
+from tests.client.scripted import ScriptedServer, chatting, said
 from tests.client.test_rates_with_server import TestServer, serve_chat, shown
 from trio_chat.client import Disconnected, Reconnected
 from trio_chat.wire.messages import Gap, Room, Said
 
 
-async def test_a_blank_room_is_resumed_in_its_new_epoch_and_the_program_is_told_that(
+async def test_an_empty_room_is_resumed_in_its_new_epoch_and_a_room_event_says_so(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await enter(chat, peer, "lobby")
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         join = await peer.admit(head=2, epoch="f", resumed=True)
         assert (join.after, join.epoch) == (0, "e")
         await peer.say(said(1), said(2))
-        outage, room, back, *entries = await next_of(chat, 5)
+        outage, room, back, *entries = await next_events(chat, 5)
         assert isinstance(outage, Disconnected) and isinstance(back, Reconnected)
         assert isinstance(room, Room)
         assert (room.epoch, room.resumed, room.ref) == ("f", True, "")
         assert entries == [said(1), said(2)]
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         join = await peer.admit(head=2, epoch="f", resumed=True)
-        assert (join.after, join.epoch) == (2, "f"), "which is resumed from now on"
+        assert (join.after, join.epoch) == (2, "f"), "the new epoch is resumed from now on"
 
 
-async def test_a_program_is_told_of_the_last_epoch_alone_and_that_an_older_history_ended(
+async def test_only_the_last_epoch_is_reported_and_the_end_of_an_older_history(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """While it takes nothing, and does not wait for anything."""
-    stage = Stage()
-    async with chatting(nursery, stage=stage, inbox_events=1) as (chat, peer):
+    """The program takes no event and waits for none."""
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, inbox_events=1) as (chat, peer):
         await enter(chat, peer, "lobby")
         await peer.say(said(1))
         await wait_all_tasks_blocked()
         for n, resumed in enumerate((False, True, True)):
-            peer = await cut_off(peer, stage)
+            peer = await reset_and_accept(peer, scripted_server)
             await peer.admit(epoch=f"history {n}", resumed=resumed)
             await wait_all_tasks_blocked()
         batch = await anext(chat.batches())
@@ -49,10 +49,10 @@ async def test_a_program_is_told_of_the_last_epoch_alone_and_that_an_older_histo
         assert [(room.epoch, room.resumed) for room in rooms] == [("history 2", False)]
 
 
-async def test_of_another_history_a_gap_says_what_does_not_come(
+async def test_a_gap_covers_the_missing_entries_of_another_history(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """Where the program itself asked for it with an old cursor."""
+    """The program itself joined with an old cursor."""
     async with chatting(nursery) as (chat, peer):
         rooms = []
 
@@ -62,15 +62,15 @@ async def test_of_another_history_a_gap_says_what_does_not_come(
         nursery.start_soon(join)
         await peer.admit(head=3, epoch="f")
         await peer.say(Gap("lobby", 0, 3, kept=True), said(3))
-        assert await next_of(chat, 2) == [Gap("lobby", 0, 3, kept=True), said(3)]
+        assert await next_events(chat, 2) == [Gap("lobby", 0, 3, kept=True), said(3)]
         assert [room.resumed for room in rooms] == [False]
 
 
 @pytest.mark.parametrize("count", [3, 300])
-async def test_a_chat_that_comes_back_to_a_blank_room_misses_nothing(
+async def test_a_chat_that_reconnects_to_an_empty_room_misses_nothing(
     count: int, autojump_clock: trio.abc.Clock
 ) -> None:
-    """More was said meanwhile than one page holds."""
+    """More entries were said during the outage than one page holds."""
     server = TestServer(talk_burst=1_000)
     async with trio.open_nursery() as nursery:
         async with server.running():

@@ -1,4 +1,4 @@
-"""The bot of the README works as it stands there."""
+"""The bot of the README works unchanged."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ README = Path(__file__).parent.parent.parent / "README.md"
 
 def bot_of_the_readme() -> str:
     match = re.search(r"## A bot in ten lines\n+```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    assert match, "the README has lost its bot"
+    assert match, "the README must contain the bot"
     return match[1]
 
 

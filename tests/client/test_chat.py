@@ -1,11 +1,11 @@
-"""Each method is one command and its answer, or as many as it takes."""
+"""Each method sends one command and returns its answer, or reads all pages of a list."""
 
 from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
 
-from tests.client.scripted import Peer, chatting, said
+from tests.client.scripted import ScriptedConnection, chatting, said
 from trio_chat.client import Chat
 from trio_chat.errors import ProtocolError
 from trio_chat.wire.messages import (
@@ -43,10 +43,10 @@ Call = Callable[[Chat], Awaitable[object]]
 
 
 async def asked(nursery: trio.Nursery, call: Call, *answers: Event) -> tuple[object, list[Command | None]]:
-    """What a call returns, and the commands that the server hears when it gives these answers."""
+    """Return the result of a call, and the commands that a server with these answers receives."""
     commands: list[Command | None] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         for answer in answers:
             commands.append(await peer.command())
             await peer.say(answer)
@@ -105,7 +105,7 @@ async def test_a_method_is_a_command_and_its_answer(
     assert await asked(nursery, call, answer) == (result, [command])
 
 
-async def test_who_asks_for_page_after_page(nursery: trio.Nursery) -> None:
+async def test_who_requests_all_pages(nursery: trio.Nursery) -> None:
     result, commands = await asked(
         nursery,
         lambda chat: chat.who("lobby"),
@@ -116,7 +116,7 @@ async def test_who_asks_for_page_after_page(nursery: trio.Nursery) -> None:
     assert commands == [Who("lobby", ref="r.2"), Who("lobby", "bob", "r.3")]
 
 
-async def test_rooms_asks_for_page_after_page(nursery: trio.Nursery) -> None:
+async def test_rooms_requests_all_pages(nursery: trio.Nursery) -> None:
     result, commands = await asked(
         nursery,
         lambda chat: chat.rooms(),
@@ -135,14 +135,16 @@ async def test_rooms_asks_for_page_after_page(nursery: trio.Nursery) -> None:
     ],
     ids=["who", "rooms"],
 )
-async def test_an_empty_page_is_the_last_whatever_it_says(
+async def test_an_empty_page_is_the_last_even_with_more_set(
     nursery: trio.Nursery, call: Call, answer: Event
 ) -> None:
     assert (await asked(nursery, call, answer))[0] == []
 
 
-async def test_ping_is_the_time_there_and_back(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
-    async def server(peer: Peer) -> None:
+async def test_ping_returns_the_round_trip_time(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         command = await peer.command()
         assert command is not None
         await trio.sleep(0.25)
@@ -153,25 +155,25 @@ async def test_ping_is_the_time_there_and_back(nursery: trio.Nursery, autojump_c
         assert await chat.ping() == pytest.approx(0.25)
 
 
-async def test_typing_is_told_and_not_answered(nursery: trio.Nursery) -> None:
+async def test_typing_is_sent_and_not_answered(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         await chat.typing("lobby")
         assert await peer.command() == Typing("lobby")
 
 
-async def test_a_quit_gives_its_reason(nursery: trio.Nursery) -> None:
+async def test_a_quit_sends_its_reason(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         with trio.move_on_after(0):
             await chat.quit("supper")
         assert await peer.command() == Quit("supper", "r.2")
 
 
-async def test_an_ack_without_a_number_is_a_server_fault(nursery: trio.Nursery) -> None:
+async def test_an_ack_without_a_number_is_a_protocol_error(nursery: trio.Nursery) -> None:
     with pytest.raises(ProtocolError, match="an ack without a number"):
         await asked(nursery, lambda chat: chat.say("lobby", "hi"), Ack("r.2"))
 
 
-async def test_a_loop_that_is_left_loses_nothing(nursery: trio.Nursery) -> None:
+async def test_leaving_a_loop_loses_no_event(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         await peer.say(*(said(seq) for seq in range(1, 6)))
         async for event in chat:

@@ -1,4 +1,4 @@
-"""Connecting, and how the block of `connect` begins and ends."""
+"""`connect`: how its block begins and ends."""
 
 import struct
 from collections.abc import Awaitable, Callable
@@ -7,102 +7,104 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer, Stage, chatting, said, welcome
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, ScriptedServer, chatting, said, welcome
 from trio_chat.client import connect
 from trio_chat.errors import CannotConnect, ConnectionLost, ProtocolError, Refused
 from trio_chat.net.link import Link
 from trio_chat.wire.messages import Bye, Error, Hello, Ping, Pong, Quit, Rooms
 
-Play = Callable[[Peer], Awaitable[object]]
+Play = Callable[[ScriptedConnection], Awaitable[object]]
 
 
 async def meet(nursery: trio.Nursery, play: Play) -> None:
-    """Connect to a server that plays this, which will not do."""
-    stage = Stage()
+    """Connect to a server that follows this script, which must fail."""
+    scripted_server = ScriptedServer()
 
     async def server() -> None:
-        await play(await stage.accept())
+        await play(await scripted_server.accept())
 
     nursery.start_soon(server)
     try:
-        async with connect("there", 1, name="ada", dial=stage.dial):
-            pytest.fail("was let in")
+        async with connect("there", 1, name="ada", dial=scripted_server.dial):
+            pytest.fail("connect must fail")
     finally:
-        (link,) = stage.client_links
+        (link,) = scripted_server.client_links
         assert link.is_closed
 
 
-# --- entering ---------------------------------------------------------------------------------------
+# --- connecting ---------------------------------------------------------------------------------------
 
 
-async def test_a_chat_is_who_the_server_says_it_is(nursery: trio.Nursery) -> None:
-    stage = Stage()
+async def test_a_chat_has_the_name_and_token_of_the_welcome(nursery: trio.Nursery) -> None:
+    scripted_server = ScriptedServer()
     hellos: list[Hello] = []
 
     async def server() -> None:
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         hellos.append(await peer.greet())
         await peer.part()
 
     nursery.start_soon(server)
-    async with connect("there", 7, name="ada", token="t" * 22, agent="a bot", dial=stage.dial) as chat:
+    async with connect(
+        "there", 7, name="ada", token="t" * 22, agent="a bot", dial=scripted_server.dial
+    ) as chat:
         assert chat.name == "ada"
         assert chat.token == "t" * 22
         assert chat.welcome.kept == "memory"
-    assert stage.dialled == [("there", 7)]
+    assert scripted_server.dialled == [("there", 7)]
     assert hellos == [Hello(version=1, name="ada", token="t" * 22, agent="a bot", ref=hellos[0].ref)]
 
 
-async def test_two_chats_never_share_their_refs(nursery: trio.Nursery) -> None:
-    stage = Stage()
+async def test_two_chats_never_share_refs(nursery: trio.Nursery) -> None:
+    scripted_server = ScriptedServer()
     hellos: list[Hello] = []
 
     async def server() -> None:
         for _ in range(2):
-            peer = await stage.accept()
+            peer = await scripted_server.accept()
             hellos.append(await peer.greet())
             await peer.part()
 
     nursery.start_soon(server)
     for _ in range(2):
-        async with connect(name="ada", dial=stage.dial):
+        async with connect(name="ada", dial=scripted_server.dial):
             pass
     first, second = (hello.ref.partition(".")[0] for hello in hellos)
     assert first != second
     assert len(first) >= 8
 
 
-async def test_no_server_is_cannot_connect() -> None:
+async def test_a_refused_connection_raises_cannot_connect() -> None:
     async def refuses(host: str, port: int) -> Link:
         await trio.lowlevel.checkpoint()
         raise CannotConnect("cannot connect to there:1: Connection refused")
 
     with pytest.raises(CannotConnect, match="cannot connect to there:1"):
         async with connect("there", 1, name="ada", dial=refuses):
-            pytest.fail("was let in")
+            pytest.fail("connect must fail")
 
 
-async def test_a_server_that_is_nowhere_is_given_up_after_ten_seconds(autojump_clock: trio.abc.Clock) -> None:
+async def test_dialing_times_out_after_ten_seconds(autojump_clock: trio.abc.Clock) -> None:
     async def nowhere(host: str, port: int) -> Link:
         await trio.sleep_forever()
-        raise AssertionError("forever is over")
+        raise AssertionError("sleep_forever returned")
 
     with pytest.raises(CannotConnect, match="no answer from there:1 within 10 s"):
         async with connect("there", 1, name="ada", dial=nowhere):
-            pytest.fail("was let in")
+            pytest.fail("connect must fail")
     assert trio.current_time() == pytest.approx(10)
 
 
-async def test_a_server_that_says_nothing_is_given_up_after_ten_seconds(
+async def test_a_silent_handshake_times_out_after_ten_seconds(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     with pytest.raises(CannotConnect, match="there:1 says nothing"):
-        await meet(nursery, Peer.command)
+        await meet(nursery, ScriptedConnection.command)
     assert trio.current_time() == pytest.approx(10)
 
 
-async def test_a_goodbye_instead_of_a_welcome_is_cannot_connect_with_its_code(nursery: trio.Nursery) -> None:
-    async def play(peer: Peer) -> None:
+async def test_a_bye_instead_of_a_welcome_raises_cannot_connect_with_its_code(nursery: trio.Nursery) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         await peer.expect(Hello)
         await peer.say(Bye("too_many_connections", "the house is full", reconnect=True))
 
@@ -111,8 +113,8 @@ async def test_a_goodbye_instead_of_a_welcome_is_cannot_connect_with_its_code(nu
     assert caught.value.code == "too_many_connections"
 
 
-async def test_a_server_that_hangs_up_is_cannot_connect(nursery: trio.Nursery) -> None:
-    async def play(peer: Peer) -> None:
+async def test_a_server_that_closes_the_connection_raises_cannot_connect(nursery: trio.Nursery) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         await peer.expect(Hello)
         peer.link.close()
 
@@ -121,8 +123,8 @@ async def test_a_server_that_hangs_up_is_cannot_connect(nursery: trio.Nursery) -
 
 
 @pytest.mark.parametrize("code", ["bad_name", "name_taken"])
-async def test_a_name_that_will_not_do_is_refused(nursery: trio.Nursery, code: str) -> None:
-    async def play(peer: Peer) -> None:
+async def test_an_unacceptable_name_raises_refused(nursery: trio.Nursery, code: str) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         hello = await peer.expect(Hello)
         await peer.say(Error(code, "not that one", ref=hello.ref))
 
@@ -142,11 +144,9 @@ async def test_a_name_that_will_not_do_is_refused(nursery: trio.Nursery, code: s
     ],
     ids=["huge frame", "empty frame", "not UTF-8", "deep", "half a message"],
 )
-async def test_what_is_no_server_of_ours_is_a_server_fault_in_one_line(
-    nursery: trio.Nursery, data: bytes
-) -> None:
-    async def play(peer: Peer) -> None:
-        await peer.say_bytes(data)
+async def test_a_foreign_server_is_a_protocol_error_of_one_line(nursery: trio.Nursery, data: bytes) -> None:
+    async def play(peer: ScriptedConnection) -> None:
+        await peer.send_bytes(data)
         await trio.sleep_forever()
 
     with pytest.raises(ProtocolError, match="invalid data from the server: ") as caught:
@@ -154,8 +154,8 @@ async def test_what_is_no_server_of_ours_is_a_server_fault_in_one_line(
     assert str(caught.value).isprintable()
 
 
-async def test_an_answer_that_is_no_welcome_is_a_server_fault(nursery: trio.Nursery) -> None:
-    async def play(peer: Peer) -> None:
+async def test_another_answer_than_a_welcome_is_a_protocol_error(nursery: trio.Nursery) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         hello = await peer.expect(Hello)
         await peer.say(Pong(ref=hello.ref))
 
@@ -166,10 +166,10 @@ async def test_an_answer_that_is_no_welcome_is_a_server_fault(nursery: trio.Nurs
 # --- leaving ----------------------------------------------------------------------------------------
 
 
-async def test_leaving_the_block_says_goodbye_and_waits_for_the_servers(
+async def test_leaving_the_block_sends_quit_and_waits_for_the_bye(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.expect(Quit)
         await trio.sleep(2)
         await peer.say(Bye("quit", "goodbye", reconnect=False))
@@ -179,7 +179,7 @@ async def test_leaving_the_block_says_goodbye_and_waits_for_the_servers(
     assert trio.current_time() == pytest.approx(2)
 
 
-async def test_a_server_that_does_not_say_goodbye_is_left_after_five_seconds(
+async def test_waiting_for_the_bye_times_out_after_five_seconds(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, hangs_up=False) as (_, peer):
@@ -189,7 +189,7 @@ async def test_a_server_that_does_not_say_goodbye_is_left_after_five_seconds(
     assert await peer.command() is None
 
 
-async def test_who_has_given_up_on_a_goodbye_does_not_wait_for_it_again(
+async def test_a_program_that_cancelled_quit_does_not_wait_for_the_bye_again(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, hangs_up=False) as (chat, _):
@@ -198,8 +198,8 @@ async def test_who_has_given_up_on_a_goodbye_does_not_wait_for_it_again(
     assert trio.current_time() == pytest.approx(1)
 
 
-async def test_a_goodbye_that_breaks_is_a_goodbye(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+async def test_a_connection_that_breaks_during_quit_raises_nothing(nursery: trio.Nursery) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.expect(Quit)
         peer.reset()
 
@@ -213,12 +213,12 @@ async def test_leaving_after_the_connection_broke_is_quiet(nursery: trio.Nursery
         await wait_all_tasks_blocked()
 
 
-async def test_an_exception_of_the_block_comes_out_as_it_is_and_closes_at_once(
+async def test_an_exception_of_the_block_is_raised_unchanged_and_closes_at_once(
     nursery: trio.Nursery,
 ) -> None:
     cause, context = OSError("the cause"), KeyError("the context")
     error = ValueError("mine")
-    peers: list[Peer] = []
+    peers: list[ScriptedConnection] = []
     with pytest.raises(ValueError, match="mine") as caught:
         async with chatting(nursery) as (_, peer):
             peers.append(peer)
@@ -228,10 +228,10 @@ async def test_an_exception_of_the_block_comes_out_as_it_is_and_closes_at_once(
                 raise error from cause
     assert caught.value is error
     assert (error.__cause__, error.__context__) == (cause, context)
-    assert await peers[0].command() is None, "no quit was said"
+    assert await peers[0].command() is None, "no quit was sent"
 
 
-async def test_a_group_of_the_blocks_own_comes_out_as_it_is(nursery: trio.Nursery) -> None:
+async def test_an_exception_group_of_the_block_is_raised_unchanged(nursery: trio.Nursery) -> None:
     with pytest.RaisesGroup(ValueError, KeyError) as caught:
         async with chatting(nursery):
             raise ExceptionGroup("mine", [ValueError(), KeyError()])
@@ -239,17 +239,17 @@ async def test_a_group_of_the_blocks_own_comes_out_as_it_is(nursery: trio.Nurser
 
 
 async def test_cancelling_the_block_closes_at_once(nursery: trio.Nursery) -> None:
-    peers: list[Peer] = []
+    peers: list[ScriptedConnection] = []
     with trio.CancelScope() as scope:
         async with chatting(nursery) as (_, peer):
             peers.append(peer)
             scope.cancel()
             await trio.sleep_forever()
     assert scope.cancelled_caught
-    assert await peers[0].command() is None, "no quit was said"
+    assert await peers[0].command() is None, "no quit was sent"
 
 
-async def test_cancelled_from_outside_it_is_one_plain_cancelled(nursery: trio.Nursery) -> None:
+async def test_cancelling_from_outside_raises_one_cancelled(nursery: trio.Nursery) -> None:
     raised: list[BaseException] = []
     with trio.CancelScope() as scope:
         try:
@@ -262,31 +262,31 @@ async def test_cancelled_from_outside_it_is_one_plain_cancelled(nursery: trio.Nu
     assert [type(error) for error in raised] == [trio.Cancelled]
 
 
-async def test_what_fails_while_it_is_cancelled_is_one_plain_error_too(nursery: trio.Nursery) -> None:
+async def test_an_error_during_cancellation_is_raised_without_a_group(nursery: trio.Nursery) -> None:
     with trio.CancelScope() as scope, pytest.raises(KeyError):
         async with chatting(nursery):
             scope.cancel()
             raise KeyError
 
 
-async def test_a_connection_that_breaks_is_one_plain_error_where_the_program_waits(
+async def test_a_broken_connection_is_raised_where_the_program_waits(
     nursery: trio.Nursery,
 ) -> None:
     with pytest.raises(ConnectionLost, match="connection lost: the server closed it without a word"):
         async with chatting(nursery) as (chat, peer):
             peer.link.close()
             async for _ in chat:
-                pytest.fail("nothing was said")
+                pytest.fail("no event was sent")
 
 
-async def test_a_connection_that_breaks_cancels_nothing_of_the_program(nursery: trio.Nursery) -> None:
-    """A program that waits for something else goes on with it, and meets the end when it comes back."""
+async def test_a_broken_connection_cancels_no_task_of_the_program(nursery: trio.Nursery) -> None:
+    """A program that waits for something else continues, and gets the error when it iterates again."""
     async with chatting(nursery) as (chat, peer):
         await peer.say(said(1))
         peer.link.close()
         await wait_all_tasks_blocked()
         await trio.lowlevel.checkpoint()
-        assert await anext(aiter(chat)) == said(1), "what had come is still given"
+        assert await anext(aiter(chat)) == said(1), "events that arrived before the end are delivered"
         for _ in range(2):
             with pytest.raises(ConnectionLost):
                 await chat.say("lobby", "hello")
@@ -294,7 +294,7 @@ async def test_a_connection_that_breaks_cancels_nothing_of_the_program(nursery: 
             await chat.typing("lobby")
 
 
-async def test_everyone_who_waits_is_told_by_an_exception_of_its_own(nursery: trio.Nursery) -> None:
+async def test_each_waiting_task_gets_its_own_exception(nursery: trio.Nursery) -> None:
     caught: list[ConnectionLost] = []
 
     async def wait(what: Callable[[], Awaitable[object]]) -> None:
@@ -312,11 +312,11 @@ async def test_everyone_who_waits_is_told_by_an_exception_of_its_own(nursery: tr
     assert {(error.code, error.reconnect, error.after_s) for error in caught} == {("draining", True, 3)}
 
 
-# --- cancelled anywhere -----------------------------------------------------------------------------
+# --- cancelled at any step -----------------------------------------------------------------------------
 
 
 class _StepCounter(trio.abc.Instrument):
-    """Cancels a scope just before a task's step number `at`."""
+    """Cancels a scope just before step number `at` of a task."""
 
     def __init__(self, at: int, scope: trio.CancelScope) -> None:
         self.at = at
@@ -331,34 +331,34 @@ class _StepCounter(trio.abc.Instrument):
                 self.scope.cancel()
 
 
-async def test_cancelled_at_any_step_it_leaves_nothing_open(autojump_clock: trio.abc.Clock) -> None:
-    async def story(stage: Stage) -> None:
-        async with connect(name="ada", dial=stage.dial) as chat:
+async def test_cancelling_at_any_step_leaves_nothing_open(autojump_clock: trio.abc.Clock) -> None:
+    async def story(scripted_server: ScriptedServer) -> None:
+        async with connect(name="ada", dial=scripted_server.dial) as chat:
             await chat.join("lobby")
             await chat.say("lobby", "hello")
             await anext(aiter(chat))
 
-    async def serve(stage: Stage) -> None:
-        peer = await stage.accept()
+    async def serve(scripted_server: ScriptedServer) -> None:
+        peer = await scripted_server.accept()
         hello = await peer.command()
         if isinstance(hello, Hello):
             await peer.say(welcome(hello))
-            await Hall().serve(peer)
+            await ScriptedRoom().serve(peer)
 
     step, finished = 0, False
     while not finished:
         step += 1
-        stage = Stage()
+        scripted_server = ScriptedServer()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve, stage)
+            nursery.start_soon(serve, scripted_server)
             with trio.CancelScope() as scope:
                 counter = _StepCounter(step, scope)
                 trio.lowlevel.add_instrument(counter)
                 try:
-                    await story(stage)
+                    await story(scripted_server)
                 finally:
                     trio.lowlevel.remove_instrument(counter)
             finished = not scope.cancel_called
             nursery.cancel_scope.cancel()
-        assert all(link.is_closed for link in stage.client_links), f"cancelled at step {step}"
-    assert step > 5, "one for each wait of the story"
+        assert all(link.is_closed for link in scripted_server.client_links), f"cancelled at step {step}"
+    assert step > 5, "there is at least one step for each wait"

@@ -1,4 +1,4 @@
-"""Commands out and events in, over a link that a test holds the other end of."""
+"""Commands out and events in, over a link whose other end the test holds."""
 
 import pytest
 import trio
@@ -20,7 +20,7 @@ def connected(buffer_bytes: int = 65_536) -> tuple[Connection, PipeLink, PipeLin
 
 
 def fill(connection: Connection, frame: bytes) -> int:
-    """Send until there is no more space; how often."""
+    """Send until the outbox is full, and return how often."""
     count = 0
     while not connection.crowded:
         connection.send_nowait(frame)
@@ -29,7 +29,7 @@ def fill(connection: Connection, frame: bytes) -> int:
 
 
 async def heard(link: PipeLink, n: int) -> list[object]:
-    """The next `n` commands that come out at the far end."""
+    """Return the next `n` commands that arrive at the other end."""
     reader = FrameCommands()
     reader.welcomed()
     commands: list[object] = []
@@ -38,7 +38,7 @@ async def heard(link: PipeLink, n: int) -> list[object]:
     return commands
 
 
-async def test_events_come_as_many_as_there_are_however_they_were_cut() -> None:
+async def test_all_events_are_received_however_the_bytes_are_split() -> None:
     connection, _, there = connected()
     data = framing.pack([encode(said(1)), encode(TypingNotice("lobby", "bob")), b'{"type":"newfangled"}'])
     there.send_nowait(data + data[:10])
@@ -47,7 +47,7 @@ async def test_events_come_as_many_as_there_are_however_they_were_cut() -> None:
     assert await connection.receive() == [said(1), TypingNotice("lobby", "bob")]
 
 
-async def test_the_end_of_a_connection_is_connection_lost() -> None:
+async def test_the_end_of_input_raises_connection_lost() -> None:
     connection, _, there = connected()
     there.close()
     with pytest.raises(ConnectionLost, match="the server closed it without a word"):
@@ -58,14 +58,14 @@ async def test_the_end_of_a_connection_is_connection_lost() -> None:
         await connection.receive()
 
 
-async def test_closed_here_is_connection_lost_too() -> None:
+async def test_closing_the_connection_locally_raises_connection_lost() -> None:
     connection, here, _ = connected()
     here.close()
     with pytest.raises(ConnectionLost, match="this client closed it"):
         await connection.receive()
 
 
-async def test_what_is_no_frame_is_a_server_fault() -> None:
+async def test_an_invalid_frame_is_a_protocol_error() -> None:
     connection, _, there = connected()
     there.send_nowait(b"\xff\xff\xff\xff")
     with pytest.raises(ProtocolError, match="a frame of 4294967295 bytes"):
@@ -78,7 +78,7 @@ async def test_a_send_goes_out_at_once_and_needs_no_writer() -> None:
     assert await heard(there, 1) == [Ping(1)]
 
 
-async def test_what_the_link_does_not_take_the_writer_sends_in_order(nursery: trio.Nursery) -> None:
+async def test_the_writer_sends_queued_bytes_in_order(nursery: trio.Nursery) -> None:
     connection, _, there = connected(buffer_bytes=10)
     nursery.start_soon(connection.write)
     for n in range(100):
@@ -86,10 +86,10 @@ async def test_what_the_link_does_not_take_the_writer_sends_in_order(nursery: tr
     assert await heard(there, 100) == [Ping(n) for n in range(100)]
     await wait_all_tasks_blocked()
     connection.send_nowait(connection.pack(Ping(100)))
-    assert await heard(there, 1) == [Ping(100)], "and again after it was all out"
+    assert await heard(there, 1) == [Ping(100)], "a later send goes out at once again"
 
 
-async def test_the_outbox_is_bounded_and_those_who_wait_go_in_order(nursery: trio.Nursery) -> None:
+async def test_the_outbox_is_bounded_and_waiting_senders_are_served_in_order(nursery: trio.Nursery) -> None:
     connection, _, there = connected(buffer_bytes=10)
     nursery.start_soon(connection.write)
     frame = connection.pack(Say("lobby", "x" * 1000))
@@ -108,7 +108,7 @@ async def test_the_outbox_is_bounded_and_those_who_wait_go_in_order(nursery: tri
     assert not connection.crowded
 
 
-async def test_who_comes_later_does_not_overtake_who_waits(nursery: trio.Nursery) -> None:
+async def test_a_later_sender_does_not_overtake_a_waiting_one(nursery: trio.Nursery) -> None:
     connection, _, there = connected(buffer_bytes=4096)
     nursery.start_soon(connection.write)
     count = fill(connection, connection.pack(Say("lobby", "x" * 1000)))
@@ -133,8 +133,8 @@ async def test_who_comes_later_does_not_overtake_who_waits(nursery: trio.Nursery
     assert commands[count:] == [Say("lobby", f"{n:1000}") for n in asked]
 
 
-async def test_what_is_abandoned_says_nothing_more() -> None:
-    """What went out last may be half a frame: anything behind it would be taken for its end."""
+async def test_an_abandoned_connection_sends_nothing_more() -> None:
+    """The last bytes may be half a frame: further bytes would be read as the rest of it."""
     connection, here, there = connected(buffer_bytes=10)
     connection.send_nowait(connection.pack(Ping()))
     connection.abandon()
@@ -144,7 +144,7 @@ async def test_what_is_abandoned_says_nothing_more() -> None:
     assert await there.receive_some() == b""
 
 
-async def test_a_wait_for_space_that_is_cancelled_sends_nothing(nursery: trio.Nursery) -> None:
+async def test_a_cancelled_wait_for_space_sends_nothing(nursery: trio.Nursery) -> None:
     connection, _, there = connected(buffer_bytes=10)
     nursery.start_soon(connection.write)
     fill(connection, connection.pack(Say("lobby", "x" * 30_000)))
@@ -155,7 +155,7 @@ async def test_a_wait_for_space_that_is_cancelled_sends_nothing(nursery: trio.Nu
     assert not connection.crowded
 
 
-async def test_a_broken_connection_forgets_what_it_is_given(nursery: trio.Nursery) -> None:
+async def test_a_broken_connection_drops_frames(nursery: trio.Nursery) -> None:
     connection, _, there = connected(buffer_bytes=10)
     nursery.start_soon(connection.write)
     fill(connection, connection.pack(Say("lobby", "x" * 30_000)))
@@ -168,7 +168,7 @@ async def test_a_broken_connection_forgets_what_it_is_given(nursery: trio.Nurser
     assert not nursery.child_tasks
 
 
-async def test_a_writer_whose_link_is_closed_is_done(nursery: trio.Nursery) -> None:
+async def test_a_writer_ends_when_its_link_is_closed(nursery: trio.Nursery) -> None:
     connection, here, _ = connected(buffer_bytes=10)
     nursery.start_soon(connection.write)
     fill(connection, connection.pack(Say("lobby", "x" * 30_000)))
@@ -178,7 +178,7 @@ async def test_a_writer_whose_link_is_closed_is_done(nursery: trio.Nursery) -> N
     assert not nursery.child_tasks
 
 
-async def test_a_send_that_fails_leaves_the_reason_to_be_read() -> None:
+async def test_after_a_failed_send_the_reason_can_still_be_received() -> None:
     connection, _, there = connected()
     there.close()
     connection.send_nowait(connection.pack(Ping()))
@@ -187,7 +187,7 @@ async def test_a_send_that_fails_leaves_the_reason_to_be_read() -> None:
         await connection.receive()
 
 
-async def test_a_command_larger_than_a_frame_is_refused_here() -> None:
+async def test_a_command_larger_than_a_frame_is_refused_by_the_client() -> None:
     connection, _, there = connected()
     connection.frame_bytes = 100
     with pytest.raises(Refused, match=r"longer than a frame \(100 bytes\)") as caught:

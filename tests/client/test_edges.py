@@ -1,11 +1,11 @@
-"""At the edges of an outage: who is between a connection that is gone and the next."""
+"""Calls that begin on one connection and end on the next."""
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.outages import Calls, cut_off, enter, next_of, said_in
-from tests.client.scripted import Stage, chatting, said
+from tests.client.outages import Calls, enter, next_events, reset_and_accept, say_call
+from tests.client.scripted import ScriptedServer, chatting, said
 from trio_chat.client import Disconnected, Reconnected
 from trio_chat.client.backoff import HELD_S
 from trio_chat.errors import ConnectionLost
@@ -14,100 +14,100 @@ from trio_chat.wire.messages import Error, Gap, Join, Room, Whisper, Whispered
 LONG = f"{'psst':4000}"
 
 
-async def test_who_waited_for_space_on_a_connection_that_is_gone_does_not_undo_what_the_next_has_sent(
+async def test_a_sender_waiting_on_a_lost_connection_does_not_undo_what_the_next_one_sent(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """Those who wait for space go on one after the other, and the last of them when one is long back."""
+    """Waiting senders continue one by one; the last of them continue after the client has reconnected."""
     crowd = 200
-    stage = Stage(buffer_bytes=500)
-    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+    scripted_server = ScriptedServer(buffer_bytes=500)
+    async with chatting(nursery, scripted_server=scripted_server, random=lambda: 0) as (chat, peer):
         calls = Calls(nursery)
         for n in range(crowd):
             nursery.start_soon(calls.call, str(n), lambda: chat.whisper("bob", LONG))
         await wait_all_tasks_blocked()
-        stage.buffer_bytes = 4_000_000
-        peer = await cut_off(peer, stage)
+        scripted_server.buffer_bytes = 4_000_000
+        peer = await reset_and_accept(peer, scripted_server)
         sent = crowd - len(calls.ended)
-        assert sent > 100, "most of them had to wait"
+        assert sent > 100, "most senders must have waited"
         for _ in range(sent):
             await peer.expect(Whisper)
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         await wait_all_tasks_blocked()
-        assert len(calls.ended) == crowd, "a whisper that may have arrived is not said again"
+        assert len(calls.ended) == crowd, "a whisper that may have arrived is not sent again"
         assert {type(end) for end in calls.ended.values()} == {ConnectionLost}
 
 
-async def test_who_leaves_a_room_that_is_being_asked_for_waits_for_the_answer_and_no_longer(
+async def test_leaving_a_room_that_is_being_rejoined_waits_for_the_answer_only(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await enter(chat, peer, "lobby")
         calls = Calls(nursery)
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         join = await peer.expect(Join)
         await calls.begin("leave", lambda: chat.leave("lobby"))
         assert calls.ended == {}
         await peer.say(Error("rate_limited", "slowly", retry_after_s=1_000, ref=join.ref))
         await wait_all_tasks_blocked()
         assert calls.ended == {"leave": None}
-        assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
+        assert [type(event) for event in await next_events(chat, 2)] == [Disconnected, Reconnected]
 
 
-async def test_who_stops_waiting_for_what_a_leave_waits_for_has_left(
+async def test_cancelling_the_call_that_a_leave_waits_for_completes_the_leave(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await enter(chat, peer, "lobby")
         calls = Calls(nursery)
         peer.reset()
         await wait_all_tasks_blocked()
         with trio.CancelScope() as patience:
             async with trio.open_nursery() as saying:
-                await Calls(saying).begin("say", said_in(chat, "lobby", "hello"))
+                await Calls(saying).begin("say", say_call(chat, "lobby", "hello"))
                 await calls.begin("leave", lambda: chat.leave("lobby"))
                 assert calls.ended == {}
                 patience.cancel()
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.greet()
         await wait_all_tasks_blocked()
         assert calls.ended == {"leave": None}
 
 
-async def test_the_end_of_an_outage_is_told_to_who_has_emptied_a_full_inbox_meanwhile(
+async def test_reconnected_reaches_a_program_that_emptied_a_full_inbox_meanwhile(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """It comes with no read, and the last was into an inbox that was full."""
-    stage = Stage()
-    async with chatting(nursery, stage=stage, inbox_events=1) as (chat, peer):
+    """`Reconnected` belongs to no read, and the last read found a full inbox."""
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, inbox_events=1) as (chat, peer):
         await enter(chat, peer, "lobby")
         await peer.say(said(1))
         await wait_all_tasks_blocked()
         peer.reset()
-        await trio.sleep(25)  # for so long the reader may hold
-        peer = await stage.accept()
+        await trio.sleep(25)  # the reader pauses for 20 s at most
+        peer = await scripted_server.accept()
         await peer.greet()
         join = await peer.expect(Join)
         await peer.say(Error("rate_limited", "slowly", retry_after_s=1_000, ref=join.ref))
         await trio.sleep(1)
-        assert [type(event) for event in await next_of(chat, 2)] == [type(said(1)), Disconnected]
+        assert [type(event) for event in await next_events(chat, 2)] == [type(said(1)), Disconnected]
         await chat.leave("lobby")
         with trio.fail_after(10):
             assert isinstance(await anext(chat), Reconnected)
 
 
-async def test_what_leaving_has_missed_of_a_new_history_is_told_behind_the_news_of_it(
+async def test_the_gap_of_a_left_room_follows_the_room_event_of_its_new_history(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage, inbox_events=1) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, inbox_events=1) as (chat, peer):
         await enter(chat, peer, "lobby")
         await peer.say(said(1))
         await wait_all_tasks_blocked()
         peer.reset()
         await trio.sleep(25)
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.greet()
         await peer.admit(epoch="another", head=7)
         await wait_all_tasks_blocked()
@@ -121,15 +121,15 @@ async def test_what_leaving_has_missed_of_a_new_history_is_told_behind_the_news_
 
 
 @pytest.mark.parametrize(("lasts_s", "bound_s"), [(HELD_S - 5, 1.0), (HELD_S + 5, 0.5)])
-async def test_after_a_connection_that_held_the_waits_are_short_again(
+async def test_the_backoff_is_short_again_after_a_connection_that_lasted(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, lasts_s: float, bound_s: float
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
-        peer = await cut_off(peer, stage)
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
+        peer = await reset_and_accept(peer, scripted_server)
         await trio.sleep(lasts_s / 2)
         await peer.say(Whispered("bob", "ada", "still here?", 1_790_000_000_000))
         await trio.sleep(lasts_s / 2)
         peer.reset()
-        again = [event for event in await next_of(chat, 4) if isinstance(event, Disconnected)]
+        again = [event for event in await next_events(chat, 4) if isinstance(event, Disconnected)]
         assert [outage.again_s for outage in again] == [0.25, bound_s / 2]

@@ -1,4 +1,4 @@
-"""What a server says against us, as errors."""
+"""The errors made from a server's `bye` and `error`."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from trio_chat.wire.messages import Bye, Error, Pong
 EVIL = "a\x1b]0;b\x07\nc\u202ed"
 
 
-def test_a_bye_tells_whether_to_come_back() -> None:
+def test_a_bye_says_whether_to_reconnect() -> None:
     error = connection_lost(Bye("draining", "back in a moment", reconnect=True, after_s=7))
     assert str(error) == "the server ended the connection: back in a moment (draining)"
     assert (error.code, error.reconnect, error.after_s) == ("draining", True, 7)
     assert connection_lost(Bye("kicked", "out", reconnect=False)).after_s == 0
 
 
-def test_a_refusal_carries_all_that_the_server_said() -> None:
+def test_a_refusal_carries_all_fields_of_the_error() -> None:
     error = refused(Error("rate_limited", "slowly", field="text", retry_after_s=3))
     assert str(error) == "slowly"
     assert (error.code, error.field, error.retry_after_s) == ("rate_limited", "text", 3)

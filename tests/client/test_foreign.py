@@ -9,7 +9,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.client.scripted import Peer, Stage
+from tests.client.scripted import ScriptedConnection, ScriptedServer
 from trio_chat.client import connect
 from trio_chat.client.address import Address
 from trio_chat.client.connection import Connection
@@ -22,7 +22,7 @@ from trio_chat.wire import framing
 from trio_chat.wire.codec import decode_command, encode
 from trio_chat.wire.messages import Bye, Hello, Ping, Pong
 
-SETTINGS = b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18)  # what gRPC servers say first
+SETTINGS = b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18)  # the first bytes of gRPC servers
 ALERT = b"\x15\x03\x01\x00\x02\x02\x46"
 
 BANNERS = [
@@ -117,22 +117,22 @@ def test_a_hello_between_line_ends_is_the_same_hello() -> None:
 async def answered(
     nursery: trio.Nursery, *data: bytes, host: str = "127.0.0.1", closes: bool = False
 ) -> ChatError:
-    """Connect to a server that sends these bytes, and return the error that comes of it."""
-    stage = Stage()
+    """Connect to a server that sends these bytes, and return the error of `connect`."""
+    scripted_server = ScriptedServer()
 
     async def serve() -> None:
-        peer: Peer = await stage.accept()
+        peer: ScriptedConnection = await scripted_server.accept()
         for part in data:
-            await peer.say_bytes(part)
+            await peer.send_bytes(part)
             await trio.testing.wait_all_tasks_blocked()
         if closes:
             peer.link.close()
 
     nursery.start_soon(serve)
     with pytest.raises(ChatError) as caught:
-        async with connect(host, name="ada", dial=stage.dial):
-            pytest.fail("no server welcomed this client")
-    (link,) = stage.client_links
+        async with connect(host, name="ada", dial=scripted_server.dial):
+            pytest.fail("connect must fail")
+    (link,) = scripted_server.client_links
     assert link.is_closed
     return caught.value
 
@@ -144,14 +144,14 @@ async def answered(
 async def test_connecting_to_another_server_names_it_at_once(
     nursery: trio.Nursery, mock_clock: trio.abc.Clock, host: str, data: bytes, name: str
 ) -> None:
-    """The clock stands still: no timeout can have helped."""
+    """The clock does not advance, so no timeout was involved."""
     error = await answered(nursery, data, host=host)
     assert isinstance(error, ForeignServer)
     assert (str(error), error.protocol) == (f"not a trio-chat server: it answered {name}", name)
     assert error.exit_status == 3
 
 
-async def test_an_http_server_is_named_with_the_way_through_it(
+async def test_an_http_server_is_named_with_a_hint_at_websockets(
     nursery: trio.Nursery, mock_clock: trio.abc.Clock
 ) -> None:
     error = await answered(nursery, b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -166,7 +166,7 @@ async def test_a_banner_in_pieces_is_named_all_the_same(
     assert "SSH" in str(await answered(nursery, b"SS", b"H", b"-2.0\r\n"))
 
 
-async def test_bytes_that_look_like_half_a_frame_are_named_when_they_end(
+async def test_bytes_like_half_a_frame_are_identified_at_the_end_of_input(
     nursery: trio.Nursery, mock_clock: trio.abc.Clock
 ) -> None:
     assert str(await answered(nursery, SETTINGS, closes=True)).endswith("it answered HTTP/2")
@@ -181,13 +181,13 @@ async def test_a_server_that_closes_without_an_answer_may_be_another(
         assert str(error).endswith("; it may not be a trio-chat server: check host and port")
 
 
-async def test_bytes_that_look_like_half_a_frame_are_named_at_the_timeout(
+async def test_bytes_like_half_a_frame_are_identified_at_the_timeout(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     assert str(await answered(nursery, SETTINGS)).endswith("it answered HTTP/2")
 
 
-async def test_a_server_that_says_nothing_is_named_as_that(
+async def test_a_silent_server_is_reported_as_silent(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     error = await answered(nursery)
@@ -197,7 +197,7 @@ async def test_a_server_that_says_nothing_is_named_as_that(
     )
 
 
-async def test_a_server_of_ours_that_breaks_the_rules_later_is_not_another_server(
+async def test_a_protocol_error_after_the_welcome_names_no_foreign_server(
     nursery: trio.Nursery, mock_clock: trio.abc.Clock
 ) -> None:
     frames = framing.pack([encode(Pong())])
@@ -206,7 +206,7 @@ async def test_a_server_of_ours_that_breaks_the_rules_later_is_not_another_serve
     assert str(error).startswith("invalid data from the server: ")
 
 
-async def test_a_goodbye_is_not_another_server(nursery: trio.Nursery, mock_clock: trio.abc.Clock) -> None:
+async def test_a_bye_names_no_foreign_server(nursery: trio.Nursery, mock_clock: trio.abc.Clock) -> None:
     error = await answered(nursery, framing.pack([encode(Bye("draining", "stopping", reconnect=True))]))
     assert "stopping" in str(error)
 
@@ -214,21 +214,21 @@ async def test_a_goodbye_is_not_another_server(nursery: trio.Nursery, mock_clock
 async def test_the_hello_ends_a_line_so_that_servers_of_lines_answer(
     nursery: trio.Nursery, mock_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
+    scripted_server = ScriptedServer()
     lines: list[bytes] = []
 
     async def serve() -> None:
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         data = b""
         while b"\r\n\r\n" not in data:
             data += await peer.link.receive_some()
         lines.extend(data.split(b"\r\n"))
-        await peer.say_bytes(b"-ERR unknown command\r\n")
+        await peer.send_bytes(b"-ERR unknown command\r\n")
 
     nursery.start_soon(serve)
     with pytest.raises(ForeignServer, match="it answered Redis"):
-        async with connect(name="ada", dial=stage.dial):
-            pytest.fail("no server welcomed this client")
+        async with connect(name="ada", dial=scripted_server.dial):
+            pytest.fail("connect must fail")
     header, hello, *rest = lines
     assert len(header) == 4
     assert hello.startswith(b'{"type":"hello"')
@@ -245,7 +245,7 @@ async def test_a_ping_is_sent_without_line_ends() -> None:
 
 
 async def test_a_real_tls_server_is_named(nursery: trio.Nursery) -> None:
-    """It closes a connection that is no TLS, and answers the second with an alert."""
+    """The server closes a connection without TLS, and answers the second one with an alert."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
     def serve(server: socket.socket) -> None:
@@ -258,7 +258,7 @@ async def test_a_real_tls_server_is_named(nursery: trio.Nursery) -> None:
         nursery.start_soon(trio.to_thread.run_sync, serve, server)
         with pytest.raises(ForeignServer, match=r"it answered TLS$"), trio.fail_after(9):
             async with connect(port=server.getsockname()[1], name="ada"):
-                pytest.fail("no server welcomed this client")
+                pytest.fail("connect must fail")
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"?"])
@@ -275,12 +275,12 @@ async def test_a_server_that_answers_no_tls_either_is_not_named(nursery: trio.Nu
     nursery.start_soon(partial(trio.serve_listeners, handle, [listener]))
     with pytest.raises(CannotConnect, match="it may not be a trio-chat server"):
         async with connect(port=listener.socket.getsockname()[1], name="ada"):
-            pytest.fail("no server welcomed this client")
+            pytest.fail("connect must fail")
     assert [data[:3] for data in asked] == [b"\x00\x00\x00", b"\x16\x03\x01"]
     nursery.cancel_scope.cancel()
 
 
-async def test_a_probe_that_is_not_answered_ends(autojump_clock: trio.abc.Clock) -> None:
+async def test_an_unanswered_probe_times_out(autojump_clock: trio.abc.Clock) -> None:
     here, there = link_pair()
 
     async def dial(host: str, port: int) -> Link:
@@ -293,7 +293,7 @@ async def test_a_probe_that_is_not_answered_ends(autojump_clock: trio.abc.Clock)
     there.close()
 
 
-async def test_a_probe_of_nothing_names_nothing() -> None:
+async def test_a_probe_without_a_server_names_nothing() -> None:
     async def dial(host: str, port: int) -> Link:
         await trio.lowlevel.checkpoint()
         raise CannotConnect("no server there")

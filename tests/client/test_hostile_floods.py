@@ -1,12 +1,12 @@
-"""Floods: what a server sends without an end leaves a client small, and what it sends of use still comes."""
+"""Floods: endless data of a server fills a client only to its bounds, and useful events still arrive."""
 
 import trio
 from msgspec.structs import replace
 from trio.testing import wait_all_tasks_blocked
 
 from tests.client.hostile import frames, held, over_bounds
-from tests.client.outages import cut_off, enter, next_of
-from tests.client.scripted import Peer, Stage, chatting, said
+from tests.client.outages import enter, next_events, reset_and_accept
+from tests.client.scripted import ScriptedConnection, ScriptedServer, chatting, said
 from trio_chat.client import Chat
 from trio_chat.client.event_size import NewestEvents, event_bytes
 from trio_chat.client.inbox import INBOX_BYTES_MIN, STRANGE_ROOMS, STRAYS_BYTES, Inbox
@@ -39,21 +39,21 @@ EMOJI = "\N{GRINNING FACE}"
 def test_a_frame_of_names_weighs_many_times_its_bytes() -> None:
     assert event_bytes(CROWD) > 8 * len(frames(CROWD))
     assert event_bytes("x" * 1_000) > 1_000
-    assert event_bytes(EMOJI * 1_000) > 4_000, "one such character makes all of a text as wide"
+    assert event_bytes(EMOJI * 1_000) > 4_000, "one wide character makes every character of a text wide"
     assert event_bytes(said(1)) > event_bytes("lobby") + event_bytes("bob") + event_bytes("number 1")
 
 
 # --- the inbox ----------------------------------------------------------------------------------------------
 
 
-async def pour(peer: Peer, data: bytes, counts: list[int]) -> None:
-    """Send the same for ever, and count how often it went out."""
+async def pour(peer: ScriptedConnection, data: bytes, counts: list[int]) -> None:
+    """Send the same bytes endlessly, and count the sends."""
     while True:
-        await peer.say_bytes(data)
+        await peer.send_bytes(data)
         counts.append(1)
 
 
-async def test_names_without_an_end_fill_an_inbox_and_no_more(nursery: trio.Nursery) -> None:
+async def test_endless_names_fill_the_inbox_only_to_its_bound(nursery: trio.Nursery) -> None:
     counts: list[int] = []
     async with chatting(nursery) as (chat, peer):
         with trio.CancelScope() as pouring:
@@ -64,11 +64,11 @@ async def test_names_without_an_end_fill_an_inbox_and_no_more(nursery: trio.Nurs
         sizes = held(chat)
         assert over_bounds(chat, 0) == {}
         assert INBOX_BYTES_MIN < sizes["weight of the events"] < 2 * INBOX_BYTES_MIN
-        assert sizes["events"] < 20, "far fewer events than an inbox takes of ordinary ones"
-        assert await next_of(chat, sizes["events"]) == [CROWD] * sizes["events"]
+        assert sizes["events"] < 20, "heavy events must fill the inbox before its number of events does"
+        assert await next_events(chat, sizes["events"]) == [CROWD] * sizes["events"]
 
 
-async def test_names_without_an_end_are_not_kept_while_somebody_waits_for_an_answer(
+async def test_endless_names_are_not_kept_while_a_request_is_open(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -88,10 +88,10 @@ async def test_names_without_an_end_are_not_kept_while_somebody_waits_for_an_ans
         events: list[object] = [await anext(chat)]
         while type(events[-1]) is not Members:
             events.append(await anext(chat))
-        assert 1 < len(events) < 40, "the inbox was full, and then one question makes good for the rest"
+        assert 1 < len(events) < 40, "the inbox must be full, and one request must fetch the rest"
 
 
-async def test_a_full_inbox_is_read_on_when_the_program_has_taken_enough(nursery: trio.Nursery) -> None:
+async def test_reading_resumes_when_the_program_has_taken_enough(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         sent = 60
 
@@ -102,10 +102,10 @@ async def test_a_full_inbox_is_read_on_when_the_program_has_taken_enough(nursery
         nursery.start_soon(server)
         await wait_all_tasks_blocked()
         assert len(chat._talk.inbox) < 20
-        assert await next_of(chat, sent) == [CROWD] * sent
+        assert await next_events(chat, sent) == [CROWD] * sent
 
 
-def test_an_inbox_is_weighed_as_it_is_taken_from() -> None:
+def test_the_weight_of_an_inbox_follows_what_is_taken() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 0)
     crowds = INBOX_BYTES_MIN // event_bytes(CROWD) + 1
@@ -130,17 +130,17 @@ def test_an_inbox_is_weighed_as_it_is_taken_from() -> None:
     assert inbox._weight == inbox._weighed == 0
 
 
-def test_a_large_inbox_may_weigh_more() -> None:
+def test_a_large_inbox_has_a_larger_weight_limit() -> None:
     inbox = Inbox(65_536)
     for _ in range(2 * INBOX_BYTES_MIN // event_bytes(CROWD)):
         inbox.put(CROWD, keep=True)
     assert not inbox.full
 
 
-# --- rooms that were not entered ----------------------------------------------------------------------------
+# --- rooms that were not joined ----------------------------------------------------------------------------
 
 
-def test_rooms_that_were_not_entered_are_forgotten_the_oldest_first() -> None:
+def test_rooms_that_were_not_joined_are_forgotten_oldest_first() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 0)
     for number in range(1_000):
@@ -151,10 +151,10 @@ def test_rooms_that_were_not_entered_are_forgotten_the_oldest_first() -> None:
     assert set(inbox._positions) == {"lobby", *inbox._strange}
     assert f"room {1_000 - 1}" in inbox._positions
     inbox.put(said(1), keep=True)
-    assert inbox.take_all()[-1] == said(1), "the room that was entered is not forgotten"
+    assert inbox.take_all()[-1] == said(1), "the joined room is not forgotten"
 
 
-def test_a_room_that_is_entered_after_all_is_not_forgotten() -> None:
+def test_a_room_that_is_joined_later_is_not_forgotten() -> None:
     inbox = Inbox()
     inbox.put(said(1), keep=True)
     inbox.enter("lobby", 5)
@@ -175,7 +175,7 @@ def test_an_entry_before_the_first_is_asked_for_from_the_beginning() -> None:
     assert isinstance(question, History) and question.after == 0
 
 
-def test_the_answer_about_a_forgotten_room_is_for_nothing() -> None:
+def test_the_answer_about_a_forgotten_room_is_ignored() -> None:
     inbox = Inbox()
     inbox.put(said(5, "strange"), keep=False)
     assert isinstance(inbox.question("q"), History)
@@ -198,13 +198,13 @@ async def test_a_strange_room_with_a_name_that_fits_into_no_question_is_a_gap(nu
         nursery.start_soon(server)
         await chat.ping()
         await chat.ping()
-        assert await next_of(chat, 2) == [said(1), Gap(name, 4, 6, kept=True)]
+        assert await next_events(chat, 2) == [said(1), Gap(name, 4, 6, kept=True)]
 
 
-# --- what is kept beyond the inbox --------------------------------------------------------------------------
+# --- the overflow --------------------------------------------------------------------------
 
 
-def test_what_is_beyond_is_bounded_by_its_weight_and_the_newest_stays() -> None:
+def test_the_overflow_is_bounded_by_weight_and_keeps_the_newest() -> None:
     beyond = Overflow(1_024)
     beyond.put(Gap("lobby", 1, 3, kept=False))
     for number in range(200):
@@ -219,8 +219,8 @@ def test_what_is_beyond_is_bounded_by_its_weight_and_the_newest_stays() -> None:
     assert beyond.take_all() == [Named("ada")]
 
 
-def test_a_history_that_begins_anew_under_other_names_is_kept_once() -> None:
-    """Over outages without an end, while the program takes nothing."""
+def test_repeated_new_histories_under_other_names_are_kept_once() -> None:
+    """The outages repeat while the program takes nothing."""
     inbox = Inbox(1)
     inbox.enter("lobby 0", 0)
     for number in range(100):
@@ -235,7 +235,7 @@ def test_a_history_that_begins_anew_under_other_names_is_kept_once() -> None:
     assert isinstance(event, Room) and event.room == "lobby 100"
 
 
-def test_strays_are_bounded_by_their_weight() -> None:
+def test_unexpected_entries_are_bounded_by_weight() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 1_000)
     for seq in range(500):
@@ -258,11 +258,11 @@ def test_the_newest_are_kept_however_many_and_however_heavy() -> None:
     assert len(newest) == newest._weight == 0
 
 
-# --- answers without an end ---------------------------------------------------------------------------------
+# --- endless answers ---------------------------------------------------------------------------------
 
 
-async def behind(chat: Chat, peer: Peer, *answers: HistoryPage | Members) -> list[object]:
-    """Fall behind in the lobby, answer what the client asks, and return what it takes before it ends."""
+async def behind(chat: Chat, peer: ScriptedConnection, *answers: HistoryPage | Members) -> list[object]:
+    """Fall behind in the lobby, send these answers, and return the events and the error of the Chat."""
 
     async def server() -> None:
         await peer.say(said(1), Pong(ref=(await peer.expect(Ping)).ref))
@@ -273,7 +273,7 @@ async def behind(chat: Chat, peer: Peer, *answers: HistoryPage | Members) -> lis
                 return
             answer = answers[min(number, len(answers) - 1)]
             await peer.say(replace(answer, ref=command.ref))
-        raise AssertionError("the client asks for ever")
+        raise AssertionError("the client repeats its request endlessly")
 
     events: list[object] = []
     async with trio.open_nursery() as nursery:
@@ -289,27 +289,27 @@ async def behind(chat: Chat, peer: Peer, *answers: HistoryPage | Members) -> lis
     return events
 
 
-async def test_a_page_that_does_not_go_on_is_nonsense(nursery: trio.Nursery) -> None:
+async def test_a_page_that_does_not_continue_is_a_protocol_error(nursery: trio.Nursery) -> None:
     page = HistoryPage("lobby", [said(1)], more=True)
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
         words = "a page of history that does not continue after 1"
         assert await behind(chat, peer, page) == [said(1), words]
 
 
-async def test_a_page_that_goes_on_once_and_then_no_more_is_nonsense(nursery: trio.Nursery) -> None:
+async def test_a_second_page_that_does_not_continue_is_a_protocol_error(nursery: trio.Nursery) -> None:
     pages = [HistoryPage("lobby", [said(2), said(1)], more=True)]
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
         words = "a page of history that does not continue after 2"
         assert await behind(chat, peer, *pages) == [said(1), said(2), words]
 
 
-async def test_an_answer_to_another_question_is_nonsense(nursery: trio.Nursery) -> None:
+async def test_an_answer_to_another_request_is_a_protocol_error(nursery: trio.Nursery) -> None:
     names = Members("lobby", ["ada"], 1, more=True)
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
         assert await behind(chat, peer, names) == [said(1), "unexpected answer: members"]
 
 
-def test_a_gap_that_goes_backwards_is_none() -> None:
+def test_a_gap_that_goes_backwards_is_ignored() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 5)
     for gap in (Gap("lobby", 9, 3, True), Gap("lobby", 0, 0, True), Gap("lobby", 90, 50, False)):
@@ -322,14 +322,14 @@ def test_a_gap_that_goes_backwards_is_none() -> None:
 # --- bytes --------------------------------------------------------------------------------------------------
 
 
-async def test_a_frame_that_is_dribbled_is_no_sign_of_life(
+async def test_a_frame_sent_byte_by_byte_does_not_count_as_activity(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, hangs_up=False) as (chat, peer):
 
         async def dribble() -> None:
             for byte in frames(said(1, text="x" * 1_000)):
-                await peer.say_bytes(bytes((byte,)))
+                await peer.send_bytes(bytes((byte,)))
                 await trio.sleep(5)
 
         nursery.start_soon(dribble)
@@ -340,7 +340,7 @@ async def test_a_frame_that_is_dribbled_is_no_sign_of_life(
         assert trio.current_time() == 60
 
 
-async def test_a_slow_stream_of_whole_frames_is_a_sign_of_life(
+async def test_a_slow_stream_of_complete_frames_counts_as_activity(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -348,23 +348,23 @@ async def test_a_slow_stream_of_whole_frames_is_a_sign_of_life(
         async def dribble() -> None:
             for seq in range(1, 6):
                 data = frames(said(seq))
-                await peer.say_bytes(data[:20])
+                await peer.send_bytes(data[:20])
                 await trio.sleep(25)
-                await peer.say_bytes(data[20:])
+                await peer.send_bytes(data[20:])
                 await trio.sleep(25)
 
         nursery.start_soon(dribble)
-        assert await next_of(chat, 5) == [said(seq) for seq in range(1, 6)]
+        assert await next_events(chat, 5) == [said(seq) for seq in range(1, 6)]
 
 
-async def test_joins_that_are_refused_for_ever_leave_nothing_behind(
+async def test_endlessly_refused_joins_leave_nothing_behind(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage, random=lambda: 0) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, random=lambda: 0) as (chat, peer):
         await enter(chat, peer, "lobby")
         for _ in range(50):
-            peer = await cut_off(peer, stage)
+            peer = await reset_and_accept(peer, scripted_server)
             join = await peer.expect(Join)
             await peer.say(Error("unavailable", "x" * 30_000, ref=join.ref), CROWD)
         assert over_bounds(chat, 1) == {}

@@ -1,4 +1,4 @@
-"""Dialogues with a hostile server, by chance: a program goes on or ends with our error, and stays small."""
+"""Random dialogues with a hostile server: a program goes on or gets a documented error, within bounds."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.client.hostile import HostileServer, over_bounds
-from tests.client.scripted import Stage
+from tests.client.scripted import ScriptedServer
 from trio_chat.client import Chat, connect
 from trio_chat.errors import ChatError
 
@@ -34,7 +34,7 @@ CALLS: tuple[Callable[[Chat, str, int], Awaitable[object]], ...] = (
 
 
 async def talk(chat: Chat, random: Random) -> None:
-    """Use every call of a Chat, in an order that chance decides."""
+    """Use every call of a Chat, in random order."""
     for _ in range(CALLED):
         call = random.choice(CALLS)
         with suppress(ChatError), trio.move_on_after(random.choice((5, 50))):
@@ -42,7 +42,7 @@ async def talk(chat: Chat, random: Random) -> None:
 
 
 async def listen(chat: Chat, random: Random) -> None:
-    """Take events, now one by one and now all that there are, and stop for a while in between."""
+    """Take events one by one or in batches, with pauses."""
     try:
         while True:
             if random.random() < 0.5:
@@ -56,15 +56,15 @@ async def listen(chat: Chat, random: Random) -> None:
 
 
 async def visit(seed: int) -> None:
-    """Be a client of a hostile server. Raises what is no error of ours."""
-    stage, random = Stage(), Random(seed)
+    """Run a client against a hostile server. Raises undocumented errors."""
+    scripted_server, random = ScriptedServer(), Random(seed)
     async with trio.open_nursery() as servers:
-        servers.start_soon(HostileServer(seed).serve, stage)
+        servers.start_soon(HostileServer(seed).serve, scripted_server)
         try:
             with trio.move_on_after(3_000):
                 async with connect(
                     name="ada",
-                    dial=stage.dial,
+                    dial=scripted_server.dial,
                     inbox_events=random.choice((2, 50, 1024)),
                     patience_s=100,
                     random=random.random,

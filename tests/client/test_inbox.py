@@ -1,4 +1,4 @@
-"""The inbox alone: the reader's side and the program's side are this test's to play."""
+"""The inbox alone: the test acts as the reader and as the program."""
 
 from collections import deque
 
@@ -24,7 +24,7 @@ from trio_chat.wire.messages import (
 
 
 def put(inbox: Inbox, *events: ClientEvent) -> None:
-    """As the reader does with one read."""
+    """Put the events of one read, as the reader does."""
     keep = not inbox.full
     for event in events:
         inbox.put(event, keep)
@@ -39,7 +39,7 @@ def page(*entries: Said, more: bool = False, room: str = "lobby") -> HistoryPage
 
 
 def full_inbox(bound: int = 2) -> Inbox:
-    """One that holds the entries up to its bound, and has taken nothing more yet."""
+    """Return an inbox that holds entries up to its bound."""
     inbox = Inbox(bound)
     inbox.enter("lobby", 0)
     put(inbox, *(said(seq) for seq in range(1, bound + 1)))
@@ -54,7 +54,7 @@ def drained(inbox: Inbox) -> list[ClientEvent]:
 # --- with space -------------------------------------------------------------------------------------
 
 
-def test_what_goes_in_comes_out_in_order_of_coming() -> None:
+def test_events_are_taken_in_order_of_arrival() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 0)
     events: list[ClientEvent] = [
@@ -83,22 +83,22 @@ def test_one_read_may_go_over_the_bound() -> None:
     assert inbox.question("q") is None
 
 
-def test_a_room_that_was_never_entered_is_shown_as_it_comes() -> None:
+def test_entries_of_a_room_that_was_never_joined_are_kept() -> None:
     inbox = Inbox()
     put(inbox, Gap("attic", 3, 7, kept=False), said(7, "attic"), said(41, "cellar"))
     assert len(drained(inbox)) == 3
 
 
-# --- beyond the bound -------------------------------------------------------------------------------
+# --- over the bound -------------------------------------------------------------------------------
 
 
-def test_entries_beyond_the_bound_are_asked_for_after_the_last_that_was_kept() -> None:
+def test_entries_over_the_bound_are_requested_after_the_last_kept_one() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3), said(4))
     assert len(inbox) == 2
     drained(inbox)
     assert inbox.question("q") == History("lobby", after=2, limit=PAGE_ENTRIES, ref="q")
-    assert inbox.question("q2") is None, "one question at a time"
+    assert inbox.question("q2") is None, "only one request is open at a time"
     inbox.answer(page(said(3), said(4)))
     assert drained(inbox) == [said(3), said(4)]
     assert not inbox.lagging
@@ -106,7 +106,7 @@ def test_entries_beyond_the_bound_are_asked_for_after_the_last_that_was_kept() -
     assert drained(inbox) == [said(5)], "live again"
 
 
-def test_a_room_that_is_behind_keeps_nothing_live_until_a_page_has_met_the_stream() -> None:
+def test_a_lagging_room_keeps_no_live_entries_until_a_page_reaches_the_stream() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3))
     drained(inbox)
@@ -123,7 +123,7 @@ def test_a_room_that_is_behind_keeps_nothing_live_until_a_page_has_met_the_strea
     assert not inbox.lagging
 
 
-def test_entries_that_a_page_brought_already_are_not_doubled() -> None:
+def test_live_entries_that_a_page_contained_are_not_duplicated() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3))
     drained(inbox)
@@ -134,7 +134,7 @@ def test_entries_that_a_page_brought_already_are_not_doubled() -> None:
     assert drained(inbox) == [said(6)]
 
 
-def test_entries_that_a_page_brings_again_are_not_doubled() -> None:
+def test_page_entries_that_came_live_are_not_duplicated() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3))
     drained(inbox)
@@ -143,7 +143,7 @@ def test_entries_that_a_page_brings_again_are_not_doubled() -> None:
     assert drained(inbox) == [said(3)]
 
 
-def test_what_retention_took_meanwhile_is_a_gap() -> None:
+def test_entries_removed_by_retention_are_a_gap() -> None:
     inbox = full_inbox(2)
     put(inbox, *(said(seq) for seq in range(3, 10)))
     drained(inbox)
@@ -153,7 +153,7 @@ def test_what_retention_took_meanwhile_is_a_gap() -> None:
     assert not inbox.lagging
 
 
-def test_a_journal_that_has_nothing_left_of_it_ends_the_catching_up() -> None:
+def test_an_empty_journal_ends_the_catching_up() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3), said(4))
     drained(inbox)
@@ -164,8 +164,8 @@ def test_a_journal_that_has_nothing_left_of_it_ends_the_catching_up() -> None:
     assert drained(inbox) == [said(5)]
 
 
-def test_a_last_page_is_judged_by_what_had_been_seen_when_it_was_asked_for() -> None:
-    """Entries that came after the question are not gone because its answer does not hold them."""
+def test_a_last_page_counts_up_to_the_newest_entry_seen_when_it_was_requested() -> None:
+    """Entries that arrived after the request are not missing because the page does not contain them."""
     inbox = full_inbox(2)
     put(inbox, said(3))
     drained(inbox)
@@ -176,7 +176,7 @@ def test_a_last_page_is_judged_by_what_had_been_seen_when_it_was_asked_for() -> 
     assert inbox.question("q") == History("lobby", after=3, limit=PAGE_ENTRIES, ref="q")
 
 
-def test_rooms_are_caught_up_one_after_the_other() -> None:
+def test_rooms_catch_up_one_after_another() -> None:
     inbox = full_inbox(2)
     inbox.enter("attic", 70)
     put(inbox, said(71, "attic"), said(3))
@@ -187,7 +187,7 @@ def test_rooms_are_caught_up_one_after_the_other() -> None:
     assert inbox.question("q") == History("lobby", after=2, limit=PAGE_ENTRIES, ref="q")
 
 
-def test_a_gap_beyond_the_bound_is_found_again_in_the_pages() -> None:
+def test_a_gap_over_the_bound_is_found_in_the_pages() -> None:
     inbox = full_inbox(2)
     put(inbox, Gap("lobby", 2, 50, kept=False), said(50))
     drained(inbox)
@@ -196,7 +196,7 @@ def test_a_gap_beyond_the_bound_is_found_again_in_the_pages() -> None:
     assert drained(inbox) == [Gap("lobby", 2, 50, kept=False), said(50)]
 
 
-def test_a_gap_that_a_page_has_shown_already_is_not_doubled() -> None:
+def test_a_gap_that_a_page_has_shown_is_not_duplicated() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3))
     drained(inbox)
@@ -207,12 +207,12 @@ def test_a_gap_that_a_page_has_shown_already_is_not_doubled() -> None:
     assert drained(inbox) == [Gap("lobby", 60, 70, kept=False), said(70)]
 
 
-def test_presence_beyond_the_bound_is_made_good_by_one_page_of_who() -> None:
+def test_missed_presence_is_replaced_by_one_page_of_who() -> None:
     inbox = full_inbox(2)
     put(inbox, Presence("lobby", 3, joined=["eve"]), Presence("lobby", 2), said(3))
     drained(inbox)
     put(inbox, Presence("lobby", 4, joined=["joe"]))
-    assert len(inbox) == 0, "the answer to come holds it"
+    assert len(inbox) == 0, "the answer will contain it"
     assert isinstance(inbox.question("q"), History)
     inbox.answer(page(said(3)))
     assert inbox.question("q") == Who("lobby", ref="q")
@@ -223,28 +223,28 @@ def test_presence_beyond_the_bound_is_made_good_by_one_page_of_who() -> None:
     assert not inbox.lagging
 
 
-def test_presence_of_no_room_of_ours_and_typing_are_dropped_beyond_the_bound() -> None:
+def test_presence_of_unknown_rooms_and_typing_over_the_bound_are_dropped() -> None:
     inbox = full_inbox(2)
     put(inbox, Presence("attic", 3), TypingNotice("lobby", "bob"))
     assert len(inbox) == 2
     assert not inbox.lagging
 
 
-def test_whispers_beyond_the_bound_are_kept_in_order_up_to_the_bound_again() -> None:
+def test_whispers_over_the_bound_are_kept_in_order_up_to_a_second_bound() -> None:
     inbox = full_inbox(2)
     put(inbox, whisper("a"), Named("b"), Error("c", "c"))
     assert inbox.take() == said(1)
     put(inbox, whisper("d"), whisper("e"))
     rest = [said(2), Named("b"), whisper("d"), whisper("e")]
-    assert drained(inbox) == rest, "the oldest beyond it were dropped"
+    assert drained(inbox) == rest, "the oldest events over the bound are dropped"
     put(inbox, whisper("e"))
     assert inbox.take() == whisper("e")
 
 
-# --- leaving, entering, refusals --------------------------------------------------------------------
+# --- leaving, joining, refusals --------------------------------------------------------------------
 
 
-def test_leaving_a_room_while_behind_says_what_was_missed() -> None:
+def test_leaving_a_lagging_room_reports_the_missed_entries() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3), said(9))
     inbox.leave("lobby")
@@ -254,7 +254,7 @@ def test_leaving_a_room_while_behind_says_what_was_missed() -> None:
     assert len(inbox) == 0
 
 
-def test_giving_up_says_what_was_missed_in_every_room_that_is_behind() -> None:
+def test_giving_up_reports_the_missed_entries_of_every_lagging_room() -> None:
     inbox = full_inbox(2)
     inbox.enter("attic", 70)
     inbox.enter("cellar", 4)
@@ -264,17 +264,17 @@ def test_giving_up_says_what_was_missed_in_every_room_that_is_behind() -> None:
     assert not inbox.lagging
 
 
-def test_entering_again_begins_anew() -> None:
+def test_joining_again_resets_the_room() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3))
     inbox.leave("lobby")
     drained(inbox)
     inbox.enter("lobby", 0)
     put(inbox, said(1), said(2))
-    assert drained(inbox) == [said(1), said(2)], "another journal's numbers, perhaps"
+    assert drained(inbox) == [said(1), said(2)], "the numbers may be those of another journal"
 
 
-def test_an_answer_about_a_room_that_was_left_meanwhile_is_dropped() -> None:
+def test_an_answer_about_a_room_that_was_left_is_dropped() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3))
     drained(inbox)
@@ -288,7 +288,7 @@ def test_an_answer_about_a_room_that_was_left_meanwhile_is_dropped() -> None:
     assert drained(inbox) == [said(4)]
 
 
-def test_a_question_refused_for_now_is_asked_again() -> None:
+def test_a_temporarily_refused_request_is_repeated() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3))
     drained(inbox)
@@ -297,7 +297,7 @@ def test_a_question_refused_for_now_is_asked_again() -> None:
     assert inbox.question("q") == History("lobby", after=2, limit=PAGE_ENTRIES, ref="q")
 
 
-def test_a_question_refused_for_good_leaves_a_gap_and_goes_on() -> None:
+def test_a_permanently_refused_request_leaves_a_gap() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3), Presence("lobby", 9))
     drained(inbox)
@@ -309,7 +309,7 @@ def test_a_question_refused_for_good_leaves_a_gap_and_goes_on() -> None:
     assert inbox.question("q") is None
 
 
-def test_who_refused_for_good_is_given_up() -> None:
+def test_a_permanently_refused_who_is_not_repeated() -> None:
     inbox = full_inbox(2)
     put(inbox, Presence("lobby", 9))
     drained(inbox)
@@ -319,7 +319,7 @@ def test_who_refused_for_good_is_given_up() -> None:
     assert not inbox.lagging
 
 
-def test_a_refusal_about_a_room_that_was_left_meanwhile_is_dropped() -> None:
+def test_a_refusal_about_a_room_that_was_left_is_dropped() -> None:
     inbox = full_inbox(2)
     put(inbox, said(3))
     inbox.question("q")
@@ -327,11 +327,11 @@ def test_a_refusal_about_a_room_that_was_left_meanwhile_is_dropped() -> None:
     assert not inbox.refuse("rate_limited")
 
 
-# --- all of it --------------------------------------------------------------------------------------
+# --- the whole protocol -----------------------------------------------------------------------------
 
 
-class World:
-    """A journal that commits, shows and forgets; the bytes under way; and a program with an inbox."""
+class JournalModel:
+    """A journal that commits, sends and removes entries; bytes in transit; and a program with an inbox."""
 
     def __init__(self, bound: int) -> None:
         self.inbox = Inbox(bound)
@@ -356,7 +356,7 @@ class World:
         self.first = min(self.first + n, self.committed + 1)
 
     def respond(self, n: int) -> None:
-        """Answer the question now, from all that is committed: shown already or not."""
+        """Answer the open request from all committed entries, also those that were not sent yet."""
         while self.asked:
             question = self.asked.pop(0)
             assert isinstance(question.after, int)
@@ -398,28 +398,37 @@ class World:
     bound=st.integers(1, 4),
     steps=st.lists(
         st.tuples(
-            st.sampled_from([World.commit, World.show, World.forget, World.respond, World.read, World.take]),
+            st.sampled_from(
+                [
+                    JournalModel.commit,
+                    JournalModel.show,
+                    JournalModel.forget,
+                    JournalModel.respond,
+                    JournalModel.read,
+                    JournalModel.take,
+                ]
+            ),
             st.integers(1, 5),
         ),
         max_size=60,
     ),
 )
-def test_every_entry_is_heard_once_in_order_or_an_honest_gap(
+def test_every_entry_is_received_once_in_order_or_covered_by_a_gap(
     bound: int, steps: list[tuple[object, int]]
 ) -> None:
-    world = World(bound)
+    model = JournalModel(bound)
     for step, n in steps:
         assert callable(step)
-        step(world, n)
-    world.settle()
+        step(model, n)
+    model.settle()
     at = 0
-    for event in world.heard:
+    for event in model.heard:
         if isinstance(event, Gap):
             assert event.after == at and not event.kept
-            assert event.next <= world.first, "nobody has what a gap says nobody has"
+            assert event.next <= model.first, "a gap may cover only entries that the journal has removed"
             at = event.next - 1
         else:
             assert isinstance(event, Said)
             assert event.seq == at + 1
             at = event.seq
-    assert at == world.committed
+    assert at == model.committed

@@ -1,4 +1,4 @@
-"""Each condition of the inbox by itself: what it saves from being lost, doubled, reordered or kept."""
+"""Each condition of the inbox by itself: no entry is lost, duplicated, reordered or kept too long."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def put(inbox: Inbox, *events: ClientEvent, keep: bool = True) -> None:
 
 
 def behind(*seen: int) -> Inbox:
-    """Return an inbox that kept 1 and 2, of which the program has taken both, and has seen later entries."""
+    """Return an inbox that kept 1 and 2, which the program has taken, and that has seen later entries."""
     inbox = Inbox(2)
     inbox.enter("lobby", 0)
     put(inbox, said(1), said(2))
@@ -41,20 +41,23 @@ def behind(*seen: int) -> Inbox:
     return inbox
 
 
-def ask(inbox: Inbox) -> History | Who | None:
+Question = History | Who
+
+
+def ask(inbox: Inbox) -> Question | None:
     return inbox.question("q")
 
 
 def crowd_out(inbox: Inbox) -> None:
-    """Show entries of as many rooms that were not entered as have places."""
+    """Put entries of as many rooms that were not joined as the inbox remembers."""
     put(inbox, *(said(9, f"strange {index}") for index in range(STRANGE_ROOMS)))
 
 
 # --- gaps -------------------------------------------------------------------------------------------
 
 
-def test_a_gap_is_not_taken_while_entries_before_it_are_missed() -> None:
-    """Entry 3 was seen and not kept: with the gap at once, it would never be asked for."""
+def test_a_gap_is_not_applied_while_entries_before_it_are_missed() -> None:
+    """Entry 3 was seen and not kept: if the gap were applied at once, it would never be requested."""
     inbox = behind(3)
     put(inbox, Gap("lobby", 3, 7, kept=False), said(7))
     assert inbox.take() is None
@@ -64,19 +67,19 @@ def test_a_gap_is_not_taken_while_entries_before_it_are_missed() -> None:
     assert not inbox.lagging
 
 
-def test_a_gap_beyond_the_bound_is_asked_about_though_no_entry_follows() -> None:
+def test_a_gap_over_the_bound_is_requested_though_no_entry_follows() -> None:
     inbox = behind()
     put(inbox, Gap("lobby", 2, 7, kept=False), keep=False)
     assert inbox.newest("lobby") == 6
     assert ask(inbox) == History("lobby", after=2, limit=PAGE_ENTRIES, ref="q")
 
 
-def test_a_gap_covers_what_it_names_and_no_more() -> None:
+def test_a_gap_covers_exactly_its_entries() -> None:
     inbox = behind()
     put(inbox, Gap("lobby", 5, 9, kept=False))
     assert inbox.take_all() == [Gap("lobby", 5, 9, kept=False)]
     put(inbox, said(8), said(9))
-    assert inbox.take_all() == [said(9)], "the room goes on behind the gap"
+    assert inbox.take_all() == [said(9)], "the room continues after the gap"
     assert list(inbox.strays) == [said(8)]
 
 
@@ -87,31 +90,31 @@ def test_a_gap_with_nothing_new_in_it_is_dropped(after: int) -> None:
     assert inbox.take() is None
 
 
-def test_leaving_gives_the_gap_to_a_program_that_has_taken_all_else() -> None:
+def test_leaving_reports_the_gap_to_a_program_with_an_empty_inbox() -> None:
     inbox = behind(3)
     inbox.leave("lobby")
     assert inbox.take() == Gap("lobby", 2, 4, kept=True)
 
 
-# --- entries beyond the bound -----------------------------------------------------------------------
+# --- entries over the bound -----------------------------------------------------------------------
 
 
-def test_the_newest_seen_does_not_go_back() -> None:
+def test_the_newest_seen_entry_never_decreases() -> None:
     inbox = behind(9, 5)
     assert inbox.newest("lobby") == 9
 
 
-def test_of_a_room_that_is_not_known_nothing_was_seen() -> None:
+def test_an_unknown_room_has_no_seen_entry() -> None:
     assert Inbox().newest("lobby") == 0
 
 
-def test_entering_again_asks_nothing_of_before() -> None:
+def test_joining_again_requests_nothing_from_before() -> None:
     inbox = behind(3)
     inbox.enter("lobby", 3)
     assert not inbox.lagging and ask(inbox) is None
 
 
-def test_a_page_that_is_not_the_last_says_nothing_of_what_follows() -> None:
+def test_a_page_with_more_behind_it_implies_no_gap() -> None:
     inbox = behind(9)
     ask(inbox)
     inbox.answer(page(said(3), said(4), more=True))
@@ -119,7 +122,7 @@ def test_a_page_that_is_not_the_last_says_nothing_of_what_follows() -> None:
     assert ask(inbox) == History("lobby", after=4, limit=PAGE_ENTRIES, ref="q")
 
 
-def test_a_last_page_that_ends_early_says_that_the_rest_is_gone() -> None:
+def test_a_last_page_that_ends_early_implies_a_gap() -> None:
     inbox = behind(9)
     ask(inbox)
     inbox.answer(page(said(3), said(4)))
@@ -135,14 +138,14 @@ def test_a_page_without_entries_is_the_last() -> None:
     assert not inbox.lagging
 
 
-def test_a_page_that_does_not_go_on_is_a_fault() -> None:
+def test_a_page_that_does_not_continue_is_an_error() -> None:
     inbox = behind(9)
     ask(inbox)
     with pytest.raises(ProtocolError, match="does not continue after 2"):
         inbox.answer(page(said(1), said(2), more=True))
 
 
-def test_an_answer_of_another_kind_is_a_fault() -> None:
+def test_an_answer_of_another_type_is_an_error() -> None:
     inbox = behind(9)
     ask(inbox)
     with pytest.raises(ProtocolError, match="members is no answer"):
@@ -150,16 +153,16 @@ def test_an_answer_of_another_kind_is_a_fault() -> None:
     assert inbox.take() is None
 
 
-# --- presence and news ------------------------------------------------------------------------------
+# --- presence and other events ------------------------------------------------------------------------------
 
 
-def test_presence_of_a_room_that_is_not_known_is_given_out() -> None:
+def test_presence_of_an_unknown_room_is_delivered() -> None:
     inbox = Inbox()
     put(inbox, Presence("attic", 3))
     assert inbox.take() == Presence("attic", 3)
 
 
-def test_presence_of_a_new_history_is_asked_for() -> None:
+def test_presence_of_a_new_history_is_requested() -> None:
     inbox = behind()
     inbox.begin_anew("lobby", room(head=1), keep=True)
     put(inbox, Presence("lobby", 2))
@@ -167,10 +170,10 @@ def test_presence_of_a_new_history_is_asked_for() -> None:
     assert ask(inbox) == History("lobby", after=0, limit=PAGE_ENTRIES, ref="q")
     inbox.answer(page(said(1)))
     assert ask(inbox) == Who("lobby", ref="q")
-    assert inbox.take_all() == [said(1)], "the answer to come holds who is here"
+    assert inbox.take_all() == [said(1)], "the answer will contain the members"
 
 
-def test_news_does_not_overtake_what_waits_beyond_the_bound() -> None:
+def test_other_events_do_not_overtake_the_overflow() -> None:
     inbox = Inbox(3)
     put(inbox, whisper("1"))
     put(inbox, whisper("2"), whisper("3"), keep=False)
@@ -196,7 +199,7 @@ def test_a_second_change_of_epoch_keeps_whether_the_first_ended_a_history(was_re
 # --- rooms under another name -----------------------------------------------------------------------
 
 
-def test_a_room_that_is_resumed_under_another_name_is_asked_for_under_that() -> None:
+def test_a_room_resumed_under_another_name_is_requested_by_that_name() -> None:
     inbox = behind(3)
     inbox.resume("lobby", "Lobby")
     assert ask(inbox) == History("Lobby", after=2, limit=PAGE_ENTRIES, ref="q")
@@ -207,7 +210,7 @@ def test_a_room_that_is_resumed_under_another_name_is_asked_for_under_that() -> 
     assert (inbox.newest("Lobby"), inbox.newest("lobby")) == (3, 0)
 
 
-def test_news_of_a_room_that_waits_has_the_name_that_the_room_has_now() -> None:
+def test_a_waiting_room_event_gets_the_present_name_of_the_room() -> None:
     inbox = Inbox(1)
     inbox.enter("lobby", 0)
     put(inbox, whisper("full"))
@@ -217,7 +220,7 @@ def test_news_of_a_room_that_waits_has_the_name_that_the_room_has_now() -> None:
     assert isinstance(event, Room) and event.room == "Lobby"
 
 
-def test_a_room_that_is_not_known_is_resumed_from_its_beginning() -> None:
+def test_an_unknown_room_is_resumed_from_its_beginning() -> None:
     inbox = Inbox()
     inbox.resume("lobby", "lobby")
     assert inbox.newest("lobby") == 0
@@ -225,10 +228,10 @@ def test_a_room_that_is_not_known_is_resumed_from_its_beginning() -> None:
     assert inbox.take() == said(1)
 
 
-# --- rooms that were not entered --------------------------------------------------------------------
+# --- rooms that were not joined --------------------------------------------------------------------
 
 
-def test_an_entry_of_a_room_that_was_not_entered_begins_the_room_there() -> None:
+def test_the_first_entry_of_a_room_that_was_not_joined_sets_its_cursor() -> None:
     inbox = Inbox()
     put(inbox, said(41, "attic"), keep=False)
     assert ask(inbox) == History("attic", after=40, limit=PAGE_ENTRIES, ref="q")
@@ -240,7 +243,7 @@ def test_no_room_begins_before_its_first_number() -> None:
     assert inbox.take() is None
 
 
-def test_of_rooms_that_were_not_entered_the_oldest_is_forgotten_at_the_bound() -> None:
+def test_the_oldest_room_that_was_not_joined_is_forgotten_at_the_bound() -> None:
     inbox = Inbox()
     put(inbox, said(9, "attic"))
     put(inbox, *(said(9, f"strange {index}") for index in range(STRANGE_ROOMS - 1)))
@@ -251,14 +254,14 @@ def test_of_rooms_that_were_not_entered_the_oldest_is_forgotten_at_the_bound() -
     assert inbox.newest("strange 0") == 0
 
 
-def test_a_room_that_was_forgotten_is_not_asked_about() -> None:
+def test_a_forgotten_room_is_not_requested() -> None:
     inbox = Inbox()
     put(inbox, said(9, "attic"), keep=False)
     crowd_out(inbox)
     assert not inbox.lagging and ask(inbox) is None
 
 
-def test_a_room_that_was_entered_is_not_forgotten() -> None:
+def test_a_joined_room_is_not_forgotten() -> None:
     inbox = Inbox()
     put(inbox, said(9, "attic"), said(9, "cellar"), said(9, "lobby"), said(9, "hall"))
     inbox.enter("attic", 5)
@@ -268,7 +271,7 @@ def test_a_room_that_was_entered_is_not_forgotten() -> None:
     assert [inbox.newest(name) for name in ("attic", "cellar", "lobby", "hall")] == [5, 9, 9, 0]
 
 
-def test_a_room_that_begins_anew_is_not_forgotten() -> None:
+def test_a_room_with_a_new_history_is_not_forgotten() -> None:
     inbox = Inbox()
     put(inbox, said(9, "attic"), said(9, "lobby"))
     inbox.begin_anew("attic", room("attic", head=3), keep=True)
@@ -277,7 +280,7 @@ def test_a_room_that_begins_anew_is_not_forgotten() -> None:
     assert [inbox.newest(name) for name in ("attic", "lobby")] == [3, 4]
 
 
-def test_a_room_that_was_left_has_no_place_to_forget() -> None:
+def test_a_room_that_was_left_has_no_position_to_forget() -> None:
     inbox = Inbox()
     put(inbox, said(9, "attic"), said(9, "cellar"))
     inbox.leave("attic")
@@ -292,7 +295,7 @@ def test_a_room_that_was_left_has_no_place_to_forget() -> None:
 
 @pytest.mark.parametrize(("bound", "many"), [(100, 4), (5 * MIB // EVENT_BYTES, 5)])
 def test_an_inbox_is_full_by_weight(bound: int, many: int) -> None:
-    """By that of its bound of ordinary events, and by 4 MiB at the least."""
+    """The limit is the weight of `bound` ordinary events, and at least 4 MiB."""
     inbox = Inbox(bound)
     heavy = whisper("x" * MIB)
     put(inbox, *[heavy] * (many - 1))
@@ -311,7 +314,7 @@ def test_an_inbox_is_full_at_its_weight_exactly() -> None:
         assert inbox.full is is_full
 
 
-def test_events_that_were_taken_before_they_were_weighed_weigh_nothing() -> None:
+def test_events_taken_before_they_were_weighed_do_not_count() -> None:
     inbox = Inbox()
     heavy = whisper("x" * MIB)
     put(inbox, *[heavy] * 3)

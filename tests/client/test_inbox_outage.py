@@ -1,4 +1,4 @@
-"""The inbox over an outage: where a room is gone on with, and what begins anew."""
+"""The inbox over an outage: where a room resumes, and when a new history begins."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +22,7 @@ def put(inbox: Inbox, *events: ClientEvent) -> None:
 
 
 def behind() -> Inbox:
-    """An inbox of two that has kept 1 and 2 and seen up to 5."""
+    """Return an inbox of two events that has kept 1 and 2 and seen up to 5."""
     inbox = Inbox(2)
     inbox.enter("lobby", 0)
     put(inbox, said(1), said(2))
@@ -30,7 +30,7 @@ def behind() -> Inbox:
     return inbox
 
 
-def test_one_comes_back_behind_what_was_seen_and_asks_for_what_was_not_kept() -> None:
+def test_a_resumed_room_continues_after_the_newest_seen_entry_and_requests_missed_ones() -> None:
     inbox = behind()
     assert inbox.newest("lobby") == 5
     inbox.take_all()
@@ -48,7 +48,7 @@ def test_one_comes_back_behind_what_was_seen_and_asks_for_what_was_not_kept() ->
     assert inbox.question("s") == Who("lobby", ref="s"), "presence counts as missed"
 
 
-def test_until_one_knows_who_is_here_notices_are_not_given_out() -> None:
+def test_presence_is_held_back_until_the_members_are_known() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 0)
     inbox.resume("lobby", "lobby")
@@ -63,7 +63,7 @@ def test_until_one_knows_who_is_here_notices_are_not_given_out() -> None:
     ]
 
 
-def test_of_a_history_that_is_gone_nothing_can_be_had_any_more() -> None:
+def test_missed_entries_of_an_ended_history_are_a_gap() -> None:
     inbox = behind()
     inbox.begin_anew("lobby", answer(0, ref="r.9"), keep=not inbox.full)
     assert inbox.take_all() == [said(1), said(2), Gap("lobby", 2, 6, kept=False), answer(0)]
@@ -71,7 +71,7 @@ def test_of_a_history_that_is_gone_nothing_can_be_had_any_more() -> None:
     assert inbox.take_all() == [said(1)]
 
 
-def test_of_the_new_history_the_newest_page_is_missed_as_far_as_it_is_kept() -> None:
+def test_the_newest_page_of_a_new_history_is_requested_as_far_as_it_is_kept() -> None:
     for head, first, after in ((500, 1, 300), (500, 450, 449), (7, 8, 7), (20, 1, 0)):
         inbox = Inbox()
         inbox.enter("lobby", 900)
@@ -88,8 +88,8 @@ def test_of_the_new_history_the_newest_page_is_missed_as_far_as_it_is_kept() -> 
 @given(
     st.lists(st.sampled_from(["room", "whisper", "entries", "take", "all"]), max_size=40), st.integers(1, 4)
 )
-def test_no_entry_of_the_new_history_overtakes_the_news_of_it(story: list[str], bound: int) -> None:
-    """However full the inbox was: what is kept is given out in the order in which it came."""
+def test_no_entry_of_a_new_history_overtakes_its_room_event(story: list[str], bound: int) -> None:
+    """Kept events are delivered in order of arrival, however full the inbox was."""
     inbox = Inbox(bound)
     inbox.enter("lobby", 0)
     epoch, heads, heard = 0, 0, list[ClientEvent]()
@@ -119,7 +119,7 @@ def test_no_entry_of_the_new_history_overtakes_the_news_of_it(story: list[str], 
             assert event.text.split()[0] == now
 
 
-def test_a_history_of_which_nothing_was_kept_is_not_told_of() -> None:
+def test_a_history_without_kept_entries_is_not_reported() -> None:
     inbox = behind()
     inbox.enter("attic", 0)
     for epoch in ("b", "c", "d"):

@@ -1,4 +1,4 @@
-"""The pacer: never more than the server grants, however late it charges, and as much as that allows."""
+"""The pacer sends as much as the server's rates allow, and never more, however late the server charges."""
 
 from collections import deque
 from math import inf
@@ -36,7 +36,7 @@ def limits(burst: int = 20, per_s: int = 5, bytes_burst: int = 0, bytes_per_s: i
 
 
 def sent_at_once(pacer: Pacer, now: float, command: Command = SAY) -> int:
-    """Send what may be sent now, without an answer; how many that were."""
+    """Send all commands that may be sent now, without an answer, and return their number."""
     count = 0
     while not pacer.wait_s(command, now):
         pacer.send(command, now)
@@ -58,21 +58,21 @@ def test_each_command_has_the_rate_that_it_is_charged_to(kind: str | None, comma
     assert {kind_of(command) for command in commands} == {kind}
 
 
-def test_half_of_the_burst_goes_at_once_and_the_rest_one_by_one() -> None:
+def test_half_of_the_burst_is_sent_at_once_and_the_rest_one_by_one() -> None:
     pacer = Pacer(limits(), 0.0)
     assert sent_at_once(pacer, 0.0) == 10
     for _ in range(10):
-        assert pacer.wait_s(SAY, 0.0) == inf, "until all are answered"
+        assert pacer.wait_s(SAY, 0.0) == inf, "the pacer waits for an answer"
         pacer.answer(SAY, 0.0)
     for _ in range(10):
         pacer.send(SAY, 0.0)
         assert pacer.wait_s(SAY, 0.0) == inf
         pacer.answer(SAY, 0.0)
-    assert pacer.wait_s(SAY, 0.0) == pytest.approx(1 / (5 * SHARE)), "and then at the rate"
+    assert pacer.wait_s(SAY, 0.0) == pytest.approx(1 / (5 * SHARE)), "then the rate applies"
     assert pacer.wait_s(SAY, 0.21) == 0
 
 
-def test_nothing_is_earned_for_what_is_unanswered() -> None:
+def test_unanswered_commands_do_not_refill_the_bucket() -> None:
     bucket = TokenBucket(4, 1.0, 0.0)
     bucket.send(4, 0.0)
     bucket.answer(2, 100.0)
@@ -88,19 +88,19 @@ def test_nothing_is_earned_for_what_is_unanswered() -> None:
     delays=st.lists(st.sampled_from([0.0, 0.01, 0.3, 5.0]), min_size=60, max_size=60),
     amounts=st.lists(st.integers(1, 10), min_size=60, max_size=60),
 )
-def test_whatever_the_network_does_the_server_never_refuses(
+def test_the_server_never_refuses_whatever_the_delays(
     burst: int, per_s: float, delays: list[float], amounts: list[int]
 ) -> None:
     """Each message is charged somewhere between its sending and its answer, in order; many may come at
     once."""
     ours, theirs = TokenBucket(burst, per_s * SHARE, 0.0), Bucket(burst, per_s, 0.0)
     now = arrives = 0.0
-    way: deque[tuple[float, float, int]] = deque()  # what was sent: when it is charged, and answered
+    way: deque[tuple[float, float, int]] = deque()  # sent commands: when each is charged and answered
 
     def pass_until(then: float) -> None:
         while way and way[0][1] <= then:
             charged, answered, amount = way.popleft()
-            assert theirs.wait_s(amount, charged) == 0, "refused"
+            assert theirs.wait_s(amount, charged) == 0, "the server refused a command"
             theirs.spend(amount)
             ours.answer(amount, answered)
 
@@ -115,8 +115,8 @@ def test_whatever_the_network_does_the_server_never_refuses(
     pass_until(inf)
 
 
-def test_a_slow_network_takes_nothing_from_the_rate() -> None:
-    """A second to the server and back, five a second: after the burst there are five a second."""
+def test_a_slow_network_does_not_reduce_the_rate() -> None:
+    """With a round trip of a second, the rate after the burst is still five a second."""
     pacer = Pacer(limits(), 0.0)
     now, sent = 0.0, 0
     answers: deque[float] = deque()
@@ -136,10 +136,10 @@ def test_bytes_are_counted_as_the_server_counts_them() -> None:
     pacer = Pacer(limits(1_000, 1_000, 8_000, 100), 0.0)
     pacer.send(Say("lobby", "é" * 1_000), 0.0)
     assert pacer.wait_s(Say("lobby", "x" * 2_000), 0.0) == 0
-    assert pacer.wait_s(Say("lobby", "x" * 2_001), 0.0) == inf, "beyond the half"
+    assert pacer.wait_s(Say("lobby", "x" * 2_001), 0.0) == inf, "half of the burst is used"
     assert pacer.wait_s(Rename("eva"), 0.0) == 0, "a name has no text"
     pacer.answer(Say("lobby", "é" * 1_000), 0.0)
-    long = Say("lobby", "x" * 60_000)  # which is refused, and charged as no longer than a text may be
+    long = Say("lobby", "x" * 60_000)  # it is refused, and charged with the longest text
     pacer.send(long, 0.0)
     pacer.answer(long, 0.0)
     assert pacer.wait_s(Say("lobby", "x" * 2_000), 0.0) == pytest.approx(
@@ -147,7 +147,7 @@ def test_bytes_are_counted_as_the_server_counts_them() -> None:
     )
 
 
-def test_more_than_the_burst_goes_when_the_bucket_is_full() -> None:
+def test_a_command_larger_than_the_burst_is_sent_when_the_bucket_is_full() -> None:
     bucket = TokenBucket(10, 1.0, 0.0)
     assert bucket.wait_s(4_096, 0.0) == 0
     bucket.send(4_096, 0.0)
@@ -155,28 +155,28 @@ def test_more_than_the_burst_goes_when_the_bucket_is_full() -> None:
     assert bucket.wait_s(4_096, 0.0) == pytest.approx(10)
 
 
-def test_a_refusal_holds_its_kind_back_and_empties_the_buckets() -> None:
+def test_a_refusal_pauses_its_kind_and_empties_the_buckets() -> None:
     pacer = Pacer(limits(), 0.0)
     assert pacer.refuse(SAY, 3, 0.0)
     assert pacer.wait_s(Whisper("bob", "psst"), 1.0) == pytest.approx(2)
     assert pacer.wait_s(Who("lobby"), 1.0) == 0
     assert pacer.refuse(SAY, 1, 1.0)
-    assert pacer.wait_s(SAY, 1.0) == pytest.approx(2), "a later refusal makes it no shorter"
-    assert sent_at_once(pacer, 3.0) == 1, "what it holds is not known: one at a time"
+    assert pacer.wait_s(SAY, 1.0) == pytest.approx(2), "a later refusal must not shorten the pause"
+    assert sent_at_once(pacer, 3.0) == 1, "the bucket counts as empty: one command at a time"
     assert pacer.refuse(Join("lobby"), 2, 3.0)
     assert pacer.wait_s(Leave("attic"), 3.0) == pytest.approx(2)
-    assert not pacer.refuse(Ping(), 2, 3.0), "which has no rate"
+    assert not pacer.refuse(Ping(), 2, 3.0), "a ping has no rate"
     assert pacer.wait_s(Leave("attic"), 5.0) == 0
 
 
-def test_what_was_unanswered_at_an_outage_is_charged_by_then() -> None:
+def test_commands_unanswered_at_an_outage_count_as_charged() -> None:
     pacer = Pacer(limits(4, 1), 0.0)
     assert sent_at_once(pacer, 0.0) == 2
     pacer.lose(10.0)
     pacer.set_limits(limits(4, 1), 10.0)
-    assert sent_at_once(pacer, 10.0) == 1, "the buckets are those from before it"
+    assert sent_at_once(pacer, 10.0) == 1, "the buckets are unchanged"
     pacer.set_limits(limits(8, 1), 10.0)
-    assert sent_at_once(pacer, 10.0) == 4, "another server has other ones"
+    assert sent_at_once(pacer, 10.0) == 4, "another server has other limits"
 
 
 @pytest.mark.parametrize(
@@ -187,20 +187,20 @@ def test_what_was_unanswered_at_an_outage_is_charged_by_then() -> None:
         Pacer(limits(5, UNLIMITED_PER_S), 0.0),
     ],
 )
-def test_without_rates_everything_goes_at_once(pacer: Pacer) -> None:
+def test_without_rates_every_command_is_sent_at_once(pacer: Pacer) -> None:
     assert pacer.is_idle
     for _ in range(5_000):
         assert not pacer.wait_s(SAY, 0.0)
         pacer.send(SAY, 0.0)
 
 
-def test_switched_off_it_takes_no_refusal() -> None:
+def test_a_pacer_that_is_off_ignores_refusals() -> None:
     pacer = Pacer(limits(), 0.0, is_on=False)
     assert not pacer.refuse(SAY, 3, 0.0)
     assert pacer.wait_s(SAY, 0.0) == 0
 
 
-def test_no_wait_is_so_short_that_time_stands_still() -> None:
+def test_no_wait_is_too_short_to_advance_the_clock() -> None:
     bucket = TokenBucket(1, 1.0, 0.0)
     bucket.send(1, 0.0)
     bucket.answer(1, 0.0)

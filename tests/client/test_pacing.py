@@ -1,11 +1,11 @@
-"""What a server refuses as `rate_limited` is sent again in its order, and what a rate holds back waits."""
+"""Commands refused as `rate_limited` are sent again in order, and commands over the rate wait."""
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.outages import Calls, cut_off, enter, said_in
-from tests.client.scripted import Peer, Stage, chatting
+from tests.client.outages import Calls, enter, reset_and_accept, say_call
+from tests.client.scripted import ScriptedConnection, ScriptedServer, chatting
 from trio_chat.errors import ConnectionLost, Refused
 from trio_chat.wire.messages import (
     UNSET,
@@ -27,15 +27,17 @@ from trio_chat.wire.messages import (
     Who,
 )
 
-SLOW = (4, 1)  # four at once, of which two may be unanswered, and one a second
+SLOW = (4, 1)  # a burst of four, of which two may be unanswered, and one a second
 
 
-async def refuse(peer: Peer, command: Say | Topic | Join | Leave | Who | Whisper, retry_s: int = 3) -> None:
+async def refuse(
+    peer: ScriptedConnection, command: Say | Topic | Join | Leave | Whisper | Who, retry_s: int = 3
+) -> None:
     await peer.say(Error("rate_limited", "too fast", retry_after_s=retry_s, ref=command.ref))
 
 
-async def texts(peer: Peer, count: int) -> list[str]:
-    """Return the texts of so many says, each acked as it comes."""
+async def texts(peer: ScriptedConnection, count: int) -> list[str]:
+    """Acknowledge `count` says and return their texts."""
     found = []
     for _ in range(count):
         say = await peer.expect(Say)
@@ -44,38 +46,38 @@ async def texts(peer: Peer, count: int) -> list[str]:
     return found
 
 
-async def test_a_refused_message_and_those_behind_it_are_sent_again_in_their_order(
+async def test_a_refused_message_and_the_following_ones_are_sent_again_in_order(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
         await enter(chat, peer, "lobby", "attic")
         calls = Calls(nursery)
         for n, room in enumerate(("lobby", "attic", "lobby")):
-            await calls.begin(str(n), said_in(chat, room, str(n)))
+            await calls.begin(str(n), say_call(chat, room, str(n)))
         refused = [await peer.expect(Say) for _ in range(3)]
         for say in refused:
             await refuse(peer, say)
         await wait_all_tasks_blocked()
-        await calls.begin("3", said_in(chat, "lobby", "3"))
+        await calls.begin("3", say_call(chat, "lobby", "3"))
         again = await peer.expect(Say)
         assert trio.current_time() == pytest.approx(3)
-        peer.hear_again(again)
+        peer.push_back(again)
         later = [await peer.expect(Say) for _ in range(4)]
-        assert later[:3] == refused, "with their refs"
+        assert later[:3] == refused, "the refs must be the same"
         assert [say.text for say in later] == ["0", "1", "2", "3"]
         await peer.say(*(Ack(say.ref, say.room, 7) for say in later))
         await wait_all_tasks_blocked()
         assert calls.ended == dict.fromkeys("0123", 7)
 
 
-async def test_nothing_overtakes_what_is_held_back_but_questions(
+async def test_only_queries_overtake_delayed_commands(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, talk=SLOW) as (chat, peer):
         await enter(chat, peer, "lobby", "attic")
         calls = Calls(nursery)
         for text in ("one", "two", "three"):
-            await calls.begin(text, said_in(chat, "lobby", text))
+            await calls.begin(text, say_call(chat, "lobby", text))
         await calls.begin("topic", lambda: chat.topic("attic", "tea"))
         await calls.begin("whisper", lambda: chat.whisper("bob", "psst"))
         await calls.begin("rename", lambda: chat.rename("eva"))
@@ -103,7 +105,7 @@ async def test_nothing_overtakes_what_is_held_back_but_questions(
         assert kinds == [Say, Leave, Topic, Leave, Whisper, Rename]
 
 
-async def test_what_is_cancelled_while_it_is_held_back_is_not_sent(
+async def test_a_command_cancelled_while_delayed_is_not_sent(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -116,14 +118,14 @@ async def test_what_is_cancelled_while_it_is_held_back_is_not_sent(
             await wait_all_tasks_blocked()
             cancelled.start_soon(chat.say, "lobby", "held back")
             await wait_all_tasks_blocked()
-            await calls.begin("behind", said_in(chat, "lobby", "behind"))
+            await calls.begin("behind", say_call(chat, "lobby", "behind"))
             cancelled.cancel_scope.cancel()
         assert await texts(peer, 1) == ["behind"]
         await wait_all_tasks_blocked()
         assert calls.ended == {"behind": 1}
 
 
-async def test_what_was_cancelled_and_is_refused_then_is_not_sent_again(
+async def test_a_cancelled_command_that_is_refused_is_not_sent_again(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -165,17 +167,17 @@ async def test_every_command_with_a_rate_is_sent_again(
         assert calls.ended == {"who": ["ada"], "whisper": None, "leave": None}
 
 
-async def test_a_refused_whisper_has_not_arrived_and_outlives_the_connection(
+async def test_a_refused_whisper_is_sent_again_on_the_next_connection(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         calls = Calls(nursery)
         await calls.begin("refused", lambda: chat.whisper("bob", "psst"))
         await calls.begin("under way", lambda: chat.whisper("bob", "under way"))
         await refuse(peer, await peer.expect(Whisper))
         await wait_all_tasks_blocked()
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         whisper = await peer.expect(Whisper)
         assert whisper.text == "psst"
         await peer.say(Ack(whisper.ref))
@@ -184,24 +186,24 @@ async def test_a_refused_whisper_has_not_arrived_and_outlives_the_connection(
         assert isinstance(calls.ended["under way"], ConnectionLost)
 
 
-async def test_what_waits_for_an_outage_to_end_is_sent_at_the_rate(
+async def test_commands_queued_during_an_outage_are_sent_at_the_rate(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """While it is, the program hears what is said, and asks; whatever it says joins the end."""
-    stage = Stage()
-    async with chatting(nursery, stage=stage, talk=SLOW) as (chat, peer):
+    """Meanwhile the program receives entries and sends queries; new messages join the end of the backlog."""
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, talk=SLOW) as (chat, peer):
         await enter(chat, peer, "lobby")
         peer.reset()
         await wait_all_tasks_blocked()
         calls = Calls(nursery)
         for n in range(6):
-            await calls.begin(str(n), said_in(chat, "lobby", str(n)))
-        peer = await stage.accept()
+            await calls.begin(str(n), say_call(chat, "lobby", str(n)))
+        peer = await scripted_server.accept()
         await peer.greet(talk=SLOW)
         await peer.admit(resumed=True)
         assert await texts(peer, 4) == ["0", "1", "2", "3"]
         began = trio.current_time()
-        await calls.begin("6", said_in(chat, "lobby", "6"))
+        await calls.begin("6", say_call(chat, "lobby", "6"))
         await calls.begin("ping", chat.ping)
         await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
         assert trio.current_time() == began
@@ -209,33 +211,31 @@ async def test_what_waits_for_an_outage_to_end_is_sent_at_the_rate(
         assert trio.current_time() - began == pytest.approx(3, abs=0.1)
 
 
-async def test_a_refusal_in_an_outage_goes_on_on_the_next_connection(
+async def test_a_refusal_before_an_outage_delays_the_next_connection_too(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await enter(chat, peer, "lobby")
         calls = Calls(nursery)
         for n in range(3):
-            await calls.begin(str(n), said_in(chat, "lobby", str(n)))
+            await calls.begin(str(n), say_call(chat, "lobby", str(n)))
         says = [await peer.expect(Say) for _ in range(3)]
         await refuse(peer, says[0], 1)
         await wait_all_tasks_blocked()
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
         await peer.admit(resumed=True)
         assert await texts(peer, 3) == ["0", "1", "2"]
         await wait_all_tasks_blocked()
         assert len(calls.ended) == 3
 
 
-async def test_to_quit_waits_for_what_is_held_back(
-    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
-) -> None:
+async def test_quit_waits_for_delayed_commands(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
     async with chatting(nursery, talk=SLOW, hangs_up=False) as (chat, peer):
         await enter(chat, peer, "lobby")
         calls = Calls(nursery)
         for n in range(5):
-            await calls.begin(str(n), said_in(chat, "lobby", str(n)))
+            await calls.begin(str(n), say_call(chat, "lobby", str(n)))
         await calls.begin("quit", chat.quit)
         assert await texts(peer, 5) == ["0", "1", "2", "3", "4"]
         quitting = await peer.expect(Quit)
@@ -245,10 +245,10 @@ async def test_to_quit_waits_for_what_is_held_back(
         assert calls.ended == {**{str(n): n + 1 for n in range(5)}, "quit": None}
 
 
-async def test_a_refusal_of_something_without_a_rate_is_raised(
+async def test_a_refusal_of_a_command_without_a_rate_is_raised(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """No server has reason to, and nothing would be known of when to try again."""
+    """No server has a reason for it, and the client does not know when to try again."""
     async with chatting(nursery) as (chat, peer):
         calls = Calls(nursery)
         await calls.begin("ping", chat.ping)
@@ -258,10 +258,10 @@ async def test_a_refusal_of_something_without_a_rate_is_raised(
         assert isinstance(calls.ended["ping"], Refused)
 
 
-async def test_a_server_that_always_refuses_is_asked_no_faster_than_it_says(
+async def test_a_server_that_always_refuses_is_asked_at_its_own_interval(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """And a call that waits for it can be cancelled."""
+    """A waiting call can be cancelled."""
     async with chatting(nursery) as (chat, peer):
         await enter(chat, peer, "lobby")
         asked = []
@@ -280,7 +280,7 @@ async def test_a_server_that_always_refuses_is_asked_no_faster_than_it_says(
         assert asked == pytest.approx(list(range(10)), abs=0.1)
 
 
-async def test_of_two_with_one_ref_the_refused_one_is_sent_again(
+async def test_the_refused_one_of_two_commands_with_the_same_ref_is_sent_again(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery) as (chat, peer):
@@ -298,11 +298,11 @@ async def test_of_two_with_one_ref_the_refused_one_is_sent_again(
         assert calls.ended == {"second": 1, "first": 1}
 
 
-async def test_what_is_said_while_the_connection_takes_no_more_stays_behind_what_waited(
+async def test_messages_said_while_the_connection_is_full_stay_behind_waiting_ones(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage(buffer_bytes=500)
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer(buffer_bytes=500)
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await enter(chat, peer, "lobby")
         calls = Calls(nursery)
         for n in range(50):
@@ -310,28 +310,28 @@ async def test_what_is_said_while_the_connection_takes_no_more_stays_behind_what
             await wait_all_tasks_blocked()
         peer.reset()
         await wait_all_tasks_blocked()
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.greet()
         await peer.admit(resumed=True)
         await wait_all_tasks_blocked()
-        await calls.begin("last", said_in(chat, "lobby", "50"))
+        await calls.begin("last", say_call(chat, "lobby", "50"))
         assert [int(text) for text in await texts(peer, 51)] == list(range(51))
 
 
-async def test_the_rates_are_those_of_the_server_that_one_has_come_back_to(
+async def test_the_rates_are_those_of_the_latest_welcome(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await enter(chat, peer, "lobby")
         peer.reset()
         await wait_all_tasks_blocked()
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.greet(talk=SLOW)
         await peer.admit(resumed=True)
         calls = Calls(nursery)
         for n in range(3):
-            await calls.begin(str(n), said_in(chat, "lobby", str(n)))
+            await calls.begin(str(n), say_call(chat, "lobby", str(n)))
         says = [await peer.expect(Say) for _ in range(2)]
         with trio.move_on_after(10) as silence:
             await peer.command()

@@ -1,4 +1,4 @@
-"""The client and the server of this house, with rates: everything is said, once, in order, and no call
+"""The client with the real server and its rates: each message is committed once, in order, and no call
 fails."""
 
 from collections.abc import AsyncGenerator
@@ -52,7 +52,7 @@ class TestServer:
 
 
 async def say_all(chat: Chat, texts: list[str], numbers: list[int], room: str = "lobby") -> None:
-    """Begin to say all of them, in this order, and note the number of each."""
+    """Start to say all texts in this order, and store the number of each."""
     numbers += [0] * len(texts)
 
     async def say(index: int) -> None:
@@ -65,7 +65,7 @@ async def say_all(chat: Chat, texts: list[str], numbers: list[int], room: str = 
 
 
 async def shown(server: TestServer, count: int) -> list[Said | TopicChanged]:
-    """Return the entries of the lobby, so many, as somebody sees them who comes later."""
+    """Return `count` entries of the lobby, as a later member receives them."""
     entries: list[Said | TopicChanged] = []
     async with server.connect("reader") as reader:
         await reader.join("lobby", after=0, epoch="any")
@@ -77,7 +77,7 @@ async def shown(server: TestServer, count: int) -> list[Said | TopicChanged]:
     return entries
 
 
-async def test_thirty_messages_that_wait_for_a_restart_are_said_once_in_order(
+async def test_thirty_messages_queued_during_a_restart_are_committed_once_in_order(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     server = TestServer()
@@ -105,13 +105,13 @@ async def test_thirty_messages_that_wait_for_a_restart_are_said_once_in_order(
 async def serve_chat(
     connecting: AbstractAsyncContextManager[Chat], *, task_status: trio.TaskStatus[Chat]
 ) -> None:
-    """Keep a Chat, until cancelled."""
+    """Keep a Chat open until cancelled."""
     async with connecting as chat:
         task_status.started(chat)
         await trio.sleep_forever()
 
 
-async def test_what_waits_goes_on_at_the_rate_of_the_server(autojump_clock: trio.abc.Clock) -> None:
+async def test_queued_messages_are_sent_at_the_rate_of_the_server(autojump_clock: trio.abc.Clock) -> None:
     """A hundred at five a second, after a burst of twenty, are sixteen seconds: none is refused and sent
     again a second later."""
     server = TestServer()
@@ -144,7 +144,7 @@ async def test_two_chats_of_one_member_share_the_rate_and_each_keeps_its_order(
         assert texts == [f"{name} {n}" for n in range(40)]
 
 
-async def test_a_program_that_comes_back_at_once_with_its_token_is_not_refused(
+async def test_a_program_that_reconnects_at_once_with_its_token_is_not_refused(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     """Its rate is used up, which the new Chat cannot know. Long texts are refused first, and must not be
@@ -199,7 +199,7 @@ async def test_topics_whispers_and_names_share_the_rate_and_keep_their_order(
     assert whispers == [f"whisper {n}" for n in range(15)]
 
 
-async def test_rooms_and_questions_wait_as_well(autojump_clock: trio.abc.Clock) -> None:
+async def test_joins_and_queries_are_paced_too(autojump_clock: trio.abc.Clock) -> None:
     server = TestServer(rooms_burst=2, rooms_per_s=1, questions_burst=2, questions_per_s=1)
     async with server.running(), server.connect("ada") as ada, trio.open_nursery() as nursery:
         for n in range(6):
@@ -209,7 +209,7 @@ async def test_rooms_and_questions_wait_as_well(autojump_clock: trio.abc.Clock) 
     # Every call has returned, or this would have raised.
 
 
-async def test_a_program_may_have_its_refusals(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_program_may_turn_pacing_off(autojump_clock: trio.abc.Clock) -> None:
     server = TestServer()
     refusals: list[Refused] = []
     async with (
@@ -225,7 +225,7 @@ async def test_a_program_may_have_its_refusals(autojump_clock: trio.abc.Clock) -
     assert [(refused.code, refused.retry_after_s) for refused in refusals] == [("rate_limited", 1)]
 
 
-async def test_a_server_without_rates_is_waited_for_by_nobody(autojump_clock: trio.abc.Clock) -> None:
+async def test_without_announced_rates_no_command_waits(autojump_clock: trio.abc.Clock) -> None:
     listener = PipeListener()
     numbers: list[int] = []
 

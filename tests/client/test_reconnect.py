@@ -1,4 +1,4 @@
-"""One connection after another: when the client comes back, when it does not, and what a program is told."""
+"""One connection after another: when the client reconnects, when it does not, and which events it emits."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.outages import cut_off, length_of, next_of
-from tests.client.scripted import Peer, Stage, chatting, said
+from tests.client.outages import next_events, outage_s, reset_and_accept
+from tests.client.scripted import ScriptedConnection, ScriptedServer, chatting, said
 from trio_chat.client import Disconnected, Reconnected, connect
 from trio_chat.errors import ChatError, ClientError, ConnectionLost, ProtocolError
 from trio_chat.wire.messages import Ack, Bye, Error, Hello, Named, Ping, Pong, Say, Typing
@@ -15,78 +15,78 @@ from trio_chat.wire.messages import Ack, Bye, Error, Hello, Named, Ping, Pong, S
 LOST = "connection lost: the server closed it without a word"
 
 
-async def test_a_program_sees_an_outage_and_its_end_between_what_it_hears(
+async def test_disconnected_and_reconnected_arrive_in_order_with_other_events(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await peer.say(said(1))
         peer.link.close()
-        assert await next_of(chat, 2) == [said(1), Disconnected(LOST, 0.25)]
-        peer = await stage.accept()
+        assert await next_events(chat, 2) == [said(1), Disconnected(LOST, 0.25)]
+        peer = await scripted_server.accept()
         assert trio.current_time() == pytest.approx(0.25)
         hello = await peer.greet()
         assert (hello.name, hello.token) == ("ada", chat.token)
-        assert length_of(await anext(chat)) == pytest.approx(0.25)
+        assert outage_s(await anext(chat)) == pytest.approx(0.25)
         await peer.say(said(2))
-        assert await next_of(chat, 1) == [said(2)]
+        assert await next_events(chat, 1) == [said(2)]
         peer.link.close()
 
 
-async def test_it_goes_on_trying_and_there_is_one_outage(
+async def test_all_failed_tries_belong_to_one_outage(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """Nobody there, nobody who answers, too many, a bug: each is a reason to wait longer."""
-    stage = Stage()
+    """No server, no answer, too many connections, a bug: after each the client waits longer."""
+    scripted_server = ScriptedServer()
 
     async def server() -> None:
-        await (await stage.accept()).expect(Hello)  # says nothing: 10 s
-        peer = await stage.accept()
+        await (await scripted_server.accept()).expect(Hello)  # silent until the timeout of 10 s
+        peer = await scripted_server.accept()
         await peer.expect(Hello)
         await peer.say(Bye("too_many_connections", "full", reconnect=True))
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         hello = await peer.expect(Hello)
         await peer.say(Error("unavailable", "not now", retry_after_s=5, ref=hello.ref))
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.expect(Hello)
         peer.reset()
-        await (await stage.accept()).greet()
+        await (await scripted_server.accept()).greet()
 
-    async with chatting(nursery, stage=stage) as (chat, peer):
-        stage.refuses = 2
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
+        scripted_server.refuses = 2
         nursery.start_soon(server)
         await peer.say(Bye("draining", "back soon", reconnect=True, after_s=3))
         peer.link.close()
-        outage, back = await next_of(chat, 2)
+        outage, back = await next_events(chat, 2)
         waits = 3 + 0.25 + 0.5 + 1 + 10 + 2 + 4 + 5 + 8 + 15
         assert outage == Disconnected("the server ended the connection: back soon (draining)", 3.25)
-        assert length_of(back) == pytest.approx(waits)
+        assert outage_s(back) == pytest.approx(waits)
         assert trio.current_time() == pytest.approx(waits)
 
 
-async def test_a_connection_that_breaks_before_one_is_back_is_the_same_outage(
+async def test_a_connection_that_breaks_while_rejoining_belongs_to_the_same_outage(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         nursery.start_soon(peer.admit)
         await chat.join("lobby")
-        peer = await cut_off(peer, stage)
-        peer = await cut_off(peer, stage)
+        peer = await reset_and_accept(peer, scripted_server)
+        peer = await reset_and_accept(peer, scripted_server)
         await peer.admit(resumed=True)
-        events = await next_of(chat, 2)
+        events = await next_events(chat, 2)
         assert [type(event) for event in events] == [Disconnected, Reconnected]
-        assert length_of(events[1]) == pytest.approx(0.75)
+        assert outage_s(events[1]) == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize("code", ["replaced", "kicked", "banned", "quit"])
-async def test_who_is_told_not_to_come_back_does_not(nursery: trio.Nursery, code: str) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+async def test_a_client_that_is_told_not_to_reconnect_does_not(nursery: trio.Nursery, code: str) -> None:
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await peer.say(Bye(code, "away with you", reconnect=False))
         with pytest.raises(ConnectionLost, match="away with you") as caught:
             await anext(chat)
-        assert (caught.value.code, len(stage.dialled)) == (code, 1)
+        assert (caught.value.code, len(scripted_server.dialled)) == (code, 1)
 
 
 def _error(code: str) -> Callable[[Hello], Error]:
@@ -108,17 +108,17 @@ def _bye(code: str) -> Callable[[Hello], Bye]:
     ],
     ids=["taken", "bad", "banned", "version", "nonsense"],
 )
-async def test_what_will_not_change_by_waiting_ends_the_chat(
+async def test_a_permanent_refusal_ends_the_chat(
     nursery: trio.Nursery,
     autojump_clock: trio.abc.Clock,
     answer: Callable[[Hello], Error | Bye | Pong],
     code: str,
     kind: type[ClientError],
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         peer.reset()
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.say(answer(await peer.expect(Hello)))
         assert isinstance(await anext(chat), Disconnected)
         with pytest.raises(kind) as caught:
@@ -130,19 +130,19 @@ async def test_what_will_not_change_by_waiting_ends_the_chat(
             await chat.ping()
 
 
-async def test_garbage_ends_the_chat_also_later(nursery: trio.Nursery) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
-        await peer.say_bytes(b"HTTP/1.1 400\r\n\r\n")
+async def test_garbage_after_the_welcome_ends_the_chat(nursery: trio.Nursery) -> None:
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
+        await peer.send_bytes(b"HTTP/1.1 400\r\n\r\n")
         with pytest.raises(ProtocolError):
             await anext(chat)
-        assert len(stage.dialled) == 1
+        assert len(scripted_server.dialled) == 1
 
 
-async def test_patience_ends(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage, patience_s=60) as (chat, peer):
-        stage.refuses = 1_000
+async def test_the_chat_ends_after_patience_s(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, patience_s=60) as (chat, peer):
+        scripted_server.refuses = 1_000
         peer.reset()
         assert isinstance(await anext(chat), Disconnected)
         with pytest.raises(ConnectionLost, match="no reconnect within 60 s: no server there"):
@@ -150,23 +150,23 @@ async def test_patience_ends(nursery: trio.Nursery, autojump_clock: trio.abc.Clo
         assert trio.current_time() == pytest.approx(60)
 
 
-async def test_patience_ends_with_a_server_that_does_not_let_us_in(
+async def test_patience_s_covers_rejoining_the_rooms(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
+    scripted_server = ScriptedServer()
 
     async def server() -> None:
         while True:
-            peer = await stage.accept()
+            peer = await scripted_server.accept()
             await peer.greet()
             nursery.start_soon(answer_pings, peer)
 
-    async def answer_pings(peer: Peer) -> None:
+    async def answer_pings(peer: ScriptedConnection) -> None:
         while (command := await peer.command()) is not None:
             if isinstance(command, Ping):
                 await peer.say(Pong(ref=command.ref))
 
-    async with chatting(nursery, stage=stage, patience_s=100) as (chat, peer):
+    async with chatting(nursery, scripted_server=scripted_server, patience_s=100) as (chat, peer):
         nursery.start_soon(peer.admit)
         await chat.join("lobby")
         peer.reset()
@@ -177,54 +177,54 @@ async def test_patience_ends_with_a_server_that_does_not_let_us_in(
         assert trio.current_time() == pytest.approx(100)
 
 
-async def test_patience_is_over_with_the_outage_whatever_is_still_to_be_sent(
+async def test_patience_s_does_not_cover_sending_the_backlog(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage(buffer_bytes=500)
-    async with chatting(nursery, stage=stage, patience_s=10) as (chat, peer):
+    scripted_server = ScriptedServer(buffer_bytes=500)
+    async with chatting(nursery, scripted_server=scripted_server, patience_s=10) as (chat, peer):
         peer.reset()
         for _ in range(40):
             nursery.start_soon(chat.say, "lobby", "x" * 4000)
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.greet()
-        assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
+        assert [type(event) for event in await next_events(chat, 2)] == [Disconnected, Reconnected]
         await trio.sleep(30)
         for _ in range(40):
             say = await peer.expect(Say)
             nursery.start_soon(peer.say, Ack(say.ref, "lobby", 1))
         await chat.typing("lobby")
         assert await peer.command() == Typing("lobby")
-        assert len(stage.dialled) == 2
+        assert len(scripted_server.dialled) == 2
 
 
-async def test_the_present_name_is_what_one_comes_back_with(
+async def test_the_client_reconnects_with_its_present_name(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    """… and if the server knows better, that is the name."""
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+    """If the second welcome has another name, the Chat takes that name."""
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         await peer.say(Named("eva"))
-        assert await next_of(chat, 1) == [Named("eva")]
+        assert await next_events(chat, 1) == [Named("eva")]
         peer.reset()
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         hello = await peer.greet()
         assert hello.name == "eva"
-        assert [type(event) for event in await next_of(chat, 2)] == [Disconnected, Reconnected]
+        assert [type(event) for event in await next_events(chat, 2)] == [Disconnected, Reconnected]
         peer.reset()
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         hello = await peer.expect(Hello)
-        peer.hear_again(Hello(version=1, name="evelyn", token=hello.token, ref=hello.ref))
+        peer.push_back(Hello(version=1, name="evelyn", token=hello.token, ref=hello.ref))
         await peer.greet()
-        assert (await next_of(chat, 3))[1] == Named("evelyn")
+        assert (await next_events(chat, 3))[1] == Named("evelyn")
         assert chat.name == chat.welcome.name == "evelyn"
 
 
-async def test_quitting_in_an_outage_ends_at_once(
+async def test_quit_during_an_outage_ends_at_once(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
-        stage.refuses = 1_000
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
+        scripted_server.refuses = 1_000
         peer.reset()
         outage = await anext(chat)
         await wait_all_tasks_blocked()
@@ -233,68 +233,70 @@ async def test_quitting_in_an_outage_ends_at_once(
         assert isinstance(outage, Disconnected)
         assert trio.current_time() == 0
         await trio.sleep(1_000)
-        assert len(stage.dialled) == 1, "nobody tries any more"
+        assert len(scripted_server.dialled) == 1, "the client must not try again"
 
 
-async def test_leaving_the_block_in_an_outage_waits_for_nothing(
+async def test_leaving_the_block_during_an_outage_waits_for_nothing(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage, hangs_up=False) as (_, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, hangs_up=False) as (_, peer):
         peer.reset()
         await wait_all_tasks_blocked()
     assert trio.current_time() == 0
-    assert all(link.is_closed for link in stage.client_links)
+    assert all(link.is_closed for link in scripted_server.client_links)
 
 
-async def test_quitting_while_the_welcome_is_under_way_leaves_nothing_open(
+async def test_quit_during_the_handshake_leaves_nothing_open(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage, hangs_up=False) as (chat, peer):
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, hangs_up=False) as (chat, peer):
         peer.reset()
-        peer = await stage.accept()
-        await peer.greet()  # the welcome is there, and not read yet
+        peer = await scripted_server.accept()
+        await peer.greet()  # the welcome has arrived, and is not read yet
         await chat.quit()
         await wait_all_tasks_blocked()
-        assert all(link.is_closed for link in stage.client_links)
+        assert all(link.is_closed for link in scripted_server.client_links)
 
 
-async def test_a_connection_that_breaks_in_a_goodbye_is_not_come_back_to(nursery: trio.Nursery) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage, hangs_up=False) as (chat, peer):
+async def test_a_connection_that_breaks_during_quit_is_not_replaced(nursery: trio.Nursery) -> None:
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server, hangs_up=False) as (chat, peer):
         async with trio.open_nursery() as quitting:
             quitting.start_soon(chat.quit)
             await wait_all_tasks_blocked()
             peer.reset()
-    assert len(stage.dialled) == 1
+    assert len(scripted_server.dialled) == 1
 
 
-async def test_without_coming_back_the_first_connection_is_the_only_one(nursery: trio.Nursery) -> None:
-    stage = Stage()
+async def test_with_come_back_false_there_is_only_one_connection(nursery: trio.Nursery) -> None:
+    scripted_server = ScriptedServer()
     failed: list[ChatError] = []
 
     async def server() -> None:
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.greet()
         peer.link.close()
 
     nursery.start_soon(server)
-    async with connect(name="ada", dial=stage.dial, come_back=False) as chat:
+    async with connect(name="ada", dial=scripted_server.dial, come_back=False) as chat:
         try:
             await anext(chat)
         except ConnectionLost as error:
             failed.append(error)
-    assert failed and len(stage.dialled) == 1
+    assert failed and len(scripted_server.dialled) == 1
 
 
-async def test_typing_in_an_outage_is_dropped(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
-    stage = Stage()
-    async with chatting(nursery, stage=stage) as (chat, peer):
+async def test_typing_during_an_outage_is_dropped(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    scripted_server = ScriptedServer()
+    async with chatting(nursery, scripted_server=scripted_server) as (chat, peer):
         peer.reset()
         await anext(chat)
         await chat.typing("lobby")
-        peer = await stage.accept()
+        peer = await scripted_server.accept()
         await peer.greet()
         await anext(chat)
         with trio.move_on_after(0):

@@ -1,4 +1,4 @@
-"""The client and the server of this house: a restart with a journal in a file, and without; cancelling."""
+"""The client with the real server: restarts with and without a journal file, and cancelling."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.client.outages import length_of
+from tests.client.outages import outage_s
 from tests.patience import PATIENCE_S
 from tests.sim.house import SERVER, open_house
 from trio_chat.client import Chat, ClientEvent, Disconnected, connect
@@ -42,10 +42,10 @@ async def said_next(chat: Chat) -> tuple[int, str]:
     async for event in chat:
         if isinstance(event, Said):
             return event.seq, event.text
-    raise AssertionError("it has ended")
+    raise AssertionError("the Chat has ended")
 
 
-async def test_a_restart_of_a_server_with_a_journal_in_a_file_is_an_outage_and_nothing_else(
+async def test_a_server_restart_with_a_journal_file_is_only_an_outage(
     tmp_path: Path,
 ) -> None:
     network, journal = MemoryNetwork(), str(tmp_path / "journal.db")
@@ -69,7 +69,9 @@ async def test_a_restart_of_a_server_with_a_journal_in_a_file_is_an_outage_and_n
                 async with trio.open_nursery() as talking:
                     talking.start_soon(bob.say, "lobby", "within")
                     async with serving(network, journal):
-                        assert await ada.say("lobby", "before", ref="b") == 1, "said once"
+                        assert await ada.say("lobby", "before", ref="b") == 1, (
+                            "the message must be committed once"
+                        )
                         while (heard := await said_next(ada))[1] != "within":
                             assert heard == (1, "before")
                         assert heard == (2, "within")
@@ -83,7 +85,7 @@ async def test_a_restart_of_a_server_with_a_journal_in_a_file_is_an_outage_and_n
                         await bob.quit()
 
 
-async def test_a_restart_of_a_server_without_one_is_another_history(
+async def test_a_server_restart_without_a_journal_file_begins_another_history(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     network = MemoryNetwork()
@@ -99,14 +101,14 @@ async def test_a_restart_of_a_server_without_one_is_another_history(
         assert isinstance(outage, Disconnected)
         assert isinstance(room, Room)
         assert (room.head, room.first, room.resumed) == (0, 1, False)
-        assert length_of(back) > 0
+        assert outage_s(back) > 0
         assert members == Members("lobby", ["ada"], 1, more=False)
         assert await ada.say("lobby", "after") == 1
 
 
 @asynccontextmanager
 async def chatting_over_a_restart(network: MemoryNetwork) -> AsyncGenerator[Chat]:
-    """Ada, who was in the lobby of the server before, and has said something there."""
+    """Yield Ada's Chat after a restart; she had joined the lobby and said something there."""
     async with trio.open_nursery() as nursery:
         stop = trio.Event()
 
@@ -126,7 +128,7 @@ async def chatting_over_a_restart(network: MemoryNetwork) -> AsyncGenerator[Chat
         nursery.cancel_scope.cancel()
 
 
-async def test_who_has_taken_the_name_meanwhile_keeps_it(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_name_that_was_taken_meanwhile_stays_taken(autojump_clock: trio.abc.Clock) -> None:
     network = MemoryNetwork()
     async with trio.open_nursery() as nursery:
         stop, eve_is_in = trio.Event(), trio.Event()
@@ -151,11 +153,11 @@ async def test_who_has_taken_the_name_meanwhile_keeps_it(autojump_clock: trio.ab
         nursery.cancel_scope.cancel()
 
 
-# --- ended at each checkpoint ----------------------------------------------------------------------------
+# --- cancelled at each checkpoint ------------------------------------------------------------------------
 
 
 async def an_outage(sim: Simulation) -> None:
-    """Ada's connection is reset in the middle of what she does, and she is cancelled anywhere in that."""
+    """Reset Ada's connection during her calls; the test cancels her at each checkpoint."""
     async with open_house(sim) as house:
         zoe = await house.observer()
         with sim.victim():
@@ -180,9 +182,9 @@ async def an_outage(sim: Simulation) -> None:
                             break
                     await chat.leave("lobby")
             except ExceptionGroup as group:
-                raise AssertionError("a group, where one plain error is promised") from group
+                raise AssertionError("the error must not be in a group") from group
         ends = [each.dialled for each in house.network.connections if each.from_host == "ada"]
-        assert all(end.is_closed for end in ends), "the client has closed"
+        assert all(end.is_closed for end in ends), "the client left a link open"
         await trio.sleep(1)
         assert house.is_known("ada") == []
         assert await zoe.say("I am still here")
@@ -190,5 +192,7 @@ async def an_outage(sim: Simulation) -> None:
 
 @pytest.mark.parametrize("children", [False, True], ids=["the program", "its tasks"])
 @pytest.mark.parametrize("error", [None, InjectedError], ids=["cancelled", "failing"])
-def test_an_outage_ended_at_each_checkpoint(error: type[InjectedError] | None, children: bool) -> None:
+def test_an_outage_can_be_cancelled_at_each_checkpoint(
+    error: type[InjectedError] | None, children: bool
+) -> None:
     assert sweep(an_outage, error=error, children=children).checkpoints > 8

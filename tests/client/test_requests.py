@@ -1,4 +1,4 @@
-"""Which command an answer belongs to."""
+"""Requests: matching of answers, and what is sent again."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def test_a_request_is_taken_once_by_its_ref() -> None:
     assert requests.take("") is None
 
 
-def test_one_ref_asked_with_twice_is_answered_twice_in_order() -> None:
+def test_two_requests_with_the_same_ref_are_answered_in_order() -> None:
     requests = Requests()
     first, second = (Request(Say("lobby", "once", ref="a")) for _ in range(2))
     requests.add(first)
@@ -36,7 +36,7 @@ def test_one_ref_asked_with_twice_is_answered_twice_in_order() -> None:
     assert requests.take("a") is None
 
 
-def test_at_the_end_everyone_goes_on_without_an_answer() -> None:
+def test_the_end_releases_every_request_without_an_answer() -> None:
     requests = Requests()
     answered, waiting = Request(Ping(ref="a")), Request(Ping(ref="b"))
     requests.add(answered)
@@ -55,7 +55,7 @@ def sent(requests: Requests, request: Request) -> Request:
     return request
 
 
-def test_after_a_loss_what_was_sent_waits_again_and_some_does_not() -> None:
+def test_after_a_lost_connection_sent_requests_wait_again_with_exceptions() -> None:
     requests = Requests()
     say = sent(requests, Request(Say("lobby", "hello", ref="a")))
     whisper = sent(requests, Request(Whisper("bob", "psst", ref="b")))
@@ -71,7 +71,7 @@ def test_after_a_loss_what_was_sent_waits_again_and_some_does_not() -> None:
     assert given_up.failure is own.failure is None
 
 
-def test_what_was_not_sent_is_forgotten_when_it_is_given_up_and_what_was_sent_keeps_its_place() -> None:
+def test_a_cancelled_request_is_removed_unless_it_was_sent() -> None:
     requests = Requests()
     unsent = Request(Ping(ref="a"))
     requests.add(unsent)
@@ -79,11 +79,11 @@ def test_what_was_not_sent_is_forgotten_when_it_is_given_up_and_what_was_sent_ke
     assert list(requests) == []
     first, second = (sent(requests, Request(Say("lobby", "once", ref="b"))) for _ in range(2))
     requests.give_up(first)
-    assert requests.take("b") is first, "its answer is not the answer to the next"
+    assert requests.take("b") is first, "the answer belongs to the first request"
     assert requests.take("b") is second
 
 
-def test_two_bugs_of_the_server_are_enough() -> None:
+def test_a_request_fails_after_two_internal_errors() -> None:
     requests = Requests()
     bad = sent(requests, Request(Say("lobby", "bad", ref="a")))
     for code in ("internal", "draining"):
@@ -98,7 +98,7 @@ def test_two_bugs_of_the_server_are_enough() -> None:
     assert unsent.failure is None
 
 
-async def test_a_place_is_free_again_however_a_request_ends(nursery: trio.Nursery) -> None:
+async def test_every_end_of_a_request_frees_its_slot(nursery: trio.Nursery) -> None:
     requests = Requests()
 
     def lose(request: Request) -> None:

@@ -1,6 +1,6 @@
-"""Answers find their requests, and a program that is slow misses nothing and blocks nobody.
+"""Answers reach their requests, and a slow program misses nothing and blocks no other task.
 
-The server is played by the test, or by a `Hall`, which keeps a journal and answers by itself.
+The server is played by the test, or by a `ScriptedRoom`, which keeps a journal and answers by itself.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer, chatting, said
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, chatting, said
 from trio_chat.client import Chat
 from trio_chat.client.events import ClientEvent
 from trio_chat.errors import ConnectionLost, ProtocolError, Refused
@@ -45,7 +45,7 @@ def seqs(events: list[ClientEvent]) -> list[int]:
 # --- answers ----------------------------------------------------------------------------------------
 
 
-async def test_answers_are_matched_by_ref_in_whatever_order_they_come(nursery: trio.Nursery) -> None:
+async def test_answers_are_matched_by_ref_in_any_order(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         numbers: list[int] = []
         async with trio.open_nursery() as asking:
@@ -60,9 +60,9 @@ async def test_answers_are_matched_by_ref_in_whatever_order_they_come(nursery: t
         assert numbers == [12, 10, 11]
 
 
-async def test_a_thousand_tasks_say_at_once(nursery: trio.Nursery) -> None:
+async def test_a_thousand_tasks_can_say_at_once(nursery: trio.Nursery) -> None:
     async with chatting(nursery, buffer_bytes=4096) as (chat, peer):
-        nursery.start_soon(Hall().serve, peer)
+        nursery.start_soon(ScriptedRoom().serve, peer)
         numbers: list[int] = []
         async with trio.open_nursery() as asking:
             for n in range(1000):
@@ -70,8 +70,8 @@ async def test_a_thousand_tasks_say_at_once(nursery: trio.Nursery) -> None:
         assert sorted(numbers) == list(range(1, 1001))
 
 
-async def test_an_error_is_refused_and_the_chat_goes_on(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+async def test_an_error_raises_refused_and_the_chat_continues(nursery: trio.Nursery) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         command = await peer.expect(Say)
         await peer.say(Error("rate_limited", "slowly", retry_after_s=2, ref=command.ref))
         await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
@@ -84,8 +84,8 @@ async def test_an_error_is_refused_and_the_chat_goes_on(nursery: trio.Nursery) -
         await chat.ping()
 
 
-async def test_an_answer_of_the_wrong_kind_is_a_server_fault(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+async def test_an_answer_of_the_wrong_type_is_a_protocol_error(nursery: trio.Nursery) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.say(Ack((await peer.expect(Rooms)).ref))
 
     async with chatting(nursery) as (chat, peer):
@@ -107,19 +107,19 @@ async def test_the_late_answer_of_a_cancelled_request_is_dropped(nursery: trio.N
         assert numbers == [2]
 
 
-async def test_a_ref_may_be_said_again_after_its_request_was_cancelled(nursery: trio.Nursery) -> None:
+async def test_a_ref_may_be_used_again_after_its_request_was_cancelled(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
-        nursery.start_soon(Hall().serve, peer)
+        nursery.start_soon(ScriptedRoom().serve, peer)
         with trio.move_on_after(0):
             await chat.say("lobby", "once", ref="mine")
         assert await chat.say("lobby", "once", ref="mine") == 1
         assert await chat.say("lobby", "twice") == 2
 
 
-async def test_a_resumed_room_goes_on_behind_its_cursor(nursery: trio.Nursery) -> None:
-    """What the replay brings at or below it, there is no telling why, was heard already."""
+async def test_a_resumed_room_continues_after_its_cursor(nursery: trio.Nursery) -> None:
+    """Entries of the replay at or below the cursor were received before and are dropped."""
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         join = await peer.expect(Join)
         assert (join.after, join.epoch) == (5, "e")
         room = Room(room="lobby", epoch="e", resumed=True, first=1, head=9, members=1, topic="", ref=join.ref)
@@ -128,24 +128,24 @@ async def test_a_resumed_room_goes_on_behind_its_cursor(nursery: trio.Nursery) -
     async with chatting(nursery) as (chat, peer):
         nursery.start_soon(server, peer)
         assert (await chat.join("lobby", recent=2, after=5, epoch="e")).resumed
-        assert await next_of(chat, 3) == [Gap("lobby", 5, 8, kept=True), said(8), said(9)]
+        assert await next_events(chat, 3) == [Gap("lobby", 5, 8, kept=True), said(8), said(9)]
 
 
-async def test_a_cancelled_join_still_counts_when_its_answer_comes(nursery: trio.Nursery) -> None:
+async def test_a_cancelled_join_still_takes_effect(nursery: trio.Nursery) -> None:
     async with chatting(nursery, inbox_events=1) as (chat, peer):
-        hall = Hall()
+        scripted_room = ScriptedRoom()
         for n in range(30):
-            hall.add("bob", str(n))
+            scripted_room.add("bob", str(n))
         with trio.move_on_after(0):
             await chat.join("lobby", recent=10)
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.ping()
         await chat.ping()
         events = [await anext(aiter(chat)) for _ in range(10)]
         assert seqs(events) == list(range(21, 31))
 
 
-async def test_a_command_that_was_cancelled_half_out_goes_out_whole(nursery: trio.Nursery) -> None:
+async def test_a_command_cancelled_halfway_is_sent_completely(nursery: trio.Nursery) -> None:
     async with chatting(nursery, buffer_bytes=64) as (chat, peer):
         for _ in range(3):
             with trio.move_on_after(0):
@@ -158,7 +158,7 @@ async def test_a_command_that_was_cancelled_half_out_goes_out_whole(nursery: tri
             await peer.say(Pong(ref=(await peer.expect(Ping)).ref))
 
 
-async def test_a_name_of_ones_own_is_kept_whoever_changed_it(nursery: trio.Nursery) -> None:
+async def test_a_named_event_without_a_request_changes_the_name(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         await peer.say(Named("eva"))
         assert await anext(aiter(chat)) == Named("eva")
@@ -170,15 +170,15 @@ async def test_a_name_of_ones_own_is_kept_whoever_changed_it(nursery: trio.Nurse
 
 @pytest.mark.parametrize("inbox_events", [16, 1024])
 @pytest.mark.parametrize("buffer_bytes", [4096, 262_144])
-async def test_a_program_that_answers_every_message_hears_each_once_in_order(
+async def test_a_program_that_answers_every_message_receives_each_once_in_order(
     nursery: trio.Nursery, inbox_events: int, buffer_bytes: int
 ) -> None:
-    hall = Hall()
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=inbox_events, buffer_bytes=buffer_bytes) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
         for n in range(10_000):
-            hall.show(hall.add("bob", str(n)))
+            scripted_room.show(scripted_room.add("bob", str(n)))
         heard: list[Said] = []
         async for event in chat:
             assert isinstance(event, Said), event
@@ -189,45 +189,45 @@ async def test_a_program_that_answers_every_message_hears_each_once_in_order(
                 break
     assert [event.seq for event in heard] == list(range(1, 20_001))
     assert [event.text for event in heard if event.by == "bob"] == [str(n) for n in range(10_000)]
-    assert any(isinstance(command, History) for command in hall.asked)
+    assert any(isinstance(command, History) for command in scripted_room.asked)
 
 
-async def flood(hall: Hall, chat: Chat, count: int) -> None:
-    """Let `count` entries come while the program asks and does not listen: most go beyond the bound."""
+async def flood(scripted_room: ScriptedRoom, chat: Chat, count: int) -> None:
+    """Send `count` entries while the program requests and does not iterate: most exceed the bound."""
     for n in range(count):
-        hall.show(hall.add("bob", str(n)))
-    while not any(isinstance(command, Ping) for command in hall.asked):
+        scripted_room.show(scripted_room.add("bob", str(n)))
+    while not any(isinstance(command, Ping) for command in scripted_room.asked):
         await chat.ping()
 
 
-async def next_of(chat: Chat, count: int) -> list[ClientEvent]:
+async def next_events(chat: Chat, count: int) -> list[ClientEvent]:
     return [await anext(aiter(chat)) for _ in range(count)]
 
 
-async def test_pages_and_the_live_stream_meet_without_a_doubled_entry(nursery: trio.Nursery) -> None:
-    """Whatever is said while a page is asked for: in it, or behind it, or both."""
-    hall = Hall()
+async def test_pages_and_the_live_stream_join_without_duplicates(nursery: trio.Nursery) -> None:
+    """Entries committed during a page request may arrive in the page, behind it, or both."""
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
-        await flood(hall, chat, 100)
+        await flood(scripted_room, chat, 100)
         late: list[Callable[[], None]] = [
-            lambda: hall.show(hall.add("bob", "shown before the page")),
-            lambda: crossing.append(hall.add("bob", "in the page, shown after it")),
+            lambda: scripted_room.show(scripted_room.add("bob", "shown before the page")),
+            lambda: crossing.append(scripted_room.add("bob", "in the page, shown after it")),
             lambda: None,
         ]
         crossing: list[Said] = []
-        hall.page_of = 60
-        hall.before_page = lambda: late.pop(0)() if late else None
-        heard = await next_of(chat, 102)
+        scripted_room.page_of = 60
+        scripted_room.before_page = lambda: late.pop(0)() if late else None
+        heard = await next_events(chat, 102)
         for entry in crossing:
-            hall.show(entry)
-        hall.show(hall.add("bob", "live"))
-        heard += await next_of(chat, 1)
+            scripted_room.show(entry)
+        scripted_room.show(scripted_room.add("bob", "live"))
+        heard += await next_events(chat, 1)
         assert seqs(heard) == list(range(1, 104))
 
 
-async def test_a_question_that_is_rated_is_asked_again_and_other_rooms_go_on(
+async def test_a_rate_limited_history_request_is_repeated_and_other_rooms_continue(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
@@ -247,13 +247,13 @@ async def test_a_question_that_is_rated_is_asked_again_and_other_rooms_go_on(
         nursery.start_soon(server)
         await chat.ping()
         await chat.ping()
-        assert await next_of(chat, 2) == [said(1), said(70, "attic")]
+        assert await next_events(chat, 2) == [said(1), said(70, "attic")]
         assert trio.current_time() == 0
-        assert await next_of(chat, 1) == [said(2)]
+        assert await next_events(chat, 1) == [said(2)]
         assert trio.current_time() == pytest.approx(4)
 
 
-async def test_a_question_refused_for_good_is_an_honest_gap(nursery: trio.Nursery) -> None:
+async def test_a_permanently_refused_history_request_is_a_gap(nursery: trio.Nursery) -> None:
     async with chatting(nursery, inbox_events=1, buffer_bytes=500) as (chat, peer):
 
         async def server() -> None:
@@ -265,35 +265,33 @@ async def test_a_question_refused_for_good_is_an_honest_gap(nursery: trio.Nurser
         nursery.start_soon(server)
         await chat.ping()
         await chat.ping()
-        assert await next_of(chat, 2) == [said(1), Gap("lobby", 1, 3, kept=True)]
+        assert await next_events(chat, 2) == [said(1), Gap("lobby", 1, 3, kept=True)]
 
 
-async def test_missed_presence_is_made_good_after_the_entries(nursery: trio.Nursery) -> None:
-    hall = Hall()
+async def test_missed_presence_is_fetched_after_the_entries(nursery: trio.Nursery) -> None:
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
         for n in range(50):
-            hall.show(hall.add("bob", str(n)))
-            hall.show(Presence("lobby", n))
+            scripted_room.show(scripted_room.add("bob", str(n)))
+            scripted_room.show(Presence("lobby", n))
         await chat.ping()
         heard: list[ClientEvent] = []
         while not any(isinstance(event, Members) for event in heard):
-            heard += await next_of(chat, 1)
+            heard += await next_events(chat, 1)
         assert seqs(heard) == list(range(1, 51))
         assert heard[-1] == Members("lobby", ["ada", "bob"], 2, more=False)
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named in the ack", "not named"])
-async def test_a_room_that_is_left_while_behind_says_what_was_missed(
-    nursery: trio.Nursery, named: bool
-) -> None:
-    hall = Hall("Lobby")  # as its first member wrote it
-    hall.names_room_left = named
+async def test_leaving_a_lagging_room_emits_a_gap(nursery: trio.Nursery, named: bool) -> None:
+    scripted_room = ScriptedRoom("Lobby")  # the spelling of its first member
+    scripted_room.names_room_left = named
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
-        await flood(hall, chat, 50)
+        await flood(scripted_room, chat, 50)
         await chat.leave("lobby")
         heard = list(await anext(chat.batches()))
         gap = heard.pop()
@@ -301,18 +299,18 @@ async def test_a_room_that_is_left_while_behind_says_what_was_missed(
         assert gap == Gap("Lobby", len(heard), 51, kept=True)
 
 
-async def test_a_cancelled_catching_up_is_gone_on_with_by_the_next_who_iterates(
+async def test_the_next_iteration_continues_a_cancelled_catching_up(
     nursery: trio.Nursery,
 ) -> None:
-    hall = Hall()
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
-        await flood(hall, chat, 1000)
+        await flood(scripted_room, chat, 1000)
         heard: list[ClientEvent] = []
         while len(heard) < 1000:
             with trio.CancelScope() as scope:
-                hall.before_page = scope.cancel
+                scripted_room.before_page = scope.cancel
                 async for event in chat:
                     heard.append(event)
                     if len(heard) == 1000:
@@ -321,10 +319,10 @@ async def test_a_cancelled_catching_up_is_gone_on_with_by_the_next_who_iterates(
 
 
 async def test_two_tasks_share_the_events_between_them(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    scripted_room = ScriptedRoom()
     heard: list[ClientEvent] = []
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
 
         async def listen() -> None:
@@ -333,14 +331,14 @@ async def test_two_tasks_share_the_events_between_them(nursery: trio.Nursery) ->
                 if len(heard) == 1000:
                     both.cancel_scope.cancel()
 
-        await flood(hall, chat, 1000)
+        await flood(scripted_room, chat, 1000)
         async with trio.open_nursery() as both:
             both.start_soon(listen)
             both.start_soon(listen)
     assert seqs(heard) == list(range(1, 1001))
 
 
-async def test_a_nonsensical_page_ends_the_conversation(nursery: trio.Nursery) -> None:
+async def test_an_invalid_page_ends_the_chat(nursery: trio.Nursery) -> None:
     async with chatting(nursery, inbox_events=1) as (chat, peer):
 
         async def server() -> None:
@@ -358,9 +356,7 @@ async def test_a_nonsensical_page_ends_the_conversation(nursery: trio.Nursery) -
 # --- silence ----------------------------------------------------------------------------------------
 
 
-async def test_a_client_that_says_nothing_pings(
-    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
-) -> None:
+async def test_an_idle_client_pings(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
     async with chatting(nursery, ping_s=25) as (chat, peer):
         for n in (1, 2, 3):
             assert await peer.expect(Ping) == Ping()
@@ -370,10 +366,10 @@ async def test_a_client_that_says_nothing_pings(
         await chat.typing("lobby")
         assert await peer.command() is not None
         await peer.expect(Ping)
-        assert trio.current_time() == pytest.approx(95 + 5), "nothing was heard for 25 s"
+        assert trio.current_time() == pytest.approx(95 + 5), "the client pings after 25 s without data"
 
 
-async def test_a_server_that_says_nothing_more_is_given_up_after_a_minute(
+async def test_a_silent_server_is_disconnected_after_a_minute(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, ping_s=25) as (chat, _):
@@ -382,7 +378,9 @@ async def test_a_server_that_says_nothing_more_is_given_up_after_a_minute(
     assert trio.current_time() == pytest.approx(60)
 
 
-async def test_what_is_not_read_is_no_silence(nursery: trio.Nursery, autojump_clock: trio.abc.Clock) -> None:
+async def test_a_paused_reader_does_not_count_as_silence(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
     async with chatting(nursery, inbox_events=1, buffer_bytes=500, ping_s=1) as (chat, peer):
 
         async def server() -> None:
@@ -396,7 +394,7 @@ async def test_what_is_not_read_is_no_silence(nursery: trio.Nursery, autojump_cl
         assert await anext(aiter(chat)) == said(1)
 
 
-async def test_a_ping_interval_of_nothing_is_not_believed(
+async def test_a_ping_interval_of_zero_is_replaced(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
     async with chatting(nursery, ping_s=0) as (_, peer):
@@ -409,7 +407,7 @@ async def test_a_ping_interval_of_nothing_is_not_believed(
 # --- the end ----------------------------------------------------------------------------------------
 
 
-async def test_what_came_before_the_end_is_heard_before_it(nursery: trio.Nursery) -> None:
+async def test_events_before_the_end_are_delivered_before_it(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         await peer.say(said(1), said(2), Bye("kicked", "out", reconnect=False), said(3))
         heard: list[ClientEvent] = []
@@ -419,7 +417,7 @@ async def test_what_came_before_the_end_is_heard_before_it(nursery: trio.Nursery
         assert seqs(heard) == [1, 2]
 
 
-async def test_who_waits_for_space_is_told_of_the_end_too(nursery: trio.Nursery) -> None:
+async def test_a_call_waiting_for_space_gets_the_end_of_the_chat(nursery: trio.Nursery) -> None:
     async with chatting(nursery, buffer_bytes=64) as (chat, peer):
         for _ in range(3):
             with trio.move_on_after(0):
@@ -431,7 +429,7 @@ async def test_who_waits_for_space_is_told_of_the_end_too(nursery: trio.Nursery)
 
 async def test_iterating_ends_when_the_chat_has_quit(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
-        nursery.start_soon(Hall().serve, peer)
+        nursery.start_soon(ScriptedRoom().serve, peer)
         await chat.join("lobby")
         await chat.say("lobby", "that was all")
         await chat.quit("done")
@@ -443,19 +441,19 @@ async def test_iterating_ends_when_the_chat_has_quit(nursery: trio.Nursery) -> N
         await chat.quit()
 
 
-async def test_quitting_while_behind_says_what_was_missed(nursery: trio.Nursery) -> None:
-    hall = Hall()
+async def test_quit_while_lagging_emits_a_gap(nursery: trio.Nursery) -> None:
+    scripted_room = ScriptedRoom()
     async with chatting(nursery, inbox_events=4, buffer_bytes=500) as (chat, peer):
-        nursery.start_soon(hall.serve, peer)
+        nursery.start_soon(scripted_room.serve, peer)
         await chat.join("lobby")
-        await flood(hall, chat, 50)
+        await flood(scripted_room, chat, 50)
         await chat.quit()
         heard = [event async for event in chat]
         assert heard[-1] == Gap("lobby", len(heard) - 1, 51, kept=True)
         assert seqs(heard) == list(range(1, len(heard)))
 
 
-async def test_all_that_is_asked_before_the_quit_is_answered_before_the_end(nursery: trio.Nursery) -> None:
+async def test_requests_before_quit_are_answered_before_the_end(nursery: trio.Nursery) -> None:
     async with chatting(nursery, hangs_up=False) as (chat, peer):
         numbers: list[int] = []
 

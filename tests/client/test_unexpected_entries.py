@@ -1,4 +1,4 @@
-"""Strays: what a server should not have sent is noted, and what it may send is not."""
+"""Unexpected entries: entries that a server must not send are recorded, others are not."""
 
 import trio
 
@@ -13,7 +13,7 @@ def put(inbox: Inbox, *entries: Said) -> None:
         inbox.put(entry, keep)
 
 
-def test_what_comes_twice_or_behind_later_ones_is_left_out_and_noted() -> None:
+def test_duplicate_and_late_entries_are_dropped_and_recorded() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 0)
     put(inbox, said(1), said(3), said(2), said(3))
@@ -21,7 +21,7 @@ def test_what_comes_twice_or_behind_later_ones_is_left_out_and_noted() -> None:
     assert list(inbox.strays) == [said(2), said(3)]
 
 
-def test_what_was_there_before_one_came_back_is_noted() -> None:
+def test_entries_from_before_a_rejoin_are_recorded() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 7)
     put(inbox, said(7), said(8))
@@ -29,7 +29,7 @@ def test_what_was_there_before_one_came_back_is_noted() -> None:
     assert list(inbox.strays) == [said(7)]
 
 
-def test_what_comes_after_leaving_is_handed_out_and_noted() -> None:
+def test_entries_after_leaving_are_delivered_and_recorded() -> None:
     inbox = Inbox()
     inbox.enter("lobby", 0)
     inbox.leave("lobby")
@@ -38,7 +38,7 @@ def test_what_comes_after_leaving_is_handed_out_and_noted() -> None:
     assert list(inbox.strays) == [said(1)]
 
 
-def test_an_entry_that_comes_live_and_in_an_answer_is_no_stray() -> None:
+def test_an_entry_that_arrives_live_and_in_an_answer_is_expected() -> None:
     inbox = Inbox(2)
     inbox.enter("lobby", 0)
     put(inbox, said(1), said(2))
@@ -52,7 +52,7 @@ def test_an_entry_that_comes_live_and_in_an_answer_is_no_stray() -> None:
     assert not inbox.strays
 
 
-async def test_a_chat_gives_its_strays_once(nursery: trio.Nursery) -> None:
+async def test_a_chat_returns_unexpected_entries_once(nursery: trio.Nursery) -> None:
     async with chatting(nursery) as (chat, peer):
         await peer.say(said(1))
         await anext(chat)

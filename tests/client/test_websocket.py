@@ -1,4 +1,4 @@
-"""A Chat over WebSocket: the same as over frames, and what can go wrong on the way there."""
+"""A Chat over WebSocket: it behaves as over frames, and each failed handshake is reported."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -46,7 +46,7 @@ async def heard(chat: Chat, count: int) -> list[str]:
     return texts
 
 
-async def test_those_on_a_websocket_and_those_on_frames_hear_the_same(autojump_clock: trio.abc.Clock) -> None:
+async def test_websocket_and_frame_clients_receive_the_same_events(autojump_clock: trio.abc.Clock) -> None:
     network = MemoryNetwork()
     async with (
         serving(network),
@@ -63,7 +63,7 @@ async def test_those_on_a_websocket_and_those_on_frames_hear_the_same(autojump_c
             await ada.say("lobby", "x" * 65_536)
 
 
-async def test_a_broken_connection_comes_back_over_websocket(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_websocket_client_reconnects(autojump_clock: trio.abc.Clock) -> None:
     network = MemoryNetwork()
     async with serving(network), chatting(network, "ada") as ada:
         await ada.join("lobby")
@@ -88,7 +88,7 @@ async def test_pings_of_the_dialect_are_answered(autojump_clock: trio.abc.Clock)
         assert await there.receive_some() == b"\x8a\x81" + bytes(4) + b"b"
 
 
-async def test_a_server_that_only_pings_fills_nothing(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_flood_of_websocket_pings_is_bounded(autojump_clock: trio.abc.Clock) -> None:
     here, there = link_pair(100)
     connection = Connection(here, WebSocketEvents(lambda: bytes(4)))
     connection.send_nowait(bytes(OUTBOX_BYTES + 100))
@@ -105,7 +105,7 @@ async def test_a_server_that_only_pings_fills_nothing(autojump_clock: trio.abc.C
     assert received == OUTBOX_BYTES + 100
 
 
-async def test_bytes_behind_a_close_are_no_sign_of_life(autojump_clock: trio.abc.Clock) -> None:
+async def test_bytes_after_a_close_frame_do_not_count_as_activity(autojump_clock: trio.abc.Clock) -> None:
     here, there = link_pair()
     connection = Connection(here, WebSocketEvents(lambda: bytes(4)))
     heard_at = []
@@ -117,30 +117,30 @@ async def test_bytes_behind_a_close_are_no_sign_of_life(autojump_clock: trio.abc
     assert heard_at == [1, 1, 1, 1]
 
 
-async def test_a_full_server_is_one_to_come_back_to(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_full_server_is_tried_again(autojump_clock: trio.abc.Clock) -> None:
     network = MemoryNetwork()
     async with serving(network, connections=1), chatting(network, "ada") as ada:
         with pytest.raises(CannotConnect, match="cannot open a WebSocket: HTTP status 503"):
             async with chatting(network, "bob"):
-                raise AssertionError("there is no place")
+                raise AssertionError("a full server accepted the client")
         with network.fault(Rst(), "ada", "server"):
             pass
         await ada.join("lobby")
 
 
-async def test_a_name_that_is_not_the_servers_is_told(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_host_name_unknown_to_the_server_is_reported(autojump_clock: trio.abc.Clock) -> None:
     network = MemoryNetwork()
     async with open_server(Config(), listeners=[network.listen("server")]):
         with pytest.raises(ProtocolError, match="cannot open a WebSocket: HTTP status 421"):
             async with chatting(network, "ada"):
-                raise AssertionError("that is not its name")
+                raise AssertionError("the server accepted an unknown host name")
 
 
-# --- what can come instead of a server of ours ------------------------------------------------------------
+# --- other answers than those of a trio-chat server ------------------------------------------------------
 
 
 async def answered(answer: bytes, *, closes: bool = True) -> None:
-    """Connect to somebody who answers the upgrade so."""
+    """Connect to a server that sends this answer to the upgrade."""
     here, there = link_pair()
 
     async def dial(host: str, port: int) -> Link:
@@ -156,7 +156,7 @@ async def answered(answer: bytes, *, closes: bool = True) -> None:
         nursery.start_soon(play)
         try:
             async with connect(URL, name="ada", dial=dial):
-                raise AssertionError("that is no server")
+                raise AssertionError("the client accepted this answer")
         finally:
             assert here.is_closed
             nursery.cancel_scope.cancel()
@@ -174,20 +174,20 @@ async def answered(answer: bytes, *, closes: bool = True) -> None:
         (b"", CannotConnect, "closed it without a word"),
     ],
 )
-async def test_another_answer_is_told_in_a_line(
+async def test_another_http_answer_is_reported_in_one_line(
     answer: bytes, error: type[Exception], words: str, autojump_clock: trio.abc.Clock
 ) -> None:
     with pytest.RaisesGroup(pytest.RaisesExc(error, match=words)):
         await answered(answer)
 
 
-async def test_no_answer_is_told_after_ten_seconds(autojump_clock: trio.abc.Clock) -> None:
+async def test_a_missing_http_answer_is_reported_after_ten_seconds(autojump_clock: trio.abc.Clock) -> None:
     with pytest.RaisesGroup(pytest.RaisesExc(CannotConnect, match="says nothing")):
         await answered(b"HTTP/1.1 101 S", closes=False)
     assert trio.current_time() == 10
 
 
-# --- cancelled at each checkpoint -------------------------------------------------------------------------
+# --- cancelled at each checkpoint ------------------------------------------------------------------------
 
 
 async def a_visit(sim: Simulation) -> None:
@@ -201,10 +201,10 @@ async def a_visit(sim: Simulation) -> None:
                 await chat.join("lobby")
                 assert await chat.say("lobby", "hello")
         ends = [each.dialled for each in house.network.connections if each.from_host == "ada"]
-        assert all(end.is_closed for end in ends), "the client has closed"
+        assert all(end.is_closed for end in ends), "the client left a link open"
         await trio.sleep(1)
         assert house.is_known("ada") == []
 
 
-def test_a_visit_ended_at_each_checkpoint() -> None:
+def test_a_websocket_chat_can_be_cancelled_at_each_checkpoint() -> None:
     assert sweep(a_visit).checkpoints > 6

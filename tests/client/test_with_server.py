@@ -1,4 +1,4 @@
-"""The client and the server of this house: the promises that take both."""
+"""The client with the real server: guarantees that need both."""
 
 import pytest
 import trio
@@ -11,8 +11,8 @@ from trio_chat.server.serve import open_server
 from trio_chat.wire.messages import Gap, Said
 
 
-class Pipes(PipeListener):
-    """Where the server listens, and what a client dials with; the pipes hold little."""
+class PipeNetwork(PipeListener):
+    """A listener for the server and a dial function for the client, over small pipes."""
 
     async def __call__(self, host: str, port: int) -> Link:
         await trio.lowlevel.checkpoint()
@@ -20,7 +20,7 @@ class Pipes(PipeListener):
 
 
 async def talk(chat: Chat, count: int) -> None:
-    """Say so much, a hundred tasks at once."""
+    """Say `count` messages, from a hundred tasks at once."""
     numbers = iter(range(count))
 
     async def say() -> None:
@@ -33,8 +33,8 @@ async def talk(chat: Chat, count: int) -> None:
 
 
 @pytest.mark.parametrize("inbox_events", [16, 1024])
-async def test_who_answers_every_one_of_10_000_messages_hears_each_once_in_order(inbox_events: int) -> None:
-    pipes = Pipes()
+async def test_a_program_that_answers_10_000_messages_receives_each_once_in_order(inbox_events: int) -> None:
+    pipes = PipeNetwork()
     config = Config(rate_limit=False, limits=Limits(journal_room_entries=50_000))
     async with (
         open_server(config, listeners=[pipes]),
@@ -58,8 +58,8 @@ async def test_who_answers_every_one_of_10_000_messages_hears_each_once_in_order
     assert {entry.text for entry in heard if entry.by == "bob"} == {str(n) for n in range(10_000)}
 
 
-async def test_what_the_journal_forgot_before_it_could_be_fetched_is_an_honest_gap() -> None:
-    pipes = Pipes()
+async def test_entries_removed_before_they_could_be_fetched_are_a_gap() -> None:
+    pipes = PipeNetwork()
     config = Config(rate_limit=False, limits=Limits(journal_room_entries=100))
     async with (
         open_server(config, listeners=[pipes]),
@@ -70,7 +70,7 @@ async def test_what_the_journal_forgot_before_it_could_be_fetched_is_an_honest_g
         await bob.join("lobby")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(talk, bob, 5000)
-            for _ in range(500):  # asks and asks, and does not listen: so what comes is not kept
+            for _ in range(500):  # requests without iterating, so that entries are not kept
                 await ada.ping()
         at, gaps = 0, 0
         while at < 5000:
@@ -81,7 +81,7 @@ async def test_what_the_journal_forgot_before_it_could_be_fetched_is_an_honest_g
 
 
 def following(at: int, event: ClientEvent) -> int:
-    """Where a room is after an event, which must be the one that is due."""
+    """Return the room's position after an event, which must be the next one."""
     match event:
         case Said(seq=seq):
             assert seq == at + 1

@@ -13,7 +13,7 @@ from loadtest.stats import CODES_KEPT, Stats
 from loadtest.transport import Transport
 from loadtest.verdict import Verdict
 from tests.client.hostile import HostileServer
-from tests.client.scripted import Stage
+from tests.client.scripted import ScriptedServer
 from tests.loadtest.faulty_server import FaultInjector
 from tests.loadtest.in_memory import run_in_memory
 from trio_chat.errors import ChatError
@@ -25,7 +25,7 @@ SMALL = Scenario(users=6, rate=20, duration_s=2, disconnects=0.5)
 
 async def run_load_test(seed: int) -> None:
     """Load a hostile server; raise only unexpected errors."""
-    stage = Stage()
+    stage = ScriptedServer()
     server = HostileServer(seed, answers=400)
 
     async def dial(host: str, port: int) -> Transport:

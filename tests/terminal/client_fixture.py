@@ -7,7 +7,7 @@ from random import randint
 
 import trio
 
-from tests.client.scripted import Hall, Peer, Stage
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, ScriptedServer
 from trio_chat.client import connect
 from trio_chat.errors import ChatError
 from trio_chat.terminal.input_kind import InputKind
@@ -76,7 +76,7 @@ class ClientFixture:
         kind = InputKind.TERMINAL if interactive else InputKind.LINES if has_input else InputKind.NONE
         self.input = TypedInput()
         self.output = RecordingOutput()
-        self.stage = Stage()
+        self.stage = ScriptedServer()
         self.client = LineClient(
             self.input,
             self.output,
@@ -109,7 +109,7 @@ class ClientFixture:
 @asynccontextmanager
 async def running_client(
     nursery: trio.Nursery,
-    play: Callable[[Peer], Awaitable[object]],
+    play: Callable[[ScriptedConnection], Awaitable[object]],
     *rooms: str,
     as_json: bool = False,
     interactive: bool = False,
@@ -136,7 +136,7 @@ async def running_client(
 class NameCheckingServer:
     """Refuses the names in `taken`, and the invalid name `bad`."""
 
-    def __init__(self, stage: Stage, *taken: str, bad: str = "") -> None:
+    def __init__(self, stage: ScriptedServer, *taken: str, bad: str = "") -> None:
         self._stage = stage
         self._taken = taken
         self._bad = bad
@@ -156,6 +156,6 @@ class NameCheckingServer:
             elif hello.name in self._taken:
                 await peer.say(Error("name_taken", f"{hello.name} is taken", ref=hello.ref))
             else:
-                peer.hear_again(hello)
+                peer.push_back(hello)
                 await peer.greet()
-                await Hall().serve(peer)
+                await ScriptedRoom().serve(peer)

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer, said
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, said
 from tests.terminal.client_fixture import running_client
 from trio_chat.terminal.line_client import LineClient
 from trio_chat.wire.messages import (
@@ -34,7 +34,7 @@ async def test_temporary_refusals_are_retried_with_the_same_ref_and_in_order(
 ) -> None:
     received: list[Say] = []
 
-    async def strict(peer: Peer) -> None:
+    async def strict(peer: ScriptedConnection) -> None:
         await peer.admit()
         for n in range(1, 201):
             for _ in range(1 + n % 2):
@@ -53,7 +53,7 @@ async def test_temporary_refusals_are_retried_with_the_same_ref_and_in_order(
 
 
 async def test_a_line_longer_than_a_text_is_split(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     async with running_client(nursery, hall.serve) as client:
         client.type("€" * 3000)
     texts = [entry.text for entry in hall.entries]
@@ -63,7 +63,7 @@ async def test_a_line_longer_than_a_text_is_split(nursery: trio.Nursery) -> None
 async def test_a_refused_line_is_shown_and_the_next_is_sent(
     nursery: trio.Nursery,
 ) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.say(Error("bad_message", "no\x1b[2J", ref=(await peer.expect(Say)).ref))
         await peer.say(Ack((await peer.expect(Say)).ref, "lobby", 1))
@@ -79,7 +79,7 @@ async def test_the_last_joined_room_is_current_and_others_are_marked(
 ) -> None:
     says: list[Say] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit(room="Lobby")
         await peer.admit()
         await peer.say(said(1, "Lobby", text="psst"), said(1, "garden", text="hm"))
@@ -109,7 +109,7 @@ async def test_the_last_joined_room_is_current_and_others_are_marked(
 async def test_the_other_commands(nursery: trio.Nursery) -> None:
     received: list[Command] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         for answer in (
             lambda ref: RoomsPage([RoomListing("pond", 1, "ducks")], more=False, ref=ref),

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
-from tests.client.scripted import Peer, said
+from tests.client.scripted import ScriptedConnection, said
 from tests.terminal.client_fixture import running_client
 from trio_chat.wire.messages import (
     Ack,
@@ -30,7 +30,7 @@ class HistoryServer:
         self.first = first
         self.asked: list[History] = []
 
-    async def run(self, peer: Peer) -> None:
+    async def run(self, peer: ScriptedConnection) -> None:
         await peer.admit(head=self.head, first=self.first)
         while isinstance(command := await peer.command(), History):
             self.asked.append(command)
@@ -42,10 +42,12 @@ class HistoryServer:
         await peer.say(Bye("quit", "goodbye", reconnect=False, ref=command.ref))
 
 
-def search_server(*answers: Callable[[str], Found | Error]) -> Callable[[Peer], Awaitable[list[Search]]]:
+def search_server(
+    *answers: Callable[[str], Found | Error],
+) -> Callable[[ScriptedConnection], Awaitable[list[Search]]]:
     """Return a server that replies to this many searches."""
 
-    async def play(peer: Peer) -> list[Search]:
+    async def play(peer: ScriptedConnection) -> list[Search]:
         await peer.admit()
         asked = []
         for answer in answers:
@@ -81,7 +83,7 @@ async def test_history_restarts_after_leaving_and_rejoining_a_room(
 ) -> None:
     asked: list[History] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         for _ in range(2):
             await peer.admit(head=60)
             asked.append(await peer.expect(History))
@@ -111,7 +113,7 @@ async def test_search_sends_the_typed_text_and_continues_with_the_next_page(
 ) -> None:
     asked: list[Search] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         play = search_server(
             lambda ref: Found([said(9), said(2)], more=True, ref=ref, next="there"),
             lambda ref: Found([], more=True, ref=ref, next="further"),
@@ -154,7 +156,7 @@ async def test_history_and_search_retry_a_rate_limit_but_not_an_unavailable_jour
 ) -> None:
     said: list[Say] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         for code in ("rate_limited", "unavailable"):
             command = await peer.command()

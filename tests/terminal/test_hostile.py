@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from tests.client.hostile import TEXTS, HostileServer
-from tests.client.scripted import Peer, Stage, said
+from tests.client.scripted import ScriptedConnection, ScriptedServer, said
 from tests.terminal.client_fixture import RecordingOutput, TypedInput, running_client
 from trio_chat.client import connect
 from trio_chat.errors import ChatError
@@ -59,7 +59,7 @@ TYPED = (
 
 async def run_client(seed: int) -> None:
     """Run a client with a hostile server; raise only unexpected errors."""
-    stage, input, output, random = Stage(), TypedInput(), RecordingOutput(), Random(seed)
+    stage, input, output, random = ScriptedServer(), TypedInput(), RecordingOutput(), Random(seed)
     client = LineClient(
         input,
         output,
@@ -144,7 +144,7 @@ def test_a_limit_below_a_character_splits_into_characters(bytes_max: int) -> Non
 async def test_an_excessive_retry_time_becomes_a_minute_and_is_shown(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    async def play(peer: Peer) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         await peer.admit()
         tries = 0
         while not isinstance(command := await peer.command(), Quit):
@@ -184,7 +184,7 @@ def _anew(room: str, head: int) -> Room:
 async def test_a_refused_quit_still_ends_the_client(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock, answer: Error | Named | Pong
 ) -> None:
-    async def play(peer: Peer) -> None:
+    async def play(peer: ScriptedConnection) -> None:
         await peer.admit()
         quitting = await peer.expect(Quit)
         await peer.say(replace(answer, ref=quitting.ref))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.client.scripted import Peer, welcome
+from tests.client.scripted import ScriptedConnection, welcome
 from tests.terminal.client_fixture import ClientFixture, NameCheckingServer
 from trio_chat.terminal import line_client
 from trio_chat.terminal.tokens import TokenFile
@@ -90,7 +90,7 @@ async def test_a_different_name_in_the_welcome_is_shown(
     client = ClientFixture(tokens=tokens, interactive=interactive)
 
     async def server() -> None:
-        peer: Peer = await client.stage.accept()
+        peer: ScriptedConnection = await client.stage.accept()
         await peer.say(welcome(await peer.expect(Hello), name="eva"))
         await peer.admit()
         await peer.part()

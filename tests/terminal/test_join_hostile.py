@@ -11,7 +11,7 @@ import trio
 from wsproto.utilities import generate_accept_token
 
 from tests.client.hostile import frames
-from tests.client.scripted import Peer, welcome
+from tests.client.scripted import ScriptedConnection, welcome
 from tests.patience import PATIENCE_S
 from tests.terminal.test_join import MAIN, listening, run
 from trio_chat.net.link import Link
@@ -40,25 +40,25 @@ def welcoming(**limits: Any) -> Play:
     """Send a welcome with these limits, and invalid replies to `join`, `who` and `say`."""
 
     async def play(link: Link) -> None:
-        peer = Peer(link)
+        peer = ScriptedConnection(link)
         hello = await peer.expect(Hello)
         event = msgspec.to_builtins(welcome(hello))
         event["limits"] |= limits
-        await peer.say_bytes(frames(event))
+        await peer.send_bytes(frames(event))
         while (command := await peer.command()) is not None:
             match command:
                 case Join(room=room, ref=ref):
                     answer = Room(
                         room=room, epoch="e", resumed=False, first=1, head=0, members=1, topic="", ref=ref
                     )
-                    await peer.say_bytes(frames(answer))
+                    await peer.send_bytes(frames(answer))
                 case Who(room=room, ref=ref):
-                    await peer.say_bytes(frames(Members(room, ["ada", "bob"], 2, more=True, ref=ref)))
+                    await peer.send_bytes(frames(Members(room, ["ada", "bob"], 2, more=True, ref=ref)))
                 case Say(room=room, ref=ref):
                     entry = {"type": "said", "room": room, "seq": 1, "at": 10**400, "by": "bob", "text": "x"}
-                    await peer.say_bytes(frames(entry))
+                    await peer.send_bytes(frames(entry))
                 case Quit(ref=ref):
-                    await peer.say_bytes(frames(Error("forbidden", "stay here\n", ref=ref)))
+                    await peer.send_bytes(frames(Error("forbidden", "stay here\n", ref=ref)))
                 case _:
                     pass
 

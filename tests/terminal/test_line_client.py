@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer
+from tests.client.scripted import ScriptedConnection, ScriptedRoom
 from tests.terminal.client_fixture import ClientFixture, NameCheckingServer, running_client
 from trio_chat.errors import ConnectionLost, Refused
 from trio_chat.wire.messages import (
@@ -25,7 +25,7 @@ KICKED = Bye("kicked", "enough", reconnect=False)
 
 
 async def test_typed_lines_are_sent_and_events_are_shown(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     hall.add("bob", "is anybody here?")
     async with running_client(nursery, hall.serve) as client:
         client.type("I am", "", "/me waves", "//etc/hosts", "/dance", "/help")
@@ -47,7 +47,7 @@ async def test_the_end_of_the_input_waits_for_every_ack(
 ) -> None:
     received: list[Command] = []
 
-    async def slow(peer: Peer) -> None:
+    async def slow(peer: ScriptedConnection) -> None:
         await peer.admit()
         for seq in (1, 2, 3):
             say = await peer.expect(Say)
@@ -111,7 +111,7 @@ async def test_a_name_that_is_refused_in_a_pipe_is_an_error(
 
 
 async def test_a_refused_room_ends_the_client(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.say(Error("bad_room", "a room has no spaces", ref=(await peer.expect(Join)).ref))
         await peer.part()
 
@@ -126,7 +126,7 @@ async def test_a_refused_room_ends_the_client(nursery: trio.Nursery) -> None:
 async def test_a_kicked_client_ends_and_shows_unsent_lines(
     nursery: trio.Nursery,
 ) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.expect(Say)
         await peer.say(KICKED)
@@ -141,7 +141,7 @@ async def test_a_kicked_client_ends_and_shows_unsent_lines(
 
 
 async def test_a_pipe_shows_unsent_lines_in_one_line(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.expect(Say)
         await peer.say(KICKED)
@@ -156,7 +156,7 @@ async def test_a_pipe_shows_unsent_lines_in_one_line(nursery: trio.Nursery) -> N
 async def test_a_client_kicked_without_unsent_lines_shows_nothing(
     nursery: trio.Nursery,
 ) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.say(KICKED)
 
@@ -169,7 +169,7 @@ async def test_a_client_kicked_without_unsent_lines_shows_nothing(
 async def test_a_missing_bye_does_not_delay_the_end(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await trio.sleep_forever()
 
@@ -183,7 +183,7 @@ async def test_a_missing_bye_does_not_delay_the_end(
 async def test_a_signal_quits_and_shows_unsent_lines(nursery: trio.Nursery, number: signal.Signals) -> None:
     received: list[Command | None] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         received.append(await peer.expect(Say))
         received.append(await peer.expect(Quit))
@@ -200,7 +200,7 @@ async def test_a_signal_quits_and_shows_unsent_lines(nursery: trio.Nursery, numb
 
 
 async def test_a_second_signal_ends_the_client_at_once(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.expect(Quit)
         signal.raise_signal(signal.SIGINT)
@@ -231,7 +231,7 @@ async def test_a_signal_that_is_ignored_stays_ignored(
 ) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        async with running_client(nursery, Hall().serve) as client:
+        async with running_client(nursery, ScriptedRoom().serve) as client:
             await wait_all_tasks_blocked()
             signal.raise_signal(signal.SIGHUP)
             await wait_all_tasks_blocked()
@@ -246,7 +246,7 @@ async def test_a_closed_terminal_counts_as_one_interrupt(
     """The input ends and SIGHUP comes, in whatever order: there is still a goodbye."""
     goodbye: list[float] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.expect(Quit)
         signal.raise_signal(signal.SIGHUP)

@@ -11,7 +11,7 @@ import trio
 import trio.lowlevel
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer
+from tests.client.scripted import ScriptedConnection, ScriptedRoom
 from tests.terminal.client_fixture import ClientFixture
 from trio_chat.errors import ConnectionLost
 from trio_chat.wire.messages import (
@@ -29,7 +29,7 @@ from trio_chat.wire.messages import (
 )
 
 
-class RestartableServer(Hall):
+class RestartableServer(ScriptedRoom):
     """A server with one room, which can break connections and stay unreachable for a while.
 
     `breaks`: executes the next say or whisper, then breaks the connection without a reply. `is_deaf`: replies
@@ -43,7 +43,7 @@ class RestartableServer(Hall):
         self.is_deaf = False
         self.refuses = ""
         self.connections = 0
-        self.peer: Peer | None = None
+        self.peer: ScriptedConnection | None = None
         self.is_running = trio.Event()
         self.is_running.set()
 

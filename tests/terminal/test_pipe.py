@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer
+from tests.client.scripted import ScriptedConnection, ScriptedRoom
 from tests.terminal.client_fixture import ClientFixture, running_client
 from tests.terminal.test_outage import RestartableServer, running_with
 from trio_chat.errors import ChatError, ConnectionLost
@@ -16,7 +16,7 @@ REFUSED = Error("bad_message", "no such text")
 
 
 async def test_each_line_is_sent_literally(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     lines = ["/quit", "/nick eva", "//etc", "/", "/me waves", " indented ", "a\tb", "\u202eright to left"]
     async with running_client(nursery, hall.serve, has_commands=False) as client:
         client.type(*lines)
@@ -25,7 +25,7 @@ async def test_each_line_is_sent_literally(nursery: trio.Nursery) -> None:
 
 
 async def test_escape_sequences_are_removed_and_other_controls_shown(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     async with running_client(nursery, hall.serve, has_commands=False) as client:
         client.type("\x1b[31mred\x1b[0m", "50%\r100%", "nul \x00, bell \x07")
     assert client.error is None
@@ -33,7 +33,7 @@ async def test_escape_sequences_are_removed_and_other_controls_shown(nursery: tr
 
 
 async def test_blank_lines_are_left_out(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     async with running_client(nursery, hall.serve, has_commands=False) as client:
         client.type("", " \t", "\x1b[0m", "\r", "one")
     assert client.error is None
@@ -41,7 +41,7 @@ async def test_blank_lines_are_left_out(nursery: trio.Nursery) -> None:
 
 
 async def test_a_long_line_is_sent_in_pieces(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     async with running_client(nursery, hall.serve, has_commands=False) as client:
         client.type("/" + "€" * 3000)
     assert client.error is None
@@ -49,7 +49,7 @@ async def test_a_long_line_is_sent_in_pieces(nursery: trio.Nursery) -> None:
 
 
 async def test_thousands_of_lines_are_sent_in_order(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     lines = [f"line {n}" for n in range(10_000)]
     async with running_client(nursery, hall.serve, has_commands=False) as client:
         for line in lines:
@@ -59,7 +59,7 @@ async def test_thousands_of_lines_are_sent_in_order(nursery: trio.Nursery) -> No
 
 
 async def test_commands_need_an_option(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     async with running_client(nursery, hall.serve, has_commands=True) as client:
         client.type("\x1b[1m/me waves", "//etc", "/quit enough")
         await client.ended.wait()
@@ -78,7 +78,7 @@ async def test_a_refused_line_is_a_failure_and_later_lines_are_sent(
 ) -> None:
     received: list[str] = []
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         for number in range(3):
             say = await peer.expect(Say)
@@ -99,7 +99,7 @@ async def test_a_refused_line_is_a_failure_and_later_lines_are_sent(
 
 @pytest.mark.parametrize("has_commands", [False, True])
 async def test_lines_left_by_a_signal_are_a_failure(nursery: trio.Nursery, has_commands: bool) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.expect(Say)
         await peer.part()
@@ -115,7 +115,7 @@ async def test_lines_left_by_a_signal_are_a_failure(nursery: trio.Nursery, has_c
 
 
 async def test_two_signals_at_once_do_not_hide_unsent_lines(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         while await peer.command() is not None:
             pass
@@ -130,7 +130,7 @@ async def test_two_signals_at_once_do_not_hide_unsent_lines(nursery: trio.Nurser
 
 
 async def test_a_signal_after_all_lines_were_sent_is_no_failure(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     async with running_client(nursery, hall.serve, has_commands=False) as client:
         client.type("one")
         await wait_all_tasks_blocked()
@@ -228,7 +228,7 @@ async def test_a_terminal_does_not_report_waiting_lines(
 async def test_without_input_the_room_is_shown_until_a_signal(
     nursery: trio.Nursery, autojump_clock: MockClock, number: signal.Signals
 ) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     async with running_client(nursery, hall.serve, has_input=False) as client:
         client.type("a line that nothing reads")
         client.input.typed.close()
@@ -264,7 +264,7 @@ async def test_a_client_without_input_waits_for_the_server_without_limit(
 
 
 async def test_a_kicked_client_without_input_ends_with_the_reason(nursery: trio.Nursery) -> None:
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         await peer.admit()
         await peer.say(Bye("kicked", "enough", reconnect=False))
 

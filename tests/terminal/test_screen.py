@@ -5,7 +5,7 @@ import json
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.client.scripted import Hall, Peer, said
+from tests.client.scripted import ScriptedConnection, ScriptedRoom, said
 from tests.terminal.client_fixture import running_client
 from trio_chat.wire.messages import (
     Join,
@@ -17,7 +17,7 @@ from trio_chat.wire.messages import (
 async def test_control_characters_from_a_server_are_escaped(nursery: trio.Nursery) -> None:
     evil = "\x1b]0;owned\x07\x9b2J\u202e"
     shown = "^[]0;owned^G<U+009B>2J<U+202E>"
-    hall = Hall(evil)
+    hall = ScriptedRoom(evil)
     hall.add(evil, f"{evil}\n{evil}")
     async with running_client(nursery, hall.serve) as client:
         client.type("/who")
@@ -29,7 +29,7 @@ async def test_a_room_is_shown_before_its_entries(nursery: trio.Nursery) -> None
     """Also if both arrive at once, whichever of the two tasks runs first."""
     rooms = [f"room{n}" for n in range(20)]
 
-    async def server(peer: Peer) -> None:
+    async def server(peer: ScriptedConnection) -> None:
         for name in rooms:
             join = await peer.expect(Join)
             room = Room(
@@ -47,7 +47,7 @@ async def test_a_room_is_shown_before_its_entries(nursery: trio.Nursery) -> None
 
 
 async def test_json_output_is_one_event_per_line(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     hall.add("bob", "\x1b[2J\n\u202e")
     async with running_client(nursery, hall.serve, as_json=True, interactive=True) as client:
         client.type("hi", "/who", "/nonsense", "/help")
@@ -59,7 +59,7 @@ async def test_json_output_is_one_event_per_line(nursery: trio.Nursery) -> None:
 
 
 async def test_a_closed_output_makes_the_client_quit(nursery: trio.Nursery) -> None:
-    hall = Hall()
+    hall = ScriptedRoom()
     async with running_client(nursery, hall.serve) as client:
         await wait_all_tasks_blocked()
         client.output.is_closed = True

@@ -63,7 +63,8 @@ async def shake_hands(address: Address, dial: Dial, hello: Hello, *, is_first: b
     if greeted is None:
         foreign = connection.foreign() if connection is not None else None
         raise foreign or CannotConnect(
-            f"no answer from {address} for {CONNECT_S} s: it may not be a trio-chat server; check host and port"
+            f"no answer from {address} for {CONNECT_S} s: it may not be a trio-chat server;"
+            " check host and port"
         )
     return greeted
 

@@ -1,8 +1,8 @@
-"""A chat in which everything breaks: the network, and the server, which comes back, perhaps with its journal.
+"""A chat with faults of the network and restarts of the server, with or without its journal.
 
-    told = simulate(seed, talk).value
+    result = simulate(seed, talk).value
 
-Two programs talk and listen, each in a `Chat` that comes back by itself, and know nothing of all that.
+Two programs talk and listen, each in a `Chat` that reconnects by itself; they do nothing about the faults.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ from trio_chat.testing.chat.faulty_store import FaultyDisk, UnreliableStore
 from trio_chat.testing.faults import Cut, Partition, Rst, Rule, Silence
 from trio_chat.wire.messages import Said
 
-__all__ = ["NAMES", "ROOMS", "SAYS", "Talk", "talk"]
+__all__ = ["NAMES", "ROOMS", "SAYS", "FaultyChat", "talk"]
 
 ROOMS = ("lobby", "attic")
 NAMES = ("ada", "bob")
@@ -29,15 +29,15 @@ SAYS = 12  # of each, in each room
 DISK = FaultyDisk(commit_s=0.1, read_s=0.1)
 
 
-class Talk:
-    """What was said and heard. `forgets`: the server comes back with an empty journal."""
+class FaultyChat:
+    """The messages that were sent and received. With `forgets` the server restarts with an empty journal."""
 
     def __init__(self, sim: Simulation, *, forgets: bool) -> None:
         self.sim = sim
         self.forgets = forgets
         self.network = MemoryNetwork(sim.fork("network"))
         self.numbers: dict[str, int] = {}
-        """By text: the number that its author was told."""
+        """By text: the number in its acknowledgement."""
         self.heard: dict[str, list[ClientEvent]] = {name: [] for name in NAMES}
         self.is_over = trio.Event()
         self.is_steady = trio.Event()
@@ -45,7 +45,7 @@ class Talk:
 
     @property
     def outages(self) -> int:
-        """How many there were, of both."""
+        """The number of outages of both programs."""
         return sum(isinstance(event, Disconnected) for heard in self.heard.values() for event in heard)
 
     # --- the server ---------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ class Talk:
         return UnreliableStore(journal, DISK, self._random)
 
     async def serve(self) -> None:
-        """Be a server that ends and begins again, gently or not, until the talk is over; then stay."""
+        """Run a server and restart it, gracefully or by force, until the talk is over; then keep it up."""
         store = self._new_store()
         while True:
             with trio.CancelScope() as killed:
@@ -80,7 +80,7 @@ class Talk:
     # --- the network --------------------------------------------------------------------------------
 
     async def break_the_network(self) -> None:
-        """Let one thing after another befall it, until the talk is over."""
+        """Inject one fault after another, until the talk is over."""
         random = self._random
         while not self.is_over.is_set():
             await trio.sleep(random.expovariate(1 / 8))
@@ -91,7 +91,7 @@ class Talk:
     # --- the programs -------------------------------------------------------------------------------
 
     async def live(self, name: str, *, task_status: trio.TaskStatus[Chat]) -> None:
-        """Come into the rooms, and from then on talk and listen."""
+        """Connect and join the rooms, then listen."""
         random = self.sim.fork(name)
         async with connect(
             "server",
@@ -121,22 +121,22 @@ class Talk:
             await trio.sleep(0 if self.is_over.is_set() else 0.1)
 
     async def speak(self, chat: Chat, name: str, room: str) -> None:
-        """Say one thing after another, each when the one before is in the journal."""
+        """Say one message after another, each after the acknowledgement of the previous one."""
         random = self.sim.fork(f"{name} in {room}")
         for n in range(SAYS):
             await trio.sleep(random.uniform(0, 20))
             await self._say(chat, room, f"{name} says {n} in {room}")
 
     async def begin(self, chat: Chat, name: str, room: str) -> None:
-        """Say something while all is well: a journal in memory forgets a room in which nothing was said."""
+        """Say something before the faults begin: a journal in memory forgets an empty room."""
         await self._say(chat, room, f"{name} begins in {room}")
 
     async def end(self, chat: Chat, name: str, room: str) -> None:
-        """Say that this was all."""
+        """Say the last message."""
         await self._say(chat, room, f"{name} is done in {room}")
 
     async def _say(self, chat: Chat, room: str, text: str) -> None:
-        """A server that is ended by force may refuse what it cannot commit any more: then say it again."""
+        """Say a message until it is committed: a server that is stopped by force may refuse it."""
         ref = text.replace(" ", "-")
         while text not in self.numbers:
             try:
@@ -146,9 +146,9 @@ class Talk:
                 await trio.sleep(1)
 
 
-async def talk(sim: Simulation, *, forgets: bool = False) -> Talk:
-    """Both come into both rooms; then everything breaks, until they have said all they wanted to."""
-    told = Talk(sim, forgets=forgets)
+async def talk(sim: Simulation, *, forgets: bool = False) -> FaultyChat:
+    """Let both programs join both rooms, and inject faults until they have said all messages."""
+    result = FaultyChat(sim, forgets=forgets)
 
     async def all_together(what: Callable[[Chat, str, str], Awaitable[None]]) -> None:
         async with trio.open_nursery() as speaking:
@@ -157,15 +157,15 @@ async def talk(sim: Simulation, *, forgets: bool = False) -> Talk:
                     speaking.start_soon(what, chat, name, room)
 
     async with trio.open_nursery() as world:
-        world.start_soon(told.serve)
+        world.start_soon(result.serve)
         await wait_all_tasks_blocked()
         async with trio.open_nursery() as living:
-            chats = {name: await living.start(told.live, name) for name in NAMES}
-            await all_together(told.begin)
-            world.start_soon(told.break_the_network)
-            await all_together(told.speak)
-            told.is_over.set()
-            await told.is_steady.wait()
-            await all_together(told.end)
+            chats = {name: await living.start(result.live, name) for name in NAMES}
+            await all_together(result.begin)
+            world.start_soon(result.break_the_network)
+            await all_together(result.speak)
+            result.is_over.set()
+            await result.is_steady.wait()
+            await all_together(result.end)
         world.cancel_scope.cancel()
-    return told
+    return result

@@ -1,8 +1,8 @@
-"""Whatever breaks, a program sees one unbroken stream, and what it says is said once."""
+"""A program receives one complete stream over any faults, and each of its messages is committed once."""
 
 import pytest
 
-from tests.client.unbroken import NAMES, ROOMS, SAYS, Talk, talk
+from tests.client.faulty_chat import NAMES, ROOMS, SAYS, FaultyChat, talk
 from trio_chat.testing import Simulation, simulate
 from trio_chat.wire.messages import Gap, Room, Said
 
@@ -11,14 +11,16 @@ FIRST = {f"{name} begins in {room}" for name in NAMES for room in ROOMS}
 LAST = {f"{name} is done in {room}" for name in NAMES for room in ROOMS}
 
 
-def histories(told: Talk, name: str, room: str) -> list[list[Said]]:
-    """What somebody heard of a room, each of its histories; in each of them nothing doubled or left out."""
+def histories(result: FaultyChat, name: str, room: str) -> list[list[Said]]:
+    """Return the entries that a program received of a room, by history; check that each is complete."""
     found: list[list[Said]] = [[]]
     at: int | None = 0
-    for event in told.heard[name]:
+    for event in result.heard[name]:
         match event:
             case Room() if event.room == room:
-                assert event.ref == "" and not (event.resumed and at), "only a start at 0 is resumed"
+                assert event.ref == "" and not (event.resumed and at), (
+                    "only a room resumed from 0 may change its epoch"
+                )
                 found.append([])
                 at = 0 if event.resumed else None
             case Said() if event.room == room:
@@ -26,20 +28,20 @@ def histories(told: Talk, name: str, room: str) -> list[list[Said]]:
                 found[-1].append(event)
                 at = event.seq
             case Gap() if event.room == room:
-                at = honest(event, at, told.forgets)
+                at = honest(event, at, result.forgets)
             case _:
                 pass
     return found
 
 
 def honest(gap: Gap, at: int | None, forgets: bool) -> int:
-    assert forgets and not gap.kept, "all is kept, and may be asked for"
+    assert forgets and not gap.kept, "a journal that keeps all entries must not cause a gap"
     assert at is None or gap.after == at
     return gap.next - 1
 
 
 def in_order(texts: list[str]) -> bool:
-    """Whether what each has said there stands in the order in which it was said."""
+    """Return whether the messages of each author are in the order in which they were said."""
     for name in NAMES:
         numbers = [int(text.split()[2]) for text in texts if text.startswith(f"{name} says")]
         if numbers != sorted(set(numbers)):
@@ -48,31 +50,31 @@ def in_order(texts: list[str]) -> bool:
 
 
 @pytest.mark.seeds(25)
-def test_everything_is_heard_once_in_order_and_said_once(seed: int) -> None:
-    told = simulate(seed, talk).value
-    assert told.outages
-    assert set(told.numbers) == FIRST | ALL | LAST
+def test_every_message_is_received_once_in_order_and_committed_once(seed: int) -> None:
+    result = simulate(seed, talk).value
+    assert result.outages
+    assert set(result.numbers) == FIRST | ALL | LAST
     for name in NAMES:
         for room in ROOMS:
-            (entries,) = histories(told, name, room)
+            (entries,) = histories(result, name, room)
             texts = [entry.text for entry in entries]
             assert set(texts) == {text for text in FIRST | ALL | LAST if text.endswith(room)}
             assert len(texts) == len(set(texts))
             assert in_order(texts)
-            assert {entry.text: entry.seq for entry in entries}.items() <= told.numbers.items()
+            assert {entry.text: entry.seq for entry in entries}.items() <= result.numbers.items()
 
 
-async def forgetful(sim: Simulation) -> Talk:
+async def forgetful(sim: Simulation) -> FaultyChat:
     return await talk(sim, forgets=True)
 
 
 @pytest.mark.seeds(25)
-def test_where_the_journal_is_forgotten_each_history_is_one_unbroken_stream(seed: int) -> None:
-    told = simulate(seed, forgetful).value
-    assert set(told.numbers) == FIRST | ALL | LAST, "everything was acked"
+def test_each_history_is_complete_and_in_order_when_the_journal_is_lost(seed: int) -> None:
+    result = simulate(seed, forgetful).value
+    assert set(result.numbers) == FIRST | ALL | LAST, "every message must be acknowledged"
     for name in NAMES:
         for room in ROOMS:
-            several = histories(told, name, room)
+            several = histories(result, name, room)
             for entries in several:
                 texts = [entry.text for entry in entries]
                 assert len(texts) == len(set(texts))
