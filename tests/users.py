@@ -1,4 +1,4 @@
-"""Another user for a while, since root may read and write everything."""
+"""Run as an unprivileged user, since file modes do not apply to root."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["NOBODY", "as_nobody", "directory_of_nobody"]
+__all__ = ["UNPRIVILEGED_UID", "unprivileged", "unprivileged_directory"]
 
-NOBODY = 65_534
+UNPRIVILEGED_UID = 65_534
 
 
 @contextmanager
-def as_nobody() -> Iterator[None]:
-    """Run the block as a user to whom file modes apply: if this one is root, as `nobody`."""
+def unprivileged() -> Iterator[None]:
+    """Run the block as an unprivileged user if the tests run as root, so that file modes apply."""
     if os.geteuid():
         yield
         return
-    os.seteuid(NOBODY)
+    os.seteuid(UNPRIVILEGED_UID)
     try:
         yield
     finally:
@@ -27,11 +27,11 @@ def as_nobody() -> Iterator[None]:
 
 
 @contextmanager
-def directory_of_nobody() -> Iterator[Path]:
-    """Make a directory for `as_nobody`: pytest's own are closed to other users."""
+def unprivileged_directory() -> Iterator[Path]:
+    """Make a directory that `unprivileged` can use: pytest's directories are closed to other users."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(os.path.realpath(name))
         if not os.geteuid():
-            os.chown(path, NOBODY, NOBODY)
+            os.chown(path, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
         yield path
         path.chmod(0o700)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.journal.test_memory import said, texts
 from tests.journal.test_sqlite import NAME, opened
-from tests.users import as_nobody, directory_of_nobody
+from tests.users import unprivileged, unprivileged_directory
 from trio_chat.errors import CannotStart, JournalInUse
 from trio_chat.journal.claim import Claim
 from trio_chat.journal.sqlite import open_sqlite
@@ -172,7 +172,7 @@ def test_a_file_put_in_the_place_of_the_locked_one_is_noticed(path: Path) -> Non
 
 
 def test_what_is_read_only_is_told_in_one_line() -> None:
-    with directory_of_nobody() as directory, as_nobody():
+    with unprivileged_directory() as directory, unprivileged():
         path = directory / NAME
         Claim(path, create=True).close()
         path.chmod(0o400)

@@ -12,7 +12,7 @@ import trio
 
 from tests.journal.admin.journals import TIME, say, small, text_of
 from tests.journal.test_sqlite import NAME, opened
-from tests.users import NOBODY, as_nobody, directory_of_nobody
+from tests.users import UNPRIVILEGED_UID, unprivileged, unprivileged_directory
 from trio_chat.errors import CannotStart, JournalToolError
 from trio_chat.journal.admin import connect
 from trio_chat.journal.admin.atomic_file import whole_file
@@ -28,15 +28,15 @@ from trio_chat.journal.sqlite_marker import mark_of
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    with directory_of_nobody() as path:
+    with unprivileged_directory() as path:
         yield path
 
 
 def owned(directory: Path) -> None:
-    """Give all files in the directory to the user of `as_nobody`."""
+    """Give all files in the directory to the user of `unprivileged`."""
     if not os.geteuid():
         for path in directory.iterdir():
-            os.chown(path, NOBODY, NOBODY)
+            os.chown(path, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
 
 
 def closed(path: Path, what: str) -> None:
@@ -52,7 +52,7 @@ def test_what_only_reads_works_where_nothing_can_be_written(directory: Path, wha
     path = small(directory / NAME)
     expected, copy = text_of(path), directory.with_name(f"{directory.name}-copy")
     owned(directory)
-    with as_nobody():
+    with unprivileged():
         closed(path, what)
         before = sorted(os.listdir(directory))
         assert info(path).entries == 5
@@ -73,7 +73,7 @@ def test_a_log_that_was_left_is_read_too(directory: Path, tmp_path: Path, what: 
     trio.run(snapshot_of_a_server, tmp_path, directory)
     path, index = directory / NAME, directory / f"{NAME}-shm"
     owned(directory)
-    with as_nobody():
+    with unprivileged():
         closed(path, what)
         assert b'"hello"' in text_of(path)
         directory.chmod(0o700)
@@ -127,12 +127,12 @@ def test_on_a_full_disk_a_log_without_an_index_is_not_left_out(tmp_path: Path) -
 async def test_beside_a_server_a_view_that_is_read_only_shows_what_was_said_last(directory: Path) -> None:
     async with opened(directory) as store:
         owned(directory)
-        with as_nobody():
+        with unprivileged():
             closed(directory / NAME, "directory")
             found = info(directory / NAME)
             assert (found.entries, found.log_bytes, found.state) == (0, 0, "in use")
         await store.commit([say("hello")], TIME)
-        with as_nobody():
+        with unprivileged():
             for name in os.listdir(directory):
                 (directory / name).chmod(0o400)
             closed(directory / NAME, "directory")
@@ -152,7 +152,7 @@ async def test_beside_a_server_a_user_who_may_read_the_journal_and_not_the_mark_
         os.chmod(mark_of(path), 0)
         os.link(path, link)
         os.close(os.open(mark_of(link), os.O_CREAT, 0))
-        with as_nobody():
+        with unprivileged():
             assert b'"hello"' in b"".join(export(path))
             with pytest.raises(JournalToolError, match="by another name"):
                 info(link)
@@ -183,7 +183,7 @@ def test_a_file_that_is_changed_while_it_is_read_as_it_is_is_told(directory: Pat
     """By a server that sees the same directory by another mount, on which it may write."""
     path = small(directory / NAME)
     owned(directory)
-    with as_nobody():
+    with unprivileged():
         closed(path, "directory")
         with (
             pytest.raises(
@@ -204,7 +204,7 @@ def test_a_file_that_is_changed_while_it_is_read_as_it_is_is_told(directory: Pat
 def test_a_file_that_cannot_even_be_read_is_one_line(directory: Path) -> None:
     path = small(directory / NAME)
     owned(directory)
-    with as_nobody():
+    with unprivileged():
         path.chmod(0)
         for command in (info, check, text_of):
             with pytest.raises(JournalToolError, match=f"{path}: Permission denied"):
