@@ -129,7 +129,7 @@ def test_limits_can_be_listed() -> None:
     assert "talk_burst=20" in settings and "drain_s=8" in settings
 
 
-def test_joining_where_nobody_listens_is_one_line_and_exit_3() -> None:
+def test_a_refused_connection_is_one_line_and_exit_status_3() -> None:
     with socket.create_server(("127.0.0.1", 0)) as was:
         port = was.getsockname()[1]
     status, out, err = run("join", f"ada@127.0.0.1:{port}")
@@ -162,7 +162,7 @@ def test_a_file_that_cannot_be_a_dash_is_one_line_and_exit_2(
 
 
 def test_no_option_that_takes_a_file_knows_a_dash_by_chance() -> None:
-    """Each says what `-` is, or refuses it; a new one is to be added here."""
+    """Each command defines `-` or refuses it. Add new commands here."""
     named = {"PATH", "FILE", "TO"}
     found = set()
 

@@ -1,4 +1,4 @@
-"""Another user for a while, since root may read and write everything."""
+"""Run as an unprivileged user, since file modes do not apply to root."""
 
 from __future__ import annotations
 

@@ -49,10 +49,9 @@ def ending_on_signals(summary: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def worker_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool whose processes end when this one does, however it ends. Submit in `signals_blocked`.
+    """Open a pool whose processes end with this process, even if it is killed. Submit in `signals_blocked`.
 
-    They are spawned, not forked, so that work is the same on every system: none begins with what another has
-    imported.
+    They are spawned, not forked, so that they behave alike on every system and inherit no imported modules.
     """
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:

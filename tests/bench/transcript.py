@@ -113,7 +113,7 @@ class Transcript:
             ref = ref_of(shown.text)
             sender, number = number_of(ref)
         except (DecodeError, ValueError) as error:
-            raise BenchError(f"received what nobody said: {payload[:200]!r}") from error
+            raise BenchError(f"received a message without a sender: {payload[:200]!r}") from error
         if number != self._next[sender]:
             raise BenchError(f"sender {sender}: message {number} came, {self._next[sender]} was next")
         self._next[sender] += 1

@@ -165,11 +165,11 @@ async def answered(answer: bytes, *, closes: bool = True) -> None:
 @pytest.mark.parametrize(
     ("answer", "error", "words"),
     [
-        (b"HTTP/1.1 404 Not Found\r\n\r\n", ProtocolError, "the answer is 404"),
-        (b"HTTP/1.1 200 OK\r\n\r\n<html>", ProtocolError, "the answer is 200"),
-        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", CannotConnect, "the answer is 502"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", ProtocolError, "HTTP status 404"),
+        (b"HTTP/1.1 200 OK\r\n\r\n<html>", ProtocolError, "HTTP status 200"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", CannotConnect, "HTTP status 502"),
         (b"SSH-2.0-OpenSSH_9.9\r\n", ForeignServer, "it answered SSH"),
-        (b"HTTP/1.1 101 " + b"x" * 9_000, ProtocolError, "does not end"),
+        (b"HTTP/1.1 101 " + b"x" * 9_000, ProtocolError, "longer than 8192 bytes"),
         (b"HTTP/1.1 101 S", CannotConnect, "closed it without a word"),
         (b"", CannotConnect, "closed it without a word"),
     ],

@@ -52,7 +52,7 @@ def test_a_moment_before_the_last_one_takes_nothing_away() -> None:
 
 @given(st.integers(1, 20), st.sampled_from([0.5, 1.0, 3.0, 10.0]), STEPS)
 def test_it_grants_what_a_ledger_allows(burst: int, per_s: float, steps: list[float]) -> None:
-    """In no stretch of time more than the burst and the rate; and whoever waits as told is granted."""
+    """No interval grants more than the burst and the rate; a retry after the given time is granted."""
     bucket = Bucket(burst, per_s, now=0.0)
     now = 0.0
     granted: list[float] = []

@@ -95,7 +95,7 @@ def test_who_went_and_came_back_was_never_gone() -> None:
 
 
 def test_who_comes_back_under_another_name_is_renamed() -> None:
-    """A token is who one is: a new connection of it is the same person."""
+    """A token identifies a member: a new connection with it is the same member."""
     room, ada = lobby(), member("ada")
     room.enter(ada)
     room.notice()
@@ -128,7 +128,7 @@ def test_who_is_renamed_and_goes_has_left_under_the_name_that_others_know() -> N
 
 
 def test_who_was_seen_in_between_and_went_is_told_to_have_left() -> None:
-    """Somebody asked who is here before the others were told, and would believe it for ever."""
+    """A member list that was sent before the notice must be corrected by it."""
     room, ada = lobby(), member("ada")
     room.enter(ada)
     assert room.names().names == ["ada"]
@@ -136,7 +136,7 @@ def test_who_was_seen_in_between_and_went_is_told_to_have_left() -> None:
     assert room.notice() == Presence("Lobby", 0, left=[Departure("ada", "lost")])
 
 
-def test_whatever_name_somebody_was_seen_under_has_left_with_it() -> None:
+def test_a_member_leaves_under_each_name_that_was_shown() -> None:
     room, ada = lobby(), member("ada")
     room.enter(ada)
     room.notice()
@@ -204,8 +204,8 @@ def test_above_two_hundred_lists_are_cut_and_the_count_is_right() -> None:
 
 
 @pytest.mark.parametrize("by", ["a member", "a session of one"])
-def test_who_comes_in_while_somebody_is_gone_is_told_of_its_coming_back(by: str) -> None:
-    """Found by the seed 101440 of a simulated chat: of both, gone and back, nobody was told anything."""
+def test_a_member_that_joins_during_an_absence_is_notified_of_the_return(by: str) -> None:
+    """Found by seed 101440 of a simulated chat: neither the departure nor the return was announced."""
     room, ada, bob = lobby(), member("ada"), member("bob")
     room.enter(ada)
     room.enter(bob)
@@ -283,7 +283,7 @@ def test_names_are_by_code_point_and_in_pages() -> None:
         room.enter(member(name))
     assert room.names(ref="r1") == Members("Lobby", ["Z", "a", "b", "é", "日本"], 5, more=False, ref="r1")
     assert room.names("b").names == ["é", "日本"]
-    assert room.names("aa").names == ["b", "é", "日本"], "whoever was last may have left since"
+    assert room.names("aa").names == ["b", "é", "日本"], "the last member of the page may have left since"
     assert room.names("日本") == Members("Lobby", [], 5, more=False)
 
 
@@ -394,7 +394,7 @@ class Town:
 
 @given(STEPS)
 @example(
-    # One of ada's sessions leaves, somebody asks who is here, the other joins.
+    # One session of ada leaves, a member requests the list, and the other session joins.
     [
         (SIT, 0, "ada"),
         (SIT, 0, "ada"),
@@ -406,7 +406,7 @@ class Town:
     ]
 )
 @example(
-    # Bob steps out for a moment; meanwhile somebody is seen under his name.
+    # Bob leaves for a moment; meanwhile another member is shown under his name.
     [
         (SIT, 0, "ada"),
         (JOIN, 0, ""),
@@ -422,7 +422,7 @@ class Town:
         (JOIN, 1, ""),
     ]
 )
-def test_whoever_hears_every_notice_knows_who_is_here(steps: list[tuple[str, int, str]]) -> None:
+def test_all_notices_together_give_the_current_members(steps: list[tuple[str, int, str]]) -> None:
     town = Town()
     for what, number, name in steps:
         with suppress(Refused):

@@ -1,4 +1,4 @@
-"""Listening on loopback, on a machine that lacks something, and on one that has run out of it."""
+"""Tests of listening: on loopback, without an address, and without file descriptors."""
 
 import errno
 import logging
@@ -24,13 +24,13 @@ from trio_chat.net.listen import (
 )
 
 
-class Scripted(socket.socket):
-    """A socket on which somebody always waits; what comes of accepting is written down beforehand."""
+class ScriptedSocket(socket.socket):
+    """A listening socket that is always readable; the outcomes of `accept` are given in advance."""
 
     def __init__(self, *outcomes: OSError | None) -> None:
         near, self.other = socket.socketpair()
         super().__init__(fileno=near.detach())
-        self.other.send(b"somebody waits")
+        self.other.send(b"a connection waits")
         self.outcomes = list(outcomes)
         self.accepted: list[socket.socket] = []
 
@@ -56,11 +56,11 @@ def error(number: int) -> OSError:
 
 
 @pytest.fixture
-async def listening() -> AsyncIterator[Callable[..., tuple[SocketListener, Scripted]]]:
+async def listening() -> AsyncIterator[Callable[..., tuple[SocketListener, ScriptedSocket]]]:
     made = []
 
-    def make(*outcomes: OSError | None) -> tuple[SocketListener, Scripted]:
-        sock = Scripted(*outcomes)
+    def make(*outcomes: OSError | None) -> tuple[SocketListener, ScriptedSocket]:
+        sock = ScriptedSocket(*outcomes)
         made.append(SocketListener(sock))
         return made[-1], sock
 
@@ -69,7 +69,7 @@ async def listening() -> AsyncIterator[Callable[..., tuple[SocketListener, Scrip
         listener.close()
 
 
-Listening = Callable[..., tuple[SocketListener, Scripted]]
+Listening = Callable[..., tuple[SocketListener, ScriptedSocket]]
 
 
 def close(links: list[Link]) -> None:
@@ -77,7 +77,7 @@ def close(links: list[Link]) -> None:
         link.close()
 
 
-async def test_connections_come_in_as_links() -> None:
+async def test_connections_are_accepted_as_links() -> None:
     (listener,) = await open_listeners("127.0.0.1", 0)
     as_promised: Listener = listener
     assert as_promised.address == f"tcp://127.0.0.1:{listener.port}"
@@ -90,8 +90,8 @@ async def test_connections_come_in_as_links() -> None:
     listener.close()
 
 
-async def test_the_kernel_holds_little_for_one_who_does_not_read() -> None:
-    """Left to itself it grows the buffer to megabytes, which the peer's window and it together can hold."""
+async def test_the_send_buffer_of_an_accepted_socket_is_bounded() -> None:
+    """By default the kernel would grow the buffer of a slow reader to megabytes."""
     (listener,) = await open_listeners("127.0.0.1", 0)
     with trio.fail_after(PATIENCE_S), socket.create_connection(("127.0.0.1", listener.port)):
         (link,) = await listener.accept()
@@ -101,7 +101,7 @@ async def test_the_kernel_holds_little_for_one_who_does_not_read() -> None:
     listener.close()
 
 
-async def test_all_who_wait_come_at_once() -> None:
+async def test_all_waiting_connections_are_accepted_at_once() -> None:
     (listener,) = await open_listeners("127.0.0.1", 0)
     peers = [socket.create_connection(("127.0.0.1", listener.port)) for _ in range(10)]
     with trio.fail_after(PATIENCE_S):
@@ -114,7 +114,7 @@ async def test_all_who_wait_come_at_once() -> None:
         peer.close()
 
 
-async def test_a_storm_is_taken_in_bounded_parts(listening: Listening) -> None:
+async def test_a_connection_storm_is_accepted_in_bounded_batches(listening: Listening) -> None:
     listener, _ = listening(*[None] * (ACCEPT_AT_ONCE + 3))
     for expected in (ACCEPT_AT_ONCE, 3):
         links = await listener.accept()
@@ -123,7 +123,7 @@ async def test_a_storm_is_taken_in_bounded_parts(listening: Listening) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
-async def test_out_of_descriptors_it_pauses_and_goes_on(
+async def test_accept_pauses_and_retries_without_file_descriptors(
     listening: Listening, number: int, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     listener, _ = listening(error(number), error(number), error(number), None)
@@ -135,7 +135,7 @@ async def test_out_of_descriptors_it_pauses_and_goes_on(
     ]
 
 
-async def test_a_lack_is_logged_once_and_the_next_not_within_a_minute(
+async def test_a_shortage_is_logged_once_and_at_most_once_a_minute(
     listening: Listening, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     lack = error(errno.EMFILE)
@@ -147,7 +147,7 @@ async def test_a_lack_is_logged_once_and_the_next_not_within_a_minute(
         await trio.sleep(WARN_S / 2)
 
 
-async def test_out_of_descriptors_it_hands_over_whom_it_has(
+async def test_accept_returns_the_accepted_connections_when_descriptors_run_out(
     listening: Listening, autojump_clock: MockClock
 ) -> None:
     listener, _ = listening(None, None, error(errno.EMFILE))
@@ -158,21 +158,21 @@ async def test_out_of_descriptors_it_hands_over_whom_it_has(
     close(links)
 
 
-async def test_who_is_gone_again_does_not_keep_others_out(listening: Listening) -> None:
+async def test_an_aborted_connection_does_not_prevent_the_next_accept(listening: Listening) -> None:
     listener, _ = listening(error(errno.ECONNABORTED), error(errno.EPROTO), None)
     links = await listener.accept()
     assert len(links) == 1
     close(links)
 
 
-async def test_an_error_that_nobody_foresaw_is_loud_and_leaves_nothing(listening: Listening) -> None:
+async def test_an_unexpected_error_is_raised_and_closes_accepted_connections(listening: Listening) -> None:
     listener, sock = listening(None, error(errno.EINVAL))
     with pytest.raises(OSError, match="Invalid argument"):
         await listener.accept()
     assert [each.fileno() for each in sock.accepted] == [-1]
 
 
-async def test_a_cancelled_accept_takes_nobody(listening: Listening) -> None:
+async def test_a_cancelled_accept_loses_no_connection(listening: Listening) -> None:
     listener, sock = listening(None)
     with trio.move_on_after(0) as scope:
         await listener.accept()
@@ -208,7 +208,7 @@ async def test_all_addresses_share_the_port() -> None:
 
 
 class Resolver(trio.abc.HostnameResolver):
-    """A machine's idea of what a name means."""
+    """A resolver that returns the given addresses for every name."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = addresses
@@ -241,7 +241,7 @@ async def test_it_listens_on_the_addresses_that_this_machine_has(addresses: list
     listener.close()
 
 
-async def test_none_of_this_machine_is_told() -> None:
+async def test_no_address_of_this_machine_is_an_error() -> None:
     trio.socket.set_custom_hostname_resolver(Resolver("192.0.2.1"))
     with pytest.raises(
         CannotStart, match=r"^cannot listen on far\.example:0: Cannot assign requested address$"
@@ -252,11 +252,11 @@ async def test_none_of_this_machine_is_told() -> None:
         await open_listeners("no.example", 0)
 
 
-async def test_a_port_in_use_is_told_and_nothing_stays_open() -> None:
+async def test_a_port_in_use_is_an_error_and_closes_all_listeners() -> None:
     (first,) = await open_listeners("127.0.0.2", 0)
     trio.socket.set_custom_hostname_resolver(Resolver("127.0.0.1", "127.0.0.2"))
-    told = rf"^cannot listen on here\.example:{first.port}: Address already in use$"
-    with pytest.raises(CannotStart, match=told):
+    message = rf"^cannot listen on here\.example:{first.port}: Address already in use$"
+    with pytest.raises(CannotStart, match=message):
         await open_listeners("here.example", first.port)
     trio.socket.set_custom_hostname_resolver(None)
     first.close()
@@ -265,17 +265,17 @@ async def test_a_port_in_use_is_told_and_nothing_stays_open() -> None:
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64, "é" * 64])
-async def test_what_is_no_host_name_is_told(host: str) -> None:
+async def test_an_invalid_host_name_is_an_error(host: str) -> None:
     with pytest.raises(CannotStart, match=f"^cannot listen on {host}: invalid host name$"):
         await open_listeners(host, 0)
 
 
-async def test_a_name_that_nobody_knows_is_told() -> None:
+async def test_an_unknown_host_name_is_an_error() -> None:
     with pytest.raises(CannotStart, match=r"^cannot listen on chat\.invalid: "):
         await open_listeners("chat.invalid", 0)
 
 
-async def test_an_address_of_six_is_written_with_brackets() -> None:
+async def test_an_ipv6_address_is_shown_in_brackets() -> None:
     try:
         (listener,) = await open_listeners("::1", 0)
     except CannotStart:
@@ -286,7 +286,7 @@ async def test_an_address_of_six_is_written_with_brackets() -> None:
 
 @pytest.mark.parametrize("host", ["::", "::ffff:127.0.0.1"])
 async def test_an_ipv6_listener_takes_ipv4_as_well(host: str) -> None:
-    """`::` is all of this machine, whatever `net.ipv6.bindv6only` says."""
+    """`::` means all addresses, whatever the value of `net.ipv6.bindv6only`."""
     try:
         (listener,) = await open_listeners(host, 0)
     except CannotStart:
@@ -300,8 +300,8 @@ async def test_an_ipv6_listener_takes_ipv4_as_well(host: str) -> None:
         listener.close()
 
 
-async def test_a_link_local_address_is_told_with_its_zone() -> None:
-    class Zoned(Scripted):
+async def test_a_link_local_address_is_shown_with_its_zone() -> None:
+    class Zoned(ScriptedSocket):
         def getsockname(self) -> tuple[str, int, int, int]:  # type: ignore[override]
             return "fe80::7", 1, 0, number
 

@@ -148,14 +148,14 @@ async def test_closing_does_not_wait_for_a_stream_that_takes_nothing(narrow: Nar
     link.close()
     await wait_all_tasks_blocked()
     with pytest.raises(trio.BrokenResourceError):
-        await far.send_all(b"nobody there")
+        await far.send_all(b"a lost message")
 
 
 async def test_a_broken_stream_breaks_the_link(ends: Ends) -> None:
     link, far = ends
     await far.send_all(b"last words")
     await trio.aclose_forcefully(far)
-    link.send_nowait(b"to nobody")
+    link.send_nowait(b"a lost message")
     await wait_all_tasks_blocked()
     with pytest.raises(LinkBroken):
         link.send_nowait(b"x")
@@ -199,7 +199,7 @@ async def test_a_polite_close_has_its_bound(narrow: Narrow, autojump_clock: Mock
     await close_gracefully(link, seconds=5)
     assert trio.current_time() - before == 5
     with pytest.raises(trio.BrokenResourceError):
-        await far.send_all(b"nobody there")
+        await far.send_all(b"a lost message")
 
 
 class Whole(trio.abc.Stream):

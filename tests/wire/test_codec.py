@@ -253,7 +253,7 @@ def test_a_version_is_only_that_of_a_hello() -> None:
 
 
 @pytest.mark.parametrize("ref", [1, None, "", "a" * 65, ["a"]])
-def test_a_ref_that_cannot_be_one_is_not_answered(ref: object) -> None:
+def test_an_invalid_ref_is_not_sent_back(ref: object) -> None:
     error = refused(json.dumps({"type": "ping", "ref": ref}).encode())
     assert (error.field, error.ref) == ("ref", "")
 

@@ -102,7 +102,7 @@ def test_an_event_may_grow(event: type[msgspec.Struct]) -> None:
 
 @pytest.mark.parametrize("event", EVENTS, ids=tag)
 def test_a_server_that_gets_an_event_wrong_is_told(event: type[msgspec.Struct]) -> None:
-    """Unknown fields are growth; a missing or mistaken one is a fault."""
+    """Unknown fields are ignored; a missing or invalid field is an error."""
     for name in least(event):
         with pytest.raises(BadMessage) as caught:
             decode_event(json.dumps(least(event) | {name: 1.5}).encode())
