@@ -80,7 +80,7 @@ def test_a_user_without_a_home_directory_is_told_what_to_name(tmp_path: Path) ->
     if as_no_user("--version").returncode:
         pytest.skip("needs a Python that other users may read")
     done = as_no_user("serve", "--port", "0")
-    expected = b"trio-chat: no place for a journal, HOME is not set; --journal PATH names one\n"
+    expected = b"trio-chat: cannot choose a journal file: HOME is not set; set --journal PATH\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, b"", expected)
     done = as_no_user("journal", "info")
     assert (done.returncode, done.stdout, done.stderr) == (2, b"", expected)
@@ -155,7 +155,7 @@ def test_a_server_drains_when_its_terminal_goes_away(tmp_path: Path) -> None:
     ) as process:
         os.close(far)
         said = b""
-        while b"what is said is kept" not in said:
+        while b"messages are kept" not in said:
             said += os.read(near, 4_096)
         os.close(near)
         assert process.wait(PATIENCE_S) == 0

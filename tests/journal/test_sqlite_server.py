@@ -269,14 +269,14 @@ async def test_a_server_that_is_told_nothing_keeps_a_file_and_says_where(tmp_pat
             said = b""
             while said.count(b"\n") < 3:
                 said += await server.stdout.receive_some()
-            where = said.decode().splitlines()[2].removeprefix("what is said is kept forever, in ")
+            where = said.decode().splitlines()[2].removeprefix("messages are kept forever, in ")
             assert Path(where).is_relative_to(tmp_path)
             assert os.path.exists(where)  # noqa: ASYNC240 - a look at a file that is there
             second = await trio.run_process(
                 command, capture_stdout=True, capture_stderr=True, check=False, env=environment
             )
             assert (second.returncode, second.stdout) == (2, b"")
-            why = f"another server is using the journal {where}; --journal PATH names one of its own"
+            why = f"another server is using the journal {where}; set another file with --journal PATH"
             assert second.stderr.decode() == f"trio-chat: {why}\n"
             server.terminate()
             assert await server.wait() == 0

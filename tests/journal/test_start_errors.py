@@ -42,7 +42,7 @@ async def test_what_the_system_says_is_told_and_decides(
 def test_the_default_place_fails_alike(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trio_chat.server.process.Path.mkdir", raises(number))
     with pytest.raises(
-        CannotStart, match=f"no place for a journal, journal.db: {os.strerror(number)}"
+        CannotStart, match=f"cannot create the journal's directory: journal.db: {os.strerror(number)}"
     ) as caught:
         default_journal()
     assert caught.value.exit_status == (75 if number in PASSING else 2)

@@ -30,7 +30,7 @@ class Upgraded(WebSocketEvents):
         request, self._request = self._request, b""
         return request + super().frame(payload)
 
-    def stream(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[Event]:
         if self._head is not None:
             head, end, data = (self._head + data).partition(b"\r\n\r\n")
             if not end:

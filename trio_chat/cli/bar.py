@@ -1,4 +1,4 @@
-"""A progress bar for long work, on a terminal's standard error and nowhere else."""
+"""A progress bar for long work, shown only if standard error is a terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["bar"]
 
-BETWEEN_S = 0.1  # to draw it costs more than what it tells of
+BETWEEN_S = 0.1  # drawing more often would cost more than the work itself
 
 
 @contextmanager
 def bar(label: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], None] | None]:
-    """What is to be told how much is done, and of how much; None where nobody would see it."""
+    """Yield a function to call with the work done and the total; yield None if no bar is shown."""
     if hidden or not sys.stderr.isatty():
         yield None
         return
@@ -28,7 +28,7 @@ def bar(label: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], No
 
         drawn_at = 0.0
 
-        def tell(done: int, total: int) -> None:
+        def update(done: int, total: int) -> None:
             nonlocal drawn_at
             if done < total and time.monotonic() < drawn_at + BETWEEN_S:
                 return
@@ -38,4 +38,4 @@ def bar(label: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], No
                 shown.append(stack.enter_context(made))
             shown[0].update(done - shown[0].pos)
 
-        yield tell
+        yield update

@@ -14,13 +14,13 @@ __all__ = ["main"]
 
 
 class _Commands(click.Group):
-    """A group whose commands end with one line and status 130 at Ctrl-C, where they say nothing else.
+    """A group whose commands end with one line and status 130 at Ctrl-C, unless a command handles it.
 
-    Their standard streams can be written to, or say why not.
+    A failed write to a standard stream is handled as `streams.py` describes.
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        is_ours = exit_on_interrupt()  # not where the console script has done so: then nothing runs after it
+        is_ours = exit_on_interrupt()  # False if the console script did it already: nothing runs after that
         try:
             with standard_error(), report_errors(), standard_output():
                 return super().main(*args, **kwargs)
@@ -43,7 +43,7 @@ class _Commands(click.Group):
 )
 @click.version_option(package_name="trio-chat", message="%(prog)s %(version)s")
 def main() -> None:
-    """A chat that one command starts and that people can rely on.
+    """A small, reliable chat server: one command to start, nothing to configure.
 
     \b
         trio-chat serve                  in one terminal

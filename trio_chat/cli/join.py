@@ -1,4 +1,4 @@
-"""`trio-chat join`: chatting, in a terminal or a pipe."""
+"""`trio-chat join`: chat in a terminal or a pipe."""
 
 import sys
 from pathlib import Path
@@ -16,11 +16,12 @@ __all__ = ["join"]
     epilog="""
 \b
 Exit status:
-  0  all was said, and the end of the input, /quit or a signal ended it
-  1  a piped line was not said, or the name or the room was refused
-  2  an option or the target is wrong, or standard output cannot be written
-  3  no trio-chat server is there, the connection is lost for good, or another
-     server answers after an outage
+  0    every line was sent; ended by end of input, /quit or a signal
+  1    a piped line was not sent, or the name or the room was refused
+  2    an option or the target is invalid, or standard output cannot be written
+  3    no trio-chat server found, the connection was lost and not restored, or
+       a different server was found after an outage
+  130  interrupted by Ctrl-C before the chat began
 """
 )
 @click.argument("target", metavar="[NAME@]HOST[:PORT]", default="")
@@ -30,14 +31,14 @@ Exit status:
     multiple=True,
     default=["lobby"],
     show_default=True,
-    help="Which to enter; may be repeated.",
+    help="A room to join; may be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what comes as JSON, an event a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one per line.")
 @click.option(
     "--commands",
     "has_commands",
     is_flag=True,
-    help="Obey commands that come through a pipe, too.",
+    help="Run commands (/help) from a pipe, too.",
 )
 @click.option(
     "--tokens",
@@ -45,22 +46,22 @@ Exit status:
     show_envvar=True,
     metavar="PATH",
     callback=refuse_standard,
-    help="The file that remembers who you are, for each server and name; with `none` you are somebody new."
-    "  [default: tokens.json in your directory for such state]",
+    help="The file with your identity (token) for each server and name; `none` makes a new identity."
+    "  [default: tokens.json in your user state directory]",
 )
 def join(target: str, rooms: tuple[str, ...], as_json: bool, has_commands: bool, tokens: str | None) -> None:
     """Chat, line by line, in a terminal or in a pipe.
 
-    What is typed is said; a line that begins with a slash is a command (/help). Without a name one is who
-    one is on this machine; the host is this machine and the port 5555 unless given. Where only HTTP gets
-    through, ws://HOST:PORT in place of the host goes the way that browsers take.
+    Each line that you type is sent to the room; a line that begins with a slash is a command (/help). NAME
+    defaults to your login name, HOST to this machine, PORT to 5555. If a firewall or proxy lets only HTTP
+    through, use ws://HOST:PORT to connect over WebSocket, as browsers do.
 
-    From a pipe or a file every line is said as it is, slash or not, and the command ends when all are acked.
-    With /dev/null, with no standard input, or in the background it follows its rooms until a signal (SIGTERM,
-    SIGINT, SIGHUP), then ends with status 0.
+    From a pipe or a file every line is sent as it is, slash or not, and the command ends when all lines are
+    acknowledged. With /dev/null, without standard input, or in the background the command shows its rooms
+    until a signal (SIGTERM, SIGINT, SIGHUP), then ends with status 0.
 
-    A lost connection comes back by itself, and what is typed meanwhile is said then. A pipe waits for that
-    for five minutes; then what could not be said is shown, and the exit status is 3.
+    A lost connection is restored automatically, and lines that were typed meanwhile are sent then. A pipe
+    waits five minutes for that; then the unsent lines are shown, and the exit status is 3.
     """
     import os
     from dataclasses import replace
@@ -87,5 +88,5 @@ def join(target: str, rooms: tuple[str, ...], as_json: bool, has_commands: bool,
             if hint := name_hint(given, error):
                 raise CannotConnect(f"{error}; {hint}", code=error.code) from error
             raise
-        except BrokenPipeError:  # nobody reads any more, as with `| head`: no news to anyone
+        except BrokenPipeError:  # the reader ended on purpose, as with `| head`
             sys.exit(OutputError.exit_status)

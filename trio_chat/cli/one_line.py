@@ -1,4 +1,4 @@
-"""What went wrong, in one line."""
+"""Report errors in one line."""
 
 import sys
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ __all__ = ["errors_in_one_line", "report_errors"]
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """What we raise on purpose ends the command with one line and its exit status; a bug is not hidden.
+    """End the command with one line and an exit status for a `ChatError`; let other exceptions through.
 
-    All is imported: from here on Ctrl-C raises KeyboardInterrupt.
+    Call this after all imports: from here on Ctrl-C raises KeyboardInterrupt.
     """
     raise_on_interrupt()
     with report_errors():
@@ -29,7 +29,7 @@ def report_errors() -> Iterator[None]:
     """End the command as `errors_in_one_line` does, and leave Ctrl-C as it is."""
     try:
         yield
-    except OutputClosed as error:  # no news to anyone
+    except OutputClosed as error:  # the reader ended on purpose, as with `| head`
         sys.exit(error.exit_status)
     except ChatError as error:
         click.secho(f"trio-chat: {printable(str(error))}", fg="red", err=True)

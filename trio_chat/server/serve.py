@@ -138,7 +138,7 @@ class Server:
         """
         full = self._door.full(link.address)
         if full or self._door.is_shut():
-            await self._door.turn_away(link, full)
+            await self._door.reject(link, full)
             return
         # An idle connection waits here: what is not needed any more is not kept in local names.
         counted = self._door.counting(link.address)
