@@ -236,7 +236,7 @@ def _serve_once(session: nox.Session, command: str, away: Path) -> None:
         page = _page(said.split()[2])
         server.send_signal(signal.SIGTERM)
         status = server.wait(20)
-    kept = re.escape(f"messages are kept forever in {away}/")
+    kept = re.escape(f"messages are kept forever, in {away}/")
     if (
         not re.fullmatch(rf"listening on tcp://127\.0\.0\.1:\d+\nopen http.*\n{kept}.*\n", said)
         or status != 0

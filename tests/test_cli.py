@@ -1,4 +1,4 @@
-"""The command line: it parses, calls, and says in one line what went wrong."""
+"""The command line: options, exit statuses, and errors in one line."""
 
 import re
 import socket
@@ -15,7 +15,7 @@ from trio_chat.version import __version__
 
 
 def run(*args: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """A command's exit status, standard output and standard error."""
+    """Run a command; return its exit status, standard output and standard error."""
     result = CliRunner().invoke(main, list(args), env=env, prog_name="trio-chat")
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     return result.exit_code, result.stdout, result.stderr
@@ -27,7 +27,7 @@ def test_help_names_every_command() -> None:
     assert all(re.search(rf"^  {command} ", out, re.MULTILINE) for command in ("serve", "join", "loadtest"))
 
 
-def test_the_version_is_the_one() -> None:
+def test_version_prints_the_version_of_the_package() -> None:
     assert run("--version") == (0, f"trio-chat {__version__}\n", "")
 
 
@@ -39,7 +39,7 @@ def test_a_port_in_use_is_one_line_and_exit_2() -> None:
     assert err == f"trio-chat: cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
-def test_a_file_that_is_no_journal_is_one_line_and_exit_2(tmp_path: Path) -> None:
+def test_an_invalid_journal_file_is_one_line_and_exit_2(tmp_path: Path) -> None:
     path = tmp_path / "diary.txt"
     path.write_text("Dear diary, " * 100)
     status, out, err = run("serve", "--port", "0", "--journal", str(path))
@@ -52,16 +52,19 @@ def test_a_file_that_is_no_journal_is_one_line_and_exit_2(tmp_path: Path) -> Non
     [
         (("--limit", "romos=3"), "unknown limit 'romos'; did you mean rooms?"),
         (("--limit", "rooms=many"), "invalid limit rooms: got 'many', expected a whole number"),
-        (("--limit", "rooms=0"), "limit rooms must be at least 1"),
-        (("--limit", "frame_bytes=100"), "limit frame_bytes must be at least twice text_bytes and 1024"),
+        (("--limit", "rooms=0"), "invalid limit rooms: got 0, expected at least 1"),
+        (
+            ("--limit", "frame_bytes=100"),
+            "invalid limit frame_bytes: expected at least twice text_bytes plus 1024",
+        ),
     ],
 )
-def test_a_limit_that_cannot_be_is_one_line_and_exit_2(args: tuple[str, ...], says: str) -> None:
+def test_an_invalid_limit_is_one_line_and_exit_2(args: tuple[str, ...], says: str) -> None:
     assert run("serve", *args) == (2, "", f"trio-chat: {says}\n")
 
 
 @pytest.mark.parametrize("proxy", ["nonsense", "10.0.0.1/8", "127.0.0.1:80", ""])
-def test_a_proxy_that_is_no_address_is_one_line_and_exit_2(proxy: str) -> None:
+def test_an_invalid_proxy_is_one_line_and_exit_2(proxy: str) -> None:
     expected = "expected an address or a network, as 127.0.0.1 or 10.0.0.0/8"
     proxies = ("--proxy", "127.0.0.1", "--proxy", proxy)
     status, out, err = run("serve", "--journal", "memory", *proxies)
@@ -72,13 +75,13 @@ def test_a_proxy_that_is_no_address_is_one_line_and_exit_2(proxy: str) -> None:
     "args",
     [("--port", "70000"), ("--port", "x"), ("--durability", "iron"), ("--max-connections", "0"), ("--nope",)],
 )
-def test_a_bad_option_is_exit_2_without_a_traceback(args: tuple[str, ...]) -> None:
+def test_an_invalid_option_is_exit_2_without_a_traceback(args: tuple[str, ...]) -> None:
     status, out, err = run("serve", *args)
     assert (status, out) == (2, "")
     assert "Error: " in err and "Traceback" not in err
 
 
-def test_options_come_from_the_environment_too() -> None:
+def test_options_are_read_from_the_environment() -> None:
     status, _, err = run("serve", env={"TRIO_CHAT_LIMIT": "rooms=5 sessions=none"})
     assert (status, err) == (2, "trio-chat: invalid limit sessions: got 'none', expected a whole number\n")
     status, _, err = run("serve", env={"TRIO_CHAT_PORT": "70000"})
@@ -92,7 +95,7 @@ def test_options_come_from_the_environment_too() -> None:
 def test_the_variable_of_a_service_named_trio_chat_does_not_stop_the_start(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kubernetes and Docker set it to a URL."""
+    """Kubernetes and Docker set the variable to a URL."""
     configs: list[Config] = []
 
     async def configured(config: Config, _: object) -> bool:
@@ -125,19 +128,18 @@ def test_every_proxy_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> None
 def test_limits_can_be_listed() -> None:
     status, out, _ = run("serve", "--limit", "help")
     assert status == 0
-    settings = [line.split()[0] for line in out.splitlines()]
-    assert "talk_burst=20" in settings and "drain_s=8" in settings
+    assert {"talk_burst=20", "drain_s=8"} <= {line.split()[0] for line in out.splitlines()}
 
 
-def test_a_refused_connection_is_one_line_and_exit_status_3() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as was:
-        port = was.getsockname()[1]
+def test_joining_without_a_server_is_one_line_and_exit_3() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
     status, out, err = run("join", f"ada@127.0.0.1:{port}")
     assert (status, out) == (3, "")
     assert err == f"trio-chat: cannot connect to 127.0.0.1:{port}: Connection refused\n"
 
 
-def test_a_load_test_that_is_interrupted_as_it_begins_is_exit_130(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_load_test_interrupted_at_its_start_is_exit_130(monkeypatch: pytest.MonkeyPatch) -> None:
     async def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
@@ -161,19 +163,19 @@ def test_a_file_that_cannot_be_a_dash_is_one_line_and_exit_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_option_that_takes_a_file_knows_a_dash_by_chance() -> None:
-    """Each command defines `-` or refuses it. Add new commands here."""
+def test_each_option_with_a_file_refuses_or_documents_a_dash() -> None:
+    """A new option with a file fails this test until it is added to one of the two sets."""
     named = {"PATH", "FILE", "TO"}
     found = set()
 
-    def look(command: click.Command, name: str) -> None:
+    def visit(command: click.Command, name: str) -> None:
         for param in command.params:
             if param.metavar in named:
                 found.add((name, param.opts[0], param.callback is refuse_standard))
         for inner in command.commands.values() if isinstance(command, click.Group) else ():
-            look(inner, f"{name} {inner.name}".strip())
+            visit(inner, f"{name} {inner.name}".strip())
 
-    look(main, "")
+    visit(main, "")
     refused = {entry[:2] for entry in found if entry[2]}
     takes = {entry[:2] for entry in found if not entry[2]}
     journals = {(f"journal {name}", "--journal") for name in main.commands["journal"].commands}  # type: ignore[attr-defined]
@@ -186,7 +188,7 @@ def test_no_option_that_takes_a_file_knows_a_dash_by_chance() -> None:
     }
 
 
-def test_the_level_of_the_log_is_set_by_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_level_sets_the_level_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     levels: list[str] = []
 
     async def served(*_: object) -> bool:

@@ -117,4 +117,4 @@ def test_ctrl_c_at_the_question_is_an_interrupt(
 def test_without_a_terminal_it_does_not_start() -> None:
     result = CliRunner().invoke(main, ["loadtest", "192.0.2.1:5555"], input="y\n")
     assert result.exit_code == 2
-    assert result.stderr == f"trio-chat: {QUESTION[:-1]}; --yes starts it anyway\n"
+    assert result.stderr == f"trio-chat: {QUESTION[:-1]}; add --yes to start the test\n"

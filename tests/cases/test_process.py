@@ -80,8 +80,7 @@ def test_a_user_without_a_home_directory_gets_the_option_to_use(tmp_path: Path) 
     if as_no_user("--version").returncode:
         pytest.skip("needs a Python that other users may read")
     done = as_no_user("serve", "--port", "0")
-    reason = b"HOME is not set; --journal PATH names the file"
-    expected = b"trio-chat: cannot find a directory for the journal: " + reason + b"\n"
+    expected = b"trio-chat: cannot choose a journal file: HOME is not set; set --journal PATH\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, b"", expected)
     done = as_no_user("journal", "info")
     assert (done.returncode, done.stdout, done.stderr) == (2, b"", expected)
@@ -155,9 +154,9 @@ def test_a_server_drains_when_its_terminal_closes(tmp_path: Path) -> None:
         start_new_session=True,
     ) as process:
         os.close(far)
-        output = b""
-        while b"messages are kept" not in output:
-            output += os.read(near, 4_096)
+        said = b""
+        while b"messages are kept" not in said:
+            said += os.read(near, 4_096)
         os.close(near)
         assert process.wait(PATIENCE_S) == 0
     assert b'"state":"stopped in good order"' in run(tmp_path, "journal", "info", "--json").stdout

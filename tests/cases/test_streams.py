@@ -96,8 +96,8 @@ def test_an_import_from_a_closed_standard_input_is_one_line(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("redirection", "expected"),
     [
-        (CLOSED, "WARNING cannot write to standard output: it is closed; the server runs on"),
-        (FULL, "WARNING cannot write to standard output: No space left on device; the server runs on"),
+        (CLOSED, "WARNING cannot write to standard output: it is closed; the server continues"),
+        (FULL, "WARNING cannot write to standard output: No space left on device; the server continues"),
         (NO_READER, ""),
         (f"{CLOSED} 2>&- <&-", ""),
         (f"{FULL} 2>/dev/full", ""),

@@ -267,7 +267,7 @@ async def test_a_server_without_options_keeps_a_file_and_prints_its_path(tmp_pat
             said = b""
             while said.count(b"\n") < 3:
                 said += await server.stdout.receive_some()
-            where = said.decode().splitlines()[2].removeprefix("messages are kept forever in ")
+            where = said.decode().splitlines()[2].removeprefix("messages are kept forever, in ")
             assert Path(where).is_relative_to(tmp_path)
             assert os.path.exists(where)  # noqa: ASYNC240 - a look at a file that is there
             second = await trio.run_process(

@@ -42,7 +42,7 @@ async def test_the_systems_error_is_reported_and_sets_the_status(
 def test_the_default_path_fails_in_the_same_way(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trio_chat.server.process.Path.mkdir", raises(number))
     with pytest.raises(
-        CannotStart, match=f"cannot create a directory for the journal: journal.db: {os.strerror(number)}"
+        CannotStart, match=f"cannot create the journal's directory: journal.db: {os.strerror(number)}"
     ) as caught:
         default_journal()
     assert caught.value.exit_status == (75 if number in PASSING else 2)

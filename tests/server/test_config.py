@@ -1,4 +1,4 @@
-"""Limits: those of the table of faults unless said otherwise, and none that cannot work."""
+"""Settings: the defaults are those of the protocol, and invalid values are refused."""
 
 import dataclasses
 
@@ -26,28 +26,28 @@ def test_the_defaults_are_those_of_the_protocol() -> None:
 
 @pytest.mark.parametrize("name", [limit.name for limit in dataclasses.fields(Limits)])
 @pytest.mark.parametrize("value", [0, -1])
-def test_no_limit_is_nothing(name: str, value: int) -> None:
-    with pytest.raises(CannotStart, match=f"limit {name} must be at least 1"):
+def test_a_limit_is_at_least_1(name: str, value: int) -> None:
+    with pytest.raises(CannotStart, match=f"invalid limit {name}: got {value}, expected at least 1"):
         Limits(**{name: value})
 
 
-def test_no_limit_is_larger_than_a_number_of_the_wire() -> None:
-    """What `welcome` tells of it would be no number for a browser."""
+def test_a_limit_is_at_most_the_largest_number_of_the_wire() -> None:
+    """`welcome` sends limits, and a browser cannot represent larger integers exactly."""
     assert Limits(rooms=2**53 - 1).rooms == 2**53 - 1
-    with pytest.raises(CannotStart, match="limit talk_burst must be at most 9007199254740991"):
+    with pytest.raises(CannotStart, match="invalid limit talk_burst: expected at most 9007199254740991"):
         Limits(talk_burst=2**53)
 
 
-def test_clients_take_no_larger_frames() -> None:
+def test_frame_bytes_is_at_most_the_maximum_of_clients() -> None:
     Limits(frame_bytes=65_536)
-    with pytest.raises(CannotStart, match="frame_bytes must be at most 65536"):
+    with pytest.raises(CannotStart, match="frame_bytes: expected at most 65536"):
         Limits(frame_bytes=65_537)
 
 
-def test_a_frame_holds_the_longest_text() -> None:
-    """Whatever is in it, and whatever the names are: what was said must be fit to be sent."""
+def test_a_frame_has_room_for_the_longest_text() -> None:
+    """Every accepted text can be sent, whatever its characters and the names around it."""
     limits = Limits(text_bytes=32_256)
-    with pytest.raises(CannotStart, match="frame_bytes must be at least twice"):
+    with pytest.raises(CannotStart, match="frame_bytes: expected at least twice"):
         Limits(text_bytes=32_257)
     longest = ("😀" * 64, 2**53 - 1, 2**53 - 1, "😀" * 32)
     for text in ('"' * limits.text_bytes, "\n" * limits.text_bytes):
@@ -56,13 +56,13 @@ def test_a_frame_holds_the_longest_text() -> None:
         assert len(encode(Whispered("😀" * 32, "😀" * 32, text, 2**53 - 1))) <= limits.frame_bytes
 
 
-def test_whoever_pings_as_asked_is_not_given_up() -> None:
+def test_a_client_that_pings_as_asked_is_not_disconnected() -> None:
     Limits(ping_s=59)
-    with pytest.raises(CannotStart, match="silence_s must be more than ping_s"):
+    with pytest.raises(CannotStart, match="silence_s: expected more than ping_s"):
         Limits(ping_s=60)
 
 
-def test_limits_are_read_from_texts() -> None:
+def test_limits_are_parsed() -> None:
     assert parse_limits([]) == {}
     assert parse_limits(["rooms=7", "drain_s=007", "rooms=8"]) == {"rooms": 8, "drain_s": 7}
 
@@ -71,27 +71,31 @@ def test_limits_are_read_from_texts() -> None:
     ("text", "says"),
     [
         ("roms=7", "unknown limit 'roms'; did you mean rooms?"),
-        ("=7", "unknown limit ''; --limit help lists the limits"),
-        ("", "unknown limit ''; --limit help lists the limits"),
+        ("=7", "unknown limit ''; --limit help lists all limits"),
+        ("", "unknown limit ''; --limit help lists all limits"),
         ("rooms", "invalid limit rooms: got '', expected a whole number"),
         ("rooms=-1", "invalid limit rooms: got '-1', expected a whole number"),
         ("rooms=1.5", "invalid limit rooms: got '1.5', expected a whole number"),
         ("rooms=٣", "invalid limit rooms: got '٣', expected a whole number"),
         ("rooms= 7", "invalid limit rooms: got ' 7', expected a whole number"),
-        ("rooms=" + "9" * 5_000, "invalid limit rooms: got 5000 digits, expected at most 100"),
+        ("rooms=" + "9" * 5_000, "invalid limit rooms: expected a number of at most 100 digits"),
     ],
 )
-def test_a_text_that_is_no_limit_is_refused_in_one_line(text: str, says: str) -> None:
+def test_an_invalid_limit_is_refused_in_one_line(text: str, says: str) -> None:
     with pytest.raises(CannotStart) as refused:
         parse_limits([text])
     assert str(refused.value) == says
 
 
-def test_every_limit_is_described() -> None:
-    lines = Limits.described().splitlines()
-    assert len(lines) == len(dataclasses.fields(Limits))
-    assert parse_limits(line.split()[0] for line in lines) == dataclasses.asdict(Limits())
-    assert all(len(line.split()) > 2 for line in lines), "each has its meaning"
+def test_the_help_of_limits_has_each_default_explanation_and_unit() -> None:
+    settings, explanations = zip(
+        *(line.split(maxsplit=1) for line in Limits.help_text().splitlines()), strict=True
+    )
+    assert parse_limits(settings) == dataclasses.asdict(Limits())
+    assert all(explanations)
+    for setting, explanation in zip(settings, explanations, strict=True):
+        unit = {"s": "second", "bytes": "bytes"}.get(setting.partition("=")[0].rpartition("_")[2], "")
+        assert unit in explanation
 
 
 def test_the_rates_are_those_of_the_limits() -> None:
@@ -113,12 +117,12 @@ def test_a_proxy_is_an_address_or_a_network() -> None:
 
 
 @pytest.mark.parametrize(("age", "hours"), [("12h", 12), ("1d", 24), ("90d", 2_160), ("4w", 672)])
-def test_an_age_is_of_hours_days_or_weeks(age: str, hours: int) -> None:
+def test_an_age_is_in_hours_days_or_weeks(age: str, hours: int) -> None:
     assert parse_age(age) == hours * 3_600_000
 
 
 @pytest.mark.parametrize("age", ["", "90", "d", "0d", "1.5d", "-1d", "90 d", "90m", "90D", "٩d", "9" * 50])
-def test_another_age_is_refused_in_one_line(age: str) -> None:
+def test_an_invalid_age_is_refused_in_one_line(age: str) -> None:
     with pytest.raises(CannotStart, match="hours, days or weeks") as refusal:
         parse_age(age)
     assert "\n" not in str(refusal.value)

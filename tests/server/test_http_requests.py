@@ -258,7 +258,7 @@ async def test_a_first_line_without_a_version_is_refused_at_once(
         browser = Browser(house)
         since = trio.current_time()
         status, _, body = await browser.ask(line)
-        assert (status, body) == (400, b"that is no request\n")
+        assert (status, body) == (400, b"invalid request\n")
         assert await browser.closed()
         assert trio.current_time() - since < 1
 

@@ -1,4 +1,7 @@
-"""What a server says first, and what it asks of the machine; its signals are in test_faults_sockets.py."""
+"""A server process: start-up lines, default journal, open files and memory.
+
+Its signals are in test_faults_sockets.py.
+"""
 
 import gc
 import logging
@@ -17,35 +20,35 @@ from trio_chat.server.process import (
     SPARE_FILES,
     allow_files,
     default_journal,
-    first_lines,
     lan_address,
     source_address,
+    startup_lines,
     tune_memory,
 )
 
-IN_MEMORY = "messages are kept in memory until the server ends"
+IN_MEMORY = "messages are kept in memory, until the server ends"
 
 
-def test_a_server_says_where_what_is_said_is_kept_and_for_how_long() -> None:
-    words = first_lines(Config(journal="/home/ada/journal.db"), ["tcp://127.0.0.1:5555"])
-    assert words[2:] == ["messages are kept forever in /home/ada/journal.db"]
+def test_the_startup_lines_name_the_journal_and_the_retention() -> None:
+    lines = startup_lines(Config(journal="/home/ada/journal.db"), ["tcp://127.0.0.1:5555"])
+    assert lines[2:] == ["messages are kept forever, in /home/ada/journal.db"]
     keep = RetentionRule(90 * 86_400_000)
-    words = first_lines(Config(journal="journal.db", keep=keep), ["tcp://127.0.0.1:5555"])
-    assert words[2:] == ["messages are kept for 90 days in journal.db"]
-    words = first_lines(Config(keep=RetentionRule(entries=500)), ["tcp://127.0.0.1:5555"])
-    assert words[2:] == ["messages are kept at most 500 entries a room in memory until the server ends"]
+    lines = startup_lines(Config(journal="journal.db", keep=keep), ["tcp://127.0.0.1:5555"])
+    assert lines[2:] == ["messages are kept for 90 days, in journal.db"]
+    lines = startup_lines(Config(keep=RetentionRule(entries=500)), ["tcp://127.0.0.1:5555"])
+    assert lines[2:] == ["messages are kept at most 500 entries a room, in memory, until the server ends"]
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.8.8.8", "localhost", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1"]
 )
-def test_a_server_for_this_machine_says_where_it_listens(host: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert first_lines(Config(host), ["tcp://127.0.0.1:5555"]) == [
+def test_the_startup_lines_of_a_loopback_server(host: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert startup_lines(Config(host), ["tcp://127.0.0.1:5555"]) == [
         "listening on tcp://127.0.0.1:5555",
         "open http://127.0.0.1:5555 in a browser",
         IN_MEMORY,
     ]
-    assert first_lines(Config(host, web=False), ["tcp://127.0.0.1:5555"]) == [
+    assert startup_lines(Config(host, web=False), ["tcp://127.0.0.1:5555"]) == [
         "listening on tcp://127.0.0.1:5555",
         IN_MEMORY,
     ]
@@ -62,16 +65,16 @@ def test_a_server_for_this_machine_says_where_it_listens(host: str, caplog: pyte
         ("[::ffff:0.0.0.0]", "http://127.0.0.1:80"),
     ],
 )
-def test_a_browser_is_sent_to_an_address_that_it_can_open(
+def test_the_url_for_a_browser_is_reachable_from_this_machine(
     host: str, opened: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(process, "source_address", lambda to: to)
-    assert first_lines(Config(), [f"tcp://{host}:80"])[1] == f"open {opened} in a browser"
+    assert startup_lines(Config(), [f"tcp://{host}:80"])[1] == f"open {opened} in a browser"
     caplog.clear()
 
 
 @pytest.mark.parametrize(
-    ("host", "handed_out"),
+    ("host", "join_address"),
     [
         ("192.0.2.7", "192.0.2.7:5555"),
         ("127.0.0.1.example", "127.0.0.1.example:5555"),
@@ -80,41 +83,41 @@ def test_a_browser_is_sent_to_an_address_that_it_can_open(
         ("[2001:db8::7]", "[2001:db8::7]:5555"),
     ],
 )
-def test_a_server_for_others_says_how_to_join_and_warns(
-    host: str, handed_out: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_the_startup_lines_of_a_public_server_have_a_join_command_and_a_warning(
+    host: str, join_address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(process, "lan_address", lambda **_: "192.0.2.9")
     said = [
         f"listening on tcp://{host}:5555",
         IN_MEMORY,
-        f"others join with: trio-chat join {handed_out}",
+        f"others join with: trio-chat join {join_address}",
     ]
-    assert first_lines(Config(host, web=False), [f"tcp://{host}:5555"]) == said
-    with_page = first_lines(Config(host), [f"tcp://{host}:5555"])
-    assert [with_page[0], *with_page[2:]] == [*said[:2], f"{said[2]}, or open http://{handed_out}"]
+    assert startup_lines(Config(host, web=False), [f"tcp://{host}:5555"]) == said
+    with_page = startup_lines(Config(host), [f"tcp://{host}:5555"])
+    assert [with_page[0], *with_page[2:]] == [*said[:2], f"{said[2]}, or open http://{join_address}"]
     assert "anyone who can reach this address can read and join" in caplog.text
     caplog.clear()
 
 
-def test_without_a_network_there_is_no_address_to_hand_out(
+def test_without_a_network_there_is_no_join_command(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(process, "source_address", lambda _: "")
-    words = first_lines(Config("0.0.0.0", web=False), ["tcp://0.0.0.0:5555"])
-    assert words == ["listening on tcp://0.0.0.0:5555", IN_MEMORY]
+    lines = startup_lines(Config("0.0.0.0", web=False), ["tcp://0.0.0.0:5555"])
+    assert lines == ["listening on tcp://0.0.0.0:5555", IN_MEMORY]
     caplog.clear()
 
 
-def test_without_ipv6_a_browser_on_this_machine_is_sent_to_ipv4(
+def test_without_ipv6_the_url_for_a_browser_is_ipv4(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(process, "source_address", lambda to: "" if ":" in to else to)
-    assert first_lines(Config(), ["tcp://[::]:80"])[1] == "open http://127.0.0.1:80 in a browser"
+    assert startup_lines(Config(), ["tcp://[::]:80"])[1] == "open http://127.0.0.1:80 in a browser"
     caplog.clear()
 
 
 @pytest.mark.parametrize(
-    ("routes", "told"),
+    ("routes", "expected"),
     [
         ({"192.0.2.1": "192.0.2.9", "2001:db8::1": "2001:db8::9"}, "192.0.2.9"),
         ({"2001:db8::1": "2001:db8::9"}, "2001:db8::9"),
@@ -123,19 +126,19 @@ def test_without_ipv6_a_browser_on_this_machine_is_sent_to_ipv4(
         ({}, ""),
     ],
 )
-def test_the_address_told_to_others_is_one_that_they_can_use(
-    routes: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+def test_the_lan_address_is_reachable_from_other_machines(
+    routes: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "source_address", lambda to: routes.get(to, ""))
-    assert lan_address(has_ipv6=True) == told
-    assert lan_address() == (told if "192.0.2.1" in routes else "")
+    assert lan_address(has_ipv6=True) == expected
+    assert lan_address() == (expected if "192.0.2.1" in routes else "")
 
 
-def test_a_link_local_address_is_told_with_the_zone_that_others_have_to_fill_in(
+def test_the_join_command_of_a_link_local_address_has_a_placeholder_for_the_zone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """No URL can name a zone, so no browser is sent there."""
-    assert first_lines(Config("fe80::7%eth0"), ["tcp://[fe80::7%eth0]:5555"]) == [
+    """A URL cannot name a zone, so there is no line for a browser."""
+    assert startup_lines(Config("fe80::7%eth0"), ["tcp://[fe80::7%eth0]:5555"]) == [
         "listening on tcp://[fe80::7%eth0]:5555",
         IN_MEMORY,
         "others join with: trio-chat join [fe80::7%INTERFACE]:5555",
@@ -143,12 +146,12 @@ def test_a_link_local_address_is_told_with_the_zone_that_others_have_to_fill_in(
     caplog.clear()
 
 
-def test_a_name_of_this_machine_that_only_it_can_reach_is_told_to_nobody(
+def test_a_host_name_that_resolves_to_loopback_is_not_announced_to_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Debian gives a machine's own name the address 127.0.1.1."""
-    words = first_lines(Config("box.example"), ["tcp://127.0.1.1:5555"])
-    assert words == [
+    lines = startup_lines(Config("box.example"), ["tcp://127.0.1.1:5555"])
+    assert lines == [
         "listening on tcp://127.0.1.1:5555",
         "open http://127.0.1.1:5555 in a browser",
         IN_MEMORY,
@@ -172,14 +175,14 @@ def test_a_journal_is_kept_where_the_platform_keeps_such_data(
     assert journal.parent.is_dir() and not journal.exists()
 
 
-def test_without_a_place_for_a_journal_one_is_asked_for(
+def test_a_data_directory_that_cannot_be_created_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nobodys = tmp_path / "nobodys"
-    nobodys.write_text("a file")
-    monkeypatch.setenv("HOME", str(nobodys))
-    monkeypatch.setenv("XDG_DATA_HOME", str(nobodys))
-    with pytest.raises(CannotStart, match="cannot create a directory for the journal: "):
+    not_a_directory = tmp_path / "not_a_directory"
+    not_a_directory.write_text("a file")
+    monkeypatch.setenv("HOME", str(not_a_directory))
+    monkeypatch.setenv("XDG_DATA_HOME", str(not_a_directory))
+    with pytest.raises(CannotStart, match="cannot create the journal's directory: "):
         default_journal()
 
 
@@ -188,13 +191,13 @@ def _no_home(*_: object, **__: object) -> Path:
 
 
 @pytest.mark.parametrize("found", [_no_home, lambda *_, **__: Path("~/.local/share/trio-chat")])
-def test_without_a_home_directory_no_journal_is_put_into_the_working_directory(
+def test_without_a_home_directory_the_working_directory_gets_no_journal(
     found: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user id that is in no passwd file, without HOME: platformdirs raises, or leaves the `~` as it is."""
+    """A user id without a passwd entry and without HOME: platformdirs raises, or keeps the `~`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(process, "user_data_path", found)
-    expected = "^cannot find a directory for the journal: HOME is not set; --journal PATH names the file$"
+    expected = "^cannot choose a journal file: HOME is not set; set --journal PATH$"
     with pytest.raises(CannotStart, match=expected):
         default_journal()
     assert not list(tmp_path.iterdir())
@@ -235,7 +238,7 @@ def test_open_files_are_allowed_as_far_as_needed(
     assert not caplog.records
 
 
-def test_too_few_open_files_are_told(
+def test_a_low_limit_of_open_files_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = Files(256, 1_024)
@@ -244,17 +247,17 @@ def test_too_few_open_files_are_told(
     with caplog.at_level(logging.WARNING):
         allow_files(2_000)
     assert files.limits == (1_024, 1_024)
-    assert f"room for {1_024 - SPARE_FILES} connections" in caplog.text
+    assert f"enough for {1_024 - SPARE_FILES} connections" in caplog.text
     assert "raise the limit (ulimit -n) to 2000" in caplog.text
     caplog.clear()
 
 
-def test_few_open_files_are_no_negative_number_of_connections(
+def test_a_very_low_limit_of_open_files_is_logged_without_a_number_of_connections(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", Files(FILES_MIN, FILES_MIN).get)
     allow_files(2_000)
-    assert f"at most {FILES_MIN} open files: hardly any room for connections" in caplog.text
+    assert f"at most {FILES_MIN} open files: too few for many connections" in caplog.text
     caplog.clear()
 
 

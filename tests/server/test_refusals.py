@@ -122,10 +122,10 @@ def test_an_answer_that_is_no_refusal_is_not_counted(status: int) -> None:
         (session_ended("kicked"), "session ended: other reasons [kicked]"),
         (
             command_refused("rate_limited"),
-            "command refused: too fast (--limit talk_per_s and others) [rate_limited]",
+            "command refused: rate limit reached (--limit talk_per_s and others) [rate_limited]",
         ),
-        (request_refused(421), "request refused: an unknown name of the server (--public-name) [421]"),
-        (request_refused(400), "request refused: not as HTTP wants it [400]"),
+        (request_refused(421), "request refused: unknown host name (--public-name) [421]"),
+        (request_refused(400), "request refused: invalid request [400]"),
     ],
 )
 def test_a_kind_says_why_and_what_can_be_set(kind: RefusalKind | None, says: str) -> None:

@@ -128,7 +128,7 @@ def request(data: bytes, status: int) -> Story:
 
 
 NOT_HTTP = b"P3cret\r\n\r\n"
-HUGE = "1 session ended: a frame was too large, or the first bytes were of another protocol [frame_too_large]"
+HUGE = "1 session ended: a frame was too large, or the client spoke another protocol [frame_too_large]"
 LIMITS = {"rooms": 2, "connections_per_address": 2, "connections": 3}
 FEW: dict[Story, tuple[str, ...]] = {
     too_many_rooms: ("rooms",),
@@ -145,27 +145,27 @@ FEW: dict[Story, tuple[str, ...]] = {
             ten_refused_hellos,
             ["10 hellos refused [bad_name]", "1 session ended: too many refused hellos [rate_limited]"],
         ),
-        (too_fast, ["5 commands refused: too fast (--limit talk_per_s and others) [rate_limited]"]),
+        (too_fast, ["5 commands refused: rate limit reached (--limit talk_per_s and others) [rate_limited]"]),
         (
             too_many_rooms,
             ["1 command refused: too many rooms of one session (--limit rooms) [too_many_rooms]"],
         ),
-        (bad_message, ["1 command refused: not as the protocol wants it [bad_message]"]),
+        (bad_message, ["1 command refused: invalid message [bad_message]"]),
         (
             ten_bad_messages,
             [
-                "10 commands refused: not as the protocol wants it [bad_message]",
-                "1 session ended: a bad frame, or too many bad messages [bad_frame]",
+                "10 commands refused: invalid message [bad_message]",
+                "1 session ended: an invalid frame, or too many invalid messages [bad_frame]",
             ],
         ),
         (
             huge_frame,
             [HUGE],
         ),
-        (other_version, ["1 session ended: the client speaks another version [version]"]),
+        (other_version, ["1 session ended: the client uses another protocol version [version]"]),
         (silent, ["1 session ended: no hello in time (--limit hello_s) [hello_timeout]"]),
-        (half_a_frame, ["1 session ended: a frame was not whole in time (--limit frame_s) [frame_timeout]"]),
-        (gone, ["1 session ended: nothing was heard for too long (--limit silence_s) [ping_timeout]"]),
+        (half_a_frame, ["1 session ended: incomplete frame (--limit frame_s) [frame_timeout]"]),
+        (gone, ["1 session ended: nothing received for too long (--limit silence_s) [ping_timeout]"]),
         (
             too_many_sessions,
             ["1 session ended: too many sessions of one member (--limit sessions) [replaced]"],
@@ -175,10 +175,10 @@ FEW: dict[Story, tuple[str, ...]] = {
             ["1 connection refused: too many from one address (--limit connections_per_address)"],
         ),
         (one_too_many_in_all, ["1 connection refused: the server is full (--limit connections)"]),
-        (tls, ["1 connection closed: TLS was spoken, which this server does not speak"]),
+        (tls, ["1 connection closed: TLS, which this server does not support"]),
         (
             request(b"GET / HTTP/1.1\r\nHost: s3cret.example\r\n\r\n", 421),
-            ["1 request refused: an unknown name of the server (--public-name) [421]"],
+            ["1 request refused: unknown host name (--public-name) [421]"],
         ),
         (
             request(CHROME.replace(b"Origin: ", b"Origin: http://s3cret"), 403),
@@ -190,9 +190,9 @@ FEW: dict[Story, tuple[str, ...]] = {
         ),
         (
             request(NOT_HTTP, 400),
-            ["1 request refused: not as HTTP wants it [400]"],
+            ["1 request refused: invalid request [400]"],
         ),
-        (request(b"GET /s3cret", 408), ["1 request refused: not whole in time (--limit hello_s) [408]"]),
+        (request(b"GET /s3cret", 408), ["1 request refused: incomplete request (--limit hello_s) [408]"]),
         (request(get("/s3cret"), 404), []),
     ],
 )
@@ -217,7 +217,7 @@ async def test_a_journal_that_takes_nothing_is_counted(
             eve.send(Say("lobby", SECRET, ref="s"))
             await eve.answer(Error, code="unavailable")
         await trio.sleep(2 * RETRY_S)  # what the failed commits may have written is looked for
-    says = f"3 commands refused: the journal or the receiver did not take it [unavailable]; from {ADDRESS}"
+    says = f"3 commands refused: the journal or the receiver cannot take it now [unavailable]; from {ADDRESS}"
     assert refusals_in(caplog) == [says]
     assert SECRET not in caplog.text
     caplog.clear()
@@ -236,7 +236,7 @@ async def test_behind_a_proxy_the_address_is_the_peers(
         await peers[1].answer(Error, code="bad_message")
     assert refusals_in(caplog) == [
         f"1 connection refused: too many from one address (--limit connections_per_address); from {PEER}",
-        f"1 command refused: not as the protocol wants it [bad_message]; from {PEER}",
+        f"1 command refused: invalid message [bad_message]; from {PEER}",
     ]
 
 

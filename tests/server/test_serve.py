@@ -214,8 +214,8 @@ async def test_servers_with_the_same_seed_give_the_same_tokens(autojump_clock: M
     assert tokens[0] == tokens[1]
 
 
-def test_an_invalid_limit_is_reported() -> None:
-    with pytest.raises(CannotStart, match="rooms must be at least 1"):
+def test_a_limit_that_cannot_work_is_said() -> None:
+    with pytest.raises(CannotStart, match="rooms: got 0, expected at least 1"):
         Limits(rooms=0)
 
 

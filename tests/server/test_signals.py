@@ -1,4 +1,4 @@
-"""The signals that end a server: which insist, and that none of them kills a process about to exit with 0."""
+"""The signals that end a server: which force the end, and that none kills a process about to exit with 0."""
 
 import signal
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -28,20 +28,20 @@ def handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_only_a_second_interrupt_insists() -> None:
-    insistence = SignalCount()
+def test_only_a_second_interrupt_forces_the_end() -> None:
+    count = SignalCount()
     for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
-        assert not insistence.insists(number, 10.0)
-    assert not insistence.insists(signal.SIGINT, 20.0)
-    assert not insistence.insists(signal.SIGTERM, 30.0)
-    assert insistence.insists(signal.SIGINT, 40.0)
+        assert not count.forces(number, 10.0)
+    assert not count.forces(signal.SIGINT, 20.0)
+    assert not count.forces(signal.SIGTERM, 30.0)
+    assert count.forces(signal.SIGINT, 40.0)
 
 
-def test_one_ctrl_c_that_arrives_twice_does_not_insist() -> None:
-    insistence = SignalCount()
-    assert not insistence.insists(signal.SIGINT, 10.0)
-    assert not insistence.insists(signal.SIGINT, 10.0 + REPEAT_S / 2)
-    assert insistence.insists(signal.SIGINT, 10.0 + REPEAT_S)
+def test_one_ctrl_c_that_arrives_twice_does_not_force_the_end() -> None:
+    count = SignalCount()
+    assert not count.forces(signal.SIGINT, 10.0)
+    assert not count.forces(signal.SIGINT, 10.0 + REPEAT_S / 2)
+    assert count.forces(signal.SIGINT, 10.0 + REPEAT_S)
 
 
 def test_signals_are_held_and_then_ignored() -> None:

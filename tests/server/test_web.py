@@ -326,7 +326,7 @@ async def test_what_is_no_request_is_refused(request_: bytes, autojump_clock: Mo
         browser = Browser(house)
         browser.send(request_)
         status, headers, body = await browser.answer()
-        assert (status, headers["connection"], body) == (400, "close", b"that is no request\n")
+        assert (status, headers["connection"], body) == (400, "close", b"invalid request\n")
         assert await browser.closed()
 
 
@@ -370,7 +370,7 @@ async def test_a_bug_ends_that_connection_alone(
         browser = Browser(house)
         browser.send(get("/"))
         assert await browser.closed()
-    assert [record.message for record in caplog.records] == ["a bug ended a connection at the door"]
+    assert [record.message for record in caplog.records] == ["a bug ended a connection before its hello"]
     caplog.clear()
 
 
@@ -393,7 +393,7 @@ async def test_a_journal_that_fails_is_no_good_health(
         ada.send(Say("lobby", "hi", ref="s"))
         await ada.answer(Error, code="unavailable", ref="s")
         status, _, body = await Browser(house).ask(get("/healthz"))
-        assert (status, body) == (503, b"not well\n")
+        assert (status, body) == (503, b"unhealthy\n")
         await trio.sleep(5)
         assert await ada.say("again") == 1
         assert (await Browser(house).ask(get("/healthz")))[0] == 200

@@ -1,12 +1,12 @@
-"""The command line: a module for each command, and errors as one line.
+"""The command line: parse arguments, call one function, and report each error in one line.
 
-Each command imports its modules inside its body, so that `--help` is quick and a client loads no server.
-`main` is loaded on first use, after Ctrl-C has its handler.
+Each command has a module. It imports the modules it needs inside its function, so that `--help` is quick and
+a client loads no server. `main` is loaded on first use, after the handler of Ctrl-C is set.
 """
 
 from trio_chat.cli.interrupt import exit_on_interrupt, raise_on_interrupt
 
-TYPE_CHECKING = False  # fewer imports give Ctrl-C its handler sooner
+TYPE_CHECKING = False  # fewer imports, so that Ctrl-C has its handler sooner
 if TYPE_CHECKING:
     from trio_chat.cli.group import main
 

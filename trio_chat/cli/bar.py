@@ -1,4 +1,4 @@
-"""A progress bar on standard error, if that is a terminal."""
+"""A progress bar for long work, shown only if standard error is a terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["bar"]
 
-BETWEEN_S = 0.1  # drawing costs more than the work in between
+BETWEEN_S = 0.1  # drawing more often would cost more than the work itself
 
 
 @contextmanager
 def bar(label: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield a function to call with the work done and the whole work; None if there is no terminal."""
+    """Yield a function to call with the work done and the total; yield None if no bar is shown."""
     if hidden or not sys.stderr.isatty():
         yield None
         return
@@ -28,7 +28,7 @@ def bar(label: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], No
 
         drawn_at = 0.0
 
-        def tell(done: int, total: int) -> None:
+        def update(done: int, total: int) -> None:
             nonlocal drawn_at
             if done < total and time.monotonic() < drawn_at + BETWEEN_S:
                 return
@@ -38,4 +38,4 @@ def bar(label: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], No
                 shown.append(stack.enter_context(made))
             shown[0].update(done - shown[0].pos)
 
-        yield tell
+        yield update

@@ -1,4 +1,4 @@
-"""Ask before a load test of another server: the rooms of the test stay in its journal."""
+"""Ask before a load test of a remote server, since the test's rooms stay in the journal of that server."""
 
 import socket
 import sys
@@ -14,9 +14,9 @@ Resolve = Callable[[str, int], Iterable[str]]
 
 
 def ask_before_load(host: str, port: int) -> None:
-    """Return if the load test may begin: the address is on this machine, or the user agrees.
+    """Return if the load test may start: the address is this machine's, or the user agrees.
 
-    Raises `CannotRun` otherwise, also without a terminal, and KeyboardInterrupt at Ctrl-C.
+    Raises `CannotRun` otherwise, also without a terminal to ask on; KeyboardInterrupt at Ctrl-C.
     """
     from loadtest.scenario import CannotRun
     from loadtest.target import shown
@@ -26,8 +26,8 @@ def ask_before_load(host: str, port: int) -> None:
     where = shown(host, port)
     rooms_stay = "the rooms of a load test stay in the journal of its server"
     if not has_terminal():
-        raise CannotRun(f"{where} is not on this machine, and {rooms_stay}; --yes starts it anyway")
-    is_changed = raise_on_interrupt()  # so that the line of the question ends before the next output
+        raise CannotRun(f"{where} is not on this machine, and {rooms_stay}; add --yes to start the test")
+    is_changed = raise_on_interrupt()  # so that the line of the question ends before another line is written
     try:
         agreed = click.confirm(f"{where} is not on this machine, and {rooms_stay}. Start it?", err=True)
     except click.Abort as error:  # Ctrl-C, or the end of the input
@@ -43,12 +43,12 @@ def ask_before_load(host: str, port: int) -> None:
 
 
 def has_terminal() -> bool:
-    """Return whether a user can be asked and can answer."""
+    """Return whether standard input and standard error are terminals, so that a user can reply."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def is_only_loopback(host: str, port: int, *, resolve: Resolve | None = None) -> bool:
-    """Return whether every address of a host is on this machine. `host` may be a URL.
+    """Return whether every address of a host is a loopback address. `host` may be a URL.
 
     Raises `CannotRun` if the host has no address.
     """
@@ -61,7 +61,7 @@ def is_only_loopback(host: str, port: int, *, resolve: Resolve | None = None) ->
         host, port = parsed.host, parsed.port
     try:
         addresses = list((resolve or _resolve)(host, port))
-    except (OSError, UnicodeError) as error:  # UnicodeError: not a possible host name
+    except (OSError, UnicodeError) as error:  # UnicodeError: the text cannot be a host name
         raise CannotRun(f"cannot resolve {host}: {getattr(error, 'strerror', None) or error}") from error
     return bool(addresses) and all(address and is_loopback(address) for address in addresses)
 

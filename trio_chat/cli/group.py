@@ -14,13 +14,13 @@ __all__ = ["main"]
 
 
 class _Commands(click.Group):
-    """A group whose commands end with one line and status 130 at Ctrl-C, unless they print something else.
+    """A group whose commands end with one line and status 130 at Ctrl-C, unless a command handles it.
 
-    Writing to their standard streams works or raises an error with the reason.
+    A failed write to a standard stream is handled as `streams.py` describes.
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        is_ours = exit_on_interrupt()  # False if the console script has done so: then no code runs after it
+        is_ours = exit_on_interrupt()  # False if the console script did it already: nothing runs after that
         try:
             with standard_error(), report_errors(), standard_output():
                 return super().main(*args, **kwargs)
@@ -43,7 +43,7 @@ class _Commands(click.Group):
 )
 @click.version_option(package_name="trio-chat", message="%(prog)s %(version)s")
 def main() -> None:
-    """A small, reliable chat server with a terminal client and a load tool.
+    """A small, reliable chat server: one command to start, nothing to configure.
 
     \b
         trio-chat serve                  in one terminal

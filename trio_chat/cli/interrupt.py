@@ -1,8 +1,8 @@
-"""Ctrl-C before a command begins and after its verdict: an exit status without a traceback.
+"""Handle Ctrl-C before a command begins and after its verdict: an exit status and no traceback.
 
-A KeyboardInterrupt inside an import shows a traceback of other modules, and some modules catch it. So until a
-command begins, the handler of SIGINT ends the process itself; there is nothing to undo yet. This module
-imports very little, because it runs before everything else.
+A KeyboardInterrupt during an import shows a traceback of foreign modules, and some modules catch it. So until
+a command begins, the handler of SIGINT ends the process itself; nothing needs to be undone yet. This module
+imports almost nothing, since it is loaded before all others.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["INTERRUPTED", "KeptVerdict", "exit_on_interrupt", "keep_verdict", "raise_on_interrupt"]
 
-INTERRUPTED = 130  # the shells' convention: 128 plus the number of SIGINT
+INTERRUPTED = 130  # as in shells: 128 plus the number of SIGINT
 
 
 class KeptVerdict:
     """Handle SIGINT and SIGTERM while the verdict of a command is written, and after it.
 
-    The first signal is ignored, because the exit status must equal the written verdict. A second one ends the
-    process if the verdict is not written yet: its reader may have stopped reading.
+    The first signal is ignored, since the exit status must match the written verdict. A second signal ends
+    the process while the verdict is not written yet: its reader may have stopped reading.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ def exit_on_interrupt() -> bool:
 
 
 def raise_on_interrupt() -> bool:
-    """Let Ctrl-C raise KeyboardInterrupt again, if `exit_on_interrupt` or `keep_verdict` has changed that.
+    """Let Ctrl-C raise KeyboardInterrupt again, if `exit_on_interrupt` or `keep_verdict` changed that.
 
     Return whether this call has changed the handler.
     """
@@ -73,9 +73,9 @@ def raise_on_interrupt() -> bool:
 
 
 def keep_verdict() -> KeptVerdict:
-    """Let SIGINT and SIGTERM change nothing from now on; the caller calls `written` after the verdict.
+    """Let SIGINT and SIGTERM not change the verdict from now on; the caller calls `written` on the result.
 
-    A signal that is ignored, or has a handler of the embedding program, is left alone.
+    A signal that is ignored, or that has a handler of the surrounding program, is left alone.
     """
     verdict = KeptVerdict()
     if signal.getsignal(signal.SIGINT) in (_exit, signal.default_int_handler):

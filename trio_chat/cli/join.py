@@ -16,12 +16,12 @@ __all__ = ["join"]
     epilog="""
 \b
 Exit status:
-  0    every line was sent; the end of the input, /quit or a signal ended it
+  0    every line was sent; ended by end of input, /quit or a signal
   1    a piped line was not sent, or the name or the room was refused
-  2    an option or the target is wrong, or standard output cannot be written
-  3    no trio-chat server answers, the connection is lost for good, or another
-       server answers after an outage
-  130  interrupted before the start
+  2    an option or the target is invalid, or standard output cannot be written
+  3    no trio-chat server found, the connection was lost and not restored, or
+       a different server was found after an outage
+  130  interrupted by Ctrl-C before the chat began
 """
 )
 @click.argument("target", metavar="[NAME@]HOST[:PORT]", default="")
@@ -31,14 +31,14 @@ Exit status:
     multiple=True,
     default=["lobby"],
     show_default=True,
-    help="Room to join; may be repeated.",
+    help="A room to join; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON, one per line.")
 @click.option(
     "--commands",
     "has_commands",
     is_flag=True,
-    help="Obey commands (/help) also in a pipe.",
+    help="Run commands (/help) from a pipe, too.",
 )
 @click.option(
     "--tokens",
@@ -46,22 +46,22 @@ Exit status:
     show_envvar=True,
     metavar="PATH",
     callback=refuse_standard,
-    help="File of your identities, one for each server and name; `none` makes a new one."
-    "  [default: tokens.json in your state directory]",
+    help="The file with your identity (token) for each server and name; `none` makes a new identity."
+    "  [default: tokens.json in your user state directory]",
 )
 def join(target: str, rooms: tuple[str, ...], as_json: bool, has_commands: bool, tokens: str | None) -> None:
     """Chat in a terminal or a pipe, line by line.
 
-    Each line is sent as a message; a line that begins with a slash is a command (/help). NAME defaults to
-    your login name, HOST to this machine and PORT to 5555. ws://HOST:PORT connects by WebSocket, where only
-    HTTP gets through.
+    Each line that you type is sent to the room; a line that begins with a slash is a command (/help). NAME
+    defaults to your login name, HOST to this machine, PORT to 5555. If a firewall or proxy lets only HTTP
+    through, use ws://HOST:PORT to connect over WebSocket, as browsers do.
 
-    In a pipe, or with a file as input, each line is sent as it is, with or without a slash, and the command
-    ends when all lines are acknowledged. With /dev/null, without standard input, or in the background, it
-    prints the messages of its rooms until a signal (SIGTERM, SIGINT, SIGHUP) ends it with status 0.
+    From a pipe or a file every line is sent as it is, slash or not, and the command ends when all lines are
+    acknowledged. With /dev/null, without standard input, or in the background the command shows its rooms
+    until a signal (SIGTERM, SIGINT, SIGHUP), then ends with status 0.
 
-    The client reconnects by itself and then sends the lines that were typed meanwhile. A pipe waits up to
-    five minutes for that, then prints the lines that were not sent and ends with status 3.
+    A lost connection is restored automatically, and lines that were typed meanwhile are sent then. A pipe
+    waits five minutes for that; then the unsent lines are shown, and the exit status is 3.
     """
     import os
     from dataclasses import replace
@@ -88,5 +88,5 @@ def join(target: str, rooms: tuple[str, ...], as_json: bool, has_commands: bool,
             if hint := name_hint(given, error):
                 raise CannotConnect(f"{error}; {hint}", code=error.code) from error
             raise
-        except BrokenPipeError:  # the reader has closed the pipe, as `| head` does; no message is needed
+        except BrokenPipeError:  # the reader ended on purpose, as with `| head`
             sys.exit(OutputError.exit_status)

@@ -1,4 +1,4 @@
-"""`trio-chat loadtest`: load a server with users and check every delivery."""
+"""`trio-chat loadtest`: load a server with users, and check every delivery."""
 
 import sys
 
@@ -13,40 +13,39 @@ __all__ = ["loadtest"]
 
 @click.command()
 @click.argument("address", metavar="[HOST:PORT|ws://HOST:PORT]", default="")
-@click.option("--target", metavar="ADDRESS", help="The address as an option instead of an argument.")
+@click.option("--target", metavar="ADDRESS", help="The same as the argument; use only one of them.")
 @click.option(
     "--users", default=200, show_default=True, help="Number of users, each with its own connection."
 )
-@click.option("--rooms", default=1, show_default=True, help="Number of rooms; each user is in one.")
-@click.option("--rate", default=50.0, show_default=True, help="Messages per second of all users together.")
-@click.option("--duration", default=10.0, show_default=True, help="Seconds of load.")
-@click.option("--size", default=100, show_default=True, help="Bytes of each message.")
+@click.option("--rooms", default=1, show_default=True, help="Number of rooms; each user joins one.")
+@click.option("--rate", default=50.0, show_default=True, help="Messages per second, of all users together.")
+@click.option("--duration", default=10.0, show_default=True, help="How long messages are sent, in seconds.")
+@click.option("--size", default=100, show_default=True, help="Size of each message, in bytes.")
 @click.option(
     "--disconnects",
     default="10%",
     show_default=True,
-    help="Share of the users that disconnect, in several ways, and reconnect after a second.",
+    help="Share of users that disconnect, each in a different way, and reconnect after a second.",
 )
 @click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    help="The same seed makes the same plan of messages and disconnects.",
+    "--seed", default=0, show_default=True, help="Seed of the random choices; the same seed repeats them."
 )
 @click.option(
     "--fail-if",
     "fail_if",
     multiple=True,
     metavar="THRESHOLD",
-    help="Exit with status 1 if this is true, such as 'p99 > 50ms'; may be repeated.",
+    help="Exit with status 1 if this is true, as 'p99 > 50ms'; may be repeated.",
 )
 @click.option(
     "--json",
     "json_path",
     metavar="FILE",
-    help="Write the whole report to a file; `-` is standard output, and other output goes to standard error.",
+    help="Write the full report to a file; with `-`, to standard output, and the rest to standard error.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask before loading a server that is not on this machine.")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask before a load test of a server that is not on this machine."
+)
 def loadtest(
     address: str,
     target: str | None,
@@ -61,20 +60,20 @@ def loadtest(
     json_path: str | None,
     yes: bool,
 ) -> None:
-    """Load a server with users and check every delivery.
+    """Load a server with users, and check every delivery.
 
-    Without an address it starts a server of its own. Another server keeps the rooms of the test in its
-    journal: the report ends with the command that removes them. The last line is the verdict.
+    Without an address the command starts its own server. Any other server keeps the rooms of the test in its
+    journal; the report has the command that removes them. The last line is the verdict.
 
     \b
     Exit status:
-      0    all checks passed
-      1    a --fail-if threshold was exceeded
-      2    could not run
-      3    a delivery was wrong
-      4    the run is invalid
-      130  interrupted by Ctrl-C; the report is partial
-      143  ended by SIGTERM; the report is partial
+      0    every delivery is correct and no threshold is exceeded
+      1    a threshold is exceeded
+      2    the test cannot run
+      3    delivery is broken: messages were lost, repeated, reordered or made up
+      4    the run is invalid, for example because this machine was too slow
+      130  interrupted by Ctrl-C
+      143  ended by SIGTERM
     """
     import trio
 
@@ -87,7 +86,7 @@ def loadtest(
     from trio_chat.cli.consent import ask_before_load
 
     if address and target:
-        raise click.UsageError("invalid arguments: got an address and --target, expected one of them")
+        raise click.UsageError("use an address or --target, not both")
     try:
         where = parse_address(address or target or "")
         share = parse_share(disconnects)
@@ -103,5 +102,5 @@ def loadtest(
         report(scenario, where, result, json_path, screen, keep_verdict)
         status = result.verdict.value
         if screen.failure is not None and status == 0 and json_path is None:
-            raise OutputError(str(screen.failure))  # the report of the run is nowhere
+            raise OutputError(str(screen.failure))  # the report was not written anywhere
     sys.exit(status)

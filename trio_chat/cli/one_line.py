@@ -1,4 +1,4 @@
-"""Errors as one line."""
+"""Report errors in one line."""
 
 import sys
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ __all__ = ["errors_in_one_line", "report_errors"]
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """End the command with one line and an exit status on a `ChatError`; other exceptions pass.
+    """End the command with one line and an exit status for a `ChatError`; let other exceptions through.
 
-    All imports are done here, so Ctrl-C raises KeyboardInterrupt from now on.
+    Call this after all imports: from here on Ctrl-C raises KeyboardInterrupt.
     """
     raise_on_interrupt()
     with report_errors():
@@ -29,7 +29,7 @@ def report_errors() -> Iterator[None]:
     """End the command as `errors_in_one_line` does, and leave Ctrl-C as it is."""
     try:
         yield
-    except OutputClosed as error:  # the reader left, so no message is needed
+    except OutputClosed as error:  # the reader ended on purpose, as with `| head`
         sys.exit(error.exit_status)
     except ChatError as error:
         click.secho(f"trio-chat: {printable(str(error))}", fg="red", err=True)

@@ -1,4 +1,4 @@
-"""`trio-chat serve`: run a server until a signal ends it."""
+"""`trio-chat serve`: run a server until a signal."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ log = logging.getLogger("trio_chat.server")
 
 
 class _PortOption(click.Option):
-    """`--port`, whose variable Kubernetes and Docker set to a URL for a service named trio-chat."""
+    """`--port`, which ignores TRIO_CHAT_PORT if Kubernetes or Docker set it to the URL of a service."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         value = super().resolve_envvar_value(ctx)
@@ -39,7 +39,7 @@ class _PortOption(click.Option):
     envvar="TRIO_CHAT_HOST",
     show_default=True,
     show_envvar=True,
-    help="Address to listen on; 0.0.0.0 means every IPv4 address, :: every IPv6 and IPv4 address.",
+    help="Address to listen on; 0.0.0.0 is every IPv4 address, :: every IPv6 and IPv4 address.",
 )
 @click.option(
     "--port",
@@ -49,14 +49,14 @@ class _PortOption(click.Option):
     show_default=True,
     show_envvar=True,
     type=click.IntRange(0, 65_535),
-    help="Port to listen on; 0 picks a free one.",
+    help="Port to listen on; 0 chooses a free one.",
 )
 @click.option(
     "--no-web",
     is_flag=True,
     envvar="TRIO_CHAT_NO_WEB",
     show_envvar=True,
-    help="Serve no HTTP, no WebSocket and no page.",
+    help="Turn off HTTP, WebSocket and the page for browsers.",
 )
 @click.option(
     "--public-name",
@@ -65,8 +65,8 @@ class _PortOption(click.Option):
     metavar="NAME",
     envvar="TRIO_CHAT_PUBLIC_NAME",
     show_envvar=True,
-    help="Host name that browsers may use for this server, without a port; may be repeated."
-    " Addresses and localhost are always allowed.",
+    help="A host name of this server for browsers, without a port; may be repeated."
+    " Addresses and localhost always work.",
 )
 @click.option(
     "--proxy",
@@ -83,8 +83,8 @@ class _PortOption(click.Option):
     show_envvar=True,
     metavar="PATH",
     callback=refuse_standard,
-    help="File of the messages; `memory` keeps them until the server ends."
-    "  [default: journal.db in your data directory; `serve` prints the path]",
+    help="The file that keeps the messages; `memory` keeps them until the server ends."
+    "  [default: journal.db in your user data directory; `serve` prints the path]",
 )
 @click.option(
     "--durability",
@@ -93,21 +93,21 @@ class _PortOption(click.Option):
     show_default=True,
     show_envvar=True,
     type=click.Choice(["normal", "full"]),
-    help="Acknowledged messages survive a crash of the server (normal) or of the machine (full).",
+    help="Acknowledged messages survive a crash of the server (normal) or also of the machine (full).",
 )
 @click.option(
     "--keep",
     envvar="TRIO_CHAT_KEEP",
     show_envvar=True,
     metavar="AGE",
-    help="Remove messages that are older than this: 12h, 90d, 4w.  [default: keep all]",
+    help="Remove messages older than this many hours, days or weeks: 12h, 90d, 4w.  [default: keep forever]",
 )
 @click.option(
     "--keep-entries",
     envvar="TRIO_CHAT_KEEP_ENTRIES",
     show_envvar=True,
     type=click.IntRange(min=1),
-    help="Keep only this many of the newest messages in each room.  [default: keep all]",
+    help="Keep only this many newest messages of each room.  [default: keep all]",
 )
 @click.option(
     "--max-connections",
@@ -121,7 +121,7 @@ class _PortOption(click.Option):
     is_flag=True,
     envvar="TRIO_CHAT_NO_RATE_LIMIT",
     show_envvar=True,
-    help="Limit no rates; for load tests.",
+    help="Turn off the rate limits of members, for load tests.",
 )
 @click.option(
     "--limit",
@@ -130,7 +130,7 @@ class _PortOption(click.Option):
     metavar="NAME=VALUE",
     envvar="TRIO_CHAT_LIMIT",
     show_envvar=True,
-    help="Set a limit of the server; `--limit help` lists all with units and defaults.",
+    help="Set a limit; may be repeated. `--limit help` lists all limits with defaults and units.",
 )
 @click.option(
     "--log-level",
@@ -139,7 +139,7 @@ class _PortOption(click.Option):
     show_default=True,
     show_envvar=True,
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
-    help="Least severe messages on standard error; info also logs connections by name and address.",
+    help="Least level of log lines on standard error; info also logs each connect and disconnect.",
 )
 def serve(
     host: str,
@@ -162,11 +162,11 @@ def serve(
 
     \b
     Exit status:
-      0    stopped in order
+      0    drained
       1    ended at once by a second Ctrl-C
       2    cannot start
-      75   cannot start now, because the disk is full or fails
-      130  interrupted before the start
+      75   cannot start now: the disk is full or fails; try again later
+      130  interrupted by Ctrl-C before the start
     """
     import trio
 
@@ -177,19 +177,19 @@ def serve(
 
     set_up_logging(log_level)
     if "help" in limits:
-        click.echo(Limits.described())
+        click.echo(Limits.help_text())
         return
     with errors_in_one_line():
         settings = parse_limits(limits)
         if max_connections is not None:
             settings["connections"] = max_connections
         limited = Limits(**settings)
-        place = journal or default_journal()
+        path = journal or default_journal()
         kept = RetentionRule(parse_age(keep) if keep else 0, keep_entries or 0)
         config = Config(
             host,
             port,
-            place,
+            path,
             durability,
             kept,
             rate_limit=not no_rate_limit,
@@ -204,14 +204,14 @@ def serve(
             hint = "" if journal else ", or name another journal with --journal PATH"
             raise CannotStart(f"{error}{hint}") from error
         if not drained:
-            raise ChatError("stopped at once: some members were not told")
+            raise ChatError("stopped at once: some clients got no goodbye")
 
 
 def _say(lines: Sequence[str]) -> None:
-    """Write lines to standard output in one write. The server runs on where they cannot be written."""
+    """Write lines to standard output in one write. If that fails, the server continues."""
     try:
         click.echo("\n".join(map(printable, lines)))
     except OutputClosed:
         pass
     except OutputError as error:
-        log.warning("%s; the server runs on", error)
+        log.warning("%s; the server continues", error)

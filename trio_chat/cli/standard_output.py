@@ -1,4 +1,4 @@
-"""Standard output for data, and `-` as its name in place of a file."""
+"""Standard output for data that programs read, and `-`, which names it in place of a file."""
 
 import sys
 from collections.abc import Iterable

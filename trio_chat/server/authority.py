@@ -1,9 +1,9 @@
-"""The host and port that a request names, and whether an `Origin` is the same. PURE.
+"""Parse the host and port of a request, and compare them with its `Origin`. PURE.
 
 One host has several spellings: letters of either case, a dot at the end of a name, the forms of an IPv6
 address. `Authority.host` is the same for all of them. A port that is left out is the default of the scheme:
-443 for https, 80 for http. Behind a proxy that speaks TLS only the `Origin` tells the scheme, so it decides
-which port a `Host` without one has.
+443 for https, 80 for http. Behind a proxy that ends TLS, only the `Origin` has the scheme, so it decides
+the port of a `Host` that names no port.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Authority(NamedTuple):
 
 
 def parse_authority(text: bytes) -> Authority | None:
-    """Return the authority of a `Host` or of a URL; None where `text` is neither a name nor an address."""
+    """Return the authority of a `Host` or of a URL; None if `text` is neither a name nor an address."""
     found = _AUTHORITY.fullmatch(text)
     if found is None:
         return None
@@ -68,13 +68,13 @@ def is_same_origin(origin: bytes, authority: Authority) -> bool:
     if ours is None or ours.host != authority.host:
         return False
     default = DEFAULT_PORTS[found[1].lower()]
-    # Not `or`: a port 0 is no missing port.
+    # Not `or`: port 0 differs from a missing port.
     port = default if authority.port is None else authority.port
     return port == (default if ours.port is None else ours.port)
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes] | None:
-    """Return the authority and the rest of a target in absolute form; None for a target that is not one."""
+    """Return the authority and the rest of a target in absolute form; None for a target in another form."""
     found = _URL.fullmatch(target)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""The configuration of a server as one frozen object: every limit with the reason for its default."""
+"""The settings of a server in one frozen object, and every limit with its default and its explanation."""
 
 import re
 from collections.abc import Iterable
@@ -19,141 +19,115 @@ from trio_chat.wire.messages import MAX_NUMBER, UNLIMITED_PER_S
 __all__ = ["MEMORY", "Config", "Limits", "parse_age", "parse_limits"]
 
 MEMORY = "memory"
-SQLITE_MEMORY = ":memory:"  # the same, as users of SQLite write it; ./:memory: is a file
+SQLITE_MEMORY = ":memory:"  # an alias, as in SQLite; ./:memory: is a file
 
-DIGITS_MAX = 100  # Python refuses very long numbers with an error of its own
+DIGITS_MAX = 100  # Python refuses to parse very long numbers, with an error of its own
+
+
+def _limit(default: int, explanation: str) -> int:
+    """Declare a limit with its default and its line in `--limit help`."""
+    return field(default=default, metadata={"explanation": explanation})
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of a server. Names that end in `_s` are seconds, in `_bytes` bytes; all are at least 1.
+    """The limits of a server, as whole numbers above zero. Names end in `_s` for seconds, `_bytes` for bytes.
 
-    Raises `CannotStart` for a value that cannot work.
+    Raises `CannotStart` for an invalid value.
     """
 
-    # The wire.
-    frame_bytes: int = FRAME_BYTES_MAX
-    hello_bytes: int = HELLO_BYTES_MAX  # a connection without a member may use less memory
-    text_bytes: int = 4_096
-    text_lines: int = 100
+    # Of the wire. A client gets less room before its hello.
+    frame_bytes: int = _limit(FRAME_BYTES_MAX, "largest frame or WebSocket message, in bytes")
+    hello_bytes: int = _limit(HELLO_BYTES_MAX, "largest frame before the session begins, in bytes")
+    text_bytes: int = _limit(4_096, "longest text of a message, topic or whisper, in bytes of UTF-8")
+    text_lines: int = _limit(100, "most lines of a text")
 
-    # Timeouts.
-    hello_s: int = 10
-    frame_s: int = 10  # from the first byte of a frame to its last
-    ping_s: int = 25  # the interval that clients are asked for; silence_s is twice that and some more
-    silence_s: int = 60
-    stalled_s: int = 60  # for a socket that takes no bytes
-    goodbye_s: int = 5
-    drain_s: int = 8  # systemd kills after 90, container runtimes after 10
+    # Timeouts. systemd kills 90 seconds after SIGTERM, container runtimes 10: `drain_s` is below both.
+    hello_s: int = _limit(10, "time for the hello or for a complete HTTP request, in seconds")
+    frame_s: int = _limit(10, "time from the first byte of a frame to its last, in seconds")
+    ping_s: int = _limit(25, "interval at which idle clients are asked to ping, in seconds")
+    silence_s: int = _limit(60, "silence after which a client is disconnected, in seconds")
+    stalled_s: int = _limit(60, "time without progress after which a slow reader is disconnected, in seconds")
+    goodbye_s: int = _limit(5, "time to send the goodbye and close a connection, in seconds")
+    drain_s: int = _limit(8, "time to drain when the server stops, in seconds")
 
-    # A session and a member.
-    answers_bytes: int = 256 << 10
-    rooms: int = 100
-    sessions: int = 8
+    # Of a session and a member.
+    answers_bytes: int = _limit(
+        256 << 10, "unsent replies of a session, above which its commands wait, in bytes"
+    )
+    rooms: int = _limit(100, "rooms that a session can be in")
+    sessions: int = _limit(8, "sessions of a member")
 
-    # The server.
-    connections: int = 10_000
-    connections_per_address: int = 64  # an IPv6 /64 counts as one; loopback is exempt
-    queue_entries: int = 10_000
-    queue_bytes: int = 8 << 20
-    sends_at_once: int = SENDS_AT_ONCE  # larger rooms get a batch in several steps
-    tail_bytes: int = 4 << 20  # per room
-    tails_bytes: int = 256 << 20
+    # Of the server.
+    connections: int = _limit(10_000, "open connections")
+    connections_per_address: int = _limit(64, "connections of an address or IPv6 /64; loopback is exempt")
+    queue_entries: int = _limit(10_000, "entries that wait for the journal")
+    queue_bytes: int = _limit(8 << 20, "entries that wait for the journal, in bytes")
+    sends_at_once: int = _limit(
+        SENDS_AT_ONCE, "sessions that are sent a batch in one step; larger rooms take several"
+    )
+    tail_bytes: int = _limit(4 << 20, "newest entries of a room in memory, in bytes")
+    tails_bytes: int = _limit(256 << 20, "newest entries of all rooms in memory, in bytes")
 
-    # Rates of a member: a burst, and a rate per second.
-    talk_burst: int = 20
-    talk_per_s: int = 5
-    talk_bytes_burst: int = 256 << 10  # the texts of say, topic and whisper in UTF-8
-    talk_bytes_per_s: int = 16 << 10
-    rooms_burst: int = 200  # rejoining a hundred rooms fits into one burst
-    rooms_per_s: int = 5
-    questions_burst: int = 50
-    questions_per_s: int = 10
+    # Rates of a member. The burst of rooms lets a client rejoin its rooms at once.
+    talk_burst: int = _limit(20, "messages, topics and whispers of a member at once")
+    talk_per_s: int = _limit(5, "the same, per second")
+    talk_bytes_burst: int = _limit(256 << 10, "texts of a member at once, in bytes of UTF-8")
+    talk_bytes_per_s: int = _limit(16 << 10, "the same, in bytes per second")
+    rooms_burst: int = _limit(200, "joins and leaves of a member at once")
+    rooms_per_s: int = _limit(5, "the same, per second")
+    questions_burst: int = _limit(50, "queries (history, members, rooms, search) of a member at once")
+    questions_per_s: int = _limit(10, "the same, per second")
 
-    # The journal in memory.
-    journal_room_entries: int = 10_000
-    journal_room_bytes: int = 8 << 20
-    journal_bytes: int = 256 << 20
+    # Of the journal in memory.
+    journal_room_entries: int = _limit(10_000, "entries of a room, with --journal memory")
+    journal_room_bytes: int = _limit(8 << 20, "entries of a room, with --journal memory, in bytes")
+    journal_bytes: int = _limit(256 << 20, "entries of all rooms, with --journal memory, in bytes")
 
     def __post_init__(self) -> None:
         for limit in fields(self):
             if getattr(self, limit.name) < 1:
-                raise CannotStart(f"limit {limit.name} must be at least 1")
-            if getattr(self, limit.name) > MAX_NUMBER:  # some are sent in `welcome`
-                raise CannotStart(f"limit {limit.name} must be at most {MAX_NUMBER}")
+                raise CannotStart(
+                    f"invalid limit {limit.name}: got {getattr(self, limit.name)}, expected at least 1"
+                )
+            if getattr(self, limit.name) > MAX_NUMBER:  # some limits are sent in `welcome`
+                raise CannotStart(f"invalid limit {limit.name}: expected at most {MAX_NUMBER}")
         if self.frame_bytes > FRAME_BYTES_MAX:
             raise CannotStart(
-                f"limit frame_bytes must be at most {FRAME_BYTES_MAX}: clients accept no larger frames"
+                f"invalid limit frame_bytes: expected at most {FRAME_BYTES_MAX}, the maximum of clients"
             )
-        # JSON encodes a quote or a newline as two bytes; the other fields of an entry take some 700.
+        # JSON writes a quote or a newline of a text as two bytes; the rest of an entry takes some 700.
         if self.frame_bytes < 2 * self.text_bytes + 1_024:
-            raise CannotStart("limit frame_bytes must be at least twice text_bytes and 1024")
+            raise CannotStart("invalid limit frame_bytes: expected at least twice text_bytes plus 1024")
         if self.talk_bytes_burst < self.text_bytes:
             raise CannotStart(
-                "limit talk_bytes_burst must be at least text_bytes, or the longest text is never accepted"
+                "invalid limit talk_bytes_burst: expected at least text_bytes, for the longest text"
             )
         if self.silence_s <= self.ping_s:
-            raise CannotStart(
-                "limit silence_s must be more than ping_s, or clients that ping in time are disconnected"
-            )
+            raise CannotStart("invalid limit silence_s: expected more than ping_s")
 
     @classmethod
-    def described(cls) -> str:
-        """Return each limit with its default, its meaning and its unit, a line each."""
-        lines = ((f"{limit.name}={limit.default}", MEANINGS[limit.name]) for limit in fields(cls))
-        return "\n".join(f"{setting:<30} {meaning}" for setting, meaning in lines)
-
-
-MEANINGS = {
-    "frame_bytes": "bytes of a frame or WebSocket message, in both directions",
-    "hello_bytes": "bytes of a frame before the welcome",
-    "text_bytes": "bytes of a message or topic, in UTF-8",
-    "text_lines": "lines of a message",
-    "hello_s": "seconds from the connection to the hello",
-    "frame_s": "seconds from the first byte of a frame to its last",
-    "ping_s": "seconds between pings that clients are asked for",
-    "silence_s": "seconds without input until a client is disconnected",
-    "stalled_s": "seconds in which a socket takes no bytes until its client is disconnected",
-    "goodbye_s": "seconds for the last bytes of a connection",
-    "drain_s": "seconds for stopping the server",
-    "answers_bytes": "bytes of unread replies until a session's commands wait",
-    "rooms": "rooms of a session",
-    "sessions": "sessions of a member",
-    "connections": "connections of the server",
-    "connections_per_address": "connections of an address (IPv6: a /64)",
-    "queue_entries": "messages that wait for a commit",
-    "queue_bytes": "bytes of messages that wait for a commit",
-    "sends_at_once": "sends of a batch in one step of the loop",
-    "tail_bytes": "bytes of a room's newest messages in memory",
-    "tails_bytes": "bytes of all rooms' newest messages in memory",
-    "talk_burst": "messages of a member at once",
-    "talk_per_s": "messages of a member per second after that",
-    "talk_bytes_burst": "bytes of a member's messages at once",
-    "talk_bytes_per_s": "bytes of a member's messages per second after that",
-    "rooms_burst": "joins and leaves of a member at once",
-    "rooms_per_s": "joins and leaves of a member per second after that",
-    "questions_burst": "queries (who, rooms, history, search) of a member at once",
-    "questions_per_s": "queries of a member per second after that",
-    "journal_room_entries": "entries of a room with --journal memory",
-    "journal_room_bytes": "bytes of a room with --journal memory",
-    "journal_bytes": "bytes of all rooms with --journal memory",
-}
+    def help_text(cls) -> str:
+        """Return one line for each limit: its name, its default, what it limits, and its unit."""
+        settings = [(f"{limit.name}={limit.default}", limit.metadata["explanation"]) for limit in fields(cls)]
+        width = max(len(setting) for setting, _ in settings)
+        return "\n".join(f"{setting:<{width}}  {explanation}" for setting, explanation in settings)
 
 
 def parse_limits(settings: Iterable[str]) -> dict[str, int]:
-    """Return `NAME=VALUE` texts as arguments of `Limits`. Raises `CannotStart`."""
+    """Parse texts `NAME=VALUE` to arguments of `Limits`. Raises `CannotStart`."""
     known = {limit.name for limit in fields(Limits)}
     parsed: dict[str, int] = {}
     for setting in settings:
         name, _, value = setting.partition("=")
         if name not in known:
             close = get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]}?" if close else "; --limit help lists the limits"
-            raise CannotStart(f"unknown limit {name!r}{hint}")
+            hint = f"did you mean {close[0]}?" if close else "--limit help lists all limits"
+            raise CannotStart(f"unknown limit {name!r}; {hint}")
         if not (value.isascii() and value.isdigit()):
             raise CannotStart(f"invalid limit {name}: got {value!r}, expected a whole number")
         if len(value) > DIGITS_MAX:
-            raise CannotStart(f"invalid limit {name}: got {len(value)} digits, expected at most {DIGITS_MAX}")
+            raise CannotStart(f"invalid limit {name}: expected a number of at most {DIGITS_MAX} digits")
         parsed[name] = int(value)
     return parsed
 
@@ -163,26 +137,27 @@ _HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 
 
 def parse_age(age: str) -> int:
-    """Return an age such as `90d` (hours, days or weeks) in milliseconds. Raises `CannotStart`."""
+    """Parse an age in hours, days or weeks, such as `90d`, to milliseconds. Raises `CannotStart`."""
     found = _AGE.fullmatch(age)
     if found is None or not int(found[1]):
-        raise CannotStart(f"invalid age: got {age!r}, expected hours, days or weeks such as 12h, 90d or 4w")
+        raise CannotStart(f"invalid age: got {age!r}, expected hours, days or weeks, as 12h, 90d or 4w")
     return int(found[1]) * _HOURS[found[2]] * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings of a server. `port` 0 picks a free one; `rate_limit` False limits no rates.
+    """The settings of a server. `port` 0 chooses a free port; `rate_limit=False` turns all rates off.
 
-    `journal` is the path of the messages' file, or `memory`. Acknowledged messages in a file survive a crash
-    of the process; with the durability `full`, also a crash of the machine. `keep` limits how long they are
-    kept; the default is for ever.
+    `journal` is the path of the file for messages, or `memory`, which keeps them until the server ends. In a
+    file, acknowledged messages survive a crash of the process; with durability `full`, also a crash of the
+    machine. `keep` is how long messages are kept; the default is forever.
 
-    `web` serves HTTP, WebSocket and the page on the same port. `public_names` are the host names that
-    browsers may use beside addresses and `localhost`. `proxies` are the addresses or networks of trusted
-    proxies, which report their peers' addresses.
+    With `web`, the default, the port also speaks HTTP and WebSocket and serves a page for browsers, also
+    inside another program: a peer that can reach the port can chat with or without a browser.
+    `public_names` are the accepted names in `Host`, besides addresses and `localhost`. `proxies` are the
+    addresses or networks of trusted proxies, which send their peers' addresses.
 
-    Raises `CannotStart` if a proxy is neither an address nor a network, and if a public name can never match.
+    Raises `CannotStart` if a proxy is neither an address nor a network, or if a public name can never match.
     """
 
     host: str = "127.0.0.1"
@@ -205,7 +180,7 @@ class Config:
 
     @property
     def rates(self) -> dict[str, Rate]:
-        """Return the rates of a member, as the hub takes them."""
+        """Return the rates of a member, as arguments for the hub."""
         if not self.rate_limit:
             return {}
         limits = self.limits
@@ -218,7 +193,7 @@ class Config:
 
     @property
     def announced(self) -> messages.ServerLimits:
-        """Return the limits that `welcome` announces."""
+        """Return the limits that `welcome` sends to clients."""
         limits = self.limits
         sizes = (limits.frame_bytes, limits.text_bytes, limits.rooms)
         if not self.rate_limit:

@@ -1,16 +1,16 @@
-"""What is answered to a request over HTTP. Pure: a request in, an answer out.
+"""Make the response to an HTTP request. PURE: a request in, a response out.
 
     /              the page
-    /static/NAME   what the page consists of
-    /healthz       whether the server is well: 200, or 503
+    /static/NAME   the files of the page
+    /healthz       the health of the server: 200 or 503
     /ws            the WebSocket
 
-A browser lends its hands to every page that it shows, so two questions come first. By which name does it
-ask? A page of somebody else's may have a name that resolves to this machine, and would then pass as ours:
-`Host` must be an address, `localhost`, or a name that the owner has given. And whose page asks for a
-WebSocket? `Origin` must be our own; programs send none.
+A browser sends requests for every page that it shows, so two headers are checked first. `Host` must be an
+address, `localhost`, or a `--public-name`: a foreign page may have a name that resolves to this machine
+(DNS rebinding), and its requests would pass as our own. `Origin` of a WebSocket request must be the server's
+own; programs send no `Origin`.
 
-`/healthz` is answered under any name: a balancer asks without one (HTTP/1.0), and the answer is no secret.
+`/healthz` accepts any `Host`: a load balancer may send none (HTTP/1.0), and the response is no secret.
 The host of a target in absolute form counts instead of the `Host` header (RFC 9112, 3.2.2).
 """
 
@@ -28,12 +28,12 @@ from trio_chat.server.authority import Authority, is_address, is_same_origin, pa
 from trio_chat.server.public_names import parse_public_name
 from trio_chat.server.static_files import load_static_files
 
-__all__ = ["HttpResponse", "HttpRoutes", "path_of", "words"]
+__all__ = ["HttpResponse", "HttpRoutes", "path_of", "plain_text"]
 
 PLAIN = "text/plain; charset=utf-8"
 WEBSOCKET_VERSION = b"13"
 
-PATH_MAX = 256  # bytes; the pages have short ones, and a path is decoded before it is looked up
+PATH_MAX = 256  # bytes; the paths of the page are short, and a path is decoded before it is looked up
 HEALTH = "/healthz"
 
 _ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -57,7 +57,7 @@ Header = tuple[str, str]
 
 
 class HttpResponse(NamedTuple):
-    """101 is the upgrade: what follows is a WebSocket. `last`: the connection is closed behind it."""
+    """A response. After status 101 the connection is a WebSocket; after a `last` response it is closed."""
 
     status: int
     headers: list[Header]
@@ -66,7 +66,7 @@ class HttpResponse(NamedTuple):
 
 
 class HttpRoutes:
-    """One server's. `is_well` says what `/healthz` is to say."""
+    """The routes of one server. `is_well` decides the status of `/healthz`."""
 
     def __init__(
         self, public_names: Sequence[str], clock_ms: Callable[[], int], is_well: Callable[[], bool]
@@ -76,28 +76,28 @@ class HttpRoutes:
         self._is_well = is_well
         self._pages = load_static_files()
 
-    def answer(self, request: h11.Request) -> HttpResponse:
-        """What to send; the body also where it was not asked for (HEAD)."""
+    def respond(self, request: h11.Request) -> HttpResponse:
+        """Return the response, with its body also for HEAD."""
         if request.http_version not in (b"1.0", b"1.1"):
-            return self.refusal(505, "HTTP/1.1 is spoken here")
-        if request.method == b"CONNECT":  # its target is a host and a port, and no path
-            return self._dress(_not_allowed()._replace(last=True))
+            return self.refusal(505, "invalid HTTP version: expected HTTP/1.1")
+        if request.method == b"CONNECT":  # its target is a host and a port, not a path
+            return self._add_headers(_not_allowed()._replace(last=True))
         fields = _fields(request)
         target = split_target(request.target)
         host, rest = target or (fields.get(b"host", b""), request.target)
         path = path_of(rest)
         if path == HEALTH:
-            return self._dress(self._health(request.method))
+            return self._add_headers(self._health(request.method))
         authority = parse_authority(host)
         if authority is None and host:
             return self.refusal(400, "invalid Host: expected a name or an address, and a port or none")
         if authority is None or not self._is_ours(authority):
-            return self._dress(words(421, "this server is not called that; its --public-name may say so"))
-        return self._dress(self._found(request, path, fields, authority), str(authority))
+            return self._add_headers(plain_text(421, "unknown Host: add it with serve --public-name"))
+        return self._add_headers(self._route(request, path, fields, authority), str(authority))
 
     def refusal(self, status: int, detail: str, *headers: Header) -> HttpResponse:
-        """The answer to what could not be read as a request, or takes too long to become one."""
-        return self._dress(words(status, detail, *headers)._replace(last=True))
+        """Return the response to an invalid or incomplete request; the connection is closed after it."""
+        return self._add_headers(plain_text(status, detail, *headers)._replace(last=True))
 
     def _is_ours(self, authority: Authority) -> bool:
         return authority.host in self._names or is_address(authority.host)
@@ -105,9 +105,9 @@ class HttpRoutes:
     def _health(self, method: bytes) -> HttpResponse:
         if method not in (b"GET", b"HEAD"):
             return _not_allowed()
-        return words(200, "ok") if self._is_well() else words(503, "not well")
+        return plain_text(200, "ok") if self._is_well() else plain_text(503, "unhealthy")
 
-    def _found(
+    def _route(
         self, request: h11.Request, path: str, fields: dict[bytes, bytes], authority: Authority
     ) -> HttpResponse:
         if request.method == b"OPTIONS" and path == "*":
@@ -115,52 +115,52 @@ class HttpRoutes:
         if request.method not in (b"GET", b"HEAD"):
             return _not_allowed()
         if not path.startswith("/"):
-            return words(400, "invalid target: expected a path or a URL")
+            return plain_text(400, "invalid target: expected a path or a URL")
         if path == "/ws":
             return _upgrade(request, fields, authority)
         page = self._pages.get(path)
         if page is None:
-            return words(404, "there is nothing here")
+            return plain_text(404, "not found")
         headers = [("ETag", page.tag)]
         if page.tag in fields.get(b"if-none-match", b"").decode("latin-1"):
             return HttpResponse(304, headers, b"")
         return HttpResponse(200, [*headers, ("Content-Type", page.kind)], page.body)
 
-    def _dress(self, answer: HttpResponse, host: str = "") -> HttpResponse:
-        """With what every answer says. A browser may talk to the host that it has asked, and to no other."""
-        if answer.status == 101:
-            return answer
+    def _add_headers(self, response: HttpResponse, host: str = "") -> HttpResponse:
+        """Add the headers of every response. They let a page connect to the host of its request only."""
+        if response.status == 101:
+            return response
         sockets = f" ws://{host} wss://{host}" if host else ""
         headers = [
             ("Date", formatdate(self._clock_ms() / 1000, usegmt=True)),
-            *answer.headers,
+            *response.headers,
             ("Content-Security-Policy", _POLICY.format(sockets=sockets)),
             *_ALWAYS,
         ]
-        return answer._replace(headers=headers)
+        return response._replace(headers=headers)
 
 
 def _fields(request: h11.Request) -> dict[bytes, bytes]:
-    """The headers. What is said twice is joined, as RFC 9110 has it: no second `Origin` hides a first."""
+    """Return the headers. Repeated ones are joined (RFC 9110), so a second `Origin` cannot hide the first."""
     fields: dict[bytes, bytes] = {}
     for name, value in request.headers:
         fields[name] = fields[name] + b", " + value if name in fields else value
     return fields
 
 
-def words(status: int, detail: str, *headers: Header) -> HttpResponse:
-    """An answer of one line."""
+def plain_text(status: int, detail: str, *headers: Header) -> HttpResponse:
+    """Return a response with a body of one line."""
     return HttpResponse(status, [*headers, ("Content-Type", PLAIN)], f"{detail}\n".encode())
 
 
 def _not_allowed() -> HttpResponse:
-    return words(405, "GET and HEAD are all there is", ("Allow", "GET, HEAD"))
+    return plain_text(405, "invalid method: expected GET or HEAD", ("Allow", "GET, HEAD"))
 
 
 def path_of(target: bytes) -> str:
     """Return the path of a target without its query, percent-encodings of unreserved characters decoded.
 
-    Those are the same path (RFC 3986, 6.2.2.2). A path that is too long for any page stays as it is.
+    Both forms are the same path (RFC 3986, 6.2.2.2). A path that is too long for any page is not decoded.
     """
     path = target.partition(b"?")[0]
     if b"%" in path and len(path) <= PATH_MAX:
@@ -174,23 +174,23 @@ def _decoded(encoded: re.Match[bytes]) -> bytes:
 
 
 def _upgrade(request: h11.Request, fields: dict[bytes, bytes], authority: Authority) -> HttpResponse:
-    """To WebSocket, as RFC 6455 wants it in 4.2.1. No extension and no subprotocol is ever agreed to."""
+    """Return the response to a WebSocket handshake (RFC 6455, 4.2.1), without extensions and subprotocols."""
     origin = fields.get(b"origin")
     if origin is not None and not is_same_origin(origin, authority):
-        return words(403, "that page is not ours")
+        return plain_text(403, "invalid Origin: this page is from another server")
     tokens = {token.strip() for token in fields.get(b"connection", b"").lower().split(b",")}
-    wanted = b"upgrade" in tokens and fields.get(b"upgrade", b"").lower() == b"websocket"
-    if request.method != b"GET" or request.http_version != b"1.1" or not wanted:
-        return words(426, "this is a WebSocket", ("Upgrade", "websocket"))
+    is_upgrade = b"upgrade" in tokens and fields.get(b"upgrade", b"").lower() == b"websocket"
+    if request.method != b"GET" or request.http_version != b"1.1" or not is_upgrade:
+        return plain_text(426, "expected a WebSocket upgrade", ("Upgrade", "websocket"))
     if fields.get(b"sec-websocket-version") != WEBSOCKET_VERSION:
-        return words(426, "WebSocket version 13 is spoken here", ("Sec-WebSocket-Version", "13"))
+        return plain_text(426, "invalid WebSocket version: expected 13", ("Sec-WebSocket-Version", "13"))
     key = fields.get(b"sec-websocket-key", b"")
     try:
-        sound = len(b64decode(key, validate=True)) == 16
+        is_valid = len(b64decode(key, validate=True)) == 16
     except Base64Error:
-        sound = False
-    if not sound:
-        return words(400, "Sec-WebSocket-Key is not 16 bytes of base64")
+        is_valid = False
+    if not is_valid:
+        return plain_text(400, "invalid Sec-WebSocket-Key: expected 16 bytes in base64")
     accept = generate_accept_token(key).decode()
     return HttpResponse(
         101, [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)], b""

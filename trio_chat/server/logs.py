@@ -1,4 +1,4 @@
-"""What goes into the log of a server process: how its lines look, and no line that a peer has made up."""
+"""Format the log of a server process, and escape text from peers so that it cannot forge lines."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ _JOURNAL_STREAM = re.compile(r"([0-9]{1,20}):([0-9]{1,20})", re.ASCII)
 
 
 def escaped(text: str) -> str:
-    """Return a text with all that is not printable as escape sequences: one line that moves no cursor."""
+    """Return a text with unprintable characters escaped: one line without control sequences."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class LogFormatter(logging.Formatter):
-    """Format records so that only tracebacks have more than one line, and nothing but text is in any."""
+    """Format records as printable text; only tracebacks have more than one line."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is given
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging gives the name
         """Return the first line of a record."""
         record.message = escaped(record.message)
         return super().formatMessage(record)
 
-    def formatException(self, ei: object) -> str:  # noqa: N802 - the name is given
+    def formatException(self, ei: object) -> str:  # noqa: N802 - logging gives the name
         """Return a traceback, line by line."""
-        text = super().formatException(ei)  # type: ignore[arg-type]  # as it was given
+        text = super().formatException(ei)  # type: ignore[arg-type]  # typed too narrowly by typeshed
         return "\n".join(escaped(line) for line in text.split("\n"))
 
 
 def set_up_logging(level: str) -> None:
-    """Log to standard error from this level on; with the time, unless systemd's journal notes that itself."""
+    """Log to standard error from this level on; with the time, unless systemd's journal adds it."""
     time = "" if is_systemd_journal(2, os.environ.get("JOURNAL_STREAM", "")) else "%(asctime)s "
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter(f"{time}%(levelname)s %(message)s"))
@@ -62,13 +62,13 @@ def is_systemd_journal(descriptor: int, journal_stream: str) -> bool:
 
 
 def log_reports(reports: list[RefusalReport]) -> None:
-    """Log what was refused."""
+    """Log a line for each kind of refusal."""
     for report in reports:
         refusals_log.log(logging.INFO if report.is_ordinary else logging.WARNING, "%s", report.text)
 
 
 def log_presence(name: str, what: str, session: int, address: str) -> None:
-    """Log that a member has connected or left, for owners who ask for it."""
+    """Log that a member has connected or left, if the log level is info or lower."""
     if presence_log.isEnabledFor(logging.INFO):
-        place = escaped(address) or "this machine"
-        presence_log.info("%s %s: session %d from %s", escaped(name), what, session, place)
+        origin = escaped(address) or "this machine"
+        presence_log.info("%s %s: session %d from %s", escaped(name), what, session, origin)

@@ -1,8 +1,8 @@
 """The trusted proxies (`--proxy`), and the peer's address in their `X-Forwarded-For`. PURE.
 
 Each proxy appends the address of its own peer, so the header is read from its end: trusted proxies are
-passed over, and the first other address is the peer's. Entries to the left of that address may be forged by
-the peer. If an entry is no address, the peer's address is unknown: entries to the left of it are not read,
+skipped, and the first other address is the peer's. Entries to the left of that address may be forged by the
+peer. If an entry is not an address, the peer's address is unknown: entries to the left of it are not read,
 and all unknown peers behind one proxy count as one address. They do not count as the proxy, which may be on
 this machine and exempt.
 """
@@ -69,7 +69,7 @@ def _network(text: str) -> Network:
 
 
 def _address_in(entry: str) -> str:
-    """Return the address of one entry, without brackets and port; empty where it is no address."""
+    """Return the address of one entry, without brackets and port; empty if it is not an address."""
     if len(entry) > ENTRY_MAX:
         return ""
     host, port = entry.strip(" \t"), ""

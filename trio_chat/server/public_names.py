@@ -1,8 +1,7 @@
 """The names by which browsers may ask for a server (`--public-name`). PURE.
 
 A browser sends an internationalised name in its ASCII form (`xn--…`), so that form is what `Host` is
-compared with. A name that no `Host` can ever be is refused at the start; without that, the first visitor
-would find the mistake.
+compared with. A name that can never match a `Host` is refused at the start, before a user meets the mistake.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ _PORT = re.compile(r"[^:]+:[0-9]*|\[[^]]*\]:[0-9]*")
 
 
 def parse_public_name(text: str) -> str:
-    """Return the name as the host of an `Authority`. Raises `CannotStart` for one that can never match.
+    """Return the name as the host of an `Authority`. Raises `CannotStart` for a name that can never match.
 
-    An address is accepted, though every address of the server is known without it.
+    An address is accepted, although the server accepts every address as `Host` without it.
     """
     name = text.removesuffix(".")
     if not text.isascii():

@@ -1,7 +1,7 @@
-"""What the server refuses, counted for its owner: one line for each kind, once a minute at most. PURE.
+"""Count refusals for the log: one line for each kind, at most once a minute. PURE.
 
-A line has how often something was refused, and the address prefixes that it came from most often. It never
-has a name, a text, a token or anything else that a peer sends. `now` is an argument, in seconds.
+A line has the count and the most frequent address prefixes. It never has a name, a text, a token or anything
+else that a peer sends. `now` is an argument, in seconds.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ __all__ = [
     "session_ended",
 ]
 
-BETWEEN_S = 60.0  # two lines of one kind
-KINDS_MAX = 100  # the codes of the wire and the statuses of HTTP are far fewer
-PREFIXES_KEPT = 16  # of each kind, for as long as it is not reported
+BETWEEN_S = 60.0  # two lines of the same kind
+KINDS_MAX = 100  # there are far fewer wire codes and HTTP statuses
+PREFIXES_KEPT = 16  # of each kind, until it is reported
 PREFIXES_SHOWN = 3
 
 
 class RefusalKind(NamedTuple):
-    """A kind of refusal: what is counted, what becomes of it, and why.
+    """A kind of refusal: the refused thing, the outcome and the reason.
 
-    Ordinary ones are a part of every conversation, such as a name that nobody has.
+    Ordinary refusals are a part of normal use, such as a whisper to an unknown name.
     """
 
     thing: str
@@ -48,41 +48,41 @@ ADDRESS_FULL = RefusalKind(
     "connection", "refused: too many from one address (--limit connections_per_address)"
 )
 STOPPING = RefusalKind("connection", "refused: the server is stopping")
-TLS_SPOKEN = RefusalKind("connection", "closed: TLS was spoken, which this server does not speak")
+TLS_SPOKEN = RefusalKind("connection", "closed: TLS, which this server does not support")
 PROXY_HEADER = RefusalKind("connection", "closed: invalid PROXY header")
 
 _SESSIONS = {
     "hello_timeout": "no hello in time (--limit hello_s)",
-    "frame_timeout": "a frame was not whole in time (--limit frame_s)",
-    "ping_timeout": "nothing was heard for too long (--limit silence_s)",
-    "slow_reader": "nothing was read for too long (--limit stalled_s)",
-    "frame_too_large": "a frame was too large, or the first bytes were of another protocol",
-    "bad_frame": "a bad frame, or too many bad messages",
-    "version": "the client speaks another version",
+    "frame_timeout": "incomplete frame (--limit frame_s)",
+    "ping_timeout": "nothing received for too long (--limit silence_s)",
+    "slow_reader": "the client read nothing for too long (--limit stalled_s)",
+    "frame_too_large": "a frame was too large, or the client spoke another protocol",
+    "bad_frame": "an invalid frame, or too many invalid messages",
+    "version": "the client uses another protocol version",
     "replaced": "too many sessions of one member (--limit sessions)",
     "rate_limited": "too many refused hellos",
 }
 _UNREPORTED = {"", "quit", "draining", "internal"}  # bugs have their tracebacks
 _COMMANDS = {
-    "rate_limited": "too fast (--limit talk_per_s and others)",
-    "unavailable": "the journal or the receiver did not take it",
-    "bad_message": "not as the protocol wants it",
+    "rate_limited": "rate limit reached (--limit talk_per_s and others)",
+    "unavailable": "the journal or the receiver cannot take it now",
+    "bad_message": "invalid message",
     "too_many_rooms": "too many rooms of one session (--limit rooms)",
     "forbidden": "not allowed",
 }
 _REQUESTS = {
     403: "a page of another origin",
-    408: "not whole in time (--limit hello_s)",
-    421: "an unknown name of the server (--public-name)",
+    408: "incomplete request (--limit hello_s)",
+    421: "unknown host name (--public-name)",
     431: "the head was too large",
 }
-_NOT_FOUND = 404  # whatever browsers and scanners ask for
-_NOT_WELL = 503  # as `/healthz` says it; a server that is full has a kind of its own
+_NOT_FOUND = 404  # browsers and scanners request many such paths
+_NOT_WELL = 503  # from `/healthz`; a full server has its own kind
 
 
 @lru_cache(maxsize=KINDS_MAX)
 def session_ended(code: str) -> RefusalKind | None:
-    """Return the kind for a session that a `bye` with this code ends; None where it is no refusal."""
+    """Return the kind for a session that a `bye` with this code ends; None if it is no refusal."""
     if code in _UNREPORTED:
         return None
     return RefusalKind("session", f"ended: {_SESSIONS.get(code, 'other reasons')} [{code}]")
@@ -90,7 +90,7 @@ def session_ended(code: str) -> RefusalKind | None:
 
 @lru_cache(maxsize=KINDS_MAX)
 def command_refused(code: str) -> RefusalKind:
-    """Return the kind for a command that is answered by an `error` with this code."""
+    """Return the kind for a command that gets an `error` with this code."""
     if code in _COMMANDS:
         return RefusalKind("command", f"refused: {_COMMANDS[code]} [{code}]")
     return RefusalKind("command", f"refused [{code}]", is_ordinary=True)
@@ -98,16 +98,16 @@ def command_refused(code: str) -> RefusalKind:
 
 @lru_cache(maxsize=KINDS_MAX)
 def hello_refused(code: str) -> RefusalKind:
-    """Return the kind for a `hello` that is answered by an `error` with this code."""
+    """Return the kind for a `hello` that gets an `error` with this code."""
     return RefusalKind("hello", f"refused [{code}]")
 
 
 @lru_cache(maxsize=KINDS_MAX)
 def request_refused(status: int) -> RefusalKind | None:
-    """Return the kind for a request that HTTP answers with this status; None where it is no refusal."""
+    """Return the kind for a request that gets this HTTP status; None if it is no refusal."""
     if status < 400 or status in (_NOT_FOUND, _NOT_WELL):
         return None
-    return RefusalKind("request", f"refused: {_REQUESTS.get(status, 'not as HTTP wants it')} [{status}]")
+    return RefusalKind("request", f"refused: {_REQUESTS.get(status, 'invalid request')} [{status}]")
 
 
 class RefusalReport(NamedTuple):
@@ -118,7 +118,7 @@ class RefusalReport(NamedTuple):
 
 
 class Refusals:
-    """Counts of one server, by kind."""
+    """Count the refusals of one server, by kind."""
 
     def __init__(self) -> None:
         self._tallies: dict[RefusalKind, _Tally] = {}
@@ -135,21 +135,21 @@ class Refusals:
         tally.add(prefix_of(address))
 
     def reports(self, now: float) -> list[RefusalReport]:
-        """Take the kinds that are due: those with refusals whose last line is a minute old."""
+        """Return and reset the kinds that are due: their last line is at least a minute old."""
         return [
             tally.take(kind, now) for kind, tally in self._tallies.items() if tally.count and now >= tally.due
         ]
 
     def last_reports(self, now: float) -> list[RefusalReport]:
-        """Take all that is counted, due or not."""
+        """Return and reset all kinds with refusals, due or not."""
         return [tally.take(kind, now) for kind, tally in self._tallies.items() if tally.count]
 
 
 class _Tally:
     """Refusals of one kind since its last line.
 
-    The prefixes are counted by the algorithm of Misra and Gries: what comes from one prefix more than once in
-    seventeen times is among the sixteen, however many others there are.
+    The prefixes are counted by the algorithm of Misra and Gries: a prefix with more than one seventeenth of
+    all refusals is among the sixteen, however many other prefixes there are.
     """
 
     __slots__ = ("_are_all", "_prefixes", "count", "due")
@@ -174,8 +174,8 @@ class _Tally:
         by_count = sorted(self._prefixes, key=self._prefixes.__getitem__, reverse=True)
         shown = [prefix or "an unknown address" for prefix in by_count[:PREFIXES_SHOWN]]
         are_all = self._are_all and len(by_count) <= PREFIXES_SHOWN
-        places = ", ".join(shown) + ("" if are_all else " and others") if shown else "many addresses"
-        text = f"{self.count:,} {kind.thing}{plural} {kind.reason}; from {places}"
+        origins = ", ".join(shown) + ("" if are_all else " and others") if shown else "many addresses"
+        text = f"{self.count:,} {kind.thing}{plural} {kind.reason}; from {origins}"
         self.count, self.due = 0, now + BETWEEN_S
         self._prefixes, self._are_all = {}, True
         return RefusalReport(text, kind.is_ordinary)

@@ -137,7 +137,7 @@ class Server:
         """
         full = self._acceptor.full(link.address)
         if full or self._acceptor.is_shut():
-            await self._acceptor.turn_away(link, full)
+            await self._acceptor.reject(link, full)
             return
         # An idle connection waits here, so local variables must not keep objects alive.
         counted = self._acceptor.counting(link.address)

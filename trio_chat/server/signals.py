@@ -1,11 +1,11 @@
-"""The signals that end a server as a process, and what each of them does.
+"""The signals that end the server process, and their effects.
 
-    SIGTERM             drains; any number of them. A supervisor may repeat it
-    SIGHUP              drains: the terminal went away. Left alone where it is ignored, as under nohup
+    SIGTERM             drains, also when repeated, as a supervisor may do
+    SIGHUP              drains: the terminal was closed. Stays ignored if it was, as under nohup
     SIGINT              drains; a second one, REPEAT_S or more after the first, ends the server at once
 
-A terminal sends Ctrl-C to all of its processes, and a wrapper among them may pass it on, so one key press can
-arrive as two signals.
+A terminal sends Ctrl-C to all of its processes, and a wrapper among them may forward it. So two SIGINT within
+REPEAT_S may be a single key press.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["REPEAT_S", "HeldSignals", "SignalCount", "hold_signals"]
 
 REPEAT_S = 0.5
-_HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class SignalCount:
-    """Tell the signal that asks for the end from the one that insists. PURE."""
+    """Tell a first signal, which asks for a drain, from a second SIGINT, which ends at once. PURE."""
 
     def __init__(self) -> None:
         self._interrupted_at: float | None = None
 
-    def insists(self, number: int, now: float) -> bool:
+    def forces(self, number: int, now: float) -> bool:
         """Return whether the signal, received at `now`, ends the server without a drain."""
         if number != signal.SIGINT:
             return False
@@ -40,15 +40,16 @@ class SignalCount:
 
 
 class HeldSignals:
-    """The signals that end the server, kept from ending the process in any other way.
+    """The signals that end the server, held so that their defaults do not end the process.
 
-    `received` are those that came while nothing else handled them. Set `is_over` once the server has ended.
+    `received` has the signals that arrived while nothing else handled them. Set `is_over` once the server
+    has ended.
     """
 
     def __init__(self) -> None:
         self.numbers = tuple(
             number
-            for number in _HEEDED
+            for number in _SIGNALS
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
         )
         self.received: list[int] = []
@@ -59,9 +60,9 @@ class HeldSignals:
 def hold_signals() -> Iterator[HeldSignals]:
     """Hold the signals that end the server while the block runs.
 
-    Trio restores the handlers that it found when its receiver closes, and Python restores the system's when
-    it ends: a SIGTERM would then kill a process that has drained and is about to exit with 0. So once
-    `is_over` is set the signals are ignored, from the end of the block until the process has gone.
+    Trio restores the earlier handlers when its receiver closes, and Python restores the system's when it
+    ends. A SIGTERM would then kill a process that has drained and is about to exit with 0. So once `is_over`
+    is set, the signals are ignored from the end of the block until the process ends.
     """
     held = HeldSignals()
     before = {}

@@ -1,4 +1,4 @@
-"""The page for browsers: the files of `trio_chat/page`, read once."""
+"""Read the files of the page for browsers (`trio_chat/page`), once."""
 
 from functools import cache
 from hashlib import sha256
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 __all__ = ["StaticFile", "load_static_files", "static_files_in"]
 
-_KINDS = {
+_CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
     "ico": "image/x-icon",
@@ -23,7 +23,7 @@ _KINDS = {
 
 
 class StaticFile(NamedTuple):
-    """A file as it is served. `tag` changes with every byte of it."""
+    """A file as it is served. Its `tag` is an entity tag: it changes whenever the body does."""
 
     body: bytes
     kind: str
@@ -32,18 +32,18 @@ class StaticFile(NamedTuple):
 
 @cache
 def load_static_files() -> dict[str, StaticFile]:
-    """Every file that can be asked for, by its path: what is not in here is not there.
+    """Return every file that is served, by its path. Any other path is not found.
 
-    So no name that anybody asks for ever becomes a path on a disk.
+    So a path in a request is never used as a path on a disk.
     """
     return static_files_in(files("trio_chat").joinpath("page"))
 
 
 def static_files_in(folder: Traversable) -> dict[str, StaticFile]:
-    """The files in a folder, not in those below it; what is of no kind that browsers are sent is left out."""
+    """Return the files of a folder, not of its subfolders. Files of an unknown content type are left out."""
     pages = {}
     for file in folder.iterdir():
-        kind = _KINDS.get(file.name.rpartition(".")[2])
+        kind = _CONTENT_TYPES.get(file.name.rpartition(".")[2])
         if kind is None or not file.is_file():
             continue
         body = file.read_bytes()
