@@ -104,7 +104,7 @@ async def leave(session: Session, attachment: Attachment[Session], command: m.Le
             send_unsent(stream, outbound)
         else:
             outbound.flush()
-            await session.wait_for(outbound.wait_progress(), is_excuse=False)  # the peer does not read
+            await session.wait_for(outbound.wait_progress(), earns_credit=False)  # the peer does not read
     if session.is_ending:
         return
     outbound.unsubscribe(stream)

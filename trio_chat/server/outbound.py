@@ -297,10 +297,10 @@ class OutboundQueue:
         """Send the remainder; return whether all of it was sent."""
         while self._remainder:
             rest = memoryview(self._remainder)[self._sent :] if self._sent else self._remainder
-            took = self.link.send_nowait(rest)
-            self._sent += took
-            if took < len(rest):
-                if took or self.stuck_since is None:
+            sent = self.link.send_nowait(rest)
+            self._sent += sent
+            if sent < len(rest):
+                if sent or self.stuck_since is None:
                     self.stuck_since = trio.current_time()
                 return False
             self._remainder, self._sent, self._next_remainder = self._next_remainder, 0, b""

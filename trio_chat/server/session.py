@@ -254,7 +254,7 @@ class Session:
         if self._in_turn and not scheduler.is_free:
             # `_wait` starts the measurement. Waiting for a turn earns no credit for the rates: a flooding
             # session would earn the most.
-            await self._wait(scheduler.wait(newcomer=self.attachment is None), is_excuse=False)
+            await self._wait(scheduler.wait(newcomer=self.attachment is None), earns_credit=False)
         else:
             self._worked_since = scheduler.clock()
 
@@ -277,17 +277,17 @@ class Session:
         if self._budget is not None:
             self._budget.charge(worked_s, self.received_at)
 
-    async def wait_for(self, work: Awaitable[T], *, is_excuse: bool = True) -> T:
+    async def wait_for(self, work: Awaitable[T], *, earns_credit: bool = True) -> T:
         """Wait for work of the server, and return its result.
 
         The peer's timeouts and its budget of work do not run meanwhile, as nothing is read from it. With
-        `is_excuse`, a long wait is credited to the rates beyond their bursts. Cancellation and exceptions are
-        those of `work`.
+        `earns_credit`, a long wait is credited to the rates beyond their bursts. Cancellation and exceptions
+        are those of `work`.
         """
         self._charge()
-        return await self._wait(work, is_excuse=is_excuse)
+        return await self._wait(work, earns_credit=earns_credit)
 
-    async def _wait(self, work: Awaitable[T], *, is_excuse: bool) -> T:
+    async def _wait(self, work: Awaitable[T], *, earns_credit: bool) -> T:
         began = trio.current_time()
         self.waiting = True
         try:
@@ -295,15 +295,15 @@ class Session:
         finally:
             self.waiting = False
             self._worked_since = self.work_clock()
-            self._discount_wait(trio.current_time() - began, is_excuse)
+            self._discount_wait(trio.current_time() - began, earns_credit)
 
-    def _discount_wait(self, waited_s: float, for_rates: bool) -> None:
+    def _discount_wait(self, waited_s: float, earns_credit: bool) -> None:
         """Exclude a wait from all timeouts except that of the hello, and credit it to the rates."""
         if self.frame_since is not None:
             self.frame_since += waited_s
         if self.attachment is not None:
             self.received_at += waited_s
-            if for_rates and waited_s > EXCUSED_S:
+            if earns_credit and waited_s > EXCUSED_S:
                 self.attachment.member.allowance.excused_s += waited_s
 
     def check_rate(self, attachment: Attachment[Session], kind: str, text: str = "") -> None:
