@@ -226,7 +226,7 @@ def wheel(session: nox.Session) -> None:
 
 def _serve_once(session: nox.Session, command: str, away: Path) -> None:
     """`serve` says where it listens and where it keeps what is said, shows its page, and ends well."""
-    # Not in the data directory of whoever runs this.
+    # Not in the user's data directory.
     environment = {**os.environ, "HOME": str(away), "XDG_DATA_HOME": str(away / "data")}
     with subprocess.Popen(
         [command, "serve", "--port=0"], stdout=subprocess.PIPE, text=True, env=environment

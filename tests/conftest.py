@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # No test asserts how long something takes: a busy machine would decide.
     settings.register_profile("ours", deadline=None)
     settings.load_profile("ours")
-    # A server that a test starts without a word on its journal must not find that of whoever runs the tests.
+    # A server that a test starts without a journal option must not use the journal of the user.
     os.environ["TRIO_CHAT_JOURNAL"] = "memory"
     os.environ["TRIO_CHAT_TOKENS"] = "none"  # nor a client who they are
     # A run that is started in the background, or with nohup, inherits ignored signals: no test would see one.

@@ -138,9 +138,7 @@ def a_room_of_three() -> tuple[Judge, list[Line]]:
 @pytest.mark.parametrize(
     ("recent", "extra"), [(2, []), (1, ["bob was shown lobby 2 again, having come back after 2"])]
 )
-def test_whoever_asks_for_the_recent_entries_is_shown_these_and_no_more(
-    recent: int, extra: list[str]
-) -> None:
+def test_a_request_for_recent_entries_is_shown_these_and_no_more(recent: int, extra: list[str]) -> None:
     judge, lines = a_room_of_three()
     judge.asks("lobby", "bob")
     bob = judge.entered("lobby", "bob", epoch="e", head=3, members=1, recent=recent)

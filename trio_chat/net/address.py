@@ -85,7 +85,7 @@ def prefix_of(address: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether the address is a loopback address. An empty one is: its connection used no network."""
+    """Return whether the address is a loopback address. An empty text counts as loopback."""
     if not address:
         return True
     parsed = parse_address(address)
