@@ -148,7 +148,7 @@ def test_a_page_that_does_not_continue_is_an_error() -> None:
 def test_an_answer_of_another_type_is_an_error() -> None:
     inbox = behind(9)
     ask(inbox)
-    with pytest.raises(ProtocolError, match="members is no answer"):
+    with pytest.raises(ProtocolError, match="unexpected answer: members"):
         inbox.answer(Members("lobby", ["ada"], 1, more=False, ref="q"))
     assert inbox.take() is None
 

@@ -154,7 +154,7 @@ async def test_a_missed_threshold_is_exit_1() -> None:
         (["--fail-if", "p99"], "invalid threshold: got 'p99', expected a form like 'p99 > 50ms'"),
         (["--disconnects", "ten"], "invalid share: got 'ten'"),
         (["a:b"], "invalid address: got 'a:b'"),
-        (["--target", "ws://"], "is no address"),
+        (["--target", "ws://"], "invalid address: got"),
         (["127.0.0.1", "--target", "ws://127.0.0.1"], "expected one of them"),
         (["--rooms", "9", "--users", "3"], "invalid rooms: got 9, expected at most 3,"),
         (["--json", "/nowhere/x.json"], "x.json: no such directory"),

@@ -161,7 +161,7 @@ def line_twice(number: int) -> Callable[[bytes], bytes]:
         (replaced('"head":1', '"head":9007199254740993'), "line 2 has invalid numbers:"),
         (
             replaced('"room":"Attic"', '"room":"an attic"'),
-            "line 2 has an invalid room: a room is",
+            "line 2 has an invalid room: a room must consist",
         ),
         (
             replaced('"room":"Attic"', '"room":"\uff21ttic"'),
@@ -177,11 +177,11 @@ def line_twice(number: int) -> Callable[[bytes], bytes]:
         ),
         (
             replaced('"by":"bob"', '"by":"b o b"'),
-            "line 8 has an invalid author or text: a name is made",
+            "line 8 has an invalid author or text: a name must consist",
         ),
         (
             replaced('"text":"hi"', '"text":"\\u001b[2J"'),
-            "line 8 has an invalid author or text: a text has",
+            "line 8 has an invalid author or text: a text must not have",
         ),
         (
             replaced('"text":"hi"', '"text":""'),
