@@ -284,7 +284,7 @@ async def behind(chat: Chat, peer: ScriptedConnection, *answers: HistoryPage | M
             while True:
                 events.append(await anext(chat))
         except ProtocolError as fault:
-            events.append(str(fault).partition("sense: ")[2])
+            events.append(str(fault).partition("from the server: ")[2])
         nursery.cancel_scope.cancel()
     return events
 

@@ -151,7 +151,7 @@ async def test_a_page_may_be_empty_and_not_the_last(
         await ada.say("hay", room="lobby")
     for module, name in ((search, "PAGE"), (memory, "SLICE"), (sqlite_search, "SLICE")):
         monkeypatch.setattr(module, name, SearchBounds(50, 10**9))
-    monkeypatch.setattr(sqlite_search, "STRETCH_BYTES", 1_000)
+    monkeypatch.setattr(sqlite_search, "SEGMENT_BYTES", 1_000)
     pages = await all_pages(ada, "ne")
     assert pages[0] == []
     assert [entry.text for page in pages for entry in page] == ["a needle"]

@@ -73,7 +73,7 @@ SWITCHING = (
 @pytest.mark.parametrize(
     ("scheme", "play", "typed", "status", "says"),
     [
-        ("ws://", answering(SWITCHING), "", 3, "a header that is no text"),
+        ("ws://", answering(SWITCHING), "", 3, "a header is not ASCII"),
         ("", welcoming(frame_bytes=0), "hi\n", 3, "limits.frame_bytes 0, less than 1024"),
         ("", welcoming(text_bytes=0), "hi\n", 3, "limits.text_bytes 0, less than 1"),
         ("", welcoming(), "/who\n", 3, "a page that does not continue after 'bob'"),
