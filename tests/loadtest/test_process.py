@@ -150,7 +150,10 @@ async def test_a_missed_threshold_is_exit_1() -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["127.0.0.1:1"], r"trio-chat: u\d+-\w+ could not join: cannot connect to 127.0.0.1:1: Connection ref"),
+        (
+            ["127.0.0.1:1"],
+            r"trio-chat: u\d+-\w+ could not join: cannot connect to 127.0.0.1:1: Connection ref",
+        ),
         (["--fail-if", "p99"], "invalid threshold: got 'p99', expected a form like 'p99 > 50ms'"),
         (["--disconnects", "ten"], "invalid share: got 'ten'"),
         (["a:b"], "invalid address: got 'a:b'"),
