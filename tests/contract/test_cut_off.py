@@ -1,4 +1,4 @@
-"""Those who were cut off: others may hear of it long before they do, or never; and what nobody had to see."""
+"""Users that lost their connection: the others may see it long before they do, or never."""
 
 import pytest
 
@@ -149,7 +149,7 @@ def test_a_request_for_recent_entries_is_shown_these_and_no_more(recent: int, ex
 
 
 @pytest.mark.parametrize("others", [False, True])
-def test_what_gaps_left_out_for_all_nobody_had_to_see(others: bool) -> None:
+def test_entries_in_every_gap_need_not_be_shown(others: bool) -> None:
     judge, lines = a_room_of_three()
     stays: list[Visit] = []
     for name in ("bob", "eve"):

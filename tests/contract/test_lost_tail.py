@@ -5,7 +5,8 @@ from trio_chat.contract import Judge
 
 
 def after_a_fall(kept: int = 1) -> World:
-    """Ada has said three things that all have seen; so many are left, and nobody is back yet."""
+    """Ada has sent three messages that all have seen; `kept` of them are left, and no user has returned
+    yet."""
     world = settled("ada", "bob")
     for _ in range(3):
         world.say("ada")
@@ -47,7 +48,7 @@ def test_who_is_let_in_as_if_nothing_were_lost_is_told() -> None:
 
 
 def test_also_who_was_never_there_and_what_none_of_was_lost() -> None:
-    """A machine may have lost something whenever it goes down: nobody knows."""
+    """A crash may have lost entries; the judge cannot know."""
     world = World("ada", room="attic")
     world.hand("ada")
     world.say("ada")
@@ -79,7 +80,7 @@ def test_a_cursor_of_the_new_history_is_good() -> None:
 def test_it_begins_anew_once_for_each_fall() -> None:
     world = after_a_fall()
     world.enter("bob")
-    world.epoch = "of nobody knows what"
+    world.epoch = "unknown"
     world.enter("ada")
     assert "lobby began anew while ada was away: what was said there before is gone" in str(
         told(world.judge.finish())
@@ -116,7 +117,7 @@ def test_one_of_those_left_is_not_there_twice() -> None:
 
 
 def test_an_ack_that_was_on_its_way_is_of_the_old_history() -> None:
-    """Whoever has it knows of no fall yet; others are in the new history already, and speak there."""
+    """A user in the old history knows of no crash yet; others send messages in the new one already."""
     world = settled("ada", "bob")
     lost = world.say("ada")
     acks, world.people["ada"].acks = world.people["ada"].acks, []
@@ -163,7 +164,7 @@ def test_a_second_fall_takes_more() -> None:
     assert told(world.finish()) == []
 
 
-def test_of_a_room_that_nobody_knows_nothing_is_lost() -> None:
+def test_an_unknown_room_has_lost_no_entries() -> None:
     judge = Judge()
     judge.lost_tail("lobby", 0)
     judge.asks("lobby", "ada")
