@@ -1,4 +1,4 @@
-"""`python -m trio_chat.testing`: a plan, or the one of a seed, performed again, drawn, or made smaller."""
+"""`python -m trio_chat.testing`: replay, draw or shrink a plan, from a file or from a seed."""
 
 import sys
 from pathlib import Path
@@ -45,8 +45,8 @@ _json = click.option(
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Simulate a whole chat, server and users, from a plan: a JSON file (`-` is standard input), or a seed
-    that one is drawn from.
+    """Simulate a whole chat, server and users, from a plan: a JSON file (`-` is standard input), or
+    the seed from which to draw it.
 
     \b
         python -m trio_chat.testing replay 4711 --html run.html

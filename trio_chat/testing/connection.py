@@ -1,4 +1,4 @@
-"""A connection of a `MemoryNetwork`: its two ends, and what can be done to it from outside."""
+"""A connection of a `MemoryNetwork`: its two ends, and the faults that can be injected into it."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,8 +10,8 @@ __all__ = ["MemoryConnection"]
 
 
 class MemoryConnection:
-    """One connection between two hosts, named after who dialled: `ada→server#1` is the first from ada to
-    the server. Open until both programs have closed their ends, whatever the network did to it."""
+    """One connection between two hosts, named after the host that dialled: `ada→server#1` is the first from
+    ada to the server. Open until both programs have closed their ends, whatever the network did to it."""
 
     def __init__(
         self,
@@ -36,19 +36,19 @@ class MemoryConnection:
         """The end of the host that listens."""
 
     def fin(self, host: str) -> None:
-        """Say for `host` that no more will come; its program can read on, and not send. Where both ends
-        are on one host, it is that which dialled. Without effect where it was said already."""
+        """Send a FIN for `host`; its program can still read, but not send. If both ends are on one host, the
+        end that dialled sends it. Without effect after an earlier FIN."""
         if host not in (self.from_host, self.to_host):
             raise ValueError(f"{self.name} has no end at {host}")
         with suppress(LinkBroken):
             (self.dialled if host == self.from_host else self.accepted).end()
 
     def rst(self) -> None:
-        """Reset it, for both ends at once; what nobody had read is forgotten."""
+        """Reset the connection for both ends at once; unread bytes are discarded."""
         self.dialled.reset()
 
     def left_behind(self) -> str:
-        """Which ends are open, and how many bytes nobody has read, in one line."""
+        """Return in one line the ends that are open and the number of unread bytes."""
         ends = [
             host
             for host, end in ((self.from_host, self.dialled), (self.to_host, self.accepted))

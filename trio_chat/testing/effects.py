@@ -1,4 +1,4 @@
-"""Rules at work: what each does to the bytes that go one way of a connection."""
+"""Active rules: the effect of each on the bytes in one direction of a connection."""
 
 from dataclasses import dataclass
 from math import inf
@@ -31,7 +31,7 @@ PIECE_BYTES_MAX = 1_460  # a segment's
 
 @dataclass(eq=False, slots=True)
 class ActiveRule:
-    """A rule at work between two hosts, on all ways there are from the first to the second."""
+    """An active rule between two hosts, for all directions from the first to the second."""
 
     rule: Rule
     first: str
@@ -39,13 +39,13 @@ class ActiveRule:
     both: bool
     note: Note | None
     struck: bool = False
-    """Whether it has made a difference yet."""
+    """Whether the rule has made a difference yet."""
 
     def __post_init__(self) -> None:
         self.both = self.both or isinstance(self.rule, Partition)
 
     def applies(self, source: str, target: str) -> bool:
-        """Whether it is about the way from one host to another."""
+        """Return whether the rule applies to the direction from `source` to `target`."""
         if self.first in (source, "*") and self.second in (target, "*"):
             return True
         return self.both and self.first in (target, "*") and self.second in (source, "*")
@@ -61,11 +61,11 @@ class ActiveRule:
 
 
 class Effect:
-    """What one rule does to one way; this one does nothing."""
+    """The effect of one rule on one direction of a connection; this base class has none."""
 
     holds = False  # nothing arrives
-    swallows = False  # what is sent vanishes
-    piece_bytes = 0  # what is sent goes in pieces of so many bytes
+    swallows = False  # sent bytes vanish
+    piece_bytes = 0  # the size of the pieces in which bytes are sent
     read_bytes_max = 0
     room_bytes = 0
     cut_after_bytes: int | None = None
@@ -74,7 +74,7 @@ class Effect:
         self.standing = standing
 
     def due(self, at: float, size: int) -> float:
-        """When that arrives which but for this rule would arrive at `at`."""
+        """Return the arrival time of bytes that would arrive at `at` without this rule."""
         return at
 
 
@@ -113,7 +113,7 @@ class _Gathering(Effect):
 
 
 def effect_of(standing: ActiveRule, random: Random) -> Effect | None:
-    """What a rule does to a way; None where it is not about ways."""
+    """Return the effect of a rule on a direction; None for a rule that affects no bytes."""
     plain = Effect(standing)
     match standing.rule:
         case Latency() as rule:

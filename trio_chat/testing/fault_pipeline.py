@@ -1,9 +1,10 @@
-"""The way of bytes under rules: when each arrives, and whether.
+"""The bytes in transit in one direction under fault rules: whether they arrive, and when.
 
-No task and no timer carries them. What is sent is put in a queue with the time at which it is due, and
-whoever looks next (the end that reads, and waits until the first of it is due; the end that sends; a rule
-that begins or ends) lets arrive what is due by then. Nobody looks: nothing to be seen. What is under way
-counts against the connection's buffer, so senders feel back-pressure and the queue is bounded.
+No task and no timer carries them. A send puts its bytes in a queue with the time at which they are due. The
+next operation on the connection delivers the bytes that are due by then: a read (which waits until the first
+bytes are due), a send, or a rule that begins or ends. Without such an operation no program can see a
+difference. Bytes in transit count against the connection's buffer, so senders get back-pressure and the queue
+is bounded.
 """
 
 from collections import deque
@@ -17,7 +18,7 @@ __all__ = ["FaultPipeline"]
 
 
 class FaultPipeline:
-    """The bytes under way in one direction of one connection, and the rules that they go by."""
+    """The bytes in transit in one direction of one connection, and the rules for them."""
 
     __slots__ = (
         "_effects",
@@ -37,13 +38,13 @@ class FaultPipeline:
         self._queue: deque[tuple[float, bytes | EndMark]] = deque()
         self._under_way = 0  # bytes in the queue
         self._held = False
-        self._lost = False  # something has vanished: so will all that follows
+        self._lost = False  # bytes have vanished: all later ones vanish too
         self._lost_bytes = 0
 
     # --- rules ---------------------------------------------------------------------------------------
 
     def begin(self, standing: ActiveRule, now: float) -> None:
-        """Go by one more rule, if it is about ways."""
+        """Add a rule, if it affects bytes."""
         self.settle(now)
         if (effect := effect_of(standing, self._random)) is not None:
             self._effects[standing] = effect
@@ -51,7 +52,7 @@ class FaultPipeline:
         self._held = any(effect.holds for effect in self._effects.values())
 
     def end(self, standing: ActiveRule, now: float) -> None:
-        """Go by a rule no longer. What is under way arrives when it was due."""
+        """Remove a rule. Bytes in transit arrive when they were due."""
         self._effects.pop(standing, None)
         self._held = any(effect.holds for effect in self._effects.values())
         self.settle(now)
@@ -60,7 +61,7 @@ class FaultPipeline:
     # --- what is sent --------------------------------------------------------------------------------
 
     def room(self) -> int:
-        """How many bytes a send may take."""
+        """Return how many bytes a send may take."""
         way = self._way
         most = way.buffer_bytes
         for effect in self._effects.values():
@@ -69,7 +70,7 @@ class FaultPipeline:
         return most - len(way.bytes) - self._under_way - self._lost_bytes
 
     def send(self, data: bytes | memoryview, now: float) -> int:
-        """Take what there is room for; how many bytes."""
+        """Take the bytes that fit; return how many."""
         size = min(len(data), max(0, self.room()))
         if size < len(data):
             for effect in self._effects.values():
@@ -92,7 +93,7 @@ class FaultPipeline:
         return size
 
     def sign(self, sign: EndMark, now: float) -> None:
-        """Take a sign, which needs no room."""
+        """Take an end mark, which needs no room."""
         if self._swallows():
             return
         self._queue.append((self._due(now, 0), sign))
@@ -113,7 +114,7 @@ class FaultPipeline:
             self._queue.append((self._due(now, len(piece)), piece))
         self._under_way += len(data)
         self.settle(now)
-        if was_empty and self._queue:  # whoever waits has to know until when
+        if was_empty and self._queue:  # a waiting task needs the new deadline
             self._way.wake()
 
     def _due(self, now: float, size: int) -> float:
@@ -137,13 +138,13 @@ class FaultPipeline:
             return
         if way.note is not None:
             way.note("cut", way.name, way.source)
-        way.back.arrive_sign(EndMark.RST)  # the sender is told at once
+        way.back.arrive_sign(EndMark.RST)  # the sender gets the reset at once
         self.sign(EndMark.CUT, now)
 
     # --- what arrives --------------------------------------------------------------------------------
 
     def settle(self, now: float) -> None:
-        """Let arrive what is due by now."""
+        """Deliver the bytes and end marks that are due by now."""
         way = self._way
         while not self._held and self._queue and self._first_due() <= now:
             due, item = self._queue.popleft()
@@ -156,7 +157,7 @@ class FaultPipeline:
             way.course = None
 
     def next_due(self) -> float:
-        """When something arrives, if nothing happens until then."""
+        """Return when the next item arrives, if nothing happens until then."""
         return inf if self._held or not self._queue else self._first_due()
 
     def _first_due(self) -> float:
@@ -164,7 +165,7 @@ class FaultPipeline:
         return inf if item is EndMark.CUT and self._way.bytes else due
 
     def read_bytes(self, max_bytes: int) -> int:
-        """How much one read may give."""
+        """Return how many bytes one read may return."""
         unread = len(self._way.bytes)
         for effect in self._effects.values():
             if effect.read_bytes_max:
@@ -174,11 +175,11 @@ class FaultPipeline:
         return max_bytes
 
     def forget(self) -> None:
-        """The connection is gone: nothing is under way any more."""
+        """Discard all bytes in transit: the connection was reset."""
         self._queue.clear()
         self._under_way = 0
 
     @property
     def under_way_bytes(self) -> int:
-        """How many bytes were sent and have not arrived; those that vanished are not among them."""
+        """How many bytes were sent and have not arrived, without those that vanished."""
         return self._under_way

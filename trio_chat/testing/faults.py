@@ -86,8 +86,8 @@ class Silence(_Rule, frozen=True):
     """What is sent vanishes, ends and resets too, and neither end is told: half-open.
 
     A connection that lost something this way carries nothing more in that direction, not after the rule
-    either: a hole in the middle is what TCP never shows. What vanished counts against the buffer, as bytes
-    do that nobody acknowledges.
+    either: a hole in the middle is what TCP never shows. Vanished bytes count against the buffer, as
+    unacknowledged bytes do.
     """
 
 
@@ -101,7 +101,7 @@ class Refuse(_Rule, frozen=True):
 
 
 class NoFiles(_Rule, frozen=True):
-    """The second host has no file descriptor left to accept with (EMFILE), whoever dials."""
+    """The second host has no file descriptor left to accept with (EMFILE), for dials from any host."""
 
 
 class Fin(_Rule, frozen=True):
@@ -109,7 +109,7 @@ class Fin(_Rule, frozen=True):
 
 
 class Rst(_Rule, frozen=True):
-    """Once: the connections between the two hosts are reset, whoever dialled."""
+    """Once: the connections between the two hosts are reset, in whichever direction they were dialled."""
 
 
 Rule = (

@@ -60,7 +60,7 @@ _CLOCKS = (
     "time_ns",
     "sleep",
 )
-# Who may ask the clocks. A log says when it was written, and nothing depends on it.
+# The modules that may read the clocks. A log record has a time, and nothing depends on it.
 _MAY_ASK = ("logging", "trio", "trio_chat.testing")
 
 # Of the run that is on: what an audit hook, which stays for ever, looks at.

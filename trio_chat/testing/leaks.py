@@ -19,8 +19,8 @@ class LeftOpen:
         self._warned: list[str] = []
 
     def lines(self) -> list[str]:
-        """A line for each: an async generator begun and not closed, a coroutine that nobody awaited, and
-        whatever else is a ResourceWarning."""
+        """Return a line for each async generator begun and not closed, each coroutine never awaited, and each
+        other ResourceWarning."""
         begun = [each for each in self._generators if each.ag_frame is not None]
         names = sorted(f"the async generator {each.__qualname__}" for each in begun)
         return names + sorted(self._warned)

@@ -1,7 +1,7 @@
-"""Listening on a `MemoryNetwork`: what a listening socket is, and the two listeners on top of it.
+"""Listening on a `MemoryNetwork`: the queue of a listening socket, and the two listeners that use it.
 
-`MemoryListener` has the very accept loop of the real one (`net/listen.py`), so that what happens when a
-process has no file left, or one who dialled is gone again, is what happens on a socket.
+`MemoryListener` shares the accept loop of the real listener (`net/listen.py`), so it behaves as a socket does
+when a process has no file descriptor left, or a peer disconnects before it is accepted.
 """
 
 import errno
@@ -24,8 +24,8 @@ BACKLOG = 4_096  # as many as our own listener asks the kernel for
 
 
 class ListenQueue:
-    """Where those who dialled wait to be accepted. Such a connection is open already, as with TCP: one may
-    send on it. They are bounded: at the bound, dials hang."""
+    """The connections that wait to be accepted. Such a connection is open already, as with TCP: its dialler
+    may send. The queue is bounded: at the bound, dials hang."""
 
     def __init__(
         self, lacks_files: Callable[[], bool], changed: Callable[[], None], backlog: int = BACKLOG
@@ -47,8 +47,8 @@ class ListenQueue:
         self._turn.wake()
 
     async def someone(self) -> None:
-        """Wait until there is somebody to accept. Cancelling takes nobody. Raises
-        `trio.ClosedResourceError` when the door is closed."""
+        """Wait until there is a connection to accept. Cancelling accepts none. Raises
+        `trio.ClosedResourceError` when the queue is closed."""
         if self._waiting:
             await trio.lowlevel.checkpoint()
         while not self._waiting and not self.is_closed:
@@ -57,7 +57,7 @@ class ListenQueue:
             raise trio.ClosedResourceError("closed")
 
     def accept(self) -> MemoryConnection:
-        """Whoever has waited longest. Raises OSErrors as `socket.accept` does."""
+        """Return the oldest waiting connection. Raises OSErrors as `socket.accept` does."""
         if not self._waiting:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         if self._lacks_files():
@@ -69,7 +69,7 @@ class ListenQueue:
         return connection
 
     def close(self) -> None:
-        """Dials are refused from now on; connections that nobody accepted are reset."""
+        """Refuse dials from now on, and reset the connections that were not accepted."""
         if self.is_closed:
             return
         self.is_closed = True

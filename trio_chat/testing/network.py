@@ -1,14 +1,14 @@
-"""A network in memory, to be broken on purpose: named hosts, which listen and dial.
+"""A network in memory with faults on demand: named hosts, which listen and dial.
 
     network = MemoryNetwork(Random(7))
     async with open_server(Config(), listeners=[network.listen("server")]):
         with network.fault(Latency(0.05, jitter_s=0.01), "ada", "server", both=True):
             async with connect("server", name="ada", dial=network.dialler("ada")) as chat: ...
 
-For any other Trio program it offers Trio's own streams: `listen_streams`, `dial_stream`.
+For any other Trio program it has Trio streams: `listen_streams`, `dial_stream`.
 
-There is one clock, Trio's, and all chance is `random`: under a clock that jumps the same seed gives the
-same run. Nothing has a task of its own.
+The only clock is Trio's, and all randomness comes from `random`: on a virtual clock the same seed gives the
+same run. The network has no tasks of its own.
 """
 
 import errno
@@ -34,16 +34,16 @@ from trio_chat.testing.stream import MemoryStream
 
 __all__ = ["DIAL_S", "MemoryNetwork"]
 
-DIAL_S = 127.0  # after which Linux gives up on somebody who does not answer
+DIAL_S = 127.0  # after which Linux gives up on a host that does not answer
 
 
 class MemoryNetwork:
-    """Hosts are made by naming them. Each connection holds up to `buffer_bytes` in each direction.
+    """A network; a name makes a host. Each connection holds up to `buffer_bytes` in each direction.
 
-    `note` is told what happens, as text and whole numbers: a kind, the connection's name (such as
+    `note` is called for each event, with text and whole numbers: a kind, the connection's name (such as
     `ada→server#1`; empty where there is none), and
 
-        dial                            somebody has connected
+        dial                            a host has connected
         accept                          … and was accepted
         refused     from, to, why       … or was not
         sent        host, bytes         a host has sent so much: its pipe has taken it
@@ -67,7 +67,7 @@ class MemoryNetwork:
         self._open: dict[str, MemoryConnection] = {}
         self._dialled: Counter[tuple[str, str]] = Counter()
         self._standing: list[ActiveRule] = []
-        self._dialling = ParkingLot()  # those whom a partition or a full door keeps waiting
+        self._dialling = ParkingLot()  # dials that wait for a partition to end or for room in a queue
         self.struck = 0
         """How many faults that have ended made a difference while they lasted."""
 
@@ -75,29 +75,29 @@ class MemoryNetwork:
 
     @property
     def connections(self) -> list[MemoryConnection]:
-        """Those that are open at one end at least, by age."""
+        """The connections that are open at one end at least, oldest first."""
         return list(self._open.values())
 
     def left_behind(self) -> list[str]:
-        """One line for each connection that some program has not closed, with the bytes nobody has read."""
+        """Return one line for each connection that some program has not closed, with its unread bytes."""
         return [connection.left_behind() for connection in self._open.values()]
 
     def listen(self, host: str, port: int = 5555) -> MemoryListener:
-        """Listen for links: a `trio_chat.net.listen.Listener`. Raises `CannotStart` when somebody does."""
+        """Listen for links: a `trio_chat.net.listen.Listener`. Raises `CannotStart` if the port is in use."""
         try:
             return MemoryListener(self._listen(host, port), f"memory://{host}:{port}")
         except OSError as error:
             raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
     def listen_streams(self, host: str, port: int) -> StreamListener:
-        """Listen for streams, as for `trio.serve_listeners`. Raises OSError when somebody does."""
+        """Listen for streams, as for `trio.serve_listeners`. Raises OSError if the port is in use."""
         return StreamListener(self._listen(host, port))
 
     async def dial(self, from_host: str, to_host: str, port: int = 5555) -> Link:
         """Connect as `dial_tcp` does; raises `CannotConnect`. Cancelling leaves no connection.
 
-        Waits for the way there and back where there is a `Latency`, and while the hosts are parted or
-        too many wait to be accepted for at most 127 s.
+        Waits for one round trip under a `Latency`, and for at most 127 s while the hosts are partitioned or
+        the queue of the listener is full.
         """
         try:
             return (await self._connect(from_host, to_host, port)).dialled
@@ -109,7 +109,7 @@ class MemoryNetwork:
         return MemoryStream((await self._connect(from_host, to_host, port)).dialled)
 
     def dialler(self, from_host: str) -> Dial:
-        """What a host dials with: `connect(host, port, dial=network.dialler("ada"))`."""
+        """Return the dial function of a host: `connect(host, port, dial=network.dialler("ada"))`."""
 
         async def dial(host: str, port: int) -> Link:
             return await self.dial(from_host, host, port)
@@ -153,7 +153,7 @@ class MemoryNetwork:
         return connection
 
     async def _reach(self, from_host: str, to_host: str, port: int) -> ListenQueue:
-        """Wait until a dial gets through, and be told whom it got through to."""
+        """Wait until a dial reaches a listener; return its queue."""
         travelled = False
         while True:
             if self._struck_by(Partition, from_host, to_host):
@@ -195,10 +195,11 @@ class MemoryNetwork:
     def fault(
         self, rule: Rule, first: str = "*", second: str = "*", *, both: bool = False
     ) -> Iterator[ActiveRule]:
-        """A rule for what goes from the first host to the second (`"*"`: from or to any; `both`: and back),
-        on the connections there are and those that come, for as long as the block lasts.
+        """Apply a rule from the first host to the second (`"*"`: from or to any; `both`: and back), to
+        existing and new connections, for the length of the block.
 
-        Rules add up: what one delays, the next delays further. `Fin` and `Rst` strike at the beginning.
+        Rules add up: each delays further the bytes that another delays. `Fin` and `Rst` strike at the
+        beginning.
         """
         standing = ActiveRule(rule, first, second, both, self._note)
         standing.tell("begins")
@@ -219,7 +220,7 @@ class MemoryNetwork:
             standing.tell("ends")
 
     async def befall(self, fault: Fault) -> None:
-        """Let a fault of a plan happen: wait until it begins, and until it ends. Cancelling ends it."""
+        """Inject a fault of a plan: wait until it begins, and until it ends. Cancelling ends it."""
         await trio.sleep(fault.at_s)
         with self.fault(fault.rule, fault.first, fault.second, both=fault.both):
             await trio.sleep(fault.lasts_s)
@@ -242,7 +243,7 @@ class MemoryNetwork:
                 connection.fin(way.source)
 
     def _struck_by(self, kind: type[Rule], source: str, target: str) -> bool:
-        """Whether such a rule stands in the way of somebody."""
+        """Return whether an active rule of this kind applies to the direction."""
         for standing in self._standing:
             if isinstance(standing.rule, kind) and standing.applies(source, target):
                 standing.strike()

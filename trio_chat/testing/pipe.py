@@ -1,13 +1,13 @@
 """Links in memory: bounded both ways, so that back-pressure is real.
 
-Trio's memory streams never block, so on them nobody is ever slow. A pipe behaves as a socket does, down to
-the unpleasant parts: a send takes only what fits, the first send to a peer who has closed is taken and
-lost, closing over unread input is a reset, and a reset forgets what nobody had read yet (Linux lets one
-read it; other systems do not, and a program must live with both). `tests/testing/test_pipe.py` tells its
-stories to pipes and to real sockets.
+Trio's memory streams never block, so they have no slow readers. A pipe behaves as a socket does, including
+the unpleasant parts: a send takes only the bytes that fit, the first send to a closed peer is taken and lost,
+a close with unread input is a reset, and a reset discards unread bytes (Linux still returns them to reads;
+other systems do not, and a program must work with both). `tests/testing/test_pipe.py` runs the same tests on
+pipes and on real sockets.
 
-Bytes go straight from a send into what the other end may read: no task, no timer. Only a way that a fault
-applies to has a `FaultPipeline` (`fault_pipeline.py`), which makes the detour.
+A send puts its bytes directly into the read buffer of the other end: no task, no timer. Only a direction with
+a fault has a `FaultPipeline` (`fault_pipeline.py`) in between.
 """
 
 from collections.abc import Callable
@@ -29,11 +29,11 @@ __all__ = ["BUFFER_BYTES", "EndMark", "Note", "PipeDirection", "PipeLink", "Wait
 BUFFER_BYTES = 65_536
 
 Note = Callable[..., None]
-"""Told what happens, for a trace: a kind, a connection's name, and more of text and numbers."""
+"""Called for each event, for a trace: a kind, a connection's name, and more text and numbers."""
 
 
 class EndMark(Enum):
-    """What travels in order with the bytes, and is none."""
+    """A mark that travels in order with the bytes."""
 
     FIN = "no more will come"
     RST = "forget this connection"
@@ -41,7 +41,7 @@ class EndMark(Enum):
 
 
 class Waiter:
-    """Where one task waits until there is something to do. As on a socket, a second one is an error."""
+    """Wait for a wake-up in at most one task. As on a socket, a second waiting task is an error."""
 
     __slots__ = ("_task",)
 
@@ -109,19 +109,19 @@ class PipeDirection:
         self.note = note
 
     def room(self) -> int:
-        """How much a send may take."""
+        """Return how many bytes a send may take."""
         if self.course is not None:
             return self.course.room()
         return self.buffer_bytes - len(self.bytes)
 
     def wake(self) -> None:
-        """Let both ends look again."""
+        """Wake both ends."""
         for way in (self, self.back):
             way.reader.wake()
             way.writer.wake()
 
     def carry(self, sign: EndMark, at: float | None = None) -> None:
-        """Send a sign behind the bytes; `at` is when, if not now."""
+        """Send an end mark after the bytes; `at` is its time, if not now."""
         if self.note is not None:
             self.note("fin" if sign is EndMark.FIN else "rst", self.name, self.source)
         if self.course is None:
@@ -130,7 +130,7 @@ class PipeDirection:
             self.course.sign(sign, trio.current_time() if at is None else at)
 
     def arrive(self, data: bytes | memoryview, at: float | None = None) -> None:
-        """Bytes have come to where they are read."""
+        """Deliver bytes to the reading end."""
         if self.deaf or self.broken:
             self.back.carry(EndMark.RST, at)
         else:
@@ -138,12 +138,12 @@ class PipeDirection:
             self.reader.wake()
 
     def arrive_sign(self, sign: EndMark) -> None:
-        """A sign has come to the reading end."""
+        """Deliver an end mark to the reading end."""
         if sign is EndMark.FIN:
             self.eof = True
         else:
             self.broken = True
-            if not self.eof:  # behind the end of input a reset changes nothing for the reader
+            if not self.eof:  # after the end of input a reset changes nothing for the reader
                 self.bytes.clear()
         self.reader.wake()
         self.back.writer.wake()
@@ -169,7 +169,7 @@ class PipeLink:
 
     @property
     def name(self) -> str:
-        """That of its connection; empty where there is no network."""
+        """The name of its connection; empty without a network."""
         return self._in.name
 
     @property
@@ -193,7 +193,7 @@ class PipeLink:
         if way.note is not None and data:
             way.note("delivered", way.name, way.target, len(data))
         if way.course is not None:
-            self._settle()  # a cut waits for what is before it to be read
+            self._settle()  # a cut waits until the bytes before it are read
         return data
 
     def send_nowait(self, data: bytes | memoryview) -> int:
@@ -231,7 +231,7 @@ class PipeLink:
         await discard_input(self.receive_some, pace)
 
     def end(self) -> None:
-        """Say that no more will come; what the other end sends can still be read."""
+        """Send a FIN; the bytes that the other end sends can still be read."""
         if self._closed or self._in.broken:
             raise LinkBroken("connection lost: Broken pipe")
         if not self._out.ended:
@@ -245,7 +245,7 @@ class PipeLink:
         self.interrupt()
         self._in.deaf = True
         if self._in.bytes:
-            # The bytes stay, so that the other end has no room before it hears of it.
+            # The bytes stay, so that the other end has no room before it gets the reset.
             self._in.broken = True
             self._out.carry(EndMark.RST)
         elif not self._out.ended and not self._in.broken:
@@ -255,8 +255,7 @@ class PipeLink:
             self._tell_closed()
 
     def reset(self) -> None:
-        """Break the connection both ways and at once, as something in the middle can; what nobody had
-        read is forgotten."""
+        """Reset both directions at once, as a middlebox can; unread bytes are discarded."""
         if self._out.note is not None:
             self._out.note("rst", self._out.name, self._out.source)
         for way in (self._in, self._out):
@@ -285,8 +284,8 @@ class PipeLink:
         return self._out.room() > 0 or self._out.ended or self._in.broken
 
     def _settle(self) -> None:
-        """Let arrive what is due by now."""
-        # In this order: bytes that come to one who has closed are answered by a reset, which comes in.
+        """Deliver the bytes and end marks that are due by now."""
+        # In this order: bytes that arrive at a closed end cause a reset, which arrives on the other way.
         for way in (self._out, self._in):
             if way.course is not None:
                 way.course.settle(trio.current_time())
@@ -299,7 +298,7 @@ class PipeLink:
 
 
 def link_pair(buffer_bytes: int = BUFFER_BYTES) -> tuple[PipeLink, PipeLink]:
-    """Two ends of one connection that holds up to `buffer_bytes` each way."""
+    """Return the two ends of one connection that holds up to `buffer_bytes` each way."""
     here = PipeDirection(buffer_bytes, source="right", target="left")
     there = PipeDirection(buffer_bytes, source="left", target="right")
     here.back, there.back = there, here

@@ -1,13 +1,13 @@
-"""Which task runs next, and how late: decided by a seed. All of Trio's private names are in this file.
+"""Decide by a seed which task runs next, and how late. All uses of Trio's private names are in this file.
 
-Trio runs its tasks in passes: whatever can run when a pass begins runs once in it, in an order by chance.
-With a seeded order alone tasks stay in lock-step, each one step a pass, and a race that needs one of them
-to be several steps behind is never met. So tasks are also *held back*: taken out of a pass and put into
-the next. While any is held there is something to run, so the loop does not block and a virtual clock does
-not jump: to the program a held task is one on a slow core, not one that has slept.
+Trio runs its tasks in passes: each task that is runnable when a pass begins takes one step, in random order.
+With a seeded order alone tasks stay in lock-step, each with one step per pass, and a race that needs a task
+to be several steps behind never happens. So tasks are also *held back*: removed from a pass and added to a
+later one. While a task is held, some task is runnable, so the loop does not block and a virtual clock does
+not jump: for the program a held task runs on a slow core, and has not slept.
 
-How much is held back is the seed's choice too (`DelayPolicy.draw`): by some seeds nobody, by some a step here
-and there, by some a few tasks again and again. A bug that hides from the one kind is met by another.
+The seed also decides how much is held back (`DelayPolicy.draw`): some seeds hold no task, some a step now and
+then, some a few tasks again and again. Each policy finds bugs that another one misses.
 """
 
 import sys
@@ -30,7 +30,7 @@ __all__ = ["TRIO_THREAD", "DelayPolicy", "Scheduler", "seeded", "spawned", "thro
 Batch = list[Task]
 
 TRIO_THREAD = "trio.start_thread_soon"
-"""The audit event of Trio handing work to a thread while a scheduler is in place."""
+"""The audit event for work that Trio gives to a thread while a scheduler is in place."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class DelayPolicy:
     """How tasks are held back in one run."""
 
     every: int = 0
-    """One step in so many, on average, is held back; 0 for none."""
+    """Hold back one step in `every`, on average; 0 for none."""
     slow_of: int = 0
-    """One task in so many is slow: all its steps are held back; 0 for none."""
+    """One task in `slow_of` is slow: all its steps are held back; 0 for none."""
     slow_nth: int = 0
-    """Which of each `slow_of` tasks it is."""
+    """Which of each `slow_of` tasks is the slow one."""
     passes_max: int = 1
-    """For how many passes at most, in which others run."""
+    """The most passes for which a step is held back."""
 
     @classmethod
     def draw(cls, random: Random) -> "DelayPolicy":
-        """What one seed chooses: a tenth of them, roughly, hold nobody back."""
+        """Draw the policy of one seed: roughly a tenth of them hold no task back."""
         every = random.choice((0, 0, 0, 2, 4, 10, 30, 100))
         slow_of = random.choice((0, 0, 2, 2, 3, 4, 6, 12))
         slow_nth = random.randrange(slow_of) if slow_of else 0
@@ -56,11 +56,11 @@ class DelayPolicy:
 
 
 class Scheduler(Random):
-    """Stands in for Trio's own source of chance, which is asked to shuffle each pass.
+    """A replacement for Trio's own random source, which shuffles each pass.
 
-    `passed` is told of each pass, of an empty one too: the numbers of its tasks, the last to run first. A
-    task's number is how many were spawned in this run before it. `passed` may raise: that breaks the run
-    off with `trio.TrioInternalError`, its tasks not ended but dropped.
+    `passed` is called for each pass, also an empty one, with the numbers of its tasks, the last to run first.
+    A task's number is how many tasks were spawned in this run before it. If `passed` raises, the run ends
+    with `trio.TrioInternalError`, and its tasks are dropped without being ended.
     """
 
     def __init__(self, random: Random, holding: DelayPolicy, passed: Callable[[list[int]], object]) -> None:
@@ -71,10 +71,10 @@ class Scheduler(Random):
         self._passes = 0
         self._held: list[tuple[int, int, Task]] = []  # a heap: until which pass, and in order of number
         self._ticker: Task | None = None  # the one of them that Trio knows to be able to run
-        self._due = self._next_due()  # how many steps until one is held back by chance
+        self._due = self._next_due()  # how many steps until the next random hold
 
     def shuffle(self, x: Any) -> None:
-        """Order one pass, and hold tasks back. Costs 0.6 µs, and 0.15 for each task, with nobody held."""
+        """Order one pass, and hold tasks back. Costs 0.6 µs, and 0.15 for each task, if no task is held."""
         self._passes += 1
         if self._ticker is not None:
             x.remove(self._ticker)
@@ -111,7 +111,8 @@ class Scheduler(Random):
         batch[:] = [task for at, task in enumerate(batch) if at not in picked]
 
     def _release(self, batch: Batch) -> None:
-        """Let those run whose passes are over; or one, if nobody else can: slow is slower than somebody."""
+        """Release the tasks whose passes are over; or the first, if no other task can run: a task is slow
+        only relative to others."""
         held = self._held
         while held and (held[0][0] <= self._passes or not batch):
             batch.append(heappop(held)[2])
@@ -121,7 +122,8 @@ class Scheduler(Random):
             self._ticker._runner.runq.append(self._ticker)
 
     def _next_due(self) -> int:
-        """A geometric distance, so that chance is asked once for each step held back, not for each step."""
+        """Draw a geometric distance: one random number for each step held back, instead of one for each
+        step."""
         every = self._holding.every
         if not every:
             return 1 << 62
@@ -130,10 +132,10 @@ class Scheduler(Random):
 
 @contextmanager
 def seeded(scheduler: Scheduler) -> Iterator[None]:
-    """Let `scheduler` choose within the `with`; then everything is as it was.
+    """Install `scheduler` within the `with`; then restore Trio's own source.
 
-    Meant for one `trio.run` inside it, in this thread. Raises RuntimeError if one is in place already, or
-    if this Trio does not have what is replaced here.
+    Use it for one `trio.run` inside it, in this thread. Raises RuntimeError if a scheduler is in place
+    already, or if this Trio lacks the private names that are replaced here.
     """
     run, cache = vars(_run), _thread_cache.ThreadCache
     flag, source = "_ALLOW_DETERMINISTIC_SCHEDULING", "_r"
@@ -146,7 +148,7 @@ def seeded(scheduler: Scheduler) -> Iterator[None]:
         raise RuntimeError("a simulation inside another")
     start_thread_soon = cache.start_thread_soon
     run[flag], run[source] = True, scheduler
-    # Trio keeps threads for a while; to reuse one of an earlier run is an event of no audit but this.
+    # Trio keeps threads for a while; only this event shows the reuse of a thread of an earlier run.
     setattr(cache, start_thread_soon.__name__, _audited(start_thread_soon))
     try:
         yield
@@ -165,15 +167,15 @@ def _audited(start_thread_soon: Callable[..., None]) -> Callable[..., None]:
 
 
 def spawned(task: Task) -> int:
-    """A number that is larger the later a task was spawned: to sort by, in this process."""
+    """Return a sort key: a number that is larger the later a task was spawned in this process."""
     return task._counter
 
 
 def throw(task: Task, error: BaseException) -> bool:
-    """Let what `task` awaits raise `error`, whatever shields are around it; whether that was possible.
+    """Raise `error` where `task` awaits, whatever shields are around it; return whether that was possible.
 
-    It is not for the task that runs just now, nor where the task waits for something that cannot be
-    interrupted. A nursery that waits for its tasks takes the error as that of one of them.
+    This is not possible for the running task, nor for a task in an uninterruptible wait. A nursery that waits
+    for its tasks treats the error as one of theirs.
     """
 
     def raise_it() -> NoReturn:

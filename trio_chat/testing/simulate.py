@@ -8,9 +8,9 @@
     for seed in range(300):
         simulate(seed, scenario)
 
-The same seed does the same, in any process: the error that comes out of a run holds the call that repeats
-it. That is so as long as the program asks nothing that is not simulated, which is an error (`isolation.py`),
-and does not let the order of a set of strings or the `id` of an object decide anything.
+The same seed gives the same run, in any process: the error of a run contains the call that repeats it. This
+holds as long as the program uses nothing that is not simulated, which is an error (`isolation.py`), and
+does not depend on the order of a set of strings or the `id` of an object.
 """
 
 import gc
@@ -44,7 +44,7 @@ STEPS_MAX = 2_000_000
 
 
 class Simulation:
-    """What a scenario is given: chance from the seed, the time, and a place to note things."""
+    """The argument of a scenario: randomness from the seed, the time, and notes for the trace."""
 
     def __init__(self, seed: int, trace: Trace, victim: CancelInjector | None) -> None:
         self.seed = seed
@@ -60,46 +60,47 @@ class Simulation:
         return trio.current_time()
 
     def fork(self, name: str) -> Random:
-        """A source of chance of its own, from seed and name: what one part draws does not change what
-        another gets."""
+        """Return a separate random source, from seed and name: the draws of one part do not change those of
+        another."""
         digest = blake2b(f"{self.seed}/{name}".encode(), digest_size=8).digest()
         return Random(int.from_bytes(digest, "big"))
 
     def note(self, *what: Any) -> None:
-        """Put values into the trace, with the time. Raises TypeError unless they are plain: str, bytes,
+        """Add values to the trace, with the time. Raises TypeError unless they are plain: str, bytes,
         numbers, None, and tuples and lists of them."""
         self._trace.noted(what)
 
     def keep_notes(self) -> None:
-        """Keep all that is noted from now on, and not the last 10,000."""
+        """Keep all notes from now on, instead of the last 10,000."""
         self._trace.keep_all()
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What was noted and kept. Of a run that failed there is no `Run` to ask: whoever has held on to the
-        simulation may ask here."""
+        """The notes that were kept. A failed run returns no `Run`, but a caller that kept the simulation can
+        read them here."""
         return self._trace.notes
 
     @property
     def trace_hash(self) -> str:
-        """That of the run, when it is over, however it ended."""
+        """The hash of the run, when it is over, however it ended."""
         return self._trace.digest()
 
     def victim(self) -> Inside:
-        """`with sim.victim() as scope:` is the part of the scenario that `sweep` cancels, or makes fail, at
-        each of its checkpoints; the scenario goes on after the `with`. Otherwise it is a cancel scope.
+        """Return the scope of the victim: `with sim.victim() as scope:` is the part of the scenario that
+        `sweep` cancels, or makes fail, at each of its checkpoints; the scenario continues after the `with`.
+        Outside of a sweep it is a plain cancel scope.
 
-        Several tasks may be inside one each; their checkpoints are counted together, and the one struck is
-        the one whose checkpoint it was.
+        Several tasks may have such a scope each; their checkpoints are counted together, and the sweep
+        strikes the task that is at the chosen checkpoint.
         """
         return Inside(self._victim)
 
     def leaves_nothing(self, check: Callable[[], Iterable[str]]) -> None:
-        """Call `check` when the scenario is done; each line that it lists is something left behind."""
+        """Call `check` when the scenario is done; each line that it lists is a leak."""
         self._checks.append(check)
 
     def left(self) -> list[str]:
-        """What the checks list now."""
+        """Return the lines that the checks list now."""
         return [line for check in self._checks for line in check()]
 
 
@@ -113,11 +114,11 @@ class Run(Generic[T]):
     trace_hash: str
     """In hex; equal for runs that did the same."""
     trace: tuple[Note, ...]
-    """What the scenario noted: the last 10,000, or all if it said `sim.keep_notes()`."""
+    """The notes of the scenario: the last 10,000, or all if it called `sim.keep_notes()`."""
     steps: int
     """How often a task ran."""
     seconds: float
-    """How long it took, in virtual time."""
+    """The duration, in virtual time."""
 
 
 def simulate(
@@ -127,16 +128,17 @@ def simulate(
     limit_s: float = LIMIT_S,
     steps_max: int = STEPS_MAX,
 ) -> Run[T]:
-    """Run `scenario(sim)` under `trio.run`, from ordinary code: not inside a run, not in two threads.
+    """Run `scenario(sim)` under `trio.run`, from synchronous code: not inside a run, not in two threads.
 
-    What the scenario raises comes out as it is, with a note of how to replay it. Besides, in this order:
-    `NotSimulated` if the program used threads, sockets, processes or real clocks, whether it swallowed that
-    or not; `Hung`, with the task tree, if nothing could run any more, or it was not done after `limit_s` of
-    virtual time or `steps_max` steps of tasks; `ResourceLeakError` if it ended well but the checks of
-    `sim.leaves_nothing` list something, or an async generator was not closed, or a coroutine not awaited.
+    An error of the scenario is raised unchanged, with a note of how to replay it. Other errors, in this
+    order: `NotSimulated` if the program used threads, sockets, processes or real clocks, even if it caught
+    that error; `DeadlockError`, with the task tree, if nothing could run any more, or the run was not done
+    after `limit_s` of virtual time or `steps_max` steps of tasks; `ResourceLeakError` if the run ended well
+    but the checks of `sim.leaves_nothing` list something, or an async generator was not closed, or a
+    coroutine not awaited.
 
-    No task outlives it; one that swallows all that is raised in it is dropped. The garbage collector is off
-    meanwhile, as it would call finalizers at moments of its own.
+    No task outlives the run; a task that swallows every error raised in it is dropped. The garbage collector
+    is off meanwhile, as it would call finalizers at unpredictable moments.
     """
     options = {"limit_s": (limit_s, LIMIT_S), "steps_max": (steps_max, STEPS_MAX)}
     changed = "".join(f", {name}={value!r}" for name, (value, usual) in options.items() if value != usual)
@@ -153,7 +155,7 @@ def run_once(
     limit_s: float = LIMIT_S,
     steps_max: int = STEPS_MAX,
 ) -> Run[T]:
-    """`simulate`, and strike a victim; `replay` is the call that repeats it."""
+    """Run a scenario as `simulate` does, and strike a victim; `replay` is the call that repeats it."""
     trace = Trace()
     watch = RunWatch(trace, limit_s=limit_s, steps_max=steps_max)
     if victim is not None:
@@ -171,7 +173,7 @@ def run_once(
 
 
 class _Stage(Generic[T]):
-    """One run of a scenario, and what is said of it at the end."""
+    """One run of a scenario, and its verdict."""
 
     def __init__(
         self,
@@ -202,7 +204,7 @@ class _Stage(Generic[T]):
             self._fence.is_up = False
 
     def judge(self, ended: outcome.Outcome[None], replay: str) -> None:
-        """Raise what the run is to be blamed for, if anything, and add the note."""
+        """Raise the error of the run, if there is any, with the replay note."""
         raised = ended.error if isinstance(ended, outcome.Error) else None
         blamed = self._blamed(raised)
         if blamed is None:
@@ -215,16 +217,17 @@ class _Stage(Generic[T]):
     def _blamed(self, raised: BaseException | None) -> BaseException | None:
         first = self._fence.first
         if first is not None:
-            # It may be inside what was raised: said anew, so that it does not cause itself.
+            # The raised error may contain it: raise a copy, so that it is not its own cause.
             return raised if raised is first else NotSimulated(str(first))
         if self._watch.hung is not None:
             return self._watch.hung
-        return ResourceLeakError(tuple(self._left)) if self._left else raised  # looked for when all went well
+        # only looked for after a run without errors
+        return ResourceLeakError(tuple(self._left)) if self._left else raised
 
 
 @contextmanager
 def _steady(chance: Random) -> Iterator[None]:
-    """Nothing of the process decides anything: the module `random` is seeded, no garbage is collected."""
+    """Keep the state of the process out of the run: seed the module `random`, collect no garbage."""
     before, collecting = random.getstate(), gc.isenabled()
     random.seed(chance.getrandbits(64))
     gc.disable()
@@ -237,7 +240,7 @@ def _steady(chance: Random) -> Iterator[None]:
 
 
 def name_of(thing: Any) -> str:
-    """What to write to get a function or class: module and name; of a partial, those of its function."""
+    """Return the module and name of a function or class; for a partial, those of its function."""
     while hasattr(thing, "func"):
         thing = thing.func
     name = getattr(thing, "__qualname__", None)

@@ -20,8 +20,8 @@ __all__ = ["InjectedError", "Swept", "sweep"]
 
 
 class InjectedError(Exception):
-    """What no program expects. Not one of the errors of trio-chat: it stands for a bug, and nobody is to
-    catch it but who catches bugs."""
+    """An error that no program expects. Not one of the errors of trio-chat: it represents a bug, and only
+    code that catches bugs may catch it."""
 
     __module__ = "trio_chat.testing"  # as one writes it: `trio_chat.testing.sweep` is the function there
 
@@ -57,8 +57,8 @@ def sweep(
     If the program makes another error of `error`, catching that is the scenario's affair. `children`: the
     checkpoints of tasks spawned inside count as well. `only`: that checkpoint alone, as a replay.
 
-    Raises what `simulate` raises, with a note that tells the checkpoint and another that replays it. A
-    victim that does not end when cancelled is `Hung`. ValueError if the scenario has no victim, or more
+    Raises what `simulate` raises, with a note that names the checkpoint and another that replays it. A victim
+    that does not end when cancelled is a `DeadlockError`. ValueError if the scenario has no victim, or more
     checkpoints than `checkpoints_max`.
     """
     call = _call(scenario, seed=seed, error=error, children=children)

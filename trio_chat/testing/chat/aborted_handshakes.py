@@ -1,4 +1,4 @@
-"""Those who come to the door, say half of what one says there, and are gone: handshakes that break off."""
+"""Connections that send part of a handshake and then disconnect."""
 
 from contextlib import suppress
 
@@ -14,12 +14,12 @@ from trio_chat.wire.messages import Error, Event, Hello, Join, Welcome
 
 __all__ = ["AbortedHandshakes"]
 
-PORCH = "porch"  # where no member is, so that nobody counts them
+PORCH = "porch"  # no member is in this room, so no member counts the strangers
 
 
 class AbortedHandshakes:
-    """They share a few names, and each has a token of its own: so a name must be free as soon as its holder
-    has gone, and be nobody else's before."""
+    """Strangers that share a few names, each with its own token: the server must free a name as soon as its
+    holder disconnects, and not give it to another connection before."""
 
     def __init__(self, network: MemoryNetwork, judge: Judge) -> None:
         self.names: set[str] = set()
@@ -29,7 +29,7 @@ class AbortedHandshakes:
         self._count = 0
 
     async def knock(self, step: Knock) -> None:
-        """Come, and break off."""
+        """Connect, send part of the handshake, and disconnect."""
         self.names.add(step.user)
         self._count += 1
         token = f"stranger-{self._count}".ljust(22, "-")

@@ -1,6 +1,6 @@
-"""The life of a member in a simulated chat: it comes, reads or sleeps, goes, and comes back.
+"""The connections of one member in a simulated chat: it connects, reads or pauses, disconnects, reconnects.
 
-One task an actor reads; what the plan tells it is done at once, in the step in which it is told.
+One task per actor reads; a step of the plan is carried out at once, by the task that performs the plan.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NOTICED_MAX_S = 130.0  # by then a server has noticed that a connection is half-
 
 
 class ActorContext(Protocol):
-    """What an actor knows of the rest."""
+    """The parts of the simulation that an actor uses."""
 
     @property
     def network(self) -> MemoryNetwork: ...
@@ -36,15 +36,15 @@ class ActorContext(Protocol):
     def judge(self) -> Judge: ...
 
     def is_known(self, name: str) -> bool:
-        """Whether the server still takes somebody of that name for present."""
+        """Return whether the server still counts a member of that name as present."""
         ...
 
 
 class Actor:
-    """`steady` while it has never slept, gone or been cut off; `is_over` when it will not come back."""
+    """`steady` while it has never paused, left or been disconnected; `is_over` when it will not reconnect."""
 
     def __init__(self, scene: ActorContext, name: str, *, exposed: bool) -> None:
-        """`exposed` when it may be cut off by others' doing."""
+        """Set `exposed` if the actions of others may disconnect it."""
         self.name = name
         self.member = SimulatedMember(scene.judge, name, exposed=exposed)
         self.is_over = False
@@ -57,7 +57,7 @@ class Actor:
         self._hasty = False
 
     def is_settled_since(self, begun: float) -> bool:
-        """Whether it is here, waits for nothing, and has heard something since."""
+        """Return whether it is connected, waits for no answer, and has received something since `begun`."""
         line = self._line
         if line is None or line.heard_at < begun or line.unanswered:
             return False
@@ -65,13 +65,13 @@ class Actor:
 
     @property
     def waits_s(self) -> float:
-        """For how long it has been waiting for an answer, on the connection there is."""
+        """Return for how long it has been waiting for an answer on the current connection."""
         if self._line is None or not self._line.unanswered:
             return 0.0
         (since, *_), *_ = self._line.unanswered.values()
         return trio.current_time() - since
 
-    # --- what it is told to do -------------------------------------------------------------------------
+    # --- steps of the plan -----------------------------------------------------------------------------
 
     def doze(self, lasts_s: float) -> None:
         """Read nothing for a while."""
@@ -105,10 +105,10 @@ class Actor:
         if self._line is not None:
             self._line.ping()
 
-    # --- its life --------------------------------------------------------------------------------------
+    # --- connections -----------------------------------------------------------------------------------
 
     async def live(self) -> None:
-        """Come, read, go, and come back, until it is over. What is left half-open is closed at the end."""
+        """Connect, read, disconnect and reconnect, until it is over; then close half-open connections."""
         dropped: list[PipeLink] = []
         try:
             while not self.is_over:
@@ -156,7 +156,7 @@ class Actor:
         await trio.sleep(self._away_s)
         known = self._scene.is_known(self.name)
         if self._hasty:
-            # The session that was cut off may still be there: then it is with that one that it goes, one day.
+            # The session that was cut off may still be open: then the member leaves when that session ends.
             self.member.exposed = self.member.exposed or known
         elif known:
             await self._be_forgotten()
@@ -165,9 +165,9 @@ class Actor:
 
     async def _be_forgotten(self) -> None:
         with trio.move_on_after(NOTICED_MAX_S) as patience:
-            while self._scene.is_known(self.name):  # noqa: ASYNC110  # the server tells nobody
+            while self._scene.is_known(self.name):  # noqa: ASYNC110  # the server sends no event
                 await trio.sleep(AWAY_S)
         if patience.cancelled_caught:
             words = f"{self.name} is not forgotten though it went long ago"
             self.member.breach(BreachKind.ENDED, "", words)
-        await trio.sleep(AWAY_S)  # until others have been told, too
+        await trio.sleep(AWAY_S)  # until the others have received it, too

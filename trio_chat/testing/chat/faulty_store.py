@@ -27,8 +27,8 @@ __all__ = ["FaultyDisk", "UnreliableStore"]
 
 
 class FaultyDisk(Struct, frozen=True):
-    """How bad a disk is: what a commit and a read take at most, and what share of each fails. A commit that
-    fails has written everything, as often as not."""
+    """The faults of a disk: the longest time of a commit and of a read, and the share of each that fails.
+    About half of the failed commits have written everything."""
 
     commit_s: float = 0.0
     read_s: float = 0.0
@@ -44,14 +44,14 @@ class FaultyDisk(Struct, frozen=True):
 
 
 class UnreliableStore:
-    """A store on such a disk; what it does, the inner one does."""
+    """A store on a `FaultyDisk`; it forwards each call to the inner store."""
 
     def __init__(self, inner: Store, disk: FaultyDisk, random: Random) -> None:
         self.kept = inner.kept
         self.server_id = inner.server_id
         self.tidies = inner.tidies
         self.disk = disk
-        """May be replaced at any time, as by one that is well."""
+        """May be replaced at any time, for example by a disk without faults."""
         self._inner = inner
         self._random = random
         self._commits: list[tuple[list[Draft], int]] = []  # all of a run: it is in memory anyway
@@ -80,8 +80,8 @@ class UnreliableStore:
         return outcomes
 
     async def lose_tail(self, fresh: Store, commits: int) -> None:
-        """Go on with another store, which has what this one began with, and is told what was committed since
-        but for the newest so many commits. Nobody may use this one meanwhile."""
+        """Switch to `fresh`, a store with the entries that this one started with, and commit to it all later
+        drafts except those of the newest `commits` commits. Do not use this store meanwhile."""
         del self._commits[max(0, len(self._commits) - commits) :]
         rooms = {draft.room: draft.shown for drafts, _ in self._commits for draft in drafts}
         for room, shown in rooms.items():
@@ -134,7 +134,7 @@ class UnreliableStore:
         await self._inner.probe()
 
     async def aclose(self) -> None:
-        """Nothing is closed: the next server begins with what is held here."""
+        """Close nothing: the next server starts with the entries in this store."""
         await trio.lowlevel.checkpoint()
 
     async def _spin(self, most_s: float) -> None:

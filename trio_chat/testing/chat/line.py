@@ -1,4 +1,4 @@
-"""One connection of an actor, which may sleep over its input."""
+"""One connection of an actor, which may pause reading."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ SILENCE_S = 45.0  # after which a client gives up on its server; it pings more o
 
 
 class ActorConnection:
-    """Made by an actor, which runs it. Sending never waits: what is not taken at once follows."""
+    """A connection made and run by an actor. Sending never waits: bytes that the link does not take follow
+    later."""
 
     def __init__(self, link: PipeLink, wakes_at: Callable[[], float]) -> None:
-        """`wakes_at` says until when nothing is read."""
+        """Pause reading until the time that `wakes_at` returns."""
         self.link = link
         self.heard_at = trio.current_time()
         self.unanswered: dict[str, list[float]] = {}
-        """By `ref`: when something was sent that has not been answered yet."""
+        """By `ref`: the time at which each unanswered command was sent."""
         self.unasked: list[str] = []
-        """The refs of answers to nothing, or once more than was asked."""
+        """The refs of answers without a command, or of a second answer to one command."""
         self._wakes_at = wakes_at
         self._outbox = bytearray()
         self._nursery: trio.Nursery | None = None
         self._scope = trio.CancelScope()
 
     async def run(self, greeting: m.Command, see: Callable[[list[m.Event]], None]) -> None:
-        """Send the greeting and show what comes, until the connection ends or is dropped. It stays open."""
+        """Send the greeting and pass events to `see`, until the connection ends or is dropped. Do not close
+        it."""
         with self._scope:
             async with trio.open_nursery() as self._nursery:
                 self.send(greeting)
@@ -52,20 +54,20 @@ class ActorConnection:
             self._nursery.start_soon(self._pour)
 
     def ping(self) -> None:
-        """Show that one lives, and hang up on a server that does not."""
+        """Send a ping, or disconnect from a server that has been silent for too long."""
         if trio.current_time() - self.heard_at > SILENCE_S:
             self.link.close()
         else:
             self.send(m.Ping())
 
     def drop(self) -> None:
-        """Do nothing more with the connection, not even close it."""
+        """Stop using the connection, without closing it."""
         self._scope.cancel()
 
     async def _read(self, see: Callable[[list[m.Event]], None]) -> None:
         events = FrameEvents()
         while True:
-            # It may be told to sleep longer while it sleeps, and be woken.
+            # The pause may be extended or ended meanwhile.
             while (wakes_at := self._wakes_at()) and wakes_at > trio.current_time():  # noqa: ASYNC110
                 await trio.sleep(min(wakes_at - trio.current_time(), 1.0))
             data = await self.link.receive_some()
@@ -77,7 +79,7 @@ class ActorConnection:
             see(seen)
 
     def _count_answers(self, events: list[m.Event]) -> None:
-        """Each command that has a `ref` is answered once, also when it is the same one again."""
+        """Match answers to commands: each command with a `ref` is answered once, also when it is repeated."""
         for event in events:
             if type(event) is m.Said or not (ref := getattr(event, "ref", "")):
                 continue
@@ -89,11 +91,11 @@ class ActorConnection:
                 self.unasked.append(ref)
 
     def _push(self) -> bool:
-        """Send what is taken; whether some is left."""
+        """Send the bytes that the link takes; return whether some are left."""
         try:
             del self._outbox[: self.link.send_nowait(bytes(self._outbox))]
         except LinkBroken:
-            self._outbox.clear()  # whoever reads finds out
+            self._outbox.clear()  # the reading task gets the error
         return bool(self._outbox)
 
     async def _pour(self) -> None:

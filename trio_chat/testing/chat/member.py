@@ -1,7 +1,8 @@
-"""What a member of a simulated chat says, wants, has seen and is owed; the judge hears all of it.
+"""The state of a member in a simulated chat: its messages, rooms, received entries and open requests.
 
-It speaks the protocol itself, without the client: what a server owes is owed to whoever speaks it, also to
-those who say everything twice and come back before they were missed. Nothing here waits.
+A member reports all of it to the judge. It speaks the protocol itself, without the client, since the server's
+promises hold for any client, also for one that sends everything twice and reconnects before the server has
+noticed that it left. Nothing here waits.
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ from trio_chat.wire import messages as m
 
 __all__ = ["LOST", "SimulatedMember"]
 
-TOLD_S = 1.0  # after which others have been told of a going, if the server has noticed
+TOLD_S = 1.0  # by then the others have received a leave that the server has noticed
 LAST = 20
-# How others may hear of a going that was not announced.
+# The reasons that the others may receive for an unannounced leave.
 LOST = ("lost", "timeout", "slow", "replaced")
 QUIET_BYES = frozenset(("quit", "ping_timeout", "slow_reader", "frame_timeout", "hello_timeout", "draining"))
 
 
 class SimulatedMember:
-    """`send` sends commands on the connection there is, and is replaced with it."""
+    """A member; `send` sends commands on the current connection, and is replaced with it."""
 
     def __init__(self, judge: Judge, name: str, *, exposed: bool) -> None:
-        """`exposed` when it may be cut off by others' doing, and find that out late."""
+        """Set `exposed` if the actions of others may disconnect it, which it may notice late."""
         self.name = name
         self.exposed = exposed
         self.is_here = False
-        """Whether it was welcomed, on the connection there is."""
+        """Whether the server has accepted its hello on the current connection."""
         self.bye = ""
-        """The code of the last goodbye it was told."""
+        """The code of the last goodbye that it received."""
         self.stays: dict[str, Visit] = {}
         self.has_slept = False
         """Whether it may ever have been behind."""
@@ -56,13 +57,13 @@ class SimulatedMember:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it waits for no answer."""
+        """Return whether it waits for no answer."""
         return not (self._unacked or self._joining or self._turned_away or self._leaving)
 
     # --- what it says ---------------------------------------------------------------------------------
 
     def talk(self, room: str, times: int, size: int) -> None:
-        """Say new things in one piece, if it is in the room."""
+        """Send new messages in one piece, if it is in the room."""
         if not self._speaks_in(room):
             return
         says = []
@@ -77,22 +78,22 @@ class SimulatedMember:
         self.send(*says)
 
     def repeat(self, times: int) -> None:
-        """Say the last things again, those of the rooms it is in."""
+        """Send again its last messages of the rooms that it is in."""
         self._say_again(list(self._said)[-times:])
 
     def say_unacked_again(self) -> None:
-        """Say again what was refused, or what nobody has answered; come back for it if need be."""
+        """Send refused and unanswered messages again; rejoin the room if necessary."""
         for say in self._unacked.values():
             self.enter(say.room)
         self._say_again(list(self._unacked.values()))
 
     def ask(self, what: Question, room: str, times: int) -> None:
-        """Ask the same so many times, if it is in the room."""
+        """Send one query `times` times, if it is in the room."""
         if self._speaks_in(room):
             self.send(*(question(what, room, self._ref("a")) for _ in range(times)))
 
     def excuse_unacked(self) -> None:
-        """What nobody has answered need not be answered any more: the server has gone."""
+        """Stop expecting answers to open requests: the server has stopped."""
         for say in self._unacked.values():
             self._judge.excused(say.text)
 
@@ -114,7 +115,7 @@ class SimulatedMember:
         self.send(m.Leave(room, ref))
 
     def ask_again(self) -> None:
-        """Ask to be let in where that could not be done just then."""
+        """Retry the joins that were temporarily refused."""
         turned_away, self._turned_away = self._turned_away, {}
         for room in turned_away:
             if self.is_here and room in self._wanted and room not in self.stays:
@@ -126,7 +127,7 @@ class SimulatedMember:
     # --- coming and going -----------------------------------------------------------------------------
 
     def goes(self, way: str) -> None:
-        """It is about to end its connection."""
+        """Record that it is about to end its connection."""
         self._way = way
         for visit in self.stays.values():
             if not visit.way:
@@ -135,9 +136,10 @@ class SimulatedMember:
                 visit.cut_off(*LOST)
 
     def went(self) -> bool:
-        """The connection is no more: what nobody announced is a going too. Whether there was such."""
+        """Record the end of the connection, also as an unannounced leave; return whether there was such a
+        leave."""
         if not self.is_here:
-            # Its greeting may still be on the way, and be taken for the newest of its sessions.
+            # Its hello may still be in transit, and the server may take it for the newest of its sessions.
             self._quiet |= {"replaced"}
         self.is_here = False
         self.send = _nothing
@@ -158,7 +160,7 @@ class SimulatedMember:
         return unannounced
 
     def comes_back(self, *, unnoticed: bool) -> None:
-        """It is about to connect again; `unnoticed` when others need not have heard that it went."""
+        """Record that it is about to reconnect; `unnoticed` if the others may have missed its leave."""
         if unnoticed:
             for visit in self.stays.values():
                 visit.unnoticed()
@@ -169,7 +171,8 @@ class SimulatedMember:
         self._judge.findings.add(kind, room, self.name, words)
 
     def _announce(self, visit: Visit, way: str, *whys: str) -> None:
-        """Where it may have been cut off already without knowing, others may have heard that."""
+        """Announce a leave; also an earlier one, where the member may have been disconnected without
+        noticing."""
         self._going(visit, way, *(whys + LOST if self.exposed else whys), early=self.exposed)
 
     def _going(self, visit: Visit, way: str, *whys: str, early: bool) -> None:
@@ -209,7 +212,8 @@ class SimulatedMember:
     # --- what it sees ---------------------------------------------------------------------------------
 
     def see(self, events: list[m.Event]) -> None:
-        """What nearly always comes is the next entries of one room; the rest goes one by one."""
+        """Handle events: consecutive entries of one room together (nearly all events), the rest one by
+        one."""
         first = events[0] if events else None
         if type(first) is m.Said:
             visit = self.stays.get(first.room)
@@ -302,7 +306,7 @@ class SimulatedMember:
         self._say_again([say for say in self._unacked.values() if say.room == room])
 
     def _refused(self, error: m.Error) -> None:
-        """What is `unavailable` is tried again later; nothing else may be refused."""
+        """Retry an `unavailable` request later; report any other refusal as a breach."""
         room = self._joining.pop(error.ref, None)
         if error.code != "unavailable":
             self.breach(BreachKind.ACK, room or "", f"{self.name} was refused: {error.code}, {error.detail}")
@@ -319,4 +323,4 @@ class SimulatedMember:
 
 
 def _nothing(*_: m.Command) -> None:
-    """There is no connection to send on."""
+    """Ignore commands: there is no connection."""

@@ -1,10 +1,10 @@
-"""What is to happen in a simulated chat, as data: who says what when, who sleeps, goes and comes back, what
-befalls the network and the journal.
+"""The plan of a simulated chat, as data: the messages, pauses, leaves and reconnects of each user, and the
+faults of the network and the journal, with their times.
 
-A plan is drawn from a seed (`draw_plan`), and from then on is all there is: saved as JSON, edited, cut
-down, it is performed as it stands. Each seed chooses its own mixture: some have no faults at all and a
-crowd of sleepers, some little else but resets. A mixture of everything in each would find less: what
-happens often hides what happens rarely.
+`draw_plan` draws a plan from a seed. A plan is complete: it can be saved as JSON, edited and shrunk, and is
+then performed unchanged. Each seed chooses its own mixture: some have no faults at all and many paused
+readers, some little else but resets. A mixture of everything in each plan would find less, since frequent
+events hide rare events.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class _Step(Struct, frozen=True, tag=str.lower, tag_field="do"):
 
 
 class Talk(_Step, frozen=True):
-    """Say so many things in one piece, each of about so many bytes. Skipped by whoever is not in the room."""
+    """Send `times` messages of about `size` bytes in one piece. A user outside the room skips the step."""
 
     room: str
     times: int = 1
@@ -56,7 +56,7 @@ class Talk(_Step, frozen=True):
 
 
 class Enter(_Step, frozen=True):
-    """Join a room; the first time with so many `recent` entries, later with the cursor."""
+    """Join a room; the first time with `recent` entries, later with the cursor."""
 
     room: str
     recent: int = 0
@@ -73,9 +73,9 @@ class Doze(_Step, frozen=True):
 
 
 class Go(_Step, frozen=True):
-    """End the connection, and come back `away_s` later, all rooms resumed and all that was not acked said
-    again: at the earliest when the server has noticed, or at once if `hasty`. `vanish` leaves the
-    connection half-open."""
+    """End the connection and reconnect `away_s` later, resume all rooms, and send unacknowledged messages
+    again: at the earliest when the server has noticed, or at once if `hasty`. `vanish` leaves the connection
+    half-open."""
 
     way: Way
     away_s: float = 1.0
@@ -83,22 +83,22 @@ class Go(_Step, frozen=True):
 
 
 class Repeat(_Step, frozen=True):
-    """Say so many of the last things again, with the same refs, acked or not."""
+    """Send the last `times` messages again, with the same refs, acknowledged or not."""
 
     times: int = 1
 
 
 class Knock(_Step, frozen=True):
-    """A stranger comes, says hello and some of a `join`, and breaks off `after_s` later. Strangers share
-    a few names, each with a token of its own."""
+    """A stranger connects, sends a hello and part of a `join`, and disconnects `after_s` later. Strangers
+    share a few names, and each has its own token."""
 
     after_s: float = 0.0
     sends: float = 1.0
-    """How much of its two frames it sends, as a share."""
+    """The share of its two frames that it sends."""
 
 
 class Ask(_Step, frozen=True):
-    """Ask something so many times in one piece. Skipped by whoever is not in the room."""
+    """Send a query `times` times in one piece. A user outside the room skips the step."""
 
     what: Question
     room: str
@@ -109,7 +109,7 @@ Step = Talk | Enter | Leave | Doze | Go | Repeat | Knock | Ask
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """`seed` decides what is left to chance: who runs when, and what the rules of faults draw."""
+    """A plan; `seed` decides the scheduling of tasks and the random values of faults."""
 
     seed: int
     users: tuple[str, ...]
@@ -118,24 +118,24 @@ class Plan(Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     disk: FaultyDisk = FaultyDisk()
     limits: dict[str, int] = {}
-    """Of the server, where they are not the usual ones."""
+    """The limits of the server that differ from the defaults."""
     buffer_bytes: int = 65_536
-    """What a connection holds in each direction."""
+    """The buffer of a connection in each direction."""
     crash_s: float | None = None
-    """When the server is killed; a second later there is another, with the same journal."""
+    """When the server is killed; a second later another one starts on the same journal."""
     lost_commits: int | None = None
-    """With its machine then, and so many of the newest commits with that: rooms have new epochs."""
+    """Its machine crashes as well, and this many of the newest commits are lost: rooms have new epochs."""
     are_blank: bool = False
-    """Whether nothing was said in the rooms before: then a room that everybody leaves has a new epoch."""
+    """Whether the rooms start without entries: such a room gets a new epoch after its last member leaves."""
     ending: Literal["quit", "drain"] = "quit"
-    """Whether all have everything and then say goodbye, or the server stops while they are there."""
+    """Whether all members receive everything and then quit, or the server stops while they are connected."""
 
     def as_json(self) -> str:
         return msgspec.json.encode(self).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Plan":
-        """Raises `msgspec.ValidationError`."""
+        """Return the plan of a JSON text. Raises `msgspec.ValidationError`."""
         return msgspec.json.decode(text, type=cls)
 
 
@@ -147,7 +147,7 @@ def draw_plan(
     talks: int | None = None,
     faults: int | None = None,
 ) -> Plan:
-    """The plan of a seed; what is given is not drawn, and where `talks` is, each is of one message."""
+    """Return the plan of a seed; given values are not drawn, and with `talks` each talk is one message."""
     random = Random(seed)
     people = tuple(f"u{number}" for number in range(users or random.choice([2, 3, 5, 8])))
     places = ("lobby", "attic", "cellar")[: rooms or random.choice([1, 1, 2, 3])]
@@ -166,7 +166,7 @@ def draw_plan(
         limits["journal_room_entries"] = random.choice([30, 60])
         striking = 0
     else:
-        limits |= patience  # who is cut off says again what was not acked
+        limits |= patience  # a disconnected member sends unacknowledged messages again
     plan = Plan(
         seed=seed,
         users=people,
@@ -177,7 +177,7 @@ def draw_plan(
         limits=limits,
         buffer_bytes=random.choice([700, 700, 2_000, 8_000, 65_536]),
         crash_s=_at(random, seconds) if random.random() < 0.1 and not forgetful else None,
-        # Its own source of chance: what seeds drew before there was this, they still do.
+        # A separate random source: the older seeds keep the values that they drew before this existed.
         are_blank=Random(f"blank/{seed}").random() < 0.15,
         ending=random.choice(["quit", "quit", "drain"]),
     )
@@ -187,7 +187,7 @@ def draw_plan(
 
 
 class _Mixture:
-    """What one seed likes."""
+    """The mixture of steps of one seed."""
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class _Mixture:
         self._seconds = seconds
         self._sizes = random.choice([(20,), (20, 20, 300), (20, 300, 3_000)])
         self._bursts = bursts or random.choice([(1,), (1, 1, 4), (1, 5, 20)])
-        # When all at once talk, sleep and go, what waits for each other meets.
+        # If all users talk, pause and leave at once, operations that wait for each other meet.
         self._moments = [_at(random, seconds) for _ in range(random.choice([1, 3, 10, 1_000]))]
         drawn: list[Callable[[float, str], Step]] = [
             self._enter,
@@ -214,7 +214,7 @@ class _Mixture:
             self._knock,
             self._ask,
         ]
-        # A journal that forgets may take for new what is said again: then nothing is.
+        # A journal that lost commits may take a repeated message for a new one: then no message is repeated.
         self.is_forgetful = random.random() < 0.1
         if self.is_forgetful:
             drawn = [self._enter, self._leave, self._doze, self._ask]
@@ -266,7 +266,7 @@ class _Mixture:
 
 
 def _limits(random: Random) -> dict[str, int]:
-    """Bounds so small that a small chat reaches them."""
+    """Return limits so small that a small chat reaches them."""
     small = {
         "tail_bytes": random.choice([1, 2_000]),
         "sends_at_once": random.choice([1, 2, 3]),
@@ -274,12 +274,12 @@ def _limits(random: Random) -> dict[str, int]:
         "answers_bytes": random.choice([1, 200]),
         "sessions": random.choice([1, 2]),
     }
-    often = {"sends_at_once": 0.4, "sessions": 0.4}  # what then meets in one moment meets rarely
+    often = {"sends_at_once": 0.4, "sessions": 0.4}  # these collisions are rare otherwise
     return {name: value for name, value in small.items() if random.random() < often.get(name, 0.25)}
 
 
 def _patience(random: Random) -> dict[str, int]:
-    """So little that who is silent, or reads nothing, is missed while something still happens."""
+    """Return timeouts so short that a silent or stalled member is disconnected while the plan still runs."""
     limits: dict[str, int] = {}
     if random.random() < 0.2:
         limits |= {"ping_s": 2, "silence_s": 4}

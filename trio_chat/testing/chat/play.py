@@ -1,4 +1,4 @@
-"""A plan performed: the real server, its members, network and journal, and the judge over all of it."""
+"""Perform a plan: with the real server, its members, network and journal, and a judge of all of it."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ from trio_chat.testing.simulate import Simulation
 __all__ = ["Story", "drawn", "play"]
 
 START_MS = 1_790_000_000_000
-PATIENCE_S = 200.0  # for something new to happen, when all must have everything in the end
-SETTLED_S = 800.0  # … and by when it must be so, whatever happens
+PATIENCE_S = 200.0  # without progress, before members that lack entries are a failure
+SETTLED_S = 800.0  # … and the limit for all of it, whatever happens
 SAY_AGAIN_S = 5.0
-PING_S = 20.0  # unless the server wants it sooner
+PING_S = 20.0  # unless the server requires a shorter interval
 DOWN_S = 1.0  # between a crash and the next start
 
 
 class Story(Struct):
-    """What came of a plan."""
+    """The result of a plan."""
 
     deliveries: int
     struck: int
     """How many faults made a difference."""
     gaps: int
-    """How many entries were left out by honest gaps."""
+    """How many entries the server left out and announced as gaps."""
 
 
 async def play(
@@ -66,7 +66,7 @@ async def play(
     *,
     serve: Callable[..., AbstractAsyncContextManager[Server]] = open_server,
 ) -> Story:
-    """Perform a plan, to its end. Raises `PromiseBroken`, and whatever the server raises."""
+    """Perform a plan to its end. Raises `PromiseBroken`, and any error of the server."""
     scene = _Scene(sim, plan, serve)
     with logged_bugs() as bugs:
         await scene.perform()
@@ -86,12 +86,12 @@ async def play(
 
 
 async def drawn(sim: Simulation) -> Story:
-    """The plan of the run's own seed: `simulate(4711, drawn)`."""
+    """Perform the plan of the run's own seed: `simulate(4711, drawn)`."""
     return await play(sim, draw_plan(sim.seed))
 
 
 class _Scene:
-    """The world of one plan. An `actor.Scene`."""
+    """The simulation of one plan. An `actor.ActorContext`."""
 
     def __init__(
         self, sim: Simulation, plan: Plan, serve: Callable[..., AbstractAsyncContextManager[Server]]
@@ -124,7 +124,7 @@ class _Scene:
             return False
 
     def left_behind(self) -> Iterator[str]:
-        """What is still there when all is over."""
+        """List what is left open at the end."""
         yield from self.network.left_behind()
         server = self._server
         assert server is not None, "it was started"
@@ -132,11 +132,11 @@ class _Scene:
             yield f"{server.sessions} sessions"
         if len(server.streams):
             yield f"{len(server.streams)} feeds in use"
-        yield from (f"somebody in the room {room}" for room in server.hub.rooms)
+        yield from (f"a member in the room {room}" for room in server.hub.rooms)
         names = [*self._plan.users, *self._strangers.names]
         yield from (f"the name {name}" for name in names if self.is_known(name))
 
-    # --- the whole of it ------------------------------------------------------------------------------
+    # --- the plan -------------------------------------------------------------------------------------
 
     async def perform(self) -> None:
         for room in () if self._plan.are_blank else self._plan.rooms:
@@ -155,7 +155,7 @@ class _Scene:
                     self.judge.hold_to_account()
                     events.cancel_scope.cancel()
                 if self.judge.findings.total:
-                    # It is judged already, and who waits for ever would not come to an end either.
+                    # The run is judged already, and a member that waits for ever would not end by itself.
                     nursery.cancel_scope.cancel()
                 await self._end()
             self._stop.set()
@@ -191,7 +191,7 @@ class _Scene:
 
     @property
     def _horizon_s(self) -> float:
-        """When the last of what is planned is over."""
+        """Return when the last step and the last fault of the plan are over."""
         ends = [fault.at_s + fault.lasts_s for fault in self._plan.faults]
         ends += [self._plan.crash_s + DOWN_S] if self._plan.crash_s is not None else []
         ends += [step.at_s + (step.after_s if isinstance(step, Knock) else 0) for step in self._plan.steps]
@@ -200,7 +200,7 @@ class _Scene:
     # --- the server -----------------------------------------------------------------------------------
 
     async def _run_server(self, task_status: trio.TaskStatus[None]) -> None:
-        """The server, and after a crash the next one."""
+        """Run the server, and after a crash the next one."""
         while not self._stop.is_set():
             random_bytes = self._sim.fork(f"server at {trio.current_time()}").randbytes
             work_clock = DrawnWork(self._sim.fork(f"work at {trio.current_time()}"))
@@ -223,7 +223,7 @@ class _Scene:
         self._stopped.set()
 
     async def _lose_tail(self, commits: int) -> None:
-        """The machine has gone down, and the newest commits with it: rooms have new epochs."""
+        """Lose the newest commits in a crash of the machine: rooms have new epochs."""
         self._journal = self._new_journal(f" at {trio.current_time()}")
         for room in () if self._plan.are_blank else self._plan.rooms:
             await self._found(room)
@@ -254,7 +254,7 @@ class _Scene:
                 actor.member.leave(step.room)
             case Doze():
                 actor.doze(step.lasts_s)
-                # It may be ended for it, and others hear of that before it does.
+                # The server may disconnect it for that, and the others receive this before it does.
                 actor.member.exposed |= "stalled_s" in self._plan.limits
             case Go():
                 actor.go(step.way, step.away_s, hasty=step.hasty)
@@ -268,7 +268,7 @@ class _Scene:
     # --- the end --------------------------------------------------------------------------------------
 
     async def _settle(self) -> None:
-        """All is well again: wait until everybody has everything, as long as something still comes."""
+        """Wait without faults until all members have everything, as long as entries still arrive."""
         self._store.disk = FaultyDisk()
         begun = since = said = trio.current_time()
         facts = -1
@@ -313,7 +313,7 @@ class _Scene:
         await self._stopped.wait()
 
     def _account_for_drain(self) -> None:
-        """Who was there when the server stopped has its goodbye, also who was behind."""
+        """Check that each member connected when the server stopped got a goodbye, also a slow one."""
         if self._plan.ending != "drain":
             return
         for actor in self._actors.values():

@@ -1,8 +1,8 @@
-"""A plan that fails made smaller, as long as it fails in the same way; and what is left of it as a test.
+"""Shrink a failing plan, as long as it fails in the same way.
 
-The seed stays: it decides who runs when and what the network draws. But each step that is left out changes
-what later ones meet, so that a plan may well stop failing without a step that has nothing to do with it.
-What comes out is a small plan that fails, not the smallest.
+The seed stays: it decides the scheduling and the random values of the network. But each step that is left out
+changes the conditions of later steps, so a plan may stop failing without a step that is unrelated to the bug.
+The result is a small plan that fails, not the smallest.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["RUNS_MAX", "Failure", "Reduced", "failure_of", "perform", "reduce_pl
 
 RUNS_MAX = 1_000
 
-# How small a number of a step, a fault or its rule can get; others are left alone.
+# The lowest value of each number of a step, a fault or its rule; other numbers stay.
 _LOWEST = {
     "after_bytes": 0,
     "after_s": 0.0,
@@ -45,24 +45,24 @@ _PLAIN = {"away_s": 1.0, "both": False, "hasty": False, "sends": 1.0}
 
 @dataclass(frozen=True)
 class Failure:
-    """How a plan fails. Two that are `alike` are taken for the same."""
+    """How a plan fails. Two failures that are `alike` count as the same."""
 
     alike: str
     """The type of error; of a broken promise also the kind of the first; of several errors, the first."""
     words: str
-    """What the error says, in a line."""
+    """The message of the error, in one line."""
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """What was made of a plan."""
+    """The result of shrinking a plan."""
 
     plan: Plan
     failure: Failure
     """How it fails."""
     runs: int
     is_done: bool
-    """Whether nothing more was found to leave out; otherwise the runs were used up."""
+    """Whether nothing more could be left out; otherwise the runs were used up."""
 
 
 def perform(plan: Plan) -> object:
@@ -71,7 +71,7 @@ def perform(plan: Plan) -> object:
 
 
 def failure_of(plan: Plan, run: Callable[[Plan], object] = perform) -> Failure | None:
-    """How a plan fails, if it does. What is no `Exception`, as Ctrl-C, is raised."""
+    """Return how a plan fails, or None. An error that is not an `Exception`, as Ctrl-C, is raised."""
     ended = outcome.capture(run, plan)
     if isinstance(ended, outcome.Value):
         return None
@@ -92,8 +92,8 @@ def reduce_plan(
     runs_max: int = RUNS_MAX,
     tell: Callable[[Plan, int], None] | None = None,
 ) -> Reduced:
-    """Make a plan that fails smaller, by running it up to `runs_max` times; `tell` is told each smaller one,
-    and the runs it took. Raises ValueError if it does not fail."""
+    """Shrink a plan that fails, with up to `runs_max` runs; `tell` gets each smaller plan and the runs so
+    far. Raises ValueError if the plan does not fail."""
     failure = failure_of(plan, run)
     if failure is None:
         raise ValueError("this plan does not fail")
@@ -103,7 +103,7 @@ def reduce_plan(
 
 
 class _Reducer:
-    """`plan` is the smallest so far, and `failure` how it fails."""
+    """The state of a reduction: `plan` is the smallest so far, and `failure` its failure."""
 
     def __init__(
         self,
@@ -124,7 +124,8 @@ class _Reducer:
         self._told = _size(plan)
 
     def reduce(self) -> None:
-        """Go down as far as it goes; then begin somewhat aside of there and see whether that leads deeper."""
+        """Shrink to a local minimum; then start again from variants of it, as long as they lead to a smaller
+        plan."""
         self._descend()
         asides = _asides(self.plan)
         while aside := next(asides, None):
@@ -137,7 +138,7 @@ class _Reducer:
                     self.plan, self.failure = best
 
     def _descend(self) -> None:
-        """Until a round of everything has found nothing more."""
+        """Repeat all reductions until a round finds nothing more."""
         before = None
         while self.plan != before and not self.is_tired:
             before = self.plan
@@ -149,7 +150,7 @@ class _Reducer:
             self._width()
 
     def _fails(self, plan: Plan) -> bool:
-        """Whether a plan fails likewise: then it is the plan. None is run twice."""
+        """Return whether a plan fails alike, and keep it if it does. No plan is run twice."""
         text = plan.as_json()
         if text not in self._known:
             if self.runs >= self._runs_max:
@@ -167,7 +168,7 @@ class _Reducer:
         return True
 
     def _surroundings(self) -> None:
-        """What befalls the chat, and what its server and its journal are like."""
+        """Try fewer faults, and default settings of the server and its journal."""
         if self.plan.crash_s is not None:
             self._fails(replace(self.plan, crash_s=None, lost_commits=None))
         if self.plan.lost_commits is not None:
@@ -181,7 +182,7 @@ class _Reducer:
         self._fails(replace(self.plan, ending="quit"))
 
     def _people(self) -> None:
-        """Who is there, and where."""
+        """Try plans with fewer users and rooms."""
         shrink(self.plan.users, lambda users: self._fails(_among(self.plan, users)))
         shrink(self.plan.rooms, lambda rooms: self._fails(_inside(self.plan, rooms)))
 
@@ -189,7 +190,7 @@ class _Reducer:
         shrink(steps, lambda fewer: self._fails(replace(self.plan, steps=fewer)))
 
     def _moments(self) -> None:
-        """All that happens at whole seconds, one moment after the other; or at least where it can."""
+        """Move steps and faults to consecutive whole seconds, all of them or as many as possible."""
         times = {step.at_s for step in self.plan.steps}
         for fault in self.plan.faults:
             times |= {fault.at_s, round(fault.at_s + fault.lasts_s, 3)}
@@ -212,7 +213,7 @@ class _Reducer:
                     return
 
     def _numbers(self) -> None:
-        """Every number of every step and fault."""
+        """Try smaller values for each number of each step and fault."""
         earliest = 0.0
         for index in range(len(self.plan.steps)):
             self._simplest(self.plan.steps[index], partial(self._with_step, index), earliest)
@@ -223,7 +224,7 @@ class _Reducer:
             self._simplest(self.plan.faults[index], partial(self._with_fault, index))
 
     def _width(self) -> None:
-        """Usual pipes, or nearly. Last, since in narrow ones fewer steps fail."""
+        """Try default pipe sizes, or nearly. Last, since narrow pipes need fewer steps to fail."""
         for wide in (65_536, 8_000, 2_000):
             if wide > self.plan.buffer_bytes and self._fails(replace(self.plan, buffer_bytes=wide)):
                 return
@@ -245,7 +246,7 @@ class _Reducer:
 
 
 def _among(plan: Plan, users: tuple[str, ...]) -> Plan:
-    """Without the other users, what they do and what befalls them."""
+    """Return the plan without the other users, their steps and their faults."""
     gone = set(plan.users) - set(users)
     return replace(
         plan,
@@ -256,7 +257,7 @@ def _among(plan: Plan, users: tuple[str, ...]) -> Plan:
 
 
 def _inside(plan: Plan, rooms: tuple[str, ...]) -> Plan:
-    """Without the other rooms and what is done there."""
+    """Return the plan without the other rooms and the steps in them."""
     gone = set(plan.rooms) - set(rooms)
     return replace(
         plan, rooms=rooms, steps=tuple(step for step in plan.steps if getattr(step, "room", "") not in gone)
@@ -264,7 +265,7 @@ def _inside(plan: Plan, rooms: tuple[str, ...]) -> Plan:
 
 
 def _asides(plan: Plan) -> Iterator[Plan]:
-    """Plans that are no smaller, and may fail more readily: with narrower pipes, or longer texts."""
+    """Yield plans that are not smaller but may fail more readily: with narrower pipes, or longer texts."""
     for narrow in (700, 2_000):
         if narrow < plan.buffer_bytes:
             yield replace(plan, buffer_bytes=narrow)
@@ -275,13 +276,13 @@ def _asides(plan: Plan) -> Iterator[Plan]:
 
 
 def _size(plan: Plan) -> tuple[int, ...]:
-    """Which of two is smaller: first of all it is the one with less that happens."""
+    """Return a key that orders plans by size: first by the number of steps and faults."""
     said = sum(step.times for step in plan.steps if isinstance(step, Talk))
     return len(plan.steps) + len(plan.faults), len(plan.users) + len(plan.rooms), said
 
 
 def _simpler(thing: msgspec.Struct, earliest: float) -> Iterator[msgspec.Struct]:
-    """The same with one number smaller or rounder, or one thing as usual."""
+    """Yield copies with one number smaller or rounder, or with one field at its default."""
     for name in thing.__struct_fields__:
         value = getattr(thing, name)
         if name in _PLAIN and value != _PLAIN[name]:

@@ -1,4 +1,4 @@
-"""What is looked at once a second while a simulated chat goes on: that nobody waits for the slowest."""
+"""Check once a second of a simulated chat that no member waits for the slowest one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from trio_chat.testing.chat.actor import Actor
 __all__ = ["WATCH_S", "watch"]
 
 WATCH_S = 1.0
-LATE_S = 5  # seconds by which one may see something later than others
-STILL_S = 3  # seconds for which the whole chat may stand still while somebody waits for an answer
+LATE_S = 5  # seconds by which a member may receive an entry later than others
+STILL_S = 3  # seconds for which the whole chat may make no progress while a member waits for an answer
 
 
 async def watch(actors: Sequence[Actor], judge: Judge, *, ping_s: float, fails: bool) -> None:
-    """Members live: they ping, and ask again where they were turned away. Who reads all the time, and whom
-    nothing befalls, has soon what others have seen, and is answered soon. With `fails` anybody may have to
-    wait for the journal."""
+    """Let members ping and retry refused joins, and check their delays. A member that reads all the time and
+    has no faults soon receives the entries that others have received, and its answers. With `fails` any
+    member may have to wait for the journal."""
     heads: deque[dict[int, int]] = deque(maxlen=1 + LATE_S)
     pinged = trio.current_time()
     while True:
@@ -38,7 +38,7 @@ async def watch(actors: Sequence[Actor], judge: Judge, *, ping_s: float, fails: 
 
 
 def _waits(actor: Actor, heads: deque[dict[int, int]]) -> str:
-    """What somebody has waited for for too long, in words."""
+    """Return a description of an entry or answer that the actor waits for too long, or an empty text."""
     if len(heads) == heads.maxlen:
         for visit in actor.member.stays.values():
             head = heads[0].get(id(visit), 0)

@@ -129,7 +129,7 @@ class _Drawing:
                 yield _Shape(y - SPARE, y + SPARE, f'<path class="bolt" d="{bolt}">{title}</path>')
 
     def _dozes(self) -> Iterator[_Shape]:
-        """From the plan: nobody notes that nothing is read."""
+        """Yield the pauses of readers, from the plan: the notes do not contain them."""
         layout = self._layout
         for step in self._plan.steps:
             if isinstance(step, Doze) and step.lasts_s > 0:

@@ -29,7 +29,7 @@ Said = tuple[str, int]
 @dataclass(frozen=True)
 class Frame:
     """One frame, from its first byte to behind its last. `sort` is one of talk, answer, alive, trouble and
-    presence, or unknown; `said` the entry that it shows. A `light` one has nothing to do with others."""
+    presence, or unknown; `said` the entry that it shows. A `light` frame is independent of other frames."""
 
     start: int
     end: int

@@ -113,7 +113,7 @@ class Layout:
 
 
 def _is_quiet(point: Point) -> bool:
-    """Whether nothing is said of it: somebody is accepted, or reads what was sent just now."""
+    """Return whether the point has no words: an accept, or a read of bytes sent at the same instant."""
     return point.what == "accept" or (
         point.what == "delivered" and all(cause.time == point.time for cause in point.after)
     )
