@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # No test asserts how long something takes: a busy machine would decide.
     settings.register_profile("ours", deadline=None)
     settings.load_profile("ours")
-    # A server that a test starts without a word on its journal must not find that of whoever runs the tests.
+    # A server that a test starts without a word on its journal must not find that of the user.
     os.environ["TRIO_CHAT_JOURNAL"] = "memory"
     os.environ["TRIO_CHAT_TOKENS"] = "none"  # nor a client who they are
     # A run that is started in the background, or with nohup, inherits ignored signals: no test would see one.
@@ -49,10 +49,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _seeds(metafunc: pytest.Metafunc) -> range:
     config = metafunc.config
-    one, many = config.getoption("--seed"), config.getoption("--seeds")
-    if one is not None:
-        return range(one, one + 1)
-    if many is not None:
-        return range(many)
+    seed, count = config.getoption("--seed"), config.getoption("--seeds")
+    if seed is not None:
+        return range(seed, seed + 1)
+    if count is not None:
+        return range(count)
     mark = metafunc.definition.get_closest_marker("seeds")
     return range(mark.args[0] if mark else SEEDS)

@@ -65,7 +65,7 @@ def test_what_is_lost_doubled_or_changed_for_all_is_found(stream: bytes, says: s
         Transcript([0]).take(0, stream)
 
 
-def test_what_differs_for_one_is_found() -> None:
+def test_a_difference_for_a_single_member_is_found() -> None:
     stream = said(1, 0, 0) + said(2, 0, 1)
     transcript = Transcript([0])
     transcript.take(0, stream)

@@ -113,7 +113,7 @@ class Story:
         elif line.startswith("→ "):
             payload = line.removeprefix("→ ")
             if json.loads(payload)["type"] == "hello":
-                assert self._ada is None, "a new connection, while the last one is open"
+                assert self._ada is None, "a new connection, while the last connection is open"
                 self._ada = await self._connect()
             self._said = json.loads(payload).get("text", "")
             await self._ada_is().send(self._matcher.fill(payload))
@@ -244,7 +244,8 @@ async def welcomed(limits: Limits) -> AsyncGenerator[Connection]:
 
 
 async def is_limited(name: str, small: set[str]) -> bool:
-    """Send a command three times where the rates of `small` grant two; return whether one was refused."""
+    """Send a command three times where the rates of `small` grant two; return whether any of them was
+    refused."""
     bursts = {burst: 2 if kind in small else MANY for kind, burst in BURSTS.items()}
     limits = Limits(**bursts, talk_per_s=1, rooms_per_s=1, questions_per_s=1)
     refused = False

@@ -21,7 +21,7 @@
     └── ClientError      a client cannot continue                     (exit status 3)
         ├── CannotConnect  no server answered, or it refused the connection
         ├── ConnectionLost the connection ended unexpectedly and cannot be resumed
-        │   └── ServerChanged  another server answered: a message for the previous one is not sent
+        │   └── ServerChanged  another server answered: messages for the previous server are not sent
         └── ProtocolError  the server broke the wire protocol
             └── ForeignServer  the server speaks another protocol
 

@@ -1,4 +1,5 @@
-"""Those who were cut off: others may hear of it long before they do, or never; and what nobody had to see."""
+"""Cut-off users: others may learn of it long before they do, or never; and entries that no user had to
+see."""
 
 import pytest
 
@@ -138,9 +139,7 @@ def a_room_of_three() -> tuple[Judge, list[Line]]:
 @pytest.mark.parametrize(
     ("recent", "extra"), [(2, []), (1, ["bob was shown lobby 2 again, having come back after 2"])]
 )
-def test_whoever_asks_for_the_recent_entries_is_shown_these_and_no_more(
-    recent: int, extra: list[str]
-) -> None:
+def test_a_join_for_recent_entries_is_shown_these_and_no_more(recent: int, extra: list[str]) -> None:
     judge, lines = a_room_of_three()
     judge.asks("lobby", "bob")
     bob = judge.entered("lobby", "bob", epoch="e", head=3, members=1, recent=recent)
@@ -151,7 +150,7 @@ def test_whoever_asks_for_the_recent_entries_is_shown_these_and_no_more(
 
 
 @pytest.mark.parametrize("others", [False, True])
-def test_what_gaps_left_out_for_all_nobody_had_to_see(others: bool) -> None:
+def test_entries_in_every_users_gap_need_no_delivery(others: bool) -> None:
     judge, lines = a_room_of_three()
     stays: list[Visit] = []
     for name in ("bob", "eve"):

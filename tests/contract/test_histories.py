@@ -10,8 +10,8 @@ from tests.contract.world import WHY, Due, Line, World, altered, settled, told
 NAMES = ["ada", "bob", "eve", "joe"]
 
 
-def test_what_nobody_had_to_be_shown_is_not_missed() -> None:
-    """As Hypothesis has found: everybody has broken off before it came, though it was acked."""
+def test_an_entry_that_no_user_had_to_see_is_not_missing() -> None:
+    """Hypothesis found this: every user had disconnected before the entry arrived, though it was acked."""
     world = settled("ada", "bob")
     world.say("ada")
     world.ack("ada")
@@ -81,7 +81,7 @@ def test_one_lie_in_any_history_is_found_and_its_victim_named(
     if not others:
         world.enter(next(name for name in NAMES if name != victim))
     findings = told(world.finish())
-    if others or lie != "drop":  # what nobody else was there to see is told of as unshown
+    if others or lie != "drop":  # an entry that no other user could see is reported as unshown
         assert {user for kind, user, _ in findings if kind != "unshown"} == {victim}
         assert {kind for kind, *_ in findings} - {"unshown"} <= kinds | {"unshown"}
     assert findings

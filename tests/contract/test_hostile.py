@@ -34,7 +34,7 @@ def test_names_without_an_end_are_breaches_and_are_not_kept() -> None:
     assert "ada was told that bob joined lobby, once more than it did" in words_of(judge.findings)
 
 
-def test_notices_of_nobody_are_not_kept() -> None:
+def test_notices_of_unknown_users_are_not_kept() -> None:
     judge = Judge()
     visit = entered(judge, "ada")
     for _ in range(100):
@@ -103,7 +103,7 @@ def test_a_head_not_so_far_behind_is_none() -> None:
     assert judge.findings.total == 0
 
 
-def test_long_texts_that_nobody_said_are_disputed_within_a_bound() -> None:
+def test_long_texts_that_no_user_said_are_disputed_within_a_bound() -> None:
     judge = Judge()
     visit = entered(judge, "ada")
     text = "x" * 60_000

@@ -124,7 +124,7 @@ def far_away(due: Due) -> Due:
         ),
     ],
 )
-def test_a_lie_to_one_is_found(lie: Lie, expected: list[tuple[str, str, str]], first: bool) -> None:
+def test_a_lie_to_a_single_user_is_found(lie: Lie, expected: list[tuple[str, str, str]], first: bool) -> None:
     assert told(three_said(lie, first=first)) == expected
 
 
@@ -174,7 +174,7 @@ def test_what_was_acked_and_never_shown_is_told_once() -> None:
     assert told(world.finish()) == [("unshown", "ada", "ada was acked lobby 2, which no user was shown")]
 
 
-def test_a_number_that_nobody_saw_is_told_once() -> None:
+def test_a_number_that_no_user_saw_is_reported_once() -> None:
     world = settled("ada", "bob", "eve")
     world.say("ada", shown=False)
     world.people["ada"].acks.clear()

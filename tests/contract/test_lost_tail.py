@@ -5,7 +5,7 @@ from trio_chat.contract import Judge
 
 
 def after_a_fall(kept: int = 1) -> World:
-    """Ada has said three things that all have seen; so many are left, and nobody is back yet."""
+    """Return a world after a crash: all saw Ada's three lines, `kept` are left, no user is back yet."""
     world = settled("ada", "bob")
     for _ in range(3):
         world.say("ada")
@@ -47,7 +47,7 @@ def test_who_is_let_in_as_if_nothing_were_lost_is_told() -> None:
 
 
 def test_also_who_was_never_there_and_what_none_of_was_lost() -> None:
-    """A machine may have lost something whenever it goes down: nobody knows."""
+    """Each crash of a machine may lose entries, and the judge cannot know of it."""
     world = World("ada", room="attic")
     world.hand("ada")
     world.say("ada")
@@ -79,7 +79,7 @@ def test_a_cursor_of_the_new_history_is_good() -> None:
 def test_it_begins_anew_once_for_each_fall() -> None:
     world = after_a_fall()
     world.enter("bob")
-    world.epoch = "of nobody knows what"
+    world.epoch = "of an unknown history"
     world.enter("ada")
     assert "lobby began anew while ada was away: what was said there before is gone" in str(
         told(world.judge.finish())
@@ -116,7 +116,7 @@ def test_one_of_those_left_is_not_there_twice() -> None:
 
 
 def test_an_ack_that_was_on_its_way_is_of_the_old_history() -> None:
-    """Whoever has it knows of no fall yet; others are in the new history already, and speak there."""
+    """The receiver does not know of the crash yet; others already speak in the new history."""
     world = settled("ada", "bob")
     lost = world.say("ada")
     acks, world.people["ada"].acks = world.people["ada"].acks, []
@@ -163,7 +163,7 @@ def test_a_second_fall_takes_more() -> None:
     assert told(world.finish()) == []
 
 
-def test_of_a_room_that_nobody_knows_nothing_is_lost() -> None:
+def test_an_unknown_room_loses_nothing() -> None:
     judge = Judge()
     judge.lost_tail("lobby", 0)
     judge.asks("lobby", "ada")

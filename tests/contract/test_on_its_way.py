@@ -90,7 +90,7 @@ def test_an_answer_on_its_way_may_be_the_first_word_of_its_history(first: str) -
 
 
 def test_an_answer_on_its_way_does_not_take_the_place_of_the_new_history() -> None:
-    """What is acked under the new epoch is owed, although the old one was heard of last."""
+    """A message acked under the new epoch is due, although the old epoch was seen last."""
     judge = Judge()
     enter(judge, "bob", "e", 1).gone()
     judge.asks("lobby", "bob")

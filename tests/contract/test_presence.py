@@ -1,4 +1,4 @@
-"""Presence: who was not told, or told what was not; and what nobody needs to be told."""
+"""Presence: missing notices, false notices, and notices that no user needs."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ def a_going(lie: Lie, *, way: str = "quit", back: bool = True) -> Findings:
 
 
 @pytest.mark.parametrize("way", WHY)
-def test_a_going_that_one_was_not_told_of_is_told(way: str) -> None:
+def test_a_departure_without_a_notice_is_reported(way: str) -> None:
     findings = a_going(lambda due: due[1:], way=way)
     assert told(findings) == [("presence", "eve", f"eve was not told that bob left lobby ({WHY[way]})")]
 
@@ -153,7 +153,7 @@ def test_the_reason_of_a_going_from_before_a_stay_is_judged() -> None:
     ]
 
 
-def test_where_somebody_was_shown_who_is_here_notices_need_not_add_up() -> None:
+def test_after_a_member_list_was_shown_notices_need_not_add_up() -> None:
     """What changed since, and was on that page, is told as a change of a set: it may not change the count."""
     world = settled("ada", "bob", "eve")
     visit = world.people["ada"].visit

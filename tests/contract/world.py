@@ -123,7 +123,7 @@ class World:
         acks.clear()
 
     def hand(self, name: str, lie: Lie | None = None) -> None:
-        """Somebody reads all that is due to him; changed by the lie."""
+        """Let a person read everything due, changed by the lie."""
         person = self.people[name]
         due, person.due = person.due, []
         visit = person.visit

@@ -93,7 +93,7 @@ def test_lengths_of_every_kind_are_what_another_implementation_reads(size: int) 
     assert "".join(texts) == "y" * size
 
 
-def test_a_batch_is_one_message_unless_it_is_larger_than_one_may_be() -> None:
+def test_a_batch_is_one_message_up_to_the_maximum_size_of_a_message() -> None:
     said = [encode(Said("lobby", seq, 2, "ada", "x" * 4_000)) for seq in range(40)]
     assert WEBSOCKET.pack(said[:3])[4:] == b"\n".join(said[:3])
     packed = WEBSOCKET.pack(said)
@@ -263,7 +263,7 @@ def test_a_message_in_a_thousand_parts_is_no_larger_than_in_one() -> None:
 
 
 def test_everything_that_is_read_counts_as_work() -> None:
-    """Whoever takes these can stop in between, however little a peer's frames amount to."""
+    """The consumer of these can stop in between, however small a peer's frames are."""
     data = frame(b"", first=0x01) + frame(b"", first=0x00) * 5 + frame(b"", first=0x8A) * 5
     assert list(welcomed().feed(data)) == [None] * 11
 

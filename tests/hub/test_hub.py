@@ -33,10 +33,10 @@ def refusal(refused: pytest.ExceptionInfo[Refused]) -> tuple[str, str]:
 
 def test_the_sessions_of_a_token_are_one_member() -> None:
     hub = Hub[str]()
-    one, other = seated(hub), seated(hub)
-    assert one is not other
-    assert one.member is other.member
-    assert list(one.member.attachments) == [one, other]
+    first, second = seated(hub), seated(hub)
+    assert first is not second
+    assert first.member is second.member
+    assert list(first.member.attachments) == [first, second]
 
 
 def test_a_known_token_keeps_its_present_name() -> None:
@@ -144,7 +144,7 @@ def test_a_taken_name_is_refused_and_nothing_has_changed() -> None:
 # --- rooms ------------------------------------------------------------------------------------------
 
 
-def test_a_room_is_there_while_somebody_is_in_it() -> None:
+def test_a_room_exists_while_it_has_a_member() -> None:
     hub = Hub[str]()
     ada, bob = seated(hub), seated(hub, "bob")
     room, came = hub.join(ada, LOBBY)
@@ -157,7 +157,7 @@ def test_a_room_is_there_while_somebody_is_in_it() -> None:
     assert hub.join(seated(hub, "eva"), prepare_room("LOBBY"))[0].shown == "LOBBY"
 
 
-def test_a_session_is_in_a_room_once_and_its_member_while_one_is() -> None:
+def test_a_session_is_in_a_room_once_and_its_member_while_any_session_is() -> None:
     hub = Hub[str]()
     one, other = seated(hub), seated(hub)
     room, _ = hub.join(one, LOBBY)
@@ -184,7 +184,7 @@ def test_rooms_are_counted_for_each_session() -> None:
 
 
 @pytest.mark.parametrize("raw", ["attic", "no such", "", "#", "x" * 65])
-def test_a_room_one_is_not_in_is_one_answer_whatever_its_name(raw: str) -> None:
+def test_a_room_that_was_not_joined_has_one_error_for_any_name(raw: str) -> None:
     hub = Hub[str]()
     attachment = seated(hub)
     room, _ = hub.join(attachment, LOBBY)
@@ -348,7 +348,7 @@ class Chair:
 
 
 class Model:
-    """Who is where, kept as a plain list of sessions; each step is made in both and compared."""
+    """A model of the hub: a plain list of sessions per room; each step is made in both and compared."""
 
     def __init__(self) -> None:
         self.hub: Hub[str] = Hub(sessions_max=SESSIONS_MAX, rooms_max=ROOMS_MAX)

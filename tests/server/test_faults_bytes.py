@@ -1,6 +1,6 @@
 """Rows 1–6 and 12–14 of the table of faults: what can be wrong with bytes, and with how they come.
 
-In every row there is a bystander in the room, who notices at most that somebody came or went. What is about
+In every row there is a bystander in the room, who notices at most an arrival or a departure. What is about
 the length before a frame, or the first bytes of a connection, is told here of frames alone; what WebSocket
 has instead is in test_websocket.py.
 """
@@ -122,7 +122,7 @@ async def test_one_byte_per_read(websocket: bool, autojump_clock: MockClock) -> 
 
 @pytest.mark.parametrize("in_what", ["frames", "messages", "one message"])
 async def test_a_thousand_commands_in_one_segment(in_what: str, autojump_clock: MockClock) -> None:
-    """One read holds thousands: whoever says something meanwhile has its answer long before the last."""
+    """One read holds thousands: another session's message is answered long before the last of them."""
     work = StepClock(1e-5)
     async with serving_observed(websocket=in_what != "frames", work_clock=work) as (_, zoe, eve):
         pings = [encode(Ping(n=n)) for n in range(2_000)]

@@ -1,6 +1,6 @@
 """Rows 7, 16, 22, 25 and 27–31 of the table of faults: connections that break, come back, or are too many.
 
-In every row there is a bystander in the room, who notices at most that somebody came or went. All are told
+In every row there is a bystander in the room, who notices at most an arrival or a departure. All are told
 in both dialects but the ten thousand rooms, which take long and know nothing of dialects.
 """
 
@@ -64,7 +64,7 @@ async def test_one_s_own_dead_connection_is_still_there(
             again.send(Ping())
             assert await zoe.presence_changes(15) == []
         await again.say("here I am")
-        assert house.server.sessions == 2, "the dead one is gone"
+        assert house.server.sessions == 2, "the dead session is gone"
 
 
 async def turned_away(house: ServerHarness, *, websocket: bool, address: str = "") -> None:
@@ -120,7 +120,7 @@ async def test_a_peer_that_does_not_even_take_it(websocket: bool, autojump_clock
         for n in range(5):
             await zoe.say(f"number {n}")
         bob.send_bytes(BROKEN)
-        assert await zoe.presence_changes() == ["-bob lost"], "at once: nobody waits for the goodbye"
+        assert await zoe.presence_changes() == ["-bob lost"], "at once, without waiting for the goodbye"
         await trio.sleep(6)
         assert await bob.receive_for() != []
         with pytest.raises(LinkBroken):

@@ -43,7 +43,7 @@ class Door:
         return sock
 
     async def enter(self, name: str, *, receive_bytes: int = 0) -> tuple[RawClient, socket.socket]:
-        """Somebody in the lobby, and the socket under it."""
+        """Return a member of the lobby and its socket."""
         sock = self.dial(receive_bytes=receive_bytes)
         peer = RawClient(SocketLink(sock, ""))
         await peer.hello(name)
@@ -214,7 +214,7 @@ async def process(*options: str, first: str = "") -> AsyncGenerator[tuple[trio.P
 
 
 async def test_out_of_file_descriptors() -> None:
-    """Who is connected is served; who is not yet is, as soon as there is room."""
+    """Connected peers are served; new ones are accepted as soon as file descriptors are free."""
     async with process("--no-rate-limit", first=FEW_FILES) as (server, acceptor):
         zoe = await acceptor.observer()
         crowd = [acceptor.dial() for _ in range(60)]
@@ -239,7 +239,7 @@ def _answered(sock: socket.socket) -> bool:
 
 
 async def test_sigterm_settles_and_says_goodbye() -> None:
-    """Nobody is waited for: neither of the two closes, and a goodbye may take an hour."""
+    """The server waits for no peer: neither of the two closes, and a goodbye may take an hour."""
     async with process("--limit", "goodbye_s=3600", "--limit", "drain_s=3600") as (server, acceptor):
         ada, _ = await acceptor.enter("ada")
         stranger = RawClient(SocketLink(acceptor.dial(), ""))
@@ -294,7 +294,7 @@ async def draining(first: signal.Signals) -> AsyncGenerator[tuple[trio.Process, 
 
 
 async def test_a_second_ctrl_c_ends_it_at_once() -> None:
-    """One that comes too soon counts as the first, so they are sent until one does not."""
+    """A signal too soon after the first counts as the first, so signals are sent until the server ends."""
     async with draining(signal.SIGINT) as (server, _):
         await _send_until_ended(server, signal.SIGINT)
         assert server.returncode == 1

@@ -84,7 +84,7 @@ async def test_a_signal_ends_a_server_in_good_order(number: signal.Signals) -> N
 async def test_a_signal_during_the_start_ends_it_without_a_word(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes while the listener is not open yet; nobody is connected, so nothing is left to do."""
+    """The signal arrives before the listener is open; no peer is connected, so nothing is left to do."""
 
     @asynccontextmanager
     async def slow(_: Config) -> AsyncGenerator[None]:

@@ -153,7 +153,7 @@ async def test_who_asks_by_another_is_not(host: str, path: str, autojump_clock: 
 
 
 def _is_a_host(host: str) -> bool:
-    """Return whether a `Host` is any server's; an invalid one is answered 400 (RFC 9112, 3.2)."""
+    """Return whether a `Host` is valid; an invalid `Host` is answered with 400 (RFC 9112, 3.2)."""
     return not any(character in host for character in "#@ [") and host.count(":") == 0
 
 
@@ -434,7 +434,7 @@ async def test_a_browser_too_is_told_that_the_server_is_full(autojump_clock: Moc
         assert (await Browser(house).ask(get("/")))[0] == 200
 
 
-async def test_a_server_that_stops_waits_for_nobody_at_the_door(autojump_clock: MockClock) -> None:
+async def test_a_server_that_stops_does_not_wait_for_new_connections(autojump_clock: MockClock) -> None:
     async with serving() as house:
         silent, idle = house.dial(), Browser(house)
         assert (await idle.ask(get("/")))[0] == 200

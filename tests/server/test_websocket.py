@@ -165,7 +165,7 @@ async def test_who_pings_and_does_not_read_is_not_read_either(autojump_clock: Mo
 
 
 async def test_a_stranger_who_pings_and_reads_slowly_has_no_longer(autojump_clock: MockClock) -> None:
-    """While nobody reads a session its clocks stand still; a hello is not put off like that."""
+    """The clocks of a session that the server does not read are paused; the hello deadline is not."""
     async with serving_observed(answers_bytes=10_000) as (house, _, _):
         page = await upgraded(house)
         since = trio.current_time()
@@ -192,7 +192,7 @@ async def test_pings_that_are_cut_in_two_are_whole_in_the_end(autojump_clock: Mo
         assert len(page.pongs) == 31
 
 
-async def test_the_parts_of_a_message_have_time_while_nobody_reads_them(autojump_clock: MockClock) -> None:
+async def test_the_parts_of_a_message_have_time_while_reading_is_paused(autojump_clock: MockClock) -> None:
     async with beside_a_page(answers_bytes=10_000) as (_, _, page):
         flood = frame(b'{"type":', first=0x01) + frame(b"p" * 125, first=0x89) * 2_000
         sent = 0

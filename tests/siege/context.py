@@ -76,7 +76,7 @@ class AttackContext:
         return quick if self.quick else full
 
     def name(self) -> str:
-        """Return a name that is new, since the last session of an old one may still be leaving."""
+        """Return a new name, since the last session of an old name may still be leaving."""
         return f"a{next(self._names)}"
 
     # --- connections ----------------------------------------------------------------------------------

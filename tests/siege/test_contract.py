@@ -35,7 +35,7 @@ def deliver(
 
 def test_lines_that_all_arrive_are_measured() -> None:
     contract = make_contract()
-    other = {"type": "said", "room": "witnesses", "seq": 12, "by": "somebody", "text": "x"}
+    other = {"type": "said", "room": "witnesses", "seq": 12, "by": "stranger", "text": "x"}
     deliver(contract, ack("a", 0), said(11, "a", 0), other, said(13, "a", 1), ack("a", 1), reader="a")
     assert contract.waiting()
     deliver(contract, said(11, "a", 0), other, at=0.25)

@@ -26,7 +26,7 @@ MIB = 1 << 10
 
 
 def phase(*milliseconds: float) -> Phase:
-    """Return a phase with five lines or more, the given ones among them; the last one is repeated."""
+    """Return a phase with five lines or more, the given ones among them; the last line is repeated."""
     padded = [*milliseconds, *[milliseconds[-1]] * (LINES_MIN - len(milliseconds))]
     return Phase([each / 1e3 for each in padded])
 

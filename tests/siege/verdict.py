@@ -37,8 +37,8 @@ class Bounds:
 
 FULL_BOUNDS = Bounds()
 # On a busy machine of CI a witness waits for its core for tens of milliseconds, attack or not, and the short
-# form has some twenty lines: a single one must not decide. What the siege is for is longer by far: the faults
-# that it found held the server for 0.2 to 50 s.
+# form has some twenty lines: a single line must not decide. The siege looks for much longer delays: the
+# faults that it found blocked the server for 0.2 to 50 s.
 QUICK_BOUNDS = Bounds(p50_s=0.05, max_s=1.0)
 
 

@@ -3,7 +3,7 @@
     python -m tests.siege.witnesses --port PORT --server-pid PID
 
 It prints `ready` once both are in the room. From then on each witness sends a line at fixed moments, whether
-or not the last one has come. `drain` on its input announces that the server will stop. At the end of its
+or not the last line has arrived. `drain` on its input announces that the server will stop. At the end of its
 input it waits for the lines that are still on their way, and prints one JSON object with all that it
 measured. Both witnesses are in one thread of one process, so a latency is measured on one clock.
 """

@@ -44,4 +44,4 @@ class Attachment(Generic[S]):
         self.prefix = prefix
         self.rooms: dict[str, Room[S]] = {}
         self.refused_until = 0.0
-        """Messages of this session are refused until then, because an earlier one was refused."""
+        """Messages of this session are refused until then, because an earlier message was refused."""

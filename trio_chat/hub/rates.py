@@ -79,7 +79,7 @@ class Allowance:
         return self._buckets is None
 
     def bucket(self, kind: str, rate: Rate, factor: int) -> Bucket:
-        """Return the bucket of one kind; a new one was full when the allowance was."""
+        """Return the bucket of one kind; a new bucket was full when the allowance was."""
         if self._buckets is None:
             self._buckets = {}
         bucket = self._buckets.get(kind)

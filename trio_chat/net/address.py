@@ -85,7 +85,8 @@ def prefix_of(address: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether the address is a loopback address. An empty one is: its connection used no network."""
+    """Return whether the address is a loopback address. An empty address counts: its connection used no
+    network."""
     if not address:
         return True
     parsed = parse_address(address)

@@ -88,7 +88,7 @@ async def stop_under_hellos(context: AttackContext) -> None:
 @attack(item=1, sessions=(1, 8))
 async def hello_odd_names(context: AttackContext) -> None:
     """Send hellos with odd names of 32 to 256 characters, each connection with another name."""
-    # Some are refused, some are welcomed, and then the next one is a bad message.
+    # Some are refused, some are welcomed; a hello after a welcome is a bad message.
     names = [name for characters in (128, 33, 32, 64, 256) for name in odd_names(characters)]
     chunks = cycle([repeated(_hello(name)) for name in names])
     async with context.attacking() as nursery:
