@@ -49,10 +49,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _seeds(metafunc: pytest.Metafunc) -> range:
     config = metafunc.config
-    one, many = config.getoption("--seed"), config.getoption("--seeds")
-    if one is not None:
-        return range(one, one + 1)
-    if many is not None:
-        return range(many)
+    seed, count = config.getoption("--seed"), config.getoption("--seeds")
+    if seed is not None:
+        return range(seed, seed + 1)
+    if count is not None:
+        return range(count)
     mark = metafunc.definition.get_closest_marker("seeds")
     return range(mark.args[0] if mark else SEEDS)

@@ -15,7 +15,7 @@ UNPRIVILEGED_UID = 65_534
 
 @contextmanager
 def as_unprivileged_user() -> Iterator[None]:
-    """Run the block as a user to whom file modes apply: if this one is root, as `nobody`."""
+    """Run the block as a user to whom file modes apply: an unprivileged user if this is root."""
     if os.geteuid():
         yield
         return

@@ -1,7 +1,7 @@
 """Clients that each say something and wait for its ack, again and again: a commit costs so much.
 
 All are in one room, and what is said goes to all of them; the driver reads it and looks for the acks. Each
-ack is checked: it names the ref that was waited for, and a number that nobody else was given.
+ack is checked: it names the ref that was waited for, and a number that no other message has.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class _Reader(Member):
         self.parts.append(data)
         seen = self.rest + data
         self.count += seen.count(_SAID)
-        self.rest = seen[1 - len(_SAID) :]  # one may be cut in two
+        self.rest = seen[1 - len(_SAID) :]  # a pattern may be cut in two
         raise BlockingIOError  # nothing of it is for the transcript of the others
 
     def seqs(self) -> list[int]:

@@ -21,7 +21,7 @@ faster when all of it lies below 1/{slower} = {faster}. The run took {minutes} m
 
 @dataclass(frozen=True)
 class Comparison:
-    """The pairs of one run, and what one must know to read them."""
+    """The pairs of one run, and the notes that a reader of them needs."""
 
     old: str
     new: str

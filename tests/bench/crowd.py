@@ -95,7 +95,7 @@ class Crowd:
         self.epoll.register(member.sock, select.EPOLLIN)
 
     def drop(self, member: Member) -> None:
-        """Such a one goes again, of which the room is told nothing."""
+        """Remove a member that leaves without a notice to the room."""
         del self.members[member.sock.fileno()]
         member.sock.close()
 

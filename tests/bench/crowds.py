@@ -15,7 +15,7 @@ from tests.bench.talk import Sender, Talk
 __all__ = ["measure_connects", "measure_idle", "measure_rooms"]
 
 SPARE_FILES = 200
-SOURCES = 4  # of addresses: one has some 28,000 ports to connect from, and half of them may still be closing
+SOURCES = 4  # of addresses: each has some 28,000 ports to connect from, and half of them may still be closing
 
 
 def measure_idle(plan: Plan, stage: Stage) -> Iterator[Figure]:

@@ -104,4 +104,4 @@ class Stage:
     driver_core: int | None
     files: int
     say: Callable[[str], None]
-    """Tells whoever waits how far it has got."""
+    """Reports the progress to the user."""

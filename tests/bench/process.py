@@ -125,7 +125,7 @@ class ServerProcess:
         journal: str = "memory",
         checkout: Checkout | None = None,
     ) -> Iterator[ServerProcess]:
-        """Our server as users have it, but that nobody is ever too fast; `checkout` says of which commit."""
+        """Run our server with the users' defaults but without a rate limit; `checkout` selects the commit."""
         program = checkout.command if checkout else [trio_chat()]
         command = [*program, "serve", "--port=0", f"--journal={journal}", "--no-rate-limit"]
         if connections:

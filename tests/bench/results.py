@@ -12,7 +12,7 @@ __all__ = ["Results", "middle", "number", "values"]
 
 @dataclass(frozen=True)
 class Results:
-    """The figures by scenario, each repetition on its own; and what one must know to read them."""
+    """The figures by scenario, each repetition on its own; and the notes that a reader needs."""
 
     machine: dict[str, str]
     figures: dict[str, list[Figure]]

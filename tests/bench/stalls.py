@@ -32,7 +32,7 @@ FILL_MAX = 1_300
 ROUND = 100
 JOURNAL_BYTES = 8 << 20
 BUSY_PER_S = 1_000.0
-RECOVERED_S = 0.1  # nobody lacks anything older than this
+RECOVERED_S = 0.1  # recovered: no member lacks a message older than this
 RECOVERY_MAX_S = 20.0
 
 
@@ -182,8 +182,11 @@ def _talk_on(
 
 
 def _recover(talk: Talk, server: ServerProcess, rss: list[int], in_kernel: int) -> tuple[float, float]:
-    """Talk on until nobody is late any more: how long that takes; and after how long all had read what the
-    kernel held for them, which is the driver's work and not the server's."""
+    """Talk on until no member is late any more.
+
+    Return how long that takes, and after how long all members had read what the kernel held for them, which
+    is the driver's work and not the server's.
+    """
     resumed = perf_counter()
     drained_s = 0.0
     while talk.behind(RECOVERED_S):

@@ -156,7 +156,7 @@ class Talk:
         return self._standing.lowest()
 
     def behind(self, seconds: float) -> bool:
-        """Whether somebody who reads has not everything yet that was due so long ago."""
+        """Return whether a reading member lacks a message that was due so long ago."""
         due_before = time.perf_counter() - seconds
         have = self.transcript.messages_through(self._standing.lowest())
         return have < len(self._due) and self._due[have] < due_before

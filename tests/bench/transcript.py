@@ -1,8 +1,8 @@
 """What everybody must have received: one stream of bytes, the same for all.
 
 A server that encodes once sends every member of a room the same bytes. So the driver need not decode a
-thousand streams to check each delivery: whoever is ahead adds to the transcript, everybody else's bytes
-are compared with it, and the transcript is decoded, once, frame by frame. That is as strict as decoding
+thousand streams to check each delivery: the member furthest ahead extends the transcript, the other members'
+bytes are compared with it, and the transcript is decoded, once, frame by frame. That is as strict as decoding
 all of them: a message lost, doubled, changed or out of order at any one member is a difference, and one
 that is wrong at all of them is found by the decoding. And it costs a comparison of memory, which a driver
 in Python can afford at millions of deliveries a second.
@@ -77,7 +77,7 @@ class Transcript:
         return len(self._bytes)
 
     def take(self, at: int, data: bytes) -> int:
-        """`data` was received by somebody who had received `at` bytes before: how many now.
+        """Check `data`, received after the first `at` bytes; return how many bytes that member has now.
 
         Raises `BenchError` when it is not what everybody else received, or not what was said.
         """

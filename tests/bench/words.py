@@ -23,7 +23,7 @@ BY_HAND = f"""{BEGIN}
 
 ## Where the microseconds go
 
-Nobody has written this part yet: the tables above say how much, not where.
+This part is not written yet: the tables above show how much, not where.
 
 {END}"""
 
@@ -31,8 +31,8 @@ INTRODUCTION = """# Benchmarks
 
 What `nox -s bench` measured, on one machine on one day. The server is a process of its own on one core, the
 driver another on a second one, loopback between them. Everything is as users have it, with the journal in
-memory: every message has a `ref` and is acked, names are checked, the limits are the defaults, but nobody is
-ever too fast (`--no-rate-limit`). Texts are of 100 bytes unless something else is said.
+memory: every message has a `ref` and is acked, names are checked, the limits are the defaults, but there is
+no rate limit (`--no-rate-limit`). Texts have 100 bytes unless stated otherwise.
 """
 
 HOW = """## Again
@@ -160,7 +160,7 @@ EVERYBODY = """## Everybody stalls at once
 
 {members} members of a room with {per_s} messages a second all stop reading for {stall_s} seconds. The talk
 goes on, at first with texts of 4,000 bytes and as fast as it can, until the sockets take no more. Then all
-read again. Nobody lost anything. That all have *caught up* means that nobody lacks anything older than
+read again. No member lost anything. *Caught up* means that no member lacks a message older than
 100 ms; the driver's reading, of what the kernel held and of the rest, is part of it.
 
 """

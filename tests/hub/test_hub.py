@@ -33,10 +33,10 @@ def refusal(refused: pytest.ExceptionInfo[Refused]) -> tuple[str, str]:
 
 def test_the_sessions_of_a_token_are_one_member() -> None:
     hub = Hub[str]()
-    one, other = seated(hub), seated(hub)
-    assert one is not other
-    assert one.member is other.member
-    assert list(one.member.attachments) == [one, other]
+    first, second = seated(hub), seated(hub)
+    assert first is not second
+    assert first.member is second.member
+    assert list(first.member.attachments) == [first, second]
 
 
 def test_a_known_token_keeps_its_present_name() -> None:
