@@ -28,9 +28,9 @@ class _PlanOrSeed(click.ParamType[Plan]):
         try:
             return Plan.from_json(sys.stdin.read() if text == "-" else Path(text).read_bytes())
         except OSError as error:
-            self.fail(f"no seed, and no file to read: {error}", param, ctx)
+            self.fail(f"not a seed, and cannot read the file: {error}", param, ctx)
         except ValueError as error:  # of JSON, of a plan, or of UTF-8
-            self.fail(f"{text} is no plan: {error}", param, ctx)
+            self.fail(f"invalid plan {text}: {error}", param, ctx)
 
 
 _plan = click.argument("plan", metavar="PLAN_OR_SEED", type=_PlanOrSeed())

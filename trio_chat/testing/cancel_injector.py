@@ -76,7 +76,9 @@ class CancelInjector(trio.abc.Instrument):
             self.line = awaited(task)
             self._strike(task, inside.scope)
         elif self.line and self._error is None and self.checkpoints > self._at + OVERDUE:
-            self.overdue(f"cancelled, and {OVERDUE:,} checkpoints later still there: who swallows Cancelled?")
+            self.overdue(
+                f"still running {OVERDUE:,} checkpoints after the cancel: the victim swallows Cancelled"
+            )
 
     def _strike(self, task: Task, scope: trio.CancelScope) -> None:
         if self._error is None:

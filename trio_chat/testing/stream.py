@@ -53,9 +53,9 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         if max_bytes is None:
             max_bytes = RECEIVE_BYTES
         if not isinstance(max_bytes, int):
-            raise TypeError("max_bytes is a whole number")
+            raise TypeError(f"invalid max_bytes: got {max_bytes!r}, expected an int")
         if max_bytes < 1:
-            raise ValueError("max_bytes is at least 1")
+            raise ValueError(f"invalid max_bytes: got {max_bytes}, expected at least 1")
         try:
             return await self.link.receive_some(max_bytes)
         except LinkBroken as error:

@@ -62,7 +62,9 @@ class Trace:
         for each in what:
             if type(each) not in _PLAIN:
                 if not _is_plain(each):
-                    raise TypeError(f"a note is of plain values, so that its hash means something: {what!r}")
+                    raise TypeError(
+                        f"invalid note: got {what!r}, expected plain values (str, bytes, numbers, None)"
+                    )
                 what = deepcopy(what)  # a list may be changed before it is hashed
         note = self.now, what
         self._last.append(note)

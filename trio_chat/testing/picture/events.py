@@ -140,7 +140,7 @@ class _Reader:
         return point
 
     def _again(self, host: str, what: str, connection: str) -> Point:
-        """The same point, if this only goes on with what the host did last."""
+        """Return the last point of the host if it is of the same kind and time, or else a new point."""
         last = self._last.get(host)
         if last is not None and (last.time, last.what, last.connection) == (self.time, what, connection):
             return last

@@ -14,7 +14,7 @@ _SILENT = ("accept", "breach", "delivered", "sent")
 
 def words_of_rows(scene: RunPicture, layout: Layout) -> dict[int, str]:
     """Return the words beside each row that has some."""
-    rows: dict[int, dict[str, list[str]]] = {}  # by row and what is done: who does it, or to whom
+    rows: dict[int, dict[str, list[str]]] = {}  # by row and action: the hosts that do it, or its targets
 
     def add(point: Point, what: str, host: str) -> None:
         rows.setdefault(layout.row(point), {}).setdefault(what, []).append(host)
