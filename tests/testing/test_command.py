@@ -57,7 +57,7 @@ def test_a_broken_promise_is_exit_status_1(monkeypatch: pytest.MonkeyPatch, tmp_
     assert run("replay", smaller).exit_code == 1
 
 
-def test_what_does_not_fail_is_not_shrunk() -> None:
+def test_a_plan_that_does_not_fail_is_not_shrunk() -> None:
     ended = run("shrink", 3)
     assert (ended.exit_code, ended.stdout, ended.stderr) == (0, "", "this plan does not fail\n")
 
@@ -65,13 +65,13 @@ def test_what_does_not_fail_is_not_shrunk() -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "no seed, and no file"),
-        (b"{", "is no plan"),
-        (b"{}", "is no plan"),
-        (b"\xff\xfe", "is no plan"),
+        (None, "not a seed, and cannot read the file"),
+        (b"{", "invalid plan"),
+        (b"{}", "invalid plan"),
+        (b"\xff\xfe", "invalid plan"),
     ],
 )
-def test_what_is_neither_plan_nor_seed_is_exit_status_2(
+def test_an_argument_that_is_neither_plan_nor_seed_is_exit_status_2(
     content: bytes | None, says: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "plan.json"

@@ -199,7 +199,7 @@ async def test_each_connection_holds_the_networks_bytes() -> None:
     here, there = await connected(MemoryNetwork(buffer_bytes=7))
     assert here.send_nowait(b"0123456789") == 7
     assert there.send_nowait(b"0123456789") == 7
-    with pytest.raises(ValueError, match="at least one byte"):
+    with pytest.raises(ValueError, match="invalid buffer_bytes"):
         MemoryNetwork(buffer_bytes=0)
 
 

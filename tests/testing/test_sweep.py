@@ -278,7 +278,7 @@ async def swallows_once_and_waits(sim: Simulation) -> None:
 
 @pytest.mark.parametrize(
     ("scenario", "says"),
-    [(swallows, "who swallows Cancelled?"), (swallows_once_and_waits, "nothing can run any more")],
+    [(swallows, "the victim swallows Cancelled"), (swallows_once_and_waits, "nothing can run any more")],
 )
 def test_a_victim_that_does_not_end_is_told(scenario: Callable[[Simulation], object], says: str) -> None:
     with pytest.raises(DeadlockError) as caught:

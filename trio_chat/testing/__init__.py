@@ -1,4 +1,4 @@
-"""Run a Trio program from a seed, on a network that breaks and a clock that jumps; replay what went wrong.
+"""Run a Trio program from a seed, on a virtual clock and a network with faults; replay any failure.
 
     async def scenario(sim):
         async with trio.open_nursery() as nursery:
@@ -8,32 +8,32 @@
     for seed in range(300):
         simulate(seed, scenario)
 
-For any Trio program, with whatever test runner, or none. docs/testing.md is the tutorial.
+For any Trio program, with any test runner, or none. docs/testing.md is the tutorial.
 
-    simulate    a scenario on a virtual clock, in an order that its seed decides, and what it left behind
-    sweep       a part of it cancelled, or made to fail, at each of its checkpoints in turn
-    network     hosts in memory that listen and dial: as streams of Trio's, or as links of ours
-    faults      what can befall a network, as data
-    stream      a pair of streams, bounded unlike Trio's own
+    simulate    runs a scenario on a virtual clock, in an order that its seed decides, and checks for leaks
+    sweep       cancels a part of a scenario, or makes it fail, at each of its checkpoints in turn
+    network     hosts in memory that listen and dial, with Trio's streams or with our links
+    faults      the faults of a network, as data
+    stream      a pair of bounded streams (Trio's memory streams are unbounded)
     pipe        a pair of links
     tree        the tasks of a running program as text
-    shrink      what fails made smaller while it fails
-    chat        a whole chat of ours from a seed; a door of its own
-    picture     … and a run of it as a page; `python -m trio_chat.testing --help`
+    shrink      makes a failing input smaller while it fails
+    chat        a whole chat server with users, from a seed; imported separately
+    picture     a run of such a chat as an HTML page; `python -m trio_chat.testing --help`
 
-Behind them, from the ground up:
+The internal modules, lowest first:
 
-    scheduling  which task runs next, and how late; all of Trio's private names
-    isolation   what a run may not reach: threads, sockets, processes, real clocks
-    leaks       what it left open: async generators, coroutines
-    trace       what happened, as one hash
-    cancel_injector            counts the checkpoints of the part that is swept, and ends it at one
-    watch       ends a run that cannot end by itself
-    listener, connection, fault_pipeline, effects      the parts of the network
+    scheduling       which task runs next, and how late; all uses of Trio's private names
+    isolation        refuses threads, sockets, processes and real clocks during a run
+    leaks            finds open async generators and coroutines
+    trace            the hash of a run
+    cancel_injector  counts the checkpoints of the victim, and cancels it at one of them
+    watch            ends a run that cannot end by itself
+    listener, connection, fault_pipeline, effects: the parts of the network
 """
 
-# Eagerly, unlike the front door of trio_chat: `simulate` and `sweep` are names of modules as well, and
-# what the package's attribute of that name is must not depend on what was imported first.
+# Imported eagerly, unlike in the package trio_chat: `simulate` and `sweep` are also names of modules, and the
+# value of the package's attribute must not depend on the order of imports.
 from trio_chat.errors import DeadlockError, NotSimulated, ResourceLeakError, SimulationError
 from trio_chat.testing.faults import (
     Bandwidth,

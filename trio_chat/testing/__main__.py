@@ -28,9 +28,9 @@ class _PlanOrSeed(click.ParamType[Plan]):
         try:
             return Plan.from_json(sys.stdin.read() if text == "-" else Path(text).read_bytes())
         except OSError as error:
-            self.fail(f"no seed, and no file to read: {error}", param, ctx)
+            self.fail(f"not a seed, and cannot read the file: {error}", param, ctx)
         except ValueError as error:  # of JSON, of a plan, or of UTF-8
-            self.fail(f"{text} is no plan: {error}", param, ctx)
+            self.fail(f"invalid plan {text}: {error}", param, ctx)
 
 
 _plan = click.argument("plan", metavar="PLAN_OR_SEED", type=_PlanOrSeed())
@@ -65,9 +65,9 @@ def main() -> None:
 )
 @_json
 def replay(plan: Plan, html_path: str | None, json_path: str | None) -> None:
-    """Perform a plan and say what came of it.
+    """Perform a plan and print its result.
 
-    Ends with 1 when a promise was broken, or anything else went wrong.
+    The exit status is 1 if a promise was broken, or any other error happened.
     """
     if html_path == json_path == STANDARD:
         raise click.UsageError("--html - and --json -: standard output can be one of them")
@@ -92,9 +92,9 @@ def replay(plan: Plan, html_path: str | None, json_path: str | None) -> None:
 )
 @_json
 def shrink(plan: Plan, runs: int, json_path: str | None) -> None:
-    """Make a plan that fails smaller, as long as it fails in the same way, and print it as a test.
+    """Make a failing plan smaller, as long as it fails in the same way, and print it as a test.
 
-    Ends with 1, as it fails; with 0 when the plan does not fail, and there is nothing to print.
+    The exit status is 1, as the plan fails; it is 0 if the plan does not fail, and then nothing is printed.
     """
 
     def tell(smaller: Plan, count: int) -> None:

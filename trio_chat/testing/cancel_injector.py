@@ -1,7 +1,7 @@
-"""The part of a program that is struck: its checkpoints are counted, and at one of them it is ended.
+"""Count the checkpoints of a part of a program, the victim, and cancel it at one of them, or raise an error.
 
-A checkpoint is every time that a task inside waits or lets others run, behind a shield too: cancelled
-there, it hears of it when the shield is over.
+A checkpoint is each wait or yield of a task inside, also behind a shield: a task cancelled there gets the
+cancellation when the shield ends.
 """
 
 from collections.abc import Callable
@@ -16,23 +16,23 @@ from trio_chat.testing.tree import awaited
 __all__ = ["CancelInjector", "Inside"]
 
 OVERDUE = 1_000
-"""Checkpoints after its cancellation, until a victim is taken for one that swallows it."""
+"""The checkpoints after its cancellation at which a victim counts as one that swallows it."""
 
 
 class CancelInjector(trio.abc.Instrument):
     """Counts checkpoints inside `Inside(victim)`; at number `at` it cancels, or raises `error()` there.
 
-    `children`: those of the tasks spawned inside count as well.
+    `children`: count the checkpoints of the tasks spawned inside as well.
     """
 
     def __init__(
         self, at: int = 0, *, error: Callable[[], Exception] | None = None, children: bool = False
     ) -> None:
         self.checkpoints = 0
-        """How many there were so far."""
+        """The number of checkpoints so far."""
         self.entered = False
         self.line = ""
-        """What was awaited where it was struck, as `file:line  source`; empty if it was not struck."""
+        """The line that awaited at the chosen checkpoint, as `file:line  source`; empty before it."""
         self.overdue: Callable[[str], None] = lambda _: None
         """Called, again and again, when the victim does not end."""
         self.raised: Exception | None = None
@@ -55,7 +55,8 @@ class CancelInjector(trio.abc.Instrument):
             self._inside[task] = inside
 
     def _around(self, nursery: trio.Nursery | None) -> "Inside | None":
-        """The scope that ends the tasks of a nursery; not one that was entered when it was open already."""
+        """Return the scope that ends the tasks of a nursery, unless the nursery was open before it was
+        entered."""
         inside = None if nursery is None else self._inside.get(nursery.parent_task)
         return None if inside is None or nursery in inside.outer else inside
 
@@ -67,14 +68,17 @@ class CancelInjector(trio.abc.Instrument):
         if inside is None:
             return
         if task is not inside.task and self._around(task.parent_nursery) is not inside:
-            del self._inside[task]  # `nursery.start` has handed it over, or one of those around it
+            # `nursery.start` has moved the task, or a task around it, to another nursery
+            del self._inside[task]
             return
         self.checkpoints += 1
         if self.checkpoints == self._at:
             self.line = awaited(task)
             self._strike(task, inside.scope)
         elif self.line and self._error is None and self.checkpoints > self._at + OVERDUE:
-            self.overdue(f"cancelled, and {OVERDUE:,} checkpoints later still there: who swallows Cancelled?")
+            self.overdue(
+                f"still running {OVERDUE:,} checkpoints after the cancel: the victim swallows Cancelled"
+            )
 
     def _strike(self, task: Task, scope: trio.CancelScope) -> None:
         if self._error is None:
@@ -85,9 +89,9 @@ class CancelInjector(trio.abc.Instrument):
 
 
 class Inside:
-    """`with Inside(victim) as scope:` is what the victim is; without a victim it is only a cancel scope.
+    """The scope of a victim: `with Inside(victim) as scope:`; without a victim it is only a cancel scope.
 
-    Being struck ends here: the cancellation, and the error that was raised if it comes out as it is.
+    It catches the cancellation, and the injected error if that leaves the block unchanged.
     """
 
     def __init__(self, victim: CancelInjector | None) -> None:

@@ -1,9 +1,9 @@
-"""What can befall a network, as data: a plan of it can be drawn from a seed, saved, edited and replayed.
+"""The faults of a network, as data: they can be drawn from a seed, saved, edited and replayed.
 
-A rule says what happens and not to whom: `MemoryNetwork.fault` puts it on the way from one host to another
-for as long as a block lasts. Some strike the bytes, some the dials, `NoFiles` the accepts, and `Fin` and
-`Rst` strike once. Whatever they do, they keep to what TCP promises: bytes come in order, and as long as a
-connection lives none is lost. What was under way when a rule ends still arrives.
+A rule describes a fault without its hosts: `MemoryNetwork.fault` applies it from one host to another for the
+length of a block. Some rules affect bytes, some dials, `NoFiles` accepts; `Fin` and `Rst` strike once. All
+keep the guarantees of TCP: bytes arrive in order, and none is lost while a connection lives. Bytes in transit
+when a rule ends still arrive.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,60 +40,60 @@ class _Rule(Struct, frozen=True, tag=str.lower, tag_field="kind"):
 
 
 class Latency(_Rule, frozen=True):
-    """What is sent arrives after `delay_s`, and up to `jitter_s` later, each time anew; never out of order.
-    A dial takes the way there and the way back."""
+    """Bytes arrive after `delay_s` plus up to `jitter_s`, drawn for each send; never out of order. A dial
+    takes one round trip."""
 
     delay_s: float
     jitter_s: float = 0.0
 
 
 class Bandwidth(_Rule, frozen=True):
-    """Each connection carries so many bytes a second, piece by piece."""
+    """Each connection carries `bytes_per_s`, in pieces."""
 
     bytes_per_s: int
 
 
 class Split(_Rule, frozen=True):
-    """A read gives between one byte and so many."""
+    """A read returns between one byte and `bytes_max`."""
 
     bytes_max: int = 1
 
 
 class Merge(_Rule, frozen=True):
-    """What is sent within so many seconds of its first byte arrives at once, at their end."""
+    """Bytes sent within `within_s` of the first byte arrive together, at the end of that time."""
 
     within_s: float
 
 
 class Narrow(_Rule, frozen=True):
-    """A connection holds so many bytes, and not the network's `buffer_bytes`: sends are taken in part."""
+    """A connection holds `bytes_max`, instead of the network's `buffer_bytes`: sends are taken in part."""
 
     bytes_max: int
 
 
 class Stall(_Rule, frozen=True):
-    """Nothing arrives, no end and no reset either. Senders feel it when the buffer is full. Dials pass."""
+    """Nothing arrives, also no FIN and no reset. Senders block when the buffer is full. Dials pass."""
 
 
 class Cut(_Rule, frozen=True):
-    """A connection is reset when so many more bytes have been sent on it; these bytes arrive. At 0 the next
+    """A connection is reset when `after_bytes` more have been sent on it; these bytes arrive. At 0 the next
     send is taken, and none of it arrives."""
 
     after_bytes: int = 0
 
 
 class Silence(_Rule, frozen=True):
-    """What is sent vanishes, ends and resets too, and neither end is told: half-open.
+    """Sent bytes, FINs and resets vanish, and neither end gets an error: the connection is half-open.
 
-    A connection that lost something this way carries nothing more in that direction, not after the rule
-    either: a hole in the middle is what TCP never shows. Vanished bytes count against the buffer, as
+    A connection that lost something this way carries nothing more in that direction, also not after the
+    rule ends: TCP never delivers a stream with a hole. Vanished bytes count against the buffer, as
     unacknowledged bytes do.
     """
 
 
 class Partition(_Rule, frozen=True):
-    """Two hosts cannot reach each other, in both directions: as a stall for the connections there are (TCP
-    sends again what was lost, so all of it arrives when the hosts meet again), and dials hang."""
+    """Two hosts cannot reach each other, in both directions: existing connections stall (TCP
+    retransmits lost bytes, so all of them arrive after the partition), and dials hang."""
 
 
 class Refuse(_Rule, frozen=True):
@@ -105,7 +105,7 @@ class NoFiles(_Rule, frozen=True):
 
 
 class Fin(_Rule, frozen=True):
-    """Once: the first host's end of each connection to the second says that no more will come."""
+    """Once: the first host's end of each connection to the second sends a FIN."""
 
 
 class Rst(_Rule, frozen=True):
@@ -131,7 +131,7 @@ Rule = (
 
 
 class Fault(Struct, frozen=True):
-    """A rule, whom it strikes, and when: from the first host to the second, `"*"` being any of them."""
+    """A rule, its hosts and its time: from the first host to the second, where `"*"` is any host."""
 
     rule: Rule
     first: str
@@ -139,7 +139,7 @@ class Fault(Struct, frozen=True):
     at_s: float = 0.0
     lasts_s: float = 0.0
     both: bool = False
-    """And from the second to the first."""
+    """Whether it applies from the second to the first as well."""
 
 
 def draw(
@@ -150,8 +150,8 @@ def draw(
     within_s: float = 10.0,
     lasts_s_max: float = 5.0,
 ) -> Fault:
-    """A fault between one of `hosts` and one of `others`, in either direction, that begins within so many
-    seconds. `others` are those who listen: dials are only refused by them, only they run out of files."""
+    """Draw a fault between one of `hosts` and one of `others`, in either direction, that begins within
+    `within_s`. `others` are the hosts that listen: only they refuse dials, and only they run out of files."""
     kind = random.choice(list(_DRAWN))
     rule = _DRAWN[kind](random)
     first, second = random.choice(hosts), random.choice(others)
@@ -169,7 +169,7 @@ def draw(
 
 
 def _few(random: Random, most: int) -> int:
-    """Between one and `most`, and mostly small: as many below ten as above a tenth of `most`."""
+    """Draw a number from one to `most`, mostly small: as many below ten as above a tenth of `most`."""
     return max(1, int(most ** random.random()))
 
 

@@ -1,16 +1,16 @@
-"""What a simulated run may not reach: threads, sockets, other processes, and the clocks of the machine.
+"""Refuse threads, sockets, other processes and the clocks of the machine during a simulated run.
 
-Their answers come when they come, so a run that asks them cannot be replayed. While a fence is up each such
-call, by the thread that runs the simulation, is a `NotSimulated` that says which it was and from where; it
-is remembered too, as a program may swallow what it is raised.
+Their results depend on real time, so a run that uses them cannot be replayed. While a fence is up, each such
+call by the thread that runs the simulation raises a `NotSimulated` with the call and its place; the fence
+also keeps the error, as a program may swallow it.
 
-Threads, sockets and processes are seen by an audit hook, so there is no way round it but a socket that was
-made before: of that only binding, connecting and sending to an address are seen. An audit hook cannot be
-taken away again; outside of a run it looks into an empty set.
-The clocks are replaced in the module `time`, and so is `Thread.start`. What cannot be seen: names that were
-bound before, as `from time import time` does, and what C asks by itself, as in `datetime.now()` and in
-`time.localtime()` without an argument. Nor is it seen that a program reads files or `os.urandom`, which are
-no clocks but differ too.
+An audit hook detects threads, sockets and processes, so the only way around it is a socket made before the
+run: of that it detects only bind, connect and sends to an address. An audit hook cannot be removed; outside
+of a run it looks into an empty dict.
+The clocks are replaced in the module `time`, and so is `Thread.start`. Not detected: names that were bound
+before, as by `from time import time`, and clock reads in C, as in `datetime.now()` and in `time.localtime()`
+without an argument. Reads of files and of `os.urandom` are not detected either; they are no clocks but differ
+too.
 """
 
 import sys
@@ -30,7 +30,7 @@ __all__ = ["Isolation", "fenced"]
 
 _EVENTS = {
     TRIO_THREAD: "a thread",
-    "_thread.start_new_thread": "a thread",  # from 3.12 on; before, `Thread.start` is what is seen
+    "_thread.start_new_thread": "a thread",  # from 3.12 on; before, the replaced `Thread.start` detects it
     "_thread.start_joinable_thread": "a thread",  # from 3.13 on
     "socket.__new__": "a socket",
     "socket.bind": "a socket",
@@ -63,26 +63,26 @@ _CLOCKS = (
 # The modules that may read the clocks. A log record has a time, and nothing depends on it.
 _MAY_ASK = ("logging", "trio", "trio_chat.testing")
 
-# Of the run that is on: what an audit hook, which stays for ever, looks at.
+# The state of the current run, for the audit hook, which stays for ever.
 _watched: dict[str, str] = {}
 _fences: list["Isolation"] = []
 
 
 class Isolation:
-    """What is known of one run. `is_up` is for the run to set: Trio itself opens a socket to begin with."""
+    """The fence of one run. The run sets `is_up`, since Trio itself opens a socket at its start."""
 
     def __init__(self) -> None:
         self.is_up = False
         self.first: NotSimulated | None = None
-        """The first thing that was refused."""
+        """The error of the first refused call."""
         self._thread = get_ident()
 
     def is_closed(self) -> bool:
-        """Whether it is closed to who asks this: to the thread that made it, while it is up."""
+        """Return whether it refuses calls of the current thread: the thread that made it, while it is up."""
         return self.is_up and get_ident() == self._thread
 
     def refuse(self, what: str, call: str, frame: FrameType | None) -> NotSimulated:
-        """The error for such a call."""
+        """Return the error for a refused call."""
         place = calling(frame)
         error = NotSimulated(f"{what} inside a simulation: {call}" + (f", from {place}" if place else ""))
         self.first = self.first or error
@@ -91,9 +91,9 @@ class Isolation:
 
 @contextmanager
 def fenced() -> Iterator[Isolation]:
-    """Refuse all that within the `with`, while it is up. There is one at a time in a process.
+    """Refuse these calls within the `with`, while the fence is up. A process has one fence at a time.
 
-    For ordinary code around a run, and not for a task: that of a run which is broken off ends nothing.
+    Use it in synchronous code around a run, not in a task: a task of an aborted run does not leave the block.
     """
     fence = Isolation()
     _install_hook()

@@ -1,4 +1,4 @@
-"""What a run left open that Python itself can tell of: async generators, coroutines, warnings."""
+"""Find the leaks of a run that Python itself reports: async generators, coroutines, warnings."""
 
 import sys
 import warnings
@@ -12,7 +12,7 @@ __all__ = ["LeftOpen", "left_open"]
 
 
 class LeftOpen:
-    """What was seen in a run."""
+    """The leaks of a run."""
 
     def __init__(self) -> None:
         self._generators: WeakSet[AsyncGeneratorType[Any, Any]] = WeakSet()
@@ -26,7 +26,7 @@ class LeftOpen:
         return names + sorted(self._warned)
 
     def see_generators(self) -> None:
-        """See those begun from now on: to be called inside `trio.run`, at whose end it is over."""
+        """Track the generators begun from now on, until the end of the `trio.run` that this is called in."""
         trios = sys.get_asyncgen_hooks().firstiter
 
         def begun(generator: AsyncGenerator[Any, Any]) -> None:
@@ -40,9 +40,9 @@ class LeftOpen:
 
 @contextmanager
 def left_open() -> Iterator[LeftOpen]:
-    """Watch the run that is inside the `with`. Other warnings are shown as ever.
+    """Track the leaks of the run inside the `with`. Other warnings are shown as usual.
 
-    Garbage that waits for the collector is not seen: a coroutine in a cycle, say.
+    Garbage that waits for the collector is not detected, such as a coroutine in a cycle.
     """
     seen = LeftOpen()
 

@@ -59,7 +59,7 @@ class MemoryNetwork:
         self, random: Random | None = None, note: Note | None = None, buffer_bytes: int = BUFFER_BYTES
     ) -> None:
         if buffer_bytes < 1:
-            raise ValueError("a pipe holds at least one byte")
+            raise ValueError(f"invalid buffer_bytes: got {buffer_bytes}, expected at least 1")
         self.random = random or Random(0)
         self._note = note
         self._buffer_bytes = buffer_bytes

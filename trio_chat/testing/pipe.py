@@ -97,10 +97,10 @@ class PipeDirection:
         self.bytes = bytearray()  # arrived, and not read yet
         self.buffer_bytes = buffer_bytes
         self.course: FaultPipeline | None = None  # None: bytes arrive as they are sent
-        self.ended = False  # the sender has said that no more will come …
+        self.ended = False  # the sender has sent a FIN …
         self.eof = False  # … and it has arrived
         self.deaf = False  # the reader has closed
-        self.broken = False  # the reader knows that the connection is gone
+        self.broken = False  # the reader has received a reset
         self.reader = Waiter()
         self.writer = Waiter()
         self.name = name

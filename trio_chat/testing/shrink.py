@@ -1,9 +1,10 @@
-"""Make what fails smaller while it fails: delta debugging, for any sequence and any predicate.
+"""Make a failing input smaller while it fails: delta debugging, for any sequence and any predicate.
 
     fewest = shrink(steps, fails)
 
-Nothing is known of the items, nor why they fail together: fewer of those that fail need not fail, as when
-each decides what chance the next ones get. So what comes out is as small as leaving out parts can make it.
+The algorithm knows nothing of the items, nor why they fail together: a part of a failing input need not
+fail, as when each item decides the random values of the next ones. So the result is as small as leaving out
+parts can make it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +16,11 @@ T = TypeVar("T")
 
 
 def shrink(items: Sequence[T], fails: Callable[[tuple[T, ...]], bool]) -> tuple[T, ...]:
-    """The fewest of `items`, in their order, that were found to fail; all of them are known to.
+    """Return the fewest of `items`, in their order, that were found to fail; all of them together must fail.
 
-    All are left out, then each half, each quarter and so on down to single ones, and these again until each
-    is needed. With n items of which k matter it takes some k · log n calls, and n² when nothing is as it
-    seems: who has not so much time lets `fails` say no.
+    It leaves out all items, then each half, each quarter and so on down to single items, and these again
+    until each is needed. With n items of which k matter it takes about k · log n calls, and n² in the worst
+    case: to limit the time, let `fails` return False.
     """
     kept = tuple(items)
     if not kept or fails(()):
@@ -34,8 +35,8 @@ def shrink(items: Sequence[T], fails: Callable[[tuple[T, ...]], bool]) -> tuple[
 
 
 def _without_parts(items: tuple[T, ...], size: int, fails: Callable[[tuple[T, ...]], bool]) -> tuple[T, ...]:
-    """Without those parts of that size that are not needed. From the end, as what happens depends on what was
-    before it: without what comes last, the rest is as it was."""
+    """Leave out the parts of that size that are not needed. Start at the end, since each item depends on the
+    items before it: without the last part, the rest is unchanged."""
     end = len(items)
     while end > 0:
         start = max(0, end - size)
@@ -47,8 +48,8 @@ def _without_parts(items: tuple[T, ...], size: int, fails: Callable[[tuple[T, ..
 
 
 def smaller(value: float, lowest: float = 0) -> Iterator[float]:
-    """Numbers to try instead of one, the simplest first: none below `lowest` nor above it, whole ones of a
-    whole one, and at most three decimal places of another."""
+    """Yield numbers to try instead of `value`, the simplest first: from `lowest` up to below `value`,
+    integers for an integer, and others with at most two decimal places."""
     if isinstance(value, int):
         tries: list[float] = [lowest, value // 10, value // 2, value * 3 // 4]
     else:

@@ -110,7 +110,7 @@ class Run(Generic[T]):
 
     seed: int
     value: T
-    """What the scenario returned."""
+    """The return value of the scenario."""
     trace_hash: str
     """In hex; equal for runs that did the same."""
     trace: tuple[Note, ...]

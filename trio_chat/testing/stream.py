@@ -1,4 +1,4 @@
-"""The ends of pipes as Trio's own streams, for any Trio program: bounded, unlike Trio's memory streams."""
+"""Pipe ends as Trio streams, for any Trio program: bounded, unlike Trio's memory streams."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         self._said_eof = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Wait until the pipe has taken all of it, which is sooner than that it arrives."""
+        """Wait until the pipe has taken all the data, which is earlier than its arrival."""
         with self._alone(), memoryview(data) as rest:
             if self._said_eof:
                 raise trio.ClosedResourceError("no more can be sent after send_eof")
@@ -53,22 +53,22 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         if max_bytes is None:
             max_bytes = RECEIVE_BYTES
         if not isinstance(max_bytes, int):
-            raise TypeError("max_bytes is a whole number")
+            raise TypeError(f"invalid max_bytes: got {max_bytes!r}, expected an int")
         if max_bytes < 1:
-            raise ValueError("max_bytes is at least 1")
+            raise ValueError(f"invalid max_bytes: got {max_bytes}, expected at least 1")
         try:
             return await self.link.receive_some(max_bytes)
         except LinkBroken as error:
             raise trio.BrokenResourceError(str(error)) from error
 
     async def aclose(self) -> None:
-        """Close at once: what was sent still arrives, unless there is unread input, which makes a reset."""
+        """Close at once: sent bytes still arrive, unless there is unread input, which causes a reset."""
         self.link.close()
         await trio.lowlevel.checkpoint()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """What sends, one task at a time, and with Trio's errors."""
+        """Allow one sending task at a time, and raise Trio's errors."""
         if self._sending:
             raise trio.BusyResourceError("another task is sending already")
         if self.link.is_closed:
@@ -85,6 +85,6 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
 
 def stream_pair(buffer_bytes: int = BUFFER_BYTES) -> tuple[MemoryStream, MemoryStream]:
-    """Two ends of one connection that holds up to `buffer_bytes` each way."""
+    """Return the two ends of one connection that holds up to `buffer_bytes` each way."""
     left, right = link_pair(buffer_bytes)
     return MemoryStream(left), MemoryStream(right)

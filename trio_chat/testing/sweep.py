@@ -34,9 +34,9 @@ class Swept:
     """A sweep that went well."""
 
     checkpoints: int
-    """How many there are when nothing strikes."""
+    """The number of checkpoints in the run without a fault."""
     lines: tuple[str, ...]
-    """What was awaited at each that was struck, as `file:line  source`."""
+    """The line that awaited at each checkpoint, as `file:line  source`."""
 
 
 def sweep(
@@ -50,12 +50,12 @@ def sweep(
     limit_s: float = LIMIT_S,
     steps_max: int = STEPS_MAX,
 ) -> Swept:
-    """Simulate `scenario` once unharmed, and then once for each checkpoint inside `with sim.victim()`.
+    """Simulate `scenario` once without a fault, and then once for each checkpoint inside `with sim.victim()`.
 
-    At that checkpoint the victim is cancelled, or with `error` what that makes is raised there. Either ends
-    at the `with`, and what the scenario asserts afterwards and in `sim.leaves_nothing` is checked each time.
-    If the program makes another error of `error`, catching that is the scenario's affair. `children`: the
-    checkpoints of tasks spawned inside count as well. `only`: that checkpoint alone, as a replay.
+    At that checkpoint the victim is cancelled, or `error()` is raised there. The `with` catches both, and
+    each run checks the later assertions of the scenario and those in `sim.leaves_nothing`. If the program
+    turns the injected error into another one, the scenario must catch that. `children`: the checkpoints of
+    tasks spawned inside count as well. `only`: that checkpoint alone, as a replay.
 
     Raises what `simulate` raises, with a note that names the checkpoint and another that replays it. A victim
     that does not end when cancelled is a `DeadlockError`. ValueError if the scenario has no victim, or more

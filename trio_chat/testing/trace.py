@@ -1,7 +1,7 @@
-"""What happened in a run, as one hash: the tasks stepped and in which order, the times, the notes.
+"""Hash a run: the order of its task steps, its times and its notes.
 
-Two runs with one hash did the same. A step costs 0.1 µs here, a pass 0.2, a note 0.6: what is to be hashed is
-gathered, and hashed in large pieces.
+Two runs with the same hash did the same. A step costs 0.1 µs here, a pass 0.2, a note 0.6: the input of the
+hash is buffered, and hashed in large pieces.
 """
 
 from array import array
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 __all__ = ["NOTES_MAX", "Note", "Trace"]
 
 NOTES_MAX = 10_000
-"""How many notes are kept, the last ones; all of them are in the hash."""
+"""How many of the last notes are kept; all of them are in the hash."""
 
 PIECE = 10_000
 # Between the numbers of tasks, from 0 up.
@@ -22,7 +22,7 @@ _PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 class Note(NamedTuple):
-    """What a scenario noted, and when."""
+    """A note of a scenario, and its time."""
 
     time: float
     """Virtual seconds."""
@@ -30,7 +30,7 @@ class Note(NamedTuple):
 
 
 class Trace:
-    """Takes down one run."""
+    """The recorder of one run."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -40,11 +40,11 @@ class Trace:
         self._hash = blake2b(digest_size=16)
 
     def keep_all(self) -> None:
-        """Forget none of the notes from now on."""
+        """Keep all notes from now on."""
         self._last = deque(self._last)
 
     def passed(self, numbers: list[int]) -> None:
-        """The tasks with these numbers are stepped, in one pass."""
+        """Record one pass, which steps the tasks with these numbers."""
         log = self._log
         log += numbers
         log.append(_PASS)
@@ -52,17 +52,19 @@ class Trace:
             self._flush()
 
     def jumped(self, now: float) -> None:
-        """Virtual time has become `now`."""
+        """Record that virtual time is now `now`."""
         self.now = now
         self._log.append(_JUMP)
         self._noted.append((now, ()))
 
     def noted(self, what: tuple[Any, ...]) -> None:
-        """Raises TypeError unless it is plain values, and tuples and lists of them."""
+        """Record a note. Raises TypeError unless it is of plain values, and tuples and lists of them."""
         for each in what:
             if type(each) not in _PLAIN:
                 if not _is_plain(each):
-                    raise TypeError(f"a note is of plain values, so that its hash means something: {what!r}")
+                    raise TypeError(
+                        f"invalid note: got {what!r}, expected plain values (str, bytes, numbers, None)"
+                    )
                 what = deepcopy(what)  # a list may be changed before it is hashed
         note = self.now, what
         self._last.append(note)
@@ -71,11 +73,11 @@ class Trace:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """The last of them, or all that are kept."""
+        """The notes that are kept: the last ones, or all."""
         return tuple(Note(*note) for note in self._last)
 
     def digest(self) -> str:
-        """The hash of all that has been taken down, in hex."""
+        """Return the hash of everything recorded so far, in hex."""
         self._flush()
         return self._hash.hexdigest()
 

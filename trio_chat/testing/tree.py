@@ -1,10 +1,10 @@
-"""The tasks of a running Trio program as text: who opened which nursery, and what each one awaits.
+"""Show the tasks of a running Trio program as text: their nurseries, and the line that each task awaits.
 
     app.main             app.py:31      async with trio.open_nursery() as nursery:
     ├─ app.philosopher   app.py:19      async with right:
     └─ app.philosopher   app.py:19      async with right:
 
-A line is the innermost of the *program*: not of Trio, nor of the standard library, nor of this harness.
+The line is the innermost line of the *program*: not of Trio, the standard library or this package.
 """
 
 import linecache
@@ -29,11 +29,11 @@ _SITE_PACKAGES = f"{os.sep}site-packages{os.sep}"
 
 
 def task_tree() -> str:
-    """The tree of the `trio.run` that this is called in, by a task or between two; a line for each task.
+    """Return the task tree of the current `trio.run`, called by a task or between two; a line for each task.
 
-    Awaits nothing. Tasks next to each other that have one name, await one line and have no tasks of their
-    own share a line with their number. Where a task has opened several nurseries, each has a line, the
-    outer one first.
+    It awaits nothing. Neighbouring tasks with the same name and the same awaited line, and without tasks of
+    their own, share a line with their number. If a task has opened several nurseries, each has a line, the
+    outermost first.
     """
     root = trio.lowlevel.current_root_task()
     assert root is not None
@@ -49,16 +49,16 @@ def task_tree() -> str:
 
 
 def awaited(task: Task) -> str:
-    """What `task` awaits, as `file:line  source`: the innermost line of the program.
+    """Return the line that `task` awaits, as `file:line  source`: the innermost line of the program.
 
-    Of a task that is all Trio's, such as `nursery.start_soon(trio.sleep, 1)`, the outermost line.
+    For a task entirely in Trio, such as `nursery.start_soon(trio.sleep, 1)`, return the outermost line.
     """
     place, source = _awaited(task)
     return f"{place}  {source}"
 
 
 def calling(frame: FrameType | None) -> str:
-    """From where in the program a frame was reached, as `file:line  source`; empty if from nowhere in it."""
+    """Return the line of the program that led to a frame, as `file:line  source`, or an empty text."""
     while frame is not None:
         if _of_program(frame.f_code.co_filename):
             place, source = _line(frame.f_code.co_filename, frame.f_lineno)
@@ -149,7 +149,7 @@ def _line(filename: str, number: int) -> tuple[str, str]:
 
 
 def _short(filename: str) -> str:
-    """A path as one would name it: from here, or else by its module's package and name."""
+    """Return a short path: relative to the current directory, or else the package and file name."""
     _, installed, module = filename.rpartition(_SITE_PACKAGES)
     if installed:
         return module
@@ -161,7 +161,7 @@ def _short(filename: str) -> str:
 
 @cache
 def _of_program(filename: str) -> bool:
-    """Whether a file is of the program under test, and not one of those that carry it."""
+    """Return whether a file belongs to the program under test."""
     if filename.startswith("<frozen "):
         return False
     if filename.startswith((_folder(trio), _folder(outcome), os.path.dirname(__file__) + os.sep)):

@@ -1,8 +1,8 @@
-"""Looks at every pass of a simulated run: takes it down, and ends a run that cannot end by itself.
+"""Watch every pass of a simulated run: record it, and end a run that cannot end by itself.
 
-It is ended as gently as it will: its scope is cancelled; if it is stuck again, behind a shield, `_Ended` is
-raised where each task waits, which no shield keeps out; if not even that helps, in a loop that swallows
-all, the run is broken off and its tasks are dropped. Each time it gets a little more time and some steps.
+The watch first cancels the scope of the run. If the run is stuck again, behind a shield, it raises `_Ended`
+where each task waits, which no shield prevents. If that fails too, in a loop that swallows all errors, it
+aborts the run and drops its tasks. After each attempt the run gets a little more time and some steps.
 """
 
 from math import inf
@@ -23,16 +23,16 @@ THROWS_MAX, THROW_STEPS = 10, 1_000
 STUCK_PASSES = 100  # a jump so small that a float does not hold it could be tried for ever
 
 
-# Kept for ever: what swallows everything would swallow its end as garbage as well, in the midst of others.
+# Kept for ever: a task that swallows every error would also swallow GeneratorExit, during another run.
 _dropped: list[Task | None] = []
 
 
 class _Ended(BaseException):
-    """Raised inside a program that does not end when it is cancelled; not for it to catch."""
+    """Raised inside a program that does not end when it is cancelled; the program must not catch it."""
 
 
 class RunWatch:
-    """Watches one run; `hung` is what was found, or None."""
+    """The watch of one run; `hung` is the error that it found, or None."""
 
     def __init__(self, trace: Trace, *, limit_s: float, steps_max: int) -> None:
         self.hung: DeadlockError | None = None
@@ -46,11 +46,11 @@ class RunWatch:
         self._main: tuple[Task, trio.CancelScope] | None = None
 
     def begin(self, scope: trio.CancelScope) -> None:
-        """The task that calls this is the scenario's, within `scope`."""
+        """Register the calling task as the scenario's, within `scope`."""
         self._main = trio.lowlevel.current_task(), scope
 
     def passed(self, numbers: list[int]) -> None:
-        """One pass is about to be made; called by the scheduler, outside of all tasks."""
+        """Record the next pass; the scheduler calls this, outside of all tasks."""
         if not numbers:
             self._nothing_runs()
             return
@@ -62,7 +62,7 @@ class RunWatch:
             self.end(f"{self.steps:,} steps, at {self.now:g} s of virtual time: it runs for ever")
 
     def end(self, why: str) -> None:
-        """End the run, which is not done, the more harshly the oftener this is called."""
+        """End the unfinished run; each further call uses a stronger method."""
         if self._main is None:
             return
         main, scope = self._main

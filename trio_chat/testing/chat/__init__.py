@@ -1,11 +1,11 @@
-"""A whole chat in one process, from one seed: the server, its members, the network, the journal, and time.
+"""Simulate a whole chat in one process, from one seed: server, members, network, journal and time.
 
-plan    what is to happen, as data: drawn from a seed, saved, edited, replayed
-actor   a member that does what the plan says, at the client's end of the wire
-disk    a journal that is slow, or fails before or after it has written
-play    the plan performed and judged
-record  … and taken down, byte by byte, for a picture
-reduce  a plan that fails made smaller; paste prints it as a test
+plan          the steps and faults, as data: drawn from a seed, saved, edited, replayed
+actor         a member that performs the plan, at the client's end of the wire
+faulty_store  a journal that is slow, or fails before or after it has written
+play          performs and judges a plan
+record        performs a plan and records each byte, for a picture
+reduce        makes a failing plan smaller; `serialize` prints it as a test
 """
 
 from trio_chat.testing.chat.faulty_store import FaultyDisk, UnreliableStore

@@ -1,4 +1,4 @@
-"""What a server logs while it is simulated: with a traceback it is a bug."""
+"""Collect the log records of a simulated server that have a traceback: each is a bug."""
 
 import logging
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ class _Listening(logging.Handler):
 
 @contextmanager
 def logged_bugs() -> Iterator[list[str]]:
-    """The bugs that are logged in the block. What else a server says on a bad day is not shown."""
+    """Collect the bugs that are logged in the block. Other log records are not shown."""
     bugs: list[str] = []
     logger, listening = logging.getLogger("trio_chat"), _Listening(bugs)
     propagated = logger.propagate

@@ -1,7 +1,7 @@
-"""A journal whose disk is slow, or fails now and then, before or after it has written, or loses its tail.
+"""A journal whose disk is slow, or sometimes fails, before or after it has written, or loses its tail.
 
-The last is what a journal with durability `normal` may do when its machine goes down: the first part of what
-was committed is there, whole commits of all rooms in their order, and the rooms have new epochs.
+A journal with durability `normal` may lose its tail when its machine crashes: the oldest commits are kept,
+whole commits of all rooms in their order, and the rooms have new epochs.
 """
 
 from collections.abc import Callable

@@ -39,7 +39,7 @@ class SimulatedMember:
         """The code of the last goodbye that it received."""
         self.stays: dict[str, Visit] = {}
         self.has_slept = False
-        """Whether it may ever have been behind."""
+        """Whether it may ever have lagged behind."""
         self.send: Callable[..., None] = _nothing
         self._judge = judge
         self._quiet = QUIET_BYES
@@ -48,7 +48,8 @@ class SimulatedMember:
         self._cursors: dict[str, tuple[str, int]] = {}  # by room: epoch, last seen
         self._joining: dict[str, str] = {}  # by ref
         self._turned_away: dict[str, None] = {}  # rooms to be asked for once more
-        self._leaving: dict[str, tuple[str, int]] = {}  # by ref: the room, and what must come before the ack
+        # by ref: the room, and the entry that must precede the ack
+        self._leaving: dict[str, tuple[str, int]] = {}
         self._left: dict[str, tuple[float, Visit]] = {}  # when, and what it was
         self._entered_at: dict[str, float] = {}
         self._unacked: dict[str, m.Say] = {}
@@ -124,7 +125,7 @@ class SimulatedMember:
     def quit(self) -> None:
         self.send(m.Quit(self._ref("q")))
 
-    # --- coming and going -----------------------------------------------------------------------------
+    # --- connections ----------------------------------------------------------------------------------
 
     def goes(self, way: str) -> None:
         """Record that it is about to end its connection."""
@@ -180,7 +181,7 @@ class SimulatedMember:
         if trio.current_time() - self._entered_at[visit.room] < TOLD_S:
             visit.brief()
         if self.has_slept or visit.cursor < visit.truth.head:
-            visit.cut_off()  # who is behind is told at the end who is here: not any more, now
+            visit.cut_off()  # a slow member gets the member list when it catches up: not after a leave
 
     def _join(self, room: str) -> None:
         left_at, visit = self._left.pop(room, (float("-inf"), None))
@@ -301,7 +302,7 @@ class SimulatedMember:
         )
         self._cursors[room] = (answer.epoch, answer.head)
         self._entered_at[room] = trio.current_time()
-        if self._way:  # it has gone already, perhaps before anybody was told that it had come
+        if self._way:  # it has left already, perhaps before any member received its join
             self._going(visit, self._way, "quit", *LOST, early=True)
         self._say_again([say for say in self._unacked.values() if say.room == room])
 

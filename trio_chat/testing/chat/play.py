@@ -181,8 +181,8 @@ class _Scene:
         return MemoryStore(room_entries_max=most, random_bytes=random.randbytes, clock=trio.current_time)
 
     async def _found(self, room: str) -> str:
-        """Say something in a room long ago: one without entries has a new epoch when everybody has left
-        it."""
+        """Commit an old first entry to a room: a room without entries gets a new epoch after its last
+        leave."""
         key, words = prepare_room(room).key, f"{room} is open"
         await self._journal.open(key, room)
         await self._journal.commit([Draft(key, room, "founder", words)], START_MS)

@@ -1,4 +1,4 @@
-"""What a member asks, and whether what it is answered is true."""
+"""The queries of a member, and a check of their answers."""
 
 from collections.abc import Iterable
 from typing import assert_never
@@ -25,7 +25,8 @@ def question(what: Question, room: str, ref: str) -> m.Command:
 
 
 def check_history(visit: Visit, entries: Iterable[m.Said | m.TopicChanged]) -> tuple[BreachKind, str] | None:
-    """What is wrong with a page of history: it holds what was shown, in order and without a hole."""
+    """Return the error of a page of history, or None: it must hold the shown entries, in order, without a
+    gap."""
     last = 0
     for entry in entries:
         shown = visit.truth.at(entry.seq)

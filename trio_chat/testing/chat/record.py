@@ -1,7 +1,7 @@
-"""A plan performed and taken down: what was noted, every byte at the server's end, and what came of it.
+"""Perform a plan and record it: the notes, every byte at the server's end, and the result.
 
-Nothing is added to what is performed, so that the trace is that of the plan performed without this: the
-server is given listeners that look on.
+The recording adds nothing to the run, so the trace equals that of the plan without it: the server gets
+listeners that copy the bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Recording", "Serve", "Streams", "record"]
 
 Serve = Callable[..., AbstractAsyncContextManager[Server]]
 Streams = dict[tuple[str, str], bytearray]
-"""By connection and the host that sent it."""
+"""The bytes by connection and sending host."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,17 @@ class Recording:
     plan: Plan
     notes: tuple[Note, ...]
     streams: Streams
-    """What the server sent, and what it read of what it was sent."""
+    """The bytes that the server sent, and those that it read."""
     trace_hash: str
     seconds: float
-    """How long it took, in virtual time; of a run that failed, until the last note."""
+    """The duration in virtual time; for a failed run, until the last note."""
     story: Story | None
     """None when it failed."""
     failure: Failure | None
 
 
 def record(plan: Plan, *, serve: Serve = open_server) -> Recording:
-    """Perform a plan with its own seed. What is no `Exception` is raised."""
+    """Perform a plan with its own seed. An error that is not an `Exception` is raised."""
     streams: Streams = {}
     stories: list[Story] = []
     ended: list[float] = []

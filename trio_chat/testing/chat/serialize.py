@@ -1,4 +1,4 @@
-"""A plan as text: JSON that people can read and edit, and a test to be pasted as it is."""
+"""Serialize a plan: as JSON to read and edit, and as a test to paste."""
 
 import msgspec
 
@@ -26,7 +26,7 @@ WORDS_MAX = 90
 
 
 def as_lines(plan: Plan) -> str:
-    """JSON that `Plan.from_json` takes: a line for each setting, each step and each fault."""
+    """Return JSON for `Plan.from_json`: a line for each setting, each step and each fault."""
     fields = []
     for name, value in msgspec.to_builtins(plan).items():
         text = _json(value)
@@ -37,10 +37,10 @@ def as_lines(plan: Plan) -> str:
 
 
 def as_test(plan: Plan, words: str) -> str:
-    """A module with a test that performs the plan; `words` say what it is about."""
+    """Return a module with a test that performs the plan; `words` is its docstring."""
     said = "".join(char if char.isprintable() and char not in '"\\' else "'" for char in words)
     shown = said if len(said) <= WORDS_MAX else said[: WORDS_MAX - 1] + "…"
-    # Where it stands in three apostrophes, none of its own may end it: JSON can spell them otherwise.
+    # The text is between three apostrophes, so it must not contain any: JSON can escape them.
     text = as_lines(plan).replace("'", "\\u0027")
     return _TEST.format(
         name=f"plan_of_seed_{plan.seed}".replace("-", "minus_"), words=shown, plan=text, seed=plan.seed

@@ -1,4 +1,4 @@
-"""A clock of work for a simulated server, whose steps take no time of the simulation."""
+"""A work clock for a simulated server, whose steps take no virtual time."""
 
 from random import Random
 

@@ -1,10 +1,10 @@
-"""A run of a simulated chat as one page that stands by itself.
+"""Draw a run of a simulated chat as one self-contained HTML page.
 
-frames    what the bytes of a connection say, piece by piece
-events    what happened, from what was noted: points on the hosts' lanes, and what went between them
-layout    where each of them is drawn
-words     what is said beside it
-drawing   … and how it looks, as SVG
+frames    decodes the bytes of a connection into frames
+events    the events of a run, from its notes: points on the hosts' lanes, and messages between them
+layout    the position of each event
+words     the text beside each row
+drawing   the drawing, as SVG
 page      the page around it
 """
 

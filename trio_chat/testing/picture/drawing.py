@@ -1,5 +1,5 @@
-"""A scene as SVG: in bands of some screens each, so that a browser need not draw what is not seen and a
-printer can break pages between them. What crosses the edge of a band is drawn in both."""
+"""Draw a picture as SVG: in bands of some screens each, so that a browser need not draw invisible parts and
+a printer can break pages between them. A shape across the edge of a band is drawn in both."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from trio_chat.testing.picture.words import words_of_rows
 __all__ = ["bands", "heads"]
 
 BAND_ROWS = 21
-IDLE_S = 1.0  # from which on a gap says how long it is
+IDLE_S = 1.0  # longer gaps show their duration
 LABEL_ROOM = 11.0
 WORDS_MAX = 72
 FAULT_WIDE = 84.0
-SPARE = 10.0  # what a shape may stick out of the rows that it belongs to
+SPARE = 10.0  # how far a shape may extend beyond its rows
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class _Shape:
 
 
 def heads(scene: RunPicture, layout: Layout) -> str:
-    """The hosts' names, as they stand above their lanes."""
+    """Return the hosts' names above their lanes."""
     names = []
     for host in scene.lanes:
         sort = "server" if host == SERVER else "user"
@@ -45,7 +45,7 @@ def heads(scene: RunPicture, layout: Layout) -> str:
 
 
 def bands(scene: RunPicture, layout: Layout, plan: Plan) -> Iterator[str]:
-    """The drawing, from top to bottom."""
+    """Yield the drawing, from top to bottom."""
     shapes = list(_Drawing(scene, layout, plan).shapes())
     for top, bottom in _cuts(layout):
         inside = "".join(shape.svg for shape in shapes if shape.bottom >= top and shape.top < bottom)
@@ -56,7 +56,7 @@ def bands(scene: RunPicture, layout: Layout, plan: Plan) -> Iterator[str]:
 
 
 def _cuts(layout: Layout) -> Iterator[tuple[float, float]]:
-    """Where each band begins and ends: between two instants, where these are not too long."""
+    """Yield the limits of each band: between two instants, unless these are too long."""
     rows = [0]
     starts = {row for _, row in layout.instants}
     for row in range(1, layout.rows):
@@ -68,7 +68,7 @@ def _cuts(layout: Layout) -> Iterator[tuple[float, float]]:
 
 
 class _Drawing:
-    """All shapes, those behind first."""
+    """All shapes, the background first."""
 
     def __init__(self, scene: RunPicture, layout: Layout, plan: Plan) -> None:
         self._scene = scene
@@ -87,7 +87,7 @@ class _Drawing:
             yield from self._point(point)
         yield from self._words()
 
-    # --- what lies behind -----------------------------------------------------------------------------
+    # --- background -----------------------------------------------------------------------------------
 
     def _instants(self) -> Iterator[_Shape]:
         layout = self._layout
@@ -155,7 +155,7 @@ class _Drawing:
             bottom = layout.y(span.ends) if span.ends else layout.height
             yield _Shape(top, bottom, _line("connected", x, top, x, bottom))
 
-    # --- what happens ---------------------------------------------------------------------------------
+    # --- events ---------------------------------------------------------------------------------------
 
     def _message(self, message: Message) -> _Shape:
         layout = self._layout

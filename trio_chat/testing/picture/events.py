@@ -1,7 +1,7 @@
-"""What happened in a run, from its notes: points on the lanes of the hosts, messages between them, faults.
+"""The events of a run, from its notes: points on the lanes of the hosts, messages between them, faults.
 
-The notes come in the order in which things happened. A message is the piece of bytes that one send took; it
-has arrived when its last byte was read.
+The notes are in the order of the events. A message is the bytes that one send took; it has arrived when its
+last byte was read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ENTRIES = re.compile(r" (\d+(?:–\d+)?(?:, \d+(?:–\d+)?)*)")
 
 @dataclass(eq=False)
 class Point:
-    """Something that happened to a host, or to all (`host` is empty). `what` is a kind of note."""
+    """An event of a host, or of all hosts (`host` is empty). `what` is a kind of note."""
 
     order: int
     time: float
@@ -32,9 +32,9 @@ class Point:
     connection: str = ""
     words: str = ""
     after: list[Point] = field(default_factory=list)
-    """What it is a consequence of."""
+    """The points that caused it."""
     light: bool = False
-    """Whether it has nothing to do with what else its host does then, but for the same connection."""
+    """Whether it is independent of other events of its host, except for those of the same connection."""
 
 
 @dataclass(eq=False)
@@ -56,7 +56,7 @@ class Message:
 
 @dataclass(eq=False)
 class Span:
-    """What lasted a while: a connection, or a fault, and where that is of one of two hosts, which."""
+    """A connection or a fault, with its duration and its hosts."""
 
     words: str
     hosts: tuple[str, ...]
@@ -67,7 +67,7 @@ class Span:
 
 @dataclass
 class RunPicture:
-    """All of a run."""
+    """The picture of a run."""
 
     lanes: list[str]
     points: list[Point]
@@ -140,7 +140,7 @@ class _Reader:
         return point
 
     def _again(self, host: str, what: str, connection: str) -> Point:
-        """The same point, if this only goes on with what the host did last."""
+        """Return the last point of the host if it is of the same kind and time, or else a new point."""
         last = self._last.get(host)
         if last is not None and (last.time, last.what, last.connection) == (self.time, what, connection):
             return last
@@ -202,7 +202,7 @@ class _Reader:
         going = self._under_way.get((connection, host), deque())
         while going and going[0].end <= upto:
             message = going.popleft()
-            if message.sent.order > point.order:  # it had begun to read before that was sent
+            if message.sent.order > point.order:  # the host had begun to read before the message was sent
                 point = self._point(host, "delivered", connection)
             message.read = point
             point.after.append(message.sent)
@@ -218,7 +218,7 @@ class _Reader:
         self._ends(connection, self._point(host, "cut", connection, words=words))
 
     def _ends(self, connection: str, point: Point) -> None:
-        """For the one who dialled it is over when either says so: what follows is a formality."""
+        """End the connection for the dialler at the first FIN or reset of either end."""
         span = self._connections[connection]
         if span.ends is None:
             span.ends = point

@@ -1,4 +1,4 @@
-"""What the bytes of a connection say, by their place in the stream: so that any piece of it can be named."""
+"""Decode the bytes of a connection by their position in the stream, so that any piece can be described."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Frame:
 
 
 class Stream:
-    """What one host said on one connection."""
+    """The frames that one host sent on one connection."""
 
     def __init__(self, data: bytes, *, is_servers: bool) -> None:
         self.frames = list(_frames(data, is_servers))
         self._ends = [frame.end for frame in self.frames]
 
     def within(self, start: int, end: int) -> list[Frame]:
-        """The frames that have a byte between two places."""
+        """Return the frames that have a byte between two positions."""
         found = []
         for frame in self.frames[bisect_right(self._ends, start) :]:
             if frame.start >= end:
@@ -57,7 +57,7 @@ class Stream:
         return found
 
     def words(self, start: int, end: int) -> str:
-        """What is said between two places, in a few words."""
+        """Describe the frames between two positions in a few words."""
         frames = self.within(start, end)
         parts = [*_joined(frames)]
         known = frames[-1].end if frames else start
@@ -126,7 +126,7 @@ def _words(message: m.Command | m.Event) -> str:
 
 
 def _joined(frames: list[Frame]) -> Iterator[str]:
-    """The words of each, entries that follow each other as one."""
+    """Yield the words of each frame, with consecutive entries joined."""
     at = 0
     while at < len(frames):
         first = last = frames[at]

@@ -1,9 +1,8 @@
-"""Where everything is drawn: hosts from left to right, time from top to bottom.
+"""The layout of the drawing: hosts from left to right, time from top to bottom.
 
-Within an instant of virtual time much happens, and between two instants nothing. So rows stand for the
-order of things: in a row below stands what came later on the same lane, or as a consequence; what has
-nothing to do with each other stands side by side. Between two instants there is a gap that grows with the
-logarithm of the time that passes.
+Within an instant of virtual time many events happen, and between two instants none. So rows show the order of
+events: an event is in a lower row than earlier events on its lane and than its causes; independent events
+share a row. Between two instants there is a gap that grows with the logarithm of the time between them.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from trio_chat.testing.picture.events import Point, RunPicture
 __all__ = ["Layout"]
 
 ROW = 15.0
-QUIET_ROW = 9.0  # where things are only read: nothing is said beside it
+QUIET_ROW = 9.0  # a row of reads only, which has no words
 LEFT = 84.0  # for the times
 RIGHT = 460.0  # for the words
 LANES_WIDE = 880.0
 LANE_MIN, LANE_MAX = 46.0, 130.0
 GAP_MAX = 44.0
-# What one host does to several others in one row, when nothing comes in between.
+# Events of one host for several others that share a row, if no other event is in between.
 _TOGETHER = ("sent", "delivered")
 
 
 class Layout:
-    """The places of one scene, in pixels."""
+    """The positions of one picture, in pixels."""
 
     def __init__(self, scene: RunPicture) -> None:
         lanes = scene.lanes
@@ -46,25 +45,25 @@ class Layout:
         self.height = self._tops[-1] + 2 * ROW if self._tops else ROW
 
     def x(self, host: str) -> float:
-        """The middle of a host's lane; of no host's, the left edge."""
+        """Return the middle of a host's lane; the left edge without a host."""
         return self._x.get(host, LEFT)
 
     def row(self, point: Point) -> int:
         return self._rows[point]
 
     def y(self, point: Point) -> float:
-        """The middle of its row."""
+        """Return the middle of the row of a point."""
         return self.row_y(self._rows[point])
 
     def row_y(self, row: int) -> float:
         return self._tops[row] + self._heights[row] / 2
 
     def top(self, row: int) -> float:
-        """Where a row begins."""
+        """Return the top of a row."""
         return self._tops[row]
 
     def time_y(self, time: float) -> float:
-        """Where a time is at which nothing need have happened: behind what did until then."""
+        """Return the position of a time without an event: below the events until then."""
         index = bisect_right(self.instants, (time, self.rows)) - 1
         if index < 0:
             return 0.0
@@ -97,7 +96,7 @@ class Layout:
             self.rows = max(self.rows, row + 1)
 
     def _gaps(self) -> list[float]:
-        """Where each row begins."""
+        """Return the top of each row."""
         tops = []
         top = 0.0
         starts = {row: time for time, row in self.instants}

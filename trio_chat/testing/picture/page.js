@@ -1,4 +1,4 @@
-// A click on a name shows what is that host's alone; another click, all of it again.
+// A click on a name shows only the events of that host; a second click shows all again.
 const focus = document.getElementById("focus");
 let shown = "";
 document.querySelector(".heads").addEventListener("click", (event) => {

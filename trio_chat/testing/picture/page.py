@@ -1,4 +1,4 @@
-"""The page around the drawing: what came of the run, its faults, a legend; one file that needs no other."""
+"""The page around the drawing: the result of the run, its faults and a legend, in one self-contained file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MARKER = (
 
 
 def page(recording: Recording) -> str:
-    """A run as HTML."""
+    """Return a run as HTML."""
     scene = scene_of(recording)
     layout = Layout(scene)
     rows = "\n".join(f"<tr><td>{band}</td></tr>" for band in bands(scene, layout, recording.plan))

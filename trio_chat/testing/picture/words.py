@@ -1,4 +1,4 @@
-"""What is said beside each row of the drawing: who did what, those who did the same together."""
+"""The text beside each row of the drawing: the hosts and their actions, with equal actions joined."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _SILENT = ("accept", "breach", "delivered", "sent")
 
 
 def words_of_rows(scene: RunPicture, layout: Layout) -> dict[int, str]:
-    """The words beside each row that has some."""
-    rows: dict[int, dict[str, list[str]]] = {}  # by row and what is done: who does it, or to whom
+    """Return the words beside each row that has some."""
+    rows: dict[int, dict[str, list[str]]] = {}  # by row and action: the hosts that do it, or its targets
 
     def add(point: Point, what: str, host: str) -> None:
         rows.setdefault(layout.row(point), {}).setdefault(what, []).append(host)
@@ -39,7 +39,8 @@ def words_of_rows(scene: RunPicture, layout: Layout) -> dict[int, str]:
 
 
 def _late(messages: list[Message]) -> dict[Point, float]:
-    """What was read at another time than it was sent; by the reading, the first of it."""
+    """Return the send time of messages read at a later time, by the point of the read: of the first such
+    message."""
     late: dict[Point, float] = {}
     for message in messages:
         if message.read is not None and message.read.time != message.sent.time:
