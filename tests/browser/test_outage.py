@@ -1,4 +1,4 @@
-"""The server is killed, or the page is loaded anew, while somebody writes: nothing is lost or doubled."""
+"""The server is killed, or the page is reloaded, while a user writes: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Line:
 
 
 @pytest.mark.short
-def test_a_reload_keeps_who_one_is_and_what_is_typed(visit: Visit) -> None:
+def test_a_reload_keeps_the_identity_and_the_draft(visit: Visit) -> None:
     ada = visit()
     ada.come("ada")
     ada.say("/join kitchen", "hello, kitchen")

@@ -49,7 +49,7 @@ _ALL_SENT = "() => !Object.keys(localStorage).some(key => /^trio-chat.*[/]out[.]
 
 
 class Wild:
-    """Somebody with two tabs and somebody with one, and what becomes of them."""
+    """A user with two tabs and a user with one tab, and the state of their pages."""
 
     def __init__(self, visit: Visit, server: Server, seed: int) -> None:
         self.chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""Somebody at a browser, and what the pages of a test must never do."""
+"""A user at a browser, and the faults that the pages of a test must never have."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Watch:
         self._forgiven: list[str] = []
         context.add_init_script(_TELL)
         context.on("console", self._said)
-        context.on("weberror", lambda error: self.found.append(f"an error that nobody caught: {error.error}"))
+        context.on("weberror", lambda error: self.found.append(f"an uncaught error: {error.error}"))
         context.on("request", self._asked)
         context.on("page", self._opened)
 
@@ -58,7 +58,7 @@ class Watch:
 
 
 class Visitor:
-    """One page of somebody's browser, by what a person does and sees."""
+    """One page of a user's browser, with methods for the things a person does and sees."""
 
     def __init__(self, page: Page, watch: Watch, address: str) -> None:
         self.page = page

@@ -255,7 +255,7 @@ checkClient("who leaves a room that then does not let them in may try again", ()
   equal([world.count("join"), world.room("lobby").why], [2, ""]);
 });
 
-checkClient("what another tab has shown until one is in counts as read", () => {
+checkClient("lines that another tab shows before this tab has joined count as read", () => {
   const world = new World("lobby");
   world.welcome();
   world.state.storage.set("read.#lobby", { epoch: "e", seq: 7 });

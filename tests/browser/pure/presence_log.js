@@ -53,7 +53,7 @@ check("each entry between changes begins another line", () => {
   equal(lines({ joined: ["ada"], after: 1 }, { joined: ["bob"], after: 2 }), ["ada came in", "bob came in"]);
 });
 
-check("one's own arrivals and departures are no lines, one's own new name is", () => {
+check("the user's own arrivals and departures are no lines, the user's own new name is a line", () => {
   equal(lines({ joined: ["Me"] }, { left: left("me") }, { joined: [] }), []);
   equal(lines({ renamed: renamed(["me", "myself"]) }), ["me is now myself"]);
 });

@@ -53,7 +53,7 @@ check("what a tab had not sent when its browser fell is its next load's before i
   );
 });
 
-check("nobody takes what a living tab has, even one that looks at its clock once a minute", () => {
+check("no other tab takes the lines of a live tab, even if its timers run once a minute", () => {
   chances(50, (chance) => {
     const all = shared();
     const tabs = [opened(all), opened(all), opened(all)];
@@ -92,11 +92,11 @@ check("a tab that was closed and is shown again is no longer gone", () => {
   equal(other.mayTake(back.name, NOON + MINUTE), false);
 });
 
-check("a load that nobody knows is gone", () => {
+check("an unknown load counts as closed", () => {
   equal(opened(shared()).mayTake("someoldload", NOON), true);
 });
 
-check("the signs of life of those who are gone are not kept for ever", () => {
+check("the heartbeats of closed tabs are not kept for ever", () => {
   const all = shared();
   const last = opened(all);
   for (let n = 0; n < 100; n++) opened(all);
