@@ -156,7 +156,7 @@ def test_a_finger_finds_every_target(visit: Visit, server: Server) -> None:
 
 
 def small(ada: Visitor) -> list[str]:
-    """The targets in sight that are smaller than a finger needs."""
+    """Return the visible targets that are smaller than a finger needs."""
     found: list[str] = ada.page.evaluate(_SMALL, TARGET)
     return found
 
@@ -182,6 +182,6 @@ def test_each_paragraph_begins_on_its_own_side(visit: Visit, shape: dict[str, An
 
 
 def sides(block: Locator) -> list[str]:
-    """The side on which each line of a block begins."""
+    """Return the side on which each line of a block begins."""
     found: list[str] = block.evaluate(_SIDES)
     return found

@@ -1,4 +1,4 @@
-"""A server that sends what docs/protocol.md does not allow: the page drops it, and goes on."""
+"""A server that sends what docs/protocol.md does not allow: the page drops it and continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The card that asks for a name."""
+"""The sign-in card, which asks for a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The talk as it is turned, copied, printed, and given pictures."""
+"""The message list when the device is rotated, on copy, in print, and on pasted pictures."""
 
 from __future__ import annotations
 

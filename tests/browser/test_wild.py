@@ -143,7 +143,7 @@ class Wild:
         tab.page.context.set_offline(self.chance.random() < 0.5)
 
     def calm(self) -> None:
-        """Everything works, and everybody has time."""
+        """Restore all connections and wait for all pages."""
         self.start()
         for tab in self.tabs.values():
             tab.page.context.set_offline(False)
@@ -152,7 +152,7 @@ class Wild:
 
     @property
     def taken(self) -> int:
-        """How many lines."""
+        """Return how many lines."""
         return sum(len(texts) for texts in self.typed.values())
 
     def shows(self, tab: Visitor, room: str, texts: list[str]) -> None:

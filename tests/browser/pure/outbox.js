@@ -122,7 +122,7 @@ class World {
     this.pages[this.pages.indexOf(page)] = new ModelPage(this, page.own, page.author);
   }
 
-  /** The tab is gone for good. */
+  /** Close the tab for good. */
   close(page, chance) {
     page.breaks(chance);
     page.tab.letGo(this.now);

@@ -60,7 +60,7 @@ check("a question that is too fast is repeated after the given delay, five times
   equal([told.sent.length, told.refused], [5, ["rate_limited"]]);
 });
 
-check("what waits to be asked again is lost with the connection, and not asked on the next one", () => {
+check("a question that waits for a retry is lost with the connection, and not sent on the next one", () => {
   const told = asking();
   withClock(told, () => {
     ask(told);

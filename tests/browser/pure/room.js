@@ -41,7 +41,7 @@ check("entries in any order, and more than once, are there once and in theirs", 
   });
 });
 
-check("what is said live is there once, however often it is told", () => {
+check("a live message is there once, however often it arrives", () => {
   chances(200, (chance) => {
     const room = entered();
     const news = new Set();
@@ -73,7 +73,7 @@ check("a rejoin continues after the entries that are here", () => {
   equal([numbers(room).length, room.cursor, room.head], [65, 105, 120]);
 });
 
-check("where the history is another, nothing of the old one stays", () => {
+check("if the history is another, no entry of the old history stays", () => {
   const room = entered();
   for (const each of lines(41, 100)) room.add(each);
   room.forgotten(3, 5);

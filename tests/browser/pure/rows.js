@@ -165,7 +165,7 @@ check("a row looks different when it must be drawn anew, and else the same", () 
   equal(changed({ me: "eve" }), ["entry", "entry"]);
 });
 
-check("where the same numbers mean other entries, the rows are others", () => {
+check("if the same numbers mean other entries, the rows are others", () => {
   const keys = (id) => drawn([line(1)], { id, top: "start" }).map(({ key }) => key);
   const [start, day, entry] = keys("e");
   const [otherStart, sameDay, otherEntry] = keys("f");

@@ -90,7 +90,7 @@ check("where to be: the last room, else the first, else the lobby", () => {
   equal(state.lastRoom, "Garden");
 });
 
-check("all who listen are told of news", () => {
+check("all listeners are notified of news", () => {
   const state = new State(new Storage(null));
   const told = [];
   state.listeners.add(() => told.push("one"));
