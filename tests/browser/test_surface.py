@@ -1,4 +1,4 @@
-"""The message list when the device is rotated, on copy, in print, and on pasted pictures."""
+"""The message list when the device is rotated, on copy, in print, and on pasted or dropped pictures."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ WebSocket = class extends Plain {
   }
 };
 """
-# Faster than anybody types; returns in which place it was said, or nothing where it was not taken.
+# Type faster than a person; return the place of the line, or nothing if the page did not take it.
 _SAY = """
 (text) => {
   const say = document.querySelector("#say");
@@ -152,7 +152,7 @@ class Wild:
 
     @property
     def taken(self) -> int:
-        """Return how many lines."""
+        """Return how many lines the page has accepted."""
         return sum(len(texts) for texts in self.typed.values())
 
     def shows(self, tab: Visitor, room: str, texts: list[str]) -> None:

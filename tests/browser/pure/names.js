@@ -56,7 +56,7 @@ check("a room and a whisper never have one key", () => {
   equal(whisperKey("Ada"), whisperKey("ada"));
 });
 
-check("an address without a place has none", () => {
+check("an address that names no place has none", () => {
   equal(["", "#", "#@", "@"].map(placeAt), [null, null, null, null]);
 });
 

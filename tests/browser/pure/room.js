@@ -192,7 +192,7 @@ check("the last topic is shown, and a member who has sent a message is no longer
   equal([room.topic, room.typing.size], ["soup", 0]);
 });
 
-check("the member list is sent once and kept current", () => {
+check("the member list is loaded once and kept current", () => {
   const room = entered();
   room.changed({ members: 4, joined: ["eve"] });
   equal([room.here, room.members], [4, null], "no request was sent yet");
@@ -208,7 +208,7 @@ check("the member list is sent once and kept current", () => {
   });
   equal(known(), ["adam", "carol", "dan", "eve"]);
   room.changed({ members: 4, left: [{ name: "dan" }], joined: ["dan"] });
-  equal(known(), ["adam", "carol", "dan", "eve"], "who left and came is in");
+  equal(known(), ["adam", "carol", "dan", "eve"], "a member who left and rejoined is in");
   room.changed({
     members: 4,
     renamed: [
@@ -216,7 +216,7 @@ check("the member list is sent once and kept current", () => {
       { name: "eve", to: "dan" },
     ],
   });
-  equal(known(), ["adam", "carol", "dan", "eve"], "who changed names are both in");
+  equal(known(), ["adam", "carol", "dan", "eve"], "two members who swapped names are both in");
   equal(room.membersStale, false);
   room.changed({ members: 900, more: true });
   equal(room.membersStale, true);
