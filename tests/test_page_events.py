@@ -1,4 +1,4 @@
-"""The page's table of events is held against the server's messages, so that no field is forgotten in it."""
+"""The page's table of events has every field of the server's messages."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Arrivals, departures and new names in the talk, and whose head a line stands under."""
+"""Arrivals, departures and renames in the message list, and the author shown above each line."""
 
 from __future__ import annotations
 

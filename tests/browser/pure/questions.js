@@ -36,7 +36,7 @@ function ask(told) {
   );
 }
 
-check("an answer goes to who asked, once", () => {
+check("an answer is delivered to its question, once", () => {
   const told = asking();
   ask(told);
   ask(told);
@@ -47,7 +47,7 @@ check("an answer goes to who asked, once", () => {
   equal([told.done, told.refused], [["r2"], ["bad_name"]]);
 });
 
-check("who is too fast asks again when told to, five times in all", () => {
+check("a question that is too fast is repeated after the given delay, five times in all", () => {
   const told = asking();
   withClock(told, () => {
     ask(told);
@@ -60,7 +60,7 @@ check("who is too fast asks again when told to, five times in all", () => {
   equal([told.sent.length, told.refused], [5, ["rate_limited"]]);
 });
 
-check("what waits to be asked again is lost with the connection, and not asked on the next one", () => {
+check("a question that waits for a retry is lost with the connection, and not sent on the next one", () => {
   const told = asking();
   withClock(told, () => {
     ask(told);
