@@ -127,8 +127,8 @@ def bench(session: nox.Session) -> None:
 def sim(session: nox.Session) -> None:
     """The whole chat simulated with thousands of seeds, in minutes; `-- --quick` is a few hundred.
 
-    A seed that fails is told with the line that replays it. `nox -s sim -- --seeds 20000 --from 5000` goes on
-    where another run has stopped, `-- row_23` is one story, `-- --help` has the rest.
+    A failing seed is printed with the line that replays it. `nox -s sim -- --seeds 20000 --from 5000`
+    continues after another run, `-- stopped_reader` runs one story, `-- --help` lists all options.
     """
     session.install("-e.")
     session.run("python", "-m", "tests.sim", *session.posargs)

@@ -1,12 +1,13 @@
-"""Planted bugs: does the simulated chat find mistakes that one can make in this server?
+"""Mutation tests: check that the simulated chat finds typical mistakes in this server.
 
-Each is a mistake of a line or a few, put into the running server in memory, with no file changed, and then
-hunted by the very scenario that the sound server has to pass, by seed alone. A scenario that serves one
-mutant would prove nothing: where one is not found, the common plans or the judging become better, for all.
+A mutant is a mistake of one or a few lines. It is applied to the running server in memory, without changing
+a file, and is then hunted by the scenario that the unmodified server has to pass, by seed alone. A scenario
+written for a single mutant would prove nothing: when a mutant is not found, improve the common plans or the
+judge, for all mutants.
 
-mutant         how a mistake is planted, and taken out again
-planted        all of them, by where they are made
-hunt           seed after seed, until one is found
-__main__       `nox -s mutants`: all of them from twenty starting points each, in a table
-test_mutants   each by a seed that is known to find it: the short form, for the default run
+mutant         apply a mutant and remove it again
+planted        the list of all mutants, by the area they change
+hunt           run seed after seed until a mutant is found
+__main__       `nox -s mutants`: hunt each mutant from twenty starting points and print a table
+test_mutants   run each mutant with a seed known to find it: the short form, for the default run
 """

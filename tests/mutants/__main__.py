@@ -1,7 +1,8 @@
-"""`nox -s mutants -- [OPTION …] [NAME …]`: hunt the planted bugs, by seed alone.
+"""`nox -s mutants -- [OPTION …] [NAME …]`: hunt the mutants, by seed alone.
 
-Each is hunted from several starting points, seed after seed, by the scenario that the sound server has to
-pass, and each seed that finds it has to pass with the sound server. Ends with 1 when one is not found.
+Each mutant is hunted from several starting points, seed after seed, by the scenario that the unmodified
+server has to pass. Each seed that finds a mutant has to pass with the unmodified server. The exit status is
+1 when a mutant is not found.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tests.mutants.hunt import Find, hunt
 from tests.mutants.planted import PLANTED, keep_seeds
 from tests.workers import ending_on_signals, signals_blocked, worker_pool
 
-APART = 10_000  # a start from the next
+APART = 10_000  # seeds between two starting points
 HEADS = ("mutant", "the mistake", "median", "worst", "found by, for one")
 
 
@@ -68,7 +69,7 @@ def _gather(hunts: dict[Future[Find], str], found: dict[str, list[Find]], starts
 
 
 def table(found: dict[str, list[Find]]) -> str:
-    """What it took, a line each."""
+    """Return the results as a table, with a line for each mutant."""
     rows = [HEADS, *(_row(name, finds) for name, finds in found.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     ruled = [rows[0], tuple("-" * width for width in widths), *rows[1:]]

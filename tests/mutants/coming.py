@@ -1,4 +1,4 @@
-"""Mistakes in coming and going: hello, join, leave, the ends of sessions and of the server."""
+"""Mutants of membership: hello, join, leave, the ends of sessions and of the server."""
 
 from tests.mutants.mutant import Edit, Mutant
 
@@ -12,7 +12,7 @@ LEAVE = "trio_chat.server.membership:leave"
 COMING = (
     Mutant(
         "acked-leave",
-        "a `leave` is acked before what was said in the room is settled: entries come after one's own leave",
+        "a `leave` is acked before the session's messages are settled: entries arrive after its own leave",
         (
             Edit(
                 LEAVE,
@@ -35,7 +35,7 @@ COMING = (
     ),
     Mutant(
         "epoch-ignored",
-        "whoever comes back is resumed by the number alone, also in a history that is another one by now",
+        "a returning client is resumed by the number alone, even when the epoch has changed",
         (
             Edit(
                 "trio_chat.server.membership:_is_good_cursor",
@@ -46,7 +46,7 @@ COMING = (
     ),
     Mutant(
         "epoch-of-before",
-        "after a machine's crash the first answer to a `join` names the epoch that the room had before it",
+        "after a machine's crash the first reply to a `join` names the room's epoch from before the crash",
         (
             Edit(
                 "trio_chat.server.membership:join",
@@ -67,7 +67,7 @@ COMING = (
     ),
     Mutant(
         "zero-needs-epoch",
-        "`after` 0 is no good cursor in another epoch, and what was said meanwhile never comes",
+        "`after` 0 is rejected as a cursor in another epoch, and entries said meanwhile are never sent",
         (
             Edit(
                 "trio_chat.server.membership:_is_good_cursor",
@@ -78,7 +78,7 @@ COMING = (
     ),
     Mutant(
         "void-cursor-in-silence",
-        "a client with a cursor of another history is not told what of the new one it is not shown",
+        "a client with a cursor of another history gets no gap for the entries of the new one that it is not sent",
         (
             Edit(
                 "trio_chat.server.membership:_start",
@@ -89,7 +89,7 @@ COMING = (
     ),
     Mutant(
         "leave-at-once",
-        "a `leave` does not wait until what was shown before has been handed over",
+        "a `leave` does not wait until the entries published before it have been sent",
         (
             Edit(
                 LEAVE,
@@ -100,12 +100,12 @@ COMING = (
     ),
     Mutant(
         "name-not-freed",
-        "a handshake that breaks off before the first room leaves its name taken",
+        "a handshake that fails before the first room leaves its name taken",
         (Edit(f"{SESSION}.end", "if attachment is not None:", "if attachment is not None and streams:"),),
     ),
     Mutant(
         "awaits-first",
-        "a session's task awaits once before it does its bookkeeping: when cancelled, it does none",
+        "a session's task awaits once before its cleanup: when cancelled, it does no cleanup",
         (
             Edit(
                 f"{SESSION}.run",
@@ -123,7 +123,7 @@ COMING = (
     ),
     Mutant(
         "told-twice",
-        "a connection that breaks while a session says goodbye is a second going: RST and the sweep meet",
+        "a connection that breaks while its session ends counts as a second departure: RST and the sweep meet",
         (
             Edit(
                 f"{SESSION}.end",
@@ -164,7 +164,7 @@ COMING = (
     ),
     Mutant(
         "late-cleanup",
-        "a session that has said goodbye frees its name once more, by name: also when it is another's by now",
+        "an ended session frees its name a second time, by name: even when another session holds it by now",
         (
             Edit(
                 f"{SESSION}.end",
@@ -187,7 +187,7 @@ COMING = (
     ),
     Mutant(
         "old-returns-told",
-        "a session that enters a room is told of returns which the others were told of long before",
+        "a session that joins a room is sent returns that the others were sent long before",
         (
             Edit(
                 "trio_chat.server.presence:PresenceNotifier._notify_room",
@@ -215,7 +215,7 @@ COMING = (
     ),
     Mutant(
         "drain-forgets",
-        "a drain tells only the sessions that keep up; those that are behind are cut off at its deadline",
+        "a drain notifies only the sessions that keep up; sessions that are behind are cut off at its deadline",
         (
             Edit(
                 f"{SERVER}._drain",
@@ -233,7 +233,7 @@ COMING = (
     ),
     Mutant(
         "newest-replaced",
-        "the session too many ends itself, not the oldest",
+        "the session over the limit ends itself instead of the oldest",
         (
             Edit(
                 f"{HUB}.attach",

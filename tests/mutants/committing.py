@@ -38,7 +38,7 @@ COMMITTING = (
     ),
     Mutant(
         "unshown-read",
-        "who catches up reads what the journal holds, not only as far as was shown",
+        "a session that catches up reads all that the journal holds, beyond the published head",
         (
             Edit(
                 "trio_chat.server.streams:RoomStreams._page",
@@ -49,7 +49,7 @@ COMMITTING = (
     ),
     Mutant(
         "doubts-forgotten",
-        "after a commit that failed nobody looks whether it had been written",
+        "after a failed commit the server does not check whether it had been written",
         (
             Edit(
                 f"{COMMIT}._resolve_uncertain",
@@ -60,7 +60,7 @@ COMMITTING = (
     ),
     Mutant(
         "ref-before",
-        "a `ref` is remembered before the commit: when that fails, whoever says it again waits for ever",
+        "a `ref` is remembered before the commit: when that fails, a repeated message waits for ever",
         (
             Edit(
                 f"{COMMIT}._resolve",
@@ -95,7 +95,7 @@ COMMITTING = (
     ),
     Mutant(
         "again-unanswered",
-        "who sends a pending `ref` again is not answered; only the first is",
+        "a pending `ref` that is sent again is not answered; only the first is",
         (
             Edit(
                 f"{COMMIT}._resolve",

@@ -158,7 +158,7 @@ HANDING = (
     ),
     Mutant(
         "no-wake-up",
-        "the writer does not say that it has got on: whoever waits for it waits until it ends",
+        "the writer does not report its progress: a task that waits for it waits until it ends",
         (
             Edit(
                 f"{OWED}.catch_up",

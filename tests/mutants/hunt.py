@@ -1,4 +1,4 @@
-"""Seed after seed, until a mutant is found."""
+"""Run seed after seed until a mutant is found."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from trio_chat.testing.simulate import simulate
 __all__ = ["Find", "finding", "hunt"]
 
 WORDS_MAX = 200
-# What was planted calls something that has changed: it would be found by that alone.
+# The mutant calls an API that has changed: the error alone would reveal it.
 _CLUMSY = re.compile(r"\b(Type|Attribute|Name|Import|UnboundLocal)Error\b")
 
 
 @dataclass(frozen=True)
 class Find:
-    """How many seeds it took, the last one included, which is `seed`, and what was said of that one. Without
-    words it was not found by so many."""
+    """Hold the result of a hunt: the number of seeds run, the last seed, and the error that it raised.
+
+    `words` is empty when no seed found the mutant.
+    """
 
     seeds: int
     seed: int
@@ -29,25 +31,25 @@ class Find:
 
 
 def hunt(name: str, start: int, seeds_max: int) -> Find:
-    """Hunt one mutant from a seed on, by the scenario that the sound server has to pass."""
+    """Hunt one mutant from a seed on, by the scenario that the unmodified server has to pass."""
     mutant = PLANTED[name]
     for seed in range(start, start + seeds_max):
         with planted(mutant):
             words = finding(seed)
         if words:
             if _CLUMSY.search(words):
-                raise DoesNotApply(f"{name} is not the mistake it says, but uses something wrongly: {words}")
+                raise DoesNotApply(f"{name} does not make the described mistake, but misuses an API: {words}")
             if real := finding(seed):
-                raise AssertionError(f"seed {seed} finds what nobody planted: {real}")
+                raise AssertionError(f"seed {seed} fails without the mutant: {real}")
             return Find(seed - start + 1, seed, words)
     return Find(seeds_max, start + seeds_max - 1, "")
 
 
 def finding(seed: int) -> str:
-    """What a run of the seed's plan is to be blamed for, in a line; empty when nothing."""
+    """Return the first line of the error that a run of the seed's plan raises; empty when it passes."""
     try:
         simulate(seed, drawn)
-    except Exception as error:  # noqa: BLE001  # whatever it is, it was found
+    except Exception as error:  # noqa: BLE001  # any error means that the mutant was found
         return _first_words(error)[:WORDS_MAX]
     return ""
 

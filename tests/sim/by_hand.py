@@ -36,8 +36,8 @@ __all__ = ["coming_back", "pipelines", "restarted"]
 
 
 async def coming_back(sim: Simulation) -> None:
-    """Eve comes back with a cursor, good or not, while others talk; what she is shown has no hole that
-    nobody owns up to."""
+    """Resume eve with a valid or invalid cursor while others talk; check that a gap covers each missing
+    entry."""
     random = sim.fork("row")
     kept = random.choice([10, 100])
     tail_bytes = random.choice([1, 2_000, 1 << 20])
@@ -110,7 +110,7 @@ async def restarted(sim: Simulation) -> None:
         assert not room.resumed and room.epoch != epoch
 
 
-# --- row 42: questions without end, and nobody who reads the answers -------------------------------------
+# --- row 42: endless queries from a client that does not read the replies --------------------------------
 
 QUESTIONS: list[Command] = [History("lobby", ref="h"), Who("lobby", ref="w"), Rooms(ref="r"), Ping(ref="p")]
 ANSWERS = {"h": HistoryPage, "w": Members, "r": RoomsPage, "p": Pong}
@@ -130,7 +130,9 @@ async def pipelines(sim: Simulation) -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_ask, eve, asked)
                 for _ in range(5):
-                    assert await zoe.presence_changes(random.choice([0.1, 3.0])) == [], "nobody else notices"
+                    assert await zoe.presence_changes(random.choice([0.1, 3.0])) == [], (
+                        "the other members are not affected"
+                    )
                     (session,) = [
                         each for each in house.server._sessions if each.outbound.link.address == "eve"
                     ]

@@ -44,7 +44,7 @@ class House:
         return zoe
 
     def is_known(self, *names: str) -> list[str]:
-        """Those of the names that somebody holds."""
+        """Return the names among these that are taken."""
         return [name for name in names if name in self.server.hub._names]
 
 

@@ -1,6 +1,6 @@
-"""Stories told with very many seeds, and what of it went wrong, as text.
+"""Run stories with very many seeds and return the failures as text.
 
-A module of its own, since those who do the work in other processes must find it by its name.
+This is a module of its own because worker processes must import it by name.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from tests.sim.stories import STORIES
 __all__ = ["Failure", "Work", "pieces", "run"]
 
 ROWS_ONE_IN = 20
-AT_ONCE = 10  # of one story in one piece of work: often enough heard of, and cheap to hand over
+AT_ONCE = 10  # seeds of a story in one piece of work: frequent progress, and cheap to hand over
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One run that went wrong, as text: what is raised may not travel from process to process."""
+    """Hold a failed run as text, because its exception may not be picklable."""
 
     story: str
     seed: int
     error: tuple[str, ...]
-    """What was raised, and its notes: among them the call that replays the run."""
+    """The exception and its notes; a note has the call that replays the run."""
 
     def __str__(self) -> str:
         again = f"again: python -m tests.sim {self.story} --from {self.seed} --seeds 1"
@@ -33,27 +33,27 @@ class Failure:
 
 @dataclass(frozen=True)
 class Work:
-    """A story and its seeds."""
+    """Hold a story and its seeds."""
 
     story: str
     seeds: range
 
 
 def run(work: Work) -> list[Failure]:
-    """Tell a story with each seed; those that failed."""
+    """Run a story with each seed and return the failures."""
     return [failure for seed in work.seeds if (failure := _run_one(work.story, seed)) is not None]
 
 
 def _run_one(story: str, seed: int) -> Failure | None:
     try:
         STORIES[story](seed)
-    except Exception as error:  # noqa: BLE001  # whatever it is, the other seeds go on
+    except Exception as error:  # noqa: BLE001  # run the other seeds after any error
         return Failure(story, seed, tuple(_said(error)))
     return None
 
 
 def _said(error: BaseException) -> Iterator[str]:
-    """The error with its notes, and of a group what is in it."""
+    """Yield the lines of the error and its notes, and of the errors inside a group."""
     for lines in format_exception_only(error):
         yield from lines.rstrip().splitlines()
     for each in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
@@ -61,8 +61,10 @@ def _said(error: BaseException) -> Iterator[str]:
 
 
 def pieces(stories: Sequence[str], first: int, seeds: int, rows_one_in: int = ROWS_ONE_IN) -> list[Work]:
-    """All that is to be done, the stories in turn, so that whoever stops early has seen something of each.
-    The rows get one seed in so many."""
+    """Return all pieces of work, the stories in turn, so that a run stopped early has tried each story.
+
+    A story other than the chat gets one seed in `rows_one_in`.
+    """
     works: list[tuple[int, Work]] = []
     for story in stories:
         one_in = 1 if story == "chat" else rows_one_in

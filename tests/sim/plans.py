@@ -1,7 +1,7 @@
-"""Rows of the table of faults as plans, each drawn from a seed: what is promised is for the judge to say.
+"""Draw plans for rows of the table of faults from a seed; the judge checks the server's promises.
 
-What the numbers of the rows stand for is said beside each. A plan holds what its row is about in every
-seed; who, when, how much and what else goes on is the seed's.
+Each docstring names the row. Every seed's plan has the fault of its row; the seed draws the users, times,
+amounts and everything else.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,16 +15,16 @@ from trio_chat.testing.chat import Doze, Enter, FaultyDisk, Go, Leave, Plan, Rep
 
 __all__ = [
     "SERVER",
-    "row_7",
-    "row_23",
-    "row_24",
-    "row_25",
-    "row_28",
-    "row_29",
-    "row_36",
-    "row_37",
-    "row_43",
+    "failing_journal",
+    "lost_acks",
+    "resets",
+    "resume_after_sleep",
+    "server_crash",
+    "slow_reader",
+    "stalled_room",
+    "stopped_reader",
     "story",
+    "vanished_client",
 ]
 
 SERVER = "server"
@@ -32,7 +32,7 @@ WAYS: tuple[Literal["quit", "fin", "rst", "vanish"], ...] = ("quit", "fin", "rst
 
 
 def story(plan_of: Callable[[int], Plan], **options: Any) -> Callable[[Simulation], Awaitable[Story]]:
-    """What `simulate` runs: the row's plan of the run's own seed."""
+    """Return the scenario for `simulate`: it plays the plan of the run's own seed."""
 
     async def row(sim: Simulation) -> Story:
         return await play(sim, plan_of(sim.seed), **options)
@@ -54,7 +54,7 @@ def _plan(seed: int, users: tuple[str, ...], steps: list[Step], **more: Any) -> 
 def _talk(
     random: Random, users: tuple[str, ...], seconds: float, times: int, *, size: int = 200
 ) -> list[Step]:
-    """So many bursts, from one second on, by anybody."""
+    """Return `times` bursts by random users, from one second on."""
     return [
         Talk(
             round(random.uniform(1, seconds), 3),
@@ -67,14 +67,14 @@ def _talk(
     ]
 
 
-def row_7(seed: int) -> Plan:
-    """Reset, while the server reads and while it writes: one going, and the server goes on."""
+def resets(seed: int) -> Plan:
+    """Reset while the server reads and while it writes (row 7): one departure, and the server goes on."""
     random = Random(f"row 7/{seed}")
     users = _people(random)
     idle, asleep = users[:2]
     steps = _talk(random, users[1:], 12, 40, size=random.choice([20, 300]))
     steps += [Go(2.5, idle, "rst", hasty=random.random() < 0.5)]
-    # Asleep over a small buffer: the server has more for it than the socket takes.
+    # The client sleeps over a small buffer: the server has more data for it than the socket takes.
     steps += [Doze(4.0, asleep, 3.0), Talk(4.1, users[2], "lobby", 20, 300), Go(5.0, asleep, "rst", 2.0)]
     steps += [Go(round(random.uniform(8, 12), 3), random.choice(users), "rst") for _ in range(3)]
     others = [
@@ -85,8 +85,8 @@ def row_7(seed: int) -> Plan:
     return _plan(seed, users, steps, faults=faults, buffer_bytes=random.choice([700, 2_000]))
 
 
-def row_23(seed: int) -> Plan:
-    """Stops reading, goes on pinging: the others wait for nobody; awake again it is caught up, in order."""
+def stopped_reader(seed: int) -> Plan:
+    """Stop reading, go on pinging (row 23): the others do not wait; the client catches up later, in order."""
     random = Random(f"row 23/{seed}")
     users = _people(random)
     limits = random.choice([{}, {"tail_bytes": 1}, {"tail_bytes": 3_000}])
@@ -100,8 +100,8 @@ def row_23(seed: int) -> Plan:
     )
 
 
-def row_24(seed: int) -> Plan:
-    """Reads a kilobyte a second through a small buffer: order kept, and it is not ended."""
+def slow_reader(seed: int) -> Plan:
+    """Read a kilobyte a second through a small buffer (row 24): order is kept, the session is not ended."""
     random = Random(f"row 24/{seed}")
     users = _people(random)
     steps = _talk(random, users[1:], 20, 40, size=random.choice([300, 1_000]))
@@ -111,8 +111,8 @@ def row_24(seed: int) -> Plan:
     return _plan(seed, users, steps, faults=(slow, small), limits=limits, buffer_bytes=8_000)
 
 
-def row_25(seed: int) -> Plan:
-    """Vanishes without a word: a going within 70 s, and nobody else notices anything before."""
+def vanished_client(seed: int) -> Plan:
+    """Vanish silently (row 25): one departure within 70 s, and no effect on the others before it."""
     random = Random(f"row 25/{seed}")
     users = _people(random)
     steps = _talk(random, users[1:], 100, random.choice([5, 60]), size=300)
@@ -120,8 +120,8 @@ def row_25(seed: int) -> Plan:
     return _plan(seed, users, steps, buffer_bytes=random.choice([700, 65_536]))
 
 
-def row_28(seed: int) -> Plan:
-    """Asleep for ten minutes and gone meanwhile, then resume: exactly the missing entries."""
+def resume_after_sleep(seed: int) -> Plan:
+    """Disconnect for ten minutes, then resume (row 28): the client gets exactly the missing entries."""
     random = Random(f"row 28/{seed}")
     users = _people(random)
     steps = _talk(random, users[1:], 500, random.choice([3, 50]))
@@ -131,10 +131,10 @@ def row_28(seed: int) -> Plan:
     return _plan(seed, users, steps, limits=random.choice([{}, {"tail_bytes": 1}]))
 
 
-def row_29(seed: int) -> Plan:
-    """Acks are lost, and what was said is said again, on the next connection too: one entry, one number.
+def lost_acks(seed: int) -> Plan:
+    """Lose acks and repeat the messages, also on the next connection (row 29): one entry, one number.
 
-    Some say it on two connections at a time: they come back before the server has missed them.
+    Some users repeat on two connections at once: they reconnect before the server detects the loss.
     """
     random = Random(f"row 29/{seed}")
     users = _people(random)
@@ -154,9 +154,11 @@ def row_29(seed: int) -> Plan:
     return _plan(seed, users, steps, faults=tuple(random.sample(faults, random.choice([0, 1, 3]))), disk=disk)
 
 
-def row_36(seed: int) -> Plan:
-    """The server is killed while all talk, with a disk that is slow and fails; or its machine goes down with
-    it, and the newest commits with that. Some say the last again, and one comes who was never there."""
+def server_crash(seed: int) -> Plan:
+    """Kill the server while all users talk, over a slow, failing disk; or crash its machine too (row 36).
+
+    A machine crash loses the newest commits. Some users repeat their last messages, and a new user joins.
+    """
     random = Random(f"row 36/{seed}")
     late, *users = _people(random)
     crash_s = round(random.uniform(2, 6), 3)
@@ -181,8 +183,8 @@ def row_36(seed: int) -> Plan:
     return replace(plan, users=(late, *users))
 
 
-def row_37(seed: int) -> Plan:
-    """The journal cannot be written for a while: nothing is shown that it does not hold, members stay."""
+def failing_journal(seed: int) -> Plan:
+    """Fail journal writes for a while (row 37): only journalled entries are published, members stay."""
     random = Random(f"row 37/{seed}")
     users = _people(random)
     steps = _talk(random, users, 10, 40)
@@ -191,12 +193,12 @@ def row_37(seed: int) -> Plan:
     return _plan(seed, users, steps, disk=disk, limits=random.choice([{}, {"queue_entries": 5}]))
 
 
-def row_43(seed: int) -> Plan:
-    """All of a busy room stall for two seconds together: afterwards everybody has everything soon."""
+def stalled_room(seed: int) -> Plan:
+    """Stall all clients of a busy room for two seconds (row 43): all of them catch up soon afterwards."""
     random = Random(f"row 43/{seed}")
     users = tuple(f"u{number}" for number in range(20))
     steps = _talk(random, users, 8, 60, size=random.choice([100, 1_000]))
-    # More than any socket takes.
+    # More data than any socket takes.
     steps += [
         Talk(round(random.uniform(3.1, 3.5), 3), random.choice(users), "lobby", 10, 500) for _ in "abcd"
     ]

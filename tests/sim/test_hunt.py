@@ -19,11 +19,11 @@ def unlucky(seed: int) -> None:
 
 
 def test_every_seed_is_tried_once() -> None:
-    works = pieces(("chat", "row_7"), 100, 45)
+    works = pieces(("chat", "resets"), 100, 45)
     tried = {story: [s for work in works if work.story == story for s in work.seeds] for story in STORIES}
     assert tried["chat"] == list(range(100, 145))
-    assert tried["row_7"] == [100, 101], "of a row one in twenty"
-    assert [work.story for work in works[:2]] == ["chat", "row_7"], "in turn"
+    assert tried["resets"] == [100, 101], "of a row one in twenty"
+    assert [work.story for work in works[:2]] == ["chat", "resets"], "in turn"
 
 
 def test_a_failing_seed_is_told_with_what_replays_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +49,6 @@ def test_it_goes_on_behind_a_failure_and_ends_with_status_1(monkeypatch: pytest.
 
 
 def test_the_work_is_shared_by_processes() -> None:
-    done = CliRunner().invoke(main, ["row_30", "--seeds", "11", "--processes", "2"])
+    done = CliRunner().invoke(main, ["new_journal_epoch", "--seeds", "11", "--processes", "2"])
     assert done.exit_code == 0, done.output
     assert "11 of 11 runs" in done.output

@@ -1,4 +1,4 @@
-"""Rows of the table of faults, each with many seeds; what each of them is, is in stories.py."""
+"""Run the stories for rows of the table of faults with many seeds; stories.py describes each."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.sim.stories import STORIES
 
 @pytest.mark.seeds(6)
 @pytest.mark.parametrize("row", sorted(set(STORIES) - {"chat"}))
-def test_what_is_owed_is_given(row: str, seed: int) -> None:
+def test_a_story_keeps_the_promises(row: str, seed: int) -> None:
     STORIES[row](seed)

@@ -1,7 +1,7 @@
-"""The server and the client, ended or made to fail at each of their checkpoints: row 34 of the faults.
+"""Cancel the server and the client, or make them fail, at each of their checkpoints (row 34 of the faults).
 
-Each scenario sweeps one part of the program that has a promise about it, beside members whom nothing of it
-may disturb. Two modes: it is cancelled, or what it awaits raises an error that nobody expects.
+Each scenario sweeps one part of the program with its own promise, beside members that must not be affected.
+There are two modes: the part is cancelled, or its awaited call raises an unexpected error.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -98,7 +98,7 @@ def test_a_session_ended_at_each_checkpoint(error: Error) -> None:
 
 
 async def turned_away(sim: Simulation) -> None:
-    """One too many is told so, slowly: whatever happens to it meanwhile, nobody else notices."""
+    """Reject a connection over the limit, slowly: its failures do not affect the other members."""
     with logged_bugs() as bugs:
         async with open_house(sim, connections=1) as house:
             zoe = await house.observer()
@@ -115,7 +115,7 @@ async def turned_away(sim: Simulation) -> None:
 
 
 @MODES
-def test_one_who_is_turned_away_ended_at_each_checkpoint(error: Error) -> None:
+def test_a_rejected_connection_ended_at_each_checkpoint(error: Error) -> None:
     assert sweep(turned_away, error=error).checkpoints
 
 

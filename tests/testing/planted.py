@@ -1,4 +1,4 @@
-"""Bugs to look for, in memory only: no file of the server is changed."""
+"""Bugs to find, applied in memory: no file of the server is changed."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ __all__ = ["forget_rests", "skip_entries"]
 
 
 def forget_rests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a socket took in part is taken for sent: the rest of a frame is missing."""
+    """Count a partial send as complete: the rest of a frame is missing."""
     sound = OutboundQueue.fall_behind
 
     def forgetful(self: OutboundQueue, data: bytes, sent: int, *more: Any) -> None:
@@ -20,7 +20,7 @@ def forget_rests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def skip_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is behind is not sent what its rooms have said from the fifth entry on, and takes it for sent."""
+    """Skip a room's entries from the fifth on for a session that is behind, and count them as sent."""
     sound = OutboundQueue._send_batch
 
     def careless(self: OutboundQueue, feed: Any, batch: Any) -> None:

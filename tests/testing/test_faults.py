@@ -1,4 +1,4 @@
-"""One rule, one consequence: those that strike the bytes."""
+"""Test the effect of each rule that acts on the bytes."""
 
 import pytest
 import trio
@@ -47,10 +47,10 @@ async def test_latency_holds_for_the_end_too(world: World, autojump_clock: MockC
         assert trio.current_time() == pytest.approx(began + 1.5)
 
 
-async def test_the_answer_of_one_who_has_closed_wakes_who_waits(
+async def test_the_reset_of_a_closed_peer_wakes_a_waiting_sender(
     world: World, autojump_clock: MockClock
 ) -> None:
-    """Nobody but the sender is left to see that its bytes have come to nobody."""
+    """Only the sender is left to notice that its bytes have reached no reader."""
     with world.network.fault(Latency(0.5), "server", "ada"):
         world.ada.close()
         assert world.server.send_nowait(bytes(BUFFER_BYTES)) == BUFFER_BYTES
@@ -151,7 +151,7 @@ async def test_stall_lets_nothing_arrive(world: World, autojump_clock: MockClock
     assert await arrivals(world.server) == [(0, bytes(BUFFER_BYTES))]
 
 
-async def test_the_end_of_a_stall_wakes_who_waits(world: World, autojump_clock: MockClock) -> None:
+async def test_the_end_of_a_stall_wakes_a_waiting_reader(world: World, autojump_clock: MockClock) -> None:
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             with world.network.fault(Stall(), "ada", "server"):
@@ -193,7 +193,7 @@ async def test_who_waits_to_write_is_told_of_a_reset_that_gets_under_way(
         assert trio.current_time() == pytest.approx(began + 0.5)
 
 
-async def test_when_a_rule_ends_whoever_waits_looks_again(world: World, autojump_clock: MockClock) -> None:
+async def test_a_waiting_task_checks_again_when_a_rule_ends(world: World, autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         with world.network.fault(Narrow(3), "ada", "server"):
             world.ada.send_nowait(b"123")
@@ -261,16 +261,16 @@ async def test_a_cut_is_told_to_who_waits_to_write_when_the_bytes_before_it_are_
             assert await world.server.receive_some() == b"1"
 
 
-async def test_silence_swallows_and_tells_nobody(world: World, autojump_clock: MockClock) -> None:
+async def test_silence_drops_bytes_without_an_error(world: World, autojump_clock: MockClock) -> None:
     with world.network.fault(Silence(), "ada", "server"):
         assert world.ada.send_nowait(bytes(BUFFER_BYTES + 1)) == BUFFER_BYTES
-        assert world.ada.send_nowait(b"x") == 0, "what nobody acknowledges stays in the buffer"
+        assert world.ada.send_nowait(b"x") == 0, "unacknowledged bytes stay in the buffer"
         world.server.send_nowait(b"heard")
         assert await world.ada.receive_some() == b"heard"
         world.ada.close()
         await nothing_comes(world.server)
     await nothing_comes(world.server)
-    assert world.server.send_nowait(b"to nobody") == 9
+    assert world.server.send_nowait(b"discarded") == 9
 
 
 async def test_a_connection_that_lost_nothing_survives_a_silence(

@@ -1,4 +1,4 @@
-"""Hosts that dial and listen, and what there is to see of it."""
+"""Test hosts that dial and listen, and the notes of the network."""
 
 import pytest
 import trio
@@ -17,7 +17,7 @@ from trio_chat.testing.pipe import PipeLink
 
 
 class Trace:
-    """What a network notes."""
+    """Record the notes of a network."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -28,7 +28,7 @@ class Trace:
 
 
 async def connected(network: MemoryNetwork, host: str = "ada") -> tuple[Link, Link]:
-    """The two ends of a connection of that host to the server."""
+    """Return the two ends of a connection from that host to the server."""
     listener = network.listen("server")
     here = await network.dial(host, "server")
     (there,) = await listener.accept()
@@ -79,7 +79,7 @@ async def test_a_whole_chat_goes_through_it(autojump_clock: MockClock) -> None:
     assert network.left_behind() == []
 
 
-async def test_nobody_there_is_refused() -> None:
+async def test_a_dial_without_a_listener_is_refused() -> None:
     network = MemoryNetwork()
     with pytest.raises(CannotConnect, match=r"^cannot connect to server:5555: Connection refused$"):
         await network.dialler("ada")("server", 5555)
@@ -104,7 +104,7 @@ async def test_a_port_is_listened_on_once() -> None:
     network.listen("other")
 
 
-async def test_closing_a_listener_ends_its_wait_and_resets_who_was_not_accepted() -> None:
+async def test_closing_a_listener_ends_its_wait_and_resets_unaccepted_connections() -> None:
     network = MemoryNetwork()
     listener = network.listen("server")
     here = await network.dial("ada", "server")
@@ -127,7 +127,7 @@ async def test_closing_a_listener_ends_its_wait_and_resets_who_was_not_accepted(
         again.close()
 
 
-async def test_a_cancelled_accept_takes_nobody_and_a_cancelled_dial_leaves_nothing() -> None:
+async def test_a_cancelled_accept_takes_no_connection_and_a_cancelled_dial_leaves_nothing() -> None:
     network = MemoryNetwork()
     listener = network.listen("server")
     with trio.move_on_after(0):
@@ -171,7 +171,7 @@ async def test_a_dial_waits_for_a_place_in_the_backlog(
     assert (first.address, second.address) == ("ada", "bob")
 
 
-async def test_what_is_left_behind_is_told() -> None:
+async def test_open_connections_are_reported() -> None:
     network = MemoryNetwork()
     here, there = await connected(network)
     assert network.left_behind() == ["ada→server#1: open at ada and server"]
@@ -275,7 +275,7 @@ async def test_it_notes_what_happens() -> None:
 
 
 async def test_without_a_rule_bytes_go_straight() -> None:
-    """The fast path is the one that is taken: no course, before a rule and after it."""
+    """Check that the fast path is taken before a rule and after it."""
     network = MemoryNetwork()
     here, there = await connected(network)
     assert isinstance(here, PipeLink)

@@ -1,4 +1,4 @@
-"""The order of tasks comes from a seed, some are held back, and Trio still has the names that need it."""
+"""A seed orders and delays the tasks, and Trio still has the internal names that this needs."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -14,15 +14,15 @@ from trio.testing import MockClock
 from trio_chat.testing.scheduling import DelayPolicy, Scheduler, seeded, spawned, throw
 from trio_chat.testing.simulate import Simulation, simulate
 
-NOBODY = DelayPolicy()
+NO_DELAY = DelayPolicy()
 
 
-def scheduled(seed: int, holding: DelayPolicy = NOBODY) -> AbstractContextManager[None]:
+def scheduled(seed: int, holding: DelayPolicy = NO_DELAY) -> AbstractContextManager[None]:
     return seeded(Scheduler(Random(seed), holding, lambda _: None))
 
 
-def order(seed: int, holding: DelayPolicy = NOBODY, *, tasks: int = 6, steps: int = 4) -> list[int]:
-    """Which tasks ran, step by step, when all of them can run all the time."""
+def order(seed: int, holding: DelayPolicy = NO_DELAY, *, tasks: int = 6, steps: int = 4) -> list[int]:
+    """Return the tasks that ran, step by step, when all of them are always runnable."""
     ran: list[int] = []
 
     async def walk(nth: int) -> None:
@@ -42,7 +42,7 @@ def order(seed: int, holding: DelayPolicy = NOBODY, *, tasks: int = 6, steps: in
 
 
 def lead(ran: list[int]) -> int:
-    """By how many steps the foremost task was ahead of the last, at most."""
+    """Return the largest lead, in steps, of the first task over the last."""
     steps: Counter[int] = Counter(dict.fromkeys(ran, 0))
     most = 0
     for task in ran:
@@ -76,7 +76,7 @@ def test_tasks_that_are_held_back_fall_behind(holding: DelayPolicy, least: int) 
 
 
 def test_a_task_is_held_back_for_so_many_passes_at_most() -> None:
-    """One slow task of two: while it is held back once, the other makes three steps at most."""
+    """Delay one of two tasks: the other makes at most three steps meanwhile."""
     ran = order(3, DelayPolicy(slow_of=2, slow_nth=0, passes_max=3), tasks=2, steps=200)
     runs = [len(list(run)) for _, run in groupby(ran)]
     assert max(runs[:-1]) == 3 + 2  # and one in each of the two passes in which it runs itself
@@ -88,7 +88,7 @@ def test_all_tasks_slow_is_as_good_as_none() -> None:
 
 
 def test_the_clock_does_not_jump_while_a_task_is_held_back() -> None:
-    """A slow task is not one that sleeps: what it would have done at noon it does at noon."""
+    """A delayed task does not sleep: its virtual time stays the same."""
     late: list[float] = []
 
     async def walk() -> None:
@@ -107,10 +107,10 @@ def test_the_clock_does_not_jump_while_a_task_is_held_back() -> None:
     assert late == [0.0] * 5
 
 
-def test_the_seeds_choose_who_is_held_back_in_many_ways() -> None:
+def test_the_seeds_draw_many_delay_policies() -> None:
     drawn = [DelayPolicy.draw(Random(seed)) for seed in range(300)]
-    nobody = sum(each.every == 0 and each.slow_of == 0 for each in drawn)
-    assert 10 < nobody < 60
+    undelayed = sum(each.every == 0 and each.slow_of == 0 for each in drawn)
+    assert 10 < undelayed < 60
     assert any(each.every and each.slow_of for each in drawn)
     assert {each.passes_max for each in drawn} == {1, 3, 10, 40}
 
@@ -203,7 +203,7 @@ def test_no_error_can_be_raised_in_the_task_that_runs() -> None:
 
 
 async def sells_the_last_two(sim: Simulation) -> None:
-    """A sale reads the stock, waits once, and writes; a second comes four steps later."""
+    """Read the stock, wait once, and write; a second sale starts four steps later."""
     stock = 2
 
     async def sale(begin: int) -> None:
@@ -217,7 +217,7 @@ async def sells_the_last_two(sim: Simulation) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sale, 1)
         nursery.start_soon(sale, 5)
-    assert stock == 0, "one was sold twice"
+    assert stock == 0, "the last item was sold twice"
 
 
 def found(seeds: int) -> int:
@@ -235,5 +235,5 @@ def test_a_lost_update_is_found_by_some_seeds() -> None:
 
 
 def test_a_lost_update_is_not_found_by_order_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DelayPolicy, "draw", lambda _: NOBODY)
+    monkeypatch.setattr(DelayPolicy, "draw", lambda _: NO_DELAY)
     assert found(300) == 0

@@ -1,4 +1,4 @@
-"""What fails is made smaller, and still fails."""
+"""A failing plan is reduced and still fails."""
 
 import subprocess
 import sys
@@ -38,8 +38,8 @@ def test_nothing_needed_is_lost_and_nothing_else_is_left(needed: set[int]) -> No
     assert shrink(range(10), lambda items: needed <= set(items)) == tuple(sorted(needed))
 
 
-def test_single_ones_are_tried_again_when_one_has_gone() -> None:
-    """Each can go only when the one before it has gone."""
+def test_single_items_are_tried_again_after_a_removal() -> None:
+    """Each item can be removed only after the item before it."""
 
     def fails(items: tuple[int, ...]) -> bool:
         return items == tuple(range(items[0], 8)) if items else False
@@ -47,7 +47,7 @@ def test_single_ones_are_tried_again_when_one_has_gone() -> None:
     assert shrink(range(8), fails) == (7,)
 
 
-def test_who_says_no_ends_it() -> None:
+def test_a_predicate_that_is_never_true_keeps_the_items() -> None:
     assert shrink(range(100), lambda _: False) == tuple(range(100))
 
 
@@ -158,7 +158,7 @@ def test_the_runs_are_bounded_and_the_best_is_kept() -> None:
     assert (len(runs), reduced.runs, reduced.is_done) == (20, 20, False)
     assert told[-1][0] == len(reduced.plan.steps) < len(a_plan().steps)
     assert failure_of(reduced.plan, run) == reduced.failure
-    assert len({plan.as_json() for plan in runs}) == 19 + 1, "one was run twice"
+    assert len({plan.as_json() for plan in runs}) == 19 + 1, "a plan was run twice"
 
 
 def test_a_way_round_is_taken_when_it_leads_deeper() -> None:
@@ -184,7 +184,7 @@ def test_a_way_round_that_leads_nowhere_is_left() -> None:
     assert reduce_plan(plan, failing(needs, ResourceLeakError(()))).plan.steps == steps
 
 
-def test_nobody_is_told_of_who_is_not_there() -> None:
+def test_a_plan_names_no_removed_users_or_rooms() -> None:
     tried: list[Plan] = []
 
     def run(plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""A run from a seed: the same in any process, and never a hang, a leak or a glance at the real world."""
+"""A run of a seed is the same in any process, and has no hang, no leak and no access to the real world."""
 
 import gc
 import math
@@ -27,7 +27,7 @@ Scenario = Callable[[Simulation], Awaitable[object]]
 
 
 async def crowd(sim: Simulation) -> int:
-    """Tasks that wait, race for a lock and draw numbers."""
+    """Run tasks that wait, race for a lock and draw numbers."""
     lock = trio.Lock()
     total = 0
 
@@ -47,7 +47,7 @@ async def crowd(sim: Simulation) -> int:
 
 
 def raised_by(scenario: Scenario, seed: int = 1, **limits: float) -> BaseException:
-    """What comes out of a run."""
+    """Return the exception that a run raises."""
     with pytest.raises(BaseException) as caught:  # noqa: PT011  # whatever it is
         simulate(seed, scenario, **limits)  # type: ignore[arg-type]
     return caught.value
@@ -119,7 +119,7 @@ async def two_tasks(sim: Simulation) -> None:
 
 
 def test_the_hash_is_of_the_order_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing else differs between these runs: nobody is held back, so they have the same passes."""
+    """Only the order differs between these runs: no task is delayed, so they have the same passes."""
     monkeypatch.setattr(DelayPolicy, "draw", lambda _: DelayPolicy())
     assert len({simulate(seed, two_tasks).trace_hash for seed in range(30)}) > 1
 
@@ -231,7 +231,7 @@ def test_an_interrupt_comes_through() -> None:
 @pytest.mark.parametrize(
     ("thing", "name"), [(crowd, f"{__name__}.crowd"), (ZeroDivisionError, "builtins.ZeroDivisionError")]
 )
-def test_names_are_what_one_would_write(thing: object, name: str) -> None:
+def test_names_are_valid_source(thing: object, name: str) -> None:
     assert name_of(thing) == name
 
 
@@ -428,7 +428,7 @@ def test_an_async_generator_that_is_not_closed_is_left_behind() -> None:
     assert re.match(r"leaked: Async generator '.*' was garbage collected before", str(raised_by(drops)))
 
 
-def test_a_coroutine_that_nobody_awaited_is_left_behind() -> None:
+def test_an_unawaited_coroutine_is_left_behind() -> None:
     async def forgets(sim: Simulation) -> None:
         trio.sleep(1)  # type: ignore[unused-coroutine]  # noqa: ASYNC105
 

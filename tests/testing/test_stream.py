@@ -1,4 +1,4 @@
-"""The streams of a network in memory, held to Trio's own idea of a stream."""
+"""Check the streams of a network in memory with Trio's own stream tests."""
 
 from functools import partial
 from random import Random
@@ -72,7 +72,7 @@ async def test_a_reset_is_told_as_broken() -> None:
 
 
 async def test_closed_while_it_sends_is_told_as_closed() -> None:
-    for _ in range(30):  # which of two tasks goes first is a matter of chance
+    for _ in range(30):  # the order of the two tasks is random
         here, _ = stream_pair()
 
         async def send(stream: MemoryStream) -> None:
@@ -126,7 +126,7 @@ async def test_a_program_of_trio_waits_while_there_are_no_files(autojump_clock: 
     await ada.aclose()
 
 
-async def test_nobody_there_is_told_as_trio_tells_it() -> None:
+async def test_a_dial_without_a_listener_raises_what_trio_raises() -> None:
     network = MemoryNetwork()
     with pytest.raises(ConnectionRefusedError):
         await network.dial_stream("ada", "server", 7)

@@ -48,7 +48,7 @@ async def careless(sim: Simulation) -> None:
     house = House()
     with sim.victim():
         await house.visit_carelessly("ada")
-    assert not house.inside, "somebody is in the book who has gone"
+    assert not house.inside, "a guest in the book has left"
 
 
 def notes_of(error: BaseException) -> str:
@@ -67,7 +67,7 @@ def test_a_careful_program_gets_through() -> None:
 
 def test_waiting_before_the_bookkeeping_is_found() -> None:
     """What cancels the visit cancels its cleaning up as well."""
-    with pytest.raises(AssertionError, match="somebody is in the book") as caught:
+    with pytest.raises(AssertionError, match="a guest in the book") as caught:
         sweep(careless, seed=7)
     replay, where = caught.value.__notes__
     assert replay == f"replay: sweep({__name__}.careless, seed=7, only=1)"
@@ -125,7 +125,7 @@ def test_the_error_is_the_one_asked_for() -> None:
                     raised.append(error)
                     raise
 
-    # At the sleep, at the checkpoint, and where the nursery waits for its task: there nobody sees it.
+    # At the sleep, at the checkpoint, and where the nursery waits for its task: it is not visible there.
     assert sweep(scenario, error=ConnectionResetError).checkpoints == 3
     assert [type(error) for error in raised] == [ConnectionResetError] * 2
 
