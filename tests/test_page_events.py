@@ -1,4 +1,4 @@
-"""The page's table of events has every field of the server's messages."""
+"""The page's table of events is held against the server's messages, so that no field is forgotten in it."""
 
 import ast
 import re

@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def launch(browser_type: BrowserType, *arguments: str, **environment: str) -> Browser:
-    """Start this machine's Chromium with these arguments and these variables added to its environment."""
+    """Start this machine's Chromium with these arguments, and this added to its environment."""
     found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
     path = next((each for each in found if each), None)
     if path is None:
@@ -44,8 +44,7 @@ def launch(browser_type: BrowserType, *arguments: str, **environment: str) -> Br
 
 @contextmanager
 def launched(**environment: str) -> Iterator[Browser]:
-    """Run this machine's Chromium, with these variables added to its environment, for the length of the
-    block."""
+    """This machine's Chromium, with this added to its environment."""
     with sync_playwright() as playwright:
         with launch(playwright.chromium, **environment) as browser:
             yield browser
@@ -60,7 +59,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """Return a server that is not started yet, so that a test can fill its journal; `visit` starts it."""
+    """Not started yet, for those who want to fill its journal first; `visit` starts it."""
     server = Server(tmp_path)
     try:
         yield server
@@ -70,8 +69,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def visit(browser: Browser, server: Server) -> Iterator[Visit]:
-    """Return a function that opens a browser context for a user; it takes the options of
-    `Browser.new_context`."""
+    """Makes somebody with a browser of their own; takes what `Browser.new_context` does."""
     if not server.port:
         server.start()
     watches: list[Watch] = []

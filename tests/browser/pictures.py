@@ -62,7 +62,7 @@ SAID = {
         09:44 ada: They look good. Do we have wood for both?
         09:46 Ελένη: For one and a half …
         09:47 Ελένη: My neighbour gives away pallets, though. I could fetch them with the van at four,
-          if you help me to carry.
+          if somebody helps me to carry.
         09:52 jonas: I do. Four is fine.
         09:55 Ελένη # Two new beds on Saturday at ten. Bring gloves!
         10:05 mira: Then the seeds go in on Sunday. @ada, is the long spade still at your place?
@@ -79,7 +79,7 @@ UNREAD = ("The soup is gone.", "I can make another one.")
 
 
 def _entries(room: str, script: str) -> list[dict[str, object]]:
-    """Return the lines of an export from a script above: `:` says, `*` does, `#` sets the topic."""
+    """The lines of an export from what stands above: `:` says, `*` does, `#` sets the topic."""
     made: list[dict[str, object]] = []
     for line in script.replace("\n          ", " ").strip().splitlines():
         time, by, text = line.strip().split(" ", 2)
@@ -135,7 +135,7 @@ def _take(browser: Browser, server: Server, shape: dict[str, Any], path: Path) -
 
 
 def take_all(away: Path) -> None:
-    """Take all pictures again, into a folder."""
+    """Take all of them anew, into a folder."""
     away.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as fonts, ExitStack() as stack:
         fonts.write(FONTS)

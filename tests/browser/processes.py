@@ -1,4 +1,4 @@
-"""Processes for tests of the pages: a real server that can be killed and restarted, and other members."""
+"""Who is on the other side of the pages: a real server, to be killed and started anew, and other members."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Return the address that a browser opens."""
+        """What a browser is to open."""
         return f"http://127.0.0.1:{self.port}"
 
     def take(self, lines: Sequence[dict[str, object]]) -> None:
-        """Import rooms and their messages; the server must not run yet."""
+        """Import rooms and what was said in them; the server must not run yet."""
         rooms = sum(line["type"] == "room" for line in lines)
         whole = [
             {"type": "trio_chat_journal", "version": 1, "refs": False},
@@ -66,7 +66,7 @@ class Server:
         )
 
     def texts(self) -> dict[str, list[str]]:
-        """Return the messages and topics of each room from the journal; the server may run."""
+        """What was said in each room, topics too, as its journal has it; the server may run."""
         exported = subprocess.run(
             _command("journal", "export", f"--journal={self._journal}"),
             stdout=subprocess.PIPE,
@@ -82,7 +82,7 @@ class Server:
         return texts
 
     def start(self) -> None:
-        """Start the server; return when it listens."""
+        """Returns when it listens."""
         with (self._directory / "server.log").open("a") as log:
             process = subprocess.Popen(
                 _command(
@@ -101,19 +101,19 @@ class Server:
         self.port = int(said.rpartition(":")[2])
 
     def kill(self) -> None:
-        """Kill the server without a warning, as a crash would."""
+        """As a crash would: it is told nothing."""
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Pause the server; data sent to it waits in its sockets."""
+        """Let it do nothing; what is sent to it waits in its sockets."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Resume the server after a pause."""
+        """Let it go on."""
         self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """End the server, whatever its state is."""
+        """Whatever state it is in, it is gone afterwards."""
         if self._process is not None:
             self.resume()
             self._end(signal.SIGTERM)
@@ -138,8 +138,7 @@ class Server:
 
 
 class Terminal:
-    """`trio-chat join --json` as a process: it sends the lines written to it and keeps the events it
-    prints."""
+    """`trio-chat join --json` as a process: what is written to it is said, and what comes is at hand."""
 
     def __init__(self, server: Server, name: str, *rooms: str) -> None:
         self._process = subprocess.Popen(
@@ -163,20 +162,20 @@ class Terminal:
             self._wait(lambda room=room: self._has("room", room=room))  # type: ignore[misc]
 
     def say(self, *lines: str) -> None:
-        """Type these lines."""
+        """Type so many lines."""
         assert self._process.stdin is not None
         for line in lines:
             self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
     def hear(self, *texts: str) -> list[str]:
-        """Wait until the last of these texts has arrived; return all texts that arrived, in their order."""
+        """Wait until the last of these texts was heard; returns all that were, in their order."""
         self._wait(lambda: self._has("said", text=texts[-1]))
         with self._news:
             return [str(event["text"]) for event in self._events if event["type"] == "said"]
 
     def leave(self) -> None:
-        """Close its input; wait until all its messages are acknowledged and the process has exited."""
+        """The end of its input: it has been acked all that it said, and is gone."""
         with self._process:
             assert self._process.stdin is not None
             self._process.stdin.close()
@@ -211,7 +210,7 @@ class Terminal:
 
 @contextmanager
 def crowd(server: Server, room: str, names: Sequence[str]) -> Iterator[None]:
-    """Keep these members in a room for the length of the block; they send nothing and read nothing."""
+    """So many members in a room, who say nothing and read nothing."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < ROOM_FOR_MANY:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(ROOM_FOR_MANY, hard), hard))

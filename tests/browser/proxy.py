@@ -30,11 +30,11 @@ class Proxy:
 
     @property
     def host(self) -> str:
-        """Return HOST:PORT, as in a page's address."""
+        """HOST:PORT, as it stands in a page's address."""
         return f"127.0.0.1:{self._listener.getsockname()[1]}"
 
     def address(self, path: str = "") -> str:
-        """Return the address that a browser opens, without the last slash."""
+        """Return what a browser is to open, without the last slash."""
         return f"http://{self.host}{path}"
 
     def accept(self) -> None:

@@ -1,4 +1,4 @@
-"""The page works with the keyboard alone, with a screen reader, in the dark, and on a phone."""
+"""Everybody can use the page: with the keyboard alone, with a screen reader, in the dark, on a phone."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _SEND_STATES = """
 
 
 def is_accessible(page: Page, where: str) -> None:
-    """Assert that the page breaks no rule of axe."""
+    """No rule of axe is broken."""
     results = Axe().run(page, options=RULES)
     assert results.violations_count == 0, f"{where}: {results.generate_report()}"
 
@@ -97,7 +97,7 @@ def test_every_view_is_accessible(visit: Visit, server: Server, scheme: str) -> 
 
 
 def open_by(ada: Visitor, how: str) -> None:
-    """Open a dialog by a key, a button, or a command."""
+    """A key, a button, or a command."""
     if how.startswith("#"):
         ada.get(how).click()
     elif how.startswith("/"):
@@ -133,7 +133,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit: Visit, ser
 
 
 @pytest.mark.short
-def test_the_keyboard_alone_is_enough_to_chat(visit: Visit) -> None:
+def test_one_can_chat_with_the_keyboard_alone(visit: Visit) -> None:
     ada = visit()
     ada.open("lobby")
     keys = ada.page.keyboard
@@ -236,13 +236,13 @@ def test_a_phone(visit: Visit, server: Server) -> None:
 
 
 def fits(ada: Visitor) -> None:
-    """Assert that nothing is wider than the screen."""
+    """Nothing is wider than the screen."""
     for wide in ("document.documentElement", "document.querySelector('#talk')"):
         assert ada.page.evaluate(f"{wide}.scrollWidth") <= 390
 
 
 @pytest.mark.short
-def test_dark_follows_the_system_or_the_setting(visit: Visit) -> None:
+def test_dark_as_the_system_is_or_as_one_likes(visit: Visit) -> None:
     ada = visit(color_scheme="dark")
     ada.come("ada")
     assert is_dark(ada)
@@ -261,6 +261,6 @@ def test_dark_follows_the_system_or_the_setting(visit: Visit) -> None:
 
 
 def is_dark(ada: Visitor) -> bool:
-    """Return whether the background of the texts is dark."""
+    """By the ground that texts stand on."""
     ground = ada.get(":root").evaluate("root => getComputedStyle(root).backgroundColor")
     return sum(int(part) for part in ground.removeprefix("rgb(").rstrip(")").split(",")) < 3 * 128

@@ -16,7 +16,7 @@ NODES_MAX = 120  # elements of one row: fifty marked segments of at most two eac
 
 
 def _filled(unit: str, start: str = "") -> str:
-    """Return as many repeats of the unit as a message may have, with room for a number."""
+    """Return as much of it as one message may have, with room for a number."""
     return (start + unit * TEXT_BYTES).encode()[: TEXT_BYTES - 8].decode(errors="ignore")
 
 

@@ -1,4 +1,4 @@
-"""Hostile markup in names, rooms, topics, messages and addresses is shown as plain text."""
+"""Whoever means harm writes it into names, rooms, topics, messages, addresses: all of it is only text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEXTS = (
     "&lt;b&gt;bold&lt;/b&gt; &amp; {{7*7}} ${7*7}",
     "<iframe srcdoc='<script>alert(14)</script>'></iframe>",
 )
-# The elements that the page itself makes from texts of others, and their attributes.
+# What the page itself makes of what others wrote, and with which attributes.
 MADE = {"a", "bdi", "button", "code", "div", "li", "mark", "p", "pre", "q", "small", "span", "strong", "time"}
 ATTRIBUTES = {
     *("class", "title", "datetime", "tabindex", "role", "disabled", "hidden"),
@@ -46,7 +46,7 @@ TURNED = "safe \u202etxt.exe\u202c and \u2066isolated\u2069"
 
 
 def is_only_text(visitor: Visitor) -> None:
-    """Assert that the places for texts of others hold only elements that the page itself makes."""
+    """Nothing in the places for what others wrote has been made but what we make."""
     nodes = visitor.get(
         "#rows, #people-list, #room-list, #thread-list, #title, #topic, #search-list"
     ).evaluate_all(_LOOK)
@@ -83,7 +83,7 @@ def test_what_is_said_is_only_text(visit: Visit, server: Server) -> None:
         ada.sees(TEXTS[0])
         expect(ada.get("#title")).to_have_text(f"@{MALLORY}")
         is_only_text(ada)
-    # Some markup would act only on a touch.
+    # What would act only when touched.
     for node in ada.get("#rows .text, #thread-list a, #title").all():
         node.hover()
 
@@ -181,7 +181,7 @@ def test_writing_is_not_turned_around(visit: Visit, server: Server) -> None:
         )
         expect(ada.get("#topic")).to_have_text("safe U+202Etxt.exeU+202C and U+2066isolatedU+2069")
         expect(ada.get("#rows .turn").first).to_have_attribute("title", "Turns the writing around")
-        # Each is isolated: its content does not move its neighbours.
+        # Each stands by itself: what is in it does not move what is beside it.
         texts = "#rows .line .text, #rows q > bdi"
         for selector, count in (("#rows .by", 2), (texts, 3), ("#people-list .name", 2)):
             nodes = ada.get(selector).all()

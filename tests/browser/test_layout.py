@@ -1,4 +1,4 @@
-"""The layout: an empty room, long topics, many members, touch targets, right-to-left text."""
+"""What stands where: an empty room, long topics, many members, targets for fingers, right-to-left text."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_list_of_many_members_has_a_filter(visit: Visit, server: Server) -> No
         field.fill("m")
         expect(ada.get("#people-list > li")).to_have_count(200)
         expect(ada.get("#people-found")).to_contain_text("200 of 1,199 shown")
-        field.fill("absent")
+        field.fill("nobody")
         expect(ada.get("#people-found")).to_have_text("No member’s name has that in it.")
         field.press("Escape")
         expect(field).to_have_value("")
@@ -156,7 +156,7 @@ def test_a_finger_finds_every_target(visit: Visit, server: Server) -> None:
 
 
 def small(ada: Visitor) -> list[str]:
-    """Return the visible targets that are smaller than a finger needs."""
+    """The targets in sight that are smaller than a finger needs."""
     found: list[str] = ada.page.evaluate(_SMALL, TARGET)
     return found
 
@@ -182,6 +182,6 @@ def test_each_paragraph_begins_on_its_own_side(visit: Visit, shape: dict[str, An
 
 
 def sides(block: Locator) -> list[str]:
-    """Return the side on which each line of a block begins."""
+    """The side on which each line of a block begins."""
     found: list[str] = block.evaluate(_SIDES)
     return found

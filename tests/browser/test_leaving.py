@@ -1,4 +1,4 @@
-"""Leaving a room, undoing that, and rooms that the server lets no member enter."""
+"""To leave a place, to take that back, and rooms that the server lets nobody into."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_refused_name_does_not_stay_as_a_room(visit: Visit, name: str) -> None
     ada.places("kitchen")
 
 
-def test_the_only_name_is_shown_with_its_reason_when_refused(visit: Visit) -> None:
+def test_a_refused_name_that_is_the_only_one_is_shown_with_its_reason(visit: Visit) -> None:
     ada = visit()
     ada.come("ada", "*star")
     expect(ada.get("#empty")).to_contain_text("You are not in this room")

@@ -1,4 +1,4 @@
-"""The page's status and retries when the network fails and returns, and when servers ask for odd delays."""
+"""The network comes and goes, and servers ask for odd pauses: what the page says, and when it tries again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that sends what docs/protocol.md does not allow: the page drops it and continues."""
+"""A server that sends what docs/protocol.md does not allow: the page drops it, and goes on."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_an_odd_event_is_dropped_and_the_page_goes_on(visit: Visit, together: bo
     ada.sees("before", "after")
     ada.names("ada")
     assert sum("dropped a malformed" in each for each in ada.watch.found) == len(ODD) - 1, (
-        "the event of unknown type is not counted"
+        "one has a type of its own"
     )
     assert len(routes) == 1
 

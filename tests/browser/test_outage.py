@@ -1,4 +1,4 @@
-"""The server is killed, or the page is reloaded, while a user writes: nothing is lost or doubled."""
+"""The server is killed, or the page is loaded anew, while somebody writes: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.browser.visitor import BACK_MS
 
 EACH = 10
 OUTBOX_MAX = 200  # as in outbox.js
-KILLED = "ERR_CONNECTION_REFUSED"  # logged by the browser itself while there is no server
+KILLED = "ERR_CONNECTION_REFUSED"  # said by the browser itself while there is no server
 
 
 @pytest.mark.short
@@ -22,7 +22,7 @@ def test_a_server_is_killed_and_started_while_both_type(visit: Visit, server: Se
         page.come(name)
     for n in range(EACH):
         if n == 3:
-            server.pause()  # lines typed now are in flight, and are lost with it
+            server.pause()  # what is typed now is under way, and goes down with it
         ada.say(f"ada {n}")
         bob.say(f"bob {n}")
         if n == 3:
@@ -81,7 +81,7 @@ _SAY_MANY = """
 
 
 class Line:
-    """A page's connection. When deaf, it drops all data from the server; the server still receives all."""
+    """A page's connection. A deaf one hears nothing more of the server, which hears all."""
 
     def __init__(self, route: WebSocketRoute) -> None:
         self.deaf = False
@@ -100,7 +100,7 @@ class Line:
 
 
 @pytest.mark.short
-def test_a_reload_keeps_the_identity_and_the_draft(visit: Visit) -> None:
+def test_a_reload_keeps_who_one_is_and_what_is_typed(visit: Visit) -> None:
     ada = visit()
     ada.come("ada")
     ada.say("/join kitchen", "hello, kitchen")

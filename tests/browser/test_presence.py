@@ -1,4 +1,4 @@
-"""Arrivals, departures and renames in the message list, and the author shown above each line."""
+"""Arrivals, departures and new names in the talk, and whose head a line stands under."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ import { chances, check, equal } from "./checks.js";
 check("holds", () => equal([1], [1]));
 check("two are not one", () => equal({ n: [1] }, { n: [2] }));
 check("chance is against it", () => chances(9, (chance) => equal(chance.below(1), 1)));
-check("a promise without a wait", async () => {});
+check("nobody waits for it", async () => {});
 """
 _RUN = """
 async (file) => {
@@ -38,7 +38,7 @@ async (file) => {
 
 
 class Result(NamedTuple):
-    """The result of a check; `fault` is empty where it holds."""
+    """What came of one check; `fault` is empty where it holds."""
 
     name: str
     fault: str
@@ -46,7 +46,7 @@ class Result(NamedTuple):
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Run one server for all checks: they need only its files."""
+    """One server for all of them: they want no more of it than its files."""
     server = Server(tmp_path_factory.mktemp("pure"))
     try:
         server.start()
@@ -57,7 +57,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def page(browser: Browser, running: Server) -> Iterator[Page]:
-    """Return the page before sign-in, with `pure` beside its own modules."""
+    """The page at its door, with `pure` beside its own modules."""
     context = browser.new_context(locale="en-GB", timezone_id="UTC")
     context.set_default_timeout(PATIENCE_MS)
     watch = Watch(context, f"127.0.0.1:{running.port}")
@@ -90,7 +90,7 @@ def test_a_pure_module(page: Page, file: str) -> None:
 
 
 def test_a_check_that_does_not_hold_says_so(page: Page) -> None:
-    """Report its name, both values, and the seed if the check is random."""
+    """By its name, with both values, and with the seed where chance was at work."""
     holds, one, chance, promise = results(page, "broken.js")
     assert holds == Result("holds", "")
     assert one.name == "two are not one"

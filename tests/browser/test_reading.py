@@ -1,4 +1,4 @@
-"""Reading long rooms, rooms with many people, and several rooms at once."""
+"""Long rooms, many people, several rooms at once: what is read, and how one gets there."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def long_room(people: int = 7) -> list[dict[str, object]]:
 
 @pytest.fixture
 def long(server: Server) -> Server:
-    """Give the server of this test a long room; a test requests it before `visit`."""
+    """The server of this test has a long room; asked for before `visit`."""
     server.take(long_room())
     return server
 
@@ -74,7 +74,7 @@ def soliloquy(server: Server) -> Server:
 
 
 def one_page_up(ada: Visitor) -> float:
-    """Scroll to the top, wait for older rows; return by how much a row has moved meanwhile."""
+    """Scroll to the top of what is there, wait for more; returns by how much a row has moved meanwhile."""
     tops = ada.page.evaluate(_TO_THE_TOP)
     first, before = int(tops[0][0]), dict(tops)
     ada.page.wait_for_function(

@@ -91,7 +91,7 @@ class Bench:
     def __init__(self, page: Page, session: CDPSession) -> None:
         self.page = page
         self.functions: dict[tuple[str, int], str] = {}
-        """Return the functions of the loaded modules, by file and offset."""
+        """The functions of the loaded modules, by file and offset."""
         self.ran: set[tuple[str, int]] = set()
         self._session = session
         session.send("Profiler.enable")
@@ -131,8 +131,7 @@ class Bench:
         return int(made["steps"]) + self.blocks()
 
     def growth(self, script: str, *arguments: object) -> str:
-        """Return the fault in the steps for a text and for a text four times as long; empty without a
-        fault."""
+        """Return what is wrong with the steps for a text and one four times as long; empty if nothing is."""
         self.blocks()
         short, long = (self.steps(script, *arguments, n) for n in (SHORT, LONG))
         if long <= max(FLOOR, GROWTH_MAX * short):

@@ -1,4 +1,4 @@
-"""The sign-in card, which asks for a name."""
+"""The card that asks for a name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_usable_name_is_offered_and_one_tap_joins_with_it(visit: Visit) -> Non
     expect(ada.get("#you-name")).to_have_text("Ada-Lovelace")
 
 
-def test_a_refused_name_keeps_its_offer_and_a_usable_name_has_none(visit: Visit) -> None:
+def test_a_refused_name_keeps_its_offer_and_a_usable_one_has_none(visit: Visit) -> None:
     ada = visit()
     ada.open("lobby")
     ada.call_me("Ada Lovelace")

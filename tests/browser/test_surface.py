@@ -1,4 +1,4 @@
-"""The message list when the device is rotated, on copy, in print, and on pasted or dropped pictures."""
+"""The talk as it is turned, copied, printed, and given pictures."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_keyboard_that_comes_and_goes_leaves_the_newest_in_sight(visit: Visit,
             assert ada.page.evaluate(_TO_THE_END) < 2, height
 
 
-def test_a_turned_phone_keeps_the_place_in_the_history(visit: Visit, server: Server) -> None:
+def test_a_turned_phone_keeps_the_place_of_somebody_who_reads_back(visit: Visit, server: Server) -> None:
     ada = visit(**PHONE)
     ada.come("ada")
     with Terminal(server, "bob", "lobby") as bob:

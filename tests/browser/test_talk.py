@@ -1,4 +1,4 @@
-"""Two users at browsers and a user at a terminal, in the same room."""
+"""People at two browsers and one at a terminal, in one room."""
 
 from __future__ import annotations
 

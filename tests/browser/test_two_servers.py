@@ -1,4 +1,4 @@
-"""Two servers and one browser: neither server receives the lines or the token meant for the other."""
+"""Two servers and one browser: neither is sent what was written for the other, nor the other's token."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def front() -> Iterator[Proxy]:
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
-    """Run two servers, each on a journal of its own."""
+    """Two servers that run, each on a journal of its own."""
     made = []
     for name in "ab":
         (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""Unread messages: mentions are counted apart, cleared when seen, and reported when missed."""
+"""What is unread: mentions apart from the rest, cleared when they were seen, told when they were missed."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ WebSocket = class extends Plain {
   }
 };
 """
-# Type faster than a person; return the place of the line, or nothing if the page did not take it.
+# Faster than anybody types; returns in which place it was said, or nothing where it was not taken.
 _SAY = """
 (text) => {
   const say = document.querySelector("#say");
@@ -49,7 +49,7 @@ _ALL_SENT = "() => !Object.keys(localStorage).some(key => /^trio-chat.*[/]out[.]
 
 
 class Wild:
-    """A user with two tabs and a user with one tab, and the state of their pages."""
+    """Somebody with two tabs and somebody with one, and what becomes of them."""
 
     def __init__(self, visit: Visit, server: Server, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -143,7 +143,7 @@ class Wild:
         tab.page.context.set_offline(self.chance.random() < 0.5)
 
     def calm(self) -> None:
-        """Restore all connections and wait for all pages."""
+        """Everything works, and everybody has time."""
         self.start()
         for tab in self.tabs.values():
             tab.page.context.set_offline(False)
@@ -152,7 +152,7 @@ class Wild:
 
     @property
     def taken(self) -> int:
-        """Return how many lines the page has accepted."""
+        """How many lines."""
         return sum(len(texts) for texts in self.typed.values())
 
     def shows(self, tab: Visitor, room: str, texts: list[str]) -> None:

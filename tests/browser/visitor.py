@@ -1,4 +1,4 @@
-"""A user at a browser, and the faults that the pages of a test must never have."""
+"""Somebody at a browser, and what the pages of a test must never do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ addEventListener("securitypolicyviolation", (event) =>
 
 
 class Watch:
-    """Records the faults of a page: errors, dialogs, new pages, or requests to any host but its server."""
+    """Writes down what a page must not do: complain, ask, open others, or talk to anybody but its server."""
 
     def __init__(self, context: BrowserContext, host: str) -> None:
         self.found: list[str] = []
@@ -27,16 +27,16 @@ class Watch:
         self._forgiven: list[str] = []
         context.add_init_script(_TELL)
         context.on("console", self._said)
-        context.on("weberror", lambda error: self.found.append(f"an uncaught error: {error.error}"))
+        context.on("weberror", lambda error: self.found.append(f"an error that nobody caught: {error.error}"))
         context.on("request", self._asked)
         context.on("page", self._opened)
 
     def forgive(self, part: str) -> None:
-        """Expect faults that contain this text."""
+        """What has this in it is to be expected here."""
         self._forgiven.append(part)
 
     def faults(self) -> list[str]:
-        """Return the recorded faults that were not expected."""
+        """What was seen and not forgiven."""
         return [each for each in self.found if not any(part in each for part in self._forgiven)]
 
     def _said(self, message: ConsoleMessage) -> None:
@@ -58,7 +58,7 @@ class Watch:
 
 
 class Visitor:
-    """One page of a user's browser, with methods for the things a person does and sees."""
+    """One page of somebody's browser, by what a person does and sees."""
 
     def __init__(self, page: Page, watch: Watch, address: str) -> None:
         self.page = page
@@ -66,7 +66,7 @@ class Visitor:
         self._address = address
 
     def come(self, name: str, room: str = "lobby") -> None:
-        """Open the page and sign in by this name."""
+        """Open the page and come in by this name."""
         self.open(room)
         self.call_me(name)
         expect(self.get("#you-name")).to_have_text(name)
@@ -77,23 +77,23 @@ class Visitor:
         self.page.goto(f"{self._address}/#{quote(room, safe='@')}")
 
     def call_me(self, name: str) -> None:
-        """Fill in the sign-in card."""
+        """Answer the card at the door."""
         self.page.get_by_label("Your name").fill(name)
         self.page.get_by_role("button", name="Join").click()
 
     def another_tab(self) -> Visitor:
-        """Open the page once more in the same browser."""
+        """The same browser opens the page once more."""
         tab = Visitor(self.page.context.new_page(), self.watch, self._address)
         tab.open()
         tab.is_connected()
         return tab
 
     def is_connected(self) -> None:
-        """Wait until the page is connected to its server, or is reconnected."""
+        """Wait until the page is in touch with its server, or is again."""
         expect(self.get("#you-state")).to_have_text("connected", timeout=BACK_MS)
 
     def get(self, selector: str) -> Locator:
-        """Return the elements found by a CSS selector."""
+        """What is found by a selector of styles."""
         return self.page.locator(selector)
 
     def write(self, text: str) -> None:
@@ -101,23 +101,23 @@ class Visitor:
         self.get("#say").fill(text)
 
     def say(self, *texts: str) -> None:
-        """Type these messages, with Enter after each."""
+        """Type so many messages, Enter behind each."""
         for text in texts:
             self.write(text)
             self.get("#say").press("Enter")
 
     def sees(self, *texts: str) -> None:
-        """Wait until the message list has exactly these texts, in this order, and all of them are sent."""
+        """Wait until the talk consists of exactly these, in this order, and all of it is said."""
         expect(self.get("#rows .text")).to_have_text(list(texts), use_inner_text=True)
         expect(self.get("#rows .fate")).to_have_count(0)
 
     @property
     def talk(self) -> list[str]:
-        """Return the texts that are shown now."""
+        """The texts that stand there now."""
         return self.get("#rows .text").all_inner_texts()
 
     def names(self, *names: str) -> None:
-        """Wait until the member list has exactly these names, the user's own first."""
+        """Wait until exactly these are here, oneself first."""
         expect(self.get("#people-list .name")).to_have_text(list(names))
         expect(self.get("#people-total")).to_have_text(str(len(names)))
 
@@ -126,7 +126,7 @@ class Visitor:
         expect(self.get("#room-list .name")).to_have_text(list(names))
 
     def numbers(self) -> Sequence[int]:
-        """Return the numbers of the entries that are in the document."""
+        """The numbers of the entries that are in the document."""
         nodes = self.get("#rows [data-seq]").evaluate_all(
             "nodes => nodes.map(node => Number(node.dataset.seq))"
         )

@@ -16,7 +16,7 @@ export function check(name, run) {
   let fault = "";
   try {
     if (/** @type {any} */ (run()) instanceof Promise)
-      fault = "it returned a promise, and no code waits for it";
+      fault = "it returned a promise, for which nobody waits";
   } catch (error) {
     fault = error instanceof Error ? (error.stack ?? error.message) : String(error);
   }

@@ -9,7 +9,7 @@ const TOO_FAST = { type: "error", code: "rate_limited", detail: "too fast", retr
 
 const LIMITS = { frame_bytes: 65536, text_bytes: 4096, rooms: 100, talk_burst: 20, talk_per_s: 5 };
 
-/** A socket whose other end the check controls. */
+/** A socket whose other end is in our hands. */
 class ModelSocket {
   static OPEN = 1;
 
@@ -65,7 +65,7 @@ class World {
     return /** @type {ModelSocket} */ (sockets.at(-1));
   }
 
-  /** Open the connection. */
+  /** The connection stands. */
   open() {
     this.socket.readyState = ModelSocket.OPEN;
     this.socket.onopen();
@@ -106,7 +106,7 @@ class World {
     this.socket.onmessage({ data: JSON.stringify(event) });
   }
 
-  /** Return the last sent message of this type. */
+  /** What was sent last of this type. */
   last(type) {
     return this.socket.sent.findLast((command) => command.type === type);
   }
@@ -165,7 +165,7 @@ checkClient("to leave whispers is not to leave the room that has the name", () =
   equal(world.room("bob").joined, true);
 });
 
-checkClient("a rejoin waits until the leave is acknowledged", (later) => {
+checkClient("who comes back waits until it is known that they are out", (later) => {
   const world = new World("lobby");
   world.welcome();
   world.enter();
@@ -181,7 +181,7 @@ checkClient("a rejoin waits until the leave is acknowledged", (later) => {
   equal(world.room("lobby").joined, true);
 });
 
-checkClient("a leave and a rejoin just as the connection breaks end as a join on the next connection", (later) => {
+checkClient("who leaves and comes back just as the connection breaks is in on the next one", (later) => {
   const world = new World("lobby");
   world.welcome();
   world.enter();
@@ -234,7 +234,7 @@ checkClient(
   },
 );
 
-checkClient("a leave during a pending join leaves the room, and a rejoin is possible", () => {
+checkClient("who leaves while still on the way in goes out again, and may come back", () => {
   const world = new World("lobby");
   world.welcome();
   world.client.leave(world.room("lobby"));
@@ -246,7 +246,7 @@ checkClient("a leave during a pending join leaves the room, and a rejoin is poss
   equal([world.count("join"), world.room("lobby").entering], [2, true]);
 });
 
-checkClient("a room that is left and then refuses the join can be tried again", () => {
+checkClient("who leaves a room that then does not let them in may try again", () => {
   const world = new World("lobby");
   world.welcome();
   world.client.leave(world.room("lobby"));
@@ -255,7 +255,7 @@ checkClient("a room that is left and then refuses the join can be tried again", 
   equal([world.count("join"), world.room("lobby").why], [2, ""]);
 });
 
-checkClient("lines that another tab shows before this tab has joined count as read", () => {
+checkClient("what another tab has shown until one is in counts as read", () => {
   const world = new World("lobby");
   world.welcome();
   world.state.storage.set("read.#lobby", { epoch: "e", seq: 7 });
@@ -329,7 +329,7 @@ checkClient("a server that names itself no more, or at last, is another one", (l
   equal([world.types, world.namespace.id], [["hello", "quit"], "S"]);
 });
 
-checkClient("a server without an id counts as the same server after a reconnect", (later) => {
+checkClient("a server without an id that comes back is the one that was there", (later) => {
   const world = new World("lobby");
   world.welcome();
   world.enter();
@@ -366,7 +366,7 @@ checkClient("a goodbye that another server does not heed is followed by a hello 
   equal(sockets.length, count + 1);
 });
 
-checkClient("a refusal by another server changes no kept value", (later) => {
+checkClient("what another server refuses changes nothing that is kept", (later) => {
   const world = new World("lobby");
   world.welcome({ server_id: "S" });
   world.breaks();
@@ -648,7 +648,7 @@ checkClient("a connection that a person gets offline counts, and is got back whe
   equal(sockets.length, 3);
 });
 
-checkClient("an unstable network makes no flood of connections", (later) => {
+checkClient("a network that comes and goes makes no flood of connections", (later) => {
   const { performance } = globalThis;
   let now = 100_000;
   Object.defineProperty(globalThis, "performance", { value: { now: () => now }, configurable: true });
@@ -783,7 +783,7 @@ checkClient("an entry by a name that has passed to another person has another id
   equal(new Set(world.room("lobby").entries.map(({ identity }) => identity)).size, 2);
 });
 
-checkClient("an unrequested list of members replaces notices that were not sent", () => {
+checkClient("a list of members that comes unasked stands for notices that did not come", () => {
   const world = new World("lobby");
   world.welcome();
   world.enter();

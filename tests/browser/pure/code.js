@@ -42,7 +42,7 @@ check("within a line, code stands between as many backticks as it begins with", 
   }
 });
 
-check("lines of code are between two lines of three backticks", () => {
+check("lines of code stand between two lines of three backticks", () => {
   equal(short("so:\n```\nif a:\n    b\n```\nand then"), ["so:\n", { block: "if a:\n    b" }, "and then"]);
   equal(short("```python\na\n```"), [{ block: "a" }]);
   equal(short("```\n\n```"), [{ block: "" }]);
@@ -51,7 +51,7 @@ check("lines of code are between two lines of three backticks", () => {
   equal(short("```\na\n```\n```\nb\n```"), [{ block: "a" }, { block: "b" }]);
 });
 
-check("code without an end is no code", () => {
+check("what is not ended is no code", () => {
   for (const text of ["```\na", "```\na\n``", "a ```\nb\n```", "```\na\n```b", "```"]) {
     equal(short(text), [text], text);
   }

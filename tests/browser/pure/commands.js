@@ -1,7 +1,7 @@
 import { HELP, parse } from "/static/commands.js";
 import { check, equal, holds } from "./checks.js";
 
-check("a line without a slash is sent unchanged", () => {
+check("what has no slash is said as it stands", () => {
   for (const text of ["hi", " hi ", "a /join b", "one\ntwo", " /me"]) {
     equal(parse(text), { do: "say", text, action: false });
   }
@@ -45,7 +45,7 @@ check("a word that is no command is neither said nor done", () => {
   }
 });
 
-check("every command in the help exists", () => {
+check("what the help tells of is there", () => {
   for (const [usage] of HELP) {
     const action = parse(usage.startsWith("//") ? usage : usage.split(" ")[0] + " NAME TEXT");
     holds(!["unclear", "nothing"].includes(action.do), usage);

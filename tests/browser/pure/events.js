@@ -62,7 +62,7 @@ check("a field of any event that is missing or of another type is found", () => 
   let tried = 0;
   for (const [type, event] of Object.entries(sound)) {
     for (const field of Object.keys(/** @type {any} */ (SHAPES)[type])) {
-      if (field === "entries") continue; // an odd entry is dropped from its page
+      if (field === "entries") continue; // an odd one is dropped from its page
       for (const odd of [null, {}, Symbol("odd"), -1, [Symbol("odd")]]) {
         tried++;
         equal(quietly({ ...event, ref: undefined, [field]: odd }), null, `${type}.${field}`);

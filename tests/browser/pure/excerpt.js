@@ -4,7 +4,7 @@ import { chances, check, equal, holds } from "./checks.js";
 const BITS = ["a", "B", "ｃ", "İ", "ﬁ", "é", "e\u0301", "👩‍💻", "雨", " ", "\n", "\u202e"];
 const shown = (text, wanted) => Object.values(excerpt(text, wanted));
 
-check("a match is marked, as it is written there", () => {
+check("what was found is marked, as it stands there", () => {
   equal(shown("two new beds", "NEW"), ["two ", "new", " beds"]);
   equal(shown("ＮＥＷ beds", "new"), ["", "ＮＥＷ", " beds"]);
   equal(shown("concatenate", "cat"), ["con", "cat", "enate"]);
@@ -12,7 +12,7 @@ check("a match is marked, as it is written there", () => {
   equal(shown("all of it", "all of it"), ["", "all of it", ""]);
 });
 
-check("a text without a match in the page is shown without a mark", () => {
+check("what the page does not find is shown without a mark", () => {
   equal(shown("two new beds", "old"), ["two new beds", "", ""]);
   equal(shown("two", ""), ["two", "", ""]);
 });

@@ -41,7 +41,7 @@ check("an address leads back to its place", () => {
   }
 });
 
-check("the browser takes an address unchanged", () => {
+check("the browser takes an address as it stands", () => {
   for (const name of NAMES) {
     for (const key of [roomKey(name), whisperKey(name)]) {
       const address = addressOf(key, name);
@@ -56,11 +56,11 @@ check("a room and a whisper never have one key", () => {
   equal(whisperKey("Ada"), whisperKey("ada"));
 });
 
-check("an address that names no place has none", () => {
+check("what names no place is none", () => {
   equal(["", "#", "#@", "@"].map(placeAt), [null, null, null, null]);
 });
 
-check("an address that was typed by hand is taken unchanged", () => {
+check("an address that was typed by hand is taken as it stands", () => {
   equal(placeAt("#%"), { key: "#%", name: "%" });
   equal(placeAt("#100%"), { key: "#100%", name: "100%" });
   equal(placeAt("#Lobby"), { key: "#lobby", name: "Lobby" });
@@ -76,7 +76,7 @@ check("a name that was begun is found in the order of the letters, whatever thei
   equal(begun("/MSG  @b", ["bob"]), { from: 6, fits: ["bob"] });
 });
 
-check("a text that begins no name finds no name", () => {
+check("what is no beginning of a name finds none", () => {
   for (const before of ["", "b", "x@b", "@b ", "@c", "/msg ", "/msg bob b", "so /msg b"])
     equal(begun(before, ["bob"]), null, before);
 });

@@ -82,7 +82,7 @@ check("the server that was heard last is the one that is greeted first", () => {
   equal(new Namespace(all, "/a/").id, "S");
 });
 
-check("an invalid id counts as none", () => {
+check("what cannot be an id is none", () => {
   for (const id of [undefined, null, 7, {}, "", "a b", "a/b", "?", "x".repeat(65), "\ud800", ["S"]]) {
     const namespace = new Namespace(new Storage(null), "/");
     namespace.identify(id, "");

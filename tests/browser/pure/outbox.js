@@ -5,7 +5,7 @@ import { chances, check, equal, holds } from "./checks.js";
 
 const NOON = 1_800_000_000_000;
 const ROOMS = ["#lobby", "#garden"];
-const GONE_MS = 180_000; // as in tab.js: a tab that is silent for longer counts as closed
+const GONE_MS = 180_000; // as in tab.js: who is silent for longer is taken for gone
 const always = () => true;
 
 const said = (text, place = "#lobby") => ({ place, kind: "say", to: place.slice(1), text, action: false });
@@ -122,7 +122,7 @@ class World {
     this.pages[this.pages.indexOf(page)] = new ModelPage(this, page.own, page.author);
   }
 
-  /** Close the tab for good. */
+  /** The tab is gone for good. */
   close(page, chance) {
     page.breaks(chance);
     page.tab.letGo(this.now);
@@ -198,7 +198,7 @@ check("each line is said once, also by tabs that sleep and find that others have
   });
 });
 
-check("a single line is in flight at a time, in the order of typing, if its room is entered", () => {
+check("one is under way at a time, in the order of typing, where their rooms are entered", () => {
   const outbox = new Outbox(new Storage(null), "A");
   const [one, two, three] = ["one", "two", "three"].map((text, n) =>
     outbox.add(said(text, n === 0 ? "#garden" : "#lobby"), NOON + n),
@@ -227,7 +227,7 @@ check("a line keeps its ref, and no two have one", () => {
   equal([...c.items.keys()].sort(), [...refs].sort());
 });
 
-check("a whisper is never resent without a request", () => {
+check("a whisper is never sent again unasked", () => {
   const storage = new Storage(null);
   const before = new Outbox(storage, "A");
   before.add(said("a line"), NOON);
@@ -274,7 +274,7 @@ check("what is taken over stands in the order of typing, before and behind what 
   equal(states(outbox), ["one waiting", "two waiting", "three waiting", "four waiting"]);
 });
 
-check("a foreign value in the storage is no line", () => {
+check("what somebody else wrote into the storage is no line", () => {
   const storage = new Storage(null);
   for (const odd of [null, 7, "x", [], {}, { ref: "r", place: "#lobby", kind: "say" }]) {
     storage.set("out.odd", odd);
@@ -337,7 +337,7 @@ check("it has a bound", () => {
   equal(outbox.full, true);
 });
 
-check("a repeated answer, or an answer without a question, changes nothing", () => {
+check("what is answered twice, or was never asked, changes nothing", () => {
   const outbox = new Outbox(new Storage(null), "A");
   outbox.acked("A-1", 1);
   outbox.failed("A-1", "no");

@@ -26,7 +26,7 @@ check("arrivals, departures and renames between two entries are one line", () =>
   equal(lines({ left: left("bob") }, { renamed: renamed(["carl", "bob"]) }), ["bob left · carl is now bob"]);
 });
 
-check("at most three names are in a clause, and the others are counted", () => {
+check("at most three names stand in a clause, and the others are counted", () => {
   equal(lines({ joined: ["ada", "bob", "eve"] }), ["ada, bob and eve came in"]);
   equal(lines({ joined: ["ada", "bob", "eve", "dan"] }), ["ada, bob and 2 others came in"]);
   equal(lines({ joined: many(1_200) }), ["m0, m1 and 1,198 others came in"]);
@@ -42,7 +42,7 @@ check("at most three names are in a clause, and the others are counted", () => {
   ]);
 });
 
-check("an arrival and a departure between two entries are one line", () => {
+check("a person who comes and goes between two entries is told once", () => {
   equal(lines({ joined: ["ada"] }, { left: left("ada") }), ["ada came in and left"]);
   equal(lines({ left: left("ada") }, { joined: ["Ada"] }), ["ada left and came back"]);
   equal(lines({ left: left("ada"), joined: ["ada"] }), ["ada left and came back"]);
@@ -53,7 +53,7 @@ check("each entry between changes begins another line", () => {
   equal(lines({ joined: ["ada"], after: 1 }, { joined: ["bob"], after: 2 }), ["ada came in", "bob came in"]);
 });
 
-check("the user's own arrivals and departures are no lines, the user's own new name is a line", () => {
+check("one's own arrivals and departures are no lines, one's own new name is", () => {
   equal(lines({ joined: ["Me"] }, { left: left("me") }, { joined: [] }), []);
   equal(lines({ renamed: renamed(["me", "myself"]) }), ["me is now myself"]);
 });

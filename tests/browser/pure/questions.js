@@ -36,7 +36,7 @@ function ask(told) {
   );
 }
 
-check("an answer is delivered to its question, once", () => {
+check("an answer goes to who asked, once", () => {
   const told = asking();
   ask(told);
   ask(told);
@@ -47,7 +47,7 @@ check("an answer is delivered to its question, once", () => {
   equal([told.done, told.refused], [["r2"], ["bad_name"]]);
 });
 
-check("a question that is too fast is repeated after the given delay, five times in all", () => {
+check("who is too fast asks again when told to, five times in all", () => {
   const told = asking();
   withClock(told, () => {
     ask(told);
@@ -60,7 +60,7 @@ check("a question that is too fast is repeated after the given delay, five times
   equal([told.sent.length, told.refused], [5, ["rate_limited"]]);
 });
 
-check("a question that waits for a retry is lost with the connection, and not sent on the next one", () => {
+check("what waits to be asked again is lost with the connection, and not asked on the next one", () => {
   const told = asking();
   withClock(told, () => {
     ask(told);

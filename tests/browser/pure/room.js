@@ -41,7 +41,7 @@ check("entries in any order, and more than once, are there once and in theirs", 
   });
 });
 
-check("a live message is there once, however often it arrives", () => {
+check("what is said live is there once, however often it is told", () => {
   chances(200, (chance) => {
     const room = entered();
     const news = new Set();
@@ -57,14 +57,14 @@ check("a live message is there once, however often it arrives", () => {
   });
 });
 
-check("a join starts at the end, and reading continues from there", () => {
+check("one enters at the end, and reads on from there", () => {
   equal(entered().cursor, 40);
   equal(entered({ head: 10 }).cursor, 0);
   equal(entered({ first: 81 }).cursor, 80);
   equal(entered({ head: 0 }).cursor, 0);
 });
 
-check("a rejoin continues after the entries that are here", () => {
+check("one comes back behind what is here", () => {
   const room = entered();
   equal(new Room("x").door, { recent: 60 });
   for (const each of lines(41, 105)) room.add(each);
@@ -73,7 +73,7 @@ check("a rejoin continues after the entries that are here", () => {
   equal([numbers(room).length, room.cursor, room.head], [65, 105, 120]);
 });
 
-check("if the history is another, no entry of the old history stays", () => {
+check("where the history is another, nothing of the old one stays", () => {
   const room = entered();
   for (const each of lines(41, 100)) room.add(each);
   room.forgotten(3, 5);
@@ -90,7 +90,7 @@ check("what this browser has shown before is read, if it was of this history", (
   equal(entered().divider, null);
 });
 
-check("a hole without any kept entry is not requested", () => {
+check("a hole of which nobody has anything is not asked for", () => {
   const room = entered({ first: 10 });
   equal(room.kept(2, 9), false);
   equal(room.kept(2, 20), true);
@@ -175,7 +175,7 @@ check("a room that was empty when it was left is unread from its first line", ()
   equal(room.unread("ada").unread, 40);
 });
 
-check("messages sent during an absence are unread, though they are not here yet", () => {
+check("what was said while one was away is unread, though it is not here yet", () => {
   const room = entered({ read: { epoch: "e", seq: 30 } });
   room.add(line(100));
   equal(room.unread("ada").unread, 70);
@@ -184,7 +184,7 @@ check("messages sent during an absence are unread, though they are not here yet"
   equal(room.unread("ada").unread, 100, "the bound");
 });
 
-check("the last topic is shown, and a member who has sent a message is no longer typing", () => {
+check("a topic is the last that was given, and who speaks types no more", () => {
   const room = entered();
   equal(room.topic, "tea");
   room.typing.set("bob", 1);
@@ -192,10 +192,10 @@ check("the last topic is shown, and a member who has sent a message is no longer
   equal([room.topic, room.typing.size], ["soup", 0]);
 });
 
-check("the member list is loaded once and kept current", () => {
+check("who is in is told once and kept up", () => {
   const room = entered();
   room.changed({ members: 4, joined: ["eve"] });
-  equal([room.here, room.members], [4, null], "no request was sent yet");
+  equal([room.here, room.members], [4, null], "nobody has asked yet");
   room.listed({ names: ["ada", "bob"], count: 4, more: true }, false);
   room.listed({ names: ["carol", "eve"], count: 4, more: false }, true);
   const known = () => [...(room.members ?? [])].sort();
@@ -208,7 +208,7 @@ check("the member list is loaded once and kept current", () => {
   });
   equal(known(), ["adam", "carol", "dan", "eve"]);
   room.changed({ members: 4, left: [{ name: "dan" }], joined: ["dan"] });
-  equal(known(), ["adam", "carol", "dan", "eve"], "a member who left and rejoined is in");
+  equal(known(), ["adam", "carol", "dan", "eve"], "who left and came is in");
   room.changed({
     members: 4,
     renamed: [
@@ -216,7 +216,7 @@ check("the member list is loaded once and kept current", () => {
       { name: "eve", to: "dan" },
     ],
   });
-  equal(known(), ["adam", "carol", "dan", "eve"], "two members who swapped names are both in");
+  equal(known(), ["adam", "carol", "dan", "eve"], "who changed names are both in");
   equal(room.membersStale, false);
   room.changed({ members: 900, more: true });
   equal(room.membersStale, true);

@@ -59,7 +59,7 @@ check("the line before what is new stands once, between what was seen and what w
   equal(kinds(drawn([line(1), line(5)], { divider: 3 })), "day entry hole new entry");
 });
 
-check("a day is shown before its first entry, and before the next line to be sent", () => {
+check("a day is told before its first entry, and before what one is about to say", () => {
   const entries = [line(1, { at: NOON - 2 * DAY }), line(2, { at: NOON - DAY }), line(3, { at: NOON - DAY })];
   const made = drawn(entries, { items: [item("a-1")] });
   equal(kinds(made), "day entry day entry entry day item");
@@ -165,7 +165,7 @@ check("a row looks different when it must be drawn anew, and else the same", () 
   equal(changed({ me: "eve" }), ["entry", "entry"]);
 });
 
-check("if the same numbers mean other entries, the rows are others", () => {
+check("where the same numbers mean other entries, the rows are others", () => {
   const keys = (id) => drawn([line(1)], { id, top: "start" }).map(({ key }) => key);
   const [start, day, entry] = keys("e");
   const [otherStart, sameDay, otherEntry] = keys("f");

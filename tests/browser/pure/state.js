@@ -15,7 +15,7 @@ check("a room is one, however it is written, and is not whispers of that name", 
   equal(state.at("#nowhere"), undefined);
 });
 
-check("the next load of the page knows the identity, the place, the read position and the draft", () => {
+check("the next load of the page knows who one is, where, and what was read and typed", () => {
   const storage = new Storage(null);
   const before = new State(storage);
   before.iAm({ name: "Ada" });
@@ -71,7 +71,7 @@ check("a place that was left leaves nothing behind", () => {
   equal(new State(state.storage).rooms.size, 0);
 });
 
-check("a sent draft is deleted, and a long draft has a bound", () => {
+check("a draft that was sent is gone, and a long one has a bound", () => {
   const state = new State(new Storage(null));
   state.keepDraft("#lobby", "x".repeat(50_000));
   equal(state.draft("#lobby").length, 20_000);
@@ -90,7 +90,7 @@ check("where to be: the last room, else the first, else the lobby", () => {
   equal(state.lastRoom, "Garden");
 });
 
-check("all listeners are notified of news", () => {
+check("all who listen are told of news", () => {
   const state = new State(new Storage(null));
   const told = [];
   state.listeners.add(() => told.push("one"));

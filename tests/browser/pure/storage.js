@@ -87,7 +87,7 @@ check("two pages of one browser see the same", () => {
   equal(one.get("a"), null);
 });
 
-check("values of other programs on this origin are neither read nor listed", () => {
+check("what others keep on this origin is neither read nor listed", () => {
   const kept = /** @type {any} */ (new Kept());
   kept.setItem("a", "1");
   kept.setItem("other.a", "1");
@@ -115,7 +115,7 @@ for (const [what, kept] of Object.entries({ "a good one": new Kept(), "one that 
   });
 }
 
-check("an unreadable value counts as missing", () => {
+check("what is not readable is as if there were none", () => {
   const kept = /** @type {any} */ (new Kept());
   const storage = new Storage(kept);
   storage.set("a", 1);

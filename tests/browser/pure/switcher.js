@@ -20,7 +20,7 @@ function stateWith(...rooms) {
 const offered = (typed, state, open = OPEN) =>
   choices(typed, state, open).map(({ kind, name }) => `${kind} ${name}`);
 
-check("the user's own rooms are first, then rooms with members, then a new room", () => {
+check("one's own rooms come first, then those with somebody in them, then a new one", () => {
   equal(offered("", stateWith("lobby", "kitchen")), [
     "room lobby",
     "room kitchen",
@@ -53,7 +53,7 @@ check("a room with news comes before one without", () => {
   equal(choices("cellar", state, [])[0].about, "1 unread");
 });
 
-check("@ offers people: whisper partners, present members, and any other name", () => {
+check("@ leads to people: those one whispers with, those who are here, and anybody by name", () => {
   const state = stateWith("lobby");
   state.thread("Carol");
   state.room("lobby").listed({ names: ["ada", "bob", "carol"], count: 3, more: false }, false);
@@ -63,7 +63,7 @@ check("@ offers people: whisper partners, present members, and any other name", 
   equal(offered("@zoe", state), ["person zoe"]);
 });
 
-check("the number of offers has a bound", () => {
+check("no more is offered than one can look through", () => {
   const open = Array.from({ length: 500 }, (_, n) => ({ room: `room${n}`, members: 1, topic: "" }));
   equal(choices("room", stateWith("lobby"), open).length, 40);
 });

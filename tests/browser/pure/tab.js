@@ -53,7 +53,7 @@ check("what a tab had not sent when its browser fell is its next load's before i
   );
 });
 
-check("no other tab takes the lines of a live tab, even if its timers run once a minute", () => {
+check("nobody takes what a living tab has, even one that looks at its clock once a minute", () => {
   chances(50, (chance) => {
     const all = shared();
     const tabs = [opened(all), opened(all), opened(all)];
@@ -77,14 +77,14 @@ check("a tab that was closed has ten seconds to come back before another takes o
   equal(other.mayTake(closed.name, NOON + 11 * SECOND), true);
 });
 
-check("a silent tab counts as closed after three minutes", () => {
+check("a tab that fell silent is taken for gone after three minutes", () => {
   const all = shared();
   const [silent, other] = [opened(all), opened(all)];
   equal(other.mayTake(silent.name, NOON + 179 * SECOND), false);
   equal(other.mayTake(silent.name, NOON + 181 * SECOND), true);
 });
 
-check("a tab that was closed and is shown again no longer counts as closed", () => {
+check("a tab that was closed and is shown again is no longer gone", () => {
   const all = shared();
   const [back, other] = [opened(all), opened(all)];
   back.letGo(NOON);
@@ -92,11 +92,11 @@ check("a tab that was closed and is shown again no longer counts as closed", () 
   equal(other.mayTake(back.name, NOON + MINUTE), false);
 });
 
-check("an unknown load counts as closed", () => {
+check("a load that nobody knows is gone", () => {
   equal(opened(shared()).mayTake("someoldload", NOON), true);
 });
 
-check("the heartbeats of closed tabs are not kept for ever", () => {
+check("the signs of life of those who are gone are not kept for ever", () => {
   const all = shared();
   const last = opened(all);
   for (let n = 0; n < 100; n++) opened(all);

@@ -194,7 +194,7 @@ check("a text has at most fifty marked segments, and its rest is shown as text",
     }
   }
   equal(segments("\u202e".repeat(52)).at(-1), { kind: "text", text: "U+202EU+202E" });
-  holds(!mentions("`a` ".repeat(50) + "ada", "ada"), "the rest of the text has made a mention");
+  holds(!mentions("`a` ".repeat(50) + "ada", "ada"), "the rest of the text has called somebody");
 });
 
 check("at most a hundred addresses of a text are parsed, in all its stretches together", () => {
@@ -212,19 +212,19 @@ check("a text is scanned once until two hundred others have followed", () => {
   equal(segments("so it is", "ada"), first);
 });
 
-check("a member called by name is mentioned, and no other member", () => {
+check("whoever is called by name is meant, and nobody else", () => {
   for (const text of ["hi Ada!", "@ADA", "ada", "ada,", "(ada)", "so, ada: yes", "«ada»"]) {
     holds(mentions(text, "ada"), text);
   }
   for (const text of ["adage", "canada", "ada_2", "ada2", "x@ada", "a da", ""]) {
     holds(!mentions(text, "ada"), text);
   }
-  holds(!mentions("ada", ""), "an empty name is no mention");
+  holds(!mentions("ada", ""), "nobody has no name");
 });
 
 check("a name of few letters needs its sign", () => {
   holds(!mentions("I am", "I") && !mentions("雨田です", "雨田"), "a word was taken for a name");
-  holds(mentions("@I am", "I") && mentions("@雨田", "雨田"), "the mention is missing");
+  holds(mentions("@I am", "I") && mentions("@雨田", "雨田"), "nobody was called");
 });
 
 check("a name is no pattern", () => {
@@ -245,14 +245,14 @@ check("asked twice, a mention is answered twice the same", () => {
   );
 });
 
-check("code is shown letter for letter: no links and no mentions", () => {
+check("code is shown letter for letter: no links and no mentions, and nobody is called by it", () => {
   equal(segments("run `ada https://a.b` *now*", "ada"), [
     { kind: "text", text: "run " },
     { kind: "code", text: "ada https://a.b", raw: "`ada https://a.b`" },
     { kind: "text", text: " *now*" },
   ]);
-  holds(!mentions("run `ada` or https://a.b/ada", "ada"), "code has made a mention");
-  holds(mentions("run `it`, ada", "ada"), "the mention beside code is missing");
+  holds(!mentions("run `ada` or https://a.b/ada", "ada"), "code has called somebody");
+  holds(mentions("run `it`, ada", "ada"), "nobody was called beside code");
   equal(segments("`a\u202eb`")[0].text, "aU+202Eb");
 });
 
