@@ -4,7 +4,7 @@
 
 import { parse } from "./commands.js";
 import { $, composing, write } from "./dom.js";
-import { Offers } from "./autocomplete.js";
+import { Autocomplete } from "./autocomplete.js";
 import { Room } from "./room.js";
 import { sayable, sentence } from "./text.js";
 
@@ -32,7 +32,7 @@ export class Composer {
       const { place, me } = client.state;
       return [...((place instanceof Room && place.members) || [])].filter((name) => name !== me.name);
     };
-    this.offers = new Offers(this.box, $("offers"), names, (offer) => {
+    this.offers = new Autocomplete(this.box, $("offers"), names, (offer) => {
       this.box.setRangeText(offer.text, offer.from, this.box.selectionStart, "end");
       this.#typed();
     });

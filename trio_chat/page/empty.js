@@ -1,5 +1,5 @@
 /**
- * What stands in a place where nothing was said: how others may join, or why one is not in it.
+ * The content of a place without messages: how others may join, or why the room cannot be entered.
  *
  * @typedef {NonNullable<import("./state.js").State["place"]>} Place
  */

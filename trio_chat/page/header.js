@@ -1,12 +1,12 @@
 /**
- * Above the talk: where one is, whether there is a connection, and what is out of sight.
+ * The header above the messages: the shown place, the connection, and the entries that are out of sight.
  */
 
 import { $, make, write, written } from "./dom.js";
 import { Room } from "./room.js";
 import { oneLine } from "./text.js";
 
-const QUIET_MS = 1_500; // so long nothing is said of a connection that is only just being made
+const QUIET_MS = 1_500; // the status line stays hidden this long while a connection is being made
 
 /** @type {number | null} when the connection was lost, or first asked for */
 let since = null;
@@ -14,7 +14,7 @@ let shownTopic = "";
 
 /**
  * @param {import("./state.js").State} state
- * @param {import("./message_list.js").Talk} talk
+ * @param {import("./message_list.js").MessageList} talk
  */
 export function drawHeader(state, talk) {
   const place = /** @type {Room} */ (state.place);

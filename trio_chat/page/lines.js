@@ -13,7 +13,7 @@ import { timeLabel } from "./rows.js";
  * Draw a row. A row that cannot be drawn becomes a placeholder, so that the rows around it are drawn.
  *
  * @param {Row} row
- * @param {Room | import("./direct_messages.js").Thread} place
+ * @param {Room | import("./direct_messages.js").DirectMessages} place
  * @param {import("./client.js").Client} client
  * @param {(text: string) => void} edit  puts a text back into the composer
  * @returns {any} a node
@@ -30,7 +30,7 @@ export function drawRow(row, place, client, edit) {
 
 /**
  * @param {Row} row
- * @param {Room | import("./direct_messages.js").Thread} place
+ * @param {Room | import("./direct_messages.js").DirectMessages} place
  * @param {import("./client.js").Client} client
  * @param {(text: string) => void} edit
  */
@@ -55,7 +55,7 @@ function drawnRow(row, place, client, edit) {
   }
 }
 
-/** @param {Room | import("./direct_messages.js").Thread} place  @param {import("./client.js").Client} client */
+/** @param {Room | import("./direct_messages.js").DirectMessages} place  @param {import("./client.js").Client} client */
 function drawBeginning(place, client) {
   const node = make("li", { class: "start" });
   if (!(place instanceof Room)) {

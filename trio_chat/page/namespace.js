@@ -1,15 +1,15 @@
 /**
  * The part of the browser's storage that belongs to one server: by the path of the page, and by the server's id.
  *
- * Servers behind one name share an origin, and with it all that a browser keeps; and another server may answer at
- * a path tomorrow. What was typed for one is never sent to another, nor is a token. Which server it is, only its
- * `welcome` says: until then the page goes by the one that was at its path the last time. The id is empty for a
- * server that sends none (its journal is in memory), and null before any server at this path has been heard.
+ * Servers behind one host name share an origin, and with it the browser's storage; and another server may answer at
+ * a path tomorrow. Text typed for a server is never sent to another server, nor is a token. Only the `welcome`
+ * identifies the server: until then the page uses the server that was last at its path. The id is empty for a
+ * server that sends none (its journal is in memory), and null before any server at this path has answered.
  *
- *     trio-chat.scheme          what is one's own, whatever server it is
- *     trio-chat/PATH            the ids of the servers that were at this path, the newest first
- *     trio-chat/PATH/ID/me      what belongs to one of them
- *     trio-chat/PATH/?/me       what belongs to the first one that will be heard there
+ *     trio-chat.scheme          settings of the user, for all servers
+ *     trio-chat/PATH            the ids of the servers seen at this path, the newest first
+ *     trio-chat/PATH/ID/me      data of one of them
+ *     trio-chat/PATH/?/me       data of the first server that will answer there
  *
  * An older page kept all by origin. For the page at `/` that becomes what belongs to the first server heard there;
  * at any other path it may have been another server's, and is left alone.

@@ -1,8 +1,8 @@
 /**
- * A room as one session sees it: the entries that are here, the cursor behind them, and who is in.
+ * A room as one session sees it: the loaded entries, the cursor behind them, and the members.
  *
- * Entries come in two ways: behind the cursor as they are said, and in pages of history. They are kept by
- * their number, each once; where numbers are missing there is a hole, and nothing else needs to say so.
+ * Entries arrive in two ways: live, behind the cursor, and in pages of history. They are kept by number, each once;
+ * missing numbers are a gap, and no other field records it.
  *
  * Reading to the end clears the count of what is unread. A mention is cleared only once it was on the screen: their
  * numbers are in `mentions`, and each entry behind `scanned` is still to be looked at for one.
@@ -24,13 +24,13 @@ import { mentions } from "./text.js";
 const RECENT = 60;
 const RECENT_BACK = 200;
 
-const ENTRIES_MAX = 5_000; // of the oldest, history has them again
+const ENTRIES_MAX = 5_000; // beyond it the oldest are dropped; history returns them
 const ENTRIES_CUT = 1_000;
 const UNREAD_MAX = 100; // counted no further: "99+" is all that is shown
 const MENTIONS_MAX = 100; // unseen ones, the newest
 
 export class Room {
-  /** @param {string} name  as it was typed, until the server says how it is written */
+  /** @param {string} name  as typed, until the server sends its spelling */
   constructor(name) {
     this.key = roomKey(name);
     this.name = name;
@@ -40,12 +40,12 @@ export class Room {
     this.epoch = "";
     this.first = 1;
     this.head = 0;
-    /** @type {number | null} the last entry that came live; null before the room was ever entered */
+    /** @type {number | null} the last live entry; null before the room was first entered */
     this.cursor = null;
     this.topic = "";
     /** @type {Entry[]} ascending */
     this.entries = [];
-    /** @type {{after: number, next: number}[]} what nobody has any more */
+    /** @type {{after: number, next: number}[]} ranges that the server no longer keeps */
     this.lost = [];
     /** Whether nothing older than the first of the entries is kept. */
     this.begun = false;
@@ -62,13 +62,13 @@ export class Room {
     this.members = null;
     this.membersMore = false;
     this.membersVersion = 0;
-    /** Whether a notice was cut: some came or went unnamed. */
+    /** Whether a notice was truncated: some arrivals or departures are unnamed. */
     this.membersStale = false;
     this.identities = new Identities();
     this.presence = new PresenceLog();
-    /** @type {Map<string, any>} those who are shown as typing, with the timers that end it */
+    /** @type {Map<string, any>} members shown as typing, with the timers that end it */
     this.typing = new Map();
-    /** @type {string} why one is not in it */
+    /** @type {string} why the room was not entered */
     this.why = "";
     /** Whether the server will never let one in, as far as it says. */
     this.refused = false;
@@ -82,7 +82,7 @@ export class Room {
   }
 
   /**
-   * One is in the room.
+   * Handle the answer to a join.
    *
    * @param {import("./events.js").RoomAnswer} answer  the `room` event
    * @param {number} recent  how many were asked for
@@ -99,7 +99,7 @@ export class Room {
       refused: false,
     });
     this.first = answer.first;
-    this.members = null; // comings and goings went by unseen
+    this.members = null; // presence changes were missed
     this.membersVersion++;
     this.identities.enter(answer.head, answer.resumed);
     if (!answer.resumed) {
@@ -111,7 +111,7 @@ export class Room {
     }
     this.epoch = answer.epoch;
     this.head = answer.head;
-    if (this.read < answer.head) this.divider ??= this.read; // what was said while one was away
+    if (this.read < answer.head) this.divider ??= this.read; // entries of the absence
     if (answer.head < answer.first) this.begun = true;
   }
 
@@ -138,7 +138,7 @@ export class Room {
   }
 
   /**
-   * Said, or retitled, just now or while one was away.
+   * Add an entry, new or from the absence.
    *
    * @param {Entry} entry
    * @param {string} [me]  the name to look for mentions of
@@ -191,7 +191,7 @@ export class Room {
     if (!gap.kept) this.forgotten(gap.after, gap.next);
   }
 
-  /** Nobody has what lies between two numbers. @param {number} after  @param {number} next */
+  /** Record that the entries between two numbers are no longer kept. @param {number} after  @param {number} next */
   forgotten(after, next) {
     this.lost.push({ after, next });
   }

@@ -39,7 +39,7 @@ const LINE_LETTERS = 60; // about so many fit on one
  * @param {(after: number, next: number) => boolean} place.kept
  * @param {string} place.id  differs wherever the same numbers mean other entries
  * @param {string} place.me
- * @param {number} [place.identity]  of what one says now
+ * @param {number} [place.identity]  of a line that the user sends now
  * @param {boolean} place.connected
  * @param {number} place.now
  * @returns {Row[]}

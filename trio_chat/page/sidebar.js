@@ -1,5 +1,5 @@
 /**
- * The places one is in, on the left: rooms and whispers, with what is unread in each.
+ * The user's places, on the left: rooms and whispers, each with its unread count.
  */
 
 import { $, make, reconcile, write } from "./dom.js";
@@ -11,7 +11,7 @@ let shown = ""; // the place that was scrolled into view last
 export function drawSidebar(state) {
   let unread = 0;
   let mentions = 0;
-  const row = (/** @type {import("./room.js").Room | import("./direct_messages.js").Thread} */ place) => {
+  const row = (/** @type {import("./room.js").Room | import("./direct_messages.js").DirectMessages} */ place) => {
     const news = place.unread(state.me.name);
     unread += news.unread;
     mentions += news.mentions;

@@ -32,7 +32,7 @@ export function openDrawer(which) {
   }
 }
 
-/** @returns {boolean} whether one was open */
+/** @returns {boolean} whether a sidebar was open */
 export function closeDrawers() {
   if (!shown) return false;
   shown = "";

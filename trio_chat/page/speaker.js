@@ -1,5 +1,5 @@
 /**
- * What one says: from the composer into the outbox, and from there to the server, one line at a time.
+ * Sending: from the composer into the outbox, and from there to the server, one line at a time.
  */
 
 import { retry_s } from "./delays.js";
@@ -24,7 +24,7 @@ export class Speaker {
     this.join = join;
     /** @type {any} the timer that runs while the server takes no line, for coming too fast */
     this.pause = 0;
-    /** @type {number | null} when a room was told last that one is typing */
+    /** @type {number | null} when the last `typing` was sent to a room */
     this.typedAt = null;
   }
 
@@ -82,7 +82,7 @@ export class Speaker {
     return item?.text ?? "";
   }
 
-  /** Tell a room that one is typing, now and then. @param {import("./state.js").State["place"]} place */
+  /** Send `typing` to a room, at intervals. @param {import("./state.js").State["place"]} place */
   typing(place) {
     const now = performance.now(); // the system's clock may be set back, and this one not
     const early = this.typedAt !== null && now - this.typedAt < TYPING_EVERY_MS;

@@ -4,7 +4,7 @@
 
 import { fold, placeAt, roomKey } from "./names.js";
 import { Room } from "./room.js";
-import { Thread } from "./direct_messages.js";
+import { DirectMessages } from "./direct_messages.js";
 
 const DRAFT_LETTERS_MAX = 20_000;
 
@@ -20,7 +20,7 @@ export class State {
     this.me = { name: "", token: "" };
     /** @type {Map<string, Room>} in the order they were entered */
     this.rooms = new Map();
-    /** @type {Map<string, Thread>} */
+    /** @type {Map<string, DirectMessages>} */
     this.threads = new Map();
     /** The key of the place that is shown. */
     this.active = "";
@@ -60,12 +60,12 @@ export class State {
     this.changed();
   }
 
-  /** @returns {Room | Thread | undefined} */
+  /** @returns {Room | DirectMessages | undefined} */
   get place() {
     return this.at(this.active);
   }
 
-  /** @param {string} key  @returns {Room | Thread | undefined} */
+  /** @param {string} key  @returns {Room | DirectMessages | undefined} */
   at(key) {
     return this.rooms.get(key) ?? this.threads.get(key);
   }
@@ -93,14 +93,14 @@ export class State {
     return room;
   }
 
-  /** @param {string} name  @returns {Thread} */
+  /** @param {string} name  @returns {DirectMessages} */
   thread(name) {
-    const thread = new Thread(name);
+    const thread = new DirectMessages(name);
     if (!this.threads.has(thread.key)) this.threads.set(thread.key, thread);
-    return /** @type {Thread} */ (this.threads.get(thread.key));
+    return /** @type {DirectMessages} */ (this.threads.get(thread.key));
   }
 
-  /** Put whispers back that were closed, before those that came since. @param {Thread} closed  @returns {Thread} */
+  /** Put whispers back that were closed, before those that came since. @param {DirectMessages} closed  @returns {DirectMessages} */
   takeBack(closed) {
     for (const entry of this.threads.get(closed.key)?.entries ?? []) closed.add(entry);
     this.threads.set(closed.key, closed);
@@ -131,17 +131,17 @@ export class State {
     this.threads = new Map([...this.threads].sort(inOrder));
   }
 
-  /** All that is here has been read. @param {Room | Thread} place */
+  /** All that is here has been read. @param {Room | DirectMessages} place */
   seen(place) {
     if (place.seen()) this.keepMark(place);
   }
 
-  /** These entries were on the screen. @param {Room | Thread} place  @param {number} from  @param {number} to */
+  /** These entries were on the screen. @param {Room | DirectMessages} place  @param {number} from  @param {number} to */
   saw(place, from, to) {
     if (place instanceof Room && place.saw(from, to)) this.keepMark(place);
   }
 
-  /** Keep what was read of a room. @param {Room | Thread} place */
+  /** Keep what was read of a room. @param {Room | DirectMessages} place */
   keepMark(place) {
     if (place instanceof Room) this.storage.set("read." + place.key, place.mark);
   }

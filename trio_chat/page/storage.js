@@ -1,5 +1,5 @@
 /**
- * What the browser keeps for this page: who one is, where one is, what is not sent yet.
+ * The browser's storage for this page: identity, place, unsent lines.
  *
  * A browser may have no storage for us (blocked, private, full). Then the page works all the same and forgets
  * when it is closed: every write is also kept here, and none may fail.
@@ -103,7 +103,7 @@ export function browsers(which) {
 }
 
 /**
- * Letters that nobody guesses; also over plain http, where browsers withhold `randomUUID`.
+ * Return unguessable letters; also over plain http, where browsers have no `randomUUID`.
  *
  * @param {number} length
  * @returns {string}

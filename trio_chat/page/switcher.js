@@ -1,5 +1,5 @@
 /**
- * Ctrl-K: go to a room one is in, to one with people in it, to a new one, or to whispers with somebody.
+ * The switcher (Ctrl-K): open one of the user's rooms, a room with members, a new room, or whispers with a person.
  *
  * @typedef {{key: string, look: string, kind: "room" | "open" | "new" | "person", name: string,
  *   about: string}} Choice

@@ -5,14 +5,14 @@
  * not sent goes to the load behind it in the same tab: at once when it took its leave (a reload), else when
  * nothing was heard of it for a while, as then the browser has fallen, or this tab is the double of one that
  * lives. And it goes to any other of one's tabs after a longer while (the tab was closed). Two may take the same
- * line, when one was asleep for long. That costs nothing, as a line keeps its ref, and the server says a ref
+ * line, when a tab was asleep for long. That does no harm, as a line keeps its ref, and the server says a ref
  * once. Whispers have no such promise: one from another load is never sent unasked.
  */
 
 import { randomLetters } from "./storage.js";
 
 const GONE_MS = 180_000; // browsers let a hidden page look at its clock once a minute
-const FALLEN_MS = 100_000; // the same, for one's own tab: nobody else is asked for its lines meanwhile
+const FALLEN_MS = 100_000; // the same, for this tab itself: no other tab is asked for its lines meanwhile
 const GRACE_MS = 10_000; // for a reload to come back before another tab takes over
 
 export class Tab {

@@ -1,12 +1,12 @@
 /**
- * What somebody wrote, as segments that are safe to show.
+ * Split a user's text into segments that are safe to show.
  *
  * Nothing here makes HTML: a segment is a kind and a text, and dom.js puts it into nodes. Only http and https
  * become links. The controls that turn the direction of writing around are made visible, since with them one
  * line can pretend to be another. In code there are neither links nor mentions.
  *
- * Every scanner takes linear time on any text: tests/browser/test_scanners.py counts its steps, and a new one goes into
- * the table there.
+ * Every scanner takes linear time on any text: tests/browser/test_scanners.py counts its steps. A new scanner needs a
+ * row in the table there.
  *
  * @typedef {{kind: "text" | "link" | "mention" | "mark" | "code" | "block", text: string, href?: string,
  *   raw?: string}} Segment
@@ -16,7 +16,7 @@ import { parts } from "./code.js";
 
 /** The controls that turn the direction of writing around. */
 const TURN = /[\u202A-\u202E\u2066-\u2069]/gu;
-const SHORTEST_BARE_NAME = 3; // somebody called "I" is not meant by every sentence: "@I" is
+const SHORTEST_BARE_NAME = 3; // a user named "I" is not mentioned by every sentence, only by "@I"
 
 // Segments other than text in one message; the rest of the message is text. Each is one element or two, and a window
 // holds 400 messages. Without the bound, 60 messages of `a` in backticks made 60,000 nodes and blocked for a second.
@@ -126,7 +126,7 @@ const named = (/** @type {string} */ control) =>
 /** Replace the controls that turn the writing around by their names. @param {string} text */
 const visible = (text) => text.replace(TURN, named);
 
-/** @param {string} text  @param {string} me  @returns {boolean} whether somebody is called in it */
+/** @param {string} text  @param {string} me  @returns {boolean} whether the text mentions `me` */
 export function mentions(text, me) {
   if (called(text, me).next().done) return false;
   return segments(text, me).some(({ kind }) => kind === "mention"); // not by a link, and not by code

@@ -8,7 +8,7 @@ import { Room } from "./room.js";
 const UNDO_MS = 8_000;
 
 /**
- * @typedef {Room | import("./direct_messages.js").Thread} Place
+ * @typedef {Room | import("./direct_messages.js").DirectMessages} Place
  * @typedef {{place: Place, mark: import("./room.js").ReadMark | null, draft: string, order: string[]}} Left
  */
 
