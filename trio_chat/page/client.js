@@ -27,8 +27,8 @@ export class Client {
    * @param {import("./tab.js").Tab} tab
    * @param {string} url
    * @param {import("./namespace.js").Namespace} namespace  whose storage the state has
-   * @param {{live: (place: Room | import("./direct_messages.js").DirectMessages, entry: any) => void, moving: () => void,
-   *   missed: (room: Room, entry: any) => void, refused: (room: Room, detail: string) => void}} above
+   * @param {{live: (place: Room | import("./direct_messages.js").DirectMessages, entry: any) => void,
+   *   moving: () => void, missed: (room: Room, entry: any) => void, refused: (room: Room, detail: string) => void}} above
    *   `live` is called for new entries of others (not for entries that are caught up on), `missed` for a mention
    *   among the entries that are caught up on, `moving` when another server has answered, while the storage is
    *   still that of the previous server, and `refused` for a room that the server refuses to enter

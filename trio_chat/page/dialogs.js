@@ -25,7 +25,7 @@ const KEYS = [
  * Ask for one line; the dialog stays open until the line is accepted.
  *
  * @param {{title: string, label: string, value: string, max: number, isName?: boolean,
- *   take: (text: string) => Promise<any>}} what  with `isName` the dialog offers a usable name in place of an invalid name
+ *   take: (text: string) => Promise<any>}} what  with `isName` a usable name is offered for an invalid name
  */
 export function ask({ title, label, value, max, isName = false, take }) {
   write($("ask-title"), title);

@@ -27,7 +27,7 @@ export function make(tag, properties = {}, ...children) {
   return node;
 }
 
-/** Show `text` in `node`, if it does not already. @param {any} node  @param {string} text */
+/** Set the text of `node`, if it differs. @param {any} node  @param {string} text */
 export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }

@@ -59,7 +59,7 @@ function drawInvitation(place) {
 }
 
 /**
- * Copy the text of a field, and select it where the browser does not let a page copy, as over plain http.
+ * Copy the text of a field, or select it if the browser does not let a page copy, as over plain http.
  *
  * @param {HTMLInputElement} field
  * @returns {Promise<boolean>} whether it was copied

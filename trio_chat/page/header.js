@@ -26,9 +26,9 @@ export function drawHeader(state, talk) {
   }
   const topic = room ? oneLine(place.topic) || "Set a topic" : "Whispers";
   if (topic !== shownTopic) $("topic").replaceChildren(written((shownTopic = topic)));
-  // The topic is a button already, and there are no links within buttons.
+  // The topic is a button, and a button cannot contain links.
   for (const link of $("topic").querySelectorAll("a")) link.replaceWith(link.textContent);
-  $("topic").disabled = !room || (!state.connected && !place.topic); // to be read it is enabled
+  $("topic").disabled = !room || (!state.connected && !place.topic); // enabled also for reading it
   $("topic").classList.toggle("unset", room && !place.topic);
   $("topic").hidden = Boolean(place.why);
   $("leave").setAttribute("aria-label", room ? "Leave this room" : "Close these whispers");

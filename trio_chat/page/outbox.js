@@ -109,7 +109,7 @@ export class Outbox {
     if (item.kind === "whisper") this.#keep(item); // if the page closes now, the whisper may have been delivered
   }
 
-  /** Mark an item as acknowledged; it stays in sight until its entry arrives. @param {string} ref  @param {number} seq */
+  /** Mark an item as acknowledged; it is shown until its entry arrives. @param {string} ref  @param {number} seq */
   acked(ref, seq) {
     const item = this.items.get(ref);
     if (!item) return;

@@ -74,7 +74,7 @@ export class Room {
     this.refused = false;
   }
 
-  /** How to come in: at the end, or behind what is here already. */
+  /** Return how to join: at the end, or behind the loaded entries. */
   get door() {
     return this.cursor === null
       ? { recent: RECENT }
@@ -116,7 +116,7 @@ export class Room {
   }
 
   /**
-   * Begin with what this browser has read of this history. A room that was empty then may have another epoch now, and
+   * Restore what this browser has read of this history. A room that was empty then may have another epoch now, and
    * all of it is unread.
    *
    * @param {import("./events.js").RoomAnswer} answer  the `room` event
@@ -132,7 +132,7 @@ export class Room {
     this.scanned = Number.isInteger(scanned) ? Math.min(head, Number(scanned)) : this.read;
   }
 
-  /** What a browser keeps of the room. @returns {ReadMark} */
+  /** Return the state of the room to store in the browser. @returns {ReadMark} */
   get mark() {
     return { epoch: this.epoch, seq: this.read, mentions: this.mentions, scanned: this.scanned };
   }
@@ -143,7 +143,7 @@ export class Room {
    * @param {Entry} entry
    * @param {string} [me]  the name to look for mentions of
    * @param {number} [now]
-   * @returns {boolean} false if it was here already
+   * @returns {boolean} false if it was already loaded
    */
   add(entry, me = "", now = 0) {
     if (this.cursor !== null && entry.seq <= this.cursor) return false;
@@ -163,7 +163,7 @@ export class Room {
     return true;
   }
 
-  /** A page of history. @param {Entry[]} entries  ascending */
+  /** Add a page of history. @param {Entry[]} entries  ascending */
   insert(entries) {
     for (const entry of entries) {
       const at = this.indexOf(entry.seq);
@@ -185,7 +185,7 @@ export class Room {
     return low;
   }
 
-  /** Entries that do not come by themselves. @param {{after: number, next: number, kept: boolean}} gap */
+  /** Record entries that the server does not send unasked. @param {{after: number, next: number, kept: boolean}} gap */
   skip(gap) {
     if (this.cursor !== null) this.cursor = Math.max(this.cursor, gap.next - 1);
     if (!gap.kept) this.forgotten(gap.after, gap.next);
@@ -199,7 +199,7 @@ export class Room {
   /**
    * @param {number} after
    * @param {number} next
-   * @returns {boolean} whether history may have what lies between
+   * @returns {boolean} whether the history may have the entries between
    */
   kept(after, next) {
     return next > this.first && !this.lost.some((gap) => gap.after <= after && gap.next >= next);
@@ -223,13 +223,13 @@ export class Room {
     this.membersVersion++;
   }
 
-  /** @param {import("./events.js").MembersPage} page  `members`  @param {boolean} further  whether it goes on where another ended */
+  /** @param {import("./events.js").MembersPage} page  `members`  @param {boolean} further  whether it continues an earlier page */
   listed(page, further) {
     this.members = further && this.members ? this.members : new Set();
     const before = this.members.size;
     for (const name of page.names) this.members.add(name);
     this.here = page.count;
-    this.membersMore = page.more && this.members.size > before; // a page that does not go on is the last
+    this.membersMore = page.more && this.members.size > before; // a page that adds no member is the last
     this.membersStale = false;
     this.membersVersion++;
   }
@@ -251,7 +251,7 @@ export class Room {
     return true;
   }
 
-  /** Mentions were on the screen. @param {number} from  @param {number} to  @returns {boolean} whether any was */
+  /** Clear mentions that were shown. @param {number} from  @param {number} to  @returns {boolean} whether any was */
   saw(from, to) {
     const left = this.mentions.filter((seq) => seq < from || seq > to);
     const any = left.length < this.mentions.length;
@@ -282,7 +282,7 @@ export class Room {
     return { unread: Math.min(others + mentioned.size, UNREAD_MAX), mentions: this.mentions.length, others };
   }
 
-  /** All that is here has been seen. @returns {boolean} whether that is news */
+  /** Mark all entries as read. @returns {boolean} whether that changes anything */
   seen() {
     if (this.cursor === null || this.read >= this.cursor) return false;
     this.read = this.cursor;

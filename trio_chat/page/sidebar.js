@@ -5,7 +5,7 @@
 import { $, make, reconcile, write } from "./dom.js";
 import { addressOf, hue, initial } from "./names.js";
 
-let shown = ""; // the place that was scrolled into view last
+let shown = ""; // the place last scrolled into view
 
 /** @param {import("./state.js").State} state */
 export function drawSidebar(state) {
@@ -36,7 +36,7 @@ export function drawSidebar(state) {
 }
 
 /**
- * Scroll the places so that the one that is shown is in sight, when it is another than before.
+ * Scroll the list so that the shown place is in sight, if it has changed.
  *
  * @param {string} key
  */
@@ -75,7 +75,7 @@ const mentionYou = (count) => (count === 1 ? "mentions you" : "mention you");
  * @param {number} count
  * @param {boolean} called
  * @param {string} sign
- * @param {string} words  what is counted, to those who listen
+ * @param {string} words  the counted items, for screen readers
  */
 function drawCount(count, called, sign, words) {
   const text = count > 99 ? "99+" : String(count);
@@ -88,7 +88,7 @@ function drawCount(count, called, sign, words) {
 }
 
 /**
- * The place above or below the one that is shown.
+ * Return the place above or below the shown place.
  *
  * @param {import("./state.js").State} state
  * @param {number} step
