@@ -122,7 +122,7 @@ export class Speaker {
     this.pause = 0;
   }
 
-  /** Send the next item, if the outbox has an item ready. */
+  /** Send the next item, unless paused or disconnected. */
   next() {
     if (!this.state.connected || this.pause) return;
     const ready = (/** @type {import("./outbox.js").Item} */ item) =>
