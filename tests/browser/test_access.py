@@ -217,7 +217,7 @@ def test_a_phone(visit: Visit, server: Server) -> None:
         expect(ada.get("#rows .text")).to_have_count(3)
         fits(ada)
         is_accessible(ada.page, "a phone")
-        for drawer, button in (("rooms", "Rooms"), ("people", "Who is here")):
+        for drawer, button in (("rooms", "Rooms"), ("people", "Members")):
             expect(ada.get(f"#{drawer}")).not_to_be_in_viewport()
             ada.page.get_by_role("button", name=button).first.tap()
             expect(ada.get(f"#{drawer}")).to_be_in_viewport(ratio=1)
@@ -225,7 +225,7 @@ def test_a_phone(visit: Visit, server: Server) -> None:
             fits(ada)
             ada.page.touchscreen.tap(*((385, 400) if drawer == "rooms" else (5, 400)))
             expect(ada.get(f"#{drawer}")).not_to_be_in_viewport()
-        ada.page.get_by_role("button", name="Who is here").tap()
+        ada.page.get_by_role("button", name="Members").tap()
         ada.get("#people-list").get_by_text("bob").tap()
         expect(ada.get("#title")).to_have_text("@bob")
         expect(ada.get("#people")).not_to_be_in_viewport()

@@ -133,7 +133,7 @@ def test_a_finger_finds_every_target(visit: Visit, server: Server) -> None:
         expect(ada.get("#offers")).to_be_visible()
         assert small(ada) == []
         ada.write("")
-        for button in ("Rooms", "Who is here"):
+        for button in ("Rooms", "Members"):
             ada.page.get_by_role("button", name=button).first.tap()
             assert small(ada) == []
             ada.page.keyboard.press("Escape")

@@ -1,5 +1,5 @@
 /**
- * Telling somebody who looks elsewhere: the title, a notification when asked for, a word for screen readers.
+ * Alert a person who is looking elsewhere: page title, optional notification, live region for screen readers.
  */
 
 import { $ } from "./dom.js";
@@ -9,9 +9,9 @@ import { mentions, oneLine } from "./text.js";
 
 const SPOKEN_MAX = 200;
 const NAMED_MAX = 3; // rooms in one notification
-const SPOKEN_LINES = 5; // in a busy room the rest is passed over: nobody could follow
+const SPOKEN_LINES = 5; // in a busy room the rest is skipped: a listener could not follow
 
-/** @returns {boolean} whether somebody is looking */
+/** @returns {boolean} whether the page is visible and has the focus */
 export function attentive() {
   return document.visibilityState === "visible" && document.hasFocus();
 }
@@ -29,7 +29,7 @@ export async function allowNotifications() {
 
 /**
  * @param {import("./state.js").State} state
- * @param {Room | import("./direct_messages.js").Thread} place
+ * @param {Room | import("./direct_messages.js").DirectMessages} place
  * @param {import("./room.js").Entry} entry
  */
 export function notify(state, place, entry) {
@@ -40,7 +40,7 @@ export function notify(state, place, entry) {
 }
 
 /**
- * Tell of mentions that came while there was no connection, with one notification for all of them.
+ * Show one notification for all mentions that arrived while the page was disconnected.
  *
  * @param {import("./state.js").State} state
  * @param {{room: Room, entry: any}[]} missed  oldest first
@@ -58,10 +58,10 @@ export function notifyMissed(state, missed) {
 
 /**
  * @param {import("./state.js").State} state
- * @param {Room | import("./direct_messages.js").Thread} place  to go to with a click
+ * @param {Room | import("./direct_messages.js").DirectMessages} place  the place that a click opens
  * @param {string} title
  * @param {string} body
- * @param {string} tag  the same in all of one's tabs: the browser shows it once
+ * @param {string} tag  the same in all tabs of a user: the browser shows it once
  */
 function show(state, place, title, body, tag) {
   const allowed = isSecureContext && globalThis.Notification?.permission === "granted";
@@ -73,11 +73,11 @@ function show(state, place, title, body, tag) {
       location.hash = addressOf(place.key, place.name);
     };
   } catch {
-    // Phones have the interface and throw: there it takes a service worker, which plain http has not.
+    // Phones have the interface but throw: they need a service worker, which plain http does not allow.
   }
 }
 
-/** Say what has just come to the place that is shown, to those who listen. @param {import("./room.js").Entry} entry */
+/** Announce a new entry of the shown place to screen readers. @param {import("./room.js").Entry} entry */
 export function announce(entry) {
   const announcer = $("announcer");
   const what =

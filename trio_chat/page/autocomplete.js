@@ -1,8 +1,8 @@
 /**
- * What may become of what was begun in the composer: a command, or the name of somebody who is here.
+ * Autocomplete in the composer: commands, and the names of members.
  *
- * Tab takes the first of them, or the one that the arrows lead to. Enter sends, as ever, until the arrows have
- * been used: nobody who types on is surprised by a list.
+ * Tab takes the first offer, or the offer that the arrows selected. Enter sends the text until the arrows have
+ * been used, so the list does not surprise a user who keeps typing.
  *
  * @typedef {{from: number, text: string, shown: string, about: string}} Offer
  */
@@ -14,9 +14,9 @@ import { begun } from "./names.js";
 const NAMES_MAX = 8;
 
 /**
- * @param {string} before  what stands before the caret
+ * @param {string} before  the text before the caret
  * @param {Iterable<string>} names
- * @returns {Offer[]} each with the place from which its text replaces what was begun
+ * @returns {Offer[]} each with the index from which its text replaces the typed word
  */
 export function offers(before, names) {
   if (/^\/[^\s/]*$/u.test(before)) {
@@ -33,16 +33,16 @@ export function offers(before, names) {
   const sign = before[found.from] === "@" ? "@" : "";
   const typed = before.slice(found.from + sign.length);
   return found.fits
-    .filter((name) => name !== typed) // what is finished needs no offer
+    .filter((name) => name !== typed) // a complete name needs no offer
     .slice(0, NAMES_MAX)
     .map((name) => ({ from: found.from, text: `${sign}${name} `, shown: name, about: "" }));
 }
 
-export class Offers {
+export class Autocomplete {
   /**
    * @param {any} box  the composer's
    * @param {any} list
-   * @param {() => Iterable<string>} names  of those who are here
+   * @param {() => Iterable<string>} names  of the members
    * @param {(offer: Offer) => void} take
    */
   constructor(box, list, names, take) {
@@ -60,7 +60,7 @@ export class Offers {
     box.addEventListener("blur", () => this.close());
   }
 
-  /** Something was typed. */
+  /** Update the offers after the text has changed. */
   look() {
     const { selectionStart, selectionEnd, value } = this.box;
     const before = value.slice(0, selectionStart);
@@ -71,7 +71,7 @@ export class Offers {
     this.#show([]);
   }
 
-  /** @param {KeyboardEvent} event  @returns {boolean} whether it was for us */
+  /** @param {KeyboardEvent} event  @returns {boolean} whether the key was handled here */
   pressed(event) {
     if (!this.made.length || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return false;
     const count = this.made.length;
@@ -82,7 +82,7 @@ export class Offers {
     else if (event.key === "Escape") this.close();
     else return false;
     event.preventDefault();
-    event.stopPropagation(); // Escape would lead back to the newest
+    event.stopPropagation(); // Escape would also scroll to the newest message
     return true;
   }
 

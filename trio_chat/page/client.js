@@ -1,8 +1,8 @@
 /**
- * The protocol: who one is, where one is, and what is said, over connections that come and go.
+ * The protocol client: identity, rooms and messages, over connections that may break.
  *
- * What a broken connection takes with it is put together again from three things: the token, a cursor and an
- * epoch for each room, and the outbox.
+ * After a broken connection the session is restored from three things: the token, a cursor and an epoch for each
+ * room, and the outbox.
  */
 
 import { Connection } from "./connection.js";
@@ -15,10 +15,10 @@ import { Room } from "./room.js";
 import { Speaker } from "./speaker.js";
 
 const TYPING_SHOWN_MS = 5_000;
-const TYPING_MAX = 20; // names of a room; from the third on they are only "several"
+const TYPING_MAX = 20; // names of a room; three or more are shown as "several"
 const TEXT_BYTES = 4_096;
 const TEXT_BYTES_MAX = 1_048_576;
-const FOR_NOW = new Set(["rate_limited", "unavailable", "already_in_room"]); // errors of a join that may pass
+const FOR_NOW = new Set(["rate_limited", "unavailable", "already_in_room"]); // errors after which a join is retried
 const MOVED = "Another server answers here now. What was not sent to the one before is kept for it";
 
 export class Client {
@@ -27,19 +27,19 @@ export class Client {
    * @param {import("./tab.js").Tab} tab
    * @param {string} url
    * @param {import("./namespace.js").Namespace} namespace  whose storage the state has
-   * @param {{live: (place: Room | import("./direct_messages.js").Thread, entry: any) => void, moving: () => void,
-   *   missed: (room: Room, entry: any) => void, refused: (room: Room, detail: string) => void}} above
-   *   `live` is called for what others say now, as opposed to what is read up on, `missed` for a mention among
-   *   that, `moving` when another server has answered, while the storage is still that of the one before, and
-   *   `refused` for a room that the server does not let one into
+   * @param {{live: (place: Room | import("./direct_messages.js").DirectMessages, entry: any) => void,
+   *   moving: () => void, missed: (room: Room, entry: any) => void, refused: (room: Room, detail: string) => void}} above
+   *   `live` is called for new entries of others (not for entries that are caught up on), `missed` for a mention
+   *   among the entries that are caught up on, `moving` when another server has answered, while the storage is
+   *   still that of the previous server, and `refused` for a room that the server refuses to enter
    */
   constructor(state, tab, url, namespace, above) {
     this.state = state;
     this.tab = tab;
     this.namespace = namespace;
     this.above = above;
-    this.seen = false; // whether a server has let this page in
-    /** Whether the server is another one than before, and the person was not told so yet. */
+    this.seen = false; // whether a server has accepted this page
+    /** Whether the server has changed since the last welcome, and the page has not shown that yet. */
     this.moved = false;
     this.outbox = new Outbox(state.storage, tab.name);
     this.connection = new Connection(url, {
@@ -55,19 +55,19 @@ export class Client {
     this.reading = new Reading(state, this.questions);
     const send = (/** @type {object} */ command) => this.connection.send(command);
     this.speaker = new Speaker(state, tab, this.outbox, send, (name) => this.join(name));
-    /** @type {Set<string>} the rooms that were left here, and the server has not said so yet */
+    /** @type {Set<string>} the rooms that were left here and that the server has not confirmed yet */
     this.leaving = new Set();
   }
 
-  /** Take over what is left from before, and connect. */
+  /** Restore the stored session, and connect. */
   start() {
     this.speaker.adopt();
     this.connection.start();
   }
 
-  /** Come in by this name. @param {string} name */
+  /** Sign in with this name. @param {string} name */
   callMe(name) {
-    this.state.me.name = name; // kept with the welcome: until then it may be for another server
+    this.state.me.name = name; // stored with the welcome: until then the name may be for another server
     this.state.refused = "";
     if (this.connection.socket) {
       this.connection.release();
@@ -78,7 +78,7 @@ export class Client {
   }
 
   /**
-   * Be in a room, now or as soon as that is possible.
+   * Join a room, now or as soon as possible.
    *
    * @param {string} name
    * @returns {Room}
@@ -89,7 +89,7 @@ export class Client {
     return room;
   }
 
-  /** @param {Room | import("./direct_messages.js").Thread} place */
+  /** @param {Room | import("./direct_messages.js").DirectMessages} place */
   leave(place) {
     if (this.outbox.pending(place.key)) {
       this.state.say("Something here is not sent yet. Wait for it, or discard it first.");
@@ -111,9 +111,9 @@ export class Client {
   }
 
   /**
-   * Another tab has heard which server is here. A page that is connected, or on its way, finds out by itself.
+   * Handle that another tab has learned which server is here. A page that is connected or connecting learns it itself.
    *
-   * @returns {boolean} whether the page goes by that now
+   * @returns {boolean} whether the page follows that server now
    */
   heardElsewhere() {
     const { refused } = this.state;
@@ -122,14 +122,14 @@ export class Client {
     return true;
   }
 
-  /** Go by the server that was heard last at this address, if that is another one. */
+  /** Switch to the storage of the server that was last seen at this address, if it is another server. */
   #follow() {
     const { namespace } = this;
     const { latest } = namespace;
     if (latest === null || latest === namespace.id) return false;
     const known = namespace.id !== null;
     if (known) this.#putAway();
-    namespace.follow(); // where no server was known, the other tab has moved what is kept to where it is now
+    namespace.follow(); // if no server was known, the other tab has moved the stored data to its present place
     this.moved ||= known;
     if (known) this.#takeOut();
     return true;
@@ -141,7 +141,7 @@ export class Client {
   }
 
   #hello() {
-    this.#follow(); // another tab may have come back first
+    this.#follow(); // another tab may have reconnected first
     const { name, token } = this.state.me;
     this.connection.send({
       type: "hello",
@@ -153,11 +153,11 @@ export class Client {
     });
   }
 
-  /** Who comes back meanwhile waits: until the server has let them out it would say that they are in. */
+  /** Leave a room. A new join waits for the server's `left`: before it, the answer would be `already_in_room`. */
   #goOut(/** @type {Room} */ room) {
     if (!room.joined && !room.entering) return;
     this.leaving.add(room.key);
-    if (room.entering) return; // out again as soon as one is in
+    if (room.entering) return; // `left` is sent as soon as the join is answered
     const isOut = () => this.#isOut(room.key);
     this.questions.ask({ type: "leave", room: room.name }, isOut, isOut);
   }
@@ -175,7 +175,7 @@ export class Client {
     room.entering = true;
     const door = room.door;
     const entered = (/** @type {import("./events.js").RoomAnswer} */ answer) => {
-      const read = this.state.storage.get("read." + room.key); // only now: other tabs read on meanwhile
+      const read = this.state.storage.get("read." + room.key); // read only now: other tabs may have read further
       room.entered(answer, door.recent, read);
       if (this.state.rooms.get(room.key) !== room) return this.#goOut(room);
       if (!answer.resumed) {
@@ -199,7 +199,7 @@ export class Client {
     });
   }
 
-  /** The server will not let one in: forget the room, unless a line is left in it to be looked at. */
+  /** Forget a room that the server refuses, unless the outbox has a line for it that must be shown. */
   #isRefused(/** @type {Room} */ room) {
     room.refused = true;
     this.state.keepRooms();
@@ -231,7 +231,7 @@ export class Client {
       case "presence":
         return room && this.#presence(room, event);
       case "members":
-        room?.identities.unseen(); // it comes unasked in place of notices
+        room?.identities.unseen(); // the server sends it unasked in place of notices
         return room?.listed(event, false);
       case "typing":
         return room && this.#typing(room, event.by);
@@ -262,14 +262,14 @@ export class Client {
     this.moved = false;
     for (const thread of this.state.threads.values()) thread.identities.unseen();
     const here = this.state.rooms.get(this.state.active);
-    if (here) this.#enter(here); // what is looked at comes first
+    if (here) this.#enter(here); // the shown room is entered first
     for (const room of this.state.rooms.values()) if (room !== here) this.#enter(room);
     this.speaker.next();
   }
 
   /**
-   * Find out whether a welcome is from the server whose storage the hello was made of. If not, send nothing more,
-   * and say hello again with what is kept for that server.
+   * Return whether a welcome is from the server whose storage the hello was made from. If not, send nothing more,
+   * and say hello again with the data stored for that server.
    *
    * @param {import("./events.js").Welcome} welcome
    * @returns {boolean}
@@ -293,12 +293,12 @@ export class Client {
   /** @param {import("./events.js").ErrorEvent} error */
   #refused(error) {
     if (error.field === "token" && this.state.me.token) {
-      this.state.me.token = ""; // not one that this server takes: come as somebody new
+      this.state.me.token = ""; // this server rejects the token: join as a new user
       this.#hello();
       return;
     }
     if (this.namespace.latest !== this.namespace.id) {
-      this.#hello(); // another tab has met another server here: the name may be taken by oneself
+      this.#hello(); // another tab has seen another server here: the name may be taken by this user
       return;
     }
     this.state.refused = error.detail;
@@ -319,7 +319,7 @@ export class Client {
     const mentioned = !known && entry.seq > scanned && room.mentions.includes(entry.seq);
     if (mentioned) this.state.keepMark(room);
     if (!others && entry.type === "said") this.outbox.echoed(room.key, entry);
-    if (!others && !room.unread(this.state.me.name).unread) room.divider = null; // nothing of it is news
+    if (!others && !room.unread(this.state.me.name).unread) room.divider = null; // all of it has been read
     this.outbox.settle(room.key, room.cursor ?? 0);
     if (others && entry.seq > head) this.above.live(room, entry);
     else if (mentioned) this.above.missed(room, entry);
@@ -331,7 +331,7 @@ export class Client {
     if (gap.kept) this.#scan(room, Math.max(gap.after, room.scanned), gap.next);
   }
 
-  /** Look for mentions among entries that the server does not send by itself. */
+  /** Search for mentions among entries that the server does not send unasked. */
   #scan(/** @type {Room} */ room, /** @type {number} */ after, /** @type {number} */ next) {
     if (next <= after + 1) return;
     this.reading.scan(room, after, next, (entry) => {

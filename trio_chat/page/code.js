@@ -1,8 +1,8 @@
 /**
- * What somebody wrote between backticks: code, which is shown letter for letter, in a face of one width.
+ * Code between backticks, shown verbatim in a monospace font.
  *
- * `so` within a line, and whole lines between two lines of three backticks. Nothing else is looked for: a star
- * or an underscore stands for itself, as in the terminal.
+ * `code` within a line, and whole lines between two lines of three backticks. No other markup is parsed: a star
+ * or an underscore is shown as it is, as in the terminal.
  *
  * The scanner reads every line once. A regular expression for a whole block would search for the end again from every
  * line that could begin one.
@@ -45,7 +45,7 @@ function* spans(text) {
     }
     const code = lines.slice(n + 1, last).join("\n");
     const whole = lines.slice(n, last + 1).join("\n");
-    const end = Math.min(start + whole.length + 1, text.length); // the last line need not end itself
+    const end = Math.min(start + whole.length + 1, text.length); // the last line may have no line break
     yield { kind: /** @type {const} */ ("block"), code, start, end };
     start = end;
     n = last;

@@ -1,5 +1,5 @@
 /**
- * What was typed, as an action. The words are those of the terminal.
+ * Parse typed text into an action. The commands are those of the terminal client.
  *
  * @typedef {{do: "say", text: string, action: boolean}
  *   | {do: "join" | "leave" | "nick" | "topic" | "search", text: string}
@@ -11,7 +11,7 @@
 export const HELP = [
   ["/join ROOM", "enter a room, or go back to one you are in"],
   ["/leave", "leave this room"],
-  ["/rooms", "the rooms with somebody in them"],
+  ["/rooms", "the rooms that have members"],
   ["/who", "who is here"],
   ["/msg NAME TEXT", "say something to one person only"],
   ["/me TEXT", "say what you do: /me waves"],
@@ -23,7 +23,7 @@ export const HELP = [
 
 /** @type {Record<string, "join" | "nick" | "topic" | "search">} */
 const WITH_TEXT = { "/join": "join", "/nick": "nick", "/topic": "topic", "/search": "search" };
-/** What other chats write before a name; no name of ours begins with it.
+/** The prefix that other chats write before a name; no name here begins with it.
  * @type {Record<string, string>} */
 const MARKS = { "/join": "#", "/leave": "#", "/msg": "@", "/nick": "@" };
 /** @type {Record<string, "who" | "rooms" | "help">} */
@@ -49,12 +49,12 @@ export function parse(line) {
   return { do: "unclear", why: `There is no command ${word}. To say it, type a second slash: /${word}` };
 }
 
-/** A name without the mark in front. @param {string} name  @param {string} mark  @returns {string} */
+/** Return a name without the leading mark. @param {string} name  @param {string} mark  @returns {string} */
 function withoutMark(name, mark) {
   return name.startsWith(mark) && name.slice(1, 2).trim() ? name.slice(1) : name;
 }
 
-/** The first word, and what follows it. @param {string} text  @returns {string[]} */
+/** Return the first word and the rest. @param {string} text  @returns {string[]} */
 function cut(text) {
   const word = text.split(/\s/u, 1)[0];
   return [word, text.slice(word.length).trimStart()];

@@ -1,20 +1,20 @@
 /**
- * Where one writes: a draft for each place, and what becomes of it on Enter.
+ * The composer: a draft for each place, which Enter sends or runs as a command.
  */
 
 import { parse } from "./commands.js";
 import { $, composing, write } from "./dom.js";
-import { Offers } from "./autocomplete.js";
+import { Autocomplete } from "./autocomplete.js";
 import { Room } from "./room.js";
 import { sayable, sentence } from "./text.js";
 
-const LINES_MAX = 100; // the protocol's
+const LINES_MAX = 100; // the limit of the protocol
 const KEEP_EVERY_MS = 400;
 
 export class Composer {
   /**
    * @param {import("./client.js").Client} client
-   * @param {(action: import("./commands.js").Action) => void} act  for what is not said
+   * @param {(action: import("./commands.js").Action) => void} act  runs an action other than `say`
    * @param {() => void} sent
    */
   constructor(client, act, sent) {
@@ -26,13 +26,13 @@ export class Composer {
     this.unfit = true;
     this.kept = ""; // the draft as it is stored
     /** @type {any} */ this.keeping = 0;
-    /** @type {Map<string, string>} what one said last in a place */
+    /** @type {Map<string, string>} the last line sent in each place */
     this.last = new Map();
     const names = () => {
       const { place, me } = client.state;
       return [...((place instanceof Room && place.members) || [])].filter((name) => name !== me.name);
     };
-    this.offers = new Offers(this.box, $("offers"), names, (offer) => {
+    this.offers = new Autocomplete(this.box, $("offers"), names, (offer) => {
       this.box.setRangeText(offer.text, offer.from, this.box.selectionStart, "end");
       this.#typed();
     });
@@ -41,15 +41,15 @@ export class Composer {
     $("composer").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       this.#enter();
-      this.focus(); // from a button that is disabled now, it would go nowhere
+      this.focus(); // a button that is now disabled would lose the focus
     });
-    // The keyboard of a phone stays.
+    // Keep the keyboard of a phone open.
     $("send").addEventListener("pointerdown", (/** @type {Event} */ event) => event.preventDefault());
     addEventListener("pagehide", () => this.#keep());
     this.box.addEventListener("paste", (/** @type {ClipboardEvent} */ event) =>
       this.#brought(event, event.clipboardData),
     );
-    // Anywhere on the page: a file that is dropped beside the composer would be opened instead of the chat.
+    // Anywhere on the page: the browser would open a file dropped beside the composer in place of the chat.
     addEventListener("dragover", (event) => bringsFiles(event.dataTransfer) && event.preventDefault());
     addEventListener("drop", (event) => this.#brought(event, event.dataTransfer));
   }
@@ -64,12 +64,12 @@ export class Composer {
     this.box.setAttribute("aria-label", this.box.placeholder);
   }
 
-  /** Keep the draft. */
+  /** Store the draft. */
   keep() {
     this.#keep();
   }
 
-  /** Keep the draft, and be nowhere: until `open` what is written belongs to no place. */
+  /** Store the draft and close the place: until `open`, typed text belongs to no place. */
   close() {
     this.#keep();
     this.key = this.kept = "";
@@ -77,13 +77,13 @@ export class Composer {
     this.#put("");
   }
 
-  /** Put a line back that was not sent. @param {string} text */
+  /** Put an unsent line back into the box. @param {string} text */
   edit(text) {
     this.#put(this.box.value ? `${text}\n${this.box.value}` : text);
     this.box.focus();
   }
 
-  /** Type as if into the composer. */
+  /** Insert text as if typed into the composer. */
   focus() {
     this.box.focus({ preventScroll: true });
   }
@@ -102,7 +102,7 @@ export class Composer {
     const tooLong = this.#tooLong();
     write($("note"), tooLong || sentence(state.note));
     $("note").classList.toggle("error", Boolean(tooLong));
-    this.box.disabled = Boolean(state.place?.why); // what cannot be entered cannot be spoken in
+    this.box.disabled = Boolean(state.place?.why); // no messages to a room that cannot be entered
     $("send").disabled = this.box.disabled || !this.box.value.trim();
   }
 
@@ -119,7 +119,7 @@ export class Composer {
   }
 
   /**
-   * Say that files are not sent, where nothing but files was pasted or dropped.
+   * Show that files cannot be sent, if only files were pasted or dropped.
    *
    * @param {Event} event
    * @param {DataTransfer | null} data
@@ -189,22 +189,22 @@ export class Composer {
     this.client.state.changed();
   }
 
-  /** As high as what is in it; the style sheet has the most. */
+  /** Fit the height to the text; the style sheet sets the maximum. */
   #fit() {
     this.box.style.height = "auto";
-    this.unfit = this.box.scrollHeight === 0; // it has no height while out of sight
+    this.unfit = this.box.scrollHeight === 0; // a hidden box has no height
     if (!this.unfit) this.box.style.height = `${this.box.scrollHeight}px`;
   }
 
   #keep() {
     clearTimeout(this.keeping);
-    if (!this.key || this.box.value === this.kept) return; // another tab's draft is not overwritten by none
+    if (!this.key || this.box.value === this.kept) return; // an empty box does not overwrite another tab's draft
     this.kept = this.box.value;
     this.client.state.keepDraft(this.key, this.kept);
   }
 }
 
-/** Whether these are files without a text to put in their place. @param {DataTransfer | null} data */
+/** Return whether the data has files and no text. @param {DataTransfer | null} data */
 function bringsFiles(data) {
   const types = [...(data?.types ?? [])];
   return types.includes("Files") && !types.includes("text/plain") && !types.includes("text/uri-list");

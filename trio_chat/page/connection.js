@@ -1,8 +1,8 @@
 /**
- * One WebSocket at a time, and the next one when it is gone.
+ * One WebSocket at a time, replaced when it closes.
  *
- * It knows nothing of rooms: it hands up what was heard, says when a connection begins and ends, and keeps it
- * alive. A browser notices a dead connection late or never, so silence after a ping ends it here.
+ * The class knows nothing of rooms: it passes events on, reports when a connection opens and closes, and keeps it
+ * alive. A browser notices a dead connection late or never, so silence after a ping closes it here.
  *
  * @typedef {{phase: "idle" | "connecting" | "open" | "waiting" | "ended", why: string}} Status
  */
@@ -13,8 +13,8 @@ import { checked } from "./events.js";
 
 const OPENING_MS = 10_000;
 const ANSWER_MS = 10_000;
-const STEADY_MS = 10_000; // a connection that ends sooner counts as a failed try
-const BETWEEN_MS = 1_000; // from try to try at least, when events of the browser ask for them
+const STEADY_MS = 10_000; // a connection that closes sooner counts as a failed attempt
+const BETWEEN_MS = 1_000; // minimum time between attempts that browser events trigger
 const OFFLINE = "this device is offline";
 
 export class Connection {
@@ -30,23 +30,23 @@ export class Connection {
     /** @type {WebSocket | null} */
     this.socket = null;
     this.failures = 0;
-    /** Whether goodbye was said on this connection, to say hello anew on the next one. */
+    /** Whether a goodbye was sent on this connection, to say hello on the next connection. */
     this.restarting = false;
     this.restarts = 0; // in a row
-    /** Whether the browser has said that the device has no network. */
+    /** Whether the browser has reported that the device has no network. */
     this.offline = false;
-    // Times are those of `performance`: the system's clock may be set while they run.
+    // Times are from `performance`: the system clock may be set at any time.
     this.notBefore = 0;
     this.triedAt = -Infinity;
     this.welcomedAt = 0;
-    this.messages = 0; // that were heard
+    this.messages = 0; // received
     /** @type {import("./events.js").Bye | null} */
     this.bye = null;
     /** @type {any} */ this.timer = 0;
     /** @type {any} */ this.pinger = 0;
   }
 
-  /** Connect, unless that is done or under way. */
+  /** Connect, unless connected or connecting. */
   start() {
     if (this.socket) return;
     clearTimeout(this.timer);
@@ -64,26 +64,26 @@ export class Connection {
     socket.onclose = () => this.#gone(socket);
   }
 
-  /** There is reason to hope: try now, if waiting, or see whether the connection still lives. */
+  /** Try now if waiting, or check whether the connection is still alive: an attempt is likely to succeed. */
   nudge() {
     const { phase } = this.status;
     if (phase === "open") this.#ping();
     if (phase !== "waiting" || this.offline) return;
     const now = performance.now();
-    if (now < this.notBefore) return; // the server's wish goes first, and its timer runs
+    if (now < this.notBefore) return; // the delay that the server asked for takes precedence, and its timer runs
     const early = this.triedAt + BETWEEN_MS - now;
     if (early > 0) this.#tryIn(early);
     else this.start();
   }
 
-  /** The device has lost its network: try nothing until it is back, or until a person asks for it. */
+  /** Handle the loss of the network: make no attempt until it is back, or until the user asks for one. */
   lostNetwork() {
     this.offline = true;
     if (this.socket && this.status.phase !== "idle") this.#gone(this.socket);
     else if (this.status.phase === "waiting") this.#wait();
   }
 
-  /** The device has a network again. */
+  /** Handle the return of the network. */
   foundNetwork() {
     const waiting = this.offline && this.status.phase === "waiting";
     this.offline = false;
@@ -91,28 +91,28 @@ export class Connection {
     else this.nudge();
   }
 
-  /** @param {object} command  @returns {boolean} whether there was a connection to put it on */
+  /** @param {object} command  @returns {boolean} whether a connection was there to send it on */
   send(command) {
     if (this.socket?.readyState !== WebSocket.OPEN || this.restarting) return false;
     this.socket.send(JSON.stringify(command));
     return true;
   }
 
-  /** The server took us. @param {number} ping_s */
+  /** Handle the server's welcome. @param {number} ping_s */
   welcomed(ping_s) {
     clearTimeout(this.timer);
     this.restarts = 0;
-    this.offline = false; // there is a way, whatever the browser says: a server on this very machine
+    this.offline = false; // the server is reachable whatever the browser reports, such as a server on this machine
     this.welcomedAt = performance.now();
-    this.triedAt = -Infinity; // a good try is no reason to wait with the next one
+    this.triedAt = -Infinity; // after a successful attempt the next need not wait
     clearInterval(this.pinger);
     this.pinger = setInterval(() => this.#ping(), 1000 * pingEvery_s(ping_s));
     this.#become("open");
   }
 
   /**
-   * Say goodbye instead of anything else, and hello anew on another connection once this one has ended: sooner
-   * the server might still hold the name.
+   * Send only a goodbye, and say hello on a new connection once this connection has ended: earlier, the server might
+   * still hold the name.
    */
   restart() {
     this.send({ type: "quit" });
@@ -120,13 +120,13 @@ export class Connection {
     this.restarts++;
   }
 
-  /** A person is asked something: do not call that a failure to connect. */
+  /** Wait for the user's answer: do not count the wait as a failure to connect. */
   hold() {
     clearTimeout(this.timer);
     this.#become("idle");
   }
 
-  /** The person has answered: from now on a connection that fails is one to be replaced again. */
+  /** Resume after the user's answer: from now on a failed connection is replaced again. */
   release() {
     if (!this.socket) return;
     this.#become("connecting");
@@ -150,7 +150,7 @@ export class Connection {
         if (event?.type === "bye") this.bye = event;
         else if (event) this.above.heard(event);
       } catch (error) {
-        console.error("cannot take an event:", error); // the next one may be sound
+        console.error("cannot take an event:", error); // the next event may be valid
       }
     }
   }
@@ -193,7 +193,7 @@ export class Connection {
     this.#wait();
   }
 
-  /** Wait for the next try, or offline for the network. */
+  /** Wait for the next attempt, or while offline for the network. */
   #wait() {
     clearTimeout(this.timer);
     if (this.offline) return this.#become("waiting", OFFLINE);

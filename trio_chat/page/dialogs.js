@@ -1,5 +1,5 @@
 /**
- * What asks or tells: one line to be typed, the topic of a room, the settings, the help.
+ * Dialogs: a one-line prompt, the topic of a room, the settings, the help.
  */
 
 import { HELP } from "./commands.js";
@@ -8,7 +8,7 @@ import { offerName, takeOffer } from "./sign_in.js";
 import { sentence } from "./text.js";
 
 const KEYS = [
-  ["Ctrl K", "go to a room, or @somebody"],
+  ["Ctrl K", "go to a room, or @name"],
   ["Alt ↑ Alt ↓", "the room above, below"],
   ["Alt Shift ↑ ↓", "the next with something unread"],
   ["Enter", "send"],
@@ -22,10 +22,10 @@ const KEYS = [
 ];
 
 /**
- * Ask for one line; the dialog stays until it is taken.
+ * Ask for one line; the dialog stays open until the line is accepted.
  *
  * @param {{title: string, label: string, value: string, max: number, isName?: boolean,
- *   take: (text: string) => Promise<any>}} what  with `isName` a usable name is offered for one that is not
+ *   take: (text: string) => Promise<any>}} what  with `isName` a usable name is offered for an invalid name
  */
 export function ask({ title, label, value, max, isName = false, take }) {
   write($("ask-title"), title);
@@ -136,7 +136,7 @@ export function showHelp() {
   if (!$("help").open) $("help").showModal();
 }
 
-/** A click beside a dialog closes it, as Esc does. */
+/** Close a dialog on a click beside it, as Esc does. */
 export function closeBeside() {
   for (const dialog of document.querySelectorAll("dialog")) {
     dialog.addEventListener("click", (event) => {

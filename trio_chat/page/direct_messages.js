@@ -1,7 +1,7 @@
 /**
- * Whispers with one person, in the shape of a room, so that they are read and shown as one.
+ * Direct messages (whispers) with one person, with the interface of a room, so that the same code shows them.
  *
- * The server keeps none of them, so neither does the page: they are numbered as they come, and gone with it.
+ * The server stores none of them, and neither does the page: they are numbered on arrival, and lost on reload.
  */
 
 import { Identities } from "./identity.js";
@@ -9,8 +9,8 @@ import { whisperKey } from "./names.js";
 
 const WHISPERS_MAX = 1_000;
 
-export class Thread {
-  /** @param {string} name  whom with */
+export class DirectMessages {
+  /** @param {string} name  the other person */
   constructor(name) {
     this.key = whisperKey(name);
     this.name = name;
@@ -47,7 +47,7 @@ export class Thread {
     return false;
   }
 
-  /** Count whispers; each one is a mention. @param {string} me */
+  /** Count whispers; each whisper is a mention. @param {string} me */
   unread(me) {
     const unread = this.entries.filter((entry) => entry.seq > this.read && entry.by !== me).length;
     return { unread, mentions: unread, others: 0 };

@@ -1,5 +1,5 @@
 /**
- * Nodes from texts. What others wrote reaches the page only as text, never as markup.
+ * Build nodes from texts. Text of other users reaches the page only as text, never as markup.
  */
 
 import { segments } from "./text.js";
@@ -27,12 +27,12 @@ export function make(tag, properties = {}, ...children) {
   return node;
 }
 
-/** Show `text` in `node`, if it does not already. @param {any} node  @param {string} text */
+/** Set the text of `node`, if it differs. @param {any} node  @param {string} text */
 export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** What somebody wrote, kept apart from what stands around it. @param {string} text  @param {string} [me] */
+/** Return a user's text, isolated from the text around it. @param {string} text  @param {string} [me] */
 export function written(text, me = "") {
   return make(
     "bdi",
@@ -70,7 +70,7 @@ export function written(text, me = "") {
 const drawn = new WeakMap();
 
 /**
- * Make the children of `parent` what `rows` says, touching only what differs.
+ * Update the children of `parent` to match `rows`; change only the rows that differ.
  *
  * @template {{key: string, look: string}} Row
  * @param {any} parent
@@ -105,14 +105,14 @@ export function reconcile(parent, rows, draw) {
 }
 
 /**
- * Whether a key belongs to the writing of a letter, as Enter does that takes a word of Chinese. Safari has ended
- * the composition by then, and tells by the number alone.
+ * Return whether a key is part of an input method's composition, such as the Enter that accepts a Chinese word.
+ * Safari has ended the composition by then, and shows it by the key code alone.
  *
  * @param {KeyboardEvent} event
  */
 export const composing = (event) => event.isComposing || event.keyCode === 229;
 
-/** One stop for the Tab key in a list, and arrows within it. @param {any} list */
+/** Make a list one tab stop, with arrow keys to move within it. @param {any} list */
 export function arrows(list) {
   list.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     const step = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];

@@ -1,5 +1,5 @@
 /**
- * What stands in a place where nothing was said: how others may join, or why one is not in it.
+ * The content of a place without messages: how others may join, or why the room cannot be entered.
  *
  * @typedef {NonNullable<import("./state.js").State["place"]>} Place
  */
@@ -59,7 +59,7 @@ function drawInvitation(place) {
 }
 
 /**
- * Copy the text of a field, and select it where the browser does not let a page copy, as over plain http.
+ * Copy the text of a field, or select it if the browser does not let a page copy, as over plain http.
  *
  * @param {HTMLInputElement} field
  * @returns {Promise<boolean>} whether it was copied

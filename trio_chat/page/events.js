@@ -1,5 +1,5 @@
 /**
- * The events of docs/protocol.md: their shapes, checked where they come in, and their types.
+ * The events of docs/protocol.md: their shapes, checked on arrival, and their types.
  *
  * `SHAPES` has a row for each event and a check for each field. The types below are derived from it, so a field is
  * written once. tests/test_page_events.py holds the table to the server's messages.
@@ -62,7 +62,7 @@ const entry = (value) =>
   ((value.type === "said" && faultyField(value, said) === "") ||
     (value.type === "retitled" && faultyField(value, retitled) === ""));
 
-/** Every event and its fields. Fields that are not here are passed over. */
+/** Every event and its fields. Unknown fields are ignored. */
 export const SHAPES = {
   welcome: {
     ref,
@@ -120,9 +120,9 @@ export const SHAPES = {
 };
 
 /**
- * Return the event in a parsed message, or null where there is none to act on.
+ * Return the event in a parsed message, or null if there is none to act on.
  *
- * An event of an unknown type is passed over. A malformed event is dropped with a word on the console; where it answers
+ * An event of an unknown type is ignored. A malformed event is dropped with a log line on the console; if it answers
  * a command, an `error` takes its place, so that the command does not wait for ever. A malformed entry is dropped from
  * its page, and the other entries stay.
  *

@@ -1,21 +1,21 @@
 /**
- * Where in a text something was found, and what stands around it.
+ * Cut an excerpt of a text around a search result.
  */
 
 import { fold } from "./names.js";
 import { oneLine } from "./text.js";
 
-const BEFORE_MAX = 60; // letters: what was found is to be in sight, however long the text
+const BEFORE_MAX = 60; // letters before the hit, so that the hit is in sight in a long text
 
 /**
  * @param {string} text
  * @param {string} wanted
- * @returns {{before: string, hit: string, after: string}} on one line; all of it in `before` where the page
- *   does not see what the server has found
+ * @returns {{before: string, hit: string, after: string}} on one line; all of it in `before` if the page
+ *   does not find the server's hit
  */
 export function excerpt(text, wanted) {
   const { from, to } = place(text, fold(wanted));
-  const before = oneLine("." + text.slice(0, from) + ".").slice(1, -1); // a space at an end is one
+  const before = oneLine("." + text.slice(0, from) + ".").slice(1, -1); // a space at an end is kept
   const letters = Array.from(before);
   const cut = letters.length > BEFORE_MAX && to > from;
   return {
@@ -25,7 +25,7 @@ export function excerpt(text, wanted) {
   };
 }
 
-/** By letters, each folded for itself: so what is found in the folded text has a place in the text. */
+/** Search by letters, each folded alone, so that an index in the folded text maps to an index in the text. */
 function place(/** @type {string} */ text, /** @type {string} */ wanted) {
   const none = { from: text.length, to: text.length };
   if (!wanted) return none;

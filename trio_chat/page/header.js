@@ -1,12 +1,12 @@
 /**
- * Above the talk: where one is, whether there is a connection, and what is out of sight.
+ * The header above the messages: the shown place, the connection, and the entries that are out of sight.
  */
 
 import { $, make, write, written } from "./dom.js";
 import { Room } from "./room.js";
 import { oneLine } from "./text.js";
 
-const QUIET_MS = 1_500; // so long nothing is said of a connection that is only just being made
+const QUIET_MS = 1_500; // the status line stays hidden this long while a connection is being made
 
 /** @type {number | null} when the connection was lost, or first asked for */
 let since = null;
@@ -14,7 +14,7 @@ let shownTopic = "";
 
 /**
  * @param {import("./state.js").State} state
- * @param {import("./message_list.js").Talk} talk
+ * @param {import("./message_list.js").MessageList} talk
  */
 export function drawHeader(state, talk) {
   const place = /** @type {Room} */ (state.place);
@@ -26,9 +26,9 @@ export function drawHeader(state, talk) {
   }
   const topic = room ? oneLine(place.topic) || "Set a topic" : "Whispers";
   if (topic !== shownTopic) $("topic").replaceChildren(written((shownTopic = topic)));
-  // The topic is a button already, and there are no links within buttons.
+  // The topic is a button, and a button cannot contain links.
   for (const link of $("topic").querySelectorAll("a")) link.replaceWith(link.textContent);
-  $("topic").disabled = !room || (!state.connected && !place.topic); // to be read it is enabled
+  $("topic").disabled = !room || (!state.connected && !place.topic); // enabled also for reading it
   $("topic").classList.toggle("unset", room && !place.topic);
   $("topic").hidden = Boolean(place.why);
   $("leave").setAttribute("aria-label", room ? "Leave this room" : "Close these whispers");

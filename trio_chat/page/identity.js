@@ -1,19 +1,19 @@
 /**
- * Which entries of one name are by one person, as far as the page can tell.
+ * Decide which entries of one name are by the same person, as far as the page can know.
  *
  * The wire gives the author of an entry as a name, and a name may pass from one person to another. Each entry
  * gets an identity number: entries of one name and one number are by one person. The number of a name changes
  * with every notice that names it. Where the page has seen no notices (in history, during an outage, when a
  * notice was cut) the number changes once for all names.
  *
- * Notices and entries come in no fixed order among each other: a notice may be late by as long as the server
- * gathers changes, and an entry by as long as the journal takes. So while a name has just passed from one
+ * Notices and entries arrive in no fixed order among each other: a notice may be delayed while the server batches
+ * changes, and an entry while the journal commits. So while a name has just passed from one
  * person to another, each of its entries gets a number of its own.
  */
 
 import { fold } from "./names.js";
 
-const LATE_MS = 2_000; // the server gathers for 20 ms, and for 250 ms in large rooms
+const LATE_MS = 2_000; // the server batches for 20 ms, and for 250 ms in large rooms
 const NAMES_MAX = 1_000; // beyond it all are forgotten at once, and every number changes
 const RECENT_MAX = 50; // entries that a late notice may still concern
 
@@ -40,7 +40,7 @@ export class Identities {
   }
 
   /**
-   * Begin a stay in a room: who held a name before it is not known.
+   * Begin a stay in a room: earlier holders of a name are unknown.
    *
    * @param {number} head  the newest entry that was there already
    * @param {boolean} resumed  whether entries of an earlier stay are kept
@@ -51,14 +51,14 @@ export class Identities {
     this.unseen();
   }
 
-  /** Changes went by unseen. */
+  /** Record that changes were missed. */
   unseen() {
     this.base = ++this.count;
     this.holders.clear();
     this.recent = [];
   }
 
-  /** Number an entry that has just come. @param {Authored} entry  @param {number} now */
+  /** Assign a number to a new entry. @param {Authored} entry  @param {number} now */
   mark(entry, now) {
     if (entry.seq <= this.head) {
       entry.identity = this.replayed;
@@ -71,7 +71,7 @@ export class Identities {
     if (this.recent.length > RECENT_MAX) this.recent.shift();
   }
 
-  /** @param {string} name  @returns {number} the number of an entry that this name would say now */
+  /** @param {string} name  @returns {number} the number that a new entry of this name would get */
   of(name) {
     return this.holders.get(fold(name))?.number ?? this.base;
   }

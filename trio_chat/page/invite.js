@@ -1,14 +1,14 @@
 /**
- * How others may join: by the address of the page, unless that address works on this computer only.
+ * Explain how others may join: by the address of the page, unless that address works on this computer only.
  */
 
-const NOWHERE = new Set(["0.0.0.0", "[::]"]); // where a server listens, and browsers find this computer
+const NOWHERE = new Set(["0.0.0.0", "[::]"]); // addresses to listen on, which browsers resolve to this computer
 
 const MAPPED = "[::ffff:"; // an IPv4 address in an IPv6 one, as two groups of four digits
 
 const DEFAULT_PORT = "5555";
 
-/** @param {string} hostname  as a URL has it  @returns {boolean} whether every computer means itself by it */
+/** @param {string} hostname  as a URL has it  @returns {boolean} whether the address is loopback on every computer */
 export function isLoopback(hostname) {
   const host = hostname.toLowerCase();
   const [top, ...under] = host
@@ -23,7 +23,7 @@ export function isLoopback(hostname) {
 
 /**
  * @param {{hostname: string, port: string}} location  of the page
- * @returns {{text: string, command: string}} what to tell a person who is alone in a room, and the command
+ * @returns {{text: string, command: string}} the text for a user who is alone in a room, and the command
  *   that lets others join, which is empty where the address is enough
  */
 export function invitation({ hostname, port }) {

@@ -1,5 +1,5 @@
 /**
- * Rows as nodes: what is said, what is on its way, and what stands between.
+ * Draw rows as nodes: entries, items in flight, and separators.
  */
 
 import { make, written } from "./dom.js";
@@ -13,7 +13,7 @@ import { timeLabel } from "./rows.js";
  * Draw a row. A row that cannot be drawn becomes a placeholder, so that the rows around it are drawn.
  *
  * @param {Row} row
- * @param {Room | import("./direct_messages.js").Thread} place
+ * @param {Room | import("./direct_messages.js").DirectMessages} place
  * @param {import("./client.js").Client} client
  * @param {(text: string) => void} edit  puts a text back into the composer
  * @returns {any} a node
@@ -30,7 +30,7 @@ export function drawRow(row, place, client, edit) {
 
 /**
  * @param {Row} row
- * @param {Room | import("./direct_messages.js").Thread} place
+ * @param {Room | import("./direct_messages.js").DirectMessages} place
  * @param {import("./client.js").Client} client
  * @param {(text: string) => void} edit
  */
@@ -55,7 +55,7 @@ function drawnRow(row, place, client, edit) {
   }
 }
 
-/** @param {Room | import("./direct_messages.js").Thread} place  @param {import("./client.js").Client} client */
+/** @param {Room | import("./direct_messages.js").DirectMessages} place  @param {import("./client.js").Client} client */
 function drawBeginning(place, client) {
   const node = make("li", { class: "start" });
   if (!(place instanceof Room)) {
@@ -113,7 +113,7 @@ function drawEntry({ entry, head }, state) {
 }
 
 /**
- * One's own words on their way, and what became of them.
+ * Draw an own line that is not yet an entry, and its state.
  *
  * @param {Extract<Row, {kind: "item"}>} row
  * @param {import("./client.js").Client} client
@@ -148,7 +148,7 @@ function drawItem({ item, head }, client, edit) {
 }
 
 /**
- * Face, author, time and words, as the kind of line has them.
+ * Draw avatar, author, time and text, as the kind of line requires.
  *
  * @param {string} by
  * @param {number} at
@@ -173,7 +173,7 @@ function drawBody(by, at, text, kind, head, me) {
     } else {
       body.append(time, make("span", { class: "visually-hidden", textContent: `${by}: ` }));
     }
-    // Each paragraph has its own direction. The nodes stand in the block itself: `dir` passes over a `bdi`.
+    // Each paragraph has its own direction. The nodes are direct children of the block: `dir` ignores a `bdi`.
     words.dir = "auto";
     words.append(...written(text, me).childNodes);
   } else if (kind === "action") {

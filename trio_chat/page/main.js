@@ -1,7 +1,7 @@
 /**
- * The page: puts the parts together, and goes where the address says.
+ * Entry point of the page: connect the parts, and show the place that the address names.
  *
- * One way round: socket → client → state → drawing. Drawing reads the state and is done at most once a frame.
+ * Data flows one way: socket → client → state → drawing. Drawing reads the state, at most once a frame.
  */
 
 import { allowNotifications, announce, attentive, notify, notifyMissed, title } from "./alerts.js";
@@ -14,7 +14,7 @@ import { Namespace, ownOf } from "./namespace.js";
 import { closeDrawers, openDrawer, prepareDrawers } from "./sidebar_toggle.js";
 import { drawEmpty, prepareEmpty } from "./empty.js";
 import { MissedMentions } from "./missed.js";
-import { People } from "./member_list.js";
+import { MemberList } from "./member_list.js";
 import { Room } from "./room.js";
 import { Search } from "./search.js";
 import { drawCard, prepareCard } from "./sign_in.js";
@@ -24,7 +24,7 @@ import { browsers, Storage } from "./storage.js";
 import { drawHeader, drawStatus } from "./header.js";
 import { Switcher } from "./switcher.js";
 import { Tab } from "./tab.js";
-import { Talk } from "./message_list.js";
+import { MessageList } from "./message_list.js";
 import { oneLine } from "./text.js";
 import { UndoLeave } from "./undo_leave.js";
 import { usableName } from "./usable_name.js";
@@ -49,9 +49,9 @@ const above = {
   missed: (/** @type {Room} */ room, /** @type {import("./room.js").Entry} */ entry) => missed.add(room, entry),
 };
 const client = new Client(state, tab, socket.href, namespace, above);
-const talk = new Talk($("talk"), $("rows"), client, { moved: later, edit: (text) => composer.edit(text) });
+const talk = new MessageList($("talk"), $("rows"), client, { moved: later, edit: (text) => composer.edit(text) });
 const composer = new Composer(client, act, () => talk.follow());
-const people = new People(client, (name) => go("@" + name));
+const people = new MemberList(client, (name) => go("@" + name));
 const switcher = new Switcher(client, go);
 const search = new Search(client, (room, seq) => show(room, seq));
 const undoLeave = new UndoLeave(client, (place) => goTo(place));
@@ -66,13 +66,13 @@ function go(name) {
   else location.hash = address;
 }
 
-/** Be in a place that is there. @param {import("./undo_leave.js").Place} place */
+/** Show a place that exists. @param {import("./undo_leave.js").Place} place */
 function goTo(place) {
   history.replaceState(null, "", addressOf(place.key, place.name));
   open();
 }
 
-/** Be where the address says. */
+/** Show the place that the address names. */
 function open() {
   const at = placeAt(location.hash) ?? placeAt(addressOf("#", state.lastRoom));
   if (!at) return;
@@ -85,7 +85,7 @@ function open() {
   state.note = "";
   const address = addressOf(place.key, place.name);
   storage.set("last", address);
-  if (!placeAt(location.hash)) history.replaceState(null, "", address); // so that it can be given to others
+  if (!placeAt(location.hash)) history.replaceState(null, "", address); // so that the user can share it
   if (!whispers) state.keepRooms();
   if (!same) {
     place.divider = unread ? place.read : null;
@@ -97,7 +97,7 @@ function open() {
   state.changed();
 }
 
-/** Show one entry of a room, wherever it is. @param {string} room  @param {number} seq */
+/** Show one entry of a room, loaded or not. @param {string} room  @param {number} seq */
 async function show(room, seq) {
   go(room);
   const place = state.rooms.get(roomKey(room));
@@ -111,11 +111,11 @@ async function show(room, seq) {
   open();
   talk.draw();
   const found = place.entries[place.indexOf(seq)]?.seq;
-  if (found !== seq) state.saw(place, seq, seq); // it is no longer kept, and no mention that could be seen
+  if (found !== seq) state.saw(place, seq, seq); // the entry is no longer kept, so its mention cannot be seen
   talk.show(found ?? seq);
 }
 
-/** What was typed with a slash. @param {import("./commands.js").Action} action */
+/** Run a slash command. @param {import("./commands.js").Action} action */
 function act(action) {
   const { place } = state;
   const sorry = (/** @type {{detail: string}} */ error) => state.say(error.detail);
@@ -156,8 +156,8 @@ function leave(place) {
 }
 
 /**
- * The server does not let one into a room: go back to where one was, and forget the room. Where there is no other, it
- * stays on the screen with the reason, and only there.
+ * Handle a room that the server refuses: return to the previous place, and forget the room. Without a previous place,
+ * the room stays on the screen with the reason, and only there.
  *
  * @param {Room} room
  * @param {string} detail
@@ -174,21 +174,21 @@ function refused(room, detail) {
   state.say(`Cannot join #${oneLine(room.name)}: ${detail}`);
 }
 
-/** Forget a room that was refused, once it is shown no longer. @param {string} key */
+/** Forget a refused room once it is no longer shown. @param {string} key */
 function forgetRefused(key) {
   const room = state.rooms.get(key);
   if (room?.refused && !client.outbox.pending(key)) state.forget(key);
 }
 
 /**
- * Somebody else said something just now.
+ * Handle a new entry by another user.
  *
- * @param {Room | import("./direct_messages.js").Thread} place
+ * @param {Room | import("./direct_messages.js").DirectMessages} place
  * @param {import("./room.js").Entry} entry
  */
 function heard(place, entry) {
   const looking = attentive() && place.key === state.active;
-  // What comes while one is away begins behind a line; a line from before has done its duty by then.
+  // Entries that arrive while the user is away begin behind a line; an earlier line is removed.
   const before = place.entries.at(-2)?.seq ?? 0;
   if (!looking && place.key === state.active && place.read >= before) place.divider = place.read;
   if (place.key === state.active) announce(entry);
@@ -197,7 +197,7 @@ function heard(place, entry) {
 
 let drawing = false;
 
-/** Draw once, soon: with the next frame, or now and then while nobody looks. */
+/** Draw once, soon: with the next frame, or at intervals while the page is hidden. */
 function later() {
   if (drawing) return;
   drawing = true;
@@ -231,7 +231,7 @@ function drawAll() {
 }
 
 /**
- * Mark a place that is looked at as read, if its end is in sight, and the mentions on the screen as seen.
+ * Mark a visible place as read if its end is in sight, and the mentions on the screen as seen.
  *
  * @param {import("./undo_leave.js").Place} place
  */
@@ -270,18 +270,18 @@ function pressed(event) {
   }
 }
 
-/** Another server has answered: what is on the screen is not its. */
+/** Clear the screen for another server: the shown entries are not from that server. */
 function moving() {
   composer.close();
   search.close();
   undoLeave.close();
   missed.clear();
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
-  // An address that was opened just now is meant for whatever server is here; a place in the talk is not.
+  // An address that was just opened is meant for the server that is here; an entry in the address is not.
   if (client.seen) history.replaceState(null, "", location.pathname + location.search);
 }
 
-/** Another tab has changed what all of them share. @param {StorageEvent} event */
+/** Handle a change by another tab to the shared storage. @param {StorageEvent} event */
 function elsewhere(event) {
   if (event.key === namespace.place.prefix && client.heardElsewhere()) meElsewhere();
   const key = storage.ours(event.key);
@@ -297,17 +297,17 @@ function elsewhere(event) {
   state.changed();
 }
 
-/** In another tab one has come in, or taken another name. */
+/** Handle a sign-in or a new name in another tab. */
 function meElsewhere() {
   const { name, token } = { name: "", token: "", ...storage.get("me", {}) };
   if (!state.me.token || state.refused) {
     const news = token !== state.me.token || name !== state.me.name;
     if (token && news) {
-      state.me.token = token; // who has come in there is who stands at the door here
+      state.me.token = token; // the user who signed in there is the user who is signing in here
       client.callMe(name);
     }
   } else if (!state.connected && token === state.me.token) {
-    state.me.name = name; // nobody else tells it, and to come back by the old one would undo it
+    state.me.name = name; // no event reports it to this tab, and to reconnect with the old name would undo it
   }
 }
 
@@ -354,7 +354,7 @@ function prepare() {
   };
 }
 
-/** What happens to the page as a whole. */
+/** Listen to events of the whole page. */
 function listen() {
   addEventListener("hashchange", open);
   addEventListener("keydown", pressed);
@@ -374,10 +374,10 @@ function listen() {
     client.speaker.adopt();
     later();
   }, LOOK_ROUND_MS);
-  // On a phone whose keyboard covers the page instead of making it smaller, only this knows what is in sight.
+  // On a phone whose keyboard covers the page instead of shrinking it, only this gives the visible part.
   const { visualViewport: sight } = window;
   sight?.addEventListener("resize", () => {
-    if (sight.scale !== 1) return; // somebody looks closer, and the page stays as it is
+    if (sight.scale !== 1) return; // the user has zoomed in, and the page stays as it is
     document.documentElement.style.setProperty("--height", `${sight.height}px`);
     scrollTo(0, 0);
   });

@@ -1,20 +1,20 @@
 /**
- * Who is here, on the right.
+ * The list of members, on the right.
  */
 
 import { $, arrows, make, reconcile, write } from "./dom.js";
 import { fold, hue, initial } from "./names.js";
 import { Room } from "./room.js";
 
-const EVERY_MS = 250; // a thousand names are sorted no more often than that
+const EVERY_MS = 250; // at most one sort of a thousand names in this time
 const ASK_EVERY_MS = 4_000;
-const FILTER_FROM = 20; // members: fewer are seen at a glance
+const FILTER_FROM = 20; // members: a shorter list needs no filter
 const SHOWN_MAX = 1_000; // in the document at once
 const FOUND_MAX = 200; // with a filter
-const FOUND_FEW = 20; // with so few, further pages of the list are looked through
-const MEMBERS_MAX = 10_000; // that are fetched for a filter
+const FOUND_FEW = 20; // with so few matches, further pages of the list are searched
+const MEMBERS_MAX = 10_000; // fetched for a filter
 
-export class People {
+export class MemberList {
   /**
    * @param {import("./client.js").Client} client
    * @param {(name: string) => void} whisper
@@ -23,7 +23,7 @@ export class People {
     this.client = client;
     this.drawn = "";
     this.drawnAt = -EVERY_MS;
-    /** @type {Map<string, number>} when each room was asked about, on this connection */
+    /** @type {Map<string, number>} when the members of each room were requested, on this connection */
     this.askedAt = new Map();
     /** @type {any} */ this.askedOn = null;
     /** @type {any} */ this.later = 0;
@@ -56,7 +56,7 @@ export class People {
     write($("people-count"), count);
     write($("people-total"), count);
     $("people-open").hidden = !inRoom;
-    $("people-open").setAttribute("aria-label", `Who is here: ${count}`);
+    $("people-open").setAttribute("aria-label", `Members: ${count}`);
     if (inRoom && room.joined && state.connected) this.#ask(room);
     const names = inRoom ? room.members : new Set([state.me.name, room?.name ?? ""]);
     this.#drawFilter(room);
@@ -92,7 +92,7 @@ export class People {
   /**
    * @param {string[]} names
    * @param {string} part  folded
-   * @returns {string[]} those with this part, oneself first
+   * @returns {string[]} the names that contain this part, the user's own first
    */
   #find(names, part) {
     const { state } = this.client;
@@ -114,7 +114,7 @@ export class People {
   #pressed(event) {
     if (event.key === "Escape" && this.filter.value) {
       event.preventDefault();
-      event.stopPropagation(); // it would close the drawer
+      event.stopPropagation(); // the key would also close the drawer
       this.filter.value = "";
       this.draw();
     } else if (event.key === "ArrowDown") {
@@ -124,7 +124,7 @@ export class People {
   }
 
   /**
-   * Ask who is here, if that is not known; in a crowd that comes and goes, now and then.
+   * Request the members if they are not known; in a large room with many changes, at intervals.
    *
    * @param {Room} room
    */

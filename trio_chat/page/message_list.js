@@ -1,8 +1,8 @@
 /**
- * The talk of one place: a window over its entries that moves as one scrolls.
+ * The messages of one place: a window over its entries that moves with scrolling.
  *
- * Only some hundred rows are in the document, however long the room is. The place on the screen holds still
- * when rows come in above or go; at the end, and only there, the view follows what is said.
+ * Only some hundred rows are in the document, however long the room is. The scroll position is kept when rows are
+ * added or removed above; at the end, and only there, the view follows new messages.
  */
 
 import { reconcile } from "./dom.js";
@@ -10,14 +10,14 @@ import { drawRow } from "./lines.js";
 import { Room } from "./room.js";
 import { rows } from "./rows.js";
 
-const SHOWN = 200; // rows when one comes into a place
-const STEP = 100; // more of them, when one scrolls to an end
-const SHOWN_MAX = 400; // beyond it the far end goes
-const EDGE = 900; // so near to an end, in pixels, more is fetched
-const BOTTOM = 48; // so near to the bottom is at the bottom
-const LINE = 20; // so much of a row in sight is enough to have seen it
+const SHOWN = 200; // rows when a place is opened
+const STEP = 100; // rows added when the user scrolls to an end
+const SHOWN_MAX = 400; // beyond it, rows at the far end are removed
+const EDGE = 900; // this near to an end, in pixels, more is fetched
+const BOTTOM = 48; // this near to the bottom counts as at the bottom
+const LINE = 20; // pixels of a row in sight that count as seen
 
-export class Talk {
+export class MessageList {
   /**
    * @param {any} scroller
    * @param {any} list
@@ -29,13 +29,13 @@ export class Talk {
     this.list = list;
     this.client = client;
     this.above = above;
-    /** @type {any} a Room or a Thread, once one is anywhere */
+    /** @type {any} a Room or a DirectMessages, once a place is shown */
     this.place = null;
     this.start = 0; // the number of the first entry in the window
-    this.end = Infinity; // and of its last, unless it follows the talk
+    this.end = Infinity; // the number of its last entry; Infinity while it follows new messages
     this.stuck = true;
-    this.whole = false; // whether all that is here is drawn
-    this.settled = ""; // the shape when the view was put to the bottom last
+    this.whole = false; // whether all loaded entries are drawn
+    this.settled = ""; // the shape when the view was last scrolled to the bottom
     /** @type {{seq: string, bottom: number} | null} the row that holds its place when the shape changes */
     this.held = null;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -45,7 +45,7 @@ export class Talk {
   }
 
   /**
-   * Show another place, where its unread begins or at its end.
+   * Show another place, at its first unread entry or at its end.
    *
    * @param {import("./state.js").State["place"]} place
    */
@@ -57,7 +57,7 @@ export class Talk {
     this.fresh = true;
   }
 
-  /** Back to the end. */
+  /** Scroll back to the end. */
   follow() {
     this.end = Infinity;
     this.start = 0;
@@ -66,7 +66,7 @@ export class Talk {
     this.#toBottom();
   }
 
-  /** Put an entry that is here into the middle of the view. @param {number} seq */
+  /** Scroll a loaded entry to the middle of the view. @param {number} seq */
   show(seq) {
     const { entries } = /** @type {Room} */ (this.place);
     const at = this.place.indexOf(seq);
@@ -83,7 +83,7 @@ export class Talk {
     this.above.moved();
   }
 
-  /** Whether the line that parts read from unread is above what is in sight. */
+  /** Return whether the line between read and unread is above the visible rows. */
   get dividerAbove() {
     const divider = this.place?.divider;
     if (divider == null || !this.list.firstChild) return false;
@@ -101,7 +101,7 @@ export class Talk {
     return seqs.length ? { from: seqs[0], to: seqs[seqs.length - 1] } : null;
   }
 
-  /** How many unseen mentions are above what is on the screen. @returns {number} */
+  /** Return how many unseen mentions are above the screen. @returns {number} */
   get mentionsAbove() {
     const { place } = this;
     if (!(place instanceof Room) || !place.mentions.length) return 0;
@@ -109,7 +109,7 @@ export class Talk {
     return place.mentions.filter((seq) => seq < from).length;
   }
 
-  /** Draw all that is here, for printing, or again as much as there was. @param {boolean} all */
+  /** Draw all loaded entries, for printing, or the previous window again. @param {boolean} all */
   expand(all) {
     this.whole = all;
     this.draw();
@@ -169,7 +169,7 @@ export class Talk {
   }
 
   /**
-   * The changes of presence among the entries in the window.
+   * Return the presence changes among the entries in the window.
    *
    * @param {import("./room.js").Entry[]} shown
    * @param {number} from  the index of the first of them
@@ -183,21 +183,21 @@ export class Talk {
     return groups.filter(({ after }) => after >= first && after <= last);
   }
 
-  /** Keep the window at its size: its far end gives way. */
+  /** Keep the window at its size: drop rows at the far end. */
   #trim() {
     const { entries } = this.place;
     if (this.whole) return;
     const { from, to } = this.#window();
     if (this.start === 0 && from > 0) this.start = entries[from].seq;
     if (to - from <= SHOWN_MAX) return;
-    const keep = this.stuck ? SHOWN : SHOWN_MAX - STEP; // so that not every further row costs one
+    const keep = this.stuck ? SHOWN : SHOWN_MAX - STEP; // so that not every new row needs a trim
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
     const nearTop = scrollTop + clientHeight / 2 < scrollHeight / 2;
     if (nearTop && !this.stuck) this.end = entries[from + keep - 1].seq;
     else this.start = entries[to - keep].seq;
   }
 
-  /** A row in sight, and where its last line is: it may be drawn anew, without the author above it. */
+  /** Return a row in sight, and the position of its last line: the row may be redrawn without the author above it. */
   #anchor() {
     const edge = this.scroller.getBoundingClientRect().top;
     for (const node of this.list.querySelectorAll("[data-seq]")) {
@@ -224,7 +224,7 @@ export class Talk {
 
   #scrolled() {
     if (!this.place || this.whole) return;
-    // Where the shape is another one, the browser has scrolled: a phone was turned, a keyboard came, a line was drawn.
+    // If the shape has changed, the browser has scrolled: a phone was turned, a keyboard opened, a line was drawn.
     if (this.stuck && this.settled !== this.#shape) this.#toBottom();
     this.stuck = this.#atBottom;
     this.#hold();
@@ -232,7 +232,7 @@ export class Talk {
     this.above.moved();
   }
 
-  /** The scroller or what is in it has another size: the end stays in sight, or else the row that was on top. */
+  /** Keep the end in sight, or else the row on top, after the scroller or its content has changed size. */
   #resized() {
     if (!this.place || this.whole) return;
     if (this.stuck) return this.#toBottom();
@@ -251,7 +251,7 @@ export class Talk {
     };
   }
 
-  /** Near an end of the window: move it on, or fetch what is behind it. */
+  /** Near an end of the window, move the window, or fetch more entries. */
   #edges() {
     const { place, scroller } = this;
     if (!place.entries.length) return;
@@ -276,7 +276,7 @@ export class Talk {
 }
 
 /**
- * Whether enough of a row is in sight to count as seen: all of it, or as much as one line is high.
+ * Return whether enough of a row is in sight to count as seen: all of it, or the height of one line.
  *
  * @param {DOMRect} row
  * @param {number} top

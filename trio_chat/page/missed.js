@@ -1,5 +1,5 @@
 /**
- * Mentions that came while there was no connection: gathered, and told once.
+ * Collect mentions of an outage, and show them in one notification.
  */
 
 const QUIET_MS = 1_500; // after the last of them: the rooms are entered one by one
@@ -9,7 +9,7 @@ const KEPT_MAX = 100;
 export class MissedMentions {
   /**
    * @param {(missed: {room: import("./room.js").Room, entry: any}[]) => void} show
-   *   called with those that were not seen meanwhile, oldest first
+   *   called with the mentions not seen meanwhile, oldest first
    */
   constructor(show) {
     this.show = show;
@@ -28,7 +28,7 @@ export class MissedMentions {
     this.longest ||= setTimeout(() => this.#tell(), LONGEST_MS);
   }
 
-  /** Another server is here: these are not its. */
+  /** Drop the mentions: another server is here. */
   clear() {
     clearTimeout(this.quiet);
     clearTimeout(this.longest);

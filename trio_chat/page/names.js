@@ -1,8 +1,8 @@
 /**
- * Names as people compare them, and where they stand in the address.
+ * Compare names, and read and write them in the address.
  *
- * The server decides what a name is; here is only what a page has to guess before it is told: that `Ada`,
- * `ada` and the full-width `ａｄａ` are one. A place is where one can be: a room, or whispers with somebody.
+ * The server decides which names are valid; the page only guesses before it has the server's answer: `Ada`, `ada`
+ * and the full-width `ａｄａ` are the same name. A place is a room, or the whispers with a person.
  */
 
 /** How many colours names are shown in: `--name-0` and on, in colours.css. */
@@ -24,7 +24,7 @@ export function fold(name) {
  */
 const streamSafe = (text) => text.replace(/[^\P{M}\u034F]{30}(?=[^\P{M}\u034F])/gu, "$&\u034F");
 
-/** @param {string} name  @returns {number} which of the colours is theirs, on every page the same */
+/** @param {string} name  @returns {number} the colour of a name, the same on every page */
 export function hue(name) {
   let hash = 0x811c9dc5;
   for (const letter of fold(name)) {
@@ -33,15 +33,15 @@ export function hue(name) {
   return (((hash >>> 16) ^ hash) >>> 0) % HUES;
 }
 
-/** @param {string} name  @returns {string} what stands in for a face */
+/** @param {string} name  @returns {string} the initial shown as an avatar */
 export function initial(name) {
   return (Array.from(name)[0] ?? "?").toUpperCase();
 }
 
-/** The key of a room. No room's name begins with `@`, so the two kinds of keys never meet. */
+/** Return the key of a room. No room's name begins with `@`, so the two kinds of keys never meet. */
 export const roomKey = (/** @type {string} */ name) => "#" + fold(name);
 
-/** The key of one's whispers with somebody. */
+/** Return the key of the whispers with a person. */
 export const whisperKey = (/** @type {string} */ name) => "@" + fold(name);
 
 /** @param {string} key  @param {string} name  @returns {string} the fragment of the page's address */
@@ -58,7 +58,7 @@ export function placeAt(hash) {
   try {
     name = decodeURIComponent(name);
   } catch {
-    // A lone % is what somebody typed by hand: take it as it stands.
+    // A lone % was typed by hand: keep it as it is.
   }
   if (name.startsWith("@")) {
     return name.length > 1 ? { key: whisperKey(name.slice(1)), name: name.slice(1) } : null;
@@ -67,11 +67,11 @@ export function placeAt(hash) {
 }
 
 /**
- * The rest of a name that was begun before the caret: with `@`, or as the one to whisper to.
+ * Complete a name that begins before the caret: with `@`, or as the receiver of a whisper.
  *
- * @param {string} before  what stands before the caret
+ * @param {string} before  the text before the caret
  * @param {Iterable<string>} names
- * @returns {{from: number, fits: string[]} | null} where the begun name is, and which names it may become
+ * @returns {{from: number, fits: string[]} | null} the index of the typed part, and the names that match it
  */
 export function begun(before, names) {
   const from = lastWord(before);

@@ -1,18 +1,18 @@
 /**
  * The part of the browser's storage that belongs to one server: by the path of the page, and by the server's id.
  *
- * Servers behind one name share an origin, and with it all that a browser keeps; and another server may answer at
- * a path tomorrow. What was typed for one is never sent to another, nor is a token. Which server it is, only its
- * `welcome` says: until then the page goes by the one that was at its path the last time. The id is empty for a
- * server that sends none (its journal is in memory), and null before any server at this path has been heard.
+ * Servers behind one host name share an origin, and with it the browser's storage; and another server may answer at
+ * a path tomorrow. Text typed for a server is never sent to another server, nor is a token. Only the `welcome`
+ * identifies the server: until then the page uses the server that was last at its path. The id is empty for a
+ * server that sends none (its journal is in memory), and null before any server at this path has answered.
  *
- *     trio-chat.scheme          what is one's own, whatever server it is
- *     trio-chat/PATH            the ids of the servers that were at this path, the newest first
- *     trio-chat/PATH/ID/me      what belongs to one of them
- *     trio-chat/PATH/?/me       what belongs to the first one that will be heard there
+ *     trio-chat.scheme          settings of the user, for all servers
+ *     trio-chat/PATH            the ids of the servers seen at this path, the newest first
+ *     trio-chat/PATH/ID/me      data of one of them
+ *     trio-chat/PATH/?/me       data of the first server that will answer there
  *
- * An older page kept all by origin. For the page at `/` that becomes what belongs to the first server heard there;
- * at any other path it may have been another server's, and is left alone.
+ * An older page stored all data by origin. For the page at `/` that data is moved to the first server that answers
+ * there; at any other path it may belong to another server, and is left unchanged.
  */
 
 import { Storage } from "./storage.js";
@@ -32,7 +32,7 @@ function idOf(id) {
 }
 
 /**
- * What one tab keeps for itself, at one path.
+ * Return the storage of one tab, for one path.
  *
  * @param {string} path
  * @param {globalThis.Storage | null} kept  sessionStorage, or null where there is none
@@ -40,7 +40,7 @@ function idOf(id) {
  */
 export function ownOf(path, kept) {
   const own = new Storage(kept, `${prefixOf(path)}/`);
-  const older = new Storage(kept).get("load"); // of an older page, which kept it by origin
+  const older = new Storage(kept).get("load"); // of an older page, which stored it by origin
   if (path === "/" && older && own.get("load") === null) own.set("load", older);
   return own;
 }
@@ -62,10 +62,10 @@ export class Namespace {
   }
 
   /**
-   * The server says which one it is.
+   * Switch to the storage of the server that sent the welcome.
    *
-   * @param {unknown} id  what stands in its welcome
-   * @param {string} token  with which it was greeted
+   * @param {unknown} id  the id in its welcome
+   * @param {string} token  the token in the hello
    * @returns {boolean} whether that was the token for this server; the storage is the server's in any case
    */
   identify(id, token) {
@@ -89,7 +89,7 @@ export class Namespace {
     return this.#ids[0] ?? null;
   }
 
-  /** Go by the server that was heard last. */
+  /** Switch to the server that was last seen. */
   follow() {
     this.#use(this.latest);
   }
@@ -121,14 +121,14 @@ export class Namespace {
     this.place.set("", ids);
   }
 
-  /** What is kept at both ends stays as it is at `to`. @param {Storage} from  @param {Storage} to */
+  /** Move stored data; for a key at both ends the value at `to` is kept. @param {Storage} from  @param {Storage} to */
   #move(from, to, which = (/** @type {string} */ _) => true) {
     const keys = from.keys("").filter(which);
     for (const key of keys) if (to.get(key) === null) to.set(key, from.get(key));
     for (const key of keys) from.remove(key);
   }
 
-  /** What an older page kept: once all of it, and later the lines that a tab with that page left behind. */
+  /** Import the data of an older page: all of it once, and later the lines that a tab with that page has left. */
   #takeOver() {
     const { all, storage } = this;
     if (this.id === null) {

@@ -1,17 +1,17 @@
 /**
- * What was typed and is not known to have arrived.
+ * Lines that were typed and are not yet acknowledged.
  *
- * One line is under way at a time: the next waits for its answer, and so the order holds whatever the server
- * answers, a "too fast" included. A line keeps its ref for good, so saying it again, after a broken
- * connection or in another tab, is saying it once. A whisper has no such promise: one that was under way
- * when the connection broke is shown as perhaps not delivered, and its author decides.
+ * One line is in flight at a time: the next waits for its answer, so the order holds whatever the server answers,
+ * including a rate limit. A line keeps its ref, so a retry after a broken connection or in another tab is stored
+ * once. A whisper has no such guarantee: a whisper that was in flight when the connection broke is shown as
+ * perhaps not delivered, and its author decides.
  *
  * @typedef {{ref: string, place: string, kind: "say" | "whisper", to: string, text: string, action: boolean,
  *   at: number, n: number, load: string, state: "waiting" | "sending" | "sent" | "failed" | "perhaps",
  *   why: string, seq: number, shown: boolean}} Item
  */
 
-const ITEMS_MAX = 200; // beyond it the composer keeps what is typed
+const ITEMS_MAX = 200; // beyond it the composer keeps the text
 
 export class Outbox {
   /**
@@ -31,7 +31,7 @@ export class Outbox {
     return this.items.size >= ITEMS_MAX;
   }
 
-  /** A ref that nobody else has. @returns {string} */
+  /** Return a unique ref. @returns {string} */
   ref() {
     return `${this.load}-${++this.count}`;
   }
@@ -48,7 +48,7 @@ export class Outbox {
     const item = {
       ...said,
       ref,
-      at: Math.max(at, latest), // a clock may be set back, and who takes over goes by this
+      at: Math.max(at, latest), // a clock may be set back, and a load that adopts the items sorts by this
       n: this.count,
       load: this.load,
       state: "waiting",
@@ -62,7 +62,7 @@ export class Outbox {
   }
 
   /**
-   * Take over what other loads of the page have left behind.
+   * Adopt the items that other loads of the page have left behind.
    *
    * @param {(load: string) => boolean} mayTake
    * @returns {boolean} whether there was anything
@@ -89,7 +89,7 @@ export class Outbox {
   }
 
   /**
-   * The next to be sent, or null while one is under way.
+   * Return the next item to send, or null while an item is in flight.
    *
    * @param {(item: Item) => boolean} ready  whether its room has been entered
    * @returns {Item | null}
@@ -103,13 +103,13 @@ export class Outbox {
     return first;
   }
 
-  /** It is being sent. @param {Item} item */
+  /** Mark an item as in flight. @param {Item} item */
   sending(item) {
     item.state = "sending";
-    if (item.kind === "whisper") this.#keep(item); // should the page go now, it may have been delivered
+    if (item.kind === "whisper") this.#keep(item); // if the page closes now, the whisper may have been delivered
   }
 
-  /** It has arrived; it stays in sight until its entry is there. @param {string} ref  @param {number} seq */
+  /** Mark an item as acknowledged; it is shown until its entry arrives. @param {string} ref  @param {number} seq */
   acked(ref, seq) {
     const item = this.items.get(ref);
     if (!item) return;
@@ -119,7 +119,7 @@ export class Outbox {
     if (item.kind === "whisper") this.items.delete(ref);
   }
 
-  /** The server refused it. @param {string} ref  @param {string} why */
+  /** Mark an item as refused by the server. @param {string} ref  @param {string} why */
   failed(ref, why) {
     const item = this.items.get(ref);
     if (!item) return;
@@ -129,7 +129,7 @@ export class Outbox {
     this.#keep(item);
   }
 
-  /** It was too early, or its author asks for it. @param {string} ref */
+  /** Queue an item again: it was too early, or its author retries it. @param {string} ref */
   again(ref) {
     const item = this.items.get(ref);
     if (!item) return;
@@ -138,7 +138,7 @@ export class Outbox {
     this.#keep(item);
   }
 
-  /** @param {string} ref  @returns {Item | undefined} what is given up */
+  /** @param {string} ref  @returns {Item | undefined} the removed item */
   discard(ref) {
     const item = this.items.get(ref);
     this.items.delete(ref);
@@ -146,12 +146,12 @@ export class Outbox {
     return item;
   }
 
-  /** Put all away: the storage has it, and `adopt` takes it out again. */
+  /** Clear the items from memory: the storage keeps them, and `adopt` restores them. */
   putAway() {
     this.items.clear();
   }
 
-  /** The connection broke: what was under way may or may not have arrived. */
+  /** Handle a broken connection: an item in flight may or may not have arrived. */
   lost() {
     for (const item of this.items.values()) {
       if (item.state !== "sending") continue;
@@ -163,7 +163,7 @@ export class Outbox {
   }
 
   /**
-   * Our own words came before their ack, as they may: from now on they are shown once.
+   * Handle an own entry that arrives before its ack: from now on show it once.
    *
    * @param {string} place
    * @param {{text: string, action?: boolean}} entry
@@ -182,19 +182,19 @@ export class Outbox {
     }
   }
 
-  /** Forget what was sent and can be read by now. @param {string} place  @param {number} cursor */
+  /** Forget sent items whose entries have arrived. @param {string} place  @param {number} cursor */
   settle(place, cursor) {
     for (const item of this.items.values()) {
       if (item.place === place && item.state === "sent" && item.seq <= cursor) this.items.delete(item.ref);
     }
   }
 
-  /** @param {string} place  @returns {boolean} whether something said there may not have arrived */
+  /** @param {string} place  @returns {boolean} whether an item of that place may not have arrived */
   pending(place) {
     return [...this.items.values()].some((item) => item.place === place && item.state !== "sent");
   }
 
-  /** @param {string} place  @returns {Item[]} what is still to be seen there, oldest first */
+  /** @param {string} place  @returns {Item[]} the items still shown there, oldest first */
   in(place) {
     return [...this.items.values()].filter((item) => item.place === place && !item.shown);
   }

@@ -1,19 +1,19 @@
 /**
- * Arrivals, departures and renames of a room, as the rows that the talk shows between its messages.
+ * Arrivals, departures and renames of a room, as the rows between the messages.
  *
- * All changes between two messages are one row. Rows stand behind the number of an entry, and are none: they
- * are not counted, not searched, and gone with the page.
+ * All changes between two messages are one row. A row follows the number of an entry and is not an entry: it is not
+ * counted, not searched, and lost when the page closes.
  *
  * @typedef {import("./events.js").Presence} Notice
  * @typedef {{name: string, first: "joined" | "left", last: "joined" | "left"}} Change
  * @typedef {{id: number, after: number, at: number, changes: Map<string, Change>,
  *   renames: {name: string, to: string}[], uncounted: Record<"joined" | "left" | "renamed", number>}} Group
- * @typedef {{name: string} | string} Part  of a line: a name, or what stands between names
+ * @typedef {{name: string} | string} Part  of a line: a name, or the text between names
  */
 
 import { fold } from "./names.js";
 
-const GROUPS_MAX = 100; // rows of one room; beyond it the oldest goes
+const GROUPS_MAX = 100; // rows of one room; beyond it the oldest is dropped
 const NAMES_MAX = 30; // of one row, and as many renames; beyond it they are only counted
 const NAMED_MAX = 3; // in one clause
 
@@ -53,7 +53,7 @@ export class PresenceLog {
     for (const name of arrivals) note(group, name, "joined");
   }
 
-  /** Forget what stands before an entry. @param {number} seq */
+  /** Forget the rows before an entry. @param {number} seq */
   cut(seq) {
     this.groups = this.groups.filter(({ after }) => after >= seq);
   }

@@ -34,7 +34,7 @@ export class Questions {
   }
 
   /**
-   * Ask, and do something with the answer in the moment it comes: before what follows it is looked at.
+   * Send a command, and handle its answer on arrival: before the next event is handled.
    *
    * @param {Question} command
    * @param {(answer: any) => void} done
@@ -45,7 +45,7 @@ export class Questions {
     const type = ANSWERS[command.type];
     const again = (/** @type {Refusal} */ error) => {
       if (error.code !== "rate_limited" || tries >= TRIES_MAX) return refused(error);
-      this.open.set(ref, { type, done, refused }); // it is lost with this connection, and not asked on the next one
+      this.open.set(ref, { type, done, refused }); // the command is lost with this connection, and not sent on the next
       const later = () => this.open.delete(ref) && this.ask(command, done, refused, tries + 1);
       setTimeout(later, 1000 * retry_s(error.retry_after_s));
     };
@@ -70,7 +70,7 @@ export class Questions {
     return true;
   }
 
-  /** The connection is gone, and the answers with it. */
+  /** Fail all open commands: the connection is closed. */
   lost() {
     const open = [...this.open.values()];
     this.open.clear();

@@ -1,11 +1,11 @@
 /**
- * What is asked for to be read: who is here, which rooms there are, what was said before.
+ * Queries: the members of a room, the open rooms, the history.
  */
 
 const PAGE = 100;
 const FOUND = 30;
 const SCAN_PAGE = 200;
-const SCAN_PAGES = 5; // of one absence, the newest: a mention further back is found by a search
+const SCAN_PAGES = 5; // the newest pages of one absence; a search finds older mentions
 
 export class Reading {
   /**
@@ -15,13 +15,13 @@ export class Reading {
   constructor(state, questions) {
     this.state = state;
     this.questions = questions;
-    /** @type {Set<string>} what is being asked for now, so that it is asked once */
+    /** @type {Set<string>} the requests in flight, so that each is sent once */
     this.asking = new Set();
-    /** @type {Promise<void>} the rooms that are looked through for mentions, one after the other */
+    /** @type {Promise<void>} the scans of rooms for mentions, one after the other */
     this.scans = Promise.resolve();
   }
 
-  /** @returns {Promise<{room: string, members: number, topic: string}[]>} those with somebody in them */
+  /** @returns {Promise<{room: string, members: number, topic: string}[]>} the rooms that have members */
   async openRooms() {
     return (await this.questions.answer({ type: "rooms" })).rooms;
   }
@@ -32,7 +32,7 @@ export class Reading {
     return this.questions.answer({ type: "search", text, limit: FOUND, ...within });
   }
 
-  /** Who is in a room: the first page, or the next one. @param {import("./room.js").Room} room */
+  /** Request the members of a room: the first page, or the next page. @param {import("./room.js").Room} room */
   who(room, further = false) {
     const after = further && room.members ? [...room.members].sort(byCodePoint).at(-1) : undefined;
     const listed = (/** @type {import("./events.js").MembersPage} */ page) => room.listed(page, further);
@@ -40,11 +40,11 @@ export class Reading {
   }
 
   /**
-   * Entries below a number.
+   * Fetch entries below a number.
    *
    * @param {import("./room.js").Room} room
    * @param {number} before
-   * @param {number} [after]  of a hole, the entry above it
+   * @param {number} [after]  for a gap, the entry before it
    */
   history(room, before, after = 0) {
     const epoch = room.epoch;
@@ -63,7 +63,7 @@ export class Reading {
         const index = room.indexOf(before);
         const known = room.entries.length;
         room.insert(page.entries);
-        const further = page.more && room.entries.length > known; // a page of what is here already leads nowhere
+        const further = page.more && room.entries.length > known; // a page without new entries ends the scan
         if (!further && index === 0) room.begun = true;
         if (!page.more && after) room.forgotten(after, page.entries[0].seq);
       },
@@ -71,7 +71,7 @@ export class Reading {
   }
 
   /**
-   * The entries around one, so that it can be shown.
+   * Fetch the entries around a number, so that the entry can be shown.
    *
    * @param {import("./room.js").Room} room
    * @param {number} seq
@@ -88,7 +88,7 @@ export class Reading {
   }
 
   /**
-   * Look for mentions among entries that are not here. They are not kept: there may be many, in many rooms.
+   * Search for mentions among entries that are not loaded. The entries are not kept: there may be many, in many rooms.
    *
    * @param {import("./room.js").Room} room
    * @param {number} after
@@ -101,7 +101,7 @@ export class Reading {
   }
 
   /**
-   * As `scan`.
+   * Do the work of `scan`.
    *
    * @param {import("./room.js").Room} room
    * @param {number} after

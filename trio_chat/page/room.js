@@ -1,8 +1,8 @@
 /**
- * A room as one session sees it: the entries that are here, the cursor behind them, and who is in.
+ * A room as one session sees it: the loaded entries, the cursor behind them, and the members.
  *
- * Entries come in two ways: behind the cursor as they are said, and in pages of history. They are kept by
- * their number, each once; where numbers are missing there is a hole, and nothing else needs to say so.
+ * Entries arrive in two ways: live, behind the cursor, and in pages of history. They are kept by number, each once;
+ * missing numbers are a gap, and no other field records it.
  *
  * Reading to the end clears the count of what is unread. A mention is cleared only once it was on the screen: their
  * numbers are in `mentions`, and each entry behind `scanned` is still to be looked at for one.
@@ -24,13 +24,13 @@ import { mentions } from "./text.js";
 const RECENT = 60;
 const RECENT_BACK = 200;
 
-const ENTRIES_MAX = 5_000; // of the oldest, history has them again
+const ENTRIES_MAX = 5_000; // beyond it the oldest are dropped; history returns them
 const ENTRIES_CUT = 1_000;
 const UNREAD_MAX = 100; // counted no further: "99+" is all that is shown
 const MENTIONS_MAX = 100; // unseen ones, the newest
 
 export class Room {
-  /** @param {string} name  as it was typed, until the server says how it is written */
+  /** @param {string} name  as typed, until the server sends its spelling */
   constructor(name) {
     this.key = roomKey(name);
     this.name = name;
@@ -40,12 +40,12 @@ export class Room {
     this.epoch = "";
     this.first = 1;
     this.head = 0;
-    /** @type {number | null} the last entry that came live; null before the room was ever entered */
+    /** @type {number | null} the last live entry; null before the room was first entered */
     this.cursor = null;
     this.topic = "";
     /** @type {Entry[]} ascending */
     this.entries = [];
-    /** @type {{after: number, next: number}[]} what nobody has any more */
+    /** @type {{after: number, next: number}[]} ranges that the server no longer keeps */
     this.lost = [];
     /** Whether nothing older than the first of the entries is kept. */
     this.begun = false;
@@ -62,19 +62,19 @@ export class Room {
     this.members = null;
     this.membersMore = false;
     this.membersVersion = 0;
-    /** Whether a notice was cut: some came or went unnamed. */
+    /** Whether a notice was truncated: some arrivals or departures are unnamed. */
     this.membersStale = false;
     this.identities = new Identities();
     this.presence = new PresenceLog();
-    /** @type {Map<string, any>} those who are shown as typing, with the timers that end it */
+    /** @type {Map<string, any>} members shown as typing, with the timers that end it */
     this.typing = new Map();
-    /** @type {string} why one is not in it */
+    /** @type {string} why the room was not entered */
     this.why = "";
     /** Whether the server will never let one in, as far as it says. */
     this.refused = false;
   }
 
-  /** How to come in: at the end, or behind what is here already. */
+  /** Return how to join: at the end, or behind the loaded entries. */
   get door() {
     return this.cursor === null
       ? { recent: RECENT }
@@ -82,7 +82,7 @@ export class Room {
   }
 
   /**
-   * One is in the room.
+   * Handle the answer to a join.
    *
    * @param {import("./events.js").RoomAnswer} answer  the `room` event
    * @param {number} recent  how many were asked for
@@ -99,7 +99,7 @@ export class Room {
       refused: false,
     });
     this.first = answer.first;
-    this.members = null; // comings and goings went by unseen
+    this.members = null; // presence changes were missed
     this.membersVersion++;
     this.identities.enter(answer.head, answer.resumed);
     if (!answer.resumed) {
@@ -111,12 +111,12 @@ export class Room {
     }
     this.epoch = answer.epoch;
     this.head = answer.head;
-    if (this.read < answer.head) this.divider ??= this.read; // what was said while one was away
+    if (this.read < answer.head) this.divider ??= this.read; // entries of the absence
     if (answer.head < answer.first) this.begun = true;
   }
 
   /**
-   * Begin with what this browser has read of this history. A room that was empty then may have another epoch now, and
+   * Restore what this browser has read of this history. A room that was empty then may have another epoch now, and
    * all of it is unread.
    *
    * @param {import("./events.js").RoomAnswer} answer  the `room` event
@@ -132,18 +132,18 @@ export class Room {
     this.scanned = Number.isInteger(scanned) ? Math.min(head, Number(scanned)) : this.read;
   }
 
-  /** What a browser keeps of the room. @returns {ReadMark} */
+  /** Return the state of the room to store in the browser. @returns {ReadMark} */
   get mark() {
     return { epoch: this.epoch, seq: this.read, mentions: this.mentions, scanned: this.scanned };
   }
 
   /**
-   * Said, or retitled, just now or while one was away.
+   * Add an entry, new or from the absence.
    *
    * @param {Entry} entry
    * @param {string} [me]  the name to look for mentions of
    * @param {number} [now]
-   * @returns {boolean} false if it was here already
+   * @returns {boolean} false if it was already loaded
    */
   add(entry, me = "", now = 0) {
     if (this.cursor !== null && entry.seq <= this.cursor) return false;
@@ -163,7 +163,7 @@ export class Room {
     return true;
   }
 
-  /** A page of history. @param {Entry[]} entries  ascending */
+  /** Add a page of history. @param {Entry[]} entries  ascending */
   insert(entries) {
     for (const entry of entries) {
       const at = this.indexOf(entry.seq);
@@ -185,13 +185,13 @@ export class Room {
     return low;
   }
 
-  /** Entries that do not come by themselves. @param {{after: number, next: number, kept: boolean}} gap */
+  /** Record entries that the server does not send unasked. @param {{after: number, next: number, kept: boolean}} gap */
   skip(gap) {
     if (this.cursor !== null) this.cursor = Math.max(this.cursor, gap.next - 1);
     if (!gap.kept) this.forgotten(gap.after, gap.next);
   }
 
-  /** Nobody has what lies between two numbers. @param {number} after  @param {number} next */
+  /** Record that the entries between two numbers are no longer kept. @param {number} after  @param {number} next */
   forgotten(after, next) {
     this.lost.push({ after, next });
   }
@@ -199,7 +199,7 @@ export class Room {
   /**
    * @param {number} after
    * @param {number} next
-   * @returns {boolean} whether history may have what lies between
+   * @returns {boolean} whether the history may have the entries between
    */
   kept(after, next) {
     return next > this.first && !this.lost.some((gap) => gap.after <= after && gap.next >= next);
@@ -223,13 +223,13 @@ export class Room {
     this.membersVersion++;
   }
 
-  /** @param {import("./events.js").MembersPage} page  `members`  @param {boolean} further  whether it goes on where another ended */
+  /** @param {import("./events.js").MembersPage} page  `members`  @param {boolean} further  whether it continues an earlier page */
   listed(page, further) {
     this.members = further && this.members ? this.members : new Set();
     const before = this.members.size;
     for (const name of page.names) this.members.add(name);
     this.here = page.count;
-    this.membersMore = page.more && this.members.size > before; // a page that does not go on is the last
+    this.membersMore = page.more && this.members.size > before; // a page that adds no member is the last
     this.membersStale = false;
     this.membersVersion++;
   }
@@ -251,7 +251,7 @@ export class Room {
     return true;
   }
 
-  /** Mentions were on the screen. @param {number} from  @param {number} to  @returns {boolean} whether any was */
+  /** Clear mentions that were shown. @param {number} from  @param {number} to  @returns {boolean} whether any was */
   saw(from, to) {
     const left = this.mentions.filter((seq) => seq < from || seq > to);
     const any = left.length < this.mentions.length;
@@ -282,7 +282,7 @@ export class Room {
     return { unread: Math.min(others + mentioned.size, UNREAD_MAX), mentions: this.mentions.length, others };
   }
 
-  /** All that is here has been seen. @returns {boolean} whether that is news */
+  /** Mark all entries as read. @returns {boolean} whether that changes anything */
   seen() {
     if (this.cursor === null || this.read >= this.cursor) return false;
     this.read = this.cursor;

@@ -1,8 +1,8 @@
 /**
- * Entries as rows: days between them, a "new" line, holes, changes of presence, and lines of one author drawn
- * together.
+ * Arrange entries as rows: days between them, a "new" line, holes, presence changes, and grouped lines of one
+ * author.
  *
- * A row has a key that stays the same and a look that changes when it must be drawn anew.
+ * A row has a key that stays the same and a look that changes when it must be redrawn.
  *
  * @typedef {import("./room.js").Entry} Entry
  * @typedef {import("./outbox.js").Item} Item
@@ -21,25 +21,25 @@ import { line } from "./presence_log.js";
 const TOGETHER_MS = 5 * 60_000;
 const DAY_MS = 86_400_000;
 
-// The author of a long run is named again. Entries of every tenth number begin anew, so that the same ones do
-// wherever the window over the room begins; unless a head stands just above.
+// The author of a long run is named again. Every tenth entry number begins a new run, so that the heads do not
+// depend on where the window over the room begins; unless a head is just above.
 const RUN_ENTRIES = 10;
 const RUN_ENTRIES_MIN = 5;
 const RUN_LINES = 16;
 const RUN_MS = 10 * 60_000;
-const LINE_LETTERS = 60; // about so many fit on one
+const LINE_LETTERS = 60; // about this many fit on one line
 
 /**
  * @param {object} place
  * @param {Entry[]} place.entries  those to be shown, ascending
- * @param {Item[]} place.items  one's own that are no entries yet, behind them
+ * @param {Item[]} place.items  own items that are not entries yet, after them
  * @param {Group[]} [place.changes]  of presence, ascending
  * @param {number | null} place.divider
- * @param {string} place.top  what stands above the first: "start", "older", or nothing
+ * @param {string} place.top  the row above the first: "start", "older", or nothing
  * @param {(after: number, next: number) => boolean} place.kept
  * @param {string} place.id  differs wherever the same numbers mean other entries
  * @param {string} place.me
- * @param {number} [place.identity]  of what one says now
+ * @param {number} [place.identity]  of a line that the user sends now
  * @param {boolean} place.connected
  * @param {number} place.now
  * @returns {Row[]}
@@ -88,7 +88,7 @@ export function rows(place) {
   for (const [n, item] of items.entries()) {
     const { text, at, action } = item;
     dayBefore(at);
-    const seq = (last?.seq ?? 0) + 1 + n; // about what it will have
+    const seq = (last?.seq ?? 0) + 1 + n; // the likely number of its entry
     const head = runs.add({ type: "said", seq, by: me, text, at, action, identity });
     const look = `${head} ${item.state} ${item.why} ${connected}`;
     made.push({ kind: "item", key: "item " + item.ref, look, item, head });
@@ -96,17 +96,17 @@ export function rows(place) {
   return made;
 }
 
-/** Says which entries begin a run of one author. */
+/** Decide which entries begin a run of one author. */
 class Runs {
   constructor() {
-    /** @type {Entry | null} the entry before, unless something stands behind it */
+    /** @type {Entry | null} the entry before, unless a separator follows it */
     this.last = null;
     /** @type {Entry | null} */
     this.head = null;
     this.lines = 0; // since the head
   }
 
-  /** Something stands between: the next entry begins a run. */
+  /** End the run after a separator: the next entry begins a run. */
   end() {
     this.last = null;
   }
@@ -168,7 +168,7 @@ function together(last, entry) {
   );
 }
 
-/** @type {Map<number, string>} days by the hour: to make a date of every entry at every drawing is dear */
+/** @type {Map<number, string>} days by the quarter hour: making a date of every entry at every drawing is expensive */
 const days = new Map();
 
 /** @param {number} at */

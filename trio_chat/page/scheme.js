@@ -1,10 +1,10 @@
-/* Light or dark as chosen, before anything is painted: not a module, since those wait for the page. */
+/* Apply the chosen colour scheme before the first paint: not a module, since modules wait for the page. */
 {
   let chosen = null;
   try {
     chosen = JSON.parse(localStorage.getItem("trio-chat.scheme") ?? "null");
   } catch {
-    // No storage, no choice: as the system has it.
+    // Without storage there is no choice: follow the system.
   }
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.scheme = chosen;
 }

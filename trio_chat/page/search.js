@@ -1,5 +1,5 @@
 /**
- * What was said, by what is in it. A find leads to its place in the talk.
+ * Full-text search. A result links to its entry in the room.
  */
 
 import { $, make, write } from "./dom.js";
@@ -37,7 +37,7 @@ export class Search {
     if (text) this.#search();
   }
 
-  /** Forget what was found: it is of another server. */
+  /** Clear the results: they are from another server. */
   close() {
     this.dialog.close();
     $("search-text").value = "";
@@ -62,7 +62,7 @@ export class Search {
     write($("search-state"), "Looking…");
     try {
       const page = await this.client.reading.search(text, room, this.next || undefined);
-      if (asked !== this.asked) return; // something else is being looked for by now
+      if (asked !== this.asked) return; // a newer search is running
       this.next = page.more ? (page.next ?? "") : "";
       $("search-more").hidden = !this.next;
       const found = (/** @type {import("./events.js").Entry} */ entry) => this.#found(entry, text, !room);

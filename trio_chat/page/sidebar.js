@@ -1,17 +1,17 @@
 /**
- * The places one is in, on the left: rooms and whispers, with what is unread in each.
+ * The user's places, on the left: rooms and whispers, each with its unread count.
  */
 
 import { $, make, reconcile, write } from "./dom.js";
 import { addressOf, hue, initial } from "./names.js";
 
-let shown = ""; // the place that was scrolled into view last
+let shown = ""; // the place last scrolled into view
 
 /** @param {import("./state.js").State} state */
 export function drawSidebar(state) {
   let unread = 0;
   let mentions = 0;
-  const row = (/** @type {import("./room.js").Room | import("./direct_messages.js").Thread} */ place) => {
+  const row = (/** @type {import("./room.js").Room | import("./direct_messages.js").DirectMessages} */ place) => {
     const news = place.unread(state.me.name);
     unread += news.unread;
     mentions += news.mentions;
@@ -36,7 +36,7 @@ export function drawSidebar(state) {
 }
 
 /**
- * Scroll the places so that the one that is shown is in sight, when it is another than before.
+ * Scroll the list so that the shown place is in sight, if it has changed.
  *
  * @param {string} key
  */
@@ -75,7 +75,7 @@ const mentionYou = (count) => (count === 1 ? "mentions you" : "mention you");
  * @param {number} count
  * @param {boolean} called
  * @param {string} sign
- * @param {string} words  what is counted, to those who listen
+ * @param {string} words  the counted items, for screen readers
  */
 function drawCount(count, called, sign, words) {
   const text = count > 99 ? "99+" : String(count);
@@ -88,7 +88,7 @@ function drawCount(count, called, sign, words) {
 }
 
 /**
- * The place above or below the one that is shown.
+ * Return the place above or below the shown place.
  *
  * @param {import("./state.js").State} state
  * @param {number} step

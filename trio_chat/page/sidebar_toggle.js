@@ -1,5 +1,6 @@
 /**
- * On a narrow screen the rooms and the people are drawers; on a wide one they simply stand there.
+ * Toggle the sidebars: on a narrow screen the rooms and the members are drawers, on a wide screen they are always
+ * shown.
  */
 
 import { $ } from "./dom.js";
@@ -7,7 +8,7 @@ import { $ } from "./dom.js";
 const NARROW = { rooms: "(max-width: 44.99em)", people: "(max-width: 63.74em)" };
 /** @type {"" | "rooms" | "people"} */
 let shown = "";
-/** @type {any} what had the focus before */
+/** @type {any} the element that had the focus before */
 let back = null;
 
 export function prepareDrawers() {
@@ -20,7 +21,7 @@ export function prepareDrawers() {
   arrange();
 }
 
-/** Show one, or where it is in sight already, go into it. @param {"rooms" | "people"} which */
+/** Open a sidebar, or focus it if it is already in sight. @param {"rooms" | "people"} which */
 export function openDrawer(which) {
   if (matchMedia(NARROW[which]).matches) {
     back = document.activeElement;
@@ -32,7 +33,7 @@ export function openDrawer(which) {
   }
 }
 
-/** @returns {boolean} whether one was open */
+/** @returns {boolean} whether a sidebar was open */
 export function closeDrawers() {
   if (!shown) return false;
   shown = "";
@@ -41,7 +42,7 @@ export function closeDrawers() {
   return true;
 }
 
-/** What is out of sight is out of reach, too. */
+/** Make hidden sidebars inert. */
 function arrange() {
   for (const which of /** @type {const} */ (["rooms", "people"])) {
     $(which).classList.toggle("open", shown === which);

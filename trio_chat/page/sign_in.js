@@ -1,15 +1,15 @@
 /**
  * The card that asks for a name: on the first visit, and when a name is refused. It stays until the server has
- * let the person in, and says so when there is no server.
+ * accepted the user, and shows when the server cannot be reached.
  */
 
 import { $, write } from "./dom.js";
 import { sentence } from "./text.js";
 import { usableName } from "./usable_name.js";
 
-const QUIET_MS = 1_500; // so long nothing is said of a connection that is only just being made
+const QUIET_MS = 1_500; // the card reports no problem this long while a connection is being made
 
-/** Whether the card is shown, since when there is no connection, what is said of that, and of a refused name. */
+/** Whether the card is shown, since when there is no connection, and the texts for that and for a refused name. */
 const card = { shown: false, since: 0, fault: "", refused: "" };
 
 /** @param {import("./client.js").Client} client */
@@ -32,7 +32,7 @@ export function prepareCard(client) {
 }
 
 /**
- * Offer a usable name for the one in a field, if it is not usable itself.
+ * Offer a usable name in place of an unusable name in a field.
  *
  * @param {HTMLInputElement} field
  * @param {HTMLElement} button
@@ -87,7 +87,7 @@ function noConnection(state) {
   if (phase === "ended")
     card.fault = `The server ended the connection${reason}. Join again to try once more.`;
   if (phase === "waiting") card.fault = `Cannot reach the server at ${location.host}${reason}. Trying again…`;
-  if (phase !== "connecting" || card.fault) return card.fault; // during the next try it is as true as before
+  if (phase !== "connecting" || card.fault) return card.fault; // the text stays during the next attempt
   const wait = QUIET_MS - (Date.now() - card.since);
   if (wait <= 0) return `No answer from the server at ${location.host} yet.`;
   setTimeout(() => state.changed(), wait);

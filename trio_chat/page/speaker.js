@@ -1,5 +1,5 @@
 /**
- * What one says: from the composer into the outbox, and from there to the server, one line at a time.
+ * Sending: from the composer into the outbox, and from there to the server, one line at a time.
  */
 
 import { retry_s } from "./delays.js";
@@ -22,23 +22,23 @@ export class Speaker {
     this.outbox = outbox;
     this.send = send;
     this.join = join;
-    /** @type {any} the timer that runs while the server takes no line, for coming too fast */
+    /** @type {any} the timer that runs while the server's rate limit is reached */
     this.pause = 0;
-    /** @type {number | null} when a room was told last that one is typing */
+    /** @type {number | null} when the last `typing` was sent to a room */
     this.typedAt = null;
   }
 
-  /** Another server is here: what was said to the one before waits in its storage. */
+  /** Switch servers: unsent lines for the previous server wait in its storage. */
   putAway() {
     this.tab.letGo(Date.now());
     this.outbox.putAway();
     this.#resume();
   }
 
-  /** Lines that a closed tab had not sent are this one's to send. */
+  /** Adopt the unsent lines of closed tabs. */
   adopt() {
     this.tab.live(Date.now());
-    // Its own lines are not there only when they were put away, and now that server is back.
+    // Own lines are missing only after `putAway`, and now that server is back.
     const mayTake = (/** @type {string} */ load) =>
       load === this.tab.name || this.tab.mayTake(load, Date.now());
     if (!this.outbox.adopt(mayTake)) return;
@@ -53,7 +53,7 @@ export class Speaker {
   /**
    * @param {import("./state.js").State["place"]} place
    * @param {string} text
-   * @returns {boolean} false when there is no room for it yet
+   * @returns {boolean} false if the outbox is full
    */
   say(place, text, action = false) {
     if (!place || this.outbox.full) return false;
@@ -75,23 +75,23 @@ export class Speaker {
     this.state.changed();
   }
 
-  /** @param {string} ref  @returns {string} what is given up */
+  /** @param {string} ref  @returns {string} the removed text */
   discard(ref) {
     const item = this.outbox.discard(ref);
     this.state.changed();
     return item?.text ?? "";
   }
 
-  /** Tell a room that one is typing, now and then. @param {import("./state.js").State["place"]} place */
+  /** Send `typing` to a room, at intervals. @param {import("./state.js").State["place"]} place */
   typing(place) {
-    const now = performance.now(); // the system's clock may be set back, and this one not
+    const now = performance.now(); // the system clock may be set back, this clock not
     const early = this.typedAt !== null && now - this.typedAt < TYPING_EVERY_MS;
     if (!(place instanceof Room) || !place.joined || early) return;
     this.typedAt = now;
     this.send({ type: "typing", room: place.name });
   }
 
-  /** An answer to something of the outbox. @param {import("./events.js").Event} event  @returns {boolean} */
+  /** Handle an answer to an item of the outbox. @param {import("./events.js").Event} event  @returns {boolean} */
   answered(event) {
     const item = this.outbox.items.get(refOf(event));
     if (!item || (event.type !== "ack" && event.type !== "error")) return false;
@@ -116,13 +116,13 @@ export class Speaker {
     return true;
   }
 
-  /** End the pause. No clock tells its end: the system's may be set back meanwhile. */
+  /** End the pause. A timer ends it, not the system clock, which may be set back meanwhile. */
   #resume() {
     clearTimeout(this.pause);
     this.pause = 0;
   }
 
-  /** Send what is next, if anything may be sent. */
+  /** Send the next item, unless paused or disconnected. */
   next() {
     if (!this.state.connected || this.pause) return;
     const ready = (/** @type {import("./outbox.js").Item} */ item) =>

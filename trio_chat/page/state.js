@@ -1,17 +1,17 @@
 /**
- * All that the page knows. The client changes it, the views read it, and nothing flows back but calls.
+ * The state of the page. The client changes it, the views read it and call the client.
  */
 
 import { fold, placeAt, roomKey } from "./names.js";
 import { Room } from "./room.js";
-import { Thread } from "./direct_messages.js";
+import { DirectMessages } from "./direct_messages.js";
 
 const DRAFT_LETTERS_MAX = 20_000;
 
 export class State {
   /**
    * @param {import("./storage.js").Storage} storage  of the server
-   * @param {import("./storage.js").Storage} [settings]  of the person, whatever the server
+   * @param {import("./storage.js").Storage} [settings]  of the user, for all servers
    */
   constructor(storage, settings = storage) {
     this.storage = storage;
@@ -20,7 +20,7 @@ export class State {
     this.me = { name: "", token: "" };
     /** @type {Map<string, Room>} in the order they were entered */
     this.rooms = new Map();
-    /** @type {Map<string, Thread>} */
+    /** @type {Map<string, DirectMessages>} */
     this.threads = new Map();
     /** The key of the place that is shown. */
     this.active = "";
@@ -29,16 +29,16 @@ export class State {
     this.text_bytes = 4096;
     /** @type {import("./connection.js").Status} */
     this.status = { phase: "idle", why: "" };
-    /** What keeps one from coming in: asked on the card. */
+    /** Why signing in failed; shown on the card. */
     this.refused = "";
-    /** A line for the person, until something else happens. */
+    /** A note for the user, shown until the next event. */
     this.note = "";
     /** @type {Set<() => void>} */
     this.listeners = new Set();
     this.load();
   }
 
-  /** Begin with what the storage has: at first, and when it is another server's from now on. */
+  /** Load the state from the storage: at the start, and after a switch to another server. */
   load() {
     const me = this.storage.get("me", {});
     this.me = { name: typeof me?.name === "string" ? me.name : this.me.name, token: "" };
@@ -49,7 +49,7 @@ export class State {
     for (const name of this.storage.list("rooms")) this.room(String(name));
   }
 
-  /** Something is different now. */
+  /** Notify the listeners of a change. */
   changed() {
     for (const listener of this.listeners) listener();
   }
@@ -60,12 +60,12 @@ export class State {
     this.changed();
   }
 
-  /** @returns {Room | Thread | undefined} */
+  /** @returns {Room | DirectMessages | undefined} */
   get place() {
     return this.at(this.active);
   }
 
-  /** @param {string} key  @returns {Room | Thread | undefined} */
+  /** @param {string} key  @returns {Room | DirectMessages | undefined} */
   at(key) {
     return this.rooms.get(key) ?? this.threads.get(key);
   }
@@ -75,7 +75,7 @@ export class State {
     return this.status.phase === "open";
   }
 
-  /** @returns {boolean} whether the talk shows arrivals, departures and new names */
+  /** @returns {boolean} whether arrivals, departures and new names are shown */
   get showsPresence() {
     return this.settings.get("presence", true) !== false;
   }
@@ -85,7 +85,7 @@ export class State {
     return fold(name) === fold(this.me.name);
   }
 
-  /** The room of that name, made if there is none. @param {string} name  @returns {Room} */
+  /** Return the room of that name, created if missing. @param {string} name  @returns {Room} */
   room(name) {
     const key = roomKey(name);
     let room = this.rooms.get(key);
@@ -93,14 +93,19 @@ export class State {
     return room;
   }
 
-  /** @param {string} name  @returns {Thread} */
+  /** @param {string} name  @returns {DirectMessages} */
   thread(name) {
-    const thread = new Thread(name);
+    const thread = new DirectMessages(name);
     if (!this.threads.has(thread.key)) this.threads.set(thread.key, thread);
-    return /** @type {Thread} */ (this.threads.get(thread.key));
+    return /** @type {DirectMessages} */ (this.threads.get(thread.key));
   }
 
-  /** Put whispers back that were closed, before those that came since. @param {Thread} closed  @returns {Thread} */
+  /**
+   * Restore closed whispers, before newer whispers of the same person.
+   *
+   * @param {DirectMessages} closed
+   * @returns {DirectMessages}
+   */
   takeBack(closed) {
     for (const entry of this.threads.get(closed.key)?.entries ?? []) closed.add(entry);
     this.threads.set(closed.key, closed);
@@ -113,7 +118,7 @@ export class State {
     this.storage.set("me", this.me);
   }
 
-  /** The rooms to come back to, in this tab and the others. Those that the server has refused are not among them. */
+  /** Store the rooms to rejoin, for this tab and the others, without the rooms that the server has refused. */
   keepRooms() {
     const rooms = [...this.rooms.values()].filter((room) => !room.refused);
     this.storage.set(
@@ -122,7 +127,7 @@ export class State {
     );
   }
 
-  /** Put rooms and whispers in this order; others come behind them. @param {string[]} keys */
+  /** Put rooms and whispers in this order; others follow them. @param {string[]} keys */
   reorder(keys) {
     const rank = new Map(keys.map((key, n) => [key, n]));
     const inOrder = (/** @type {[string, any]} */ [one], /** @type {[string, any]} */ [other]) =>
@@ -131,22 +136,22 @@ export class State {
     this.threads = new Map([...this.threads].sort(inOrder));
   }
 
-  /** All that is here has been read. @param {Room | Thread} place */
+  /** Mark a place as read. @param {Room | DirectMessages} place */
   seen(place) {
     if (place.seen()) this.keepMark(place);
   }
 
-  /** These entries were on the screen. @param {Room | Thread} place  @param {number} from  @param {number} to */
+  /** Mark entries as seen. @param {Room | DirectMessages} place  @param {number} from  @param {number} to */
   saw(place, from, to) {
     if (place instanceof Room && place.saw(from, to)) this.keepMark(place);
   }
 
-  /** Keep what was read of a room. @param {Room | Thread} place */
+  /** Store the read mark of a room. @param {Room | DirectMessages} place */
   keepMark(place) {
     if (place instanceof Room) this.storage.set("read." + place.key, place.mark);
   }
 
-  /** Another tab has shown more. @param {string} key */
+  /** Read the mark that another tab has stored. @param {string} key */
   seenElsewhere(key) {
     const room = this.rooms.get(key);
     /** @type {import("./room.js").ReadMark | null} */
@@ -158,7 +163,7 @@ export class State {
     room.mentions = room.mentions.filter((seq) => seq > scanned || mentions.includes(seq));
   }
 
-  /** @param {string} key  @returns {string} what was typed there and not sent */
+  /** @param {string} key  @returns {string} the draft of that place */
   draft(key) {
     return this.storage.text("draft." + key);
   }
@@ -178,7 +183,7 @@ export class State {
     this.keepRooms();
   }
 
-  /** Where to be when the address names no place. @returns {string} a name */
+  /** Return the place to show if the address names none. @returns {string} a name */
   get lastRoom() {
     const place = placeAt(this.storage.text("last"));
     return place && !place.key.startsWith("@") ? place.name : ([...this.rooms.values()][0]?.name ?? "lobby");

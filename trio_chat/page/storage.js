@@ -1,11 +1,11 @@
 /**
- * What the browser keeps for this page: who one is, where one is, what is not sent yet.
+ * The browser's storage for this page: identity, place, unsent lines.
  *
- * A browser may have no storage for us (blocked, private, full). Then the page works all the same and forgets
- * when it is closed: every write is also kept here, and none may fail.
+ * A browser may have no storage for the page (blocked, private, full). The page then works as usual and loses its
+ * data when it is closed: failed writes are kept in memory, and no write throws.
  */
 
-const PREFIX = "trio-chat."; // of what is the same for all servers of an origin
+const PREFIX = "trio-chat."; // of data shared by all servers of an origin
 
 export class Storage {
   /**
@@ -15,11 +15,11 @@ export class Storage {
   constructor(kept, prefix = PREFIX) {
     this.kept = kept;
     this.prefix = prefix;
-    /** @type {Map<string, string>} what could not be kept, by its whole key */
+    /** @type {Map<string, string>} values that could not be stored, by full key */
     this.held = new Map();
   }
 
-  /** The same storage under another prefix. @param {string} prefix  @returns {Storage} */
+  /** Return the same storage under another prefix. @param {string} prefix  @returns {Storage} */
   under(prefix) {
     const other = new Storage(this.kept, prefix);
     other.held = this.held;
@@ -33,7 +33,7 @@ export class Storage {
       const text = this.held.get(whole) ?? this.kept?.getItem(whole);
       return text == null ? otherwise : JSON.parse(text);
     } catch {
-      return otherwise; // another program's, or another version's: as if there were none
+      return otherwise; // written by another program or version: treat it as missing
     }
   }
 
@@ -96,14 +96,14 @@ export class Storage {
 /** @param {"localStorage" | "sessionStorage"} which  @returns {globalThis.Storage | null} */
 export function browsers(which) {
   try {
-    return globalThis[which] ?? null; // merely to look at it throws where storage is blocked
+    return globalThis[which] ?? null; // reading the property throws if storage is blocked
   } catch {
     return null;
   }
 }
 
 /**
- * Letters that nobody guesses; also over plain http, where browsers withhold `randomUUID`.
+ * Return unguessable letters; also over plain http, where browsers have no `randomUUID`.
  *
  * @param {number} length
  * @returns {string}

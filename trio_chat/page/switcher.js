@@ -1,5 +1,5 @@
 /**
- * Ctrl-K: go to a room one is in, to one with people in it, to a new one, or to whispers with somebody.
+ * The switcher (Ctrl-K): open one of the user's rooms, a room with members, a new room, or whispers with a person.
  *
  * @typedef {{key: string, look: string, kind: "room" | "open" | "new" | "person", name: string,
  *   about: string}} Choice
@@ -19,7 +19,7 @@ const SHOWN_MAX = 40;
  * @returns {Choice[]}
  */
 export function choices(typed, state, open) {
-  // What is typed with a space is looked for, and made, as a name can be.
+  // Text with a space is searched for, and a room created, as a valid name.
   const wanted = typed.trim().replace(/^#/, "").replace(/\s+/gu, "-");
   if (wanted.startsWith("@")) return people(wanted.slice(1), state);
   const sought = fold(wanted); // once, not for each room: the text may be long
@@ -95,7 +95,7 @@ export class Switcher {
     try {
       this.open = await this.client.reading.openRooms();
     } catch {
-      return; // without a connection there are one's own rooms, and that will do
+      return; // without a connection, list the user's own rooms only
     }
     this.#draw(this.at);
   }

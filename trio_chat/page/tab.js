@@ -1,19 +1,19 @@
 /**
- * Which of one's tabs answers for a line that is not sent yet.
+ * Decide which tab of the user sends an unsent line.
  *
- * Every load of the page has a name of its own and shows from time to time that it lives. What a load had
- * not sent goes to the load behind it in the same tab: at once when it took its leave (a reload), else when
- * nothing was heard of it for a while, as then the browser has fallen, or this tab is the double of one that
- * lives. And it goes to any other of one's tabs after a longer while (the tab was closed). Two may take the same
- * line, when one was asleep for long. That costs nothing, as a line keeps its ref, and the server says a ref
- * once. Whispers have no such promise: one from another load is never sent unasked.
+ * Every load of the page has its own name and stores a heartbeat. The next load in the same tab adopts the unsent
+ * lines of a load: at once after a clean close (a reload), otherwise after a timeout, as the browser has crashed or
+ * this tab is a duplicate of a live tab. Any other tab of the user adopts them after a longer timeout (the tab was
+ * closed). Two tabs may adopt the same line if a tab was asleep for long. That does no harm: a line keeps its ref,
+ * and the server stores a ref once. Whispers have no such guarantee: a whisper from another load is never sent
+ * unasked.
  */
 
 import { randomLetters } from "./storage.js";
 
-const GONE_MS = 180_000; // browsers let a hidden page look at its clock once a minute
-const FALLEN_MS = 100_000; // the same, for one's own tab: nobody else is asked for its lines meanwhile
-const GRACE_MS = 10_000; // for a reload to come back before another tab takes over
+const GONE_MS = 180_000; // browsers run the timers of a hidden page once a minute
+const FALLEN_MS = 100_000; // the same, for this tab itself: no other tab is asked for its lines meanwhile
+const GRACE_MS = 10_000; // for a reload to finish before another tab adopts its lines
 
 export class Tab {
   /**
@@ -27,7 +27,7 @@ export class Tab {
     own.set("load", this.name);
   }
 
-  /** Show that this page lives. @param {number} now */
+  /** Store the heartbeat of this page. @param {number} now */
   live(now) {
     this.shared.set("tab." + this.name, now);
     for (const key of this.shared.keys("tab.")) {
@@ -35,12 +35,12 @@ export class Tab {
     }
   }
 
-  /** The page is being closed, or loaded again. @param {number} now */
+  /** Store that the page is being closed or reloaded. @param {number} now */
   letGo(now) {
     this.shared.set("tab." + this.name, now - GONE_MS + GRACE_MS);
   }
 
-  /** @param {string} load  @param {number} now  @returns {boolean} whether its lines are ours to send */
+  /** @param {string} load  @param {number} now  @returns {boolean} whether this tab may adopt its lines */
   mayTake(load, now) {
     const silent = now - this.shared.get("tab." + load, 0);
     return silent > (load === this.before ? FALLEN_MS : GONE_MS);

@@ -1,12 +1,12 @@
 /**
- * What somebody wrote, as segments that are safe to show.
+ * Split a user's text into segments that are safe to show.
  *
  * Nothing here makes HTML: a segment is a kind and a text, and dom.js puts it into nodes. Only http and https
- * become links. The controls that turn the direction of writing around are made visible, since with them one
- * line can pretend to be another. In code there are neither links nor mentions.
+ * become links. Bidirectional control characters are made visible, since with them one line can
+ * imitate another. In code there are neither links nor mentions.
  *
- * Every scanner takes linear time on any text: tests/browser/test_scanners.py counts its steps, and a new one goes into
- * the table there.
+ * Every scanner takes linear time on any text: tests/browser/test_scanners.py counts its steps. A new scanner needs a
+ * row in the table there.
  *
  * @typedef {{kind: "text" | "link" | "mention" | "mark" | "code" | "block", text: string, href?: string,
  *   raw?: string}} Segment
@@ -14,9 +14,9 @@
 
 import { parts } from "./code.js";
 
-/** The controls that turn the direction of writing around. */
+/** Bidirectional control characters. */
 const TURN = /[\u202A-\u202E\u2066-\u2069]/gu;
-const SHORTEST_BARE_NAME = 3; // somebody called "I" is not meant by every sentence: "@I" is
+const SHORTEST_BARE_NAME = 3; // a user named "I" is not mentioned by every sentence, only by "@I"
 
 // Segments other than text in one message; the rest of the message is text. Each is one element or two, and a window
 // holds 400 messages. Without the bound, 60 messages of `a` in backticks made 60,000 nodes and blocked for a second.
@@ -27,10 +27,10 @@ const REMEMBERED_MAX = 200; // texts: an entry is scanned when it counts as unre
 const remembered = new Map();
 
 /**
- * Divide a text into what is shown differently: at most `MARKED_MAX` segments that are not text.
+ * Split a text into segments of different kinds: at most `MARKED_MAX` segments that are not text.
  *
  * @param {string} text
- * @param {string} me  one's name, whose mentions are marked; empty for none
+ * @param {string} me  the user's name, whose mentions are marked; empty for none
  * @returns {Segment[]} read-only: a later call with the same text may return the same list
  */
 export function segments(text, me = "") {
@@ -61,7 +61,7 @@ function divided(text, me) {
 }
 
 /**
- * Yield the spans of the first finder, and in the stretches between them those of the next finders.
+ * Yield the spans of the first finder, and in the text between them those of the next finders.
  *
  * A finder gets each stretch as a text of its own, so each finder reads every letter once.
  *
@@ -113,7 +113,7 @@ function calls(me) {
   };
 }
 
-/** @type {Finder} of controls that turn the writing around */
+/** @type {Finder} of bidirectional controls */
 function* turns(text) {
   for (const { index, 0: control } of text.matchAll(TURN)) {
     yield { start: index, end: index + 1, segment: { kind: "mark", text: named(control) } };
@@ -123,16 +123,16 @@ function* turns(text) {
 const named = (/** @type {string} */ control) =>
   "U+" + Number(control.codePointAt(0)).toString(16).toUpperCase();
 
-/** Replace the controls that turn the writing around by their names. @param {string} text */
+/** Replace bidirectional controls by their names. @param {string} text */
 const visible = (text) => text.replace(TURN, named);
 
-/** @param {string} text  @param {string} me  @returns {boolean} whether somebody is called in it */
+/** @param {string} text  @param {string} me  @returns {boolean} whether the text mentions `me` */
 export function mentions(text, me) {
   if (called(text, me).next().done) return false;
-  return segments(text, me).some(({ kind }) => kind === "mention"); // not by a link, and not by code
+  return segments(text, me).some(({ kind }) => kind === "mention"); // links and code do not count
 }
 
-/** @param {string} text  @returns {string} on one line, where there are no nodes: a topic, an announcement */
+/** @param {string} text  @returns {string} on one line, for texts without nodes: a topic, an announcement */
 export function oneLine(text) {
   return visible(text).replace(/\s+/gu, " ").trim();
 }
@@ -142,7 +142,7 @@ export function sentence(detail) {
   return detail.charAt(0).toUpperCase() + detail.slice(1);
 }
 
-/** What may be said: a text has no control characters but newline and tab, and a paste may. */
+/** Return a pasted text as the server accepts it: without control characters except newline and tab. */
 export function sayable(/** @type {string} */ text) {
   return text.replace(/\r\n?/g, "\n").replace(/[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/g, "");
 }
@@ -152,7 +152,7 @@ const TRIES_MAX = 100;
 
 // The host begins after two slashes: the parser would skip a third, and the check of its length would miss it.
 const LINK_START = /https?:\/\/[^\s<>"/\\\u202A-\u202E\u2066-\u2069]/giu;
-/** Ends an address wherever it stands: the sentence goes on behind it, in some scripts without a space. */
+/** Ends an address anywhere: the sentence continues after it, in some scripts without a space. */
 const LINK_STOP =
   /[\s<>"\u202A-\u202E\u2066-\u2069«»“”„‹›、。〃〝〞〟！＂＇，．：；？｡､،؛؟۔।॥։׃၊။។៕።፣፤፥፦፧།༎]/u;
 const OPENING = "（「『【〔〖〘〚《〈［｛｟｢";
@@ -200,7 +200,7 @@ function endsLink(text, at, paired) {
 const isBracket = (letter) => OPENING.includes(letter) || CLOSING.includes(letter);
 
 /**
- * Return where the full-width brackets are that belong together. A pair holds no space, no end of a sentence and no
+ * Return the positions of matching full-width brackets. A pair holds no space, no end of a sentence and no
  * beginning of another address.
  *
  * @param {string} text
@@ -254,7 +254,7 @@ function address(/** @type {string} */ link) {
   }
 }
 
-/** What a word consists of, beside the invisible joiners. */
+/** The characters of a word, except the invisible joiners. */
 const WORD = /[\p{L}\p{N}\p{M}\p{Pc}]/u;
 const JOINER = /[\u00AD\u200C\u200D\u2060\uFEFF]/u;
 /** Joins two words to one name or address: `jean-luc`, `ada.lovelace`, `ada+news@x.org`. */
@@ -266,8 +266,8 @@ const SPACELESS =
 const BEGINS_WORD = /[^\P{Lo}\u0E2F-\u0E33\u0E45\u0EAF-\u0EB3]/u;
 
 /**
- * Yield where a name is called: where it stands as a whole name, in any case and any form of its letters, or behind an
- * `@` also where a script without spaces goes on directly. docs/vectors.json has examples.
+ * Yield the mentions of a name: the whole name, in any case and any form of its letters, or after an `@` also if a
+ * script without spaces continues directly. docs/vectors.json has examples.
  *
  * @param {string} text
  * @param {string} me  empty for none

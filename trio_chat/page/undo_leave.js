@@ -1,5 +1,5 @@
 /**
- * Leaving a place, which asks nothing and can be taken back for a while.
+ * Leave a place without a question, with an undo for a while.
  */
 
 import { $, write } from "./dom.js";
@@ -8,14 +8,14 @@ import { Room } from "./room.js";
 const UNDO_MS = 8_000;
 
 /**
- * @typedef {Room | import("./direct_messages.js").Thread} Place
+ * @typedef {Room | import("./direct_messages.js").DirectMessages} Place
  * @typedef {{place: Place, mark: import("./room.js").ReadMark | null, draft: string, order: string[]}} Left
  */
 
 export class UndoLeave {
   /**
    * @param {import("./client.js").Client} client
-   * @param {(place: Place) => void} go  shows a place that is there again
+   * @param {(place: Place) => void} go  shows the restored place
    */
   constructor(client, go) {
     this.client = client;
@@ -27,7 +27,7 @@ export class UndoLeave {
     $("left-undo").onclick = () => this.undo();
   }
 
-  /** Leave a place, unless a line there is not sent yet. @param {Place} place  @returns {boolean} */
+  /** Leave a place, unless it has an unsent line. @param {Place} place  @returns {boolean} */
   leave(place) {
     const { state } = this.client;
     const order = [...state.rooms.keys(), ...state.threads.keys()];
@@ -46,7 +46,7 @@ export class UndoLeave {
     return true;
   }
 
-  /** Be in the place again, as it was: with its draft, what was read, and where it stood among the others. */
+  /** Restore the place: with its draft, its read mark, and its position among the others. */
   undo() {
     if (!this.left) return;
     const { place, mark, draft, order } = this.left;
@@ -60,7 +60,7 @@ export class UndoLeave {
     this.go(back);
   }
 
-  /** Offer it no longer. */
+  /** Withdraw the undo. */
   close() {
     clearTimeout(this.timer);
     this.left = null;

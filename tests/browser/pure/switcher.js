@@ -20,7 +20,7 @@ function stateWith(...rooms) {
 const offered = (typed, state, open = OPEN) =>
   choices(typed, state, open).map(({ kind, name }) => `${kind} ${name}`);
 
-check("one's own rooms come first, then those with somebody in them, then a new one", () => {
+check("the user's own rooms are listed first, then rooms with members, then a new room", () => {
   equal(offered("", stateWith("lobby", "kitchen")), [
     "room lobby",
     "room kitchen",

@@ -327,7 +327,7 @@ export const CASES = {
         ...perUnit((words) => offers.offers(words, HERE)),
         ...perCrowd((crowd) => offers.offers("@", crowd)),
       ],
-      Offers: null,
+      Autocomplete: null,
     },
   },
   "switcher.js": {
