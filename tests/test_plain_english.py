@@ -30,10 +30,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 }
 
 # Not rewritten yet: to become shorter, never longer.
-UNDONE = (
-    "tests/browser/",
-    "trio_chat/page/",
-)
+UNDONE = ("tests/browser/",)
 
 
 def faults(text: str) -> Iterator[tuple[int, str]]:
