@@ -11,6 +11,7 @@ from rich.console import Console
 
 from loadtest import leftovers
 from loadtest.scenario import CannotRun, Scenario
+from loadtest.screen import wait_writable
 from loadtest.target import shown_server
 from loadtest.verdict import RunResult, Series
 from trio_chat.errors import ChatError
@@ -25,7 +26,7 @@ BREACHES_SHOWN = 5  # of each kind
 class VerdictKeeper(Protocol):
     """Keeps signals from changing the exit status once the verdict is being written."""
 
-    def written(self) -> None: ...
+    def ignore_signals(self) -> None: ...
 
 
 def report(
@@ -53,8 +54,11 @@ def report(
     if failure is not None:
         raise failure
     keeper = keep_verdict()
+    wait_writable(
+        console.file
+    )  # meanwhile a second signal ends the process, if the reader has stopped reading
+    keeper.ignore_signals()  # before the write: a reader may send signals as soon as it has the line
     console.print(verdict, highlight=False, markup=False, soft_wrap=True)
-    keeper.written()
 
 
 def lines(scenario: Scenario, result: RunResult) -> Iterator[str]:

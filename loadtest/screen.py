@@ -1,14 +1,15 @@
 """Write to standard output, which may be closed before the run ends."""
 
 import os
+import select
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 
-__all__ = ["ReportOutput"]
+__all__ = ["ReportOutput", "wait_writable"]
 
 
 class ReportOutput(Console):
@@ -40,3 +41,14 @@ class ReportOutput(Console):
         with suppress(OSError), open(os.devnull, "w") as nothing:
             # Otherwise the rest of the buffer would fail again when Python exits.
             os.dup2(nothing.fileno(), self.file.fileno())
+
+
+def wait_writable(file: IO[str]) -> None:
+    """Wait until a pipe or terminal takes a line without blocking, or is closed.
+
+    Returns at once for a file without a descriptor, as in a test. Handlers of signals run meanwhile.
+    """
+    with suppress(OSError, ValueError):
+        poll = select.poll()
+        poll.register(file.fileno(), select.POLLOUT)
+        poll.poll()

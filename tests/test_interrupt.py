@@ -114,7 +114,7 @@ from trio_chat.cli.interrupt import exit_on_interrupt, keep_verdict
 exit_on_interrupt()
 verdict = keep_verdict()
 os.kill(os.getpid(), {int(number)})
-verdict.written()
+verdict.ignore_signals()
 os.kill(os.getpid(), {int(number)})
 os.kill(os.getpid(), {int(number)})
 sys.exit(7)
@@ -147,7 +147,7 @@ assert raise_on_interrupt()
 assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 exit_on_interrupt()
 verdict = keep_verdict()
-verdict.written()
+verdict.ignore_signals()
 assert signal.getsignal(signal.SIGINT) is signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
 assert raise_on_interrupt()
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -162,7 +162,7 @@ def test_ignored_signals_stay_ignored_through_a_verdict() -> None:
 from trio_chat.cli.interrupt import exit_on_interrupt, keep_verdict, raise_on_interrupt
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 exit_on_interrupt()
-keep_verdict().written()
+keep_verdict().ignore_signals()
 raise_on_interrupt()
 assert signal.getsignal(signal.SIGINT) is signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
 """

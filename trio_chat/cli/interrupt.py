@@ -25,22 +25,22 @@ INTERRUPTED = 130  # as in shells: 128 plus the number of SIGINT
 class KeptVerdict:
     """Handle SIGINT and SIGTERM while the verdict of a command is written, and after it.
 
-    The first signal is ignored, since the exit status must match the written verdict. A second signal ends
-    the process while the verdict is not written yet: its reader may have stopped reading.
+    The first signal is ignored, since the exit status must match the verdict. A second signal ends the
+    process until `ignore_signals` is called: the reader of the verdict may have stopped reading.
     """
 
     def __init__(self) -> None:
-        self._is_written = False
+        self._is_decided = False
         self._is_repeated = False
 
     def __call__(self, number: int, frame: object) -> None:
-        if not self._is_written and self._is_repeated:
+        if not self._is_decided and self._is_repeated:
             _exit(number, frame)
         self._is_repeated = True
 
-    def written(self) -> None:
+    def ignore_signals(self) -> None:
         """Ignore both signals from now on, also while the interpreter ends and drops its handlers."""
-        self._is_written = True
+        self._is_decided = True
         numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is self]
         _ignored.extend(number for number in numbers if _handle(number, signal.SIG_IGN))
 
@@ -73,7 +73,7 @@ def raise_on_interrupt() -> bool:
 
 
 def keep_verdict() -> KeptVerdict:
-    """Let SIGINT and SIGTERM not change the verdict from now on; the caller calls `written` on the result.
+    """Keep the verdict when SIGINT or SIGTERM arrives; the caller calls `ignore_signals` on the result.
 
     A signal that is ignored, or that has a handler of the surrounding program, is left alone.
     """
