@@ -78,7 +78,6 @@ def _view(progress: RunProgress, where: str) -> Group:
     grid.add_row("disconnects", trips, "verified", verified, "failures", failures)
     share = min(progress.share, 1.0)
     title = Text.assemble((progress.phase, "bold"), f"  {where}")
-    bar = Padding(
-        ProgressBar(total=1.0, completed=share, width=60), 0
-    )  # without padding it would not end the line
+    # without padding it would not end the line
+    bar = Padding(ProgressBar(total=1.0, completed=share, width=60), 0)
     return Group(title, bar, grid)

@@ -54,9 +54,8 @@ def report(
     if failure is not None:
         raise failure
     keeper = keep_verdict()
-    wait_writable(
-        console.file
-    )  # meanwhile a second signal ends the process, if the reader has stopped reading
+    # meanwhile a second signal ends the process, if the reader has stopped reading
+    wait_writable(console.file)
     keeper.ignore_signals()  # before the write: a reader may send signals as soon as it has the line
     console.print(verdict, highlight=False, markup=False, soft_wrap=True)
 

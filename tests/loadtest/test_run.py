@@ -221,9 +221,8 @@ async def test_progress_reports_phase_and_counts(autojump_clock: MockClock) -> N
 
 
 def _gone_by(way: str) -> str:
-    return max(
-        f"u{trip.user}" for trip in SMALL.trips() if trip.way == way
-    )  # not a prefix of another user's name
+    # not a prefix of another user's name
+    return max(f"u{trip.user}" for trip in SMALL.trips() if trip.way == way)
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -218,9 +218,8 @@ class Judge:
             truth.settle([visit.covers() for visit in stays], self.findings)
             truth.doubled(self.findings)
             truth.backwards(self.findings)
-            if self._histories.is_newest(
-                truth
-            ):  # earlier histories have ended, which is reported already if it is a breach
+            # earlier histories have ended, which is reported already if it is a breach
+            if self._histories.is_newest(truth):
                 self._judge_acks(truth)
             holes = [seq for seq in range(truth.base + 1, truth.head + 1) if truth.at(seq) is None]
             unshown = {saying.acked for saying in self._unshown(truth)}

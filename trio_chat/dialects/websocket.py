@@ -194,9 +194,8 @@ class _Messages:
         if self._parts is None:
             if opcode is Opcode.CONTINUATION:
                 raise self._broken(PROTOCOL_ERROR, "invalid frame: a continuation frame without a message")
-            self._parts = (
-                bytearray()
-            )  # joined at once: stored as objects, small parts take twenty times the memory
+            # joined at once: stored as objects, small parts take twenty times the memory
+            self._parts = bytearray()
         elif opcode is not Opcode.CONTINUATION:
             raise self._broken(PROTOCOL_ERROR, "invalid frame: a new message before the end of the last one")
         self._parts += payload

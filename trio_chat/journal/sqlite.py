@@ -177,9 +177,8 @@ class SqliteStore:
         self._rooms: dict[str, OpenRoom] = {}
         self._writing = trio.CapacityLimiter(1)
         self._reading = trio.CapacityLimiter(READS_AT_ONCE)
-        self._searching = trio.CapacityLimiter(
-            1
-        )  # a search keeps the processor busy: a second would be too much
+        # a search keeps the processor busy: a second would be too much
+        self._searching = trio.CapacityLimiter(1)
         self._closed = False
 
     async def open(self, room: str, shown: str) -> RoomRecord:

@@ -30,9 +30,8 @@ async def dial_tcp(host: str, port: int) -> Link:
     # The link needs the plain socket, so take the file descriptor out of Trio's wrapper.
     with stream.socket as wrapped:
         sock = socket.socket(fileno=wrapped.detach())
-    with suppress(
-        OSError
-    ):  # fails on some systems if the peer has disconnected already; the link reports that
+    # fails on some systems if the peer has disconnected already; the link reports that
+    with suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return SocketLink(sock, host)
 

@@ -131,9 +131,8 @@ class SocketListener(BaseListener):
 
 
 def _link(sock: socket.socket, host: str) -> SocketLink:
-    with suppress(
-        OSError
-    ):  # fails on some systems if the peer has disconnected already; the link reports that
+    # fails on some systems if the peer has disconnected already; the link reports that
+    with suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return SocketLink(sock, host)
 

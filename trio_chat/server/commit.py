@@ -91,9 +91,8 @@ class Committer:
         self._queue: deque[Pending] = deque()
         self._batch: list[Pending] = []
         self._bytes = 0
-        self._duplicates: dict[
-            tuple[RoomStream, str], list[Author]
-        ] = {}  # the later senders of pending refs, by key
+        # the later senders of pending refs, by key
+        self._duplicates: dict[tuple[RoomStream, str], list[Author]] = {}
         self._duplicates_count = 0
         self._uncertain: dict[RoomStream, None] = {}
         self._failing = False
@@ -247,9 +246,8 @@ class Committer:
                 acked.acked(acks)
             until = self._work_clock() + SLICE_S
             for stream, (first, payloads) in shown.items():
-                if (
-                    stream in topics
-                ):  # not before: a newcomer in between would have the topic and not its entry
+                # not before: a newcomer in between would have the topic and not its entry
+                if stream in topics:
                     stream.topic = topics[stream]
                 await self._publish(stream, first, payloads)
                 # A batch may hold entries of a thousand rooms. Each room is published in one step, so a

@@ -82,9 +82,8 @@ class RoomStream:
         self.unsent: dict[OutboundQueue, None] = {}
         self.tail: deque[Batch] = deque()
         self.bytes = 0
-        self.pending: dict[
-            str, Draft
-        ] = {}  # drafts that are not committed yet, by key; used by the committer
+        # drafts that are not committed yet, by key; used by the committer
+        self.pending: dict[str, Draft] = {}
         self.notices = 0  # how many presence notices were sent
         self.users = 0  # sessions in the room, pending drafts, and reads
         self._cache = cache
