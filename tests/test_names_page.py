@@ -1,6 +1,8 @@
 """docs/names.md translates names of older documents to names that exist."""
 
+import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,15 @@ def test_a_new_name_exists(name: str) -> None:
 
 def test_a_name_that_is_not_there_is_found_out() -> None:
     assert not exists("server/owed.py") and not exists("OutboundQueue" + "Z")
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    """One name, one thing. A class inside another one, or with an underscore in front, is not public."""
+    names = Counter(
+        node.name
+        for top in ("trio_chat", "loadtest")
+        for path in (ROOT / top).rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, count in names.items() if count > 1] == []

@@ -12,7 +12,7 @@ from trio_chat.hub.hub import Hub
 from trio_chat.hub.members import Attachment, Member
 from trio_chat.hub.names import Name, prepare_name, prepare_room
 from trio_chat.hub.rates import Allowance
-from trio_chat.hub.rooms import LARGE, NAMES_CUT, NAMES_PAGE, Room
+from trio_chat.hub.rooms import LARGE, NAMES_CUT, NAMES_PAGE, RoomMembers
 from trio_chat.wire.codec import encode
 from trio_chat.wire.framing import FRAME_BYTES_MAX
 from trio_chat.wire.messages import Departure, Members, Presence, Renaming
@@ -20,22 +20,22 @@ from trio_chat.wire.messages import Departure, Members, Presence, Renaming
 LONGEST = 32  # of a name, in characters
 
 
-def lobby() -> Room[str]:
-    return Room(prepare_room("Lobby"))
+def lobby() -> RoomMembers[str]:
+    return RoomMembers(prepare_room("Lobby"))
 
 
 def member(name: str) -> Member[str]:
     return Member(name, Name(name, name), Allowance(0.0))
 
 
-def crowd(room: Room[str], count: int, prefix: str = "m") -> list[Member[str]]:
+def crowd(room: RoomMembers[str], count: int, prefix: str = "m") -> list[Member[str]]:
     members = [member(f"{prefix}{number:05}") for number in range(count)]
     for each in members:
         room.enter(each)
     return members
 
 
-def pages(room: Room[str]) -> Iterator[Members]:
+def pages(room: RoomMembers[str]) -> Iterator[Members]:
     """All pages of who is here, as one asks for them."""
     after = ""
     while True:
@@ -47,7 +47,7 @@ def pages(room: Room[str]) -> Iterator[Members]:
 
 
 def told(names: set[str], notice: Presence) -> set[str]:
-    """What one knows after a notice, as `Room.notice` says to read it."""
+    """What one knows after a notice, as `RoomMembers.notice` says to read it."""
     names = names - {departure.name for departure in notice.left}
     names -= {renaming.name for renaming in notice.renamed}
     return names | {renaming.to for renaming in notice.renamed} | set(notice.joined)
@@ -255,7 +255,7 @@ def test_the_largest_notice_fits_into_a_frame(size: int, letter: str) -> None:
         name = f"{number}{stage}".ljust(LONGEST, letter)
         return Name(name, name)
 
-    room = Room[str](Name("😀" * 64, "r"))
+    room = RoomMembers[str](Name("😀" * 64, "r"))
     members: list[Member[str]] = [
         Member(str(number), named(number, "a"), Allowance(0.0)) for number in range(size)
     ]
@@ -298,7 +298,7 @@ def test_a_page_ends_at_a_thousand_names() -> None:
 @pytest.mark.parametrize("letter", ['"', "\\", "😀"])
 def test_a_page_ends_when_the_frame_is_full(letter: str) -> None:
     """A name can be twice as long in JSON as in memory, and four times as long in UTF-8."""
-    room = Room[str](Name("😀" * 64, "r"))
+    room = RoomMembers[str](Name("😀" * 64, "r"))
     names = [f"{number:04}".ljust(LONGEST, letter) for number in range(NAMES_PAGE)]
     for name in names:
         room.enter(member(name))

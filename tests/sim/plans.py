@@ -11,7 +11,19 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from trio_chat.testing import Bandwidth, Cut, Fault, Latency, Narrow, Rst, Silence, Simulation, Stall
-from trio_chat.testing.chat import Doze, Enter, FaultyDisk, Go, Leave, Plan, Repeat, Step, Story, Talk, play
+from trio_chat.testing.chat import (
+    Doze,
+    Enter,
+    FaultyDisk,
+    Go,
+    LeaveRoom,
+    Plan,
+    Repeat,
+    Step,
+    Story,
+    Talk,
+    play,
+)
 
 __all__ = [
     "SERVER",
@@ -126,7 +138,11 @@ def resume_after_sleep(seed: int) -> Plan:
     users = _people(random)
     steps = _talk(random, users[1:], 500, random.choice([3, 50]))
     way = random.choice(WAYS)
-    steps += [Talk(1.0, users[0], "lobby", 3), Go(2.0, users[0], way, 600.0), Leave(300.0, users[1], "lobby")]
+    steps += [
+        Talk(1.0, users[0], "lobby", 3),
+        Go(2.0, users[0], way, 600.0),
+        LeaveRoom(300.0, users[1], "lobby"),
+    ]
     steps += [Enter(400.0, users[1], "lobby")]
     return _plan(seed, users, steps, limits=random.choice([{}, {"tail_bytes": 1}]))
 

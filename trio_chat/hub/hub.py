@@ -1,7 +1,7 @@
 """The hub: one object that holds every member and room; its methods are the rules.
 
 Each method decides and applies in one step: it raises `Refused` and changes nothing, or it makes the whole
-change. Changes that other members must see are gathered in the rooms (`Room.notice`).
+change. Changes that other members must see are gathered in the rooms (`RoomMembers.notice`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from trio_chat.errors import Refused
 from trio_chat.hub.members import Attachment, Member, S
 from trio_chat.hub.names import Name, prepare_room
 from trio_chat.hub.rates import Rate, RateLimiter
-from trio_chat.hub.rooms import Room
+from trio_chat.hub.rooms import RoomMembers
 
 __all__ = ["Hub"]
 
@@ -43,8 +43,8 @@ class Hub(Generic[S]):
         self._limiter = RateLimiter(rates or {})
         self._members: dict[str, Member[S]] = {}  # by token
         self._names: dict[str, Member[S]] = {}  # by key
-        self.rooms: dict[str, Room[S]] = {}  # by key; a room without members does not exist
-        self._rooms_by_name: SortedDict[str, Room[S]] = SortedDict()  # the same rooms
+        self.rooms: dict[str, RoomMembers[S]] = {}  # by key; a room without members does not exist
+        self._rooms_by_name: SortedDict[str, RoomMembers[S]] = SortedDict()  # the same rooms
 
     def attach(
         self, session: S, token: str, name: Name, *, prefix: str = "", now: float = 0.0, late: float = 0.0
@@ -66,7 +66,7 @@ class Hub(Generic[S]):
         member.attachments.append(attachment)
         return attachment, oldest
 
-    def detach(self, attachment: Attachment[S], why: str, now: float = 0.0) -> list[Room[S]]:
+    def detach(self, attachment: Attachment[S], why: str, now: float = 0.0) -> list[RoomMembers[S]]:
         """Detach a session that ends, and return the rooms that have changed. Idempotent.
 
         The session leaves its rooms. With its last session the member ends and its name is free; the rest of
@@ -83,7 +83,7 @@ class Hub(Generic[S]):
             self._limiter.detach(member.token, member.allowance, now)
         return changed
 
-    def join(self, attachment: Attachment[S], name: Name) -> tuple[Room[S], bool]:
+    def join(self, attachment: Attachment[S], name: Name) -> tuple[RoomMembers[S], bool]:
         """Enter a room. Return it, and whether the member was not in it before.
 
         Raises `Refused`: `already_in_room`, `too_many_rooms`.
@@ -91,7 +91,7 @@ class Hub(Generic[S]):
         self.check_join(attachment, name)
         room = self.rooms.get(name.key)
         if room is None:
-            room = self.rooms[name.key] = self._rooms_by_name[name.shown] = Room(name)
+            room = self.rooms[name.key] = self._rooms_by_name[name.shown] = RoomMembers(name)
         attachment.rooms[name.key] = room
         return room, room.enter(attachment.member)
 
@@ -102,7 +102,7 @@ class Hub(Generic[S]):
         if len(attachment.rooms) >= self._rooms_max:
             raise Refused("too_many_rooms", f"at most {self._rooms_max} rooms at a time", field="room")
 
-    def room_of(self, attachment: Attachment[S], raw: str) -> Room[S]:
+    def room_of(self, attachment: Attachment[S], raw: str) -> RoomMembers[S]:
         """Return the session's room with that name. Raises `Refused`: `not_in_room`."""
         room = attachment.rooms.get(raw)  # most commands name a room by its key
         if room is not None:
@@ -112,7 +112,7 @@ class Hub(Generic[S]):
         except (KeyError, Refused):
             raise Refused("not_in_room", "you are not in that room", field="room") from None
 
-    def leave(self, attachment: Attachment[S], room: Room[S], why: str) -> bool:
+    def leave(self, attachment: Attachment[S], room: RoomMembers[S], why: str) -> bool:
         """Leave a room. Return whether the member has no session in it any more."""
         del attachment.rooms[room.key]
         last = room.leave(attachment.member, why)
@@ -121,12 +121,12 @@ class Hub(Generic[S]):
             del self._rooms_by_name[room.shown]
         return last
 
-    def rooms_after(self, name: str, count: int) -> list[Room[S]]:
+    def rooms_after(self, name: str, count: int) -> list[RoomMembers[S]]:
         """Return up to `count` rooms whose names come after `name`, by code point."""
         following = self._rooms_by_name.irange(name, inclusive=(False, True))
         return [self._rooms_by_name[shown] for shown in islice(following, count)]
 
-    def rename(self, member: Member[S], name: Name) -> list[Room[S]]:
+    def rename(self, member: Member[S], name: Name) -> list[RoomMembers[S]]:
         """Change a member's name, or only its case. Return the rooms whose members must see the change.
 
         Raises `Refused`: `name_taken`.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from trio_chat.hub.names import Name
     from trio_chat.hub.rates import Allowance
-    from trio_chat.hub.rooms import Room
+    from trio_chat.hub.rooms import RoomMembers
 
 __all__ = ["Attachment", "Member"]
 
@@ -42,6 +42,6 @@ class Attachment(Generic[S]):
         self.session = session
         self.member = member
         self.prefix = prefix
-        self.rooms: dict[str, Room[S]] = {}
+        self.rooms: dict[str, RoomMembers[S]] = {}
         self.refused_until = 0.0
         """Messages of this session are refused until then, because an earlier message was refused."""

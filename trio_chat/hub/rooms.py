@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trio_chat.hub.members import Member
     from trio_chat.hub.names import Name
 
-__all__ = ["LARGE", "NAMES_CUT", "NAMES_PAGE", "Room"]
+__all__ = ["LARGE", "NAMES_CUT", "NAMES_PAGE", "RoomMembers"]
 
 LARGE = 200  # members; in a larger room notices are gathered for longer and may be cut
 NAMES_CUT = 100
@@ -46,7 +46,7 @@ class _Change(Generic[S]):
         self.gone_at = 0  # the value of `_entered` at its last departure
 
 
-class Room(Generic[S]):
+class RoomMembers(Generic[S]):
     """`members` counts the sessions of each member that are in the room."""
 
     __slots__ = ("_changed", "_entered", "_sorted", "_told", "key", "members", "shown")

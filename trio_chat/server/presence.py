@@ -20,7 +20,7 @@ from trio_chat.wire.codec import encode
 
 if TYPE_CHECKING:
     from trio_chat.hub.hub import Hub
-    from trio_chat.hub.rooms import Room
+    from trio_chat.hub.rooms import RoomMembers
     from trio_chat.server.fair_share import FairScheduler
     from trio_chat.server.session import Session
     from trio_chat.server.streams import RoomStreams
@@ -56,7 +56,7 @@ class PresenceNotifier:
         self._quiet_ends: list[tuple[float, str]] = []  # a heap of the quiet times; may hold outdated ones
         self._wakeup = trio.Event()
 
-    def changed(self, room: Room[Session]) -> None:
+    def changed(self, room: RoomMembers[Session]) -> None:
         """Schedule a notice to the room."""
         key = room.key
         quiet_until = self._quiet_until.get(key)

@@ -25,7 +25,7 @@ __all__ = [
     "Enter",
     "Go",
     "Knock",
-    "Leave",
+    "LeaveRoom",
     "Plan",
     "Question",
     "Repeat",
@@ -62,7 +62,7 @@ class Enter(_Step, frozen=True):
     recent: int = 0
 
 
-class Leave(_Step, frozen=True):
+class LeaveRoom(_Step, frozen=True, tag="leave"):
     room: str
 
 
@@ -105,7 +105,7 @@ class Ask(_Step, frozen=True):
     times: int = 1
 
 
-Step = Talk | Enter | Leave | Doze | Go | Repeat | Knock | Ask
+Step = Talk | Enter | LeaveRoom | Doze | Go | Repeat | Knock | Ask
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -237,7 +237,7 @@ class _Mixture:
         return Enter(at_s, user, self._random.choice(self._rooms), self._random.choice([0, 0, 5]))
 
     def _leave(self, at_s: float, user: str) -> Step:
-        return Leave(at_s, user, self._random.choice(self._rooms))
+        return LeaveRoom(at_s, user, self._random.choice(self._rooms))
 
     def _doze(self, at_s: float, user: str) -> Step:
         return Doze(at_s, user, round(self._random.choice([0.01, 1, 10]) * self._random.random(), 3))

@@ -28,7 +28,7 @@ from trio_chat.testing.chat.plan import (
     Enter,
     Go,
     Knock,
-    Leave,
+    LeaveRoom,
     Plan,
     Repeat,
     Step,
@@ -250,7 +250,7 @@ class _Scene:
                 actor.member.talk(step.room, step.times, step.size)
             case Enter():
                 actor.member.enter(step.room, step.recent)
-            case Leave():
+            case LeaveRoom():
                 actor.member.leave(step.room)
             case Doze():
                 actor.doze(step.lasts_s)
