@@ -1,12 +1,17 @@
-"""Two manual clocks for tests of the server's time."""
+"""Manual clocks for tests: two of the server's time, and a work clock that stands still."""
 
 from trio_chat.server.clock import ServerTime
 
-__all__ = ["DAY_MS", "NOW_MS", "TEN_YEARS_MS", "Clocks"]
+__all__ = ["DAY_MS", "NOW_MS", "TEN_YEARS_MS", "Clocks", "no_work"]
 
 DAY_MS = 86_400_000
 TEN_YEARS_MS = 3_650 * DAY_MS
 NOW_MS = 1_790_000_000_000  # 2026-09-21
+
+
+def no_work() -> float:
+    """Return the same time always: work takes none, so the speed of the machine ends no slice."""
+    return 0.0
 
 
 class Clocks:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import trio
 
+from tests.server.clocks import no_work
 from trio_chat.errors import Refused
 from trio_chat.hub.names import prepare_room
 from trio_chat.journal.memory import MemoryStore
@@ -105,6 +106,7 @@ class CommitterHarness:
             self.publish,
             self.streams.release,
             clock_ms=lambda: self.now_ms,
+            work_clock=no_work,
             queue_entries=queue_entries,
             queue_bytes=queue_bytes,
         )

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from tests.server.clocks import no_work
 from trio_chat.dialects.frames import FRAMES, FrameEvents
 from trio_chat.errors import LinkBroken
 from trio_chat.hub.names import prepare_room
@@ -195,7 +196,7 @@ class OutboundHarness:
         store: Store | None = None,
         *,
         tail_bytes: int = 1 << 20,
-        clock: Callable[[], float] = trio.current_time,
+        clock: Callable[[], float] = no_work,
     ) -> None:
         self.store = store or MemoryStore()
         self.streams = RoomStreams(
@@ -242,7 +243,7 @@ async def outbound_harness(
     store: Store | None = None,
     *rooms: str,
     tail_bytes: int = 1 << 20,
-    clock: Callable[[], float] = trio.current_time,
+    clock: Callable[[], float] = no_work,
 ) -> AsyncGenerator[OutboundHarness]:
     """Open the rooms, and run the scheduler. Writers that still run at the end are cancelled."""
     async with trio.open_nursery() as writers:
